@@ -1,0 +1,41 @@
+# sqlx checks the queries against .sqlx/; no build needs a database.
+export SQLX_OFFLINE := true
+
+.PHONY: help demo test check deps fmt features deny clippy sqlx-check doc unit sqlx
+
+help: ## list the targets
+	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+demo: deps ## mirror real images between two registries on this machine, and prove that both sides agree
+	@demo/run
+
+test: deps check ## install what is missing, then run all that CI runs
+
+check: fmt features deny clippy sqlx-check doc unit ## all that CI runs; the quick checks come first
+
+deps: ## install the Debian packages that are missing
+	@scripts/deps
+
+fmt: ## formatting
+	cargo fmt --check
+
+features: ## no HTTP feature that breaks digests or parallel transfers
+	@scripts/check-features
+
+deny: ## licences, banned crates, sources, advisories
+	@scripts/deny
+
+clippy: ## lints
+	cargo clippy --locked --all-targets -- -D warnings
+
+sqlx-check: ## .sqlx/ matches queries and migrations
+	@scripts/sqlx-prepare --check
+
+doc: ## documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+unit: ## unit, integration and documentation tests
+	cargo test --locked
+
+sqlx: ## write .sqlx/ anew after a change of a query or a migration
+	@scripts/sqlx-prepare

@@ -1,0 +1,176 @@
+//! `mirror.toml` exactly as written: every key with its place, nothing checked yet.
+
+use std::ops::Range;
+
+use secrecy::SecretString;
+use toml::{Spanned, de::DeTable};
+
+use super::{problem::Problems, secret::SecretSource, section::Section};
+
+/// One string or a list of them, with the place of each.
+pub(super) type Strings = Spanned<Vec<Spanned<String>>>;
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) timezone: Option<Spanned<String>>,
+    pub(super) state_path: Option<Spanned<String>>,
+    pub(super) registries: Vec<RegistryEntry>,
+    pub(super) defaults: MirrorEntry,
+    pub(super) mirrors: Vec<MirrorEntry>,
+}
+
+/// One `[registries."name"]`.
+#[derive(Debug)]
+pub(super) struct RegistryEntry {
+    pub(super) name: Spanned<String>,
+    /// Whether every key in it could be read.
+    pub(super) is_whole: bool,
+    pub(super) plain_http: Option<Spanned<bool>>,
+    pub(super) ca_file: Option<Spanned<String>>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<SecretSource>>,
+    pub(super) login: Option<Spanned<String>>,
+    pub(super) connections: Option<Spanned<i64>>,
+    pub(super) stall: Option<Spanned<String>>,
+}
+
+/// One `[[mirror]]`, or `[defaults]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MirrorEntry {
+    pub(super) span: Range<usize>,
+    /// Whether every key in it could be read.
+    pub(super) is_whole: bool,
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) from: Option<Strings>,
+    pub(super) target: Option<Strings>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) tags: Option<Strings>,
+    pub(super) exclude: Option<Strings>,
+    pub(super) regex: Option<Spanned<String>>,
+    pub(super) semver: Option<Spanned<String>>,
+    pub(super) latest: Option<Spanned<i64>>,
+    pub(super) platforms: Option<Strings>,
+}
+
+/// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
+pub(super) fn read(text: &str, problems: &mut Problems) -> File {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let help = "correct the syntax; see toml.io for the format";
+        problems.error(span, format!("not TOML: {}", error.message()), help);
+    }
+    if errors.is_empty() {
+        read_file(Section::new("the top of the file", table, problems))
+    } else {
+        File::default()
+    }
+}
+
+fn read_file(mut top: Section<'_, '_>) -> File {
+    let file = File {
+        timezone: top.take("timezone", "a time zone such as \"Asia/Shanghai\""),
+        state_path: top.section("state").and_then(|mut state| {
+            let path = state.take("path", "a path as a string");
+            state.finish();
+            path
+        }),
+        registries: top.each_named("registries", read_registry),
+        defaults: match top.section("defaults") {
+            Some(section) => read_mirror(section, None),
+            None => MirrorEntry { is_whole: true, ..MirrorEntry::default() },
+        },
+        mirrors: top.each("mirror", |mut section| {
+            let name = section.take("name", "a name as a string");
+            let from = section.strings("from");
+            read_mirror(section, Some((name, from)))
+        }),
+    };
+    top.finish();
+    file
+}
+
+fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> RegistryEntry {
+    let entry = RegistryEntry {
+        name,
+        is_whole: false,
+        plain_http: section.take("plain_http", "true or false"),
+        ca_file: section.take("ca_file", "a path as a string"),
+        username: section.take("username", "a user's name as a string"),
+        password: read_secret(&mut section, "password"),
+        login: section.take("login", "\"docker-config\" or \"anonymous\""),
+        connections: section.take("connections", "a whole number such as 16"),
+        stall: section.take("stall", "a duration such as \"30s\""),
+    };
+    RegistryEntry { is_whole: section.finish(), ..entry }
+}
+
+fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
+    const HELP: &str = "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
+    match section.string_or_section(key)? {
+        Err(inline) => {
+            let span = inline.span();
+            Some(Spanned::new(span, SecretSource::Inline(SecretString::from(inline.into_inner()))))
+        }
+        Ok(mut table) => {
+            let span = table.span();
+            let text = |value: Spanned<String>| value.into_inner();
+            let env = table.take("env", HELP).map(|v| SecretSource::Env(text(v)));
+            let file = table.take("file", HELP).map(|v| SecretSource::File(text(v).into()));
+            let credential =
+                table.take("credential", HELP).map(|v| SecretSource::Credential(text(v)));
+            let mut sources = [env, file, credential].into_iter().flatten();
+            let source = sources.next();
+            let is_one = source.is_some() && sources.next().is_none();
+            if table.finish() && !is_one {
+                let message = format!("`{key}` names no source, or more than one");
+                section.error_at(span.clone(), message, HELP);
+            }
+            source.map(|source| Spanned::new(span, source))
+        }
+    }
+}
+
+fn read_mirror(
+    mut section: Section<'_, '_>,
+    own: Option<(Option<Spanned<String>>, Option<Strings>)>,
+) -> MirrorEntry {
+    let (name, from) = own.unwrap_or_default();
+    let entry = MirrorEntry {
+        span: section.span(),
+        is_whole: false,
+        name,
+        from,
+        target: section.strings("target"),
+        path: section.take("path", "a template such as \"{registry}/{repository}\""),
+        tags: section.strings("tags"),
+        exclude: section.strings("exclude"),
+        regex: section.take("regex", "a regular expression as a string"),
+        semver: section.take("semver", "a range such as \">=1.31, <1.34\""),
+        latest: section.take("latest", "a whole number such as 10"),
+        platforms: section.strings("platforms"),
+    };
+    MirrorEntry { is_whole: section.finish(), ..entry }
+}
+
+impl MirrorEntry {
+    /// The entry with the defaults filled in where it says nothing.
+    pub(super) fn or(self, defaults: &Self) -> Self {
+        let defaults = defaults.clone();
+        Self {
+            span: self.span,
+            is_whole: self.is_whole && defaults.is_whole,
+            name: self.name,
+            from: self.from,
+            target: self.target.or(defaults.target),
+            path: self.path.or(defaults.path),
+            tags: self.tags.or(defaults.tags),
+            exclude: self.exclude.or(defaults.exclude),
+            regex: self.regex.or(defaults.regex),
+            semver: self.semver.or(defaults.semver),
+            latest: self.latest.or(defaults.latest),
+            platforms: self.platforms.or(defaults.platforms),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
+
+mod braces;
+mod entry;
+mod file;
+mod path;
+mod problem;
+mod secret;
+mod section;
+mod validate;
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use globset::GlobSet;
+use regex::Regex;
+use semver::VersionReq;
+
+use crate::oci::{Platform, RegistryName, Repository, Tag};
+
+pub use problem::{ProblemRecord, ProblemReport};
+pub use secret::Credential;
+pub use section::closest;
+
+/// Where `mirror.toml` is looked for when no file is named.
+pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml"];
+
+/// A valid `mirror.toml`.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The zone of every schedule and report.
+    pub timezone: Tz,
+    /// The file of the store.
+    pub state_path: PathBuf,
+    /// The registries that differ from the default.
+    pub registries: HashMap<RegistryName, RegistryConfig>,
+    /// The mirrors, in the order of the file.
+    pub mirrors: Vec<Mirror>,
+    /// What works and should not stay so.
+    pub warnings: ProblemReport,
+}
+
+/// How to reach and use one registry.
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// Whether to speak HTTP without TLS.
+    pub plain_http: bool,
+    /// Certificates to trust beside the system's, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// How to log in.
+    pub credential: Credential,
+    /// Most blob transfers at a time, and most small requests at a time.
+    pub connections: usize,
+    /// How long a connection may be silent before it counts as broken.
+    pub stall: Duration,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            ca_pem: None,
+            credential: Credential::Anonymous,
+            connections: 16,
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One `[[mirror]]` entry.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Unique in the file.
+    pub name: Arc<str>,
+    /// Its source repositories, each with the target repositories it goes to.
+    pub routes: Vec<Route>,
+    /// The platforms to keep; `None` keeps everything, byte-identical.
+    pub platforms: Option<Arc<[Platform]>>,
+}
+
+/// One source repository, the target repositories it goes to, and which tags go.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Where from.
+    pub source: Repository,
+    /// Where to; never empty.
+    pub targets: Vec<Repository>,
+    /// Which tags.
+    pub selection: Selection,
+    /// What other routes from this source to these targets bring, so that this one does not.
+    pub taken: Vec<Selection>,
+}
+
+/// Which tags of a source repository are mirrored.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// One, named in `from`; nothing is listed.
+    Tag(Tag),
+    /// Those that pass every selector.
+    Matching(Arc<Selectors>),
+}
+
+/// The selectors of one entry; a tag passes all of them, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Selectors {
+    /// Any of these globs.
+    pub tags: Option<GlobSet>,
+    /// An anchored regular expression.
+    pub regex: Option<Regex>,
+    /// A range of versions.
+    pub semver: Option<VersionReq>,
+    /// None of these globs.
+    pub exclude: Option<GlobSet>,
+    /// Only the newest of what is left.
+    pub latest: Option<usize>,
+}
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No file was found.
+    #[error("no mirror.toml: looked for {0}\n  help: name one with --config FILE; `mirror.toml` in the source tree is a commented example")]
+    NotFound(String),
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}\n  help: check the path and its permissions", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file has mistakes.
+    #[error("{0}")]
+    Invalid(ProblemReport),
+}
+
+impl Config {
+    /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let found = || DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists());
+        let path = match path.or_else(found) {
+            Some(path) => path,
+            None => return Err(Error::NotFound(DEFAULT_PATHS.join(", "))),
+        };
+        let unreadable = |error| Error::Unreadable { path: path.into(), error };
+        Self::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Parses and validates a text that was read from `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let mut problems = problem::Problems::default();
+        let file = file::read(text, &mut problems);
+        let validated = validate::validate(file, path, &mut problems);
+        let has_errors = problems.has_errors();
+        let report = problems.into_report(path, text);
+        if has_errors {
+            return Err(Error::Invalid(report));
+        }
+        Ok(Self { warnings: report, ..validated })
+    }
+
+    /// The settings of a registry, the defaults where the file has none.
+    pub fn registry(&self, name: &RegistryName) -> RegistryConfig {
+        self.registries.get(name).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What is wrong with a `mirror.toml`: every problem with its place and a remedy.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
+    Severity,
+};
+use serde::Serialize;
+
+/// One mistake, or one doubtful thing, in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    /// Bytes of the file that it is about.
+    pub(super) span: Range<usize>,
+    /// What is wrong.
+    pub(super) message: String,
+    /// What to do.
+    pub(super) help: String,
+    /// Whether the file can be used all the same.
+    pub(super) is_warning: bool,
+}
+
+impl Problem {
+    fn place(&self) -> (usize, usize) {
+        (self.span.start, self.span.end)
+    }
+}
+
+/// Everything found wrong while one file is read.
+#[derive(Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes an error.
+    pub(super) fn error(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.0.push(Problem {
+            span,
+            message: message.into(),
+            help: help.into(),
+            is_warning: false,
+        });
+    }
+
+    /// Notes something that works and should not stay so.
+    pub(super) fn warning(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.error(span, message, help);
+        if let Some(last) = self.0.last_mut() {
+            last.is_warning = true;
+        }
+    }
+
+    /// How many were noted so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether anything forbids the use of the file.
+    pub(super) fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| !problem.is_warning)
+    }
+
+    /// Ends the collecting: what was found, in the order of the file.
+    pub(super) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
+        self.0.sort_by(|a, b| a.place().cmp(&b.place()).then_with(|| a.message.cmp(&b.message)));
+        self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+        ProblemReport { path: path.into(), text: text.into(), problems: self.0 }
+    }
+}
+
+/// The problems of one file, which print with file, line and caret.
+#[derive(Clone, Debug, Default)]
+pub struct ProblemReport {
+    path: PathBuf,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+/// One problem for machines.
+#[derive(Debug, Serialize)]
+pub struct ProblemRecord {
+    /// The file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl ProblemReport {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// The problems as records.
+    pub fn records(&self) -> Vec<ProblemRecord> {
+        self.problems.iter().map(|problem| self.record(problem)).collect()
+    }
+
+    fn record(&self, problem: &Problem) -> ProblemRecord {
+        let before = &self.text[..problem.span.start.min(self.text.len())];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        ProblemRecord {
+            file: self.path.display().to_string(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            severity: if problem.is_warning { "warning" } else { "error" },
+            message: problem.message.clone(),
+            help: problem.help.clone(),
+        }
+    }
+
+    fn render(&self, problem: &Problem, out: &mut impl fmt::Write) -> fmt::Result {
+        let diagnostic = MietteDiagnostic::new(problem.message.clone())
+            .with_severity(if problem.is_warning { Severity::Warning } else { Severity::Error })
+            .with_help(problem.help.clone())
+            .with_label(LabeledSpan::underline(problem.span.clone()));
+        let source = NamedSource::new(self.path.display().to_string(), self.text.clone());
+        let report = Report::new(diagnostic).with_source_code(source);
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+            .with_links(false)
+            .with_context_lines(1)
+            .with_width(100)
+            .render_report(out, report.as_ref())
+    }
+}
+
+impl fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            self.render(problem, f)?;
+            writeln!(f)?;
+        }
+        let errors = self.problems.iter().filter(|problem| !problem.is_warning).count();
+        if errors > 0 {
+            let plural = if errors == 1 { "error" } else { "errors" };
+            writeln!(f, "{errors} {plural} in {}", self.path.display())?;
+        }
+        Ok(())
+    }
+}

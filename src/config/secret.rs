@@ -1,0 +1,111 @@
+//! Where passwords come from. A secret is read once, and never printed.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use secrecy::SecretString;
+
+use crate::oci::RegistryName;
+
+/// Where a secret lies, as `mirror.toml` says it.
+#[derive(Clone, Debug)]
+pub(super) enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file; one line end at its end does not count.
+    File(PathBuf),
+    /// A systemd credential, a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The file itself.
+    Inline(SecretString),
+}
+
+/// How to log in to a registry.
+#[derive(Clone, Debug, Default)]
+pub enum Credential {
+    /// Not at all.
+    #[default]
+    Anonymous,
+    /// With a name and a password.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password or access token.
+        password: SecretString,
+    },
+    /// With a refresh token, as `docker login` leaves it for some registries.
+    IdentityToken(SecretString),
+}
+
+/// Why a secret cannot be had, and what to do.
+pub(super) struct Unreadable {
+    pub(super) message: String,
+    pub(super) help: String,
+}
+
+impl SecretSource {
+    /// Reads the secret.
+    pub(super) fn read(&self) -> Result<SecretString, Unreadable> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::Env(name) => match env::var(name) {
+                Ok(value) if !value.is_empty() => Ok(value.into()),
+                _ => Err(Unreadable {
+                    message: format!("the environment variable {name} is not set"),
+                    help: format!("set {name}, or EnvironmentFile= in the unit"),
+                }),
+            },
+            Self::File(path) => read_file(path, "make the file, readable for this user"),
+            Self::Credential(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(folder) => {
+                    let help = format!("add LoadCredential={name}:/path to the unit");
+                    read_file(&Path::new(&folder).join(name), &help)
+                }
+                None => Err(Unreadable {
+                    message: format!("credential `{name}`: $CREDENTIALS_DIRECTORY is not set"),
+                    help: format!("run under systemd with LoadCredential={name}:/path"),
+                }),
+            },
+        }
+    }
+}
+
+fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
+    let unreadable =
+        |reason: String| Unreadable { message: format!("{}: {reason}", path.display()), help: help.into() };
+    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() { Err(unreadable("the file is empty".into())) } else { Ok(secret.into()) }
+}
+
+/// What `docker login` left for a registry.
+pub(super) fn from_docker_config(registry: &RegistryName) -> Result<Credential, Unreadable> {
+    let server = match registry.as_str() {
+        "docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    };
+    match docker_credential::get_credential(server) {
+        Ok(DockerCredential::UsernamePassword(username, password)) => {
+            Ok(Credential::Basic { username, password: password.into() })
+        }
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Credential::IdentityToken(token.into())),
+        Err(error) => Err(Unreadable {
+            message: format!("docker's config has no usable login for {registry}: {}", explain(&error)),
+            help: format!("run `docker login {registry}` as this user, or set $DOCKER_CONFIG"),
+        }),
+    }
+}
+
+/// What a helper printed may be secret, so only its name is told.
+fn explain(error: &CredentialRetrievalError) -> String {
+    match error {
+        CredentialRetrievalError::HelperFailure { helper, .. } => {
+            format!("the helper docker-credential-{helper} failed")
+        }
+        other => other.to_string(),
+    }
+}

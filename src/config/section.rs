@@ -1,0 +1,201 @@
+//! Reads one TOML table key by key, so that every mistake in it is found and none hides another.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::problem::Problems;
+
+/// A table being read. What is left in it at the end is unknown.
+pub(super) struct Section<'p, 'i> {
+    name: String,
+    span: Range<usize>,
+    table: DeTable<'i>,
+    asked: Vec<&'static str>,
+    problems_before: usize,
+    problems: &'p mut Problems,
+}
+
+impl<'p, 'i> Section<'p, 'i> {
+    /// Starts to read a table, called `name` in messages.
+    pub(super) fn new(
+        name: impl Into<String>,
+        table: Spanned<DeTable<'i>>,
+        problems: &'p mut Problems,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            span: table.span(),
+            table: table.into_inner(),
+            asked: Vec::new(),
+            problems_before: problems.len(),
+            problems,
+        }
+    }
+
+    /// Where the table stands.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Notes an error about something in the table.
+    pub(super) fn error_at(&mut self, span: Range<usize>, message: String, help: &str) {
+        self.problems.error(span, message, help);
+    }
+
+    /// The value of a key as any type that serde can read.
+    pub(super) fn take<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Option<Spanned<T>> {
+        let value = self.remove(key)?;
+        let span = value.span();
+        match T::deserialize(toml::de::ValueDeserializer::from(value)) {
+            Ok(read) => Some(Spanned::new(span, read)),
+            Err(error) => {
+                let message = format!("bad value for `{key}`: {}", error.message());
+                self.problems.error(span, message, format!("write {expected}"));
+                None
+            }
+        }
+    }
+
+    /// The value of a key that may be one string or a list of them.
+    pub(super) fn strings(&mut self, key: &'static str) -> Option<Spanned<Vec<Spanned<String>>>> {
+        let value = self.remove(key)?;
+        let span = value.span();
+        let items = match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().collect(),
+            other => vec![Spanned::new(span.clone(), other)],
+        };
+        let before = items.len();
+        let strings: Vec<_> = items.into_iter().filter_map(|item| self.string(key, item)).collect();
+        if before == 0 {
+            let message = format!("`{key}` is an empty list");
+            self.problems.error(span, message, "name at least one, or leave the key out");
+            return None;
+        }
+        (strings.len() == before).then(|| Spanned::new(span, strings))
+    }
+
+    fn string(&mut self, key: &str, item: Spanned<DeValue<'i>>) -> Option<Spanned<String>> {
+        let span = item.span();
+        match item.into_inner() {
+            DeValue::String(text) => Some(Spanned::new(span, text.into_owned())),
+            other => {
+                let message = format!("bad value for `{key}`: this is of type {}", other.type_str());
+                self.problems.error(span, message, "write a string, or a list of strings");
+                None
+            }
+        }
+    }
+
+    /// A table under this one.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
+        let value = self.remove(key)?;
+        self.subsection(format!("[{key}]"), value)
+    }
+
+    /// A value that is either a string or a table: the string is returned as `Err`.
+    pub(super) fn string_or_section(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Result<Section<'_, 'i>, Spanned<String>>> {
+        let value = self.remove(key)?;
+        match value.get_ref() {
+            DeValue::Table(_) => self.subsection(format!("`{key}`"), value).map(Ok),
+            _ => self.string(key, value).map(Err),
+        }
+    }
+
+    /// The tables of an array of tables, each handed to `read`.
+    pub(super) fn each<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(Section<'_, 'i>) -> T,
+    ) -> Vec<T> {
+        let Some(value) = self.remove(key) else { return Vec::new() };
+        let span = value.span();
+        let DeValue::Array(items) = value.into_inner() else {
+            let message = format!("`{key}` is not a list of tables");
+            self.problems.error(span, message, format!("start each entry with [[{key}]]"));
+            return Vec::new();
+        };
+        let name = format!("[[{key}]]");
+        let items = items.into_iter();
+        items.filter_map(|item| self.subsection(name.clone(), item).map(&mut read)).collect()
+    }
+
+    /// The tables of a table of tables, each handed to `read` with its key.
+    pub(super) fn each_named<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(Spanned<String>, Section<'_, 'i>) -> T,
+    ) -> Vec<T> {
+        let Some(value) = self.remove(key) else { return Vec::new() };
+        let Some(outer) = self.subsection(format!("[{key}]"), value) else { return Vec::new() };
+        let Section { table, problems, .. } = outer;
+        let mut read_all = Vec::new();
+        for (name, value) in table {
+            let name = Spanned::new(name.span(), name.into_inner().into_owned());
+            let title = format!("[{key}.\"{}\"]", name.get_ref());
+            let mut parent = Section::new(
+                String::new(),
+                Spanned::new(value.span(), DeTable::default()),
+                &mut *problems,
+            );
+            if let Some(section) = parent.subsection(title, value) {
+                read_all.push(read(name, section));
+            }
+        }
+        read_all
+    }
+
+    fn subsection(&mut self, name: String, value: Spanned<DeValue<'i>>) -> Option<Section<'_, 'i>> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => {
+                Some(Section::new(name, Spanned::new(span, table), self.problems))
+            }
+            other => {
+                let message = format!("{name} is of type {}, not a table", other.type_str());
+                self.problems.error(span, message, format!("write {name} and its keys below it"));
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &'static str) -> Option<Spanned<DeValue<'i>>> {
+        self.asked.push(key);
+        self.table.remove(key)
+    }
+
+    /// Ends the reading: every key that nobody asked for is an error with a suggestion. Tells
+    /// whether the table was read whole, so that no problem is told as the consequence of another.
+    pub(super) fn finish(self) -> bool {
+        for key in self.table.keys() {
+            let written: &str = key.get_ref();
+            let message = format!("unknown key `{written}` in {}", self.name);
+            let help = match closest(written, self.asked.iter().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("the keys here are: {}", self.asked.join(", ")),
+            };
+            self.problems.error(key.span(), message, help);
+        }
+        self.problems.len() == self.problems_before
+    }
+}
+
+/// The known word that a misspelt one was most likely meant to be.
+pub fn closest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|word| (strsim::damerau_levenshtein(written, word), word))
+        .filter(|(distance, word)| *distance <= word.len().div_ceil(3).max(1))
+        .min()
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,295 @@
+//! Turns the file as written into a `Config`, and finds every mistake on the way.
+
+use std::{
+    collections::{HashMap, HashSet},
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono_tz::Tz;
+use toml::Spanned;
+
+use super::{
+    Config, Credential, RegistryConfig, Selection,
+    entry::{self, Validated},
+    file::{File, MirrorEntry, RegistryEntry},
+    problem::{ProblemReport, Problems},
+    secret::{self, SecretSource},
+};
+use crate::oci::{RegistryName, Repository};
+
+/// Validates the whole file. What is returned is of use only if no error was noted.
+pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
+    let mut names = Names::default();
+    let mut validated: Vec<Validated> = Vec::new();
+    for own in &file.mirrors {
+        let name = names.claim(own, problems);
+        validated.push(entry::validate(&own.clone().or(&file.defaults), own, name, problems));
+    }
+    if file.mirrors.is_empty() && !problems.has_errors() {
+        let help = "add a [[mirror]] with `from` and `target`";
+        problems.error(0..0, "this file mirrors nothing", help);
+    }
+    settle_overlaps(&mut validated, problems);
+    Config {
+        path: path.into(),
+        timezone: timezone(file.timezone.as_ref(), problems),
+        state_path: state_path(file.state_path),
+        registries: registries(&file.registries, path, problems),
+        mirrors: validated.into_iter().map(|v| v.mirror).collect(),
+        warnings: ProblemReport::default(),
+    }
+}
+
+fn timezone(text: Option<&Spanned<String>>, problems: &mut Problems) -> Tz {
+    let Some(text) = text else { return Tz::UTC };
+    text.get_ref().parse().unwrap_or_else(|_| {
+        let message = format!("unknown timezone `{}`", text.get_ref());
+        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        let help = match super::closest(text.get_ref(), names) {
+            Some(zone) => format!("did you mean \"{zone}\"?"),
+            None => "use a name of the tz database, such as \"Asia/Shanghai\"".into(),
+        };
+        problems.error(text.span(), message, help);
+        Tz::UTC
+    })
+}
+
+fn state_path(written: Option<Spanned<String>>) -> PathBuf {
+    let in_state_directory = || {
+        let folders = env::var_os("STATE_DIRECTORY")?;
+        let first = env::split_paths(&folders).next()?;
+        Some(first.join("state.db"))
+    };
+    written
+        .map(|path| PathBuf::from(path.into_inner()))
+        .or_else(in_state_directory)
+        .unwrap_or_else(|| "transship.db".into())
+}
+
+fn registries(
+    entries: &[RegistryEntry],
+    path: &Path,
+    problems: &mut Problems,
+) -> HashMap<RegistryName, RegistryConfig> {
+    let mut registries = HashMap::new();
+    for entry in entries {
+        match entry.name.get_ref().parse::<RegistryName>() {
+            Ok(name) => {
+                let config = registry(&name, entry, path, problems);
+                if registries.insert(name.clone(), config).is_some() {
+                    let message = format!("{name} is configured twice");
+                    problems.error(entry.name.span(), message, "merge the two tables");
+                }
+            }
+            Err(error) => {
+                let help = "write the host, with a port where it has one, in quotes";
+                problems.error(entry.name.span(), error.to_string(), help);
+            }
+        }
+    }
+    registries
+}
+
+fn registry(
+    name: &RegistryName,
+    entry: &RegistryEntry,
+    path: &Path,
+    problems: &mut Problems,
+) -> RegistryConfig {
+    let default = RegistryConfig::default();
+    let connections = entry.connections.as_ref().map_or(default.connections, |written| {
+        match usize::try_from(*written.get_ref()) {
+            Ok(count @ 1..=256) => count,
+            _ => {
+                let message = format!("`connections = {}` is out of range", written.get_ref());
+                problems.error(written.span(), message, "write a number from 1 to 256");
+                default.connections
+            }
+        }
+    });
+    let stall = entry.stall.as_ref().map_or(default.stall, |written| {
+        match humantime::parse_duration(written.get_ref()) {
+            Ok(stall) if !stall.is_zero() => stall,
+            _ => {
+                let message = format!("`{}` is not a duration", written.get_ref());
+                problems.error(written.span(), message, "write a duration such as \"30s\"");
+                default.stall
+            }
+        }
+    });
+    RegistryConfig {
+        plain_http: entry.plain_http.as_ref().is_some_and(|plain| *plain.get_ref()),
+        ca_pem: entry.ca_file.as_ref().and_then(|file| ca_pem(file, problems)),
+        credential: credential(name, entry, path, problems),
+        connections,
+        stall,
+    }
+}
+
+fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
+    let wrong = match fs::read(file.get_ref()) {
+        Ok(pem) if pem.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => return Some(pem),
+        Ok(_) => "no certificate in it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("`ca_file` {}: {wrong}", file.get_ref());
+    problems.error(file.span(), message, "name a readable PEM file with the CA's certificate");
+    None
+}
+
+fn credential(
+    name: &RegistryName,
+    entry: &RegistryEntry,
+    path: &Path,
+    problems: &mut Problems,
+) -> Credential {
+    let login = entry.login.as_ref().map(|login| (login.get_ref().as_str(), login.span()));
+    match (login, &entry.username, &entry.password) {
+        (None, None, None) | (Some(("anonymous", _)), None, None) => Credential::Anonymous,
+        (None, _, None) | (None, None, _) if !entry.is_whole => Credential::Anonymous,
+        (Some(("docker-config", span)), None, None) => {
+            secret::from_docker_config(name).unwrap_or_else(|unreadable| {
+                problems.error(span, unreadable.message, unreadable.help);
+                Credential::Anonymous
+            })
+        }
+        (None, Some(username), Some(password)) => basic(username, password, path, problems),
+        (None, Some(alone), None) => {
+            let help = "add `password = { env = \"NAME\" }`, a file or a credential";
+            problems.error(alone.span(), "`username` without a `password`", help);
+            Credential::Anonymous
+        }
+        (None, None, Some(alone)) => {
+            problems.error(alone.span(), "`password` without a `username`", "add `username`");
+            Credential::Anonymous
+        }
+        (Some((written, span)), None, None) => {
+            let message = format!("unknown `login = \"{written}\"`");
+            problems.error(span, message, "write \"docker-config\" or \"anonymous\"");
+            Credential::Anonymous
+        }
+        (Some((_, span)), _, _) => {
+            let help = "keep either `login`, or `username` and `password`";
+            problems.error(span, "two ways to log in", help);
+            Credential::Anonymous
+        }
+    }
+}
+
+fn basic(
+    username: &Spanned<String>,
+    password: &Spanned<SecretSource>,
+    path: &Path,
+    problems: &mut Problems,
+) -> Credential {
+    if matches!(password.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
+        let message = "a password in a file that every user of this machine can read";
+        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    or chmod 600 the file";
+        problems.warning(password.span(), message, help);
+    }
+    match password.get_ref().read() {
+        Ok(password) => Credential::Basic { username: username.get_ref().clone(), password },
+        Err(unreadable) => {
+            problems.error(password.span(), unreadable.message, unreadable.help);
+            Credential::Anonymous
+        }
+    }
+}
+
+fn is_world_readable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+/// Gives each entry a name that no other has.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    fn claim(&mut self, entry: &MirrorEntry, problems: &mut Problems) -> Arc<str> {
+        if let Some(name) = &entry.name {
+            let is_new = self.0.insert(name.get_ref().clone());
+            if name.get_ref().is_empty() {
+                problems.error(name.span(), "an empty `name`", "name it, or leave the key out");
+            } else if !is_new {
+                let message = format!("two mirrors are named `{}`", name.get_ref());
+                problems.error(name.span(), message, "give one of them another name");
+            }
+            return name.get_ref().as_str().into();
+        }
+        let first = entry.from.as_ref().and_then(|from| from.get_ref().first());
+        let base = first.map_or("mirror", |text| text.get_ref());
+        let mut name = base.to_owned();
+        let mut count = 1;
+        while !self.0.insert(name.clone()) {
+            count += 1;
+            name = format!("{base}#{count}");
+        }
+        name.into()
+    }
+}
+
+/// A mirror's place in the file, and a route's place in it.
+type Place = (usize, usize);
+
+/// Routes may share a target repository only when they bring the same content: the same source,
+/// the same platforms, the same targets. Then each tag goes by one of them: by the one that names
+/// it, else by the first in the file. Anything else would write one target tag from two places.
+fn settle_overlaps(validated: &mut [Validated], problems: &mut Problems) {
+    let mut by_target: HashMap<Repository, Vec<Place>> = HashMap::new();
+    for mirror in 0..validated.len() {
+        for route in 0..validated[mirror].mirror.routes.len() {
+            let here = (mirror, route);
+            let targets = validated[mirror].mirror.routes[route].targets.clone();
+            let mut settled = HashSet::new();
+            for target in targets {
+                let earlier = by_target.entry(target.clone()).or_default();
+                for other in earlier.iter().filter(|other| settled.insert(**other)) {
+                    if let Err((message, help)) = settle(validated, *other, here, &target) {
+                        problems.error(validated[mirror].places[route].clone(), message, help);
+                        break;
+                    }
+                }
+                earlier.push(here);
+            }
+        }
+    }
+}
+
+/// Settles which of two routes to one target repository takes the tags that both select.
+fn settle(
+    validated: &mut [Validated],
+    first: Place,
+    second: Place,
+    target: &Repository,
+) -> Result<(), (String, &'static str)> {
+    let (a, b) = (&validated[first.0].mirror, &validated[second.0].mirror);
+    let same_platforms = a.platforms == b.platforms;
+    let (a, b) = (&a.routes[first.1], &b.routes[second.1]);
+    let refuse = |what: String, help| Err((format!("{what} would be written to {target}"), help));
+    if a.source != b.source {
+        let help = "give one of them another `path` or `target`";
+        return refuse(format!("both {} and {}", a.source, b.source), help);
+    }
+    if !same_platforms {
+        let help = "give both entries the same `platforms`, or one another `path`";
+        return refuse(format!("{} with two sets of platforms", a.source), help);
+    }
+    if a.targets != b.targets {
+        let help = "give both entries the same list of targets";
+        return refuse(format!("{}, by entries with different targets,", a.source), help);
+    }
+    let (taken, from) = match (&a.selection, &b.selection) {
+        (Selection::Tag(x), Selection::Tag(y)) if x == y => {
+            return refuse(format!("{} twice", a.source.tag(x)), "remove one of the two");
+        }
+        (Selection::Tag(_), Selection::Tag(_)) => return Ok(()),
+        (Selection::Matching(_), Selection::Tag(_)) => (b.selection.clone(), first),
+        (_, Selection::Matching(_)) => (a.selection.clone(), second),
+    };
+    validated[from.0].mirror.routes[from.1].taken.push(taken);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Manifests: their bytes, kept verbatim, and what can be read from them.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Digest, Platform};
+
+/// The manifest types that are asked for: a registry answers 404, or schema 1, to a client
+/// that does not list the type it holds.
+pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
+    OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+    IMAGE_MANIFEST_MEDIA_TYPE,
+];
+
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// A manifest as a registry served it: never re-serialised, so its digest holds.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// What it is stored and served as.
+    pub media_type: String,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The body, verbatim.
+    pub bytes: Bytes,
+}
+
+/// What a manifest leads to.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Blobs: the config and the layers of one image or artifact, each digest once.
+    Image(Vec<Descriptor>),
+    /// Manifests: the children of an index, each digest once.
+    Index(Vec<Descriptor>),
+}
+
+/// A pointer to content
+/// ([descriptor.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md)).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// The type of the content, empty where a registry left it out.
+    #[serde(default)]
+    pub media_type: String,
+    /// Its identity.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The platform of an index entry.
+    #[serde(default, skip_serializing)]
+    pub platform: Option<Platform>,
+}
+
+/// A manifest that cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Docker's first format, which carries its digest inside and cannot be copied bit for bit.
+    #[error(
+        "it is a schema 1 manifest, which registries no longer take; rebuild the image, or pull and push it with a current docker"
+    )]
+    Schema1,
+    /// Not JSON of the expected shape.
+    #[error("its JSON is not a manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON, but neither image nor index.
+    #[error("it has neither layers nor manifests")]
+    Shapeless,
+    /// No entry of the index is for a wanted platform.
+    #[error("no entry of its index is for {0}")]
+    NoPlatform(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    #[serde(default)]
+    schema_version: u32,
+    media_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    blobs: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+}
+
+impl Manifest {
+    /// Takes a body in. The type comes from the body, else from the answer's Content-Type, else
+    /// from the body's shape: registries get the header wrong now and then.
+    pub fn new(bytes: Bytes, content_type: Option<&str>) -> Result<Self, ManifestError> {
+        let body: Body = serde_json::from_slice(&bytes)?;
+        if body.schema_version == 1 {
+            return Err(ManifestError::Schema1);
+        }
+        let declared = content_type.map(|t| t.split(';').next().unwrap_or(t).trim());
+        let shaped = if body.manifests.is_some() {
+            OCI_IMAGE_INDEX_MEDIA_TYPE
+        } else {
+            OCI_IMAGE_MEDIA_TYPE
+        };
+        let media_type = body
+            .media_type
+            .or_else(|| declared.filter(|t| t.starts_with("application/vnd.")).map(Into::into))
+            .unwrap_or_else(|| shaped.into());
+        Ok(Self { media_type, digest: Digest::of(&bytes), bytes })
+    }
+
+    /// Reads what the manifest leads to.
+    pub fn content(&self) -> Result<Content, ManifestError> {
+        let body: Body = serde_json::from_slice(&self.bytes)?;
+        if let Some(children) = body.manifests {
+            return Ok(Content::Index(once_each(children)));
+        }
+        if body.config.is_none() && body.layers.is_none() && body.blobs.is_none() {
+            return Err(ManifestError::Shapeless);
+        }
+        let blobs = body.config.into_iter().chain(body.layers.into_iter().flatten());
+        Ok(Content::Image(once_each(blobs.chain(body.blobs.into_iter().flatten()))))
+    }
+
+    /// The same index with the entries of `platforms` alone, and the attestations of those
+    /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
+    /// or that loses no entry, stays byte-identical.
+    pub fn for_platforms(&self, platforms: &[Platform]) -> Result<Self, ManifestError> {
+        let mut index: Value = serde_json::from_slice(&self.bytes)?;
+        let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return Ok(self.clone());
+        };
+        let before = entries.len();
+        let kept = wanted_digests(entries, platforms);
+        if kept.is_empty() {
+            let wanted: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+            return Err(ManifestError::NoPlatform(wanted.join(", ")));
+        }
+        entries.retain(|entry| {
+            let digest = text(entry, &["digest"]);
+            let subject = text(entry, &["annotations", REFERENCE_DIGEST]);
+            digest.is_some_and(|d| kept.contains(d)) || subject.is_some_and(|d| kept.contains(d))
+        });
+        if entries.len() == before {
+            return Ok(self.clone());
+        }
+        let bytes = Bytes::from(serde_json::to_vec(&index)?);
+        Ok(Self { media_type: self.media_type.clone(), digest: Digest::of(&bytes), bytes })
+    }
+}
+
+fn once_each(descriptors: impl IntoIterator<Item = Descriptor>) -> Vec<Descriptor> {
+    let mut seen = HashSet::new();
+    descriptors.into_iter().filter(|d| seen.insert(d.digest.clone())).collect()
+}
+
+fn wanted_digests(entries: &[Value], platforms: &[Platform]) -> HashSet<String> {
+    let is_wanted = |entry: &&Value| {
+        let platform = entry.get("platform").cloned().unwrap_or_default();
+        serde_json::from_value::<Platform>(platform)
+            .is_ok_and(|entry| platforms.iter().any(|wanted| wanted.selects(&entry)))
+    };
+    let digest = |entry: &Value| text(entry, &["digest"]).map(str::to_owned);
+    entries.iter().filter(is_wanted).filter_map(digest).collect()
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
+    path.iter().try_fold(value, |value, key| value.get(key))?.as_str()
+}

@@ -1,0 +1,14 @@
+//! The vocabulary of container registries, without any I/O.
+
+mod digest;
+mod manifest;
+mod platform;
+mod reference;
+
+pub use digest::{Digest, Hasher};
+pub use manifest::{ACCEPTED_MEDIA_TYPES, Content, Descriptor, Manifest, ManifestError};
+pub use platform::Platform;
+pub use reference::{NameError, Reference, RegistryName, Repository, Tag, Version, parse_image};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! End-to-end tests: the binary against real registries and against a fake one that misbehaves on demand.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod auth_server;
+mod bad_input;
+mod credentials;
+mod faults;
+mod healing;
+mod paging;
+mod selection;
+mod status_and_plan;
+mod support;
+mod sync_copies;
+mod sync_requests;

@@ -1,0 +1,89 @@
+//! A source, a target and a `transship` between them: the usual stage of a test.
+
+use super::client::{Client, assert_mirrored};
+use super::corpus::Image;
+use super::registry::Registry;
+use super::transship::Transship;
+
+/// Both registries speak plain HTTP, and a repository keeps its path below `mirror/`.
+pub const DEFAULTS: &str = r#"
+[registries."SOURCE"]
+plain_http = true
+
+[registries."TARGET"]
+plain_http = true
+
+[defaults]
+target = "TARGET/mirror"
+path = "{repository}"
+"#;
+
+/// `mirror.toml` with the hosts in the places of `SOURCE` and `TARGET`.
+pub fn fill_in(text: &str, source: &str, target: &str) -> String {
+    text.replace("SOURCE", source).replace("TARGET", target)
+}
+
+/// The defaults above and these mirrors.
+pub fn mirror_toml(mirrors: &str, source: &str, target: &str) -> String {
+    fill_in(&format!("{DEFAULTS}{mirrors}"), source, target)
+}
+
+/// Two open registries and the binary.
+pub struct Pair {
+    pub source: Registry,
+    pub target: Registry,
+    pub transship: Transship,
+    pub from: Client,
+    pub to: Client,
+}
+
+impl Pair {
+    /// A pair with these `[[mirror]]` entries; `SOURCE` and `TARGET` stand for the hosts.
+    pub fn mirroring(mirrors: &str) -> Self {
+        Self::configured(&format!("{DEFAULTS}{mirrors}"))
+    }
+
+    /// A pair with all of `mirror.toml` given.
+    pub fn configured(text: &str) -> Self {
+        let (source, target) = (Registry::start(), Registry::start());
+        let transship = Transship::new(&fill_in(text, source.host(), target.host()));
+        let (from, to) = (source.client(), target.client());
+        Self { source, target, transship, from, to }
+    }
+
+    /// A pair that mirrors every tag of the source's repositories of these names.
+    pub fn of_repositories(names: &[&str]) -> Self {
+        let entries: Vec<_> = names.iter().map(|name| all_tags_of(name)).collect();
+        Self::mirroring(&entries.concat())
+    }
+
+    /// A pair whose only repository, `app`, holds this image as `v1`.
+    pub fn holding(image: &Image) -> Self {
+        let pair = Self::of_repositories(&["app"]);
+        pair.from.push("app", "v1", image);
+        pair
+    }
+
+    /// Replaces `mirror.toml`, with the usual defaults.
+    pub fn reconfigure(&self, mirrors: &str) {
+        self.transship.write("mirror.toml", &mirror_toml(mirrors, self.source.host(), self.target.host()));
+    }
+
+    /// Fails the test unless each `(repository, tag)` stands below `mirror/` at the target, bit for bit.
+    pub fn assert_mirrored(&self, tags: &[(&str, &str)]) {
+        for (repository, tag) in tags {
+            assert_mirrored(&self.from, repository, &self.to, &format!("mirror/{repository}"), tag);
+        }
+    }
+
+    /// Forgets the requests so far.
+    pub fn ignore_requests(&self) {
+        self.source.new_requests();
+        self.target.new_requests();
+    }
+}
+
+/// An entry that mirrors every tag of one repository of the source.
+pub fn all_tags_of(repository: &str) -> String {
+    format!("\n[[mirror]]\nfrom = \"SOURCE/{repository}\"\ntags = \"*\"\n")
+}

@@ -1,0 +1,146 @@
+//! The binary under test, in a directory of its own and with an environment that holds nothing by chance.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// `transship` with its directory, which is also its home.
+pub struct Transship {
+    directory: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Transship {
+    /// A directory with this `mirror.toml`.
+    pub fn new(mirror_toml: &str) -> Self {
+        let transship = Self::without_config();
+        transship.write("mirror.toml", mirror_toml);
+        transship
+    }
+
+    pub fn without_config() -> Self {
+        Self { directory: TempDir::new().unwrap(), environment: Vec::new() }
+    }
+
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Writes a file into the directory, with the folders above it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Deletes the store, as if it had never been.
+    pub fn forget(&self) {
+        let stores: Vec<_> = self.files().into_iter().filter(|path| name_of(path).starts_with("transship.db")).collect();
+        assert!(!stores.is_empty(), "there is a store to delete");
+        for path in stores {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// The files of the directory itself.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_file()).collect()
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_transship"))
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.path())
+            .env("NO_COLOR", "1")
+            .envs(self.environment.clone())
+            .timeout(Duration::from_secs(120))
+            .output()
+            .unwrap();
+        let finished = Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!(finished.code.is_some(), "transship {arguments:?} ended by itself\n{finished}");
+        finished
+    }
+
+    /// One sync that must succeed, and what it reported.
+    pub fn sync(&self) -> Value {
+        self.run(&["--json", "sync"]).expect_code(0).json()
+    }
+}
+
+/// A run of the binary that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Fails the test unless this is the exit status.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "exit status\n{self}");
+        self
+    }
+
+    /// Fails the test unless all these words are on standard error, whatever the line breaks between them.
+    #[track_caller]
+    pub fn expect_stderr(self, words: &[&str]) -> Self {
+        let text = squeeze(&self.stderr);
+        for word in words {
+            assert!(text.contains(&squeeze(word)), "standard error does not say {word:?}\n{self}");
+        }
+        self
+    }
+
+    /// Fails the test unless all these words are on standard output.
+    #[track_caller]
+    pub fn expect_stdout(self, words: &[&str]) -> Self {
+        let text = squeeze(&self.stdout);
+        for word in words {
+            assert!(text.contains(&squeeze(word)), "standard output does not say {word:?}\n{self}");
+        }
+        self
+    }
+
+    /// Standard output, which must be one JSON value and nothing else.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|error| panic!("standard output is not JSON: {error}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, stdout, stderr } = self;
+        write!(formatter, "exit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// Lower case, without white space and the frames that a message may be drawn in.
+fn squeeze(text: &str) -> String {
+    let kept = text.chars().filter(|c| !c.is_whitespace() && !"│╭╰─·|".contains(*c));
+    kept.flat_map(char::to_lowercase).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
