@@ -1,6 +1,7 @@
 # sqlx checks the queries against .sqlx/; no build needs a database.
 export SQLX_OFFLINE := true
 
+.NOTPARALLEL:
 .PHONY: help demo test check deps fmt features deny clippy sqlx-check doc unit sqlx
 
 help: ## list the targets

@@ -54,11 +54,23 @@ pub(super) fn validate(
             }
         };
         let targets = target_repositories(&targets, &template, &source, entry, problems);
-        routes.push(Route { source, targets, selection, taken: Vec::new() });
+        routes.push(Route {
+            source,
+            targets,
+            selection,
+            taken: Vec::new(),
+        });
         places.push(place);
     }
     check_selectors(own, entry, lists_tags, !routes.is_empty(), problems);
-    Validated { mirror: Mirror { name, routes, platforms }, places }
+    Validated {
+        mirror: Mirror {
+            name,
+            routes,
+            platforms,
+        },
+        places,
+    }
 }
 
 /// An entry must say which tags it wants, and not say it twice.
@@ -73,7 +85,10 @@ fn check_selectors(
         e.tags.is_some() || e.regex.is_some() || e.semver.is_some() || e.latest.is_some()
     };
     if lists_tags && entry.is_whole && !selects(entry) {
-        let place = entry.from.as_ref().map_or(entry.span.clone(), Spanned::span);
+        let place = entry
+            .from
+            .as_ref()
+            .map_or(entry.span.clone(), Spanned::span);
         let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver or \
                     latest";
         problems.error(place, "this entry selects no tag", help);
@@ -81,7 +96,11 @@ fn check_selectors(
     if has_routes && !lists_tags && (selects(own) || own.exclude.is_some()) {
         let place = own.from.as_ref().map_or(own.span.clone(), Spanned::span);
         let help = "leave the tag out of `from`, or leave the selectors out";
-        problems.error(place, "`from` names one tag, so the selectors select nothing", help);
+        problems.error(
+            place,
+            "`from` names one tag, so the selectors select nothing",
+            help,
+        );
     }
 }
 
@@ -139,16 +158,25 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
     };
     let mut targets: Vec<Target> = Vec::new();
     for text in list.get_ref() {
-        let (host, prefix) = text.get_ref().split_once('/').unwrap_or((text.get_ref(), ""));
+        let (host, prefix) = text
+            .get_ref()
+            .split_once('/')
+            .unwrap_or((text.get_ref(), ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
         match host.parse::<RegistryName>() {
             Ok(registry)
-                if targets.iter().any(|t| t.registry == registry && t.prefix == prefix) =>
+                if targets
+                    .iter()
+                    .any(|t| t.registry == registry && t.prefix == prefix) =>
             {
                 let message = format!("`{}` is named twice", text.get_ref());
                 problems.error(text.span(), message, "remove one of the two");
             }
-            Ok(registry) => targets.push(Target { registry, prefix, place: text.span() }),
+            Ok(registry) => targets.push(Target {
+                registry,
+                prefix,
+                place: text.span(),
+            }),
             Err(_) => {
                 let message = format!("bad `target`: `{host}` is not a registry's host");
                 problems.error(text.span(), message, TARGET_HELP);
@@ -188,7 +216,10 @@ fn target_repositories(
             }
             Ok(repository) => repositories.push(repository),
             Err(error) => {
-                let place = entry.path.as_ref().map_or(target.place.clone(), Spanned::span);
+                let place = entry
+                    .path
+                    .as_ref()
+                    .map_or(target.place.clone(), Spanned::span);
                 problems.error(place, format!("bad target: {error}"), PATH_HELP);
             }
         }
@@ -197,18 +228,32 @@ fn target_repositories(
 }
 
 fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
-    let latest = entry.latest.as_ref().and_then(|latest| match usize::try_from(*latest.get_ref()) {
-        Ok(count) if count > 0 => Some(count),
-        _ => {
-            let message = format!("`latest = {}` selects nothing", latest.get_ref());
-            problems.error(latest.span(), message, "write how many of the newest tags to keep");
-            None
-        }
-    });
+    let latest =
+        entry
+            .latest
+            .as_ref()
+            .and_then(|latest| match usize::try_from(*latest.get_ref()) {
+                Ok(count) if count > 0 => Some(count),
+                _ => {
+                    let message = format!("`latest = {}` selects nothing", latest.get_ref());
+                    problems.error(
+                        latest.span(),
+                        message,
+                        "write how many of the newest tags to keep",
+                    );
+                    None
+                }
+            });
     Selectors {
         tags: globs(entry.tags.as_ref(), "tags", problems),
-        regex: entry.regex.as_ref().and_then(|regex| anchored(regex, problems)),
-        semver: entry.semver.as_ref().and_then(|range| version_range(range, problems)),
+        regex: entry
+            .regex
+            .as_ref()
+            .and_then(|regex| anchored(regex, problems)),
+        semver: entry
+            .semver
+            .as_ref()
+            .and_then(|range| version_range(range, problems)),
         exclude: globs(entry.exclude.as_ref(), "exclude", problems),
         latest,
     }
@@ -217,7 +262,10 @@ fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
 fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for text in list?.get_ref() {
-        match GlobBuilder::new(text.get_ref()).backslash_escape(true).build() {
+        match GlobBuilder::new(text.get_ref())
+            .backslash_escape(true)
+            .build()
+        {
             Ok(glob) => {
                 set.add(glob);
             }
@@ -238,7 +286,11 @@ fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
         Ok(regex) => Some(regex),
         Err(error) => {
             let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
             let message = format!("bad `regex`: {reason}");
             let help = "see docs.rs/regex for the syntax; the whole tag must match, `^` and `$` \
                         are implied";
@@ -253,7 +305,11 @@ fn version_range(range: &Spanned<String>, problems: &mut Problems) -> Option<Ver
         Ok(range) => Some(range),
         Err(error) => {
             let message = format!("bad `semver` range: {error}");
-            problems.error(range.span(), message, "write a range such as \">=1.31, <1.34\"");
+            problems.error(
+                range.span(),
+                message,
+                "write a range such as \">=1.31, <1.34\"",
+            );
             None
         }
     }
@@ -265,7 +321,8 @@ fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Pla
         match text.get_ref().parse() {
             Ok(platform) => platforms.push(platform),
             Err(message) => {
-                let help = "write os/architecture or os/architecture/variant, as in \"linux/amd64\"";
+                let help =
+                    "write os/architecture or os/architecture/variant, as in \"linux/amd64\"";
                 problems.error(text.span(), message, help);
             }
         }

@@ -79,7 +79,10 @@ fn read_file(mut top: Section<'_, '_>) -> File {
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
-            None => MirrorEntry { is_whole: true, ..MirrorEntry::default() },
+            None => MirrorEntry {
+                is_whole: true,
+                ..MirrorEntry::default()
+            },
         },
         mirrors: top.each("mirror", |mut section| {
             let name = section.take("name", "a name as a string");
@@ -103,23 +106,33 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
     };
-    RegistryEntry { is_whole: section.finish(), ..entry }
+    RegistryEntry {
+        is_whole: section.finish(),
+        ..entry
+    }
 }
 
 fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
-    const HELP: &str = "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
+    const HELP: &str =
+        "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
     match section.string_or_section(key)? {
         Err(inline) => {
             let span = inline.span();
-            Some(Spanned::new(span, SecretSource::Inline(SecretString::from(inline.into_inner()))))
+            Some(Spanned::new(
+                span,
+                SecretSource::Inline(SecretString::from(inline.into_inner())),
+            ))
         }
         Ok(mut table) => {
             let span = table.span();
             let text = |value: Spanned<String>| value.into_inner();
             let env = table.take("env", HELP).map(|v| SecretSource::Env(text(v)));
-            let file = table.take("file", HELP).map(|v| SecretSource::File(text(v).into()));
-            let credential =
-                table.take("credential", HELP).map(|v| SecretSource::Credential(text(v)));
+            let file = table
+                .take("file", HELP)
+                .map(|v| SecretSource::File(text(v).into()));
+            let credential = table
+                .take("credential", HELP)
+                .map(|v| SecretSource::Credential(text(v)));
             let mut sources = [env, file, credential].into_iter().flatten();
             let source = sources.next();
             let is_one = source.is_some() && sources.next().is_none();
@@ -151,7 +164,10 @@ fn read_mirror(
         latest: section.take("latest", "a whole number such as 10"),
         platforms: section.strings("platforms"),
     };
-    MirrorEntry { is_whole: section.finish(), ..entry }
+    MirrorEntry {
+        is_whole: section.finish(),
+        ..entry
+    }
 }
 
 impl MirrorEntry {

@@ -127,7 +127,9 @@ pub struct Selectors {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No file was found.
-    #[error("no mirror.toml: looked for {0}\n  help: name one with --config FILE; `mirror.toml` in the source tree is a commented example")]
+    #[error(
+        "no mirror.toml: looked for {0}\n  help: name one with --config FILE; `mirror.toml` in the source tree is a commented example"
+    )]
     NotFound(String),
     /// The file cannot be read.
     #[error("cannot read {path}: {error}\n  help: check the path and its permissions", path = .path.display())]
@@ -145,12 +147,20 @@ pub enum Error {
 impl Config {
     /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let found = || DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists());
+        let found = || {
+            DEFAULT_PATHS
+                .iter()
+                .map(Path::new)
+                .find(|path| path.exists())
+        };
         let path = match path.or_else(found) {
             Some(path) => path,
             None => return Err(Error::NotFound(DEFAULT_PATHS.join(", "))),
         };
-        let unreadable = |error| Error::Unreadable { path: path.into(), error };
+        let unreadable = |error| Error::Unreadable {
+            path: path.into(),
+            error,
+        };
         Self::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
     }
 
@@ -164,7 +174,10 @@ impl Config {
         if has_errors {
             return Err(Error::Invalid(report));
         }
-        Ok(Self { warnings: report, ..validated })
+        Ok(Self {
+            warnings: report,
+            ..validated
+        })
     }
 
     /// The settings of a registry, the defaults where the file has none.

@@ -47,8 +47,14 @@ impl PathTemplate {
         for part in &self.0 {
             match part {
                 Part::Text(text) => path.push_str(text),
-                Part::Field { field, flatten: false } => path.push_str(&field.of(source)),
-                Part::Field { field, flatten: true } => {
+                Part::Field {
+                    field,
+                    flatten: false,
+                } => path.push_str(&field.of(source)),
+                Part::Field {
+                    field,
+                    flatten: true,
+                } => {
                     path.push_str(&field.of(source).replace('/', "-"));
                 }
             }
@@ -67,8 +73,14 @@ fn parse_field(text: &str) -> Result<Part, String> {
         other => return Err(format!("unknown field `{{{other}}}`")),
     };
     match (words.next(), words.next()) {
-        (None, _) => Ok(Part::Field { field, flatten: false }),
-        (Some("flatten"), None) => Ok(Part::Field { field, flatten: true }),
+        (None, _) => Ok(Part::Field {
+            field,
+            flatten: false,
+        }),
+        (Some("flatten"), None) => Ok(Part::Field {
+            field,
+            flatten: true,
+        }),
         (Some(other), _) => Err(format!("unknown filter `{other}`")),
     }
 }

@@ -76,9 +76,18 @@ impl Problems {
 
     /// Ends the collecting: what was found, in the order of the file.
     pub(super) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
-        self.0.sort_by(|a, b| a.place().cmp(&b.place()).then_with(|| a.message.cmp(&b.message)));
-        self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
-        ProblemReport { path: path.into(), text: text.into(), problems: self.0 }
+        self.0.sort_by(|a, b| {
+            a.place()
+                .cmp(&b.place())
+                .then_with(|| a.message.cmp(&b.message))
+        });
+        self.0
+            .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+        ProblemReport {
+            path: path.into(),
+            text: text.into(),
+            problems: self.0,
+        }
     }
 }
 
@@ -115,7 +124,10 @@ impl ProblemReport {
 
     /// The problems as records.
     pub fn records(&self) -> Vec<ProblemRecord> {
-        self.problems.iter().map(|problem| self.record(problem)).collect()
+        self.problems
+            .iter()
+            .map(|problem| self.record(problem))
+            .collect()
     }
 
     fn record(&self, problem: &Problem) -> ProblemRecord {
@@ -125,7 +137,11 @@ impl ProblemReport {
             file: self.path.display().to_string(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            severity: if problem.is_warning { "warning" } else { "error" },
+            severity: if problem.is_warning {
+                "warning"
+            } else {
+                "error"
+            },
             message: problem.message.clone(),
             help: problem.help.clone(),
         }
@@ -133,7 +149,11 @@ impl ProblemReport {
 
     fn render(&self, problem: &Problem, out: &mut impl fmt::Write) -> fmt::Result {
         let diagnostic = MietteDiagnostic::new(problem.message.clone())
-            .with_severity(if problem.is_warning { Severity::Warning } else { Severity::Error })
+            .with_severity(if problem.is_warning {
+                Severity::Warning
+            } else {
+                Severity::Error
+            })
             .with_help(problem.help.clone())
             .with_label(LabeledSpan::underline(problem.span.clone()));
         let source = NamedSource::new(self.path.display().to_string(), self.text.clone());
@@ -152,7 +172,11 @@ impl fmt::Display for ProblemReport {
             self.render(problem, f)?;
             writeln!(f)?;
         }
-        let errors = self.problems.iter().filter(|problem| !problem.is_warning).count();
+        let errors = self
+            .problems
+            .iter()
+            .filter(|problem| !problem.is_warning)
+            .count();
         if errors > 0 {
             let plural = if errors == 1 { "error" } else { "errors" };
             writeln!(f, "{errors} {plural} in {}", self.path.display())?;

@@ -74,12 +74,18 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
-    let unreadable =
-        |reason: String| Unreadable { message: format!("{}: {reason}", path.display()), help: help.into() };
+    let unreadable = |reason: String| Unreadable {
+        message: format!("{}: {reason}", path.display()),
+        help: help.into(),
+    };
     let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
-    if secret.is_empty() { Err(unreadable("the file is empty".into())) } else { Ok(secret.into()) }
+    if secret.is_empty() {
+        Err(unreadable("the file is empty".into()))
+    } else {
+        Ok(secret.into())
+    }
 }
 
 /// What `docker login` left for a registry.
@@ -89,12 +95,16 @@ pub(super) fn from_docker_config(registry: &RegistryName) -> Result<Credential, 
         other => other,
     };
     match docker_credential::get_credential(server) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => {
-            Ok(Credential::Basic { username, password: password.into() })
-        }
+        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credential::Basic {
+            username,
+            password: password.into(),
+        }),
         Ok(DockerCredential::IdentityToken(token)) => Ok(Credential::IdentityToken(token.into())),
         Err(error) => Err(Unreadable {
-            message: format!("docker's config has no usable login for {registry}: {}", explain(&error)),
+            message: format!(
+                "docker's config has no usable login for {registry}: {}",
+                explain(&error)
+            ),
             help: format!("run `docker login {registry}` as this user, or set $DOCKER_CONFIG"),
         }),
     }

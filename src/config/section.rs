@@ -59,7 +59,8 @@ impl<'p, 'i> Section<'p, 'i> {
             Ok(read) => Some(Spanned::new(span, read)),
             Err(error) => {
                 let message = format!("bad value for `{key}`: {}", error.message());
-                self.problems.error(span, message, format!("write {expected}"));
+                self.problems
+                    .error(span, message, format!("write {expected}"));
                 None
             }
         }
@@ -74,10 +75,14 @@ impl<'p, 'i> Section<'p, 'i> {
             other => vec![Spanned::new(span.clone(), other)],
         };
         let before = items.len();
-        let strings: Vec<_> = items.into_iter().filter_map(|item| self.string(key, item)).collect();
+        let strings: Vec<_> = items
+            .into_iter()
+            .filter_map(|item| self.string(key, item))
+            .collect();
         if before == 0 {
             let message = format!("`{key}` is an empty list");
-            self.problems.error(span, message, "name at least one, or leave the key out");
+            self.problems
+                .error(span, message, "name at least one, or leave the key out");
             return None;
         }
         (strings.len() == before).then(|| Spanned::new(span, strings))
@@ -88,8 +93,12 @@ impl<'p, 'i> Section<'p, 'i> {
         match item.into_inner() {
             DeValue::String(text) => Some(Spanned::new(span, text.into_owned())),
             other => {
-                let message = format!("bad value for `{key}`: this is of type {}", other.type_str());
-                self.problems.error(span, message, "write a string, or a list of strings");
+                let message = format!(
+                    "bad value for `{key}`: this is of type {}",
+                    other.type_str()
+                );
+                self.problems
+                    .error(span, message, "write a string, or a list of strings");
                 None
             }
         }
@@ -119,16 +128,21 @@ impl<'p, 'i> Section<'p, 'i> {
         key: &'static str,
         mut read: impl FnMut(Section<'_, 'i>) -> T,
     ) -> Vec<T> {
-        let Some(value) = self.remove(key) else { return Vec::new() };
+        let Some(value) = self.remove(key) else {
+            return Vec::new();
+        };
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
             let message = format!("`{key}` is not a list of tables");
-            self.problems.error(span, message, format!("start each entry with [[{key}]]"));
+            self.problems
+                .error(span, message, format!("start each entry with [[{key}]]"));
             return Vec::new();
         };
         let name = format!("[[{key}]]");
         let items = items.into_iter();
-        items.filter_map(|item| self.subsection(name.clone(), item).map(&mut read)).collect()
+        items
+            .filter_map(|item| self.subsection(name.clone(), item).map(&mut read))
+            .collect()
     }
 
     /// The tables of a table of tables, each handed to `read` with its key.
@@ -137,9 +151,15 @@ impl<'p, 'i> Section<'p, 'i> {
         key: &'static str,
         mut read: impl FnMut(Spanned<String>, Section<'_, 'i>) -> T,
     ) -> Vec<T> {
-        let Some(value) = self.remove(key) else { return Vec::new() };
-        let Some(outer) = self.subsection(format!("[{key}]"), value) else { return Vec::new() };
-        let Section { table, problems, .. } = outer;
+        let Some(value) = self.remove(key) else {
+            return Vec::new();
+        };
+        let Some(outer) = self.subsection(format!("[{key}]"), value) else {
+            return Vec::new();
+        };
+        let Section {
+            table, problems, ..
+        } = outer;
         let mut read_all = Vec::new();
         for (name, value) in table {
             let name = Spanned::new(name.span(), name.into_inner().into_owned());
@@ -164,7 +184,8 @@ impl<'p, 'i> Section<'p, 'i> {
             }
             other => {
                 let message = format!("{name} is of type {}, not a table", other.type_str());
-                self.problems.error(span, message, format!("write {name} and its keys below it"));
+                self.problems
+                    .error(span, message, format!("write {name} and its keys below it"));
                 None
             }
         }

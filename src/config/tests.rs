@@ -21,12 +21,19 @@ fn report(text: &str) -> ProblemReport {
 
 fn messages(entries: &str) -> Vec<String> {
     let report = report(&format!("{TARGET}{entries}"));
-    report.records().iter().map(|r| format!("{}: {} | {}", r.line, r.message, r.help)).collect()
+    report
+        .records()
+        .iter()
+        .map(|r| format!("{}: {} | {}", r.line, r.message, r.help))
+        .collect()
 }
 
 fn targets(config: &Config) -> Vec<String> {
     let routes = config.mirrors.iter().flat_map(|mirror| &mirror.routes);
-    routes.flat_map(|route| &route.targets).map(ToString::to_string).collect()
+    routes
+        .flat_map(|route| &route.targets)
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -68,8 +75,10 @@ fn a_syntax_error_is_told_with_its_line() {
 
 #[test]
 fn braces_expand_and_the_path_follows_the_source() {
-    let config = mirrors("[[mirror]]\nfrom = \"registry.k8s.io/{kube-{a,b},etcd}\"\ntags = \"*\"\n");
-    let expected = ["kube-a", "kube-b", "etcd"].map(|n| format!("m.example.com/a/registry.k8s.io/{n}"));
+    let config =
+        mirrors("[[mirror]]\nfrom = \"registry.k8s.io/{kube-{a,b},etcd}\"\ntags = \"*\"\n");
+    let expected =
+        ["kube-a", "kube-b", "etcd"].map(|n| format!("m.example.com/a/registry.k8s.io/{n}"));
     let mut found = targets(&config);
     found.sort();
     let mut expected = expected.to_vec();
@@ -93,14 +102,19 @@ fn a_path_is_made_of_fields_and_filters() {
     };
     assert_eq!(path("{repository|flatten}"), "m.example.com/a/a-b-c");
     assert_eq!(path("x/{namespace}.{name}"), "m.example.com/a/x/a/b.c");
-    assert!(messages("[[mirror]]\nfrom = \"a:1\"\npath = \"{repo}\"\n")[0].contains("unknown field"));
+    assert!(
+        messages("[[mirror]]\nfrom = \"a:1\"\npath = \"{repo}\"\n")[0].contains("unknown field")
+    );
     assert!(messages("[[mirror]]\nfrom = \"a:1\"\npath = \"{name\"\n")[0].contains("never closed"));
 }
 
 #[test]
 fn an_entry_without_selector_says_how_to_mirror_everything() {
     let found = messages("[[mirror]]\nfrom = \"quay.io/a/b\"\n");
-    assert!(found[0].contains("selects no tag") && found[0].contains("tags = \"*\""), "{found:?}");
+    assert!(
+        found[0].contains("selects no tag") && found[0].contains("tags = \"*\""),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -119,13 +133,20 @@ fn two_sources_never_meet_in_one_target() {
     let found = messages(
         "path = \"{name}\"\n[[mirror]]\nfrom = \"quay.io/a/x\"\ntags = \"*\"\n[[mirror]]\nfrom = \"quay.io/b/x\"\ntags = \"*\"\n",
     );
-    assert!(found[0].starts_with("8: both quay.io/a/x and quay.io/b/x"), "{found:?}");
+    assert!(
+        found[0].starts_with("8: both quay.io/a/x and quay.io/b/x"),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn one_tag_is_not_mirrored_twice() {
-    let found = messages("[[mirror]]\nfrom = \"a:1\"\n[[mirror]]\nfrom = \"docker.io/library/a:1\"\n");
-    assert!(found[0].contains("docker.io/library/a:1 twice"), "{found:?}");
+    let found =
+        messages("[[mirror]]\nfrom = \"a:1\"\n[[mirror]]\nfrom = \"docker.io/library/a:1\"\n");
+    assert!(
+        found[0].contains("docker.io/library/a:1 twice"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -133,7 +154,11 @@ fn entries_that_share_a_repository_share_its_tags_out() {
     let config = mirrors(
         "[[mirror]]\nfrom = \"a/b\"\nsemver = \"1\"\n[[mirror]]\nfrom = \"a/b\"\ntags = \"*\"\n[[mirror]]\nfrom = \"a/b:latest\"\n",
     );
-    let taken: Vec<usize> = config.mirrors.iter().map(|m| m.routes[0].taken.len()).collect();
+    let taken: Vec<usize> = config
+        .mirrors
+        .iter()
+        .map(|m| m.routes[0].taken.len())
+        .collect();
     assert_eq!(taken, [1, 2, 0]);
 }
 
@@ -148,7 +173,10 @@ fn one_repository_with_two_sets_of_platforms_is_refused() {
 #[test]
 fn a_target_needs_a_host() {
     let found = messages("[[mirror]]\nfrom = \"a/b:1\"\ntarget = \"acme/mirror\"\n");
-    assert!(found[0].contains("`acme` is not a registry's host"), "{found:?}");
+    assert!(
+        found[0].contains("`acme` is not a registry's host"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -161,7 +189,8 @@ fn a_mirror_onto_itself_is_refused() {
 
 #[test]
 fn names_are_unique() {
-    let config = mirrors("[[mirror]]\nfrom = \"a/b:1\"\nname = \"x\"\n[[mirror]]\nfrom = \"a/{c,d}:1\"\n");
+    let config =
+        mirrors("[[mirror]]\nfrom = \"a/b:1\"\nname = \"x\"\n[[mirror]]\nfrom = \"a/{c,d}:1\"\n");
     let names: Vec<&str> = config.mirrors.iter().map(|m| &*m.name).collect();
     assert_eq!(names, ["x", "a/{c,d}:1"]);
     let found = messages(
@@ -188,12 +217,18 @@ fn a_password_is_read_from_a_file_without_its_line_end() {
 #[test]
 fn an_unreadable_secret_is_an_error_of_the_file() {
     let registry = |keys: &str| {
-        let text = format!("[registries.\"quay.io\"]\n{keys}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
+        let text =
+            format!("[registries.\"quay.io\"]\n{keys}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
         report(&text).records().remove(0).message
     };
-    assert!(registry("username = \"u\"\npassword = { env = \"UNSET_VARIABLE\" }").contains("is not set"));
+    assert!(
+        registry("username = \"u\"\npassword = { env = \"UNSET_VARIABLE\" }")
+            .contains("is not set")
+    );
     assert!(registry("username = \"u\"\npassword = { file = \"/nope\" }").contains("/nope"));
-    assert!(registry("username = \"u\"\npassword = { fil = \"/nope\" }").contains("unknown key `fil`"));
+    assert!(
+        registry("username = \"u\"\npassword = { fil = \"/nope\" }").contains("unknown key `fil`")
+    );
     assert!(registry("username = \"u\"").contains("without a `password`"));
     assert!(registry("login = \"sso\"").contains("unknown `login"));
     assert!(registry("ca_file = \"/nope\"").contains("/nope"));

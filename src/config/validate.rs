@@ -25,7 +25,12 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
     let mut validated: Vec<Validated> = Vec::new();
     for own in &file.mirrors {
         let name = names.claim(own, problems);
-        validated.push(entry::validate(&own.clone().or(&file.defaults), own, name, problems));
+        validated.push(entry::validate(
+            &own.clone().or(&file.defaults),
+            own,
+            name,
+            problems,
+        ));
     }
     if file.mirrors.is_empty() && !problems.has_errors() {
         let help = "add a [[mirror]] with `from` and `target`";
@@ -99,29 +104,39 @@ fn registry(
     problems: &mut Problems,
 ) -> RegistryConfig {
     let default = RegistryConfig::default();
-    let connections = entry.connections.as_ref().map_or(default.connections, |written| {
-        match usize::try_from(*written.get_ref()) {
-            Ok(count @ 1..=256) => count,
-            _ => {
-                let message = format!("`connections = {}` is out of range", written.get_ref());
-                problems.error(written.span(), message, "write a number from 1 to 256");
-                default.connections
+    let connections = entry
+        .connections
+        .as_ref()
+        .map_or(default.connections, |written| {
+            match usize::try_from(*written.get_ref()) {
+                Ok(count @ 1..=256) => count,
+                _ => {
+                    let message = format!("`connections = {}` is out of range", written.get_ref());
+                    problems.error(written.span(), message, "write a number from 1 to 256");
+                    default.connections
+                }
             }
-        }
-    });
-    let stall = entry.stall.as_ref().map_or(default.stall, |written| {
-        match humantime::parse_duration(written.get_ref()) {
-            Ok(stall) if !stall.is_zero() => stall,
-            _ => {
-                let message = format!("`{}` is not a duration", written.get_ref());
-                problems.error(written.span(), message, "write a duration such as \"30s\"");
-                default.stall
+        });
+    let stall =
+        entry.stall.as_ref().map_or(default.stall, |written| {
+            match humantime::parse_duration(written.get_ref()) {
+                Ok(stall) if !stall.is_zero() => stall,
+                _ => {
+                    let message = format!("`{}` is not a duration", written.get_ref());
+                    problems.error(written.span(), message, "write a duration such as \"30s\"");
+                    default.stall
+                }
             }
-        }
-    });
+        });
     RegistryConfig {
-        plain_http: entry.plain_http.as_ref().is_some_and(|plain| *plain.get_ref()),
-        ca_pem: entry.ca_file.as_ref().and_then(|file| ca_pem(file, problems)),
+        plain_http: entry
+            .plain_http
+            .as_ref()
+            .is_some_and(|plain| *plain.get_ref()),
+        ca_pem: entry
+            .ca_file
+            .as_ref()
+            .and_then(|file| ca_pem(file, problems)),
         credential: credential(name, entry, path, problems),
         connections,
         stall,
@@ -130,12 +145,18 @@ fn registry(
 
 fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
     let wrong = match fs::read(file.get_ref()) {
-        Ok(pem) if pem.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => return Some(pem),
+        Ok(pem) if pem.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => {
+            return Some(pem);
+        }
         Ok(_) => "no certificate in it".to_owned(),
         Err(error) => error.to_string(),
     };
     let message = format!("`ca_file` {}: {wrong}", file.get_ref());
-    problems.error(file.span(), message, "name a readable PEM file with the CA's certificate");
+    problems.error(
+        file.span(),
+        message,
+        "name a readable PEM file with the CA's certificate",
+    );
     None
 }
 
@@ -145,16 +166,18 @@ fn credential(
     path: &Path,
     problems: &mut Problems,
 ) -> Credential {
-    let login = entry.login.as_ref().map(|login| (login.get_ref().as_str(), login.span()));
+    let login = entry
+        .login
+        .as_ref()
+        .map(|login| (login.get_ref().as_str(), login.span()));
     match (login, &entry.username, &entry.password) {
         (None, None, None) | (Some(("anonymous", _)), None, None) => Credential::Anonymous,
         (None, _, None) | (None, None, _) if !entry.is_whole => Credential::Anonymous,
-        (Some(("docker-config", span)), None, None) => {
-            secret::from_docker_config(name).unwrap_or_else(|unreadable| {
+        (Some(("docker-config", span)), None, None) => secret::from_docker_config(name)
+            .unwrap_or_else(|unreadable| {
                 problems.error(span, unreadable.message, unreadable.help);
                 Credential::Anonymous
-            })
-        }
+            }),
         (None, Some(username), Some(password)) => basic(username, password, path, problems),
         (None, Some(alone), None) => {
             let help = "add `password = { env = \"NAME\" }`, a file or a credential";
@@ -162,7 +185,11 @@ fn credential(
             Credential::Anonymous
         }
         (None, None, Some(alone)) => {
-            problems.error(alone.span(), "`password` without a `username`", "add `username`");
+            problems.error(
+                alone.span(),
+                "`password` without a `username`",
+                "add `username`",
+            );
             Credential::Anonymous
         }
         (Some((written, span)), None, None) => {
@@ -191,7 +218,10 @@ fn basic(
         problems.warning(password.span(), message, help);
     }
     match password.get_ref().read() {
-        Ok(password) => Credential::Basic { username: username.get_ref().clone(), password },
+        Ok(password) => Credential::Basic {
+            username: username.get_ref().clone(),
+            password,
+        },
         Err(unreadable) => {
             problems.error(password.span(), unreadable.message, unreadable.help);
             Credential::Anonymous
@@ -213,7 +243,11 @@ impl Names {
         if let Some(name) = &entry.name {
             let is_new = self.0.insert(name.get_ref().clone());
             if name.get_ref().is_empty() {
-                problems.error(name.span(), "an empty `name`", "name it, or leave the key out");
+                problems.error(
+                    name.span(),
+                    "an empty `name`",
+                    "name it, or leave the key out",
+                );
             } else if !is_new {
                 let message = format!("two mirrors are named `{}`", name.get_ref());
                 problems.error(name.span(), message, "give one of them another name");
@@ -280,11 +314,17 @@ fn settle(
     }
     if a.targets != b.targets {
         let help = "give both entries the same list of targets";
-        return refuse(format!("{}, by entries with different targets,", a.source), help);
+        return refuse(
+            format!("{}, by entries with different targets,", a.source),
+            help,
+        );
     }
     let (taken, from) = match (&a.selection, &b.selection) {
         (Selection::Tag(x), Selection::Tag(y)) if x == y => {
-            return refuse(format!("{} twice", a.source.tag(x)), "remove one of the two");
+            return refuse(
+                format!("{} twice", a.source.tag(x)),
+                "remove one of the two",
+            );
         }
         (Selection::Tag(_), Selection::Tag(_)) => return Ok(()),
         (Selection::Matching(_), Selection::Tag(_)) => (b.selection.clone(), first),

@@ -107,9 +107,17 @@ impl Manifest {
         };
         let media_type = body
             .media_type
-            .or_else(|| declared.filter(|t| t.starts_with("application/vnd.")).map(Into::into))
+            .or_else(|| {
+                declared
+                    .filter(|t| t.starts_with("application/vnd."))
+                    .map(Into::into)
+            })
             .unwrap_or_else(|| shaped.into());
-        Ok(Self { media_type, digest: Digest::of(&bytes), bytes })
+        Ok(Self {
+            media_type,
+            digest: Digest::of(&bytes),
+            bytes,
+        })
     }
 
     /// Reads what the manifest leads to.
@@ -121,8 +129,13 @@ impl Manifest {
         if body.config.is_none() && body.layers.is_none() && body.blobs.is_none() {
             return Err(ManifestError::Shapeless);
         }
-        let blobs = body.config.into_iter().chain(body.layers.into_iter().flatten());
-        Ok(Content::Image(once_each(blobs.chain(body.blobs.into_iter().flatten()))))
+        let blobs = body
+            .config
+            .into_iter()
+            .chain(body.layers.into_iter().flatten());
+        Ok(Content::Image(once_each(
+            blobs.chain(body.blobs.into_iter().flatten()),
+        )))
     }
 
     /// The same index with the entries of `platforms` alone, and the attestations of those
@@ -148,13 +161,20 @@ impl Manifest {
             return Ok(self.clone());
         }
         let bytes = Bytes::from(serde_json::to_vec(&index)?);
-        Ok(Self { media_type: self.media_type.clone(), digest: Digest::of(&bytes), bytes })
+        Ok(Self {
+            media_type: self.media_type.clone(),
+            digest: Digest::of(&bytes),
+            bytes,
+        })
     }
 }
 
 fn once_each(descriptors: impl IntoIterator<Item = Descriptor>) -> Vec<Descriptor> {
     let mut seen = HashSet::new();
-    descriptors.into_iter().filter(|d| seen.insert(d.digest.clone())).collect()
+    descriptors
+        .into_iter()
+        .filter(|d| seen.insert(d.digest.clone()))
+        .collect()
 }
 
 fn wanted_digests(entries: &[Value], platforms: &[Platform]) -> HashSet<String> {
@@ -164,9 +184,15 @@ fn wanted_digests(entries: &[Value], platforms: &[Platform]) -> HashSet<String> 
             .is_ok_and(|entry| platforms.iter().any(|wanted| wanted.selects(&entry)))
     };
     let digest = |entry: &Value| text(entry, &["digest"]).map(str::to_owned);
-    entries.iter().filter(is_wanted).filter_map(digest).collect()
+    entries
+        .iter()
+        .filter(is_wanted)
+        .filter_map(digest)
+        .collect()
 }
 
 fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
-    path.iter().try_fold(value, |value, key| value.get(key))?.as_str()
+    path.iter()
+        .try_fold(value, |value, key| value.get(key))?
+        .as_str()
 }

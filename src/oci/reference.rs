@@ -61,7 +61,10 @@ pub enum NameError {
 /// Parses what users write, `nginx`, `ghcr.io/a/b` or `quay.io/a/b:1`, with docker's defaults
 /// for the registry and the `library/` namespace. A version that is not written is `None`.
 pub fn parse_image(text: &str) -> Result<(Repository, Option<Version>), NameError> {
-    let wrong = |reason: String| NameError::Reference { name: text.into(), reason };
+    let wrong = |reason: String| NameError::Reference {
+        name: text.into(),
+        reason,
+    };
     let parsed = oci_client::Reference::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let repository = Repository {
         registry: RegistryName(parsed.registry().into()),
@@ -69,9 +72,9 @@ pub fn parse_image(text: &str) -> Result<(Repository, Option<Version>), NameErro
     };
     let last = text.rsplit('/').next().unwrap_or(text);
     let version = match (parsed.digest(), parsed.tag()) {
-        (Some(digest), _) => {
-            Some(Version::Digest(digest.parse().map_err(|e| wrong(format!("{e}")))?))
-        }
+        (Some(digest), _) => Some(Version::Digest(
+            digest.parse().map_err(|e| wrong(format!("{e}")))?,
+        )),
         (None, Some(tag)) if last.contains(':') => Some(Version::Tag(tag.parse()?)),
         _ => None,
     };
@@ -112,12 +115,18 @@ impl Repository {
 
     /// The reference to one tag of it.
     pub fn tag(&self, tag: &Tag) -> Reference {
-        Reference { repository: self.clone(), version: Version::Tag(tag.clone()) }
+        Reference {
+            repository: self.clone(),
+            version: Version::Tag(tag.clone()),
+        }
     }
 
     /// The reference to one digest of it.
     pub fn digest(&self, digest: &Digest) -> Reference {
-        Reference { repository: self.clone(), version: Version::Digest(digest.clone()) }
+        Reference {
+            repository: self.clone(),
+            version: Version::Digest(digest.clone()),
+        }
     }
 }
 
@@ -150,7 +159,11 @@ impl FromStr for Tag {
         let legal = text.len() <= 128
             && text.bytes().next().is_some_and(word)
             && text.bytes().all(|b| word(b) || b == b'.' || b == b'-');
-        if legal { Ok(Self(text.into())) } else { Err(NameError::Tag(text.into())) }
+        if legal {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::Tag(text.into()))
+        }
     }
 }
 

@@ -30,16 +30,30 @@ fn children(manifest: &Manifest) -> Vec<String> {
 
 #[test]
 fn short_names_mean_docker_hub() {
-    for name in ["nginx", "docker.io/nginx", "docker.io/library/nginx", "index.docker.io/nginx"] {
-        assert_eq!(parse_image(name).unwrap().0.to_string(), "docker.io/library/nginx");
+    for name in [
+        "nginx",
+        "docker.io/nginx",
+        "docker.io/library/nginx",
+        "index.docker.io/nginx",
+    ] {
+        assert_eq!(
+            parse_image(name).unwrap().0.to_string(),
+            "docker.io/library/nginx"
+        );
     }
-    assert_eq!(parse_image("acme/tool").unwrap().0.to_string(), "docker.io/acme/tool");
+    assert_eq!(
+        parse_image("acme/tool").unwrap().0.to_string(),
+        "docker.io/acme/tool"
+    );
 }
 
 #[test]
 fn a_port_is_no_tag() {
     let (repository, version) = parse_image("127.0.0.1:5001/a/b").unwrap();
-    assert_eq!((repository.registry().as_str(), version), ("127.0.0.1:5001", None));
+    assert_eq!(
+        (repository.registry().as_str(), version),
+        ("127.0.0.1:5001", None)
+    );
     let (_, version) = parse_image("127.0.0.1:5001/a/b:1.2").unwrap();
     assert_eq!(version, Some(Version::Tag("1.2".parse().unwrap())));
 }
@@ -57,7 +71,14 @@ fn names_that_no_registry_takes_are_refused() {
 #[test]
 fn a_digest_is_hex_of_the_right_length() {
     assert!(digest(1).parse::<Digest>().is_ok());
-    for wrong in ["", "sha256:", "sha256:xyz", "md5:00", &digest(1)[..70], &digest(0xab).to_uppercase()] {
+    for wrong in [
+        "",
+        "sha256:",
+        "sha256:xyz",
+        "md5:00",
+        &digest(1)[..70],
+        &digest(0xab).to_uppercase(),
+    ] {
         assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
     }
     let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -66,9 +87,17 @@ fn a_digest_is_hex_of_the_right_length() {
 
 #[test]
 fn sha512_content_is_hashed_with_sha512() {
-    let mut hasher = format!("sha512:{}", "0".repeat(128)).parse::<Digest>().unwrap().hasher();
+    let mut hasher = format!("sha512:{}", "0".repeat(128))
+        .parse::<Digest>()
+        .unwrap()
+        .hasher();
     hasher.update(b"");
-    assert!(hasher.finish().as_str().starts_with("sha512:cf83e1357eefb8bd"));
+    assert!(
+        hasher
+            .finish()
+            .as_str()
+            .starts_with("sha512:cf83e1357eefb8bd")
+    );
 }
 
 #[test]
@@ -79,7 +108,10 @@ fn the_body_names_its_type_before_the_header_does() {
     let untyped = Bytes::from(r#"{"schemaVersion":2,"manifests":[]}"#);
     let header = "application/vnd.docker.distribution.manifest.list.v2+json; charset=utf-8";
     let docker = Manifest::new(untyped, Some(header)).unwrap();
-    assert_eq!(docker.media_type, "application/vnd.docker.distribution.manifest.list.v2+json");
+    assert_eq!(
+        docker.media_type,
+        "application/vnd.docker.distribution.manifest.list.v2+json"
+    );
 }
 
 #[test]
@@ -95,7 +127,11 @@ fn a_blob_named_twice_is_wanted_once() {
         digest(1),
         digest(2)
     );
-    match Manifest::new(Bytes::from(text), None).unwrap().content().unwrap() {
+    match Manifest::new(Bytes::from(text), None)
+        .unwrap()
+        .content()
+        .unwrap()
+    {
         Content::Image(blobs) => assert_eq!(blobs.len(), 2),
         Content::Index(_) => panic!("not an image"),
     }
@@ -104,8 +140,14 @@ fn a_blob_named_twice_is_wanted_once() {
 #[test]
 fn a_subset_keeps_the_chosen_entries_as_they_were_written() {
     let amd64 = entry(1, "linux", "amd64");
-    let whole = index(&[amd64.clone(), entry(2, "linux", "arm64"), entry(3, "windows", "amd64")]);
-    let subset = whole.for_platforms(&["linux/amd64".parse().unwrap()]).unwrap();
+    let whole = index(&[
+        amd64.clone(),
+        entry(2, "linux", "arm64"),
+        entry(3, "windows", "amd64"),
+    ]);
+    let subset = whole
+        .for_platforms(&["linux/amd64".parse().unwrap()])
+        .unwrap();
     assert_eq!(children(&subset), [digest(1)]);
     assert!(String::from_utf8_lossy(&subset.bytes).contains(&amd64));
     assert_eq!(subset.digest, Digest::of(&subset.bytes));
@@ -114,7 +156,9 @@ fn a_subset_keeps_the_chosen_entries_as_they_were_written() {
 #[test]
 fn a_subset_that_drops_nothing_is_byte_identical() {
     let whole = index(&[entry(1, "linux", "amd64")]);
-    let subset = whole.for_platforms(&["linux/amd64".parse().unwrap()]).unwrap();
+    let subset = whole
+        .for_platforms(&["linux/amd64".parse().unwrap()])
+        .unwrap();
     assert_eq!(subset.bytes, whole.bytes);
 }
 
@@ -123,7 +167,10 @@ fn attestations_go_with_the_image_they_attest() {
     let attests = |n: u8, of: u8| {
         entry(n, "unknown", "unknown").replace(
             r#""x":"#,
-            &format!(r#""annotations":{{"vnd.docker.reference.digest":"{}"}},"x":"#, digest(of)),
+            &format!(
+                r#""annotations":{{"vnd.docker.reference.digest":"{}"}},"x":"#,
+                digest(of)
+            ),
         )
     };
     let whole = index(&[
@@ -132,21 +179,31 @@ fn attestations_go_with_the_image_they_attest() {
         attests(11, 1),
         attests(12, 2),
     ]);
-    let subset = whole.for_platforms(&["linux/amd64".parse().unwrap()]).unwrap();
+    let subset = whole
+        .for_platforms(&["linux/amd64".parse().unwrap()])
+        .unwrap();
     assert_eq!(children(&subset), [digest(1), digest(11)]);
 }
 
 #[test]
 fn an_index_without_the_wanted_platform_is_an_error() {
     let whole = index(&[entry(1, "linux", "amd64")]);
-    let error = whole.for_platforms(&["linux/riscv64".parse().unwrap()]).unwrap_err();
-    assert_eq!(error.to_string(), "no entry of its index is for linux/riscv64");
+    let error = whole
+        .for_platforms(&["linux/riscv64".parse().unwrap()])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no entry of its index is for linux/riscv64"
+    );
 }
 
 #[test]
 fn a_platform_without_variant_asks_for_every_variant() {
     let selects = |wanted: &str, entry: &str| {
-        wanted.parse::<Platform>().unwrap().selects(&entry.parse().unwrap())
+        wanted
+            .parse::<Platform>()
+            .unwrap()
+            .selects(&entry.parse().unwrap())
     };
     assert!(selects("linux/arm", "linux/arm/v7"));
     assert!(selects("linux/arm64/v8", "linux/arm64"));

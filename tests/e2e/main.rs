@@ -1,5 +1,11 @@
 //! End-to-end tests: the binary against real registries and against a fake one that misbehaves on demand.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod auth_server;
 mod bad_input;

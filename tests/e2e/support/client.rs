@@ -18,7 +18,10 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, applic
 
 /// The sha256 digest of `bytes`, as registries write it.
 pub fn digest_of(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }
 
@@ -62,13 +65,24 @@ impl Client {
             .tls_danger_accept_invalid_certs(true)
             .build()
             .unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { runtime, http, base: base.to_owned(), authorization: None }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            runtime,
+            http,
+            base: base.to_owned(),
+            authorization: None,
+        }
     }
 
     /// The same client with a user name and a password.
     pub fn with_login(mut self, username: &str, password: &str) -> Self {
-        let basic = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
+        let basic = format!(
+            "Basic {}",
+            STANDARD.encode(format!("{username}:{password}"))
+        );
         self.authorization = Some(HeaderValue::from_str(&basic).unwrap());
         self
     }
@@ -85,33 +99,68 @@ impl Client {
     }
 
     pub fn put_blob(&self, repository: &str, bytes: &Bytes) {
-        let opened = self.send(Method::POST, &format!("/v2/{repository}/blobs/uploads/"), &[], Bytes::new());
-        assert_eq!(opened.status, StatusCode::ACCEPTED, "open an upload in {repository}");
+        let opened = self.send(
+            Method::POST,
+            &format!("/v2/{repository}/blobs/uploads/"),
+            &[],
+            Bytes::new(),
+        );
+        assert_eq!(
+            opened.status,
+            StatusCode::ACCEPTED,
+            "open an upload in {repository}"
+        );
         let location = opened.headers["location"].to_str().unwrap();
         let separator = if location.contains('?') { '&' } else { '?' };
         let location = format!("{location}{separator}digest={}", digest_of(bytes));
         let headers = [("content-type", "application/octet-stream")];
         let done = self.send(Method::PUT, &location, &headers, bytes.clone());
-        assert_eq!(done.status, StatusCode::CREATED, "upload a blob to {repository}");
+        assert_eq!(
+            done.status,
+            StatusCode::CREATED,
+            "upload a blob to {repository}"
+        );
     }
 
     pub fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &Bytes) {
         let path = format!("/v2/{repository}/manifests/{reference}");
-        let reply = self.send(Method::PUT, &path, &[("content-type", media_type)], bytes.clone());
+        let reply = self.send(
+            Method::PUT,
+            &path,
+            &[("content-type", media_type)],
+            bytes.clone(),
+        );
         let text = String::from_utf8_lossy(&reply.body);
-        assert_eq!(reply.status, StatusCode::CREATED, "push {repository} {reference}: {text}");
+        assert_eq!(
+            reply.status,
+            StatusCode::CREATED,
+            "push {repository} {reference}: {text}"
+        );
     }
 
     /// The manifest under a tag or a digest, if it is there.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<Manifest> {
         let path = format!("/v2/{repository}/manifests/{reference}");
-        let reply = self.send(Method::GET, &path, &[("accept", MANIFEST_TYPES)], Bytes::new());
+        let reply = self.send(
+            Method::GET,
+            &path,
+            &[("accept", MANIFEST_TYPES)],
+            Bytes::new(),
+        );
         if reply.status == StatusCode::NOT_FOUND {
             return None;
         }
-        assert_eq!(reply.status, StatusCode::OK, "read {repository} {reference}");
+        assert_eq!(
+            reply.status,
+            StatusCode::OK,
+            "read {repository} {reference}"
+        );
         let media_type = reply.headers["content-type"].to_str().unwrap().to_owned();
-        Some(Manifest { media_type, digest: digest_of(&reply.body), bytes: reply.body })
+        Some(Manifest {
+            media_type,
+            digest: digest_of(&reply.body),
+            bytes: reply.body,
+        })
     }
 
     pub fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
@@ -134,7 +183,11 @@ impl Client {
     pub fn delete_manifest(&self, repository: &str, digest: &str) {
         let path = format!("/v2/{repository}/manifests/{digest}");
         let reply = self.send(Method::DELETE, &path, &[], Bytes::new());
-        assert_eq!(reply.status, StatusCode::ACCEPTED, "delete {digest} in {repository}");
+        assert_eq!(
+            reply.status,
+            StatusCode::ACCEPTED,
+            "delete {digest} in {repository}"
+        );
     }
 
     /// Sends a GET of any path, for its trace in the registry's log alone.
@@ -149,7 +202,8 @@ impl Client {
         }
         assert_eq!(reply.status, StatusCode::OK, "list {path}");
         let listing: Value = serde_json::from_slice(&reply.body).unwrap();
-        let mut names: Vec<String> = serde_json::from_value(listing[key].clone()).unwrap_or_default();
+        let mut names: Vec<String> =
+            serde_json::from_value(listing[key].clone()).unwrap_or_default();
         names.sort();
         names
     }
@@ -161,21 +215,43 @@ impl Client {
         };
         let mut all = HeaderMap::new();
         for (name, value) in headers {
-            all.insert(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+            all.insert(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
-        all.extend(self.authorization.clone().map(|value| (reqwest::header::AUTHORIZATION, value)));
+        all.extend(
+            self.authorization
+                .clone()
+                .map(|value| (reqwest::header::AUTHORIZATION, value)),
+        );
         self.runtime.block_on(async {
-            let response = self.http.request(method, url).headers(all).body(body).send().await.unwrap();
+            let response = self
+                .http
+                .request(method, url)
+                .headers(all)
+                .body(body)
+                .send()
+                .await
+                .unwrap();
             let (status, headers) = (response.status(), response.headers().clone());
-            Reply { status, headers, body: response.bytes().await.unwrap() }
+            Reply {
+                status,
+                headers,
+                body: response.bytes().await.unwrap(),
+            }
         })
     }
 }
 
 /// Fails the test unless `to:tag` at the target is what `from:tag` at the source is, down to the last blob.
 pub fn assert_mirrored(source: &Client, from: &str, target: &Client, to: &str, tag: &str) {
-    let expected = source.manifest(from, tag).unwrap_or_else(|| panic!("the source holds no {from} {tag}"));
-    let found = target.manifest(to, tag).unwrap_or_else(|| panic!("the target holds no {to} {tag}"));
+    let expected = source
+        .manifest(from, tag)
+        .unwrap_or_else(|| panic!("the source holds no {from} {tag}"));
+    let found = target
+        .manifest(to, tag)
+        .unwrap_or_else(|| panic!("the target holds no {to} {tag}"));
     assert_eq!(found, expected, "{to} {tag} differs from {from} {tag}");
     let manifest = expected.json();
     for child in manifest["manifests"].as_array().into_iter().flatten() {
@@ -184,8 +260,14 @@ pub fn assert_mirrored(source: &Client, from: &str, target: &Client, to: &str, t
     let layers = manifest["layers"].as_array().into_iter().flatten();
     for descriptor in layers.chain(manifest.get("config")) {
         let digest = descriptor["digest"].as_str().unwrap();
-        let blob = target.blob(to, digest).unwrap_or_else(|| panic!("the target holds no blob {digest} in {to}"));
-        assert_eq!(digest_of(&blob), digest, "a blob of {to} {tag} has other bytes");
+        let blob = target
+            .blob(to, digest)
+            .unwrap_or_else(|| panic!("the target holds no blob {digest} in {to}"));
+        assert_eq!(
+            digest_of(&blob),
+            digest,
+            "a blob of {to} {tag} has other bytes"
+        );
         assert_eq!(Some(blob), source.blob(from, digest));
     }
 }

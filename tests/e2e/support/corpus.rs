@@ -27,7 +27,10 @@ pub struct Blob {
 
 impl Blob {
     fn new(media_type: &str, bytes: impl Into<Bytes>) -> Self {
-        Self { media_type: media_type.to_owned(), bytes: bytes.into() }
+        Self {
+            media_type: media_type.to_owned(),
+            bytes: bytes.into(),
+        }
     }
 
     pub fn digest(&self) -> String {
@@ -58,12 +61,23 @@ pub struct Image {
 impl Image {
     /// A plain OCI image for linux/amd64 with two layers of its own.
     pub fn oci(name: &str) -> Self {
-        Self::oci_with(name, vec![layer(&format!("{name} one"), 3000), layer(&format!("{name} two"), 700)])
+        Self::oci_with(
+            name,
+            vec![
+                layer(&format!("{name} one"), 3000),
+                layer(&format!("{name} two"), 700),
+            ],
+        )
     }
 
     /// An OCI image for linux/amd64 with these layers.
     pub fn oci_with(name: &str, layers: Vec<Blob>) -> Self {
-        Self::of(OCI_MANIFEST, Blob::new(OCI_CONFIG, config(name, "linux/amd64")), layers, &json!({}))
+        Self::of(
+            OCI_MANIFEST,
+            Blob::new(OCI_CONFIG, config(name, "linux/amd64")),
+            layers,
+            &json!({}),
+        )
     }
 
     /// An OCI image for a platform such as `linux/arm64/v8`.
@@ -76,7 +90,12 @@ impl Image {
     /// A docker v2 image for linux/amd64.
     pub fn docker(name: &str) -> Self {
         let layers = vec![Blob::new(DOCKER_LAYER, noise(name, 2000))];
-        Self::of(DOCKER_MANIFEST, Blob::new(DOCKER_CONFIG, config(name, "linux/amd64")), layers, &json!({}))
+        Self::of(
+            DOCKER_MANIFEST,
+            Blob::new(DOCKER_CONFIG, config(name, "linux/amd64")),
+            layers,
+            &json!({}),
+        )
     }
 
     /// An artifact with the empty config of OCI 1.1.
@@ -94,7 +113,10 @@ impl Image {
     /// An image that names one layer twice.
     pub fn with_a_layer_twice(name: &str) -> Self {
         let twice = layer(name, 800);
-        Self::oci_with(name, vec![twice.clone(), layer(&format!("{name} other"), 100), twice])
+        Self::oci_with(
+            name,
+            vec![twice.clone(), layer(&format!("{name} other"), 100), twice],
+        )
     }
 
     /// An image whose layer is compressed with zstd.
@@ -106,7 +128,10 @@ impl Image {
     pub fn attestation(subject: &Self) -> Self {
         let name = format!("attestation of {}", subject.digest());
         let statement = json!({ "_type": "https://in-toto.io/Statement/v0.1", "subject": name });
-        let layers = vec![Blob::new("application/vnd.in-toto+json", statement.to_string())];
+        let layers = vec![Blob::new(
+            "application/vnd.in-toto+json",
+            statement.to_string(),
+        )];
         let config = Blob::new(OCI_CONFIG, config(&name, "unknown/unknown"));
         let mut image = Self::of(OCI_MANIFEST, config, layers, &json!({})).on("unknown/unknown");
         image.annotations = Some(json!({
@@ -123,7 +148,10 @@ impl Image {
 
     /// An OCI index for linux/amd64 and linux/arm64.
     pub fn two_platforms(name: &str) -> Self {
-        Self::index(vec![Self::oci_for(name, "linux/amd64"), Self::oci_for(name, "linux/arm64")])
+        Self::index(vec![
+            Self::oci_for(name, "linux/amd64"),
+            Self::oci_for(name, "linux/arm64"),
+        ])
     }
 
     /// A docker manifest list of two docker images.
@@ -151,7 +179,10 @@ impl Image {
     /// How an index names this image.
     pub fn descriptor(&self) -> Value {
         let mut value = json!({ "mediaType": self.media_type, "digest": self.digest(), "size": self.bytes.len() });
-        for (key, member) in [("platform", &self.platform), ("annotations", &self.annotations)] {
+        for (key, member) in [
+            ("platform", &self.platform),
+            ("annotations", &self.annotations),
+        ] {
             if let Some(member) = member {
                 value[key] = member.clone();
             }
@@ -161,8 +192,15 @@ impl Image {
 
     /// Every blob of the image and its children, once, with its size.
     pub fn unique_blobs(&self) -> BTreeMap<String, u64> {
-        let own = self.blobs.iter().map(|blob| (blob.digest(), blob.bytes.len() as u64));
-        self.children.iter().flat_map(Self::unique_blobs).chain(own).collect()
+        let own = self
+            .blobs
+            .iter()
+            .map(|blob| (blob.digest(), blob.bytes.len() as u64));
+        self.children
+            .iter()
+            .flat_map(Self::unique_blobs)
+            .chain(own)
+            .collect()
     }
 
     fn of(media_type: &str, config: Blob, layers: Vec<Blob>, extra: &Value) -> Self {
@@ -174,13 +212,24 @@ impl Image {
         });
         merge(&mut manifest, extra);
         let blobs = std::iter::once(config).chain(layers).collect();
-        Self { media_type: media_type.to_owned(), bytes: pretty(&manifest), blobs, ..Self::nothing() }
+        Self {
+            media_type: media_type.to_owned(),
+            bytes: pretty(&manifest),
+            blobs,
+            ..Self::nothing()
+        }
     }
 
     fn list(media_type: &str, children: Vec<Self>) -> Self {
         let descriptors: Vec<_> = children.iter().map(Self::descriptor).collect();
-        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": descriptors });
-        Self { media_type: media_type.to_owned(), bytes: pretty(&index), children, ..Self::nothing() }
+        let index =
+            json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": descriptors });
+        Self {
+            media_type: media_type.to_owned(),
+            bytes: pretty(&index),
+            children,
+            ..Self::nothing()
+        }
     }
 
     fn nothing() -> Self {
@@ -207,7 +256,9 @@ pub fn total_size(blobs: &BTreeMap<String, u64>) -> u64 {
 
 /// Spaced as no serialiser of ours would do it, so that a manifest written anew cannot pass for a copy.
 fn pretty(value: &Value) -> Bytes {
-    let text = serde_json::to_string_pretty(value).unwrap().replace("\": ", "\" :  ");
+    let text = serde_json::to_string_pretty(value)
+        .unwrap()
+        .replace("\": ", "\" :  ");
     format!("{text}\n").into()
 }
 
@@ -235,6 +286,10 @@ fn merge(object: &mut Value, extra: &Value) {
 
 /// Bytes that look like a compressed layer and follow from a name alone.
 fn noise(name: &str, size: usize) -> Vec<u8> {
-    let blocks = (0..size.div_ceil(64)).map(|block| digest_of(format!("{name} {block}").as_bytes()));
-    blocks.flat_map(|digest| digest.into_bytes().split_off("sha256:".len())).take(size).collect()
+    let blocks =
+        (0..size.div_ceil(64)).map(|block| digest_of(format!("{name} {block}").as_bytes()));
+    blocks
+        .flat_map(|digest| digest.into_bytes().split_off("sha256:".len()))
+        .take(size)
+        .collect()
 }

@@ -7,48 +7,60 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use serde_json::json;
 
-use super::fake::{answer, parameter, refusal};
+use super::fake_answers::{answer, parameter, refusal};
 use super::requests::Request;
 
 /// How tokens are given and honoured.
-pub struct Tokens {
+pub struct Habits {
     /// The member that carries the token: `token` or `access_token`.
     pub member: &'static str,
     /// What the realm already carries as its query; a request without it is refused.
     pub realm_query: &'static str,
     /// `expires_in`; a token that is older by more than a second is refused.
     pub expires_in: Option<u64>,
-    /// How many requests one token is good for.
-    pub uses: usize,
+    /// After how many admitted requests all tokens given so far are revoked, once.
+    pub revoke_after: usize,
     /// Nobody gets a token.
     pub refuses: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            member: "token",
+            realm_query: "",
+            expires_in: Some(3600),
+            revoke_after: usize::MAX,
+            refuses: false,
+        }
+    }
+}
+
+/// The tokens that were given, under the habits of their server.
+pub struct Tokens {
+    habits: Habits,
     issued: BTreeMap<String, Issued>,
     requests: usize,
+    admitted: usize,
     expired_uses: usize,
 }
 
 struct Issued {
     scopes: Vec<String>,
     at: Instant,
-    uses: usize,
-}
-
-impl Default for Tokens {
-    fn default() -> Self {
-        Self {
-            member: "token",
-            realm_query: "",
-            expires_in: Some(3600),
-            uses: usize::MAX,
-            refuses: false,
-            issued: BTreeMap::new(),
-            requests: 0,
-            expired_uses: 0,
-        }
-    }
 }
 
 impl Tokens {
+    pub fn new(habits: Habits) -> Self {
+        Self {
+            habits,
+            issued: BTreeMap::new(),
+            requests: 0,
+            admitted: 0,
+            expired_uses: 0,
+        }
+    }
+
     /// How many tokens were asked for.
     pub fn requests(&self) -> usize {
         self.requests
@@ -61,37 +73,59 @@ impl Tokens {
 
     /// Whether the token of a request is good for it.
     pub fn admit(&mut self, request: &Request) -> bool {
-        let token = request.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer "));
-        let Some(issued) = token.and_then(|token| self.issued.get_mut(token)) else { return false };
-        let life = self.expires_in.map(|seconds| Duration::from_secs(seconds + 1));
+        let token = request
+            .authorization
+            .as_deref()
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let Some(issued) = token.and_then(|token| self.issued.get(token)) else {
+            return false;
+        };
+        let life = self
+            .habits
+            .expires_in
+            .map(|seconds| Duration::from_secs(seconds + 1));
         if life.is_some_and(|life| issued.at.elapsed() > life) {
             self.expired_uses += 1;
             return false;
         }
-        issued.uses += 1;
-        issued.uses <= self.uses && scope_of(request).is_none_or(|needed| issued.grants(&needed))
+        let admitted = scope_of(request).is_none_or(|needed| issued.grants(&needed));
+        self.admitted += usize::from(admitted);
+        if admitted && self.admitted == self.habits.revoke_after {
+            self.issued.clear();
+        }
+        admitted
     }
 
     /// The 401 that says where a token is to be had.
     pub fn challenge(&self, request: &Request, host: &str) -> Response<Body> {
-        let question = if self.realm_query.is_empty() { "" } else { "?" };
-        let mut value = format!("Bearer realm=\"http://{host}/token{question}{}\",service=\"fake\"", self.realm_query);
+        let question = if self.habits.realm_query.is_empty() {
+            ""
+        } else {
+            "?"
+        };
+        let mut value = format!(
+            "Bearer realm=\"http://{host}/token{question}{}\",service=\"fake\"",
+            self.habits.realm_query
+        );
         if let Some((repository, actions)) = scope_of(request) {
             value.push_str(&format!(",scope=\"repository:{repository}:{actions}\""));
         }
         let mut response = refusal(401, "UNAUTHORIZED");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_str(&value).unwrap());
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_str(&value).unwrap(),
+        );
         response
     }
 
     /// The answer of the token server.
     pub fn issue(&mut self, request: &Request) -> Response<Body> {
         self.requests += 1;
-        if self.refuses {
+        if self.habits.refuses {
             return refusal(401, "UNAUTHORIZED");
         }
         let parameters: Vec<_> = request.query.split('&').collect();
-        if !self.realm_query.is_empty() && !parameters.contains(&self.realm_query) {
+        if !self.habits.realm_query.is_empty() && !parameters.contains(&self.habits.realm_query) {
             return refusal(400, "BAD_REQUEST");
         }
         if parameter(&request.query, "service").as_deref() != Some("fake") {
@@ -99,12 +133,21 @@ impl Tokens {
         }
         let token = format!("token-{}", self.requests);
         let pairs = url::form_urlencoded::parse(request.query.as_bytes()).into_owned();
-        let scopes = pairs.filter(|(key, _)| key == "scope").flat_map(|(_, value)| words(&value)).collect();
-        let mut body = json!({ self.member: token });
-        if let Some(seconds) = self.expires_in {
+        let scopes = pairs
+            .filter(|(key, _)| key == "scope")
+            .flat_map(|(_, value)| words(&value))
+            .collect();
+        let mut body = json!({ self.habits.member: token });
+        if let Some(seconds) = self.habits.expires_in {
             body["expires_in"] = json!(seconds);
         }
-        self.issued.insert(token, Issued { scopes, at: Instant::now(), uses: 0 });
+        self.issued.insert(
+            token,
+            Issued {
+                scopes,
+                at: Instant::now(),
+            },
+        );
         answer(200, &body)
     }
 }
@@ -112,7 +155,10 @@ impl Tokens {
 impl Issued {
     fn grants(&self, (repository, actions): &(String, &str)) -> bool {
         let prefix = format!("repository:{repository}:");
-        let granted = self.scopes.iter().filter_map(|scope| scope.strip_prefix(&prefix));
+        let granted = self
+            .scopes
+            .iter()
+            .filter_map(|scope| scope.strip_prefix(&prefix));
         let granted: Vec<_> = granted.flat_map(|actions| actions.split(',')).collect();
         actions.split(',').all(|action| granted.contains(&action))
     }
@@ -121,8 +167,18 @@ impl Issued {
 /// The repository of a request, and what one must be allowed to do there.
 fn scope_of(request: &Request) -> Option<(String, &'static str)> {
     let path = request.path.strip_prefix("/v2/")?;
-    let end = ["/tags/", "/manifests/", "/blobs/"].iter().filter_map(|part| path.find(part)).min()?;
-    Some((path[..end].to_owned(), if request.is_write() { "pull,push" } else { "pull" }))
+    let end = ["/tags/", "/manifests/", "/blobs/"]
+        .iter()
+        .filter_map(|part| path.find(part))
+        .min()?;
+    Some((
+        path[..end].to_owned(),
+        if request.is_write() {
+            "pull,push"
+        } else {
+            "pull"
+        },
+    ))
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -3,11 +3,14 @@
 pub mod client;
 pub mod corpus;
 pub mod fake;
+pub mod fake_answers;
+pub mod fake_contents;
 pub mod fake_tokens;
 pub mod pair;
 pub mod registry;
 pub mod requests;
 mod self_tests;
+pub mod skopeo;
 pub mod transship;
 
 use std::time::{Duration, Instant};

@@ -5,27 +5,29 @@ use super::corpus::Image;
 use super::registry::Registry;
 use super::transship::Transship;
 
-/// Both registries speak plain HTTP, and a repository keeps its path below `mirror/`.
-pub const DEFAULTS: &str = r#"
-[registries."SOURCE"]
-plain_http = true
+const PLAIN: &str = "plain_http = true";
 
-[registries."TARGET"]
-plain_http = true
+/// `mirror.toml` with these keys for the registries; a repository keeps its path below `mirror/`.
+pub fn mirror_toml_with(source_keys: &str, target_keys: &str, mirrors: &str) -> String {
+    format!(
+        "[registries.\"SOURCE\"]\n{source_keys}\n\n[registries.\"TARGET\"]\n{target_keys}\n\n\
+         [defaults]\ntarget = \"TARGET/mirror\"\npath = \"{{repository}}\"\n{mirrors}"
+    )
+}
 
-[defaults]
-target = "TARGET/mirror"
-path = "{repository}"
-"#;
+/// The same over plain HTTP.
+pub fn mirror_toml(mirrors: &str) -> String {
+    mirror_toml_with(PLAIN, PLAIN, mirrors)
+}
 
-/// `mirror.toml` with the hosts in the places of `SOURCE` and `TARGET`.
+/// Puts the hosts in the places of `SOURCE` and `TARGET`.
 pub fn fill_in(text: &str, source: &str, target: &str) -> String {
     text.replace("SOURCE", source).replace("TARGET", target)
 }
 
-/// The defaults above and these mirrors.
-pub fn mirror_toml(mirrors: &str, source: &str, target: &str) -> String {
-    fill_in(&format!("{DEFAULTS}{mirrors}"), source, target)
+/// The binary between any two hosts that speak plain HTTP.
+pub fn between(source: &str, target: &str, mirrors: &str) -> Transship {
+    Transship::new(&fill_in(&mirror_toml(mirrors), source, target))
 }
 
 /// Two open registries and the binary.
@@ -40,7 +42,7 @@ pub struct Pair {
 impl Pair {
     /// A pair with these `[[mirror]]` entries; `SOURCE` and `TARGET` stand for the hosts.
     pub fn mirroring(mirrors: &str) -> Self {
-        Self::configured(&format!("{DEFAULTS}{mirrors}"))
+        Self::configured(&mirror_toml(mirrors))
     }
 
     /// A pair with all of `mirror.toml` given.
@@ -48,7 +50,13 @@ impl Pair {
         let (source, target) = (Registry::start(), Registry::start());
         let transship = Transship::new(&fill_in(text, source.host(), target.host()));
         let (from, to) = (source.client(), target.client());
-        Self { source, target, transship, from, to }
+        Self {
+            source,
+            target,
+            transship,
+            from,
+            to,
+        }
     }
 
     /// A pair that mirrors every tag of the source's repositories of these names.
@@ -66,13 +74,24 @@ impl Pair {
 
     /// Replaces `mirror.toml`, with the usual defaults.
     pub fn reconfigure(&self, mirrors: &str) {
-        self.transship.write("mirror.toml", &mirror_toml(mirrors, self.source.host(), self.target.host()));
+        let text = fill_in(
+            &mirror_toml(mirrors),
+            self.source.host(),
+            self.target.host(),
+        );
+        self.transship.write("mirror.toml", &text);
     }
 
     /// Fails the test unless each `(repository, tag)` stands below `mirror/` at the target, bit for bit.
     pub fn assert_mirrored(&self, tags: &[(&str, &str)]) {
         for (repository, tag) in tags {
-            assert_mirrored(&self.from, repository, &self.to, &format!("mirror/{repository}"), tag);
+            assert_mirrored(
+                &self.from,
+                repository,
+                &self.to,
+                &format!("mirror/{repository}"),
+                tag,
+            );
         }
     }
 

@@ -60,7 +60,13 @@ impl Registry {
             .stderr(File::create(path.join("error.log")).unwrap())
             .spawn()
             .expect("docker-registry is installed");
-        let mut registry = Self { host: String::new(), directory, process, guard, seen: Cell::new(0) };
+        let mut registry = Self {
+            host: String::new(),
+            directory,
+            process,
+            guard,
+            seen: Cell::new(0),
+        };
         registry.host = wait_for("the registry to listen", || registry.listening_on());
         registry
     }
@@ -77,7 +83,11 @@ impl Registry {
 
     /// A client that may do everything here.
     pub fn client(&self) -> Client {
-        let scheme = if self.guard == Guard::Tls { "https" } else { "http" };
+        let scheme = if self.guard == Guard::Tls {
+            "https"
+        } else {
+            "http"
+        };
         let client = Client::new(&format!("{scheme}://{}", self.host));
         match self.guard {
             Guard::Login => client.with_login(USERNAME, PASSWORD),
@@ -114,7 +124,11 @@ impl Registry {
 
     fn blob_file(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
-        self.storage().join("registry/v2/blobs/sha256").join(&hex[..2]).join(hex).join("data")
+        self.storage()
+            .join("registry/v2/blobs/sha256")
+            .join(&hex[..2])
+            .join(hex)
+            .join("data")
     }
 
     fn listening_on(&mut self) -> Option<String> {

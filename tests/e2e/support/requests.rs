@@ -83,6 +83,12 @@ pub fn blob_gets(requests: &[Request]) -> BTreeMap<String, usize> {
 
 /// Fails the test when one of the requests could have changed the registry.
 pub fn assert_only_reads(requests: &[Request]) {
-    let writes: Vec<_> = requests.iter().filter(|request| request.is_write()).collect();
-    assert!(writes.is_empty(), "the registry was written to: {writes:#?}");
+    let writes: Vec<_> = requests
+        .iter()
+        .filter(|request| request.is_write())
+        .collect();
+    assert!(
+        writes.is_empty(),
+        "the registry was written to: {writes:#?}"
+    );
 }

@@ -1,12 +1,13 @@
 //! The stage itself is tested: registries, content and log, without the binary.
 
-use std::process::Command;
-
 use super::client::assert_mirrored;
 use super::corpus::Image;
-use super::fake::{Fake, Link, Oddities};
+use super::fake::Fake;
+use super::fake_contents::{Link, Oddities};
+use super::fake_tokens::Habits;
 use super::registry::{Guard, Registry};
 use super::requests::{assert_only_reads, lines};
+use super::skopeo::{raw_manifest, skopeo};
 
 fn every_kind() -> Vec<Image> {
     let amd64 = Image::oci_for("kinds", "linux/amd64");
@@ -20,7 +21,10 @@ fn every_kind() -> Vec<Image> {
         Image::zstd("zstd"),
         Image::two_platforms("platforms"),
         Image::docker_list("list"),
-        Image::index(vec![Image::two_platforms("inner"), Image::oci_for("outer", "linux/s390x")]),
+        Image::index(vec![
+            Image::two_platforms("inner"),
+            Image::oci_for("outer", "linux/s390x"),
+        ]),
         Image::index(vec![amd64, attestation]),
     ]
 }
@@ -33,7 +37,12 @@ fn a_registry_serves_what_was_pushed() {
         one.client().push("kinds/all", &tag, image);
         two.client().push("kinds/all", &tag, image);
         assert_mirrored(&one.client(), "kinds/all", &two.client(), "kinds/all", &tag);
-        assert!(image.unique_blobs().keys().all(|digest| two.has_blob(digest)));
+        assert!(
+            image
+                .unique_blobs()
+                .keys()
+                .all(|digest| two.has_blob(digest))
+        );
     }
     assert_eq!(one.client().tags("kinds/all").len(), every_kind().len());
     assert_eq!(one.client().repositories(), ["kinds/all"]);
@@ -58,23 +67,32 @@ fn the_log_of_a_registry_tells_requests_of_others_alone() {
     let registry = Registry::start();
     registry.client().push("app", "v1", &Image::oci("logged"));
     assert!(registry.new_requests().is_empty());
-    let raw = skopeo_raw(registry.host(), "app:v1");
+    let raw = raw_manifest(registry.host(), "app:v1");
     assert_eq!(raw, Image::oci("logged").bytes);
     let requests = registry.new_requests();
-    assert!(lines(&requests).contains(&"GET /v2/app/manifests/v1".to_owned()), "{requests:#?}");
+    assert!(
+        lines(&requests).contains(&"GET /v2/app/manifests/v1".to_owned()),
+        "{requests:#?}"
+    );
     assert_only_reads(&requests);
     assert!(registry.new_requests().is_empty());
 }
 
 #[test]
 fn a_guarded_registry_lets_in_only_who_it_should() {
-    let (login, tls) = (Registry::guarded(Guard::Login), Registry::guarded(Guard::Tls));
+    let (login, tls) = (
+        Registry::guarded(Guard::Login),
+        Registry::guarded(Guard::Tls),
+    );
     for registry in [&login, &tls] {
         registry.client().push("app", "v1", &Image::oci("guarded"));
         assert_eq!(registry.client().tags("app"), ["v1"]);
     }
     assert!(tls.ca_file().exists());
-    let output = skopeo().arg(format!("docker://{}/app:v1", login.host())).output().unwrap();
+    let output = skopeo("inspect")
+        .arg(format!("docker://{}/app:v1", login.host()))
+        .output()
+        .unwrap();
     assert!(!output.status.success(), "it lets anybody in");
 }
 
@@ -85,49 +103,50 @@ fn the_fake_serves_like_a_registry() {
         let tag = format!("v{number}");
         fake.client().push("kinds/all", &tag, image);
         registry.client().push("kinds/all", &tag, image);
-        assert_mirrored(&registry.client(), "kinds/all", &fake.client(), "kinds/all", &tag);
+        assert_mirrored(
+            &registry.client(),
+            "kinds/all",
+            &fake.client(),
+            "kinds/all",
+            &tag,
+        );
     }
     assert!(fake.requests().is_empty());
     assert_eq!(fake.sessions().opened, fake.sessions().completed);
-    assert_eq!(skopeo_raw(fake.host(), "kinds/all:v0"), Image::oci("plain").bytes);
+    assert_eq!(
+        raw_manifest(fake.host(), "kinds/all:v0"),
+        Image::oci("plain").bytes
+    );
     assert!(!fake.new_requests().is_empty());
 }
 
 #[test]
 fn the_fake_demands_tokens_that_skopeo_can_get() {
     let fake = Fake::start();
-    fake.client().push("app", "v1", &Image::oci("behind tokens"));
-    fake.demand_tokens(super::fake_tokens::Tokens { realm_query: "tenant=acme", ..Default::default() });
-    skopeo_raw(fake.host(), "app:v1");
+    fake.client()
+        .push("app", "v1", &Image::oci("behind tokens"));
+    fake.demand_tokens(Habits {
+        realm_query: "tenant=acme",
+        ..Habits::default()
+    });
+    raw_manifest(fake.host(), "app:v1");
     assert_eq!(fake.tokens(|tokens| tokens.requests()), 1);
 }
 
 #[test]
 fn the_fake_pages_its_tags() {
-    let fake = Fake::with(Oddities { pages: Some((3, Link::Relative)), ..Oddities::default() });
+    let fake = Fake::with(Oddities {
+        pages: Some((3, Link::Relative)),
+        ..Oddities::default()
+    });
     for number in 0..7 {
-        fake.client().push("app", &format!("v{number}"), &Image::oci("paged"));
+        fake.client()
+            .push("app", &format!("v{number}"), &Image::oci("paged"));
     }
-    let output = skopeo_command("list-tags").arg(format!("docker://{}/app", fake.host())).output().unwrap();
+    let output = skopeo("list-tags")
+        .arg(format!("docker://{}/app", fake.host()))
+        .output()
+        .unwrap();
     let listing: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(listing["Tags"].as_array().unwrap().len(), 7);
-}
-
-/// A manifest as skopeo reads it.
-pub fn skopeo_raw(host: &str, reference: &str) -> Vec<u8> {
-    let output = skopeo().arg(format!("docker://{host}/{reference}")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-fn skopeo() -> Command {
-    let mut command = skopeo_command("inspect");
-    command.arg("--raw");
-    command
-}
-
-fn skopeo_command(verb: &str) -> Command {
-    let mut command = Command::new("skopeo");
-    command.args([verb, "--tls-verify=false"]);
-    command
 }

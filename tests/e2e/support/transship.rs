@@ -22,7 +22,10 @@ impl Transship {
     }
 
     pub fn without_config() -> Self {
-        Self { directory: TempDir::new().unwrap(), environment: Vec::new() }
+        Self {
+            directory: TempDir::new().unwrap(),
+            environment: Vec::new(),
+        }
     }
 
     pub fn set_env(&mut self, name: &str, value: &str) {
@@ -43,7 +46,11 @@ impl Transship {
 
     /// Deletes the store, as if it had never been.
     pub fn forget(&self) {
-        let stores: Vec<_> = self.files().into_iter().filter(|path| name_of(path).starts_with("transship.db")).collect();
+        let stores: Vec<_> = self
+            .files()
+            .into_iter()
+            .filter(|path| name_of(path).starts_with("transship.db"))
+            .collect();
         assert!(!stores.is_empty(), "there is a store to delete");
         for path in stores {
             fs::remove_file(path).unwrap();
@@ -52,7 +59,9 @@ impl Transship {
 
     /// The files of the directory itself.
     pub fn files(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         entries.filter(|path| path.is_file()).collect()
     }
 
@@ -74,7 +83,10 @@ impl Transship {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        assert!(finished.code.is_some(), "transship {arguments:?} ended by itself\n{finished}");
+        assert!(
+            finished.code.is_some(),
+            "transship {arguments:?} ended by itself\n{finished}"
+        );
         finished
     }
 
@@ -105,7 +117,10 @@ impl Finished {
     pub fn expect_stderr(self, words: &[&str]) -> Self {
         let text = squeeze(&self.stderr);
         for word in words {
-            assert!(text.contains(&squeeze(word)), "standard error does not say {word:?}\n{self}");
+            assert!(
+                text.contains(&squeeze(word)),
+                "standard error does not say {word:?}\n{self}"
+            );
         }
         self
     }
@@ -115,7 +130,10 @@ impl Finished {
     pub fn expect_stdout(self, words: &[&str]) -> Self {
         let text = squeeze(&self.stdout);
         for word in words {
-            assert!(text.contains(&squeeze(word)), "standard output does not say {word:?}\n{self}");
+            assert!(
+                text.contains(&squeeze(word)),
+                "standard output does not say {word:?}\n{self}"
+            );
         }
         self
     }
@@ -130,14 +148,54 @@ impl Finished {
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, stdout, stderr } = self;
-        write!(formatter, "exit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+        let Self {
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            formatter,
+            "exit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
     }
+}
+
+/// The number at a JSON pointer of a report.
+#[track_caller]
+pub fn number(report: &Value, pointer: &str) -> u64 {
+    let found = report.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("there is no number at {pointer} of {report:#}"))
+}
+
+/// The sum of a number over every mirror of a report.
+#[track_caller]
+pub fn sum(report: &Value, pointer: &str) -> u64 {
+    mirrors(report)
+        .iter()
+        .map(|mirror| number(mirror, pointer))
+        .sum()
+}
+
+/// The mirrors of a report.
+#[track_caller]
+pub fn mirrors(report: &Value) -> &[Value] {
+    report["mirrors"]
+        .as_array()
+        .unwrap_or_else(|| panic!("there are no mirrors in {report:#}"))
+}
+
+/// The mirror of a report that has this name.
+#[track_caller]
+pub fn mirror<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let found = mirrors(report).iter().find(|mirror| mirror["name"] == name);
+    found.unwrap_or_else(|| panic!("there is no mirror {name} in {report:#}"))
 }
 
 /// Lower case, without white space and the frames that a message may be drawn in.
 fn squeeze(text: &str) -> String {
-    let kept = text.chars().filter(|c| !c.is_whitespace() && !"│╭╰─·|".contains(*c));
+    let kept = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && !"│╭╰─·|".contains(*c));
     kept.flat_map(char::to_lowercase).collect()
 }
 

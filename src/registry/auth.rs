@@ -1,0 +1,338 @@
+//! Authorization: which header a request carries, and where tokens come from.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use super::{challenge::Challenge, error::words, transport::Wire};
+use crate::{
+    config::Credential,
+    registry::{Error, Kind},
+};
+
+/// How long refused credentials are not tried again: Docker Hub locks a user out after a few
+/// failed logins.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// What a token lives when its answer does not say
+/// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// How long before its end a token is renewed.
+const RENEW_EARLY: Duration = Duration::from_secs(30);
+
+/// What a token is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Scope {
+    /// The repository.
+    pub(super) repository: Arc<str>,
+    /// Whether something is to be written there.
+    pub(super) writes: bool,
+    /// A second repository to read from, for a mount.
+    pub(super) from: Option<Arc<str>>,
+}
+
+/// A token and the time from which a new one is better.
+#[derive(Debug)]
+pub(super) struct Token {
+    value: SecretString,
+    renew_at: Instant,
+}
+
+/// What a request is authorized with.
+#[derive(Clone, Debug)]
+pub(super) enum Authorization {
+    None,
+    Basic(HeaderValue),
+    Bearer(Arc<Token>),
+}
+
+/// Tokens being fetched or held: one fetch serves all that wait for it.
+type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
+
+/// The authorization of one registry.
+#[derive(Debug)]
+pub(super) struct Auth {
+    credential: Credential,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    challenge: Option<Challenge>,
+    tokens: HashMap<Scope, Fetch>,
+    refused: Option<(Instant, Error)>,
+}
+
+/// What the state says a request needs.
+enum Need {
+    Nothing,
+    Basic,
+    Token(Fetch),
+}
+
+impl Auth {
+    pub(super) fn new(credential: Credential) -> Self {
+        Self {
+            credential,
+            state: Mutex::default(),
+        }
+    }
+
+    /// What a request is to carry; fetches or renews a token where one is needed.
+    pub(super) async fn authorize(
+        &self,
+        wire: &Wire,
+        scope: &Scope,
+    ) -> Result<Authorization, Error> {
+        loop {
+            let fetch = match self.need(wire, scope)? {
+                Need::Nothing => return Ok(Authorization::None),
+                Need::Basic => return Ok(self.basic()),
+                Need::Token(fetch) => fetch,
+            };
+            match fetch.clone().await {
+                Ok(token) if Instant::now() < token.renew_at => {
+                    return Ok(Authorization::Bearer(token));
+                }
+                Ok(_) => self.forget(scope, &fetch),
+                Err(error) => {
+                    self.forget(scope, &fetch);
+                    self.note_refusal(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Takes note of a 401. Tells whether the request is worth a second try with what
+    /// [`Self::authorize`] gives now, or what the refusal means.
+    pub(super) fn refused(
+        &self,
+        scope: &Scope,
+        used: &Authorization,
+        headers: &HeaderMap,
+        said: String,
+    ) -> Result<(), Kind> {
+        let offered = Challenge::read(headers);
+        let mut state = self.lock();
+        match (&state.challenge, offered, used) {
+            // Harbor answers an expired token with a Basic challenge: what was learned stays.
+            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(_)) => {
+                state.tokens.remove(scope);
+                Ok(())
+            }
+            (_, Some(Challenge::Basic), Authorization::None)
+                if !matches!(self.credential, Credential::Basic { .. }) =>
+            {
+                Err(Kind::Unauthorized(format!(
+                    "the registry wants a login ({said})"
+                )))
+            }
+            (_, Some(challenge), Authorization::None) => {
+                state.challenge = Some(challenge);
+                Ok(())
+            }
+            (_, _, Authorization::Basic(_)) => Err(self.unauthorized(&said)),
+            _ => Err(Kind::Denied(said)),
+        }
+    }
+
+    /// Remembers that the credentials were refused, so that they are not tried in a loop.
+    pub(super) fn note_refusal(&self, error: &Error) {
+        if matches!(&*error.kind, Kind::Unauthorized(_)) {
+            self.lock().refused = Some((Instant::now(), error.clone()));
+        }
+    }
+
+    fn need(&self, wire: &Wire, scope: &Scope) -> Result<Need, Error> {
+        let mut state = self.lock();
+        if let Some((since, error)) = &state.refused {
+            if since.elapsed() < REFUSED_FOR {
+                return Err(error.clone());
+            }
+            state.refused = None;
+        }
+        let (realm, service) = match &state.challenge {
+            None => return Ok(Need::Nothing),
+            Some(Challenge::Basic) => return Ok(Need::Basic),
+            Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
+        };
+        let fetch = || {
+            let credential = self.credential.clone();
+            fetch(wire.clone(), credential, realm, service, scope.clone())
+                .boxed()
+                .shared()
+        };
+        Ok(Need::Token(
+            state
+                .tokens
+                .entry(scope.clone())
+                .or_insert_with(fetch)
+                .clone(),
+        ))
+    }
+
+    fn forget(&self, scope: &Scope, fetch: &Fetch) {
+        let mut state = self.lock();
+        if state
+            .tokens
+            .get(scope)
+            .is_some_and(|held| held.ptr_eq(fetch))
+        {
+            state.tokens.remove(scope);
+        }
+    }
+
+    fn basic(&self) -> Authorization {
+        basic_header(&self.credential).map_or(Authorization::None, Authorization::Basic)
+    }
+
+    fn unauthorized(&self, said: &str) -> Kind {
+        unauthorized(&self.credential, said)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Authorization {
+    /// Adds the header to a request's.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        let value = match self {
+            Self::None => return,
+            Self::Basic(value) => Some(value.clone()),
+            Self::Bearer(token) => sensitive(&format!("Bearer {}", token.value.expose_secret())),
+        };
+        headers.extend(value.map(|value| (AUTHORIZATION, value)));
+    }
+}
+
+fn unauthorized(credential: &Credential, said: &str) -> Kind {
+    Kind::Unauthorized(match credential {
+        Credential::Anonymous => format!("the registry wants a login ({said})"),
+        Credential::Basic { username, .. } => {
+            format!("the registry refused the credentials of `{username}` ({said})")
+        }
+        Credential::IdentityToken(_) => {
+            format!("the registry refused the identity token ({said})")
+        }
+    })
+}
+
+fn basic_header(credential: &Credential) -> Option<HeaderValue> {
+    match credential {
+        Credential::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.expose_secret());
+            sensitive(&format!("Basic {}", STANDARD.encode(pair)))
+        }
+        _ => None,
+    }
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Scope {
+    fn texts(&self) -> Vec<String> {
+        let actions = if self.writes { "pull,push" } else { "pull" };
+        let from = self
+            .from
+            .iter()
+            .map(|from| format!("repository:{from}:pull"));
+        std::iter::once(format!("repository:{}:{actions}", self.repository))
+            .chain(from)
+            .collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(alias = "access_token")]
+    token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+/// Asks the realm for a token.
+async fn fetch(
+    wire: Wire,
+    credential: Credential,
+    realm: Url,
+    service: Option<String>,
+    scope: Scope,
+) -> Result<Arc<Token>, Error> {
+    let fail = |kind: Kind| wire.error("get a token for", scope.texts().join(" "), kind);
+    if realm.scheme() != "https" && wire.is_secure() {
+        let text = format!("its token server {realm} has no TLS; credentials are not sent there");
+        return Err(fail(Kind::Protocol(text)));
+    }
+    let request = match &credential {
+        Credential::IdentityToken(token) => {
+            let form = refresh_form(token, service.as_deref(), &scope);
+            let kind = "application/x-www-form-urlencoded";
+            wire.http.post(realm).header(CONTENT_TYPE, kind).body(form)
+        }
+        _ => {
+            let mut url = realm;
+            url.query_pairs_mut()
+                .extend_pairs(service.iter().map(|service| ("service", service)))
+                .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
+            let mut headers = HeaderMap::new();
+            headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
+            wire.http.get(url).headers(headers)
+        }
+    };
+    let (status, headers, body) = wire.exchange(request).await.map_err(fail)?;
+    match status.as_u16() {
+        200 => {}
+        401 => return Err(fail(unauthorized(&credential, &words(401, &body)))),
+        403 => return Err(fail(Kind::Denied(words(403, &body)))),
+        _ => return Err(fail(super::transport::failure(status, &headers, &body))),
+    }
+    let unreadable = |e| {
+        fail(Kind::Protocol(format!(
+            "its token server's answer makes no sense: {e}"
+        )))
+    };
+    let answer: TokenAnswer =
+        serde_json::from_slice(&body).map_err(|e| unreadable(e.to_string()))?;
+    let value = answer
+        .token
+        .ok_or_else(|| unreadable("it holds no token".into()))?;
+    let life = answer
+        .expires_in
+        .filter(|life| *life > 0)
+        .map_or(DEFAULT_LIFE, Duration::from_secs);
+    let fresh = life
+        .checked_sub(RENEW_EARLY)
+        .unwrap_or_default()
+        .max(life / 2);
+    Ok(Arc::new(Token {
+        value: value.into(),
+        renew_at: Instant::now() + fresh,
+    }))
+}
+
+fn refresh_form(token: &SecretString, service: Option<&str>, scope: &Scope) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", token.expose_secret())
+        .append_pair("client_id", "transship")
+        .append_pair("scope", &scope.texts().join(" "))
+        .extend_pairs(service.map(|service| ("service", service)))
+        .finish()
+}

@@ -1,0 +1,232 @@
+//! What can go wrong with a registry, in words for an operator and classes for a metric.
+
+use std::{error::Error as StdError, time::Duration};
+
+use oci_client::errors::OciEnvelope;
+
+use crate::oci::{Digest, ManifestError, RegistryName};
+
+/// A failed operation on a registry.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation} {subject}: {kind}")]
+pub struct Error {
+    /// What was tried, such as `pull manifest`.
+    pub operation: &'static str,
+    /// On what: a reference, or a digest in a repository.
+    pub subject: String,
+    /// On which registry.
+    pub registry: RegistryName,
+    /// What went wrong.
+    pub kind: Box<Kind>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Kind {
+    /// No connection, or one that broke.
+    #[error("{0}")]
+    Network(String),
+    /// A connection on which nothing moved.
+    #[error("nothing moved on the connection for {}", humantime::format_duration(*.0))]
+    Stalled(Duration),
+    /// The registry does not accept who we say we are, or wants to know.
+    #[error("{0}; check the registry's login in mirror.toml")]
+    Unauthorized(String),
+    /// A token ran out while it was in use; a new one is asked for.
+    #[error("the token expired")]
+    TokenExpired,
+    /// The registry knows us and says no.
+    #[error("access denied ({0}); check the name, and what the account may do there")]
+    Denied(String),
+    /// The thing is not there.
+    #[error("not found ({0})")]
+    NotFound(String),
+    /// The registry asks to slow down.
+    #[error("the registry asks to slow down ({message}){}", wait(*.retry_after))]
+    Throttled {
+        /// Its words.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The registry failed.
+    #[error("the registry failed with status {status} ({message})")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// The registry refused what it was sent.
+    #[error("refused with status {status} ({message})")]
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// Its words, error codes included.
+        message: String,
+    },
+    /// The content is not what its digest says.
+    #[error("the content is {found}, not {expected}: the source serves wrong bytes")]
+    Mismatch {
+        /// The digest asked for.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// The content is shorter or longer than announced.
+    #[error("{found} bytes came where {expected} were announced")]
+    Length {
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes that came.
+        found: u64,
+    },
+    /// An answer that makes no sense.
+    #[error("{0}")]
+    Protocol(String),
+    /// A manifest that cannot be copied.
+    #[error("{0}")]
+    Manifest(String),
+    /// The error of another registry, whose blob was being streamed to this one.
+    #[error("{0}")]
+    Elsewhere(Box<Error>),
+}
+
+fn wait(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => {
+            format!(
+                "; it says to wait {}",
+                humantime::format_duration(Duration::from_secs(wait.as_secs()))
+            )
+        }
+        None => String::new(),
+    }
+}
+
+impl Error {
+    /// Whether the same thing tried again may succeed.
+    pub fn is_transient(&self) -> bool {
+        match &*self.kind {
+            Kind::Network(_)
+            | Kind::Stalled(_)
+            | Kind::TokenExpired
+            | Kind::Throttled { .. }
+            | Kind::Server { .. } => true,
+            Kind::Length { expected, found } => found < expected,
+            Kind::Elsewhere(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// The error's class: a closed set, for metrics and JSON.
+    pub fn class(&self) -> &'static str {
+        match &*self.kind {
+            Kind::Network(_) => "network",
+            Kind::Stalled(_) => "stalled",
+            Kind::Unauthorized(_) | Kind::TokenExpired => "auth",
+            Kind::Denied(_) => "denied",
+            Kind::NotFound(_) => "not_found",
+            Kind::Throttled { .. } => "throttled",
+            Kind::Server { .. } => "server",
+            Kind::Rejected { .. } => "rejected",
+            Kind::Mismatch { .. } => "digest_mismatch",
+            Kind::Length { .. } => "truncated",
+            Kind::Protocol(_) => "protocol",
+            Kind::Manifest(_) => "manifest",
+            Kind::Elsewhere(error) => error.class(),
+        }
+    }
+
+    /// How long the registry asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.kind {
+            Kind::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the registry says that the thing is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(&*self.kind, Kind::NotFound(_))
+    }
+
+    /// Whether the target refused a manifest because it lacks content that the manifest names:
+    /// distribution answers 404 to a missing blob or child, most others 400.
+    pub fn is_missing_content(&self) -> bool {
+        match &*self.kind {
+            Kind::NotFound(message) | Kind::Rejected { message, .. } => {
+                let message = message.to_ascii_uppercase();
+                [
+                    "BLOB_UNKNOWN",
+                    "MANIFEST_UNKNOWN",
+                    "BLOB UNKNOWN",
+                    "MANIFEST UNKNOWN",
+                ]
+                .iter()
+                .any(|code| message.contains(code))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<ManifestError> for Kind {
+    fn from(error: ManifestError) -> Self {
+        Self::Manifest(error.to_string())
+    }
+}
+
+impl From<&reqwest::Error> for Kind {
+    /// The innermost causes are what an operator can act on: "Connection refused", "dns error".
+    fn from(error: &reqwest::Error) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+        while let Some(error) = cause {
+            if let Some(inner) = error.downcast_ref::<Error>() {
+                return Self::Elsewhere(Box::new(inner.clone()));
+            }
+            let text = error.to_string();
+            if !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+            cause = error.source();
+        }
+        match causes.is_empty() {
+            true => Self::Network(error.to_string()),
+            false => Self::Network(causes.join(": ")),
+        }
+    }
+}
+
+/// What a failed answer's body says: the codes and messages of the specification's envelope,
+/// else the first words of whatever came.
+pub(super) fn words(status: u16, body: &[u8]) -> String {
+    if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
+        let said: Vec<String> = envelope
+            .errors
+            .iter()
+            .map(|error| {
+                let code = serde_json::to_value(&error.code).unwrap_or_default();
+                format!("{}: {}", code.as_str().unwrap_or_default(), error.message)
+            })
+            .collect();
+        if !said.is_empty() {
+            return printable(&said.join("; "));
+        }
+    }
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => format!("status {status}"),
+        text if text.starts_with('<') => format!("status {status} with an HTML page"),
+        text => printable(text),
+    }
+}
+
+/// At most 300 characters without control characters: error texts end in logs and terminals.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect()
+}

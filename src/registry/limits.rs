@@ -1,0 +1,101 @@
+//! What one registry may be asked at a time, and when it may be asked again.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Longest pause that a request sits out. A registry that asks for more fails its requests: a
+/// quota that comes back in hours is a matter for the next run.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The permits of one registry. Small requests have permits of their own, so that they never
+/// queue behind layers.
+#[derive(Debug)]
+pub(super) struct Limits {
+    flows: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    paused_until: Mutex<Option<Instant>>,
+}
+
+/// The right to move one blob from or to a registry, given back when dropped.
+#[derive(Debug)]
+pub struct Flow(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+
+impl Limits {
+    pub(super) fn new(connections: usize) -> Self {
+        Self {
+            flows: Arc::new(Semaphore::new(connections)),
+            requests: Arc::new(Semaphore::new(connections)),
+            paused_until: Mutex::new(None),
+        }
+    }
+
+    /// Waits for a flow.
+    pub(super) async fn flow(&self) -> Flow {
+        // The semaphores are never closed.
+        Flow(self.flows.clone().acquire_owned().await.ok())
+    }
+
+    /// Waits for the right to make a small request.
+    pub(super) async fn request(&self) -> Flow {
+        Flow(self.requests.clone().acquire_owned().await.ok())
+    }
+
+    /// Stops every request to the registry for a while.
+    pub(super) fn pause(&self, duration: Duration) {
+        let until = Instant::now() + duration;
+        let mut paused = self
+            .paused_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    /// Waits until the registry may be asked, or says how long it may not.
+    pub(super) async fn ready(&self) -> Result<(), Duration> {
+        loop {
+            let until = *self
+                .paused_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None | Some(Duration::ZERO) => return Ok(()),
+                Some(left) if left > PATIENCE => return Err(left),
+                Some(left) => tokio::time::sleep(left).await,
+            }
+        }
+    }
+}
+
+/// How often, and after what pauses, something transient is tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Tries in all.
+    pub attempts: u32,
+    /// The first pause; each further one is twice as long, up to a hundred times the first.
+    pub first_pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            first_pause: Duration::from_millis(300),
+        }
+    }
+}
+
+impl Retry {
+    /// The pause after a failed attempt, counted from 0, or `None` when it was the last. Half of
+    /// it is chance, so that many failures at once do not come back at once.
+    pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
+        if attempt + 1 >= self.attempts {
+            return None;
+        }
+        let full = self.first_pause * 2_u32.saturating_pow(attempt).min(100);
+        Some(full.mul_f64(0.5 + fastrand::f64() / 2.0))
+    }
+}

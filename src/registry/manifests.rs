@@ -1,0 +1,123 @@
+//! Manifests: asked for, fetched and written verbatim.
+
+use reqwest::{
+    Method, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
+};
+
+use super::{Error, Kind, Registry, found, header, transport::Call};
+use crate::oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version};
+
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// Largest manifest that is copied: registries refuse more than 4 MiB.
+const SIZE_LIMIT: usize = 8 << 20;
+
+/// What a HEAD tells about a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The digest that the reference has now.
+    pub digest: Digest,
+}
+
+impl Registry {
+    /// Which digest a reference has now; `None` when it is not there.
+    pub async fn head_manifest(&self, reference: &Reference) -> Result<Option<Head>, Error> {
+        let call = self.manifest_call("check", reference, Method::HEAD);
+        let answer = match found(self.transport.call(&self.wire, &call).await) {
+            Err(error) if is_head_refused(&error) => None,
+            Err(error) => return Err(error),
+            Ok(None) => return Ok(None),
+            Ok(Some(answer)) => Some(answer),
+        };
+        let told = answer
+            .as_ref()
+            .and_then(|a| header(&a.headers, DIGEST_HEADER));
+        match told.and_then(|text| text.parse().ok()) {
+            Some(digest) => Ok(Some(Head { digest })),
+            // The header is optional: the body has the digest then.
+            None => Ok(self
+                .get_manifest(reference)
+                .await?
+                .map(|m| Head { digest: m.digest })),
+        }
+    }
+
+    /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked
+    /// against it.
+    pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
+        let call = self.manifest_call("pull manifest", reference, Method::GET);
+        let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
+            return Ok(None);
+        };
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        if answer.body.len() > SIZE_LIMIT {
+            let size = bytesize::ByteSize(answer.body.len() as u64);
+            let text = format!("it has {size}, more than a registry takes");
+            return Err(fail(Kind::Manifest(text)));
+        }
+        let content_type = header(&answer.headers, CONTENT_TYPE.as_str());
+        let mut manifest =
+            Manifest::new(answer.body, content_type).map_err(|e| fail(Kind::from(e)))?;
+        if let Version::Digest(expected) = &reference.version {
+            if !expected.matches(&manifest.bytes) {
+                let (expected, found) = (expected.clone(), manifest.digest);
+                return Err(fail(Kind::Mismatch { expected, found }));
+            }
+            manifest.digest = expected.clone();
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Writes a manifest under a tag or its digest.
+    pub async fn put_manifest(
+        &self,
+        reference: &Reference,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let mut call = self.manifest_call("push manifest", reference, Method::PUT);
+        let fail = |kind| {
+            self.wire
+                .error("push manifest", reference.to_string(), kind)
+        };
+        let media_type = HeaderValue::from_str(&manifest.media_type)
+            .map_err(|_| fail(Kind::Manifest("its media type is no legal header".into())))?;
+        call.headers.insert(CONTENT_TYPE, media_type);
+        call.body = manifest.bytes.clone();
+        let answer = self.transport.call(&self.wire, &call).await?;
+        let told = header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
+        match told {
+            Some(found) if found != manifest.digest => {
+                let text = format!("it was stored as {found} and not as {}", manifest.digest);
+                Err(fail(Kind::Protocol(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn manifest_call(
+        &self,
+        operation: &'static str,
+        reference: &Reference,
+        method: Method,
+    ) -> Call {
+        let path = format!("manifests/{}", reference.version.as_str());
+        let subject = reference.to_string();
+        let mut call = self.request(operation, subject, method, &reference.repository, &path);
+        if let Ok(accept) = HeaderValue::from_str(&ACCEPTED_MEDIA_TYPES.join(", ")) {
+            call.headers.insert(ACCEPT, accept);
+        }
+        call
+    }
+}
+
+/// A server that knows no HEAD says so with one of these.
+fn is_head_refused(error: &Error) -> bool {
+    let refusals = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+    match &*error.kind {
+        Kind::Rejected { status, .. } | Kind::Server { status, .. } => {
+            refusals.iter().any(|refusal| refusal.as_u16() == *status)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,150 @@
+//! The only code that talks to registries.
+
+mod auth;
+mod blobs;
+mod challenge;
+mod error;
+mod limits;
+mod manifests;
+mod tags;
+mod transport;
+mod uploads;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use reqwest::{Method, header::HeaderMap};
+use url::Url;
+
+use crate::{
+    config::{Config, RegistryConfig},
+    metrics::Metrics,
+    oci::{RegistryName, Repository},
+};
+
+pub use blobs::BlobStream;
+pub use error::{Error, Kind};
+pub use limits::{Flow, Retry};
+pub use manifests::Head;
+pub use tags::Tags;
+pub use transport::Meter;
+pub use uploads::{Started, Upload};
+
+use auth::{Auth, Scope};
+use limits::Limits;
+use transport::{Call, Transport, Wire};
+
+/// Every registry that was spoken to, each opened once: connections, tokens and limits are shared
+/// by all runs of the process.
+#[derive(Debug)]
+pub struct Registries {
+    configs: HashMap<RegistryName, RegistryConfig>,
+    metrics: Arc<Metrics>,
+    retry: Retry,
+    open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
+}
+
+/// One registry, and the meter that counts what is asked of it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    transport: Arc<Transport>,
+    wire: Wire,
+}
+
+impl Registries {
+    /// Registries as the config describes them; none is contacted yet.
+    pub fn new(config: &Config, metrics: Arc<Metrics>, retry: Retry) -> Self {
+        // A second call finds the provider installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            configs: config.registries.clone(),
+            metrics,
+            retry,
+            open: Mutex::default(),
+        }
+    }
+
+    /// One registry; what is asked of it is counted by `meter`.
+    pub fn open(&self, name: &RegistryName, meter: Arc<Meter>) -> Result<Registry, Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let transport = match open.get(name) {
+            Some(transport) => transport.clone(),
+            None => {
+                let config = self.configs.get(name).cloned().unwrap_or_default();
+                let transport = Arc::new(Transport {
+                    wire: Wire::new(name, &config, self.metrics.clone())?,
+                    auth: Auth::new(config.credential),
+                    limits: Limits::new(config.connections),
+                    retry: self.retry,
+                });
+                open.insert(name.clone(), transport.clone());
+                transport
+            }
+        };
+        let wire = Wire {
+            meter,
+            ..transport.wire.clone()
+        };
+        Ok(Registry { transport, wire })
+    }
+}
+
+impl Registry {
+    /// Its name.
+    pub fn name(&self) -> &RegistryName {
+        &self.wire.name
+    }
+
+    /// How its failures are tried again.
+    pub fn retry(&self) -> Retry {
+        self.transport.retry
+    }
+
+    /// Waits for the right to move one blob.
+    pub async fn flow(&self) -> Flow {
+        self.transport.limits.flow().await
+    }
+
+    /// A call on a path under `/v2/REPOSITORY/`.
+    fn request(
+        &self,
+        operation: &'static str,
+        subject: String,
+        method: Method,
+        repository: &Repository,
+        path: &str,
+    ) -> Call {
+        let mut url = Url::clone(&self.wire.base);
+        url.set_path(&format!("/v2/{}/{path}", repository.path()));
+        Call {
+            operation,
+            subject,
+            url,
+            scope: Scope {
+                repository: repository.path().into(),
+                writes: method != Method::GET && method != Method::HEAD,
+                from: None,
+            },
+            method,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// Turns "not there" into `None`.
+fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A header's text.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,350 @@
+//! One registry's HTTP: authorization, retries, limits and counting, under every operation.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Certificate, Method, RequestBuilder, Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
+use url::Url;
+
+use super::{
+    auth::{Auth, Authorization, Scope},
+    error::{Error, Kind, words},
+    limits::{Limits, Retry},
+};
+use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
+
+/// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
+const BODY_LIMIT: usize = 32 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a run asked of one side, counted. `bytes` are those of blobs.
+#[derive(Debug, Default)]
+pub struct Meter {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Requests sent so far, those for tokens and those tried again included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Blob bytes moved so far, those moved in vain included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The connection pool to one registry, its name, and where its requests are counted.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    pub(super) name: RegistryName,
+    pub(super) http: reqwest::Client,
+    pub(super) base: Arc<Url>,
+    pub(super) stall: Duration,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// One registry, shared by everybody who talks to it.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) wire: Wire,
+    pub(super) auth: Auth,
+    pub(super) limits: Limits,
+    pub(super) retry: Retry,
+}
+
+/// A request that can be sent again.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) operation: &'static str,
+    pub(super) subject: String,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) scope: Scope,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Wire {
+    pub(super) fn new(
+        name: &RegistryName,
+        config: &RegistryConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let host = if name.as_str() == "docker.io" {
+            "registry-1.docker.io"
+        } else {
+            name.as_str()
+        };
+        let scheme = if config.plain_http { "http" } else { "https" };
+        let fail = |text: String| Error {
+            operation: "set up",
+            subject: name.to_string(),
+            registry: name.clone(),
+            kind: Box::new(Kind::Protocol(text)),
+        };
+        let base = Url::parse(&format!("{scheme}://{host}/")).map_err(|e| fail(e.to_string()))?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(2 * config.connections)
+            .tcp_keepalive(Duration::from_secs(30));
+        if let Some(pem) = &config.ca_pem {
+            let certificates = Certificate::from_pem_bundle(pem)
+                .map_err(|e| fail(format!("its ca_file cannot be used: {e}")))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder
+            .build()
+            .map_err(|e| fail(Kind::from(&e).to_string()))?;
+        let (name, base) = (name.clone(), Arc::new(base));
+        Ok(Self {
+            name,
+            http,
+            base,
+            stall: config.stall,
+            metrics,
+            meter: Arc::default(),
+        })
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// An error of this registry; one that began elsewhere stays what it is.
+    pub(super) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
+        match kind {
+            Kind::Elsewhere(error) => *error,
+            kind => Error {
+                operation,
+                subject,
+                registry: self.name.clone(),
+                kind: Box::new(kind),
+            },
+        }
+    }
+
+    /// Sends one request and waits for the answer's head.
+    pub(super) async fn head(
+        &self,
+        request: RequestBuilder,
+        timeout: Option<Duration>,
+    ) -> Result<Response, Kind> {
+        let request = request.build().map_err(|e| Kind::from(&e))?;
+        let method = request.method().clone();
+        let started = Instant::now();
+        self.meter.requests.fetch_add(1, Ordering::Relaxed);
+        let send = self.http.execute(request);
+        let result = match timeout {
+            None => send.await.map_err(|e| Kind::from(&e)),
+            Some(timeout) => match tokio::time::timeout(timeout, send).await {
+                Ok(result) => result.map_err(|e| Kind::from(&e)),
+                Err(_) => Err(Kind::Stalled(timeout)),
+            },
+        };
+        let code = result
+            .as_ref()
+            .ok()
+            .map(|response| response.status().as_u16());
+        self.metrics
+            .request(self.name.as_str(), method.as_str(), code, started.elapsed());
+        result
+    }
+
+    /// Sends one small request and reads the whole answer.
+    pub(super) async fn exchange(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Kind> {
+        let response = self.head(request, Some(self.stall)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok((status, headers, self.body(response).await?))
+    }
+
+    /// Reads an answer's body, within bounds of size and silence.
+    pub(super) async fn body(&self, mut response: Response) -> Result<Bytes, Kind> {
+        let mut body = BytesMut::new();
+        loop {
+            match tokio::time::timeout(self.stall, response.chunk()).await {
+                Err(_) => return Err(Kind::Stalled(self.stall)),
+                Ok(Err(error)) => return Err(Kind::from(&error)),
+                Ok(Ok(None)) => return Ok(body.freeze()),
+                Ok(Ok(Some(chunk))) if body.len() + chunk.len() > BODY_LIMIT => {
+                    let mib = BODY_LIMIT >> 20;
+                    return Err(Kind::Protocol(format!(
+                        "its answer is larger than {mib} MiB"
+                    )));
+                }
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            }
+        }
+    }
+}
+
+impl Transport {
+    /// Sends a call that expects a small answer, again and again while it fails in a way that may
+    /// pass. Returns answers below 400 only.
+    pub(super) async fn call(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
+        let mut attempt = 0;
+        loop {
+            let error = match self.call_once(wire, call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = self
+                .retry
+                .pause_after(attempt)
+                .filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tracing::debug!(%error, attempt, "trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn call_once(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
+        let _permit = self.limits.request().await;
+        let body = || Some(call.body.clone().into());
+        let response = self.open(wire, call, Some(wire.stall), body).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        let body = wire.body(response).await.map_err(fail)?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Sends a call once, and once more with a new token where the first was refused. `body`
+    /// gives the request's body for each, or nothing when it cannot be given again.
+    pub(super) async fn open(
+        &self,
+        wire: &Wire,
+        call: &Call,
+        timeout: Option<Duration>,
+        mut body: impl FnMut() -> Option<reqwest::Body>,
+    ) -> Result<Response, Error> {
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        let mut is_second = false;
+        loop {
+            self.ready().await.map_err(fail)?;
+            let authorization = self.auth.authorize(wire, &call.scope).await?;
+            let Some(body) = body() else {
+                return Err(fail(Kind::TokenExpired));
+            };
+            let mut headers = call.headers.clone();
+            authorization.apply(&mut headers);
+            let request = wire.http.request(call.method.clone(), call.url.clone());
+            let request = request.headers(headers).body(body);
+            let response = wire.head(request, timeout).await.map_err(fail)?;
+            if response.status().as_u16() < 400 {
+                return Ok(response);
+            }
+            let (status, headers) = (response.status(), response.headers().clone());
+            let said = wire.body(response).await.unwrap_or_default();
+            if status == StatusCode::UNAUTHORIZED {
+                self.unauthorized(&call.scope, &authorization, &headers, &said, is_second)
+                    .map_err(fail)
+                    .inspect_err(|error| self.auth.note_refusal(error))?;
+                is_second = true;
+                continue;
+            }
+            let kind = failure(status, &headers, &said);
+            if let Kind::Throttled {
+                retry_after: Some(wait),
+                ..
+            } = &kind
+            {
+                self.limits.pause(*wait);
+            }
+            return Err(fail(kind));
+        }
+    }
+
+    fn unauthorized(
+        &self,
+        scope: &Scope,
+        used: &Authorization,
+        headers: &HeaderMap,
+        said: &[u8],
+        is_second: bool,
+    ) -> Result<(), Kind> {
+        let said = words(401, said);
+        // Docker Hub says so of a repository that is not there, too.
+        if is_second && matches!(used, Authorization::Bearer(_)) {
+            return Err(Kind::Denied(said));
+        }
+        self.auth.refused(scope, used, headers, said)
+    }
+
+    async fn ready(&self) -> Result<(), Kind> {
+        self.limits.ready().await.map_err(|left| Kind::Throttled {
+            message: "it asked for a pause".into(),
+            retry_after: Some(left),
+        })
+    }
+}
+
+/// What a status of 400 or more means.
+pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+    let message = words(status.as_u16(), body);
+    match status.as_u16() {
+        401 => Kind::Unauthorized(format!("the registry wants a login ({message})")),
+        403 if message.contains("secondary rate limit") => Kind::Throttled {
+            message,
+            retry_after: retry_after(headers),
+        },
+        403 => Kind::Denied(message),
+        404 => Kind::NotFound(message),
+        429 => Kind::Throttled {
+            message,
+            retry_after: retry_after(headers),
+        },
+        503 if headers.contains_key(RETRY_AFTER) => Kind::Throttled {
+            message,
+            retry_after: retry_after(headers),
+        },
+        status @ (408 | 500..) => Kind::Server { status, message },
+        status => Kind::Rejected { status, message },
+    }
+}
+
+/// Reads `Retry-After`, seconds or a date
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
+    (date - Utc::now()).to_std().ok()
+}

@@ -1,0 +1,396 @@
+//! What can be learned, and how it is written down.
+
+use sqlx::{SqliteConnection, query};
+
+use crate::oci::{Digest, Repository, Tag};
+
+/// Something learned about a target.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// A repository was seen empty: from now on every blob in it is known.
+    Empty(Repository),
+    /// A repository holds a blob.
+    Holds(Repository, Digest),
+    /// A repository lacks a blob that it was believed to hold.
+    Lacks(Repository, Digest),
+    /// A repository lost what it was believed to hold; nothing is known of it any more.
+    Lost(Repository),
+    /// The source's digest of a tag was seen, and it differs from what is mirrored, or it did
+    /// and no longer does.
+    Seen {
+        /// Which tag.
+        key: TagKey,
+        /// The digest at the source.
+        seen: Digest,
+        /// When.
+        at: i64,
+    },
+    /// A tag of the target stands for a digest of the source, as it was written or found.
+    Mirrored {
+        /// Which tag.
+        key: TagKey,
+        /// The digest at the source.
+        source: Digest,
+        /// The digest at the target.
+        written: Digest,
+        /// When.
+        at: i64,
+        /// Whether it was written just now.
+        is_new: bool,
+    },
+    /// A tag could not be mirrored.
+    Failed {
+        /// Which tag.
+        key: TagKey,
+        /// The error's class.
+        class: &'static str,
+        /// The error.
+        message: String,
+        /// When.
+        at: i64,
+    },
+    /// A tag is no longer selected, or (`is_orphaned`) no longer at the source: it lags no more.
+    Released {
+        /// The target repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// Whether the source no longer has it.
+        is_orphaned: bool,
+    },
+    /// A run ended.
+    RunEnded {
+        /// Its id.
+        run: i64,
+        /// When.
+        at: i64,
+        /// `ok`, `partial` or `failed`.
+        result: &'static str,
+        /// What it did.
+        counts: RunCounts,
+        /// The class and text of its first error.
+        error: Option<(String, String)>,
+    },
+}
+
+/// Which tag a fact is about.
+#[derive(Clone, Debug)]
+pub struct TagKey {
+    /// The mirror that keeps it.
+    pub mirror: std::sync::Arc<str>,
+    /// The source repository.
+    pub source: Repository,
+    /// The target repository.
+    pub target: Repository,
+    /// The tag.
+    pub tag: Tag,
+}
+
+/// What one run of one mirror did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `runs`")]
+pub struct RunCounts {
+    pub unchanged: u64,
+    pub copied: u64,
+    pub failed: u64,
+    pub orphaned: u64,
+    pub blobs_copied: u64,
+    pub blobs_mounted: u64,
+    pub blobs_present: u64,
+    pub downloaded_bytes: u64,
+    pub uploaded_bytes: u64,
+    pub saved_bytes: u64,
+    pub source_requests: u64,
+    pub target_requests: u64,
+}
+
+type Result = std::result::Result<(), sqlx::Error>;
+
+impl Fact {
+    /// Writes the fact down, inside the caller's transaction.
+    pub(super) async fn write(&self, db: &mut SqliteConnection) -> Result {
+        match self {
+            Self::Empty(repository) => empty(db, repository).await,
+            Self::Holds(repository, digest) => holds(db, repository, digest).await,
+            Self::Lacks(repository, digest) => lacks(db, repository, digest).await,
+            Self::Lost(repository) => lost(db, repository).await,
+            Self::Seen { key, seen, at } => self::seen(db, key, seen, *at).await,
+            Self::Mirrored {
+                key,
+                source,
+                written,
+                at,
+                is_new,
+            } => mirrored(db, key, (source, written), *at, is_new.then_some(*at)).await,
+            Self::Failed {
+                key,
+                class,
+                message,
+                at,
+            } => failed(db, key, class, message, *at).await,
+            Self::Released {
+                repository,
+                tag,
+                is_orphaned,
+            } => released(db, repository, tag, *is_orphaned).await,
+            Self::RunEnded {
+                run,
+                at,
+                result,
+                counts,
+                error,
+            } => run_ended(db, (*run, *at), result, counts, error.as_ref()).await,
+        }
+    }
+}
+
+/// The row of a repository, made if there is none.
+async fn id(
+    db: &mut SqliteConnection,
+    repository: &Repository,
+) -> std::result::Result<i64, sqlx::Error> {
+    let (registry, path) = (repository.registry().as_str(), repository.path());
+    let found = query!(
+        "SELECT id FROM repositories WHERE registry = ? AND path = ?",
+        registry,
+        path
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(row) = found {
+        return Ok(row.id);
+    }
+    let made = query!(
+        "INSERT INTO repositories (registry, path) VALUES (?, ?)",
+        registry,
+        path
+    )
+    .execute(db)
+    .await?;
+    Ok(made.last_insert_rowid())
+}
+
+async fn empty(db: &mut SqliteConnection, repository: &Repository) -> Result {
+    let id = id(db, repository).await?;
+    query!("DELETE FROM blobs WHERE repository_id = ?", id)
+        .execute(&mut *db)
+        .await?;
+    query!("UPDATE repositories SET is_complete = 1 WHERE id = ?", id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn holds(db: &mut SqliteConnection, repository: &Repository, digest: &Digest) -> Result {
+    let (id, digest) = (id(db, repository).await?, digest.as_str());
+    query!(
+        "INSERT OR IGNORE INTO blobs (digest, repository_id) VALUES (?, ?)",
+        digest,
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn lacks(db: &mut SqliteConnection, repository: &Repository, digest: &Digest) -> Result {
+    let (id, digest) = (id(db, repository).await?, digest.as_str());
+    query!(
+        "DELETE FROM blobs WHERE digest = ? AND repository_id = ?",
+        digest,
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn lost(db: &mut SqliteConnection, repository: &Repository) -> Result {
+    let id = id(db, repository).await?;
+    query!("DELETE FROM blobs WHERE repository_id = ?", id)
+        .execute(&mut *db)
+        .await?;
+    query!("UPDATE repositories SET is_complete = 0 WHERE id = ?", id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn seen(db: &mut SqliteConnection, key: &TagKey, seen: &Digest, at: i64) -> Result {
+    let id = id(db, &key.target).await?;
+    let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
+    let seen = seen.as_str();
+    query!(
+        "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, lagging_since, checked_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+         ON CONFLICT (repository_id, tag) DO UPDATE SET
+             mirror = excluded.mirror,
+             source = excluded.source,
+             seen_digest = excluded.seen_digest,
+             checked_at = excluded.checked_at,
+             is_orphaned = 0,
+             lagging_since = CASE
+                 WHEN tags.source_digest = excluded.seen_digest THEN NULL
+                 ELSE COALESCE(tags.lagging_since, excluded.checked_at)
+             END",
+        id, tag, mirror, source, seen, at
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn mirrored(
+    db: &mut SqliteConnection,
+    key: &TagKey,
+    (source_digest, written): (&Digest, &Digest),
+    at: i64,
+    mirrored_at: Option<i64>,
+) -> Result {
+    let id = id(db, &key.target).await?;
+    let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
+    let (source_digest, written) = (source_digest.as_str(), written.as_str());
+    query!(
+        "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, source_digest,
+                           written_digest, mirrored_at, checked_at, verified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, COALESCE(?7, ?8), ?8, ?8)
+         ON CONFLICT (repository_id, tag) DO UPDATE SET
+             mirror = excluded.mirror,
+             source = excluded.source,
+             seen_digest = excluded.seen_digest,
+             source_digest = excluded.source_digest,
+             written_digest = excluded.written_digest,
+             mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
+             checked_at = excluded.checked_at,
+             verified_at = excluded.verified_at,
+             lagging_since = NULL,
+             is_orphaned = 0,
+             error_class = NULL,
+             error_message = NULL",
+        id,
+        tag,
+        mirror,
+        source,
+        source_digest,
+        written,
+        mirrored_at,
+        at
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn failed(
+    db: &mut SqliteConnection,
+    key: &TagKey,
+    class: &str,
+    message: &str,
+    at: i64,
+) -> Result {
+    let id = id(db, &key.target).await?;
+    let tag = key.tag.as_str();
+    query!(
+        "UPDATE tags SET error_class = ?1, error_message = ?2, checked_at = ?3,
+                         lagging_since = COALESCE(lagging_since, ?3)
+         WHERE repository_id = ?4 AND tag = ?5",
+        class,
+        message,
+        at,
+        id,
+        tag
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn released(
+    db: &mut SqliteConnection,
+    repository: &Repository,
+    tag: &Tag,
+    is_orphaned: bool,
+) -> Result {
+    let (id, tag) = (id(db, repository).await?, tag.as_str());
+    query!(
+        "DELETE FROM tags WHERE repository_id = ? AND tag = ? AND source_digest IS NULL",
+        id,
+        tag
+    )
+    .execute(&mut *db)
+    .await?;
+    query!(
+        "UPDATE tags SET lagging_since = NULL, is_orphaned = ?, error_class = NULL,
+                         error_message = NULL
+         WHERE repository_id = ? AND tag = ?",
+        is_orphaned,
+        id,
+        tag
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Begins a run; its id.
+pub(super) async fn begin_run(
+    db: &mut SqliteConnection,
+    mirror: &str,
+    at: i64,
+) -> std::result::Result<i64, sqlx::Error> {
+    let made = query!(
+        "INSERT INTO runs (mirror, started_at) VALUES (?, ?)",
+        mirror,
+        at
+    )
+    .execute(db)
+    .await?;
+    Ok(made.last_insert_rowid())
+}
+
+async fn run_ended(
+    db: &mut SqliteConnection,
+    (run, at): (i64, i64),
+    result: &str,
+    counts: &RunCounts,
+    error: Option<&(String, String)>,
+) -> Result {
+    let c = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (unchanged, copied) = (c(counts.unchanged), c(counts.copied));
+    let (failed, orphaned) = (c(counts.failed), c(counts.orphaned));
+    let (blobs_copied, blobs_mounted) = (c(counts.blobs_copied), c(counts.blobs_mounted));
+    let (blobs_present, saved) = (c(counts.blobs_present), c(counts.saved_bytes));
+    let (downloaded, uploaded) = (c(counts.downloaded_bytes), c(counts.uploaded_bytes));
+    let (at_source, at_target) = (c(counts.source_requests), c(counts.target_requests));
+    let (class, message) = (
+        error.map(|(class, _)| class),
+        error.map(|(_, message)| message),
+    );
+    query!(
+        "UPDATE runs SET finished_at = ?, result = ?, unchanged = ?, copied = ?, failed = ?,
+             orphaned = ?, blobs_copied = ?, blobs_mounted = ?, blobs_present = ?,
+             downloaded_bytes = ?, uploaded_bytes = ?, saved_bytes = ?, source_requests = ?,
+             target_requests = ?, error_class = ?, error_message = ?
+         WHERE id = ?",
+        at,
+        result,
+        unchanged,
+        copied,
+        failed,
+        orphaned,
+        blobs_copied,
+        blobs_mounted,
+        blobs_present,
+        downloaded,
+        uploaded,
+        saved,
+        at_source,
+        at_target,
+        class,
+        message,
+        run
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

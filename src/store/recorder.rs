@@ -1,0 +1,150 @@
+//! Writes facts down in batches, beside the work and never in its way.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Fact, fact::begin_run, use_error};
+
+/// Facts that may wait for the disk before the work waits too.
+const QUEUE: usize = 4096;
+/// Facts that one transaction takes at the most.
+const BATCH: usize = 512;
+
+/// Takes facts and writes them down soon. The first failure ends the recording: it is told by
+/// [`Recorder::failure`], and cancels [`Recorder::broken`].
+#[derive(Debug)]
+pub struct Recorder {
+    entries: mpsc::Sender<Entry>,
+    broken: CancellationToken,
+    failure: Arc<Mutex<Option<Error>>>,
+    writer: JoinHandle<()>,
+}
+
+enum Entry {
+    Fact(Box<Fact>),
+    BeginRun {
+        mirror: Arc<str>,
+        at: i64,
+        reply: oneshot::Sender<i64>,
+    },
+    Flush(oneshot::Sender<()>),
+}
+
+impl Recorder {
+    pub(super) fn start(path: PathBuf, db: SqliteConnection) -> Self {
+        let (entries, queue) = mpsc::channel(QUEUE);
+        let broken = CancellationToken::new();
+        let failure = Arc::new(Mutex::new(None));
+        let writer = tokio::spawn({
+            let (broken, failure) = (broken.clone(), failure.clone());
+            async move {
+                if let Err(error) = write_all(&path, db, queue).await {
+                    tracing::error!(%error, "the store takes no more; no new transfers are started");
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    broken.cancel();
+                }
+            }
+        });
+        Self {
+            entries,
+            broken,
+            failure,
+            writer,
+        }
+    }
+
+    /// Takes a fact. Waits only when the disk is thousands of facts behind.
+    pub async fn record(&self, fact: Fact) {
+        // After a failure nothing is written any more, and `failure` tells why.
+        let _ = self.entries.send(Entry::Fact(Box::new(fact))).await;
+    }
+
+    /// Begins a run of a mirror; its id.
+    pub async fn begin_run(&self, mirror: &Arc<str>, at: i64) -> Option<i64> {
+        let (reply, id) = oneshot::channel();
+        let entry = Entry::BeginRun {
+            mirror: mirror.clone(),
+            at,
+            reply,
+        };
+        self.entries.send(entry).await.ok()?;
+        id.await.ok()
+    }
+
+    /// Waits until everything taken so far is on the disk.
+    pub async fn flush(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.entries.send(Entry::Flush(reply)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    /// Cancelled when the store can no longer be written.
+    pub fn broken(&self) -> &CancellationToken {
+        &self.broken
+    }
+
+    /// Why the store can no longer be written.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Writes what is left and ends. Tells the failure, if there was one.
+    pub async fn close(self) -> Result<(), Error> {
+        drop(self.entries);
+        let _ = self.writer.await;
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take().map_or(Ok(()), Err)
+    }
+}
+
+async fn write_all(
+    path: &Path,
+    mut db: SqliteConnection,
+    mut queue: mpsc::Receiver<Entry>,
+) -> Result<(), Error> {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        write(&mut db, &mut batch)
+            .await
+            .map_err(|e| use_error("write", path, &e))?;
+    }
+    db.close().await.map_err(|e| use_error("write", path, &e))
+}
+
+/// Writes one batch in one transaction. Replies go out when it is committed.
+async fn write(db: &mut SqliteConnection, batch: &mut Vec<Entry>) -> Result<(), sqlx::Error> {
+    let mut begun = Vec::new();
+    let mut flushed = Vec::new();
+    let mut transaction = db.begin_with("BEGIN IMMEDIATE").await?;
+    for entry in batch.drain(..) {
+        match entry {
+            Entry::Fact(fact) => fact.write(&mut transaction).await?,
+            Entry::Flush(reply) => flushed.push(reply),
+            Entry::BeginRun { mirror, at, reply } => {
+                begun.push((begin_run(&mut transaction, &mirror, at).await?, reply));
+            }
+        }
+    }
+    transaction.commit().await?;
+    // Nobody may be waiting any more, which is no failure.
+    for reply in flushed {
+        let _ = reply.send(());
+    }
+    for (id, reply) in begun {
+        let _ = reply.send(id);
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::oci::{Digest, Repository};
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    store: Store,
+    recorder: Recorder,
+}
+
+async fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, recorder) = Store::open(&folder.path().join("state.db")).await.unwrap();
+    Bench {
+        _folder: folder,
+        store,
+        recorder,
+    }
+}
+
+fn key(tag: &str) -> TagKey {
+    TagKey {
+        mirror: Arc::from("m"),
+        source: "quay.io/a/b".parse().unwrap(),
+        target: target(),
+        tag: tag.parse().unwrap(),
+    }
+}
+
+fn target() -> Repository {
+    "m.example.com/a/b".parse().unwrap()
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+impl Bench {
+    async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+        for fact in facts {
+            self.recorder.record(fact).await;
+        }
+        self.recorder.flush().await;
+        assert!(
+            self.recorder.failure().is_none(),
+            "{:?}",
+            self.recorder.failure()
+        );
+    }
+
+    async fn tag(&self, tag: &str) -> TagRecord {
+        self.store
+            .tags(&target())
+            .await
+            .unwrap()
+            .remove(&tag.parse().unwrap())
+            .unwrap()
+    }
+}
+
+fn seen(content: &str, at: i64) -> Fact {
+    Fact::Seen {
+        key: key("1"),
+        seen: digest(content),
+        at,
+    }
+}
+
+fn mirrored(content: &str, at: i64) -> Fact {
+    let (source, written) = (digest(content), digest(content));
+    Fact::Mirrored {
+        key: key("1"),
+        source,
+        written,
+        at,
+        is_new: true,
+    }
+}
+
+#[tokio::test]
+async fn lag_begins_with_the_first_difference_and_ends_only_when_equal() {
+    let bench = bench().await;
+    bench.record([seen("x", 100)]).await;
+    assert_eq!(bench.tag("1").await.lagging_since, Some(100));
+    bench.record([seen("y", 200)]).await;
+    assert_eq!(bench.tag("1").await.lagging_since, Some(100));
+    bench.record([mirrored("y", 210)]).await;
+    assert_eq!(bench.tag("1").await.lagging_since, None);
+    bench.record([seen("z", 300), seen("y", 400)]).await;
+    assert_eq!(bench.tag("1").await.lagging_since, None);
+}
+
+#[tokio::test]
+async fn a_failure_keeps_the_lag_and_tells_why() {
+    let bench = bench().await;
+    let message = "pull manifest: denied".to_owned();
+    let failed = Fact::Failed {
+        key: key("1"),
+        class: "denied",
+        message,
+        at: 150,
+    };
+    bench.record([seen("x", 100), failed]).await;
+    let behind = bench.store.behind("m", 10).await.unwrap();
+    assert_eq!((behind.len(), behind[0].lagging_since), (1, 100));
+    assert_eq!(behind[0].error_class.as_deref(), Some("denied"));
+    let state = bench.store.mirror("m").await.unwrap();
+    assert_eq!((state[0].behind, state[0].lagging_since), (1, Some(100)));
+}
+
+#[tokio::test]
+async fn an_orphan_is_kept_and_does_not_lag() {
+    let bench = bench().await;
+    let released = |tag: &str| Fact::Released {
+        repository: target(),
+        tag: tag.parse().unwrap(),
+        is_orphaned: true,
+    };
+    let never = Fact::Seen {
+        key: key("2"),
+        seen: digest("x"),
+        at: 1,
+    };
+    bench
+        .record([
+            mirrored("x", 100),
+            seen("y", 200),
+            never,
+            released("1"),
+            released("2"),
+        ])
+        .await;
+    let tag = bench.tag("1").await;
+    assert_eq!((tag.lagging_since, tag.is_orphaned), (None, true));
+    assert_eq!(bench.store.tags(&target()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_repository_holds_is_known_until_it_is_lost() {
+    let bench = bench().await;
+    let other: Repository = "m.example.com/c".parse().unwrap();
+    let blob = digest("blob");
+    let holds = |r: &Repository| Fact::Holds(r.clone(), blob.clone());
+    bench
+        .record([Fact::Empty(target()), holds(&target()), holds(&other)])
+        .await;
+    let registry = target().registry().clone();
+    let holders = bench.store.holders(&registry, &blob, &other).await.unwrap();
+    assert_eq!(holders, [other.clone(), target()]);
+    let state = bench.store.repository(&target()).await.unwrap();
+    assert_eq!(
+        state,
+        RepositoryState {
+            is_complete: true,
+            has_blobs: true
+        }
+    );
+    bench
+        .record([
+            Fact::Lost(target()),
+            Fact::Lacks(other.clone(), blob.clone()),
+        ])
+        .await;
+    assert!(
+        bench
+            .store
+            .holders(&registry, &blob, &other)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        bench.store.repository(&target()).await.unwrap(),
+        RepositoryState::default()
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_never_ended_is_no_success() {
+    let bench = bench().await;
+    let mirror: Arc<str> = "m".into();
+    let first = bench.recorder.begin_run(&mirror, 10).await.unwrap();
+    let counts = RunCounts {
+        copied: 3,
+        ..RunCounts::default()
+    };
+    bench
+        .record([Fact::RunEnded {
+            run: first,
+            at: 20,
+            result: "ok",
+            counts,
+            error: None,
+        }])
+        .await;
+    let second = bench.recorder.begin_run(&mirror, 30).await.unwrap();
+    let (last, ok) = bench.store.last_runs("m").await.unwrap();
+    assert_eq!((last.unwrap().id, ok.unwrap().id), (second, first));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_refused_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    std::fs::write(
+        &path,
+        "not a database at all, but long enough to be read as one".repeat(50),
+    )
+    .unwrap();
+    let error = Store::open(&path).await.unwrap_err().to_string();
+    assert!(
+        error.contains("state.db") && error.contains("move it away"),
+        "{error}"
+    );
+    let error = Store::open(&folder.path().join("no/state.db"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("make the folder"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (store, recorder) = Store::open(&path).await.unwrap();
+    recorder.close().await.unwrap();
+    store.readers.close().await;
+    let url = format!("sqlite://{}", path.display());
+    let db = SqlitePool::connect(&url).await.unwrap();
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)")
+        .execute(&db).await.unwrap();
+    db.close().await;
+    let error = Store::open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("newer version"), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_recording_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (_store, recorder) = Store::open(&path).await.unwrap();
+    recorder.close().await.unwrap();
+    let mut db: SqliteConnection = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let recorder = Recorder::start(path, db);
+    for n in 0..2000 {
+        recorder
+            .record(Fact::Holds(target(), digest(&n.to_string())))
+            .await;
+    }
+    recorder.broken().cancelled().await;
+    let error = recorder.close().await.unwrap_err().to_string();
+    assert!(
+        error.contains("full") && error.contains("free some space"),
+        "{error}"
+    );
+}

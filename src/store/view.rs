@@ -1,0 +1,240 @@
+//! What the store tells: of a repository, its tags and blobs, and of mirrors.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt as _;
+use sqlx::query;
+
+use super::{Error, Store, digest};
+use crate::oci::{Digest, RegistryName, Repository, Tag};
+
+/// What is known of a tag of a target repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagRecord {
+    /// The mirror that keeps it.
+    pub mirror: String,
+    /// The source's digest when it was last written down.
+    pub seen: Option<Digest>,
+    /// The source's digest that was mirrored last.
+    pub source: Option<Digest>,
+    /// What was written for it.
+    pub written: Option<Digest>,
+    /// Since when it differs from the source.
+    pub lagging_since: Option<i64>,
+    /// When the target itself was last asked.
+    pub verified_at: Option<i64>,
+    /// Whether the source no longer has it.
+    pub is_orphaned: bool,
+}
+
+/// What is known of a target repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryState {
+    /// Whether every blob that it holds is known.
+    pub is_complete: bool,
+    /// Whether any blob in it is known.
+    pub has_blobs: bool,
+}
+
+/// One mirror and one target registry, as they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorState {
+    /// The target's registry.
+    pub target: String,
+    /// Tags kept, those behind and those orphaned included.
+    pub tags: u64,
+    /// Tags that differ from the source.
+    pub behind: u64,
+    /// Tags that the source no longer has.
+    pub orphaned: u64,
+    /// Since when the longest of them differs.
+    pub lagging_since: Option<i64>,
+}
+
+/// A tag that differs from its source, and why if that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `tags`")]
+pub struct BehindTag {
+    pub reference: String,
+    pub source: String,
+    pub lagging_since: i64,
+    pub error_class: Option<String>,
+    pub error_message: Option<String>,
+}
+
+/// A run of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `runs`")]
+pub struct RunRecord {
+    pub id: i64,
+    pub started_at: i64,
+    pub finished_at: Option<i64>,
+    pub result: Option<String>,
+    pub failed: u64,
+    pub error_class: Option<String>,
+    pub error_message: Option<String>,
+}
+
+impl Store {
+    /// Every tag of a target repository that is known.
+    pub async fn tags(&self, target: &Repository) -> Result<HashMap<Tag, TagRecord>, Error> {
+        let (registry, path) = (target.registry().as_str(), target.path());
+        let mut rows = query!(
+            r#"SELECT tag, mirror, seen_digest, source_digest, written_digest, lagging_since,
+                      verified_at, is_orphaned AS "is_orphaned: bool"
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE registry = ? AND path = ?"#,
+            registry,
+            path
+        )
+        .fetch(&self.readers);
+        let mut tags = HashMap::new();
+        while let Some(row) = rows.try_next().await.map_err(|e| self.read_error(e))? {
+            let Ok(tag) = row.tag.parse() else { continue };
+            let record = TagRecord {
+                mirror: row.mirror,
+                seen: digest(Some(row.seen_digest)),
+                source: digest(row.source_digest),
+                written: digest(row.written_digest),
+                lagging_since: row.lagging_since,
+                verified_at: row.verified_at,
+                is_orphaned: row.is_orphaned,
+            };
+            tags.insert(tag, record);
+        }
+        Ok(tags)
+    }
+
+    /// What is known of a target repository as a whole.
+    pub async fn repository(&self, target: &Repository) -> Result<RepositoryState, Error> {
+        let (registry, path) = (target.registry().as_str(), target.path());
+        let row = query!(
+            r#"SELECT is_complete AS "is_complete: bool",
+                      EXISTS (SELECT 1 FROM blobs WHERE repository_id = id) AS "has_blobs: bool"
+               FROM repositories WHERE registry = ? AND path = ?"#,
+            registry,
+            path
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(
+            row.map_or_else(RepositoryState::default, |row| RepositoryState {
+                is_complete: row.is_complete,
+                has_blobs: row.has_blobs,
+            }),
+        )
+    }
+
+    /// Repositories of a registry that are believed to hold a blob: a few of them, `preferred`
+    /// first if it is one.
+    pub async fn holders(
+        &self,
+        registry: &RegistryName,
+        blob: &Digest,
+        preferred: &Repository,
+    ) -> Result<Vec<Repository>, Error> {
+        let (registry, blob, preferred) = (registry.as_str(), blob.as_str(), preferred.path());
+        let rows = query!(
+            "SELECT path FROM blobs JOIN repositories ON repositories.id = repository_id
+             WHERE digest = ? AND registry = ? ORDER BY path = ? DESC LIMIT 4",
+            blob,
+            registry,
+            preferred
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| format!("{registry}/{}", row.path).parse().ok())
+            .collect())
+    }
+
+    /// A mirror's state at each target registry.
+    pub async fn mirror(&self, mirror: &str) -> Result<Vec<MirrorState>, Error> {
+        let rows = query!(
+            r#"SELECT registry AS "registry!", COUNT(*) AS tags, COUNT(lagging_since) AS behind,
+                      COALESCE(SUM(is_orphaned), 0) AS "orphaned!: i64",
+                      MIN(lagging_since) AS "lagging_since: i64"
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE mirror = ? GROUP BY registry ORDER BY registry"#,
+            mirror
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(rows
+            .into_iter()
+            .map(|row| MirrorState {
+                target: row.registry,
+                tags: unsigned(row.tags),
+                behind: unsigned(row.behind),
+                orphaned: unsigned(row.orphaned),
+                lagging_since: row.lagging_since,
+            })
+            .collect())
+    }
+
+    /// The tags of a mirror that are behind, longest first, `limit` at the most.
+    pub async fn behind(&self, mirror: &str, limit: i64) -> Result<Vec<BehindTag>, Error> {
+        let rows = query!(
+            r#"SELECT registry || '/' || path || ':' || tag AS "reference!: String",
+                      source || ':' || tag AS "source!: String",
+                      lagging_since AS "lagging_since!", error_class, error_message
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE mirror = ? AND lagging_since IS NOT NULL
+               ORDER BY lagging_since, tag LIMIT ?"#,
+            mirror,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(rows
+            .into_iter()
+            .map(|row| BehindTag {
+                reference: row.reference,
+                source: row.source,
+                lagging_since: row.lagging_since,
+                error_class: row.error_class,
+                error_message: row.error_message,
+            })
+            .collect())
+    }
+
+    /// The last run of a mirror, and the last that ended with everything equal.
+    pub async fn last_runs(
+        &self,
+        mirror: &str,
+    ) -> Result<(Option<RunRecord>, Option<RunRecord>), Error> {
+        let last = self.last_run(mirror, false).await?;
+        Ok((last, self.last_run(mirror, true).await?))
+    }
+
+    async fn last_run(&self, mirror: &str, only_ok: bool) -> Result<Option<RunRecord>, Error> {
+        let row = query!(
+            "SELECT id, started_at, finished_at, result, failed, error_class, error_message
+             FROM runs WHERE mirror = ? AND (result = 'ok' OR NOT ?)
+             ORDER BY started_at DESC, id DESC LIMIT 1",
+            mirror,
+            only_ok
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| RunRecord {
+            id: row.id,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            result: row.result,
+            failed: unsigned(row.failed),
+            error_class: row.error_class,
+            error_message: row.error_message,
+        }))
+    }
+}
+
+fn unsigned(count: i64) -> u64 {
+    count.try_into().unwrap_or_default()
+}

@@ -1,0 +1,257 @@
+//! What a fake registry holds, and how it answers for it.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::client::digest_of;
+use super::fake_answers::{answer, created, parameter, refusal};
+use super::requests::Request;
+
+/// How a listing names its next page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Relative,
+    Absolute,
+    /// Always the page that it stands on.
+    Loop,
+    /// The next page, at a host that is somebody else's.
+    OtherHost,
+}
+
+/// The ways in which it is not like a well-behaved registry.
+#[derive(Default)]
+pub struct Oddities {
+    /// Tags a page, and how the next page is named.
+    pub pages: Option<(usize, Link)>,
+    /// Answers without `Docker-Content-Digest`.
+    pub no_digest_header: bool,
+    /// A mount is answered with 202 and an upload session.
+    pub mounts_become_uploads: bool,
+    /// The host that `Link::OtherHost` names.
+    pub other_host: String,
+}
+
+/// How many upload sessions were opened, and how many of them became a blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    pub opened: usize,
+    pub completed: usize,
+}
+
+/// Blobs, manifests and open uploads, of which nothing is ever checked.
+#[derive(Default)]
+pub struct Contents {
+    pub blobs: BTreeMap<(String, String), Bytes>,
+    pub sessions: Sessions,
+    pub oddities: Oddities,
+    manifests: BTreeMap<(String, String), (String, Bytes)>,
+    uploads: BTreeMap<String, Vec<u8>>,
+}
+
+impl Contents {
+    /// Answers a request as a registry at `host` would.
+    pub fn serve(
+        &mut self,
+        parts: &Parts,
+        request: &Request,
+        body: Bytes,
+        host: &str,
+    ) -> Response<Body> {
+        let (headers, query) = (&parts.headers, request.query.as_str());
+        let Some(path) = request.path.strip_prefix("/v2/") else {
+            return refusal(404, "NOT_FOUND");
+        };
+        if path.is_empty() {
+            answer(200, &json!({}))
+        } else if let Some(repository) = path.strip_suffix("/tags/list") {
+            self.tag_list(repository, query, host)
+        } else if let Some((repository, reference)) = path.split_once("/manifests/") {
+            match request.is_write() {
+                false => self.read_manifest(repository, reference),
+                true => self.write_manifest(repository, reference, headers, body),
+            }
+        } else if let Some((repository, session)) = path.split_once("/blobs/uploads") {
+            let session = session.trim_start_matches('/');
+            self.upload(&parts.method, repository, session, query, &body)
+        } else if let Some((repository, digest)) = path.split_once("/blobs/") {
+            self.read_blob(repository, digest, headers)
+        } else {
+            refusal(404, "NOT_FOUND")
+        }
+    }
+
+    fn tag_list(&self, repository: &str, query: &str, host: &str) -> Response<Body> {
+        let of_repository = self.manifests.keys().filter(|(name, _)| name == repository);
+        let tags: Vec<_> = of_repository
+            .map(|(_, reference)| reference)
+            .filter(|name| !name.contains(':'))
+            .collect();
+        if tags.is_empty() {
+            return refusal(404, "NAME_UNKNOWN");
+        }
+        let last = parameter(query, "last").unwrap_or_default();
+        let (size, link) = self.oddities.pages.unwrap_or((usize::MAX, Link::Relative));
+        let later: Vec<_> = tags.into_iter().filter(|tag| **tag > last).collect();
+        let page: Vec<_> = later.iter().take(size).collect();
+        let mut response = answer(200, &json!({ "name": repository, "tags": page }));
+        if later.len() > page.len() || link == Link::Loop {
+            let last = if link == Link::Loop {
+                last.as_str()
+            } else {
+                page[page.len() - 1]
+            };
+            let next = format!("/v2/{repository}/tags/list?last={last}&n={size}");
+            let base = match link {
+                Link::Relative => String::new(),
+                Link::Absolute | Link::Loop => format!("http://{host}"),
+                Link::OtherHost => format!("http://{}", self.oddities.other_host),
+            };
+            response.headers_mut().insert(
+                header::LINK,
+                format!("<{base}{next}>; rel=\"next\"").parse().unwrap(),
+            );
+        }
+        response
+    }
+
+    fn read_manifest(&self, repository: &str, reference: &str) -> Response<Body> {
+        let Some((media_type, bytes)) = self
+            .manifests
+            .get(&(repository.to_owned(), reference.to_owned()))
+        else {
+            return refusal(404, "MANIFEST_UNKNOWN");
+        };
+        let mut builder = Response::builder().header(header::CONTENT_TYPE, media_type);
+        if !self.oddities.no_digest_header {
+            builder = builder.header("docker-content-digest", digest_of(bytes));
+        }
+        // Hyper sends no body in answer to a HEAD, but its length.
+        builder
+            .header(header::CONTENT_LENGTH, bytes.len())
+            .body(Body::from(bytes.clone()))
+            .unwrap()
+    }
+
+    fn write_manifest(
+        &mut self,
+        repository: &str,
+        reference: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Response<Body> {
+        let media_type = headers[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let digest = digest_of(&body);
+        for name in [digest.as_str(), reference] {
+            self.manifests.insert(
+                (repository.to_owned(), name.to_owned()),
+                (media_type.clone(), body.clone()),
+            );
+        }
+        created(&format!("/v2/{repository}/manifests/{digest}"), &digest)
+    }
+
+    fn read_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Response<Body> {
+        let Some(bytes) = self.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
+            return refusal(404, "BLOB_UNKNOWN");
+        };
+        let range = headers
+            .get(header::RANGE)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("bytes="));
+        let from = range.and_then(|range| range.split('-').next()?.parse::<usize>().ok());
+        match from.filter(|from| *from < bytes.len()) {
+            None => Response::new(Body::from(bytes.clone())),
+            Some(from) => Response::builder()
+                .status(StatusCode::PARTIAL_CONTENT)
+                .header(
+                    header::CONTENT_RANGE,
+                    format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()),
+                )
+                .body(Body::from(bytes.slice(from..)))
+                .unwrap(),
+        }
+    }
+
+    fn upload(
+        &mut self,
+        method: &Method,
+        repository: &str,
+        session: &str,
+        query: &str,
+        body: &Bytes,
+    ) -> Response<Body> {
+        match *method {
+            Method::POST => self.open_upload(repository, query),
+            Method::PATCH => self.append(repository, session, body),
+            Method::PUT => self.complete(repository, session, query, body),
+            Method::DELETE => {
+                self.uploads.remove(session);
+                Response::builder()
+                    .status(StatusCode::NO_CONTENT)
+                    .body(Body::empty())
+                    .unwrap()
+            }
+            _ => self.append(repository, session, &Bytes::new()),
+        }
+    }
+
+    fn open_upload(&mut self, repository: &str, query: &str) -> Response<Body> {
+        let (digest, from) = (parameter(query, "mount"), parameter(query, "from"));
+        if let (Some(digest), Some(from), false) =
+            (digest, from, self.oddities.mounts_become_uploads)
+            && let Some(bytes) = self.blobs.get(&(from, digest.clone())).cloned()
+        {
+            self.blobs
+                .insert((repository.to_owned(), digest.clone()), bytes);
+            return created(&format!("/v2/{repository}/blobs/{digest}"), &digest);
+        }
+        self.sessions.opened += 1;
+        let session = format!("session-{}", self.sessions.opened);
+        self.uploads.insert(session.clone(), Vec::new());
+        self.append(repository, &session, &Bytes::new())
+    }
+
+    fn append(&mut self, repository: &str, session: &str, body: &Bytes) -> Response<Body> {
+        let Some(upload) = self.uploads.get_mut(session) else {
+            return refusal(404, "BLOB_UPLOAD_UNKNOWN");
+        };
+        upload.extend_from_slice(body);
+        Response::builder()
+            .status(StatusCode::ACCEPTED)
+            .header(
+                header::LOCATION,
+                format!("/v2/{repository}/blobs/uploads/{session}"),
+            )
+            .header("docker-upload-uuid", session)
+            .header(
+                header::RANGE,
+                format!("0-{}", upload.len().saturating_sub(1)),
+            )
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    fn complete(
+        &mut self,
+        repository: &str,
+        session: &str,
+        query: &str,
+        body: &Bytes,
+    ) -> Response<Body> {
+        let Some(mut upload) = self.uploads.remove(session) else {
+            return refusal(404, "BLOB_UPLOAD_UNKNOWN");
+        };
+        let Some(digest) = parameter(query, "digest") else {
+            return refusal(400, "DIGEST_INVALID");
+        };
+        upload.extend_from_slice(body);
+        self.sessions.completed += 1;
+        self.blobs
+            .insert((repository.to_owned(), digest.clone()), upload.into());
+        created(&format!("/v2/{repository}/blobs/{digest}"), &digest)
+    }
+}
