@@ -30,6 +30,7 @@ CREATE TABLE tags (
     seen_digest   TEXT    NOT NULL,  -- the source's digest at the last check that changed something
     source_digest TEXT,              -- the source's digest that was mirrored last
     written_digest TEXT,             -- what was written for it: differs where platforms are a subset
+    platforms     TEXT    NOT NULL DEFAULT '',  -- the subset that was written, empty for all
     lagging_since INTEGER,           -- the first check that saw a difference not mirrored since
     mirrored_at   INTEGER,
     checked_at    INTEGER NOT NULL,

@@ -1,8 +1,8 @@
 //! transship keeps container images mirrored: it compares what upstream registries and target
 //! registries hold, and copies what is missing.
 //!
-//! A datum passes through `Config`, `Route`, `Snapshot`, `Plan`, a transfer and an `Outcome` to
-//! the store and the metrics; each module names only those listed above it.
+//! A datum passes through `Config`, `Route`, `Snapshot`, `Plan`, a transfer and an outcome to the
+//! store and the metrics. A module names only those that stand above it here.
 
 pub mod oci;
 
@@ -15,3 +15,7 @@ pub mod telemetry;
 pub mod registry;
 
 pub mod store;
+
+pub mod sync;
+
+pub mod cli;

@@ -12,10 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The permits of one registry. Small requests have permits of their own, so that they never
-/// queue behind layers.
+/// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that
+/// go both ways between two registries would otherwise hold what the other waits for.
 #[derive(Debug)]
 pub(super) struct Limits {
-    flows: Arc<Semaphore>,
+    pulls: Arc<Semaphore>,
+    pushes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     paused_until: Mutex<Option<Instant>>,
 }
@@ -27,16 +29,21 @@ pub struct Flow(#[expect(dead_code, reason = "held, not read")] Option<OwnedSema
 impl Limits {
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            flows: Arc::new(Semaphore::new(connections)),
+            pulls: Arc::new(Semaphore::new(connections)),
+            pushes: Arc::new(Semaphore::new(connections)),
             requests: Arc::new(Semaphore::new(connections)),
             paused_until: Mutex::new(None),
         }
     }
 
-    /// Waits for a flow.
-    pub(super) async fn flow(&self) -> Flow {
-        // The semaphores are never closed.
-        Flow(self.flows.clone().acquire_owned().await.ok())
+    /// Waits for the right to fetch a blob. The semaphores are never closed.
+    pub(super) async fn pull(&self) -> Flow {
+        Flow(self.pulls.clone().acquire_owned().await.ok())
+    }
+
+    /// Waits for the right to send a blob.
+    pub(super) async fn push(&self) -> Flow {
+        Flow(self.pushes.clone().acquire_owned().await.ok())
     }
 
     /// Waits for the right to make a small request.

@@ -103,9 +103,14 @@ impl Registry {
         self.transport.retry
     }
 
-    /// Waits for the right to move one blob.
-    pub async fn flow(&self) -> Flow {
-        self.transport.limits.flow().await
+    /// Waits for the right to fetch one blob.
+    pub async fn pull_flow(&self) -> Flow {
+        self.transport.limits.pull().await
+    }
+
+    /// Waits for the right to send one blob.
+    pub async fn push_flow(&self) -> Flow {
+        self.transport.limits.push().await
     }
 
     /// A call on a path under `/v2/REPOSITORY/`.

@@ -9,7 +9,7 @@ use reqwest::{
 use serde::Deserialize;
 use url::Url;
 
-use super::{Error, Kind, Registry, found};
+use super::{Error, Kind, Registry, found, transport::keep_to_origin};
 use crate::oci::{Repository, Tag};
 
 /// Most pages of one listing: ten million tags at a thousand a page.
@@ -101,14 +101,11 @@ fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url>, Kind> {
         let mut next = current
             .join(target)
             .map_err(|e| Kind::Protocol(format!("its Link `{target}` is no URL: {e}")))?;
-        if next.host() != current.host() {
+        if !keep_to_origin(current, &mut next) {
             return Err(Kind::Protocol(format!(
                 "its listing goes on at another host, {next}"
             )));
         }
-        // A proxy that ends TLS may not know that it does.
-        let _ = next.set_scheme(current.scheme());
-        let _ = next.set_port(current.port());
         return Ok(Some(next));
     }
     Ok(None)
@@ -141,6 +138,7 @@ mod tests {
     #[test]
     fn a_link_to_another_host_is_an_error() {
         assert!(next("<https://evil.example/v2/a/tags/list>; rel=\"next\"").is_err());
+        assert!(next("<https://r.example:6000/v2/a/tags/list>; rel=\"next\"").is_err());
     }
 
     #[test]

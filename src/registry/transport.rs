@@ -348,3 +348,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
     (date - Utc::now()).to_std().ok()
 }
+
+/// Whether a URL that a registry gave is the registry's own: requests there carry its
+/// authorization. A proxy that ends TLS may not know its scheme and port, so that they are put
+/// right where the URL names no other port.
+pub(super) fn keep_to_origin(origin: &Url, url: &mut Url) -> bool {
+    let is_own = url.host() == origin.host()
+        && (url.port().is_none() || url.port() == origin.port())
+        && matches!(url.scheme(), "http" | "https");
+    is_own && url.set_scheme(origin.scheme()).is_ok() && url.set_port(origin.port()).is_ok()
+}

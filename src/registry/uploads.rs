@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{
     BlobStream, Error, Kind, Registry, header,
-    transport::{Answer, Call, Wire},
+    transport::{Answer, Call, Wire, keep_to_origin},
 };
 use crate::oci::{Descriptor, Digest, Repository};
 
@@ -150,7 +150,7 @@ impl Registry {
 
     /// Tells the registry that a session will not be finished. It is a courtesy: registries drop
     /// old sessions by themselves, so that failure means nothing.
-    async fn cancel(&self, upload: &Upload) {
+    pub async fn cancel(&self, upload: &Upload) {
         let subject = upload.repository.to_string();
         let mut call = self.request(
             "cancel upload to",
@@ -180,15 +180,10 @@ impl Registry {
             .url
             .join(text)
             .map_err(|e| fail(format!("its Location `{text}` is no URL: {e}")))?;
-        if location.host() != self.wire.base.host() {
+        if !keep_to_origin(&self.wire.base, &mut location) {
             return Err(fail(format!(
                 "it wants the upload at another host, {location}"
             )));
-        }
-        // A proxy that ends TLS may not know that it does.
-        if self.wire.is_secure() && location.scheme() == "http" {
-            let _ = location.set_scheme("https");
-            let _ = location.set_port(self.wire.base.port());
         }
         Ok(location)
     }

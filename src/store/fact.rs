@@ -33,6 +33,8 @@ pub enum Fact {
         source: Digest,
         /// The digest at the target.
         written: Digest,
+        /// The platforms that it is a subset of, comma-separated; empty for all.
+        platforms: String,
         /// When.
         at: i64,
         /// Whether it was written just now.
@@ -119,9 +121,20 @@ impl Fact {
                 key,
                 source,
                 written,
+                platforms,
                 at,
                 is_new,
-            } => mirrored(db, key, (source, written), *at, is_new.then_some(*at)).await,
+            } => {
+                mirrored(
+                    db,
+                    key,
+                    [source, written],
+                    platforms,
+                    *at,
+                    is_new.then_some(*at),
+                )
+                .await
+            }
             Self::Failed {
                 key,
                 class,
@@ -172,12 +185,13 @@ async fn id(
 
 async fn empty(db: &mut SqliteConnection, repository: &Repository) -> Result {
     let id = id(db, repository).await?;
-    query!("DELETE FROM blobs WHERE repository_id = ?", id)
-        .execute(&mut *db)
-        .await?;
-    query!("UPDATE repositories SET is_complete = 1 WHERE id = ?", id)
-        .execute(db)
-        .await?;
+    query!(
+        "UPDATE repositories SET is_complete = 1
+         WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM blobs WHERE repository_id = ?1)",
+        id
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -243,7 +257,8 @@ async fn seen(db: &mut SqliteConnection, key: &TagKey, seen: &Digest, at: i64) -
 async fn mirrored(
     db: &mut SqliteConnection,
     key: &TagKey,
-    (source_digest, written): (&Digest, &Digest),
+    [source_digest, written]: [&Digest; 2],
+    platforms: &str,
     at: i64,
     mirrored_at: Option<i64>,
 ) -> Result {
@@ -252,14 +267,15 @@ async fn mirrored(
     let (source_digest, written) = (source_digest.as_str(), written.as_str());
     query!(
         "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, source_digest,
-                           written_digest, mirrored_at, checked_at, verified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, COALESCE(?7, ?8), ?8, ?8)
+                           written_digest, platforms, mirrored_at, checked_at, verified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?9, COALESCE(?7, ?8), ?8, ?8)
          ON CONFLICT (repository_id, tag) DO UPDATE SET
              mirror = excluded.mirror,
              source = excluded.source,
              seen_digest = excluded.seen_digest,
              source_digest = excluded.source_digest,
              written_digest = excluded.written_digest,
+             platforms = excluded.platforms,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
              checked_at = excluded.checked_at,
              verified_at = excluded.verified_at,
@@ -274,7 +290,8 @@ async fn mirrored(
         source_digest,
         written,
         mirrored_at,
-        at
+        at,
+        platforms
     )
     .execute(db)
     .await?;

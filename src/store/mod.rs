@@ -18,6 +18,8 @@ use sqlx::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
+
 pub use fact::{Fact, RunCounts, TagKey};
 pub use recorder::Recorder;
 pub use view::{BehindTag, MirrorState, RepositoryState, RunRecord, TagRecord};
@@ -57,8 +59,9 @@ pub enum Error {
 }
 
 impl Store {
-    /// Opens the store, makes it if there is none, and brings it up to date.
-    pub async fn open(path: &Path) -> Result<(Self, Recorder), Error> {
+    /// Opens the store, makes it if there is none, and brings it up to date. `stop` is cancelled
+    /// when the store can no longer be written.
+    pub async fn open(path: &Path, stop: CancellationToken) -> Result<(Self, Recorder), Error> {
         let fail = |reason: String, help| Error::Open {
             path: path.into(),
             reason,
@@ -99,7 +102,7 @@ impl Store {
             path: path.into(),
             readers,
         };
-        Ok((store, Recorder::start(path.into(), writer)))
+        Ok((store, Recorder::start(path.into(), writer, stop)))
     }
 
     fn read_error(&self, error: sqlx::Error) -> Error {

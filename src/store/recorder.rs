@@ -20,11 +20,10 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 512;
 
 /// Takes facts and writes them down soon. The first failure ends the recording: it is told by
-/// [`Recorder::failure`], and cancels [`Recorder::broken`].
+/// [`Recorder::failure`], and cancels the token that the store was opened with.
 #[derive(Debug)]
 pub struct Recorder {
     entries: mpsc::Sender<Entry>,
-    broken: CancellationToken,
     failure: Arc<Mutex<Option<Error>>>,
     writer: JoinHandle<()>,
 }
@@ -40,23 +39,21 @@ enum Entry {
 }
 
 impl Recorder {
-    pub(super) fn start(path: PathBuf, db: SqliteConnection) -> Self {
+    pub(super) fn start(path: PathBuf, db: SqliteConnection, stop: CancellationToken) -> Self {
         let (entries, queue) = mpsc::channel(QUEUE);
-        let broken = CancellationToken::new();
         let failure = Arc::new(Mutex::new(None));
         let writer = tokio::spawn({
-            let (broken, failure) = (broken.clone(), failure.clone());
+            let failure = failure.clone();
             async move {
                 if let Err(error) = write_all(&path, db, queue).await {
                     tracing::error!(%error, "the store takes no more; no new transfers are started");
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    broken.cancel();
+                    stop.cancel();
                 }
             }
         });
         Self {
             entries,
-            broken,
             failure,
             writer,
         }
@@ -86,11 +83,6 @@ impl Recorder {
         if self.entries.send(Entry::Flush(reply)).await.is_ok() {
             let _ = done.await;
         }
-    }
-
-    /// Cancelled when the store can no longer be written.
-    pub fn broken(&self) -> &CancellationToken {
-        &self.broken
     }
 
     /// Why the store can no longer be written.

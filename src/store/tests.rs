@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::oci::{Digest, Repository};
 
@@ -11,7 +13,9 @@ struct Bench {
 
 async fn bench() -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let (store, recorder) = Store::open(&folder.path().join("state.db")).await.unwrap();
+    let (store, recorder) = Store::open(&folder.path().join("state.db"), CancellationToken::new())
+        .await
+        .unwrap();
     Bench {
         _folder: folder,
         store,
@@ -73,6 +77,7 @@ fn mirrored(content: &str, at: i64) -> Fact {
         key: key("1"),
         source,
         written,
+        platforms: String::new(),
         at,
         is_new: true,
     }
@@ -208,12 +213,15 @@ async fn a_file_that_is_no_store_is_refused_with_a_remedy() {
         "not a database at all, but long enough to be read as one".repeat(50),
     )
     .unwrap();
-    let error = Store::open(&path).await.unwrap_err().to_string();
+    let error = Store::open(&path, CancellationToken::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("state.db") && error.contains("move it away"),
         "{error}"
     );
-    let error = Store::open(&folder.path().join("no/state.db"))
+    let error = Store::open(&folder.path().join("no/state.db"), CancellationToken::new())
         .await
         .unwrap_err()
         .to_string();
@@ -224,7 +232,7 @@ async fn a_file_that_is_no_store_is_refused_with_a_remedy() {
 async fn a_store_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let (store, recorder) = Store::open(&path).await.unwrap();
+    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     recorder.close().await.unwrap();
     store.readers.close().await;
     let url = format!("sqlite://{}", path.display());
@@ -232,7 +240,10 @@ async fn a_store_of_a_newer_version_is_refused() {
     sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)")
         .execute(&db).await.unwrap();
     db.close().await;
-    let error = Store::open(&path).await.unwrap_err().to_string();
+    let error = Store::open(&path, CancellationToken::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("newer version"), "{error}");
 }
 
@@ -240,24 +251,25 @@ async fn a_store_of_a_newer_version_is_refused() {
 async fn a_full_disk_ends_the_recording_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let (_store, recorder) = Store::open(&path).await.unwrap();
+    let (_store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     recorder.close().await.unwrap();
     let mut db: SqliteConnection = SqliteConnectOptions::new()
         .filename(&path)
         .connect()
         .await
         .unwrap();
+    let stop = CancellationToken::new();
     sqlx::query("PRAGMA max_page_count = 1")
         .execute(&mut db)
         .await
         .unwrap();
-    let recorder = Recorder::start(path, db);
+    let recorder = Recorder::start(path, db, stop.clone());
     for n in 0..2000 {
         recorder
             .record(Fact::Holds(target(), digest(&n.to_string())))
             .await;
     }
-    recorder.broken().cancelled().await;
+    stop.cancelled().await;
     let error = recorder.close().await.unwrap_err().to_string();
     assert!(
         error.contains("full") && error.contains("free some space"),

@@ -19,6 +19,8 @@ pub struct TagRecord {
     pub source: Option<Digest>,
     /// What was written for it.
     pub written: Option<Digest>,
+    /// The platforms that were written, comma-separated; empty for all.
+    pub platforms: String,
     /// Since when it differs from the source.
     pub lagging_since: Option<i64>,
     /// When the target itself was last asked.
@@ -80,7 +82,7 @@ impl Store {
     pub async fn tags(&self, target: &Repository) -> Result<HashMap<Tag, TagRecord>, Error> {
         let (registry, path) = (target.registry().as_str(), target.path());
         let mut rows = query!(
-            r#"SELECT tag, mirror, seen_digest, source_digest, written_digest, lagging_since,
+            r#"SELECT tag, mirror, seen_digest, source_digest, written_digest, platforms, lagging_since,
                       verified_at, is_orphaned AS "is_orphaned: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ?"#,
@@ -96,6 +98,7 @@ impl Store {
                 seen: digest(Some(row.seen_digest)),
                 source: digest(row.source_digest),
                 written: digest(row.written_digest),
+                platforms: row.platforms,
                 lagging_since: row.lagging_since,
                 verified_at: row.verified_at,
                 is_orphaned: row.is_orphaned,

@@ -410,8 +410,8 @@ fn a_literal_tag_that_is_not_there_fails() {
     pair.assert_mirrored(&[("app", "v1")]);
 }
 
-/// Syncs with a store at this path, which cannot work, and returns what was said.
-fn with_store_at(path: &str, prepare: impl FnOnce(&Transship)) {
+/// Syncs with a store at this path, which cannot work.
+fn with_store_at(path: &str, prepare: impl FnOnce(&Transship)) -> Pair {
     let pair = Pair::holding(&Image::oci("no store, no sync"));
     let text = fs::read_to_string(pair.transship.path().join("mirror.toml")).unwrap();
     pair.transship.write(
@@ -423,6 +423,7 @@ fn with_store_at(path: &str, prepare: impl FnOnce(&Transship)) {
     assert_ne!(finished.code, Some(0), "{finished}");
     assert!(!finished.stderr.contains("panicked"), "{finished}");
     assert_only_reads(&pair.target.new_requests());
+    pair
 }
 
 #[test]
@@ -440,7 +441,9 @@ fn a_store_below_a_file_is_told_and_the_target_is_left_alone() {
 #[test]
 fn a_store_that_is_no_database_is_told_and_left_as_it_is() {
     let text = "this is somebody's diary, not a database\n".repeat(200);
-    with_store_at("state.db", |transship| {
+    let pair = with_store_at("state.db", |transship| {
         drop(transship.write("state.db", &text))
     });
+    let kept = fs::read_to_string(pair.transship.path().join("state.db")).unwrap();
+    assert_eq!(kept, text);
 }

@@ -120,6 +120,7 @@ fn a_manifest_of_another_digest_is_not_written() {
         .client()
         .push("app", "v1", &Image::index(vec![child.clone()]));
     let (digest, forged) = (child.digest(), Image::oci("forgery"));
+    source.client().push("app", &forged.digest(), &forged);
     source.rule(move |request| match reads(request, &digest) {
         true => {
             let builder = Response::builder().header("content-type", forged.media_type.as_str());

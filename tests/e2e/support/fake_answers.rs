@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
 /// A short answer with a body of JSON.
@@ -25,7 +26,12 @@ pub fn refusal(status: u16, code: &str) -> Response<Body> {
 pub fn truncated(bytes: &Bytes) -> Response<Body> {
     let half = bytes.slice(..bytes.len() / 2);
     let broken = std::io::Error::other("the connection breaks here");
-    let frames = futures::stream::iter([Ok(half), Err(broken)]);
+    let rest = stream::once(async {
+        // What was written so far leaves before the connection breaks.
+        tokio::task::yield_now().await;
+        Err(broken)
+    });
+    let frames = stream::iter([Ok(half)]).chain(rest);
     Response::builder()
         .header(header::CONTENT_LENGTH, bytes.len())
         .body(Body::from_stream(frames))

@@ -1,0 +1,140 @@
+//! The commands; one file each.
+
+mod check;
+mod completions;
+mod open;
+mod plan;
+mod progress;
+mod status;
+mod summary;
+mod sync;
+mod text;
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{config, telemetry};
+
+/// Keeps container images mirrored: compares what upstream registries and target registries hold,
+/// and copies what is missing.
+#[derive(Debug, Parser)]
+#[command(name = "transship", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The mirrors and registries; default: ./mirror.toml, else /etc/transship/mirror.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Log errors alone, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validate mirror.toml: every mistake at once, with its place and a remedy
+    Check(check::Check),
+    /// Show what a sync would do and why, for each tag; write nothing
+    Plan(plan::Plan),
+    /// Run mirrors once, now
+    Sync(sync::Sync),
+    /// Show every mirror: how far it lags, its last runs, what is behind and why
+    Status(status::Status),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+}
+
+/// How the program ends; the numbers are promised to its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// Some actions failed.
+    SomeFailed = 1,
+    /// Every action failed, or none could be started.
+    AllFailed = 2,
+    /// A registry refused the credentials.
+    Unauthorized = 3,
+    /// There are differences, and `plan --exit-code` asked for them.
+    Differences = 4,
+    /// The command line is wrong.
+    Usage = 64,
+    /// mirror.toml is wrong; systemd does not restart on it.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that names something which is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Parses the command line, or says what is wrong with it.
+pub fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        // Nothing can be done about a terminal that takes no text.
+        let _ = error.print();
+        match error.use_stderr() {
+            true => Exit::Usage.into(),
+            false => ExitCode::SUCCESS,
+        }
+    })
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let Arguments { global, command } = arguments;
+    if !matches!(command, Command::Sync(_)) {
+        let writer = telemetry::LogWriter::new(std::io::stderr);
+        telemetry::init(global.level(), writer);
+    }
+    match command {
+        Command::Check(check) => check.run(&global),
+        Command::Plan(plan) => plan.run(&global).await,
+        Command::Sync(sync) => sync.run(&global).await,
+        Command::Status(status) => status.run(&global).await,
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+/// The exit status that an error stands for.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<config::Error>() {
+        Exit::Config
+    } else if error.is::<Usage>() {
+        Exit::Usage
+    } else {
+        Exit::AllFailed
+    }
+}
+
+impl Global {
+    /// On a terminal, progress tells what goes on; elsewhere log lines do.
+    fn level(&self) -> &'static str {
+        match (self.verbose, self.quiet) {
+            (true, _) => "debug",
+            (_, true) => "error",
+            _ if std::io::stderr().is_terminal() => "warn",
+            _ => "info",
+        }
+    }
+}

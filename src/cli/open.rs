@@ -1,0 +1,90 @@
+//! Opens what commands need: the config, the chosen mirrors, the store, the pipeline.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Global, Usage};
+use crate::{
+    config::{Config, Mirror, closest},
+    metrics::Metrics,
+    registry::{Registries, Retry},
+    store::{Recorder, Store},
+    sync::Sync,
+};
+
+/// The pipeline, and the store's writer, which is closed last.
+pub(super) struct Pipeline {
+    pub(super) sync: Sync,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Reads the config, and shows what is doubtful in it.
+pub(super) fn config(global: &Global) -> anyhow::Result<Arc<Config>> {
+    let config = Config::load(global.config.as_deref())?;
+    if !config.warnings.is_empty() {
+        tracing::warn!("{}", config.warnings);
+    }
+    Ok(Arc::new(config))
+}
+
+/// Opens the store and what stands on it.
+pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
+    let stop = CancellationToken::new();
+    let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
+    let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
+    let registries = Registries::new(config, metrics.clone(), Retry::default());
+    let sync = Sync::new(
+        config.clone(),
+        registries,
+        store,
+        recorder.clone(),
+        metrics,
+        stop.clone(),
+    );
+    Ok(Pipeline {
+        sync,
+        recorder,
+        stop,
+    })
+}
+
+impl Pipeline {
+    /// Writes what is left to the store, and tells if that failed.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        drop(self.sync);
+        match Arc::try_unwrap(self.recorder) {
+            Ok(recorder) => Ok(recorder.close().await?),
+            Err(shared) => {
+                shared.flush().await;
+                shared.failure().map_or(Ok(()), |error| Err(error.into()))
+            }
+        }
+    }
+}
+
+/// The mirrors of these names, or all of them.
+pub(super) fn mirrors<'a>(config: &'a Config, names: &[String]) -> anyhow::Result<Vec<&'a Mirror>> {
+    if names.is_empty() {
+        return Ok(config.mirrors.iter().collect());
+    }
+    let known: HashSet<&str> = config.mirrors.iter().map(|mirror| &*mirror.name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
+        let help = match closest(unknown, known.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => {
+                let mut known: Vec<&str> = known.into_iter().collect();
+                known.sort_unstable();
+                format!("there are: {}", known.join(", "))
+            }
+        };
+        let file = config.path.display();
+        return Err(Usage(format!("no mirror `{unknown}` in {file}\n  help: {help}")).into());
+    }
+    Ok(config
+        .mirrors
+        .iter()
+        .filter(|mirror| names.iter().any(|name| **name == *mirror.name))
+        .collect())
+}

@@ -1,0 +1,126 @@
+//! `transship plan`: what a sync would do, and why.
+
+use serde_json::{Value, json};
+
+use super::{Exit, Global, open, text};
+use crate::sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, SnapshotError};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Plan {
+    /// Which mirrors; default: all
+    mirrors: Vec<String>,
+    /// End with 4 when there is something to do
+    #[arg(long)]
+    exit_code: bool,
+}
+
+impl Plan {
+    pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = open::config(global)?;
+        let mirrors = open::mirrors(&config, &self.mirrors)?;
+        let pipeline = open::pipeline(&config).await?;
+        let plans = pipeline.sync.plan(&mirrors).await;
+        pipeline.close().await?;
+        if global.json {
+            text::json(&json!({ "mirrors": plans.iter().map(as_json).collect::<Vec<_>>() }))?;
+        } else {
+            plans.iter().try_for_each(print)?;
+        }
+        Ok(self.exit(&plans))
+    }
+
+    fn exit(&self, plans: &[MirrorPlan]) -> Exit {
+        let routes = || plans.iter().flat_map(|plan| &plan.routes);
+        let failed = routes().filter(|route| route.is_err()).count();
+        let is_unauthorized = |route: &Result<RoutePlan, SnapshotError>| match route {
+            Err(SnapshotError::Registry(error)) => error.class() == "auth",
+            _ => false,
+        };
+        if routes().any(is_unauthorized) {
+            Exit::Unauthorized
+        } else if failed > 0 {
+            if failed == routes().count() {
+                Exit::AllFailed
+            } else {
+                Exit::SomeFailed
+            }
+        } else if self.exit_code && routes().flatten().any(RoutePlan::has_differences) {
+            Exit::Differences
+        } else {
+            Exit::Ok
+        }
+    }
+}
+
+fn as_json(plan: &MirrorPlan) -> Value {
+    let routes = plan.routes.iter().map(|route| match route {
+        Ok(plan) => json!(plan),
+        Err(error) => json!({ "error": error.to_string() }),
+    });
+    json!({ "name": &*plan.name, "routes": routes.collect::<Vec<_>>() })
+}
+
+fn print(plan: &MirrorPlan) -> anyhow::Result<()> {
+    text::line(&format!("{}:", plan.name))?;
+    for route in &plan.routes {
+        match route {
+            Ok(route) => print_route(route)?,
+            // What a script reads from standard output is the plan alone.
+            Err(error) => tracing::error!("{}: {error}", plan.name),
+        }
+    }
+    Ok(())
+}
+
+fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
+    for target in &plan.targets {
+        text::line(&format!("  {} -> {}", plan.source, target.repository))?;
+        let width = target
+            .steps
+            .iter()
+            .map(|step| step.tag.as_str().len())
+            .max()
+            .unwrap_or(0);
+        for step in &target.steps {
+            let digest = step.digest.as_ref().map_or("-", |digest| digest.short());
+            let tag = step.tag.as_str();
+            text::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
+        }
+        if !target.orphaned.is_empty() {
+            let names: Vec<&str> = target.orphaned.iter().map(|tag| tag.as_str()).collect();
+            text::line(&format!(
+                "    no longer at the source, kept: {}",
+                names.join(", ")
+            ))?;
+        }
+        let skipped = |step: &&_| matches!(step, Action::Skip { .. });
+        let unchanged = target
+            .steps
+            .iter()
+            .map(|step| &step.action)
+            .filter(skipped)
+            .count() as u64;
+        let writes = target.steps.len() as u64 - unchanged;
+        text::line(&format!(
+            "    {}, {unchanged} unchanged",
+            text::count(writes, "tag") + " to do"
+        ))?;
+    }
+    plan.dropped.iter().try_for_each(print_dropped)
+}
+
+fn print_dropped(dropped: &Dropped) -> anyhow::Result<()> {
+    let first: Vec<&str> = dropped.first.iter().map(|tag| tag.as_str()).collect();
+    let more = if dropped.count > first.len() {
+        ", ..."
+    } else {
+        ""
+    };
+    let count = text::count(dropped.count as u64, "tag");
+    text::line(&format!(
+        "    dropped by {}: {count} ({}{more})",
+        dropped.selector,
+        first.join(", ")
+    ))
+}

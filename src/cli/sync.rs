@@ -1,0 +1,69 @@
+//! `transship sync`: one run, now.
+
+use std::io::IsTerminal as _;
+
+use super::{Exit, Global, open, progress::Bars, summary, text};
+use crate::{
+    sync::{RunReport, RunResult},
+    telemetry,
+};
+
+/// Arguments of `sync`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Sync {
+    /// Which mirrors; default: all
+    mirrors: Vec<String>,
+}
+
+impl Sync {
+    pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let bars = (std::io::stderr().is_terminal() && !global.quiet).then(Bars::new);
+        let writer = match &bars {
+            Some(bars) => bars.log_writer(),
+            None => telemetry::LogWriter::new(std::io::stderr),
+        };
+        telemetry::init(global.level(), writer);
+        let config = open::config(global)?;
+        let mirrors = open::mirrors(&config, &self.mirrors)?;
+        let pipeline = open::pipeline(&config).await?;
+        let report = {
+            let run = pipeline.sync.run(&mirrors);
+            let watch = async {
+                match &bars {
+                    Some(bars) => bars.follow(pipeline.sync.activity()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let interrupt = async {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    tracing::warn!("interrupted; what is under way ends here");
+                    pipeline.stop.cancel();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                report = run => report,
+                () = watch => unreachable!("it goes on as long as the run"),
+                () = interrupt => unreachable!("it never ends"),
+            }
+        };
+        drop(bars);
+        let closed = pipeline.close().await;
+        if global.json {
+            text::json(&report)?;
+        } else {
+            summary::print(&report)?;
+        }
+        closed?;
+        Ok(exit(&report))
+    }
+}
+
+fn exit(report: &RunReport) -> Exit {
+    match report.result() {
+        RunResult::Ok => Exit::Ok,
+        _ if report.is_unauthorized() => Exit::Unauthorized,
+        RunResult::Partial => Exit::SomeFailed,
+        RunResult::Failed => Exit::AllFailed,
+    }
+}

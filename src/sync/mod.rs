@@ -1,0 +1,259 @@
+//! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
+//! what became of it.
+
+mod lag;
+mod outcome;
+mod plan;
+mod record;
+mod select;
+mod snapshot;
+mod transfer;
+
+use std::{sync::Arc, time::Instant};
+
+use chrono::Utc;
+use futures::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Mirror, Route},
+    metrics::Metrics,
+    oci::Repository,
+    registry::{Meter, Registries, Registry},
+    store::{Recorder, Store},
+};
+
+pub use lag::Lag;
+pub use outcome::{
+    BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
+    TagCounts, Totals,
+};
+pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
+pub use select::{Dropped, Selected, select};
+pub use snapshot::Error as SnapshotError;
+pub use transfer::{Activity, Moving, Transfer};
+
+use self::{
+    outcome::Progress,
+    record::Record,
+    transfer::{Lane, Tally},
+};
+
+/// Mirrors that run at a time, and routes of one mirror.
+const MIRRORS: usize = 16;
+const ROUTES: usize = 16;
+/// Steps of one target repository under way at a time; images in flight are limited over all.
+const STEPS: usize = 64;
+
+/// Everything that runs need, and share.
+#[derive(Debug)]
+pub struct Sync {
+    config: Arc<Config>,
+    registries: Registries,
+    store: Store,
+    recorder: Arc<Recorder>,
+    metrics: Arc<Metrics>,
+    transfer: Transfer,
+    stop: CancellationToken,
+}
+
+/// The registries of one route.
+#[derive(Debug)]
+struct Sides {
+    source: Registry,
+    targets: Vec<Registry>,
+}
+
+/// The plans of one mirror.
+#[derive(Debug)]
+pub struct MirrorPlan {
+    /// The mirror.
+    pub name: Arc<str>,
+    /// A plan for each route, or why there is none.
+    pub routes: Vec<Result<Plan, SnapshotError>>,
+}
+
+impl Sync {
+    /// Nothing is contacted yet. When `stop` is cancelled, runs end soon, and what they did not
+    /// get to fails.
+    pub fn new(
+        config: Arc<Config>,
+        registries: Registries,
+        store: Store,
+        recorder: Arc<Recorder>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
+        let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
+        Self {
+            config,
+            registries,
+            store,
+            recorder,
+            metrics,
+            transfer,
+            stop,
+        }
+    }
+
+    /// What is moving now.
+    pub fn activity(&self) -> &Activity {
+        self.transfer.activity()
+    }
+
+    /// What a sync would do.
+    pub async fn plan(&self, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
+        let plans = stream::iter(mirrors).map(async |mirror| {
+            let tally = Tally::default();
+            let routes = stream::iter(&mirror.routes).map(async |route| {
+                let sides = self.open(route, &tally)?;
+                self.look(mirror, route, &sides).await
+            });
+            let routes = routes.buffered(ROUTES).collect().await;
+            MirrorPlan {
+                name: mirror.name.clone(),
+                routes,
+            }
+        });
+        plans.buffered(MIRRORS).collect().await
+    }
+
+    /// Runs mirrors, all together, and says what became of them.
+    pub async fn run(&self, mirrors: &[&Mirror]) -> RunReport {
+        let started = Instant::now();
+        let begun = Utc::now().with_timezone(&self.config.timezone).to_rfc3339();
+        let runs = stream::iter(mirrors).map(|mirror| self.run_mirror(mirror));
+        let reports = runs.buffered(MIRRORS).collect().await;
+        self.transfer.settle().await;
+        RunReport::new(begun, reports, started.elapsed())
+    }
+
+    async fn run_mirror(&self, mirror: &Mirror) -> MirrorReport {
+        let started = Instant::now();
+        let run = self
+            .recorder
+            .begin_run(&mirror.name, Utc::now().timestamp())
+            .await;
+        let tally = Tally::default();
+        let routes =
+            stream::iter(&mirror.routes).map(|route| self.run_route(mirror, route, &tally));
+        let routes = routes.buffer_unordered(ROUTES);
+        let progress = routes
+            .fold(Progress::default(), |sum, part| async { sum.add(part) })
+            .await;
+        let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
+        if let Some(run) = run {
+            let now = Utc::now().timestamp();
+            record::run_ended(&self.recorder, &self.metrics, &report, run, now).await;
+        }
+        report
+    }
+
+    async fn run_route(&self, mirror: &Mirror, route: &Route, tally: &Tally) -> Progress {
+        let looked = async {
+            let sides = self.open(route, tally)?;
+            let plan = self.look(mirror, route, &sides).await?;
+            Ok((sides, plan))
+        };
+        match looked.await {
+            Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
+            Err(error) => {
+                let mirror = &mirror.name;
+                record::route_failed(&self.metrics, mirror, &route.source, &error)
+            }
+        }
+    }
+
+    fn open(&self, route: &Route, tally: &Tally) -> Result<Sides, SnapshotError> {
+        let open = |repository: &Repository, meter: &Arc<Meter>| {
+            self.registries.open(repository.registry(), meter.clone())
+        };
+        let targets = route
+            .targets
+            .iter()
+            .map(|target| open(target, &tally.target));
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok(Sides {
+            source: open(&route.source, &tally.source)?,
+            targets,
+        })
+    }
+
+    /// Snapshot and plan of one route.
+    async fn look(
+        &self,
+        mirror: &Mirror,
+        route: &Route,
+        sides: &Sides,
+    ) -> Result<Plan, SnapshotError> {
+        let platforms = mirror.platforms.as_deref();
+        let now = Utc::now().timestamp();
+        let snapshot = snapshot::take(route, platforms, sides, &self.store, now).await?;
+        Ok(plan::make(&mirror.name, snapshot))
+    }
+
+    async fn run_plan(
+        &self,
+        mirror: &Mirror,
+        plan: Plan,
+        sides: &Sides,
+        tally: &Tally,
+    ) -> Progress {
+        let from = &plan.source;
+        let targets = plan.targets.iter().zip(&sides.targets);
+        let runs = stream::iter(targets).map(|(plan, target)| {
+            let lane = Lane {
+                source: &sides.source,
+                from,
+                target,
+                to: &plan.repository,
+                platforms: mirror.platforms.as_deref(),
+                tally,
+            };
+            self.run_target(mirror, lane, plan)
+        });
+        let runs = runs.buffer_unordered(ROUTES);
+        runs.fold(Progress::default(), |sum, part| async { sum.add(part) })
+            .await
+    }
+
+    async fn run_target(&self, mirror: &Mirror, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
+        let record = Record {
+            recorder: &self.recorder,
+            metrics: &self.metrics,
+            mirror: &mirror.name,
+            source: lane.from,
+            target: lane.to,
+            platforms: snapshot::describe(lane.platforms),
+            at: Utc::now().timestamp(),
+        };
+        record.seen(plan).await;
+        self.transfer
+            .expect(lane.to, plan.knowledge, plan.steps.len())
+            .await;
+        let mut progress = Progress::default();
+        progress.tags.orphaned = plan.orphaned.len() as u64;
+        let steps = stream::iter(&plan.steps).map(|step| self.run_step(lane, step, &record));
+        let steps = steps.buffer_unordered(STEPS);
+        steps
+            .fold(progress, |sum, part| async { sum.add(part) })
+            .await
+    }
+
+    async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
+        let work = self
+            .stop
+            .run_until_cancelled(self.transfer.perform(lane, step));
+        let result = match (&step.action, work) {
+            (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
+            (_, work) => work.await.unwrap_or_else(|| {
+                Err(match self.recorder.failure() {
+                    Some(error) => transfer::Error::Store(error),
+                    None => transfer::Error::Interrupted,
+                })
+            }),
+        };
+        self.transfer.activity().finish_tag();
+        record.outcome(step, result).await
+    }
+}

@@ -1,0 +1,279 @@
+//! What became of the actions of a run.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use serde::Serialize;
+
+use super::transfer::Tally;
+use crate::store::RunCounts;
+
+/// Errors that a report names; the others are only counted.
+const ERRORS: usize = 1000;
+
+/// What became of one or more runs, started together.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    /// When they started, RFC 3339 in the config's timezone.
+    pub run: String,
+    /// One a mirror, in the order of the config.
+    pub mirrors: Vec<MirrorReport>,
+    /// The sums over all mirrors.
+    pub totals: Totals,
+}
+
+/// What became of one run of one mirror.
+#[derive(Debug, Serialize)]
+pub struct MirrorReport {
+    /// The mirror.
+    pub name: String,
+    /// How it went.
+    pub result: RunResult,
+    /// What it did.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How long it took.
+    pub duration_seconds: f64,
+    /// What failed.
+    pub errors: Vec<Failure>,
+}
+
+/// How a run went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunResult {
+    /// Everything is equal.
+    Ok,
+    /// Some actions failed.
+    Partial,
+    /// Everything failed.
+    Failed,
+}
+
+/// Sums over mirrors.
+#[derive(Debug, Serialize)]
+pub struct Totals {
+    /// What was done.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How long it took.
+    pub duration_seconds: f64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tags.
+    pub tags: TagCounts,
+    /// Blobs.
+    pub blobs: BlobCounts,
+    /// Bytes of blobs.
+    pub bytes: ByteCounts,
+    /// Requests.
+    pub requests: RequestCounts,
+}
+
+/// Tags by what became of them. A repository that could not be read counts as one failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TagCounts {
+    pub unchanged: u64,
+    pub copied: u64,
+    pub failed: u64,
+    pub orphaned: u64,
+}
+
+/// Wanted blobs by how they came to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BlobCounts {
+    pub copied: u64,
+    pub mounted: u64,
+    pub present: u64,
+}
+
+/// Bytes of blobs. `saved` were wanted and not uploaded: they were there, or mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ByteCounts {
+    pub downloaded: u64,
+    pub uploaded: u64,
+    pub saved: u64,
+}
+
+/// Requests by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RequestCounts {
+    pub source: u64,
+    pub target: u64,
+}
+
+/// An action that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What it was about: a reference, or a repository that could not be read.
+    pub reference: String,
+    /// The error's class.
+    pub class: &'static str,
+    /// The error.
+    pub message: String,
+}
+
+/// What became of a part of a run: adds up.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Tags so far.
+    pub tags: TagCounts,
+    /// Failures so far, as many as a report names.
+    pub failures: Vec<Failure>,
+}
+
+impl Progress {
+    /// Notes a failure.
+    pub fn fail(&mut self, failure: Failure) {
+        self.tags.failed += 1;
+        if self.failures.len() < ERRORS {
+            self.failures.push(failure);
+        }
+    }
+
+    /// Adds another part.
+    pub fn add(mut self, other: Self) -> Self {
+        self.tags.add(&other.tags);
+        let room = ERRORS - self.failures.len();
+        self.failures.extend(other.failures.into_iter().take(room));
+        self
+    }
+}
+
+impl MirrorReport {
+    /// The report of a run that is over.
+    pub fn new(name: &str, progress: Progress, tally: &Tally, took: Duration) -> Self {
+        let Progress { tags, failures } = progress;
+        let done = tags.unchanged + tags.copied;
+        let result = match (tags.failed, done) {
+            (0, _) => RunResult::Ok,
+            (_, 0) => RunResult::Failed,
+            _ => RunResult::Partial,
+        };
+        let counts = Counts {
+            tags,
+            blobs: BlobCounts {
+                copied: tally.blobs_copied.load(Ordering::Relaxed),
+                mounted: tally.blobs_mounted.load(Ordering::Relaxed),
+                present: tally.blobs_present.load(Ordering::Relaxed),
+            },
+            bytes: ByteCounts {
+                downloaded: tally.source.bytes(),
+                uploaded: tally.target.bytes(),
+                saved: tally.saved_bytes.load(Ordering::Relaxed),
+            },
+            requests: RequestCounts {
+                source: tally.source.requests(),
+                target: tally.target.requests(),
+            },
+        };
+        let duration_seconds = took.as_secs_f64();
+        Self {
+            name: name.into(),
+            result,
+            counts,
+            duration_seconds,
+            errors: failures,
+        }
+    }
+
+    /// The run as the store keeps it.
+    pub fn run_counts(&self) -> RunCounts {
+        let Counts {
+            tags,
+            blobs,
+            bytes,
+            requests,
+        } = &self.counts;
+        RunCounts {
+            unchanged: tags.unchanged,
+            copied: tags.copied,
+            failed: tags.failed,
+            orphaned: tags.orphaned,
+            blobs_copied: blobs.copied,
+            blobs_mounted: blobs.mounted,
+            blobs_present: blobs.present,
+            downloaded_bytes: bytes.downloaded,
+            uploaded_bytes: bytes.uploaded,
+            saved_bytes: bytes.saved,
+            source_requests: requests.source,
+            target_requests: requests.target,
+        }
+    }
+}
+
+impl RunReport {
+    /// The report of mirrors that ran together.
+    pub fn new(run: String, mirrors: Vec<MirrorReport>, took: Duration) -> Self {
+        let mut counts = Counts::default();
+        for mirror in &mirrors {
+            counts.add(&mirror.counts);
+        }
+        Self {
+            run,
+            mirrors,
+            totals: Totals {
+                counts,
+                duration_seconds: took.as_secs_f64(),
+            },
+        }
+    }
+
+    /// How everything together went.
+    pub fn result(&self) -> RunResult {
+        let tags = &self.totals.counts.tags;
+        match (tags.failed, tags.unchanged + tags.copied) {
+            (0, _) => RunResult::Ok,
+            (_, 0) => RunResult::Failed,
+            _ => RunResult::Partial,
+        }
+    }
+
+    /// Whether a registry refused the credentials.
+    pub fn is_unauthorized(&self) -> bool {
+        self.mirrors
+            .iter()
+            .flat_map(|mirror| &mirror.errors)
+            .any(|error| error.class == "auth")
+    }
+}
+
+impl RunResult {
+    /// The word for the store and for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl TagCounts {
+    fn add(&mut self, other: &Self) {
+        self.unchanged += other.unchanged;
+        self.copied += other.copied;
+        self.failed += other.failed;
+        self.orphaned += other.orphaned;
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.tags.add(&other.tags);
+        self.blobs.copied += other.blobs.copied;
+        self.blobs.mounted += other.blobs.mounted;
+        self.blobs.present += other.blobs.present;
+        self.bytes.downloaded += other.bytes.downloaded;
+        self.bytes.uploaded += other.bytes.uploaded;
+        self.bytes.saved += other.bytes.saved;
+        self.requests.source += other.requests.source;
+        self.requests.target += other.requests.target;
+    }
+}

@@ -1,0 +1,413 @@
+//! What a sync would do, and why. A pure value: it prints, it serialises, and nothing below it
+//! decides whether to copy.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+use serde::Serialize;
+
+use super::{
+    select::Dropped,
+    snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot},
+};
+use crate::{
+    oci::{Digest, Repository, Tag},
+    registry,
+    store::{RepositoryState, TagRecord},
+};
+
+/// The plan of one route.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The source repository.
+    pub source: Repository,
+    /// What each selector dropped.
+    pub dropped: Vec<Dropped>,
+    /// What is to be done at each target.
+    pub targets: Vec<TargetPlan>,
+}
+
+/// What is to be done at one target repository.
+#[derive(Debug, Serialize)]
+pub struct TargetPlan {
+    /// Which one.
+    pub repository: Repository,
+    /// One step a tag, copies first.
+    pub steps: Vec<Step>,
+    /// Tags that were mirrored and that the source no longer has.
+    pub orphaned: Vec<Tag>,
+    /// Tags whose state in the store ends: orphaned, or no longer selected.
+    #[serde(skip)]
+    pub released: Vec<Released>,
+    /// What is known of the repository's blobs.
+    #[serde(skip)]
+    pub knowledge: Knowledge,
+}
+
+/// What is to be done about one tag of a target.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// The tag.
+    pub tag: Tag,
+    /// Its digest at the source; none if it could not be read.
+    pub digest: Option<Digest>,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Whether the store has to be told of what was seen.
+    #[serde(skip)]
+    pub is_news: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Serialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+pub enum Action {
+    /// Copy the image.
+    Copy {
+        /// Why.
+        reason: Reason,
+    },
+    /// Write the tag alone: the repository holds the image, or will by then.
+    Retag {
+        /// Why.
+        reason: Reason,
+        /// The digest that the target holds it under, where that is known.
+        written: Option<Digest>,
+    },
+    /// Leave it.
+    Skip {
+        /// Why.
+        reason: Unchanged,
+    },
+    /// Nothing can be done.
+    Fail {
+        /// The error's class.
+        class: &'static str,
+        /// The error.
+        message: String,
+        /// The registry that it is about.
+        #[serde(skip)]
+        registry: String,
+    },
+}
+
+/// Why a tag is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// It was never mirrored.
+    New,
+    /// It moved at the source.
+    Moved {
+        /// The digest that was mirrored last.
+        from: Digest,
+    },
+    /// The target no longer has it.
+    Lost,
+    /// Somebody else moved it at the target.
+    Overwritten {
+        /// The digest found there.
+        found: Digest,
+    },
+    /// Other platforms are wanted than were written.
+    Platforms,
+}
+
+/// Why a tag is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unchanged {
+    /// The source has not moved since it was mirrored.
+    Unchanged,
+    /// The target was asked, and has what the source has.
+    Verified,
+}
+
+/// A tag whose state in the store ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The tag.
+    pub tag: Tag,
+    /// Whether the source no longer has it.
+    pub is_orphaned: bool,
+}
+
+/// How much is known of a target repository's blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It is empty.
+    Empty,
+    /// What is not known to be there is known to be missing.
+    Complete,
+    /// What is known to be there is there; the rest is unknown.
+    #[default]
+    Partial,
+    /// What is believed to be there may be gone.
+    Doubtful,
+}
+
+/// Makes the plan.
+pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
+    let Snapshot {
+        source,
+        tags,
+        dropped,
+        listing,
+        targets,
+        platforms,
+    } = snapshot;
+    let context = Context {
+        mirror,
+        tags: &tags,
+        listing: listing.as_ref(),
+        platforms: &platforms,
+    };
+    Plan {
+        source,
+        dropped,
+        targets: targets.into_iter().map(|t| context.target(t)).collect(),
+    }
+}
+
+struct Context<'a> {
+    mirror: &'a str,
+    tags: &'a [SourceTag],
+    listing: Option<&'a HashSet<Tag>>,
+    platforms: &'a str,
+}
+
+impl Context<'_> {
+    fn target(&self, target: TargetSnapshot) -> TargetPlan {
+        let TargetSnapshot { repository, holds } = target;
+        match holds {
+            Ok(holds) => TargetPlan {
+                repository,
+                steps: self.steps(&holds),
+                orphaned: self.orphaned(&holds.records),
+                released: self.released(&holds.records),
+                knowledge: knowledge(&holds.listing, holds.state),
+            },
+            Err(error) => TargetPlan {
+                repository,
+                steps: self
+                    .tags
+                    .iter()
+                    .map(|source| fail(source, &error))
+                    .collect(),
+                orphaned: Vec::new(),
+                released: Vec::new(),
+                knowledge: Knowledge::Partial,
+            },
+        }
+    }
+
+    fn steps(&self, holds: &TargetHolds) -> Vec<Step> {
+        let mut held = self.held(holds);
+        let mut steps: Vec<Step> = self
+            .tags
+            .iter()
+            .map(|source| self.step(source, holds, &mut held))
+            .collect();
+        steps.sort_by_key(|step| !matches!(step.action, Action::Copy { .. }));
+        steps
+    }
+
+    /// The digests that the target's tags stand for, so that one more tag needs no copy.
+    fn held(&self, holds: &TargetHolds) -> HashMap<Digest, Option<Digest>> {
+        let is_held = |tag: &Tag, record: &TagRecord| {
+            let asked = holds.asked.get(tag);
+            holds.listing.contains(tag)
+                && record.platforms == self.platforms
+                && asked.is_none_or(|found| *found == record.written)
+        };
+        let records = holds
+            .records
+            .iter()
+            .filter(|(tag, record)| is_held(tag, record));
+        records
+            .filter_map(|(_, record)| Some((record.source.clone()?, record.written.clone())))
+            .collect()
+    }
+
+    fn step(
+        &self,
+        source: &SourceTag,
+        holds: &TargetHolds,
+        held: &mut HashMap<Digest, Option<Digest>>,
+    ) -> Step {
+        let digest = match &source.digest {
+            Ok(digest) => digest.clone(),
+            Err(error) => return fail(source, error),
+        };
+        let record = holds.records.get(&source.tag);
+        let action = match self.compare(&source.tag, &digest, record, holds) {
+            Ok(reason) => Action::Skip { reason },
+            Err(reason) => match held.get(&digest) {
+                Some(written) => Action::Retag {
+                    reason,
+                    written: written.clone(),
+                },
+                None => {
+                    held.insert(digest.clone(), None);
+                    Action::Copy { reason }
+                }
+            },
+        };
+        let was_lagging = record.is_some_and(|record| record.lagging_since.is_some());
+        let is_news = was_lagging
+            || !matches!(
+                action,
+                Action::Skip {
+                    reason: Unchanged::Unchanged
+                }
+            );
+        Step {
+            tag: source.tag.clone(),
+            digest: Some(digest),
+            action,
+            is_news,
+        }
+    }
+
+    /// Why a tag may stay, or why (`Err`) it has to be written.
+    fn compare(
+        &self,
+        tag: &Tag,
+        digest: &Digest,
+        record: Option<&TagRecord>,
+        holds: &TargetHolds,
+    ) -> Result<Unchanged, Reason> {
+        let mirrored = record.and_then(|record| Some((record, record.source.as_ref()?)));
+        let is_listed = holds.listing.contains(tag);
+        let asked = holds.asked.get(tag).map(Option::as_ref);
+        match (mirrored, is_listed, asked) {
+            (None, true, Some(Some(found))) if found == digest => Ok(Unchanged::Verified),
+            (None, true, Some(Some(found))) => Err(Reason::Overwritten {
+                found: found.clone(),
+            }),
+            (None, _, _) => Err(Reason::New),
+            (Some((_, from)), true, _) if from != digest => {
+                Err(Reason::Moved { from: from.clone() })
+            }
+            (Some(_), false, _) | (Some(_), true, Some(None)) => Err(Reason::Lost),
+            (Some((record, _)), true, _) if record.platforms != self.platforms => {
+                Err(Reason::Platforms)
+            }
+            (Some((record, _)), true, Some(Some(found)))
+                if record.written.as_ref() == Some(found) =>
+            {
+                Ok(Unchanged::Verified)
+            }
+            (Some(_), true, Some(Some(found))) => Err(Reason::Overwritten {
+                found: found.clone(),
+            }),
+            (Some(_), true, None) => Ok(Unchanged::Unchanged),
+        }
+    }
+
+    fn orphaned(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Tag> {
+        let gone = records.iter().filter(|(tag, record)| {
+            record.mirror == self.mirror && record.source.is_some() && self.is_gone(tag)
+        });
+        let mut orphaned: Vec<Tag> = gone.map(|(tag, _)| tag.clone()).collect();
+        orphaned.sort();
+        orphaned
+    }
+
+    fn released(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Released> {
+        let selected: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
+        let ends = records.iter().filter(|(tag, record)| {
+            let is_news = record.lagging_since.is_some() || record.is_orphaned != self.is_gone(tag);
+            record.mirror == self.mirror && is_news && !selected.contains(tag)
+        });
+        ends.map(|(tag, _)| Released {
+            tag: tag.clone(),
+            is_orphaned: self.is_gone(tag),
+        })
+        .collect()
+    }
+
+    /// Whether a listing says that the source no longer has a tag. An empty one says nothing.
+    fn is_gone(&self, tag: &Tag) -> bool {
+        self.listing
+            .is_some_and(|listing| !listing.is_empty() && !listing.contains(tag))
+    }
+}
+
+fn knowledge(listing: &HashSet<Tag>, state: RepositoryState) -> Knowledge {
+    match (listing.is_empty(), state) {
+        (
+            true,
+            RepositoryState {
+                has_blobs: false, ..
+            },
+        ) => Knowledge::Empty,
+        (true, _) => Knowledge::Doubtful,
+        (
+            false,
+            RepositoryState {
+                is_complete: true, ..
+            },
+        ) => Knowledge::Complete,
+        (false, _) => Knowledge::Partial,
+    }
+}
+
+/// A step that cannot be taken. What the source said is news all the same: lag goes on.
+fn fail(source: &SourceTag, error: &registry::Error) -> Step {
+    let digest = source.digest.as_ref().ok().cloned();
+    let action = Action::Fail {
+        class: error.class(),
+        message: error.to_string(),
+        registry: error.registry.to_string(),
+    };
+    Step {
+        tag: source.tag.clone(),
+        is_news: digest.is_some(),
+        digest,
+        action,
+    }
+}
+
+impl Plan {
+    /// Whether anything is to be written, or cannot be compared.
+    pub fn has_differences(&self) -> bool {
+        let mut steps = self.targets.iter().flat_map(|target| &target.steps);
+        steps.any(|step| !matches!(step.action, Action::Skip { .. }))
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copy { reason } => write!(f, "copy: {reason}"),
+            Self::Retag { reason, .. } => write!(f, "retag: {reason}"),
+            Self::Skip {
+                reason: Unchanged::Unchanged,
+            } => f.write_str("skip: unchanged"),
+            Self::Skip {
+                reason: Unchanged::Verified,
+            } => f.write_str("skip: the target has it"),
+            Self::Fail { message, .. } => write!(f, "fail: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("not mirrored yet"),
+            Self::Moved { from } => write!(f, "moved at the source, was {}", from.short()),
+            Self::Lost => f.write_str("the target no longer has it"),
+            Self::Overwritten { found } => write!(f, "the target has {}", found.short()),
+            Self::Platforms => f.write_str("other platforms are wanted"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

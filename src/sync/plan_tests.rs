@@ -1,0 +1,266 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+fn tag(name: &str) -> Tag {
+    name.parse().unwrap()
+}
+
+fn record(content: &str) -> TagRecord {
+    TagRecord {
+        mirror: "m".into(),
+        seen: Some(digest(content)),
+        source: Some(digest(content)),
+        written: Some(digest(content)),
+        platforms: String::new(),
+        lagging_since: None,
+        verified_at: Some(0),
+        is_orphaned: false,
+    }
+}
+
+/// A snapshot of one target; digests and contents by name.
+#[derive(Default)]
+struct Scene {
+    source: Vec<(&'static str, &'static str)>,
+    listed: Vec<&'static str>,
+    records: Vec<(&'static str, TagRecord)>,
+    asked: Vec<(&'static str, Option<&'static str>)>,
+    platforms: &'static str,
+    state: RepositoryState,
+}
+
+impl Scene {
+    fn snapshot(self) -> Snapshot {
+        let source_tag = |(name, content): &(&str, &str)| SourceTag {
+            tag: tag(name),
+            digest: Ok(digest(content)),
+        };
+        let holds = TargetHolds {
+            listing: self.listed.iter().map(|name| tag(name)).collect(),
+            records: self
+                .records
+                .into_iter()
+                .map(|(name, record)| (tag(name), record))
+                .collect(),
+            asked: self
+                .asked
+                .iter()
+                .map(|(name, found)| (tag(name), found.map(digest)))
+                .collect(),
+            state: self.state,
+        };
+        Snapshot {
+            source: "quay.io/a/b".parse().unwrap(),
+            tags: self.source.iter().map(source_tag).collect(),
+            dropped: Vec::new(),
+            listing: Some(self.source.iter().map(|(name, _)| tag(name)).collect()),
+            targets: vec![TargetSnapshot {
+                repository: "m.example.com/a/b".parse().unwrap(),
+                holds: Ok(holds),
+            }],
+            platforms: self.platforms.into(),
+        }
+    }
+
+    fn plan(self) -> TargetPlan {
+        make("m", self.snapshot()).targets.remove(0)
+    }
+
+    fn actions(self) -> Vec<String> {
+        self.plan()
+            .steps
+            .iter()
+            .map(|step| format!("{} {}", step.tag, step.action))
+            .collect()
+    }
+}
+
+#[test]
+fn unchanged_digest_is_skipped() {
+    let scene = Scene {
+        source: vec![("1", "x")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        ..Scene::default()
+    };
+    assert_eq!(scene.actions(), ["1 skip: unchanged"]);
+}
+
+#[test]
+fn a_tag_that_moved_is_copied() {
+    let scene = Scene {
+        source: vec![("1", "y")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        ..Scene::default()
+    };
+    let was = digest("x");
+    assert_eq!(
+        scene.actions(),
+        [format!("1 copy: moved at the source, was {}", was.short())]
+    );
+}
+
+#[test]
+fn a_tag_missing_at_the_target_is_copied_whatever_the_store_says() {
+    let scene = Scene {
+        source: vec![("1", "x")],
+        records: vec![("1", record("x"))],
+        ..Scene::default()
+    };
+    assert_eq!(scene.actions(), ["1 copy: the target no longer has it"]);
+}
+
+#[test]
+fn without_a_store_the_target_is_believed() {
+    let scene = Scene {
+        source: vec![("1", "x"), ("2", "y")],
+        listed: vec!["1", "2"],
+        asked: vec![("1", Some("x")), ("2", Some("z"))],
+        ..Scene::default()
+    };
+    let found = digest("z");
+    let expected = [
+        format!("2 copy: the target has {}", found.short()),
+        "1 skip: the target has it".into(),
+    ];
+    assert_eq!(scene.actions(), expected);
+}
+
+#[test]
+fn a_tag_moved_at_the_target_is_copied_again() {
+    let scene = Scene {
+        source: vec![("1", "x")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        asked: vec![("1", Some("evil"))],
+        ..Scene::default()
+    };
+    assert!(scene.actions()[0].starts_with("1 copy: the target has"));
+}
+
+#[test]
+fn a_digest_that_the_repository_holds_costs_a_tag_alone() {
+    let scene = Scene {
+        source: vec![("1", "x"), ("2", "x"), ("3", "y"), ("4", "y")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        ..Scene::default()
+    };
+    let expected = [
+        "3 copy: not mirrored yet",
+        "1 skip: unchanged",
+        "2 retag: not mirrored yet",
+        "4 retag: not mirrored yet",
+    ];
+    assert_eq!(scene.actions(), expected);
+}
+
+#[test]
+fn a_digest_that_was_overwritten_is_not_held() {
+    let scene = Scene {
+        source: vec![("1", "x"), ("2", "x")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        asked: vec![("1", Some("evil"))],
+        ..Scene::default()
+    };
+    assert!(scene.actions()[0].starts_with("1 copy"));
+}
+
+#[test]
+fn other_platforms_are_written_anew() {
+    let scene = Scene {
+        source: vec![("1", "x")],
+        listed: vec!["1"],
+        records: vec![("1", record("x"))],
+        platforms: "linux/amd64",
+        ..Scene::default()
+    };
+    assert_eq!(scene.actions(), ["1 copy: other platforms are wanted"]);
+}
+
+#[test]
+fn a_tag_gone_at_the_source_is_orphaned_and_released() {
+    let mut lagging = record("x");
+    lagging.lagging_since = Some(3);
+    let scene = Scene {
+        source: vec![("1", "x")],
+        listed: vec!["1", "2"],
+        records: vec![("1", record("x")), ("2", lagging)],
+        ..Scene::default()
+    };
+    let plan = scene.plan();
+    assert_eq!(plan.orphaned, [tag("2")]);
+    assert_eq!(
+        plan.released,
+        [Released {
+            tag: tag("2"),
+            is_orphaned: true
+        }]
+    );
+}
+
+#[test]
+fn an_empty_listing_orphans_nothing() {
+    let scene = Scene {
+        records: vec![("2", record("x"))],
+        listed: vec!["2"],
+        ..Scene::default()
+    };
+    assert!(scene.plan().orphaned.is_empty());
+}
+
+#[test]
+fn a_target_that_lists_nothing_is_empty_or_doubtful() {
+    let known = RepositoryState {
+        is_complete: true,
+        has_blobs: true,
+    };
+    let plan = |listed: Vec<&'static str>, state| {
+        Scene {
+            listed,
+            state,
+            ..Scene::default()
+        }
+        .plan()
+        .knowledge
+    };
+    assert_eq!(plan(vec![], RepositoryState::default()), Knowledge::Empty);
+    assert_eq!(plan(vec![], known), Knowledge::Doubtful);
+    assert_eq!(plan(vec!["1"], known), Knowledge::Complete);
+    assert_eq!(
+        plan(vec!["1"], RepositoryState::default()),
+        Knowledge::Partial
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_plan_holds_one_step_for_each_selected_tag(
+        source in prop::collection::btree_map(0_usize..6, 0_usize..3, 0..6),
+        listed in prop::collection::btree_set(0_usize..6, 0..6),
+        known in prop::collection::btree_map(0_usize..6, 0_usize..3, 0..6),
+        asked in prop::collection::btree_map(0_usize..6, prop::option::of(0_usize..3), 0..6),
+    ) {
+        const TAGS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+        const CONTENTS: [&str; 3] = ["x", "y", "z"];
+        let scene = Scene {
+            source: source.iter().map(|(t, c)| (TAGS[*t], CONTENTS[*c])).collect(),
+            listed: listed.iter().map(|t| TAGS[*t]).collect(),
+            records: known.iter().map(|(t, c)| (TAGS[*t], record(CONTENTS[*c]))).collect(),
+            asked: asked.iter().map(|(t, c)| (TAGS[*t], c.map(|c| CONTENTS[c]))).collect(),
+            ..Scene::default()
+        };
+        let steps = scene.plan().steps;
+        let planned: std::collections::BTreeSet<&str> = steps.iter().map(|s| s.tag.as_str()).collect();
+        let selected: std::collections::BTreeSet<&str> = source.keys().map(|t| TAGS[*t]).collect();
+        prop_assert_eq!(steps.len(), source.len());
+        prop_assert_eq!(planned, selected);
+    }
+}

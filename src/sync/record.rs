@@ -1,0 +1,200 @@
+//! Turns plans and outcomes into facts for the store, metrics and log lines.
+
+use std::sync::Arc;
+
+use super::{
+    outcome::{Failure, MirrorReport, Progress},
+    plan::{Action, Step, TargetPlan},
+    snapshot, transfer,
+};
+use crate::{
+    metrics::Metrics,
+    oci::{Digest, Repository},
+    store::{Fact, Recorder, TagKey},
+};
+
+/// Where the outcomes of one route at one target go.
+pub(super) struct Record<'a> {
+    pub(super) recorder: &'a Recorder,
+    pub(super) metrics: &'a Metrics,
+    pub(super) mirror: &'a Arc<str>,
+    pub(super) source: &'a Repository,
+    pub(super) target: &'a Repository,
+    pub(super) platforms: String,
+    pub(super) at: i64,
+}
+
+impl Record<'_> {
+    /// What the snapshot saw, before anything is done about it: a crash does not lose since when
+    /// a tag lags.
+    pub(super) async fn seen(&self, plan: &TargetPlan) {
+        for step in plan.steps.iter().filter(|step| step.is_news) {
+            if let Some(seen) = step.digest.clone() {
+                let key = self.key(step);
+                self.recorder
+                    .record(Fact::Seen {
+                        key,
+                        seen,
+                        at: self.at,
+                    })
+                    .await;
+            }
+        }
+        for released in &plan.released {
+            let (repository, tag) = (self.target.clone(), released.tag.clone());
+            let is_orphaned = released.is_orphaned;
+            self.recorder
+                .record(Fact::Released {
+                    repository,
+                    tag,
+                    is_orphaned,
+                })
+                .await;
+        }
+    }
+
+    /// What became of one step.
+    pub(super) async fn outcome(
+        &self,
+        step: &Step,
+        result: Result<Option<Digest>, transfer::Error>,
+    ) -> Progress {
+        let mut progress = Progress::default();
+        match (&step.action, result) {
+            (
+                Action::Fail {
+                    class,
+                    message,
+                    registry,
+                },
+                _,
+            ) => {
+                let (message, registry) = (message.clone(), registry.clone());
+                progress.fail(self.failed(step, class, message, registry).await);
+            }
+            (_, Err(error)) => {
+                let registry = error.registry().to_owned();
+                let failure = self
+                    .failed(step, error.class(), error.to_string(), registry)
+                    .await;
+                progress.fail(failure);
+            }
+            (Action::Skip { .. }, Ok(_)) => {
+                progress.tags.unchanged += 1;
+                if step.is_news
+                    && let Some(digest) = &step.digest
+                {
+                    self.mirrored(step, digest, digest, false).await;
+                }
+            }
+            (_, Ok(written)) => {
+                progress.tags.copied += 1;
+                if let (Some(digest), Some(written)) = (&step.digest, written) {
+                    self.copied(step, digest, &written).await;
+                }
+            }
+        }
+        progress
+    }
+
+    async fn copied(&self, step: &Step, digest: &Digest, written: &Digest) {
+        let target = self.target.tag(&step.tag);
+        tracing::info!(mirror = %self.mirror, %digest, "copied {} to {target}", self.source.tag(&step.tag));
+        self.metrics
+            .tag_copied(self.mirror, self.target.registry().as_str());
+        self.mirrored(step, digest, written, true).await;
+    }
+
+    async fn mirrored(&self, step: &Step, source: &Digest, written: &Digest, is_new: bool) {
+        let fact = Fact::Mirrored {
+            key: self.key(step),
+            source: source.clone(),
+            written: written.clone(),
+            platforms: self.platforms.clone(),
+            at: self.at,
+            is_new,
+        };
+        self.recorder.record(fact).await;
+    }
+
+    async fn failed(
+        &self,
+        step: &Step,
+        class: &'static str,
+        message: String,
+        registry: String,
+    ) -> Failure {
+        let reference = self.target.tag(&step.tag).to_string();
+        tracing::warn!(mirror = %self.mirror, class, "{reference} failed: {message}");
+        self.metrics.error(&registry, class);
+        let fact = Fact::Failed {
+            key: self.key(step),
+            class,
+            message: message.clone(),
+            at: self.at,
+        };
+        self.recorder.record(fact).await;
+        Failure {
+            reference,
+            class,
+            message,
+        }
+    }
+
+    fn key(&self, step: &Step) -> TagKey {
+        TagKey {
+            mirror: self.mirror.clone(),
+            source: self.source.clone(),
+            target: self.target.clone(),
+            tag: step.tag.clone(),
+        }
+    }
+}
+
+/// A route that could not be looked at.
+pub(super) fn route_failed(
+    metrics: &Metrics,
+    mirror: &str,
+    source: &Repository,
+    error: &snapshot::Error,
+) -> Progress {
+    let (class, registry) = match error {
+        snapshot::Error::Registry(error) => (error.class(), error.registry.as_str()),
+        snapshot::Error::Store(_) => ("store", ""),
+    };
+    let message = error.to_string();
+    tracing::warn!(mirror, class, "{source} failed: {message}");
+    metrics.error(registry, class);
+    let mut progress = Progress::default();
+    progress.fail(Failure {
+        reference: source.to_string(),
+        class,
+        message,
+    });
+    progress
+}
+
+/// The end of a run.
+pub(super) async fn run_ended(
+    recorder: &Recorder,
+    metrics: &Metrics,
+    report: &MirrorReport,
+    run: i64,
+    at: i64,
+) {
+    metrics.sync(&report.name, report.result.as_str());
+    let error = report
+        .errors
+        .first()
+        .map(|error| (error.class.to_owned(), error.message.clone()));
+    let (result, counts) = (report.result.as_str(), report.run_counts());
+    recorder
+        .record(Fact::RunEnded {
+            run,
+            at,
+            result,
+            counts,
+            error,
+        })
+        .await;
+}

@@ -1,0 +1,136 @@
+//! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
+
+use super::{Error, Lane, Transfer, holdings::Holding};
+use crate::{
+    oci::{Descriptor, Repository},
+    registry::{self, Started, Upload},
+};
+
+impl Transfer {
+    /// Sees to it that the lane's target repository holds a blob.
+    pub(super) async fn bring_blob(&self, lane: Lane<'_>, blob: &Descriptor) -> Result<(), Error> {
+        let _lead = self.lead(lane, &blob.digest).await;
+        loop {
+            match self.holdings.look_up(lane.to, &blob.digest).await? {
+                Holding::Held => {
+                    lane.tally.count(&lane.tally.blobs_present, blob.size);
+                    self.metrics.blob(lane.target.name().as_str(), "present");
+                    return Ok(());
+                }
+                Holding::Missing { elsewhere } => {
+                    return self.bring_missing(lane, blob, elsewhere).await;
+                }
+                Holding::Unknown => {
+                    let is_held = lane.target.has_blob(lane.to, &blob.digest).await?;
+                    self.holdings.learn(lane.to, &blob.digest, is_held).await;
+                }
+            }
+        }
+    }
+
+    /// Mounts a blob where another repository of the registry has it, else uploads it. Whoever
+    /// wants to upload what is being uploaded to the registry now waits, and mounts then.
+    async fn bring_missing(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        mut elsewhere: Option<Repository>,
+    ) -> Result<(), Error> {
+        let key = (lane.target.name().clone(), blob.digest.clone());
+        let mut session: Option<Upload> = None;
+        let mut refused: Option<Repository> = None;
+        loop {
+            if let Some(holder) = elsewhere.filter(|holder| refused.as_ref() != Some(holder)) {
+                let started = lane
+                    .target
+                    .start_upload(lane.to, &blob.digest, Some(&holder))
+                    .await?;
+                let unused = match started {
+                    Started::Mounted => session.take(),
+                    Started::Session(upload) => session.replace(upload),
+                };
+                if let Some(unused) = unused {
+                    lane.target.cancel(&unused).await;
+                }
+                if session.is_none() {
+                    self.brought(lane, blob, "mounted").await;
+                    return Ok(());
+                }
+                refused = Some(holder);
+            }
+            if let Some(_lead) = self.uploads.lead_or_wait(&key).await {
+                self.upload(lane, blob, session).await?;
+                self.brought(lane, blob, "copied").await;
+                return Ok(());
+            }
+            elsewhere = match self.holdings.look_up(lane.to, &blob.digest).await? {
+                Holding::Missing { elsewhere } => elsewhere,
+                Holding::Held | Holding::Unknown => None,
+            };
+        }
+    }
+
+    async fn brought(&self, lane: Lane<'_>, blob: &Descriptor, outcome: &'static str) {
+        match outcome {
+            "mounted" => lane.tally.count(&lane.tally.blobs_mounted, blob.size),
+            _ => lane.tally.count(&lane.tally.blobs_copied, 0),
+        }
+        self.metrics.blob(lane.target.name().as_str(), outcome);
+        self.holdings.learn(lane.to, &blob.digest, true).await;
+    }
+
+    /// Streams a blob from the source into the target, again while it fails in a way that may
+    /// pass. A flow of each side is held for each try and given back before the pause.
+    async fn upload(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        mut session: Option<Upload>,
+    ) -> Result<(), Error> {
+        let entry = self.activity.enter(blob, lane.to);
+        let mut attempt = 0;
+        loop {
+            let error = match self.upload_once(lane, blob, session.take(), &entry).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let pause = lane
+                .target
+                .retry()
+                .pause_after(attempt)
+                .filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error.into());
+            };
+            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn upload_once(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: Option<Upload>,
+        entry: &super::activity::Entry<'_>,
+    ) -> Result<(), registry::Error> {
+        let _from = lane.source.pull_flow().await;
+        let _to = lane.target.push_flow().await;
+        let begin = async {
+            match session {
+                Some(session) => Ok(Started::Session(session)),
+                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
+            }
+        };
+        let pull = lane.source.pull_blob(lane.from, blob);
+        let (started, bytes) = futures::try_join!(begin, pull)?;
+        let Started::Session(upload) = started else {
+            return Ok(());
+        };
+        self.metrics.transfers_in_flight().inc();
+        let result = lane.target.upload(&upload, blob, entry.count(bytes)).await;
+        self.metrics.transfers_in_flight().dec();
+        result
+    }
+}

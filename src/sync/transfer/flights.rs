@@ -1,0 +1,80 @@
+//! One leader for each thing that many want at the same time.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+/// What is being done now, by key.
+#[derive(Debug)]
+pub(super) struct Flights<K>(Mutex<HashMap<K, watch::Sender<()>>>);
+
+/// The right to do a thing alone, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Lead<'a, K: Eq + Hash> {
+    flights: &'a Flights<K>,
+    key: K,
+}
+
+impl<K> Default for Flights<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Flights<K> {
+    /// Leads, or waits until the leader is done and then returns nothing: look again whether the
+    /// thing is still to be done. A leader's error is its own, not the waiters'.
+    pub(super) async fn lead_or_wait(&self, key: &K) -> Option<Lead<'_, K>> {
+        let mut done = {
+            let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match leaders.get(key) {
+                None => {
+                    leaders.insert(key.clone(), watch::channel(()).0);
+                    return Some(Lead {
+                        flights: self,
+                        key: key.clone(),
+                    });
+                }
+                Some(leader) => leader.subscribe(),
+            }
+        };
+        // The leader never sends: its end closes the channel.
+        let _ = done.changed().await;
+        None
+    }
+}
+
+impl<K: Eq + Hash> Drop for Lead<'_, K> {
+    fn drop(&mut self) {
+        let mut leaders = self
+            .flights
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        leaders.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_leads_the_others_wait_and_look_again() {
+        let flights = Flights::default();
+        let lead = flights.lead_or_wait(&"blob").await;
+        assert!(lead.is_some());
+        let mut second = Box::pin(flights.lead_or_wait(&"blob"));
+        assert!((&mut second).now_or_never().is_none());
+        assert!(flights.lead_or_wait(&"other").await.is_some());
+        drop(lead);
+        assert!(second.await.is_none());
+        assert!(flights.lead_or_wait(&"blob").await.is_some());
+    }
+}

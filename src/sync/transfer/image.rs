@@ -1,0 +1,170 @@
+//! Copies one image: its children, its blobs, its manifests, and last of all its tag.
+
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+
+use super::{Error, Lane, Transfer, holdings::Holding};
+use crate::{
+    oci::{Content, Descriptor, Digest, Manifest, ManifestError, Reference, Tag},
+    registry::{self, Kind},
+};
+
+/// Blobs or children of one manifest that are seen to at a time.
+const PARTS: usize = 16;
+/// How deep indexes may nest; real ones nest once or twice.
+const DEPTH: usize = 8;
+
+impl Transfer {
+    /// Copies the image that `digest` names at the source, and writes `tag` for it. Returns the
+    /// digest that was written, which differs where platforms are left out.
+    pub(super) async fn copy_image(
+        &self,
+        lane: Lane<'_>,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<Digest, Error> {
+        let _lead = self.lead(lane, digest).await;
+        let reference = lane.from.digest(digest);
+        let mut manifest = pull(lane, &reference).await?;
+        if let Some(platforms) = lane.platforms {
+            manifest = manifest
+                .for_platforms(platforms)
+                .map_err(|e| broken(lane, &reference, e))?;
+        }
+        self.bring_manifest(lane, &manifest, &lane.to.tag(tag), 0)
+            .await?;
+        Ok(manifest.digest)
+    }
+
+    /// Writes a tag for an image that the repository holds already, or holds once a copy that is
+    /// under way is done. Copies the image if it turns out not to.
+    pub(super) async fn retag(
+        &self,
+        lane: Lane<'_>,
+        tag: &Tag,
+        digest: &Digest,
+        written: Option<&Digest>,
+    ) -> Result<Digest, Error> {
+        // A copy that is under way leads, and is waited for. What is written for a subset of
+        // platforms is only known to that copy.
+        drop(self.lead(lane, digest).await);
+        let written = match (written, lane.platforms) {
+            (Some(written), _) => written,
+            (None, None) => digest,
+            (None, Some(_)) => return self.copy_image(lane, tag, digest).await,
+        };
+        let held = match self.holdings.look_up(lane.to, written).await? {
+            Holding::Missing { .. } => None,
+            _ => lane.target.get_manifest(&lane.to.digest(written)).await?,
+        };
+        let Some(manifest) = held else {
+            return self.copy_image(lane, tag, digest).await;
+        };
+        match lane.target.put_manifest(&lane.to.tag(tag), &manifest).await {
+            Ok(()) => Ok(manifest.digest),
+            Err(error) if error.is_missing_content() => {
+                self.holdings.distrust(lane.to).await;
+                self.copy_image(lane, tag, digest).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a manifest after all that it names. A target that says it lacks something which it
+    /// was believed to hold is believed: nothing is taken for granted the second time.
+    async fn bring_manifest(
+        &self,
+        lane: Lane<'_>,
+        manifest: &Manifest,
+        to: &Reference,
+        depth: usize,
+    ) -> Result<(), Error> {
+        self.bring_parts(lane, manifest, to, depth).await?;
+        match lane.target.put_manifest(to, manifest).await {
+            Err(error) if error.is_missing_content() => {
+                tracing::warn!(%error, "the target lost content; it is brought again");
+                self.holdings.distrust(lane.to).await;
+                self.bring_parts(lane, manifest, to, depth).await?;
+                lane.target.put_manifest(to, manifest).await?;
+            }
+            other => other?,
+        }
+        self.holdings.learn(lane.to, &manifest.digest, true).await;
+        Ok(())
+    }
+
+    /// Brings the blobs or the children of a manifest.
+    async fn bring_parts(
+        &self,
+        lane: Lane<'_>,
+        manifest: &Manifest,
+        to: &Reference,
+        depth: usize,
+    ) -> Result<(), Error> {
+        match manifest.content().map_err(|e| broken(lane, to, e))? {
+            Content::Image(blobs) => {
+                let brought = stream::iter(blobs)
+                    .map(|blob| async move { self.bring_blob(lane, &blob).await });
+                brought.buffer_unordered(PARTS).try_collect().await
+            }
+            Content::Index(children) => {
+                let brought =
+                    stream::iter(children).map(|child| self.bring_child(lane, child, depth + 1));
+                brought.buffer_unordered(PARTS).try_collect().await
+            }
+        }
+    }
+
+    /// Brings a child of an index, unless the repository has it.
+    fn bring_child<'a>(
+        &'a self,
+        lane: Lane<'a>,
+        child: Descriptor,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let (from, to) = (
+                lane.from.digest(&child.digest),
+                lane.to.digest(&child.digest),
+            );
+            if depth > DEPTH {
+                let text = format!("its indexes nest more than {DEPTH} deep");
+                return Err(fail(lane, &from, Kind::Manifest(text)));
+            }
+            let _lead = self.lead(lane, &child.digest).await;
+            match self.holdings.look_up(lane.to, &child.digest).await? {
+                Holding::Held => return Ok(()),
+                Holding::Missing { .. } => {}
+                Holding::Unknown => {
+                    let is_held = lane.target.head_manifest(&to).await?.is_some();
+                    self.holdings.learn(lane.to, &child.digest, is_held).await;
+                    if is_held {
+                        return Ok(());
+                    }
+                }
+            }
+            let manifest = pull(lane, &from).await?;
+            self.bring_manifest(lane, &manifest, &to, depth).await
+        })
+    }
+}
+
+async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
+    let found = lane.source.get_manifest(reference).await?;
+    found.ok_or_else(|| {
+        let text = "the source no longer has it; did the tag move just now?";
+        fail(lane, reference, Kind::NotFound(text.into()))
+    })
+}
+
+fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
+    fail(lane, reference, Kind::from(error))
+}
+
+fn fail(lane: Lane<'_>, reference: &Reference, kind: Kind) -> Error {
+    Error::Registry(registry::Error {
+        operation: "pull manifest",
+        subject: reference.to_string(),
+        registry: lane.source.name().clone(),
+        kind: Box::new(kind),
+    })
+}

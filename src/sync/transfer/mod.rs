@@ -1,0 +1,177 @@
+//! Performs a plan's steps: children before indexes, blobs before manifests, the tag last.
+
+mod activity;
+mod blob;
+mod flights;
+mod holdings;
+mod image;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::Semaphore;
+
+use self::{
+    flights::{Flights, Lead},
+    holdings::Holdings,
+};
+use super::plan::{Action, Knowledge, Step};
+use crate::{
+    metrics::Metrics,
+    oci::{Digest, Platform, RegistryName, Repository},
+    registry::{self, Meter, Registry},
+    store::{self, Recorder, Store},
+};
+
+pub use activity::{Activity, Moving};
+
+/// Images in flight at a time, over all runs.
+const IMAGES: usize = 64;
+
+/// Content that a target repository is to hold.
+type Want = (Repository, Digest);
+
+/// Everything that transfers share, whichever run they belong to.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Content that is being brought into a repository.
+    wants: Flights<Want>,
+    /// Blobs that are being uploaded to a registry, by registry and digest.
+    uploads: Flights<(RegistryName, Digest)>,
+    holdings: Holdings,
+    images: Semaphore,
+    metrics: Arc<Metrics>,
+    activity: Activity,
+}
+
+/// What one run of one mirror did, counted as it goes.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// What was asked of sources.
+    pub source: Arc<Meter>,
+    /// What was asked of targets.
+    pub target: Arc<Meter>,
+    /// Blobs uploaded.
+    pub blobs_copied: AtomicU64,
+    /// Blobs mounted from another repository.
+    pub blobs_mounted: AtomicU64,
+    /// Wanted blobs that were there already.
+    pub blobs_present: AtomicU64,
+    /// Bytes of wanted blobs that were not uploaded.
+    pub saved_bytes: AtomicU64,
+}
+
+/// One source repository, one target repository, and the run that they are copied for.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<'a> {
+    /// The source's registry.
+    pub source: &'a Registry,
+    /// The source repository.
+    pub from: &'a Repository,
+    /// The target's registry.
+    pub target: &'a Registry,
+    /// The target repository.
+    pub to: &'a Repository,
+    /// The platforms to keep.
+    pub platforms: Option<&'a [Platform]>,
+    /// Where the run counts.
+    pub tally: &'a Tally,
+}
+
+/// A transfer that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The run was told to stop.
+    #[error("interrupted; the next run goes on")]
+    Interrupted,
+}
+
+impl Error {
+    /// The error's class.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Registry(error) => error.class(),
+            Self::Store(_) => "store",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The registry that it is about.
+    pub fn registry(&self) -> &str {
+        match self {
+            Self::Registry(error) => error.registry.as_str(),
+            Self::Store(_) | Self::Interrupted => "",
+        }
+    }
+}
+
+impl Transfer {
+    /// Nothing in flight.
+    pub fn new(store: Store, recorder: Arc<Recorder>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            wants: Flights::default(),
+            uploads: Flights::default(),
+            holdings: Holdings::new(store, recorder),
+            images: Semaphore::new(IMAGES),
+            metrics,
+            activity: Activity::default(),
+        }
+    }
+
+    /// What is moving now.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Takes note of steps that will be performed on a target repository.
+    pub(super) async fn expect(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
+        self.holdings.know(target, knowledge).await;
+        self.activity.plan_tags(steps);
+    }
+
+    /// Writes one tag, whichever way the plan says. Returns the digest that was written.
+    pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
+        let _image = self.images.acquire().await;
+        match (&step.action, &step.digest) {
+            (Action::Copy { .. }, Some(digest)) => {
+                self.copy_image(lane, &step.tag, digest).await.map(Some)
+            }
+            (Action::Retag { written, .. }, Some(digest)) => self
+                .retag(lane, &step.tag, digest, written.as_ref())
+                .await
+                .map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits for whoever brings this content into the lane's target repository now, and leads
+    /// then.
+    async fn lead(&self, lane: Lane<'_>, digest: &Digest) -> Lead<'_, Want> {
+        let want = (lane.to.clone(), digest.clone());
+        loop {
+            if let Some(lead) = self.wants.lead_or_wait(&want).await {
+                return lead;
+            }
+        }
+    }
+
+    /// Lets go of what is no longer needed. To be called when no transfer is under way.
+    pub async fn settle(&self) {
+        self.holdings.settle().await;
+    }
+}
+
+impl Tally {
+    fn count(&self, counter: &AtomicU64, saved_bytes: u64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.saved_bytes.fetch_add(saved_bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,142 @@
+//! The order of the modules, and the size of files: the house stays as it was built.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its sources fails"
+)]
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// From the ground up: a module names only those before it.
+const ORDER: [&str; 8] = [
+    "oci",
+    "config",
+    "metrics",
+    "telemetry",
+    "registry",
+    "store",
+    "sync",
+    "cli",
+];
+
+/// Most lines of a file.
+const LINES: usize = 500;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The module at the crate's root that a file belongs to.
+fn module_of(file: &Path) -> String {
+    let inside = file.strip_prefix(top().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str();
+    first.to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// Every root module that a text names: after `crate::`, alone or in braces.
+fn named(text: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let word = |text: &str| text.chars().take_while(|c| is_word(*c)).collect::<String>();
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            None => names.push(word(rest)),
+            Some(inside) => names.extend(first_words(inside).iter().map(|part| word(part))),
+        }
+    }
+    names
+}
+
+/// The parts of a braced list at its own depth.
+fn first_words(inside: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in inside.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                parts.push(inside[start..at].trim());
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(inside[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+#[test]
+fn a_module_names_only_modules_below_it_in_the_house() {
+    let rank = |module: &str| ORDER.iter().position(|known| *known == module);
+    let mut wrong = Vec::new();
+    for file in sources(&top().join("src")) {
+        let module = module_of(&file);
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let own = rank(&module).unwrap_or_else(|| panic!("{module} has no place in the house"));
+        for name in named(&fs::read_to_string(&file).unwrap()) {
+            if rank(&name).is_some_and(|other| other > own) {
+                wrong.push(format!("{} names {name}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_module_of_the_crate_has_its_place() {
+    let lib = fs::read_to_string(top().join("src/lib.rs")).unwrap();
+    let declared: Vec<&str> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    let mut sorted = ORDER.to_vec();
+    sorted.sort_unstable();
+    let mut found = declared.clone();
+    found.sort_unstable();
+    assert_eq!(found, sorted);
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let files = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| sources(&top().join(folder)));
+    let lines = |file: &PathBuf| fs::read_to_string(file).unwrap().lines().count();
+    let long: Vec<_> = files.filter(|file| lines(file) > LINES).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn sql_is_written_in_the_store_alone() {
+    let holds_sql = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("sqlx::");
+    let files = sources(&top().join("src")).into_iter().filter(holds_sql);
+    let outside: Vec<_> = files.filter(|file| module_of(file) != "store").collect();
+    assert!(outside.is_empty(), "{outside:#?}");
+}
+
+#[test]
+fn names_are_found_alone_and_in_braces() {
+    let text = "use crate::oci::Tag; use crate::{config::{A, B}, store::Store}; crate::sync::run()";
+    assert_eq!(named(text), ["oci", "config", "store", "sync"]);
+}
