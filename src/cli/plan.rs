@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Exit, Global, open, text};
-use crate::sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, SnapshotError};
+use crate::sync::{Action, Dropped, Error, MirrorPlan, Plan as RoutePlan};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -32,18 +32,19 @@ impl Plan {
 
     fn exit(&self, plans: &[MirrorPlan]) -> Exit {
         let routes = || plans.iter().flat_map(|plan| &plan.routes);
-        let failed = routes().filter(|route| route.is_err()).count();
-        let is_unauthorized = |route: &Result<RoutePlan, SnapshotError>| match route {
-            Err(SnapshotError::Registry(error)) => error.class() == "auth",
-            _ => false,
-        };
-        if routes().any(is_unauthorized) {
+        let targets = routes().flatten().flat_map(|plan| &plan.targets);
+        let mut actions = targets
+            .flat_map(|target| &target.steps)
+            .map(|step| &step.action);
+        let failures: Vec<&str> = routes().flat_map(failures).collect();
+        if failures.contains(&"auth") {
             Exit::Unauthorized
-        } else if failed > 0 {
-            if failed == routes().count() {
-                Exit::AllFailed
-            } else {
+        } else if !failures.is_empty() {
+            let any_compared = actions.any(|action| !matches!(action, Action::Fail { .. }));
+            if any_compared {
                 Exit::SomeFailed
+            } else {
+                Exit::AllFailed
             }
         } else if self.exit_code && routes().flatten().any(RoutePlan::has_differences) {
             Exit::Differences
@@ -51,6 +52,24 @@ impl Plan {
             Exit::Ok
         }
     }
+}
+
+/// The classes of what could not be compared.
+fn failures(route: &Result<RoutePlan, Error>) -> Vec<&'static str> {
+    let plan = match route {
+        Ok(plan) => plan,
+        Err(error) => return vec![error.class()],
+    };
+    let actions = plan
+        .targets
+        .iter()
+        .flat_map(|target| &target.steps)
+        .map(|step| &step.action);
+    let class = |action: &Action| match action {
+        Action::Fail { class, .. } => Some(*class),
+        _ => None,
+    };
+    actions.filter_map(class).collect()
 }
 
 fn as_json(plan: &MirrorPlan) -> Value {

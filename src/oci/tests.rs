@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -211,4 +212,40 @@ fn a_platform_without_variant_asks_for_every_variant() {
     assert!(!selects("linux/arm64", "linux/amd64"));
     assert!("linux".parse::<Platform>().is_err());
     assert!("linux/".parse::<Platform>().is_err());
+}
+
+/// What another implementation of the same grammar makes of a text.
+fn oracle(text: &str) -> Option<(String, String, Option<String>, Option<String>)> {
+    let parsed: oci_client::Reference = text.parse().ok()?;
+    // It takes a first component in upper case for a host, and then for a part of the path; and
+    // it takes a part of a path with a dot and an underscore for a host.
+    if parsed.repository().bytes().any(|b| b.is_ascii_uppercase())
+        || parsed.registry().contains('_')
+    {
+        return None;
+    }
+    let of = |part: Option<&str>| part.map(str::to_owned);
+    let (tag, digest) = (of(parsed.tag()), of(parsed.digest()));
+    Some((
+        parsed.registry().into(),
+        parsed.repository().into(),
+        tag,
+        digest,
+    ))
+}
+
+proptest! {
+    #[test]
+    fn references_are_read_as_others_read_them(
+        text in "((([a-z0-9.-]{1,6}(:[0-9]{1,4})?)|localhost|docker\\.io|A\\.b)/)?[a-zA-Z0-9._-]{1,6}(/[a-z0-9._-]{1,5}){0,2}(:[a-zA-Z0-9._-]{1,6})?"
+    ) {
+        let ours = parse_image(&text).ok().map(|(repository, version)| {
+            let tag = match version {
+                Some(Version::Tag(tag)) => tag.to_string(),
+                _ => "latest".into(),
+            };
+            (repository.registry().to_string(), repository.path().to_owned(), Some(tag), None)
+        });
+        prop_assert_eq!(ours, oracle(&text));
+    }
 }

@@ -4,6 +4,8 @@ use std::{error::Error as StdError, time::Duration};
 
 use oci_client::errors::OciEnvelope;
 
+use super::limits::PATIENCE;
+
 use crate::oci::{Digest, ManifestError, RegistryName};
 
 /// A failed operation on a registry.
@@ -108,11 +110,8 @@ impl Error {
     /// Whether the same thing tried again may succeed.
     pub fn is_transient(&self) -> bool {
         match &*self.kind {
-            Kind::Network(_)
-            | Kind::Stalled(_)
-            | Kind::TokenExpired
-            | Kind::Throttled { .. }
-            | Kind::Server { .. } => true,
+            Kind::Network(_) | Kind::Stalled(_) | Kind::TokenExpired | Kind::Server { .. } => true,
+            Kind::Throttled { retry_after, .. } => retry_after.is_none_or(|wait| wait <= PATIENCE),
             Kind::Length { expected, found } => found < expected,
             Kind::Elsewhere(error) => error.is_transient(),
             _ => false,

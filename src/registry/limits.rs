@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest pause that a request sits out. A registry that asks for more fails its requests: a
 /// quota that comes back in hours is a matter for the next run.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The permits of one registry. Small requests have permits of their own, so that they never
 /// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that

@@ -1,6 +1,7 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod error;
 mod lag;
 mod outcome;
 mod plan;
@@ -23,6 +24,7 @@ use crate::{
     store::{Recorder, Store},
 };
 
+pub use error::Error;
 pub use lag::Lag;
 pub use outcome::{
     BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
@@ -30,7 +32,6 @@ pub use outcome::{
 };
 pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
 pub use select::{Dropped, Selected, select};
-pub use snapshot::Error as SnapshotError;
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
@@ -70,7 +71,7 @@ pub struct MirrorPlan {
     /// The mirror.
     pub name: Arc<str>,
     /// A plan for each route, or why there is none.
-    pub routes: Vec<Result<Plan, SnapshotError>>,
+    pub routes: Vec<Result<Plan, Error>>,
 }
 
 impl Sync {
@@ -155,16 +156,14 @@ impl Sync {
             let plan = self.look(mirror, route, &sides).await?;
             Ok((sides, plan))
         };
-        match looked.await {
+        let looked = self.stop.run_until_cancelled(looked).await;
+        match looked.unwrap_or_else(|| Err(self.stopped())) {
             Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
-            Err(error) => {
-                let mirror = &mirror.name;
-                record::route_failed(&self.metrics, mirror, &route.source, &error)
-            }
+            Err(error) => record::route_failed(&self.metrics, &mirror.name, &route.source, &error),
         }
     }
 
-    fn open(&self, route: &Route, tally: &Tally) -> Result<Sides, SnapshotError> {
+    fn open(&self, route: &Route, tally: &Tally) -> Result<Sides, Error> {
         let open = |repository: &Repository, meter: &Arc<Meter>| {
             self.registries.open(repository.registry(), meter.clone())
         };
@@ -180,12 +179,7 @@ impl Sync {
     }
 
     /// Snapshot and plan of one route.
-    async fn look(
-        &self,
-        mirror: &Mirror,
-        route: &Route,
-        sides: &Sides,
-    ) -> Result<Plan, SnapshotError> {
+    async fn look(&self, mirror: &Mirror, route: &Route, sides: &Sides) -> Result<Plan, Error> {
         let platforms = mirror.platforms.as_deref();
         let now = Utc::now().timestamp();
         let snapshot = snapshot::take(route, platforms, sides, &self.store, now).await?;
@@ -246,14 +240,16 @@ impl Sync {
             .run_until_cancelled(self.transfer.perform(lane, step));
         let result = match (&step.action, work) {
             (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
-            (_, work) => work.await.unwrap_or_else(|| {
-                Err(match self.recorder.failure() {
-                    Some(error) => transfer::Error::Store(error),
-                    None => transfer::Error::Interrupted,
-                })
-            }),
+            (_, work) => work.await.unwrap_or_else(|| Err(self.stopped())),
         };
         self.transfer.activity().finish_tag();
         record.outcome(step, result).await
+    }
+
+    /// Why nothing more is done.
+    fn stopped(&self) -> Error {
+        self.recorder
+            .failure()
+            .map_or(Error::Interrupted, Error::Store)
     }
 }

@@ -68,11 +68,13 @@ pub enum Action {
     /// Copy the image.
     Copy {
         /// Why.
+        #[serde(flatten)]
         reason: Reason,
     },
     /// Write the tag alone: the repository holds the image, or will by then.
     Retag {
         /// Why.
+        #[serde(flatten)]
         reason: Reason,
         /// The digest that the target holds it under, where that is known.
         written: Option<Digest>,

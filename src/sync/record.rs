@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
+    Error,
     outcome::{Failure, MirrorReport, Progress},
     plan::{Action, Step, TargetPlan},
-    snapshot, transfer,
 };
 use crate::{
     metrics::Metrics,
@@ -57,7 +57,7 @@ impl Record<'_> {
     pub(super) async fn outcome(
         &self,
         step: &Step,
-        result: Result<Option<Digest>, transfer::Error>,
+        result: Result<Option<Digest>, Error>,
     ) -> Progress {
         let mut progress = Progress::default();
         match (&step.action, result) {
@@ -156,15 +156,12 @@ pub(super) fn route_failed(
     metrics: &Metrics,
     mirror: &str,
     source: &Repository,
-    error: &snapshot::Error,
+    error: &Error,
 ) -> Progress {
-    let (class, registry) = match error {
-        snapshot::Error::Registry(error) => (error.class(), error.registry.as_str()),
-        snapshot::Error::Store(_) => ("store", ""),
-    };
+    let class = error.class();
     let message = error.to_string();
     tracing::warn!(mirror, class, "{source} failed: {message}");
-    metrics.error(registry, class);
+    metrics.error(error.registry(), class);
     let mut progress = Progress::default();
     progress.fail(Failure {
         reference: source.to_string(),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
-    Sides,
+    Error, Sides,
     select::{Dropped, select},
 };
 use crate::{
@@ -66,17 +66,6 @@ pub(super) struct TargetHolds {
     pub asked: HashMap<Tag, Option<Digest>>,
     /// What the store knows of its blobs.
     pub state: RepositoryState,
-}
-
-/// Why there is no snapshot.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The source or a target cannot be read.
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
 }
 
 /// Reads both sides of a route. A target that cannot be read does not hide the others.

@@ -40,7 +40,7 @@ impl Transfer {
         let mut session: Option<Upload> = None;
         let mut refused: Option<Repository> = None;
         loop {
-            if let Some(holder) = elsewhere.filter(|holder| refused.as_ref() != Some(holder)) {
+            if let Some(holder) = elsewhere {
                 let started = lane
                     .target
                     .start_upload(lane.to, &blob.digest, Some(&holder))
@@ -58,15 +58,17 @@ impl Transfer {
                 }
                 refused = Some(holder);
             }
-            if let Some(_lead) = self.uploads.lead_or_wait(&key).await {
+            let lead = self.uploads.lead_or_wait(&key).await;
+            // Whoever led until now may have brought it where it can be mounted from.
+            elsewhere = match self.holdings.look_up(lane.to, &blob.digest).await? {
+                Holding::Missing { elsewhere } => elsewhere.filter(|h| refused.as_ref() != Some(h)),
+                Holding::Held | Holding::Unknown => None,
+            };
+            if lead.is_some() && elsewhere.is_none() {
                 self.upload(lane, blob, session).await?;
                 self.brought(lane, blob, "copied").await;
                 return Ok(());
             }
-            elsewhere = match self.holdings.look_up(lane.to, &blob.digest).await? {
-                Holding::Missing { elsewhere } => elsewhere,
-                Holding::Held | Holding::Unknown => None,
-            };
         }
     }
 

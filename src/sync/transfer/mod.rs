@@ -17,12 +17,15 @@ use self::{
     flights::{Flights, Lead},
     holdings::Holdings,
 };
-use super::plan::{Action, Knowledge, Step};
+use super::{
+    Error,
+    plan::{Action, Knowledge, Step},
+};
 use crate::{
     metrics::Metrics,
     oci::{Digest, Platform, RegistryName, Repository},
-    registry::{self, Meter, Registry},
-    store::{self, Recorder, Store},
+    registry::{Meter, Registry},
+    store::{Recorder, Store},
 };
 
 pub use activity::{Activity, Moving};
@@ -78,39 +81,6 @@ pub struct Lane<'a> {
     pub platforms: Option<&'a [Platform]>,
     /// Where the run counts.
     pub tally: &'a Tally,
-}
-
-/// A transfer that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A registry failed.
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The run was told to stop.
-    #[error("interrupted; the next run goes on")]
-    Interrupted,
-}
-
-impl Error {
-    /// The error's class.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Registry(error) => error.class(),
-            Self::Store(_) => "store",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The registry that it is about.
-    pub fn registry(&self) -> &str {
-        match self {
-            Self::Registry(error) => error.registry.as_str(),
-            Self::Store(_) | Self::Interrupted => "",
-        }
-    }
 }
 
 impl Transfer {

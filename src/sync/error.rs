@@ -1,0 +1,36 @@
+//! Why an action of a run failed.
+
+use crate::{registry, store};
+
+/// An action that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A registry failed, or refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The run was told to stop.
+    #[error("interrupted; the next run goes on")]
+    Interrupted,
+}
+
+impl Error {
+    /// The error's class: a closed set, for metrics and JSON.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Registry(error) => error.class(),
+            Self::Store(_) => "store",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The registry that it is about; empty where it is about none.
+    pub fn registry(&self) -> &str {
+        match self {
+            Self::Registry(error) => error.registry.as_str(),
+            Self::Store(_) | Self::Interrupted => "",
+        }
+    }
+}
