@@ -8,10 +8,11 @@ use semver::VersionReq;
 use toml::Spanned;
 
 use super::{
-    Mirror, Route, Selection, Selectors, braces,
+    Attestations, Mirror, Referrers, Route, Selection, Selectors, braces,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
     problem::Problems,
+    section::Wanted,
 };
 use crate::oci::{Platform, RegistryName, Repository, Version, parse_image};
 
@@ -35,6 +36,8 @@ pub(super) fn validate(
 ) -> Validated {
     let selectors = Arc::new(selectors(entry, problems));
     let platforms = platforms(entry.platforms.as_ref(), problems);
+    let attestations = attestations(entry.attestations.as_ref(), problems);
+    let referrers = referrers(entry.referrers.as_ref(), problems);
     let targets = targets(entry, problems);
     let template = template(entry.path.as_ref(), problems);
     let mut routes = Vec::new();
@@ -68,6 +71,8 @@ pub(super) fn validate(
             name,
             routes,
             platforms,
+            attestations,
+            referrers,
         },
         places,
     }
@@ -260,8 +265,12 @@ fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
 }
 
 fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
+    glob_set(list?.get_ref(), key, problems)
+}
+
+fn glob_set(list: &[Spanned<String>], key: &str, problems: &mut Problems) -> Option<GlobSet> {
     let mut set = GlobSetBuilder::new();
-    for text in list?.get_ref() {
+    for text in list {
         match GlobBuilder::new(text.get_ref())
             .backslash_escape(true)
             .build()
@@ -328,4 +337,31 @@ fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Pla
         }
     }
     Some(platforms.into())
+}
+
+fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> Attestations {
+    let Some(written) = written else {
+        return Attestations::default();
+    };
+    match written.get_ref().as_str() {
+        "keep" => Attestations::Keep,
+        "drop" => Attestations::Drop,
+        "if-accepted" => Attestations::IfAccepted,
+        other => {
+            let message = format!("unknown `attestations = \"{other}\"`");
+            let help = "write \"keep\", \"drop\" or \"if-accepted\"";
+            problems.error(written.span(), message, help);
+            Attestations::default()
+        }
+    }
+}
+
+fn referrers(wanted: Option<&Spanned<Wanted>>, problems: &mut Problems) -> Option<Referrers> {
+    match wanted?.get_ref() {
+        Wanted::None => None,
+        Wanted::All => Some(Referrers::default()),
+        Wanted::Some(types) => Some(Referrers {
+            types: glob_set(types, "referrers", problems),
+        }),
+    }
 }

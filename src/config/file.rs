@@ -5,7 +5,11 @@ use std::ops::Range;
 use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
-use super::{problem::Problems, secret::SecretSource, section::Section};
+use super::{
+    problem::Problems,
+    secret::SecretSource,
+    section::{Section, Wanted},
+};
 
 /// One string or a list of them, with the place of each.
 pub(super) type Strings = Spanned<Vec<Spanned<String>>>;
@@ -51,6 +55,8 @@ pub(super) struct MirrorEntry {
     pub(super) semver: Option<Spanned<String>>,
     pub(super) latest: Option<Spanned<i64>>,
     pub(super) platforms: Option<Strings>,
+    pub(super) attestations: Option<Spanned<String>>,
+    pub(super) referrers: Option<Spanned<Wanted>>,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -163,6 +169,8 @@ fn read_mirror(
         semver: section.take("semver", "a range such as \">=1.31, <1.34\""),
         latest: section.take("latest", "a whole number such as 10"),
         platforms: section.strings("platforms"),
+        attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
+        referrers: section.switch_or_strings("referrers"),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -187,6 +195,8 @@ impl MirrorEntry {
             semver: self.semver.or(defaults.semver),
             latest: self.latest.or(defaults.latest),
             platforms: self.platforms.or(defaults.platforms),
+            attestations: self.attestations.or(defaults.attestations),
+            referrers: self.referrers.or(defaults.referrers),
         }
     }
 }

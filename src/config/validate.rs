@@ -301,7 +301,7 @@ fn settle(
     target: &Repository,
 ) -> Result<(), (String, &'static str)> {
     let (a, b) = (&validated[first.0].mirror, &validated[second.0].mirror);
-    let same_platforms = a.platforms == b.platforms;
+    let same_platforms = a.platforms == b.platforms && a.attestations == b.attestations;
     let (a, b) = (&a.routes[first.1], &b.routes[second.1]);
     let refuse = |what: String, help| Err((format!("{what} would be written to {target}"), help));
     if a.source != b.source {

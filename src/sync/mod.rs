@@ -180,9 +180,8 @@ impl Sync {
 
     /// Snapshot and plan of one route.
     async fn look(&self, mirror: &Mirror, route: &Route, sides: &Sides) -> Result<Plan, Error> {
-        let platforms = mirror.platforms.as_deref();
         let now = Utc::now().timestamp();
-        let snapshot = snapshot::take(route, platforms, sides, &self.store, now).await?;
+        let snapshot = snapshot::take(route, mirror, sides, &self.store, now).await?;
         Ok(plan::make(&mirror.name, snapshot))
     }
 
@@ -193,7 +192,7 @@ impl Sync {
         sides: &Sides,
         tally: &Tally,
     ) -> Progress {
-        let from = &plan.source;
+        let (from, listing) = (&plan.source, plan.listing.as_ref());
         let targets = plan.targets.iter().zip(&sides.targets);
         let runs = stream::iter(targets).map(|(plan, target)| {
             let lane = Lane {
@@ -201,24 +200,25 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
-                platforms: mirror.platforms.as_deref(),
+                mirror,
+                listing,
                 tally,
             };
-            self.run_target(mirror, lane, plan)
+            self.run_target(lane, plan)
         });
         let runs = runs.buffer_unordered(ROUTES);
         runs.fold(Progress::default(), |sum, part| async { sum.add(part) })
             .await
     }
 
-    async fn run_target(&self, mirror: &Mirror, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
+    async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
         let record = Record {
             recorder: &self.recorder,
             metrics: &self.metrics,
-            mirror: &mirror.name,
+            mirror: &lane.mirror.name,
             source: lane.from,
             target: lane.to,
-            platforms: snapshot::describe(lane.platforms),
+            shape: lane.mirror.shape(),
             at: Utc::now().timestamp(),
         };
         record.seen(plan).await;
@@ -243,7 +243,23 @@ impl Sync {
             (_, work) => work.await.unwrap_or_else(|| Err(self.stopped())),
         };
         self.transfer.activity().finish_tag();
-        record.outcome(step, result).await
+        let written = match (&result, &step.action) {
+            (Ok(written), Action::Copy { .. } | Action::Retag { .. }) => written.clone(),
+            (Ok(_), _) => step.written.clone().or_else(|| step.digest.clone()),
+            (Err(_), _) => None,
+        };
+        let progress = record.outcome(step, result).await;
+        match (&lane.mirror.referrers, &step.digest, written) {
+            (Some(wanted), Some(digest), Some(written)) if step.referrers => {
+                let work = self
+                    .transfer
+                    .bring_referrers(lane, wanted, digest, &written);
+                let brought = self.stop.run_until_cancelled(work).await;
+                let brought = brought.unwrap_or_else(|| Err(self.stopped()));
+                progress.add(record.referrers(step, brought).await)
+            }
+            _ => progress,
+        }
     }
 
     /// Why nothing more is done.

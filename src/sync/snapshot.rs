@@ -9,15 +9,16 @@ use super::{
     select::{Dropped, select},
 };
 use crate::{
-    config::{Route, Selection},
-    oci::{Digest, Platform, Repository, Tag},
+    config::{Mirror, Route, Selection},
+    oci::{Digest, Repository, Tag},
     registry::{self, Kind, Registry},
     store::{RepositoryState, Store, TagRecord},
 };
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;
-/// How long the target's word on a tag is taken on trust, in seconds.
+/// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
+/// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
 
 /// A route and what both of its sides hold.
@@ -33,8 +34,12 @@ pub(super) struct Snapshot {
     pub listing: Option<HashSet<Tag>>,
     /// Each target, or why it could not be read.
     pub targets: Vec<TargetSnapshot>,
-    /// The platforms that are kept, comma-separated; empty for all.
-    pub platforms: String,
+    /// What of an image is written; empty for all of it.
+    pub shape: String,
+    /// When it was taken.
+    pub now: i64,
+    /// Whether referrers are mirrored.
+    pub has_referrers: bool,
 }
 
 /// A selected tag and its digest at the source.
@@ -71,7 +76,7 @@ pub(super) struct TargetHolds {
 /// Reads both sides of a route. A target that cannot be read does not hide the others.
 pub(super) async fn take(
     route: &Route,
-    platforms: Option<&[Platform]>,
+    mirror: &Mirror,
     Sides { source, targets }: &Sides,
     store: &Store,
     now: i64,
@@ -105,19 +110,10 @@ pub(super) async fn take(
         dropped,
         listing: listing.map(|tags| tags.into_iter().collect()),
         targets: snapshots,
-        platforms: describe(platforms),
+        shape: mirror.shape(),
+        now,
+        has_referrers: mirror.referrers.is_some(),
     })
-}
-
-/// A set of platforms as the store keeps it.
-pub(super) fn describe(platforms: Option<&[Platform]>) -> String {
-    let mut names: Vec<String> = platforms
-        .iter()
-        .flat_map(|list| list.iter())
-        .map(ToString::to_string)
-        .collect();
-    names.sort();
-    names.join(",")
 }
 
 async fn list_source(route: &Route, source: &Registry) -> Result<Option<Vec<Tag>>, Error> {
@@ -210,13 +206,15 @@ fn needs_asking(source: &SourceTag, holds: &TargetHolds, now: i64) -> bool {
     }
     match holds.records.get(&source.tag) {
         Some(record) if record.source.is_some() => {
-            let due = record
-                .verified_at
-                .map_or(now, |at| at + VERIFY_EVERY - spread(&source.tag));
-            record.source.as_ref() == Some(digest) && now >= due
+            record.source.as_ref() == Some(digest) && is_due(record.verified_at, &source.tag, now)
         }
         _ => true,
     }
+}
+
+/// Whether what was last looked at then is to be looked at again.
+pub(super) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
+    last.is_none_or(|at| now >= at + VERIFY_EVERY - spread(tag))
 }
 
 /// Up to a quarter of [`VERIFY_EVERY`], by the tag's name: what was mirrored in one run is not
