@@ -13,6 +13,7 @@ mod credentials;
 mod faults;
 mod healing;
 mod paging;
+mod referrers;
 mod selection;
 mod status_and_plan;
 mod support;
