@@ -203,7 +203,6 @@ fn each_of_several_targets_gets_everything() {
 }
 
 #[test]
-#[ignore = "each target still pulls for itself"]
 fn what_goes_to_several_targets_is_pulled_once() {
     let (source, _targets, transship) = two_targets();
     source

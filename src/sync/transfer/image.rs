@@ -23,6 +23,13 @@ impl Transfer {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Digest, Error> {
+        let _copying = lane
+            .fanout
+            .map(|fanout| fanout.copy(digest, lane.target.name()));
+        let lane = Lane {
+            image: Some(digest),
+            ..lane
+        };
         let _lead = self.lead(lane, digest).await;
         let reference = lane.from.digest(digest);
         let whole = pull(lane, &reference).await?;

@@ -2,6 +2,7 @@
 
 mod activity;
 mod blob;
+mod fanout;
 mod flights;
 mod holdings;
 mod image;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub use activity::{Activity, Moving};
+pub(in crate::sync) use fanout::Fanout;
 pub(in crate::sync) use referrers::ReferringTag;
 
 /// Images in flight at a time, over all runs.
@@ -87,6 +89,10 @@ pub struct Lane<'a> {
     pub mirror: &'a Mirror,
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
+    /// The targets of the route, where there are several.
+    pub(in crate::sync) fanout: Option<&'a Fanout>,
+    /// The image that is being copied, by its digest at the source.
+    pub(in crate::sync) image: Option<&'a Digest>,
     /// Where the run counts.
     pub tally: &'a Tally,
 }
