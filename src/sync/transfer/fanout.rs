@@ -1,9 +1,9 @@
 //! Targets that want the same blob at the same time: it is pulled once and sent to all of them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,12 +14,12 @@ use futures::{
     future::{BoxFuture, Shared, join_all},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{OnceCell, mpsc, oneshot, watch},
     time::timeout,
 };
 
 use crate::{
-    oci::{Descriptor, Digest, RegistryName},
+    oci::{Descriptor, Digest, Manifest, Reference, RegistryName},
     registry::{BlobStream, Error, Flow, Kind},
 };
 
@@ -29,12 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Frames that a target may be behind the others.
 const FRAMES: usize = 16;
 
+/// Manifests kept for the targets that come later.
+const MANIFESTS: usize = 256;
+
 /// The targets of one route, and what they bring together.
 #[derive(Debug)]
 pub(in crate::sync) struct Fanout {
     state: Mutex<State>,
     changed: watch::Sender<()>,
+    /// The manifests that were pulled last.
+    manifests: Mutex<VecDeque<(Reference, Pulled)>>,
 }
+
+/// A manifest that is being pulled, or was.
+type Pulled = Arc<OnceCell<Manifest>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -74,6 +82,7 @@ impl Default for Fanout {
         Self {
             state: Mutex::default(),
             changed: watch::channel(()).0,
+            manifests: Mutex::default(),
         }
     }
 }
@@ -99,6 +108,30 @@ impl Fanout {
             image,
             target,
         }
+    }
+
+    /// A manifest, pulled once for all targets: registries count these requests.
+    pub(super) async fn manifest<E>(
+        &self,
+        reference: &Reference,
+        pull: impl Future<Output = Result<Manifest, E>>,
+    ) -> Result<Manifest, E> {
+        let pulled = {
+            let mut manifests = self
+                .manifests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match manifests.iter().find(|(known, _)| known == reference) {
+                Some((_, pulled)) => pulled.clone(),
+                None => {
+                    let pulled = Pulled::default();
+                    manifests.truncate(MANIFESTS - 1);
+                    manifests.push_front((reference.clone(), pulled.clone()));
+                    pulled
+                }
+            }
+        };
+        pulled.get_or_try_init(|| pull).await.cloned()
     }
 
     /// Tells the others not to wait for a target: it has the blob.

@@ -181,11 +181,17 @@ fn shape(
 }
 
 async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
-    let found = lane.source.get_manifest(reference).await?;
-    found.ok_or_else(|| {
-        let text = "the source no longer has it; did the tag move just now?";
-        fail(lane, reference, Kind::NotFound(text.into()))
-    })
+    let pull = async {
+        let found = lane.source.get_manifest(reference).await?;
+        found.ok_or_else(|| {
+            let text = "the source no longer has it; did the tag move just now?";
+            fail(lane, reference, Kind::NotFound(text.into()))
+        })
+    };
+    match lane.fanout {
+        Some(fanout) => fanout.manifest(reference, pull).await,
+        None => pull.await,
+    }
 }
 
 fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
