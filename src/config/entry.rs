@@ -8,12 +8,14 @@ use semver::VersionReq;
 use toml::Spanned;
 
 use super::{
-    Mirror, Route, Selection, Selectors, braces,
+    Discovery, Mirror, Route, Selection, Selectors, braces,
+    discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
+    placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
 };
-use crate::oci::{Platform, RegistryName, Repository, Version, parse_image};
+use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
 
 const DEFAULT_PATH: &str = "{registry}/{repository}";
 const FROM_HELP: &str = "write registry/repository, such as \"quay.io/prometheus/node-exporter\"";
@@ -34,43 +36,43 @@ pub(super) fn validate(
     problems: &mut Problems,
 ) -> Validated {
     let selectors = Arc::new(selectors(entry, problems));
-    let platforms = platforms(entry.platforms.as_ref(), problems);
-    let targets = targets(entry, problems);
-    let template = template(entry.path.as_ref(), problems);
-    let mut routes = Vec::new();
-    let mut places = Vec::new();
-    let mut lists_tags = false;
-    for (source, version, place) in sources(entry, problems) {
-        let selection = match version {
-            Some(Version::Tag(tag)) => Selection::Tag(tag),
-            Some(Version::Digest(_)) => {
-                let message = "a digest in `from` never moves, so there is nothing to mirror";
-                problems.error(place, message, "name a tag instead, as in \"nginx:1.27\"");
-                continue;
-            }
-            None => {
-                lists_tags = true;
-                Selection::Matching(selectors.clone())
-            }
-        };
-        let targets = target_repositories(&targets, &template, &source, entry, problems);
-        routes.push(Route {
-            source,
-            targets,
-            selection,
-            taken: Vec::new(),
-        });
-        places.push(place);
-    }
-    check_selectors(own, entry, lists_tags, !routes.is_empty(), problems);
-    Validated {
+    let placement = Arc::new(Placement {
+        targets: targets(entry, problems),
+        template: template(entry.path.as_ref(), problems),
+    });
+    let mut validated = Validated {
         mirror: Mirror {
             name,
-            routes,
-            platforms,
+            routes: Vec::new(),
+            discoveries: Vec::new(),
+            platforms: platforms(entry.platforms.as_ref(), problems),
         },
-        places,
+        places: Vec::new(),
+    };
+    let mut lists_tags = false;
+    for Source { what, tag, place } in sources(entry, problems) {
+        lists_tags |= tag.is_none();
+        let selection = tag.map_or_else(|| Selection::Matching(selectors.clone()), Selection::Tag);
+        match what {
+            Sought::Repository(source) => {
+                validated.mirror.routes.push(Route {
+                    targets: target_repositories(&placement, &source, entry, problems),
+                    source,
+                    selection,
+                    taken: Vec::new(),
+                });
+                validated.places.push(place);
+            }
+            Sought::Pattern(pattern) => {
+                let discovery = Discovery::new(pattern, placement.clone(), selection);
+                validated.mirror.discoveries.push(discovery);
+            }
+        }
     }
+    let has_sources =
+        !validated.mirror.routes.is_empty() || !validated.mirror.discoveries.is_empty();
+    check_selectors(own, entry, lists_tags, has_sources, problems);
+    validated
 }
 
 /// An entry must say which tags it wants, and not say it twice.
@@ -78,7 +80,7 @@ fn check_selectors(
     own: &MirrorEntry,
     entry: &MirrorEntry,
     lists_tags: bool,
-    has_routes: bool,
+    has_sources: bool,
     problems: &mut Problems,
 ) {
     let selects = |e: &MirrorEntry| {
@@ -93,7 +95,7 @@ fn check_selectors(
                     latest";
         problems.error(place, "this entry selects no tag", help);
     }
-    if has_routes && !lists_tags && (selects(own) || own.exclude.is_some()) {
+    if has_sources && !lists_tags && (selects(own) || own.exclude.is_some()) {
         let place = own.from.as_ref().map_or(own.span.clone(), Spanned::span);
         let help = "leave the tag out of `from`, or leave the selectors out";
         problems.error(
@@ -104,10 +106,19 @@ fn check_selectors(
     }
 }
 
-fn sources(
-    entry: &MirrorEntry,
-    problems: &mut Problems,
-) -> Vec<(Repository, Option<Version>, Range<usize>)> {
+/// One of the things that `from` names.
+struct Source {
+    what: Sought,
+    tag: Option<Tag>,
+    place: Range<usize>,
+}
+
+enum Sought {
+    Repository(Repository),
+    Pattern(Pattern),
+}
+
+fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Source> {
     let Some(from) = &entry.from else {
         if entry.is_whole {
             problems.error(entry.span.clone(), "this entry has no `from`", FROM_HELP);
@@ -116,36 +127,43 @@ fn sources(
     };
     let mut sources = Vec::new();
     for text in from.get_ref() {
-        let span = text.span();
-        if text.get_ref().contains('*') {
-            let message = "`*` in a repository is not supported";
-            let help = "name the repositories, in a list or in braces: \"quay.io/a/{b,c}\"";
-            problems.error(span, message, help);
-            continue;
-        }
+        let place = text.span();
         let names = match braces::expand(text.get_ref()) {
             Ok(names) => names,
             Err(reason) => {
                 let message = format!("bad `from`: {reason}");
-                problems.error(span, message, "write choices as in \"quay.io/a/{b,c}\"");
+                problems.error(place, message, "write choices as in \"quay.io/a/{b,c}\"");
                 continue;
             }
         };
         for name in names {
-            match parse_image(&name) {
-                Ok((repository, version)) => sources.push((repository, version, span.clone())),
-                Err(error) => problems.error(span.clone(), error.to_string(), FROM_HELP),
+            match source(&name) {
+                Ok((what, tag)) => sources.push(Source {
+                    what,
+                    tag,
+                    place: place.clone(),
+                }),
+                Err((message, help)) => problems.error(place.clone(), message, help),
             }
         }
     }
     sources
 }
 
-/// A registry and the path under which everything goes there.
-struct Target {
-    registry: RegistryName,
-    prefix: String,
-    place: Range<usize>,
+fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
+    if name.contains('*') {
+        let (pattern, tag) = Pattern::parse(name)?;
+        return Ok((Sought::Pattern(pattern), tag));
+    }
+    let (repository, version) = parse_image(name).map_err(|e| (e.to_string(), FROM_HELP))?;
+    match version {
+        None => Ok((Sought::Repository(repository), None)),
+        Some(Version::Tag(tag)) => Ok((Sought::Repository(repository), Some(tag))),
+        Some(Version::Digest(_)) => {
+            let message = "a digest in `from` never moves, so there is nothing to mirror";
+            Err((message.into(), "name a tag instead, as in \"nginx:1.27\""))
+        }
+    }
 }
 
 fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
@@ -164,19 +182,15 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
             .unwrap_or((text.get_ref(), ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
         match host.parse::<RegistryName>() {
-            Ok(registry)
-                if targets
-                    .iter()
-                    .any(|t| t.registry == registry && t.prefix == prefix) =>
-            {
-                let message = format!("`{}` is named twice", text.get_ref());
-                problems.error(text.span(), message, "remove one of the two");
+            Ok(registry) => {
+                let target = Target { registry, prefix };
+                if targets.contains(&target) {
+                    let message = format!("`{}` is named twice", text.get_ref());
+                    problems.error(text.span(), message, "remove one of the two");
+                } else {
+                    targets.push(target);
+                }
             }
-            Ok(registry) => targets.push(Target {
-                registry,
-                prefix,
-                place: text.span(),
-            }),
             Err(_) => {
                 let message = format!("bad `target`: `{host}` is not a registry's host");
                 problems.error(text.span(), message, TARGET_HELP);
@@ -196,31 +210,29 @@ fn template(path: Option<&Spanned<String>>, problems: &mut Problems) -> PathTemp
 }
 
 fn target_repositories(
-    targets: &[Target],
-    template: &PathTemplate,
+    placement: &Placement,
     source: &Repository,
     entry: &MirrorEntry,
     problems: &mut Problems,
 ) -> Vec<Repository> {
+    let target_places = entry.target.iter().flat_map(|list| list.get_ref());
+    let mut target_places = target_places.map(Spanned::span);
     let mut repositories = Vec::new();
-    for target in targets {
-        let path = template.render(source);
-        let name = match target.prefix.as_str() {
-            "" => format!("{}/{path}", target.registry),
-            prefix => format!("{}/{prefix}/{path}", target.registry),
-        };
-        match name.parse::<Repository>() {
-            Ok(repository) if repository == *source => {
-                let message = format!("{source} would be mirrored onto itself");
-                problems.error(target.place.clone(), message, "name another target or path");
-            }
+    for placed in placement.place(source) {
+        let target_place = target_places.next();
+        match placed {
             Ok(repository) => repositories.push(repository),
-            Err(error) => {
-                let place = entry
-                    .path
-                    .as_ref()
-                    .map_or(target.place.clone(), Spanned::span);
-                problems.error(place, format!("bad target: {error}"), PATH_HELP);
+            Err(Misplaced {
+                message,
+                help,
+                fault,
+            }) => {
+                let path_place = entry.path.as_ref().map(Spanned::span);
+                let place = match fault {
+                    Fault::Path => path_place.or(target_place),
+                    Fault::Target => target_place,
+                };
+                problems.error(place.unwrap_or(entry.span.clone()), message, help);
             }
         }
     }

@@ -1,9 +1,12 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod discovery;
 mod entry;
 mod file;
+mod overlap;
 mod path;
+mod placement;
 mod problem;
 mod secret;
 mod section;
@@ -24,6 +27,8 @@ use semver::VersionReq;
 
 use crate::oci::{Platform, RegistryName, Repository, Tag};
 
+pub use discovery::Discovery;
+pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use secret::Credential;
 pub use section::closest;
@@ -82,6 +87,8 @@ pub struct Mirror {
     pub name: Arc<str>,
     /// Its source repositories, each with the target repositories it goes to.
     pub routes: Vec<Route>,
+    /// Patterns of further source repositories, which are found when a run starts.
+    pub discoveries: Vec<Discovery>,
     /// The platforms to keep; `None` keeps everything, byte-identical.
     pub platforms: Option<Arc<[Platform]>>,
 }

@@ -247,3 +247,32 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     assert_eq!(config.warnings.records()[0].severity, "warning");
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
+
+#[test]
+fn a_star_in_a_repository_is_a_discovery() {
+    let config = mirrors("[[mirror]]\nfrom = \"quay.io/{a,b}/*\"\ntags = \"v*\"\n");
+    let mirror = &config.mirrors[0];
+    let told: Vec<String> = mirror.discoveries.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (mirror.routes.len(), told),
+        (0, vec!["quay.io/a/*".into(), "quay.io/b/*".into()])
+    );
+}
+
+#[test]
+fn a_pattern_that_no_registry_can_answer_is_refused() {
+    for (from, words) in [
+        ("docker.io/*/nginx", "docker.io does not list all"),
+        ("quay.io/**", "name the namespace"),
+        ("*.example.com/a", "name the registry"),
+        ("r.io/a/b**", "no pattern"),
+        ("r.io/A/*", "no pattern"),
+        ("r.io//*", "no pattern"),
+        ("r.io/a/*:v*", "tags = \"v*\""),
+    ] {
+        let found = messages(&format!("[[mirror]]\nfrom = \"{from}\"\ntags = \"*\"\n"));
+        assert!(found[0].contains(words), "{from}: {found:?}");
+    }
+    let found = messages("[[mirror]]\nfrom = \"quay.io/a/*\"\n");
+    assert!(found[0].contains("selects no tag"), "{found:?}");
+}

@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod catalog;
 mod challenge;
 mod error;
 mod limits;

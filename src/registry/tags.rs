@@ -84,7 +84,7 @@ impl Registry {
 /// Where the next page is, by the `Link` header
 /// ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288)). A link that leaves the host would take
 /// the listing, and perhaps its token, to somebody else.
-fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url>, Kind> {
+pub(super) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url>, Kind> {
     let texts = headers
         .get_all(LINK)
         .iter()

@@ -11,6 +11,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// What was found has no place at the target, or another's.
+    #[error("{0}")]
+    Refused(String),
     /// The run was told to stop.
     #[error("interrupted; the next run goes on")]
     Interrupted,
@@ -22,6 +25,7 @@ impl Error {
         match self {
             Self::Registry(error) => error.class(),
             Self::Store(_) => "store",
+            Self::Refused(_) => "refused",
             Self::Interrupted => "interrupted",
         }
     }
@@ -30,7 +34,7 @@ impl Error {
     pub fn registry(&self) -> &str {
         match self {
             Self::Registry(error) => error.registry.as_str(),
-            Self::Store(_) | Self::Interrupted => "",
+            Self::Store(_) | Self::Refused(_) | Self::Interrupted => "",
         }
     }
 }

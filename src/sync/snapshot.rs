@@ -121,7 +121,8 @@ pub(super) fn describe(platforms: Option<&[Platform]>) -> String {
 }
 
 async fn list_source(route: &Route, source: &Registry) -> Result<Option<Vec<Tag>>, Error> {
-    if matches!(route.selection, Selection::Tag(_)) {
+    let lists = |selection: &Selection| matches!(selection, Selection::Matching(_));
+    if !lists(&route.selection) && !route.taken.iter().any(lists) {
         return Ok(None);
     }
     match source.list_tags(&route.source).await? {

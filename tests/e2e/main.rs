@@ -10,6 +10,7 @@
 mod auth_server;
 mod bad_input;
 mod credentials;
+mod discovery;
 mod faults;
 mod healing;
 mod paging;
