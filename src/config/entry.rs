@@ -2,18 +2,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::Regex;
-use semver::VersionReq;
 use toml::Spanned;
 
 use super::{
-    Discovery, Mirror, Route, Selection, Selectors, braces,
+    Discovery, Mirror, Route, Selection, braces,
     discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
     placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
+    selectors,
 };
 use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
 
@@ -35,7 +33,7 @@ pub(super) fn validate(
     name: Arc<str>,
     problems: &mut Problems,
 ) -> Validated {
-    let selectors = Arc::new(selectors(entry, problems));
+    let selectors = Arc::new(selectors::selectors(entry, problems));
     let placement = Arc::new(Placement {
         targets: targets(entry, problems),
         template: template(entry.path.as_ref(), problems),
@@ -46,6 +44,7 @@ pub(super) fn validate(
             routes: Vec::new(),
             discoveries: Vec::new(),
             platforms: platforms(entry.platforms.as_ref(), problems),
+            immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
         },
         places: Vec::new(),
     };
@@ -84,18 +83,22 @@ fn check_selectors(
     problems: &mut Problems,
 ) {
     let selects = |e: &MirrorEntry| {
-        e.tags.is_some() || e.regex.is_some() || e.semver.is_some() || e.latest.is_some()
+        let by_name = e.tags.is_some() || e.regex.is_some() || e.semver.is_some();
+        by_name || e.max_age.is_some() || e.latest.is_some()
+    };
+    let narrows = |e: &MirrorEntry| {
+        selects(e) || e.exclude.is_some() || e.min_tags.is_some() || e.max_tags.is_some()
     };
     if lists_tags && entry.is_whole && !selects(entry) {
         let place = entry
             .from
             .as_ref()
             .map_or(entry.span.clone(), Spanned::span);
-        let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver or \
-                    latest";
+        let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver, \
+                    max_age or latest";
         problems.error(place, "this entry selects no tag", help);
     }
-    if has_sources && !lists_tags && (selects(own) || own.exclude.is_some()) {
+    if has_sources && !lists_tags && narrows(own) {
         let place = own.from.as_ref().map_or(own.span.clone(), Spanned::span);
         let help = "leave the tag out of `from`, or leave the selectors out";
         problems.error(
@@ -237,94 +240,6 @@ fn target_repositories(
         }
     }
     repositories
-}
-
-fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
-    let latest =
-        entry
-            .latest
-            .as_ref()
-            .and_then(|latest| match usize::try_from(*latest.get_ref()) {
-                Ok(count) if count > 0 => Some(count),
-                _ => {
-                    let message = format!("`latest = {}` selects nothing", latest.get_ref());
-                    problems.error(
-                        latest.span(),
-                        message,
-                        "write how many of the newest tags to keep",
-                    );
-                    None
-                }
-            });
-    Selectors {
-        tags: globs(entry.tags.as_ref(), "tags", problems),
-        regex: entry
-            .regex
-            .as_ref()
-            .and_then(|regex| anchored(regex, problems)),
-        semver: entry
-            .semver
-            .as_ref()
-            .and_then(|range| version_range(range, problems)),
-        exclude: globs(entry.exclude.as_ref(), "exclude", problems),
-        latest,
-    }
-}
-
-fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    for text in list?.get_ref() {
-        match GlobBuilder::new(text.get_ref())
-            .backslash_escape(true)
-            .build()
-        {
-            Ok(glob) => {
-                set.add(glob);
-            }
-            Err(error) => {
-                let message = format!("bad glob in `{key}`: {}", error.kind());
-                let help = "use `*`, `?`, `[abc]` and `{a,b}`, as in \"v1.*\"";
-                problems.error(text.span(), message, help);
-            }
-        }
-    }
-    set.build().ok()
-}
-
-fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
-    let text = regex.get_ref();
-    // Compiled alone first: `a)(b` would be legal only inside the group.
-    match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            let message = format!("bad `regex`: {reason}");
-            let help = "see docs.rs/regex for the syntax; the whole tag must match, `^` and `$` \
-                        are implied";
-            problems.error(regex.span(), message, help);
-            None
-        }
-    }
-}
-
-fn version_range(range: &Spanned<String>, problems: &mut Problems) -> Option<VersionReq> {
-    match VersionReq::parse(range.get_ref()) {
-        Ok(range) => Some(range),
-        Err(error) => {
-            let message = format!("bad `semver` range: {error}");
-            problems.error(
-                range.span(),
-                message,
-                "write a range such as \">=1.31, <1.34\"",
-            );
-            None
-        }
-    }
 }
 
 fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Platform]>> {

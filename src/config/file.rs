@@ -49,7 +49,11 @@ pub(super) struct MirrorEntry {
     pub(super) exclude: Option<Strings>,
     pub(super) regex: Option<Spanned<String>>,
     pub(super) semver: Option<Spanned<String>>,
+    pub(super) max_age: Option<Spanned<String>>,
     pub(super) latest: Option<Spanned<i64>>,
+    pub(super) min_tags: Option<Spanned<i64>>,
+    pub(super) max_tags: Option<Spanned<i64>>,
+    pub(super) immutable: Option<Strings>,
     pub(super) platforms: Option<Strings>,
 }
 
@@ -161,7 +165,11 @@ fn read_mirror(
         exclude: section.strings("exclude"),
         regex: section.take("regex", "a regular expression as a string"),
         semver: section.take("semver", "a range such as \">=1.31, <1.34\""),
+        max_age: section.take("max_age", "a duration such as \"180d\""),
         latest: section.take("latest", "a whole number such as 10"),
+        min_tags: section.take("min_tags", "a whole number such as 1"),
+        max_tags: section.take("max_tags", "a whole number such as 500"),
+        immutable: section.strings("immutable"),
         platforms: section.strings("platforms"),
     };
     MirrorEntry {
@@ -185,7 +193,11 @@ impl MirrorEntry {
             exclude: self.exclude.or(defaults.exclude),
             regex: self.regex.or(defaults.regex),
             semver: self.semver.or(defaults.semver),
+            max_age: self.max_age.or(defaults.max_age),
             latest: self.latest.or(defaults.latest),
+            min_tags: self.min_tags.or(defaults.min_tags),
+            max_tags: self.max_tags.or(defaults.max_tags),
+            immutable: self.immutable.or(defaults.immutable),
             platforms: self.platforms.or(defaults.platforms),
         }
     }

@@ -10,6 +10,7 @@ mod placement;
 mod problem;
 mod secret;
 mod section;
+mod selectors;
 mod validate;
 
 use std::{
@@ -91,6 +92,8 @@ pub struct Mirror {
     pub discoveries: Vec<Discovery>,
     /// The platforms to keep; `None` keeps everything, byte-identical.
     pub platforms: Option<Arc<[Platform]>>,
+    /// Tags that never move: once mirrored, the source is not asked for them again.
+    pub immutable: Option<GlobSet>,
 }
 
 /// One source repository, the target repositories it goes to, and which tags go.
@@ -126,8 +129,14 @@ pub struct Selectors {
     pub semver: Option<VersionReq>,
     /// None of these globs.
     pub exclude: Option<GlobSet>,
+    /// None that are older.
+    pub max_age: Option<Duration>,
     /// Only the newest of what is left.
     pub latest: Option<usize>,
+    /// A selection of fewer is a mistake.
+    pub min_tags: Option<usize>,
+    /// A selection of more is a mistake.
+    pub max_tags: Option<usize>,
 }
 
 /// Why there is no config.

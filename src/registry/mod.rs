@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod catalog;
 mod challenge;
+mod configs;
 mod error;
 mod limits;
 mod manifests;
@@ -30,7 +31,7 @@ pub use blobs::BlobStream;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
-pub use tags::Tags;
+pub use tags::{Listing, Tags};
 pub use transport::Meter;
 pub use uploads::{Started, Upload};
 

@@ -11,7 +11,8 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What was found has no place at the target, or another's.
+    /// What the source has is not mirrored: it has no place at the target, or the selection is
+    /// outside of its guards.
     #[error("{0}")]
     Refused(String),
     /// The run was told to stop.

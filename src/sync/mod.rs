@@ -1,6 +1,7 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod age;
 mod discover;
 mod error;
 mod lag;
@@ -32,13 +33,14 @@ pub use outcome::{
     TagCounts, Totals,
 };
 pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
-pub use select::{Dropped, Selected, select};
+pub use select::{Clock, Dropped, Selected, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
     discover::{Catalogs, Refused},
     outcome::Progress,
     record::Record,
+    snapshot::View,
     transfer::{Lane, Tally},
 };
 
@@ -202,9 +204,15 @@ impl Sync {
 
     /// Snapshot and plan of one route.
     async fn look(&self, mirror: &Mirror, route: &Route, sides: &Sides) -> Result<Plan, Error> {
-        let platforms = mirror.platforms.as_deref();
-        let now = Utc::now().timestamp();
-        let snapshot = snapshot::take(route, platforms, sides, &self.store, now).await?;
+        let view = View {
+            mirror,
+            route,
+            sides,
+            store: &self.store,
+            recorder: &self.recorder,
+            now: Utc::now().timestamp(),
+        };
+        let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot))
     }
 

@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+mod ages;
 mod auth_server;
 mod bad_input;
 mod credentials;
