@@ -29,8 +29,13 @@ impl Check {
             1 => "1 repository".to_owned(),
             count => format!("{count} repositories"),
         };
+        let discoveries: usize = config.mirrors.iter().map(|m| m.discoveries.len()).sum();
+        let patterns = match discoveries {
+            0 => String::new(),
+            count => format!(" and {}", text::count(count as u64, "pattern")),
+        };
         text::line(&format!(
-            "{}: ok, {mirrors} of {repositories}",
+            "{}: ok, {mirrors} of {repositories}{patterns}",
             config.path.display()
         ))?;
         Ok(Exit::Ok)

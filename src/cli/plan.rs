@@ -3,7 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Exit, Global, open, text};
-use crate::sync::{Action, Dropped, Error, MirrorPlan, Plan as RoutePlan};
+use crate::{
+    oci::Tag,
+    sync::{Action, Dropped, Error, MirrorPlan, Plan as RoutePlan},
+};
+
+/// Dropped or kept tags that are named.
+const NAMED: usize = 3;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -126,20 +132,29 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
             text::count(writes, "tag") + " to do"
         ))?;
     }
-    plan.dropped.iter().try_for_each(print_dropped)
+    plan.dropped.iter().try_for_each(print_dropped)?;
+    if !plan.undated.is_empty() {
+        let tags = text::count(plan.undated.len() as u64, "tag");
+        text::line(&format!(
+            "    kept although of unknown age: {tags} ({})",
+            some(&plan.undated, plan.undated.len())
+        ))?;
+    }
+    Ok(())
+}
+
+/// The first few of `count` tags.
+fn some(tags: &[Tag], count: usize) -> String {
+    let first: Vec<&str> = tags.iter().take(NAMED).map(Tag::as_str).collect();
+    let more = if count > first.len() { ", ..." } else { "" };
+    first.join(", ") + more
 }
 
 fn print_dropped(dropped: &Dropped) -> anyhow::Result<()> {
-    let first: Vec<&str> = dropped.first.iter().map(|tag| tag.as_str()).collect();
-    let more = if dropped.count > first.len() {
-        ", ..."
-    } else {
-        ""
-    };
     let count = text::count(dropped.count as u64, "tag");
     text::line(&format!(
-        "    dropped by {}: {count} ({}{more})",
+        "    dropped by {}: {count} ({})",
         dropped.selector,
-        first.join(", ")
+        some(&dropped.first, dropped.count)
     ))
 }

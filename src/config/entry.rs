@@ -2,19 +2,19 @@
 
 use std::{ops::Range, sync::Arc};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::Regex;
-use semver::VersionReq;
 use toml::Spanned;
 
 use super::{
-    Attestations, Mirror, Referrers, Route, Selection, Selectors, braces,
+    Attestations, Discovery, Mirror, Referrers, Route, Selection, braces,
+    discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
+    placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
     section::Wanted,
+    selectors,
 };
-use crate::oci::{Platform, RegistryName, Repository, Version, parse_image};
+use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
 
 const DEFAULT_PATH: &str = "{registry}/{repository}";
 const FROM_HELP: &str = "write registry/repository, such as \"quay.io/prometheus/node-exporter\"";
@@ -34,48 +34,47 @@ pub(super) fn validate(
     name: Arc<str>,
     problems: &mut Problems,
 ) -> Validated {
-    let selectors = Arc::new(selectors(entry, problems));
-    let platforms = platforms(entry.platforms.as_ref(), problems);
-    let attestations = attestations(entry.attestations.as_ref(), problems);
-    let referrers = referrers(entry.referrers.as_ref(), problems);
-    let targets = targets(entry, problems);
-    let template = template(entry.path.as_ref(), problems);
-    let mut routes = Vec::new();
-    let mut places = Vec::new();
-    let mut lists_tags = false;
-    for (source, version, place) in sources(entry, problems) {
-        let selection = match version {
-            Some(Version::Tag(tag)) => Selection::Tag(tag),
-            Some(Version::Digest(_)) => {
-                let message = "a digest in `from` never moves, so there is nothing to mirror";
-                problems.error(place, message, "name a tag instead, as in \"nginx:1.27\"");
-                continue;
-            }
-            None => {
-                lists_tags = true;
-                Selection::Matching(selectors.clone())
-            }
-        };
-        let targets = target_repositories(&targets, &template, &source, entry, problems);
-        routes.push(Route {
-            source,
-            targets,
-            selection,
-            taken: Vec::new(),
-        });
-        places.push(place);
-    }
-    check_selectors(own, entry, lists_tags, !routes.is_empty(), problems);
-    Validated {
+    let selectors = Arc::new(selectors::selectors(entry, problems));
+    let placement = Arc::new(Placement {
+        targets: targets(entry, problems),
+        template: template(entry.path.as_ref(), problems),
+    });
+    let mut validated = Validated {
         mirror: Mirror {
             name,
-            routes,
-            platforms,
-            attestations,
-            referrers,
+            routes: Vec::new(),
+            discoveries: Vec::new(),
+            platforms: platforms(entry.platforms.as_ref(), problems),
+            immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
+            attestations: attestations(entry.attestations.as_ref(), problems),
+            referrers: referrers(entry.referrers.as_ref(), problems),
         },
-        places,
+        places: Vec::new(),
+    };
+    let mut lists_tags = false;
+    for Source { what, tag, place } in sources(entry, problems) {
+        lists_tags |= tag.is_none();
+        let selection = tag.map_or_else(|| Selection::Matching(selectors.clone()), Selection::Tag);
+        match what {
+            Sought::Repository(source) => {
+                validated.mirror.routes.push(Route {
+                    targets: target_repositories(&placement, &source, entry, problems),
+                    source,
+                    selection,
+                    taken: Vec::new(),
+                });
+                validated.places.push(place);
+            }
+            Sought::Pattern(pattern) => {
+                let discovery = Discovery::new(pattern, placement.clone(), selection);
+                validated.mirror.discoveries.push(discovery);
+            }
+        }
     }
+    let has_sources =
+        !validated.mirror.routes.is_empty() || !validated.mirror.discoveries.is_empty();
+    check_selectors(own, entry, lists_tags, has_sources, problems);
+    validated
 }
 
 /// An entry must say which tags it wants, and not say it twice.
@@ -83,22 +82,26 @@ fn check_selectors(
     own: &MirrorEntry,
     entry: &MirrorEntry,
     lists_tags: bool,
-    has_routes: bool,
+    has_sources: bool,
     problems: &mut Problems,
 ) {
     let selects = |e: &MirrorEntry| {
-        e.tags.is_some() || e.regex.is_some() || e.semver.is_some() || e.latest.is_some()
+        let by_name = e.tags.is_some() || e.regex.is_some() || e.semver.is_some();
+        by_name || e.max_age.is_some() || e.latest.is_some()
+    };
+    let narrows = |e: &MirrorEntry| {
+        selects(e) || e.exclude.is_some() || e.min_tags.is_some() || e.max_tags.is_some()
     };
     if lists_tags && entry.is_whole && !selects(entry) {
         let place = entry
             .from
             .as_ref()
             .map_or(entry.span.clone(), Spanned::span);
-        let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver or \
-                    latest";
+        let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver, \
+                    max_age or latest";
         problems.error(place, "this entry selects no tag", help);
     }
-    if has_routes && !lists_tags && (selects(own) || own.exclude.is_some()) {
+    if has_sources && !lists_tags && narrows(own) {
         let place = own.from.as_ref().map_or(own.span.clone(), Spanned::span);
         let help = "leave the tag out of `from`, or leave the selectors out";
         problems.error(
@@ -109,10 +112,19 @@ fn check_selectors(
     }
 }
 
-fn sources(
-    entry: &MirrorEntry,
-    problems: &mut Problems,
-) -> Vec<(Repository, Option<Version>, Range<usize>)> {
+/// One of the things that `from` names.
+struct Source {
+    what: Sought,
+    tag: Option<Tag>,
+    place: Range<usize>,
+}
+
+enum Sought {
+    Repository(Repository),
+    Pattern(Pattern),
+}
+
+fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Source> {
     let Some(from) = &entry.from else {
         if entry.is_whole {
             problems.error(entry.span.clone(), "this entry has no `from`", FROM_HELP);
@@ -121,36 +133,43 @@ fn sources(
     };
     let mut sources = Vec::new();
     for text in from.get_ref() {
-        let span = text.span();
-        if text.get_ref().contains('*') {
-            let message = "`*` in a repository is not supported";
-            let help = "name the repositories, in a list or in braces: \"quay.io/a/{b,c}\"";
-            problems.error(span, message, help);
-            continue;
-        }
+        let place = text.span();
         let names = match braces::expand(text.get_ref()) {
             Ok(names) => names,
             Err(reason) => {
                 let message = format!("bad `from`: {reason}");
-                problems.error(span, message, "write choices as in \"quay.io/a/{b,c}\"");
+                problems.error(place, message, "write choices as in \"quay.io/a/{b,c}\"");
                 continue;
             }
         };
         for name in names {
-            match parse_image(&name) {
-                Ok((repository, version)) => sources.push((repository, version, span.clone())),
-                Err(error) => problems.error(span.clone(), error.to_string(), FROM_HELP),
+            match source(&name) {
+                Ok((what, tag)) => sources.push(Source {
+                    what,
+                    tag,
+                    place: place.clone(),
+                }),
+                Err((message, help)) => problems.error(place.clone(), message, help),
             }
         }
     }
     sources
 }
 
-/// A registry and the path under which everything goes there.
-struct Target {
-    registry: RegistryName,
-    prefix: String,
-    place: Range<usize>,
+fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
+    if name.contains('*') {
+        let (pattern, tag) = Pattern::parse(name)?;
+        return Ok((Sought::Pattern(pattern), tag));
+    }
+    let (repository, version) = parse_image(name).map_err(|e| (e.to_string(), FROM_HELP))?;
+    match version {
+        None => Ok((Sought::Repository(repository), None)),
+        Some(Version::Tag(tag)) => Ok((Sought::Repository(repository), Some(tag))),
+        Some(Version::Digest(_)) => {
+            let message = "a digest in `from` never moves, so there is nothing to mirror";
+            Err((message.into(), "name a tag instead, as in \"nginx:1.27\""))
+        }
+    }
 }
 
 fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
@@ -169,19 +188,15 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
             .unwrap_or((text.get_ref(), ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
         match host.parse::<RegistryName>() {
-            Ok(registry)
-                if targets
-                    .iter()
-                    .any(|t| t.registry == registry && t.prefix == prefix) =>
-            {
-                let message = format!("`{}` is named twice", text.get_ref());
-                problems.error(text.span(), message, "remove one of the two");
+            Ok(registry) => {
+                let target = Target { registry, prefix };
+                if targets.contains(&target) {
+                    let message = format!("`{}` is named twice", text.get_ref());
+                    problems.error(text.span(), message, "remove one of the two");
+                } else {
+                    targets.push(target);
+                }
             }
-            Ok(registry) => targets.push(Target {
-                registry,
-                prefix,
-                place: text.span(),
-            }),
             Err(_) => {
                 let message = format!("bad `target`: `{host}` is not a registry's host");
                 problems.error(text.span(), message, TARGET_HELP);
@@ -201,127 +216,33 @@ fn template(path: Option<&Spanned<String>>, problems: &mut Problems) -> PathTemp
 }
 
 fn target_repositories(
-    targets: &[Target],
-    template: &PathTemplate,
+    placement: &Placement,
     source: &Repository,
     entry: &MirrorEntry,
     problems: &mut Problems,
 ) -> Vec<Repository> {
+    let target_places = entry.target.iter().flat_map(|list| list.get_ref());
+    let mut target_places = target_places.map(Spanned::span);
     let mut repositories = Vec::new();
-    for target in targets {
-        let path = template.render(source);
-        let name = match target.prefix.as_str() {
-            "" => format!("{}/{path}", target.registry),
-            prefix => format!("{}/{prefix}/{path}", target.registry),
-        };
-        match name.parse::<Repository>() {
-            Ok(repository) if repository == *source => {
-                let message = format!("{source} would be mirrored onto itself");
-                problems.error(target.place.clone(), message, "name another target or path");
-            }
+    for placed in placement.place(source) {
+        let target_place = target_places.next();
+        match placed {
             Ok(repository) => repositories.push(repository),
-            Err(error) => {
-                let place = entry
-                    .path
-                    .as_ref()
-                    .map_or(target.place.clone(), Spanned::span);
-                problems.error(place, format!("bad target: {error}"), PATH_HELP);
+            Err(Misplaced {
+                message,
+                help,
+                fault,
+            }) => {
+                let path_place = entry.path.as_ref().map(Spanned::span);
+                let place = match fault {
+                    Fault::Path => path_place.or(target_place),
+                    Fault::Target => target_place,
+                };
+                problems.error(place.unwrap_or(entry.span.clone()), message, help);
             }
         }
     }
     repositories
-}
-
-fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
-    let latest =
-        entry
-            .latest
-            .as_ref()
-            .and_then(|latest| match usize::try_from(*latest.get_ref()) {
-                Ok(count) if count > 0 => Some(count),
-                _ => {
-                    let message = format!("`latest = {}` selects nothing", latest.get_ref());
-                    problems.error(
-                        latest.span(),
-                        message,
-                        "write how many of the newest tags to keep",
-                    );
-                    None
-                }
-            });
-    Selectors {
-        tags: globs(entry.tags.as_ref(), "tags", problems),
-        regex: entry
-            .regex
-            .as_ref()
-            .and_then(|regex| anchored(regex, problems)),
-        semver: entry
-            .semver
-            .as_ref()
-            .and_then(|range| version_range(range, problems)),
-        exclude: globs(entry.exclude.as_ref(), "exclude", problems),
-        latest,
-    }
-}
-
-fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
-    glob_set(list?.get_ref(), key, problems)
-}
-
-fn glob_set(list: &[Spanned<String>], key: &str, problems: &mut Problems) -> Option<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    for text in list {
-        match GlobBuilder::new(text.get_ref())
-            .backslash_escape(true)
-            .build()
-        {
-            Ok(glob) => {
-                set.add(glob);
-            }
-            Err(error) => {
-                let message = format!("bad glob in `{key}`: {}", error.kind());
-                let help = "use `*`, `?`, `[abc]` and `{a,b}`, as in \"v1.*\"";
-                problems.error(text.span(), message, help);
-            }
-        }
-    }
-    set.build().ok()
-}
-
-fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
-    let text = regex.get_ref();
-    // Compiled alone first: `a)(b` would be legal only inside the group.
-    match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            let message = format!("bad `regex`: {reason}");
-            let help = "see docs.rs/regex for the syntax; the whole tag must match, `^` and `$` \
-                        are implied";
-            problems.error(regex.span(), message, help);
-            None
-        }
-    }
-}
-
-fn version_range(range: &Spanned<String>, problems: &mut Problems) -> Option<VersionReq> {
-    match VersionReq::parse(range.get_ref()) {
-        Ok(range) => Some(range),
-        Err(error) => {
-            let message = format!("bad `semver` range: {error}");
-            problems.error(
-                range.span(),
-                message,
-                "write a range such as \">=1.31, <1.34\"",
-            );
-            None
-        }
-    }
 }
 
 fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Platform]>> {
@@ -361,7 +282,7 @@ fn referrers(wanted: Option<&Spanned<Wanted>>, problems: &mut Problems) -> Optio
         Wanted::None => None,
         Wanted::All => Some(Referrers::default()),
         Wanted::Some(types) => Some(Referrers {
-            types: glob_set(types, "referrers", problems),
+            types: selectors::glob_set(types, "referrers", problems),
         }),
     }
 }

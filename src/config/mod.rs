@@ -1,12 +1,16 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod discovery;
 mod entry;
 mod file;
+mod overlap;
 mod path;
+mod placement;
 mod problem;
 mod secret;
 mod section;
+mod selectors;
 mod validate;
 
 use std::{
@@ -24,6 +28,8 @@ use semver::VersionReq;
 
 use crate::oci::{Platform, RegistryName, Repository, Tag};
 
+pub use discovery::Discovery;
+pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use secret::Credential;
 pub use section::closest;
@@ -82,8 +88,12 @@ pub struct Mirror {
     pub name: Arc<str>,
     /// Its source repositories, each with the target repositories it goes to.
     pub routes: Vec<Route>,
+    /// Patterns of further source repositories, which are found when a run starts.
+    pub discoveries: Vec<Discovery>,
     /// The platforms to keep; `None` keeps everything, byte-identical.
     pub platforms: Option<Arc<[Platform]>>,
+    /// Tags that never move: once mirrored, the source is not asked for them again.
+    pub immutable: Option<GlobSet>,
     /// What becomes of the attestations in indexes.
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
@@ -172,8 +182,14 @@ pub struct Selectors {
     pub semver: Option<VersionReq>,
     /// None of these globs.
     pub exclude: Option<GlobSet>,
+    /// None that are older.
+    pub max_age: Option<Duration>,
     /// Only the newest of what is left.
     pub latest: Option<usize>,
+    /// A selection of fewer is a mistake.
+    pub min_tags: Option<usize>,
+    /// A selection of more is a mistake.
+    pub max_tags: Option<usize>,
 }
 
 /// Why there is no config.

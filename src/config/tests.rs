@@ -247,3 +247,68 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     assert_eq!(config.warnings.records()[0].severity, "warning");
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
+
+#[test]
+fn a_star_in_a_repository_is_a_discovery() {
+    let config = mirrors("[[mirror]]\nfrom = \"quay.io/{a,b}/*\"\ntags = \"v*\"\n");
+    let mirror = &config.mirrors[0];
+    let told: Vec<String> = mirror.discoveries.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (mirror.routes.len(), told),
+        (0, vec!["quay.io/a/*".into(), "quay.io/b/*".into()])
+    );
+}
+
+#[test]
+fn a_pattern_that_no_registry_can_answer_is_refused() {
+    for (from, words) in [
+        ("docker.io/*/nginx", "docker.io does not list all"),
+        ("quay.io/**", "name the namespace"),
+        ("*.example.com/a", "name the registry"),
+        ("r.io/a/b**", "no pattern"),
+        ("r.io/A/*", "no pattern"),
+        ("r.io//*", "no pattern"),
+        ("r.io/a/*:v*", "tags = \"v*\""),
+    ] {
+        let found = messages(&format!("[[mirror]]\nfrom = \"{from}\"\ntags = \"*\"\n"));
+        assert!(found[0].contains(words), "{from}: {found:?}");
+    }
+    let found = messages("[[mirror]]\nfrom = \"quay.io/a/*\"\n");
+    assert!(found[0].contains("selects no tag"), "{found:?}");
+}
+
+#[test]
+fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
+    let config = mirrors(
+        "[[mirror]]\nfrom = \"quay.io/a/b\"\nmax_age = \"180d\"\nmin_tags = 1\nmax_tags = 9\nimmutable = \"v*\"\n",
+    );
+    let Selection::Matching(selectors) = &config.mirrors[0].routes[0].selection else {
+        panic!("it names no tag")
+    };
+    let days = selectors.max_age.map(|age| age.as_secs() / 86_400);
+    assert_eq!(
+        (days, selectors.min_tags, selectors.max_tags),
+        (Some(180), Some(1), Some(9))
+    );
+    let immutable = config.mirrors[0].immutable.as_ref();
+    assert!(immutable.is_some_and(|globs| globs.is_match("v1") && !globs.is_match("x")));
+    for (keys, words) in [
+        ("max_age = \"soon\"", "`soon` is not a duration"),
+        ("max_age = \"0s\"", "is not a duration"),
+        ("min_tags = 0", "`min_tags = 0` guards nothing"),
+        ("max_tags = -1", "`max_tags = -1` guards nothing"),
+        (
+            "min_tags = 5\nmax_tags = 4",
+            "`max_tags` is less than `min_tags`",
+        ),
+        ("immutable = \"[\"", "bad glob in `immutable`"),
+        ("immutabel = \"v*\"", "unknown key `immutabel`"),
+    ] {
+        let found = messages(&format!(
+            "[[mirror]]\nfrom = \"a/b\"\ntags = \"*\"\n{keys}\n"
+        ));
+        assert!(found[0].contains(words), "{keys}: {found:?}");
+    }
+    let found = messages("[[mirror]]\nfrom = \"a/b:1\"\nmax_age = \"1d\"\n");
+    assert!(found[0].contains("`from` names one tag"), "{found:?}");
+}

@@ -11,13 +11,14 @@ use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, RegistryConfig, Selection,
+    Config, Credential, RegistryConfig,
     entry::{self, Validated},
     file::{File, MirrorEntry, RegistryEntry},
+    overlap,
     problem::{ProblemReport, Problems},
     secret::{self, SecretSource},
 };
-use crate::oci::{RegistryName, Repository};
+use crate::oci::RegistryName;
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
 pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
@@ -36,7 +37,7 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         let help = "add a [[mirror]] with `from` and `target`";
         problems.error(0..0, "this file mirrors nothing", help);
     }
-    settle_overlaps(&mut validated, problems);
+    overlap::settle(&mut validated, problems);
     Config {
         path: path.into(),
         timezone: timezone(file.timezone.as_ref(), problems),
@@ -264,72 +265,4 @@ impl Names {
         }
         name.into()
     }
-}
-
-/// A mirror's place in the file, and a route's place in it.
-type Place = (usize, usize);
-
-/// Routes may share a target repository only when they bring the same content: the same source,
-/// the same platforms, the same targets. Then each tag goes by one of them: by the one that names
-/// it, else by the first in the file. Anything else would write one target tag from two places.
-fn settle_overlaps(validated: &mut [Validated], problems: &mut Problems) {
-    let mut by_target: HashMap<Repository, Vec<Place>> = HashMap::new();
-    for mirror in 0..validated.len() {
-        for route in 0..validated[mirror].mirror.routes.len() {
-            let here = (mirror, route);
-            let targets = validated[mirror].mirror.routes[route].targets.clone();
-            let mut settled = HashSet::new();
-            for target in targets {
-                let earlier = by_target.entry(target.clone()).or_default();
-                for other in earlier.iter().filter(|other| settled.insert(**other)) {
-                    if let Err((message, help)) = settle(validated, *other, here, &target) {
-                        problems.error(validated[mirror].places[route].clone(), message, help);
-                        break;
-                    }
-                }
-                earlier.push(here);
-            }
-        }
-    }
-}
-
-/// Settles which of two routes to one target repository takes the tags that both select.
-fn settle(
-    validated: &mut [Validated],
-    first: Place,
-    second: Place,
-    target: &Repository,
-) -> Result<(), (String, &'static str)> {
-    let (a, b) = (&validated[first.0].mirror, &validated[second.0].mirror);
-    let same_platforms = a.platforms == b.platforms && a.attestations == b.attestations;
-    let (a, b) = (&a.routes[first.1], &b.routes[second.1]);
-    let refuse = |what: String, help| Err((format!("{what} would be written to {target}"), help));
-    if a.source != b.source {
-        let help = "give one of them another `path` or `target`";
-        return refuse(format!("both {} and {}", a.source, b.source), help);
-    }
-    if !same_platforms {
-        let help = "give both entries the same `platforms`, or one another `path`";
-        return refuse(format!("{} with two sets of platforms", a.source), help);
-    }
-    if a.targets != b.targets {
-        let help = "give both entries the same list of targets";
-        return refuse(
-            format!("{}, by entries with different targets,", a.source),
-            help,
-        );
-    }
-    let (taken, from) = match (&a.selection, &b.selection) {
-        (Selection::Tag(x), Selection::Tag(y)) if x == y => {
-            return refuse(
-                format!("{} twice", a.source.tag(x)),
-                "remove one of the two",
-            );
-        }
-        (Selection::Tag(_), Selection::Tag(_)) => return Ok(()),
-        (Selection::Matching(_), Selection::Tag(_)) => (b.selection.clone(), first),
-        (_, Selection::Matching(_)) => (a.selection.clone(), second),
-    };
-    validated[from.0].mirror.routes[from.1].taken.push(taken);
-    Ok(())
 }

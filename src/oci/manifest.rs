@@ -150,6 +150,11 @@ impl Manifest {
             .or_else(|| body.config.map(|config| config.media_type))
     }
 
+    /// The config of an image; an index has none.
+    pub fn config(&self) -> Option<Descriptor> {
+        serde_json::from_slice::<Body>(&self.bytes).ok()?.config
+    }
+
     /// The same index with the entries of `platforms` alone, and the attestations of those
     /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
     /// or that loses no entry, stays byte-identical.

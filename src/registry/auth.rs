@@ -34,7 +34,7 @@ const RENEW_EARLY: Duration = Duration::from_secs(30);
 /// What a token is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Scope {
-    /// The repository.
+    /// The repository; empty for the registry's catalog.
     pub(super) repository: Arc<str>,
     /// Whether something is to be written there.
     pub(super) writes: bool,
@@ -108,7 +108,7 @@ impl Auth {
                 Ok(_) => self.forget(scope, &fetch),
                 Err(error) => {
                     self.forget(scope, &fetch);
-                    self.note_refusal(&error);
+                    self.note_refusal(scope, &error);
                     return Err(error);
                 }
             }
@@ -154,8 +154,8 @@ impl Auth {
     }
 
     /// Remembers that the credentials were refused, so that they are not tried in a loop.
-    pub(super) fn note_refusal(&self, error: &Error) {
-        if matches!(&*error.kind, Kind::Unauthorized(_)) {
+    pub(super) fn note_refusal(&self, scope: &Scope, error: &Error) {
+        if !scope.is_catalog() && matches!(&*error.kind, Kind::Unauthorized(_)) {
             self.lock().refused = Some((Instant::now(), error.clone()));
         }
     }
@@ -199,7 +199,8 @@ impl Auth {
         }
     }
 
-    fn basic(&self) -> Authorization {
+    /// The login itself, for interfaces beside the registry's that know no tokens.
+    pub(super) fn basic(&self) -> Authorization {
         basic_header(&self.credential).map_or(Authorization::None, Authorization::Basic)
     }
 
@@ -253,7 +254,25 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl Scope {
+    /// The scope of the registry's catalog.
+    pub(super) fn catalog() -> Self {
+        Self {
+            repository: "".into(),
+            writes: false,
+            from: None,
+        }
+    }
+
+    /// Whether a refusal says nothing of the credentials: catalogs are for administrators in many
+    /// places.
+    pub(super) fn is_catalog(&self) -> bool {
+        self.repository.is_empty()
+    }
+
     fn texts(&self) -> Vec<String> {
+        if self.is_catalog() {
+            return vec!["registry:catalog:*".into()];
+        }
         let actions = if self.writes { "pull,push" } else { "pull" };
         let from = self
             .from

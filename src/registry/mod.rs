@@ -2,7 +2,9 @@
 
 mod auth;
 mod blobs;
+mod catalog;
 mod challenge;
+mod configs;
 mod error;
 mod limits;
 mod manifests;
@@ -31,7 +33,7 @@ pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
 pub use referrers::Referrer;
-pub use tags::Tags;
+pub use tags::{Listing, Tags};
 pub use transport::Meter;
 pub use uploads::{Started, Upload};
 

@@ -1,12 +1,18 @@
 //! Tag listings, page by page.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use reqwest::{
     Method,
     header::{HeaderMap, LINK},
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
 use url::Url;
 
 use super::{Error, Kind, Registry, found, transport::keep_to_origin};
@@ -16,12 +22,64 @@ use crate::oci::{Repository, Tag};
 const PAGE_LIMIT: usize = 10_000;
 
 /// A whole listing, or the word that there is no such repository.
-pub type Tags = Option<Vec<Tag>>;
+pub type Tags = Option<Listing>;
+
+/// The tags of a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Every tag.
+    pub tags: Vec<Tag>,
+    /// When a tag was pushed, in seconds since 1970, where the registry tells.
+    pub pushed: HashMap<Tag, i64>,
+}
 
 #[derive(Deserialize)]
 struct Page {
     // Nexus writes null for none.
     tags: Option<Vec<String>>,
+    // Artifact Registry and gcr.io alone.
+    #[serde(default)]
+    manifest: Pushes,
+}
+
+/// What the `manifest` map of a page says of tags: when each was pushed.
+#[derive(Default)]
+struct Pushes(Vec<(String, i64)>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Upload {
+    #[serde(default)]
+    tag: Vec<String>,
+    time_uploaded_ms: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Pushes {
+    /// Entry by entry: the map holds every manifest of the repository, tagged or not.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pushes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of manifests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pushes, A::Error> {
+                let mut pushes = Vec::new();
+                while let Some((_, upload)) = map.next_entry::<serde::de::IgnoredAny, Upload>()? {
+                    let ms = upload
+                        .time_uploaded_ms
+                        .and_then(|ms| ms.parse::<i64>().ok());
+                    if let Some(ms) = ms.filter(|ms| *ms > 0) {
+                        pushes.extend(upload.tag.into_iter().map(|tag| (tag, ms / 1000)));
+                    }
+                }
+                Ok(Pushes(pushes))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 impl Registry {
@@ -37,7 +95,7 @@ impl Registry {
             "tags/list",
         );
         call.url.set_query(Some(&format!("n={}", self.page_size())));
-        let mut tags = Vec::new();
+        let mut listing = Listing::default();
         let mut seen = HashSet::new();
         while seen.len() < PAGE_LIMIT {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
@@ -54,15 +112,14 @@ impl Registry {
             };
             let page: Page = serde_json::from_slice(&answer.body)
                 .map_err(|e| fail(Kind::Protocol(format!("its tag list makes no sense: {e}"))))?;
-            tags.extend(
-                page.tags
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|tag| tag.parse().ok()),
-            );
+            let tags = page.tags.into_iter().flatten();
+            listing.tags.extend(tags.filter_map(|tag| tag.parse().ok()));
+            let pushes = page.manifest.0.into_iter();
+            let pushes = pushes.filter_map(|(tag, at)| Some((tag.parse().ok()?, at)));
+            listing.pushed.extend(pushes);
             match next_page(&call.url, &answer.headers).map_err(fail)? {
                 Some(next) => call.url = next,
-                None => return Ok(Some(tags)),
+                None => return Ok(Some(listing)),
             }
         }
         let text = format!("its listing has more than {PAGE_LIMIT} pages");
@@ -139,6 +196,21 @@ mod tests {
     fn a_link_to_another_host_is_an_error() {
         assert!(next("<https://evil.example/v2/a/tags/list>; rel=\"next\"").is_err());
         assert!(next("<https://r.example:6000/v2/a/tags/list>; rel=\"next\"").is_err());
+    }
+
+    #[test]
+    fn push_times_are_read_where_a_page_has_them() {
+        let page = |text: &str| serde_json::from_str::<Page>(text).unwrap().manifest.0;
+        let uploads = r#"{"tags": ["a"], "manifest": {
+            "sha256:1": {"tag": ["a", "b"], "timeUploadedMs": "1700000000123", "mediaType": "x"},
+            "sha256:2": {"tag": [], "timeUploadedMs": "1600000000000"},
+            "sha256:3": {"tag": ["c"], "timeUploadedMs": "0"}, "sha256:4": {"tag": ["d"]}}}"#;
+        let expected = [
+            ("a".to_owned(), 1_700_000_000),
+            ("b".to_owned(), 1_700_000_000),
+        ];
+        assert_eq!(page(uploads), expected);
+        assert_eq!(page(r#"{"tags": null}"#), []);
     }
 
     #[test]

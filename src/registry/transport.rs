@@ -84,6 +84,17 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
+/// What a call is authorized with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// What the registry asks for, a token most often.
+    Token,
+    /// The login, where there is one: for an interface beside the registry's, on the same host.
+    Basic,
+    /// Nothing: for another host.
+    Nobody,
+}
+
 /// A whole answer.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -213,9 +224,24 @@ impl Transport {
     /// Sends a call that expects a small answer, again and again while it fails in a way that may
     /// pass. Returns answers below 400 only.
     pub(super) async fn call(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
+        self.call_as(wire, call, Login::Token).await
+    }
+
+    /// The same, authorized in the way that is asked for.
+    pub(super) async fn call_as(
+        &self,
+        wire: &Wire,
+        call: &Call,
+        login: Login,
+    ) -> Result<Answer, Error> {
         let mut attempt = 0;
         loop {
-            let error = match self.call_once(wire, call).await {
+            let once = match login {
+                Login::Token => self.call_once(wire, call).await,
+                Login::Basic => self.ask_once(wire, call, &self.auth.basic()).await,
+                Login::Nobody => self.ask_once(wire, call, &Authorization::None).await,
+            };
+            let error = match once {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -239,6 +265,31 @@ impl Transport {
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         let body = wire.body(response).await.map_err(fail)?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Sends a call to an interface that knows no tokens.
+    async fn ask_once(
+        &self,
+        wire: &Wire,
+        call: &Call,
+        authorization: &Authorization,
+    ) -> Result<Answer, Error> {
+        let _permit = self.limits.request().await;
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        self.ready().await.map_err(fail)?;
+        let mut headers = call.headers.clone();
+        authorization.apply(&mut headers);
+        let request = wire.http.request(call.method.clone(), call.url.clone());
+        let exchange = wire.exchange(request.headers(headers)).await;
+        let (status, headers, body) = exchange.map_err(fail)?;
+        if status.as_u16() >= 400 {
+            return Err(fail(failure(status, &headers, &body)));
+        }
         Ok(Answer {
             status,
             headers,
@@ -276,7 +327,7 @@ impl Transport {
             if status == StatusCode::UNAUTHORIZED {
                 self.unauthorized(&call.scope, &authorization, &headers, &said, is_second)
                     .map_err(fail)
-                    .inspect_err(|error| self.auth.note_refusal(error))?;
+                    .inspect_err(|error| self.auth.note_refusal(&call.scope, error))?;
                 is_second = true;
                 continue;
             }

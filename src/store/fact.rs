@@ -15,6 +15,13 @@ pub enum Fact {
     Lacks(Repository, Digest),
     /// A repository lost what it was believed to hold; nothing is known of it any more.
     Lost(Repository),
+    /// When an image was made; none where it does not say.
+    Created {
+        /// Its manifest or index.
+        image: Digest,
+        /// When.
+        at: Option<i64>,
+    },
     /// The source's digest of a tag was seen, and it differs from what is mirrored, or it did
     /// and no longer does.
     Seen {
@@ -125,6 +132,7 @@ impl Fact {
             Self::Holds(repository, digest) => holds(db, repository, digest).await,
             Self::Lacks(repository, digest) => lacks(db, repository, digest).await,
             Self::Lost(repository) => lost(db, repository).await,
+            Self::Created { image, at } => created(db, image, *at).await,
             Self::Seen { key, seen, at } => self::seen(db, key, seen, *at).await,
             Self::Mirrored {
                 key,
@@ -241,6 +249,18 @@ async fn lost(db: &mut SqliteConnection, repository: &Repository) -> Result {
     query!("UPDATE repositories SET is_complete = 0 WHERE id = ?", id)
         .execute(db)
         .await?;
+    Ok(())
+}
+
+async fn created(db: &mut SqliteConnection, image: &Digest, at: Option<i64>) -> Result {
+    let image = image.as_str();
+    query!(
+        "INSERT OR REPLACE INTO images (digest, created_at) VALUES (?, ?)",
+        image,
+        at
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -276,3 +276,21 @@ async fn a_full_disk_ends_the_recording_and_says_so() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn what_an_image_says_of_its_age_is_kept_by_digest() {
+    let bench = bench().await;
+    let created = |content: &str, at| Fact::Created {
+        image: digest(content),
+        at,
+    };
+    bench
+        .record([created("x", Some(7)), created("y", None)])
+        .await;
+    assert_eq!(
+        bench.store.created(&digest("x")).await.unwrap(),
+        Some(Some(7))
+    );
+    assert_eq!(bench.store.created(&digest("y")).await.unwrap(), Some(None));
+    assert_eq!(bench.store.created(&digest("z")).await.unwrap(), None);
+}

@@ -13,6 +13,8 @@ use crate::oci::{Digest, RegistryName, Repository, Tag};
 pub struct TagRecord {
     /// The mirror that keeps it.
     pub mirror: String,
+    /// The source repository.
+    pub source_repository: String,
     /// The source's digest when it was last written down.
     pub seen: Option<Digest>,
     /// The source's digest that was mirrored last.
@@ -84,8 +86,9 @@ impl Store {
     pub async fn tags(&self, target: &Repository) -> Result<HashMap<Tag, TagRecord>, Error> {
         let (registry, path) = (target.registry().as_str(), target.path());
         let mut rows = query!(
-            r#"SELECT tag, mirror, seen_digest, source_digest, written_digest, shape, lagging_since,
-                      verified_at, referrers_at, is_orphaned AS "is_orphaned: bool"
+            r#"SELECT tag, mirror, source, seen_digest, source_digest, written_digest, shape,
+                      lagging_since, verified_at, referrers_at,
+                      is_orphaned AS "is_orphaned: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ?"#,
             registry,
@@ -97,6 +100,7 @@ impl Store {
             let Ok(tag) = row.tag.parse() else { continue };
             let record = TagRecord {
                 mirror: row.mirror,
+                source_repository: row.source,
                 seen: digest(Some(row.seen_digest)),
                 source: digest(row.source_digest),
                 written: digest(row.written_digest),
@@ -130,6 +134,16 @@ impl Store {
                 has_blobs: row.has_blobs,
             }),
         )
+    }
+
+    /// When an image was made, if that was ever asked; `Some(None)` where the image does not say.
+    pub async fn created(&self, image: &Digest) -> Result<Option<Option<i64>>, Error> {
+        let image = image.as_str();
+        let row = query!("SELECT created_at FROM images WHERE digest = ?", image)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| row.created_at))
     }
 
     /// Repositories of a registry that are believed to hold a blob: a few of them, `preferred`

@@ -11,6 +11,10 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// What the source has is not mirrored: it has no place at the target, or the selection is
+    /// outside of its guards.
+    #[error("{0}")]
+    Refused(String),
     /// The run was told to stop.
     #[error("interrupted; the next run goes on")]
     Interrupted,
@@ -22,6 +26,7 @@ impl Error {
         match self {
             Self::Registry(error) => error.class(),
             Self::Store(_) => "store",
+            Self::Refused(_) => "refused",
             Self::Interrupted => "interrupted",
         }
     }
@@ -30,7 +35,7 @@ impl Error {
     pub fn registry(&self) -> &str {
         match self {
             Self::Registry(error) => error.registry.as_str(),
-            Self::Store(_) | Self::Interrupted => "",
+            Self::Store(_) | Self::Refused(_) | Self::Interrupted => "",
         }
     }
 }

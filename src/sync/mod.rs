@@ -1,6 +1,8 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod age;
+mod discover;
 mod error;
 mod lag;
 mod outcome;
@@ -31,12 +33,14 @@ pub use outcome::{
     TagCounts, Totals,
 };
 pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
-pub use select::{Dropped, Selected, select};
+pub use select::{Clock, Dropped, Selected, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
+    discover::{Catalogs, Refused},
     outcome::Progress,
     record::Record,
+    snapshot::View,
     transfer::{Fanout, Lane, Tally},
 };
 
@@ -104,11 +108,14 @@ impl Sync {
 
     /// What a sync would do.
     pub async fn plan(&self, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
+        let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
             let tally = Tally::default();
-            let routes = stream::iter(&mirror.routes).map(async |route| {
-                let sides = self.open(route, &tally)?;
-                self.look(mirror, route, &sides).await
+            let routes = self.routes(mirror, &catalogs, &tally.source).await;
+            let routes = stream::iter(routes).map(async |route| {
+                let route = route.map_err(|refused| refused.error)?;
+                let sides = self.open(&route, &tally)?;
+                self.look(mirror, &route, &sides).await
             });
             let routes = routes.buffered(ROUTES).collect().await;
             MirrorPlan {
@@ -123,21 +130,27 @@ impl Sync {
     pub async fn run(&self, mirrors: &[&Mirror]) -> RunReport {
         let started = Instant::now();
         let begun = Utc::now().with_timezone(&self.config.timezone).to_rfc3339();
-        let runs = stream::iter(mirrors).map(|mirror| self.run_mirror(mirror));
+        let catalogs = Catalogs::default();
+        let runs = stream::iter(mirrors).map(|mirror| self.run_mirror(mirror, &catalogs));
         let reports = runs.buffered(MIRRORS).collect().await;
         self.transfer.settle().await;
         RunReport::new(begun, reports, started.elapsed())
     }
 
-    async fn run_mirror(&self, mirror: &Mirror) -> MirrorReport {
+    async fn run_mirror(&self, mirror: &Mirror, catalogs: &Catalogs) -> MirrorReport {
         let started = Instant::now();
         let run = self
             .recorder
             .begin_run(&mirror.name, Utc::now().timestamp())
             .await;
         let tally = Tally::default();
-        let routes =
-            stream::iter(&mirror.routes).map(|route| self.run_route(mirror, route, &tally));
+        let routes = self.routes(mirror, catalogs, &tally.source);
+        let routes = self.stop.run_until_cancelled(routes).await;
+        let routes = routes.unwrap_or_else(|| {
+            let (source, error) = (mirror.name.to_string(), self.stopped());
+            vec![Err(Refused { source, error })]
+        });
+        let routes = stream::iter(routes).map(|route| self.run_route(mirror, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -150,7 +163,18 @@ impl Sync {
         report
     }
 
-    async fn run_route(&self, mirror: &Mirror, route: &Route, tally: &Tally) -> Progress {
+    async fn run_route(
+        &self,
+        mirror: &Mirror,
+        route: Result<Route, Refused>,
+        tally: &Tally,
+    ) -> Progress {
+        let fail =
+            |source: &str, error| record::route_failed(&self.metrics, &mirror.name, source, error);
+        let route = match &route {
+            Ok(route) => route,
+            Err(refused) => return fail(&refused.source, &refused.error),
+        };
         let looked = async {
             let sides = self.open(route, tally)?;
             let plan = self.look(mirror, route, &sides).await?;
@@ -159,7 +183,7 @@ impl Sync {
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
             Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
-            Err(error) => record::route_failed(&self.metrics, &mirror.name, &route.source, &error),
+            Err(error) => fail(&route.source.to_string(), &error),
         }
     }
 
@@ -180,8 +204,15 @@ impl Sync {
 
     /// Snapshot and plan of one route.
     async fn look(&self, mirror: &Mirror, route: &Route, sides: &Sides) -> Result<Plan, Error> {
-        let now = Utc::now().timestamp();
-        let snapshot = snapshot::take(route, mirror, sides, &self.store, now).await?;
+        let view = View {
+            mirror,
+            route,
+            sides,
+            store: &self.store,
+            recorder: &self.recorder,
+            now: Utc::now().timestamp(),
+        };
+        let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot))
     }
 

@@ -25,6 +25,9 @@ pub struct Plan {
     pub source: Repository,
     /// What each selector dropped.
     pub dropped: Vec<Dropped>,
+    /// Tags that `max_age` kept because nobody knows how old they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undated: Vec<Tag>,
     /// What is to be done at each target.
     pub targets: Vec<TargetPlan>,
     /// Every tag that the source lists, where it was listed.
@@ -165,6 +168,7 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
         source,
         tags,
         dropped,
+        undated,
         listing,
         targets,
         shape,
@@ -182,6 +186,7 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
     Plan {
         source,
         dropped,
+        undated,
         targets,
         listing,
     }

@@ -13,6 +13,7 @@ fn tag(name: &str) -> Tag {
 fn record(content: &str) -> TagRecord {
     TagRecord {
         mirror: "m".into(),
+        source_repository: "quay.io/a/b".into(),
         seen: Some(digest(content)),
         source: Some(digest(content)),
         written: Some(digest(content)),
@@ -60,6 +61,7 @@ impl Scene {
             source: "quay.io/a/b".parse().unwrap(),
             tags: self.source.iter().map(source_tag).collect(),
             dropped: Vec::new(),
+            undated: Vec::new(),
             listing: Some(self.source.iter().map(|(name, _)| tag(name)).collect()),
             targets: vec![TargetSnapshot {
                 repository: "m.example.com/a/b".parse().unwrap(),

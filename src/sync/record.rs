@@ -205,7 +205,7 @@ impl Record<'_> {
 pub(super) fn route_failed(
     metrics: &Metrics,
     mirror: &str,
-    source: &Repository,
+    source: &str,
     error: &Error,
 ) -> Progress {
     let class = error.class();

@@ -1,7 +1,11 @@
 //! Which of a repository's tags are mirrored. Pure: what goes in decides what comes out, whatever
 //! the order of the listing.
 
-use std::{cmp::Ordering, collections::HashSet};
+use std::{
+    cell::OnceCell,
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use semver::{BuildMetadata, Prerelease, Version};
 use serde::Serialize;
@@ -21,6 +25,8 @@ pub struct Selected {
     pub tags: Vec<Tag>,
     /// What each selector dropped, in the order in which they apply.
     pub dropped: Vec<Dropped>,
+    /// Tags that `max_age` kept because nobody knows how old they are.
+    pub undated: Vec<Tag>,
 }
 
 /// What one selector dropped.
@@ -34,68 +40,195 @@ pub struct Dropped {
     pub first: Vec<Tag>,
 }
 
-/// Applies a route's selection to a listing of its source.
-pub fn select(route: &Route, mut listing: Vec<Tag>) -> Selected {
-    listing.sort_by(|a, b| natural(a.as_str(), b.as_str()));
-    listing.dedup();
-    let mut selected = match &route.selection {
-        Selection::Tag(tag) => Selected {
-            tags: vec![tag.clone()],
-            dropped: Vec::new(),
-        },
-        Selection::Matching(selectors) => matching(selectors, listing.clone()),
+/// The present, and when tags were pushed or made, where that is known; in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock<'a> {
+    /// Now.
+    pub now: i64,
+    /// Then.
+    pub times: &'a HashMap<Tag, i64>,
+}
+
+/// A tag that no selector has dropped yet. Versions are parsed once, where one is asked for.
+struct Candidate<'a> {
+    tag: &'a Tag,
+    version: OnceCell<Option<Version>>,
+}
+
+/// What is left of a listing.
+struct Sieve<'a> {
+    left: Vec<Candidate<'a>>,
+    dropped: Vec<Dropped>,
+    undated: Vec<Tag>,
+}
+
+/// Applies a route's selection to a listing of its source. A selection outside of its guards is
+/// an error in a sentence.
+pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Selected, String> {
+    let sorted = sorted(listing);
+    let mut sieve = match &route.selection {
+        Selection::Tag(tag) => Sieve::new([tag]),
+        Selection::Matching(selectors) => {
+            let sieve = Sieve::new(sorted.iter().copied()).all(selectors, clock);
+            guard(route, selectors, sieve.left.len())?;
+            sieve
+        }
     };
-    let taken: HashSet<Tag> = route
-        .taken
-        .iter()
-        .flat_map(|taken| taken_tags(taken, &listing))
+    let mut taken: HashSet<&Tag> = HashSet::new();
+    for selection in &route.taken {
+        match selection {
+            Selection::Tag(tag) => {
+                taken.insert(tag);
+            }
+            Selection::Matching(selectors) => {
+                let theirs = Sieve::new(sorted.iter().copied()).all(selectors, clock);
+                taken.extend(theirs.left.iter().map(|candidate| candidate.tag));
+            }
+        }
+    }
+    sieve.keep("another entry", |candidate| !taken.contains(candidate.tag));
+    Ok(Selected {
+        tags: sieve.left.iter().map(|left| left.tag.clone()).collect(),
+        dropped: sieve.dropped,
+        undated: sieve.undated,
+    })
+}
+
+/// The tags whose age decides, and is not known yet.
+pub fn undated(route: &Route, listing: &[Tag], times: &HashMap<Tag, i64>) -> Vec<Tag> {
+    let selections = std::iter::once(&route.selection).chain(&route.taken);
+    let selectors: Vec<&Selectors> = selections
+        .filter_map(|selection| match selection {
+            Selection::Matching(selectors) if selectors.max_age.is_some() => Some(&**selectors),
+            _ => None,
+        })
         .collect();
-    selected.keep("another entry", |tag| !taken.contains(tag));
-    selected
-}
-
-fn taken_tags(taken: &Selection, listing: &[Tag]) -> Vec<Tag> {
-    match taken {
-        Selection::Tag(tag) => vec![tag.clone()],
-        Selection::Matching(selectors) => matching(selectors, listing.to_vec()).tags,
+    if selectors.is_empty() {
+        return Vec::new();
     }
+    let sorted = sorted(listing);
+    let mut asked = HashSet::new();
+    for selectors in selectors {
+        let sieve = Sieve::new(sorted.iter().copied()).by_name(selectors);
+        asked.extend(sieve.left.iter().map(|candidate| candidate.tag));
+    }
+    let is_unknown = |tag: &&&Tag| !times.contains_key(**tag);
+    let asked = sorted.iter().filter(|tag| asked.contains(**tag));
+    asked.filter(is_unknown).map(|tag| (*tag).clone()).collect()
 }
 
-fn matching(selectors: &Selectors, tags: Vec<Tag>) -> Selected {
-    let mut selected = Selected {
-        tags,
-        dropped: Vec::new(),
+fn sorted(listing: &[Tag]) -> Vec<&Tag> {
+    let mut sorted: Vec<&Tag> = listing.iter().collect();
+    sorted.sort_unstable_by(|a, b| natural(a.as_str(), b.as_str()));
+    sorted.dedup();
+    sorted
+}
+
+/// A guard against a typo that selects nothing, or the world.
+fn guard(route: &Route, selectors: &Selectors, count: usize) -> Result<(), String> {
+    let tags = match count {
+        1 => "1 tag".to_owned(),
+        count => format!("{count} tags"),
     };
-    if let Some(globs) = &selectors.tags {
-        selected.keep("tags", |tag| globs.is_match(tag.as_str()));
+    let refuse = |than: String| {
+        let source = &route.source;
+        Err(format!(
+            "the selectors of {source} select {tags}, {than}; nothing of it is copied until the \
+             selectors or the guard are corrected"
+        ))
+    };
+    match (selectors.min_tags, selectors.max_tags) {
+        (Some(min), _) if count < min => refuse(format!("less than `min_tags = {min}`")),
+        (_, Some(max)) if count > max => refuse(format!("more than `max_tags = {max}`")),
+        _ => Ok(()),
     }
-    if let Some(regex) = &selectors.regex {
-        selected.keep("regex", |tag| regex.is_match(tag.as_str()));
-    }
-    if let Some(range) = &selectors.semver {
-        selected.keep("semver", |tag| {
-            version(tag.as_str()).is_some_and(|v| range.matches(&v))
-        });
-    }
-    if let Some(globs) = &selectors.exclude {
-        selected.keep("exclude", |tag| !globs.is_match(tag.as_str()));
-    }
-    if let Some(count) = selectors.latest {
-        let newest = newest(&selected.tags, count);
-        selected.keep("latest", |tag| newest.contains(tag));
-    }
-    selected
 }
 
-impl Selected {
-    fn keep(&mut self, selector: &'static str, is_kept: impl Fn(&Tag) -> bool) {
-        let (kept, dropped): (Vec<Tag>, Vec<Tag>) = std::mem::take(&mut self.tags)
-            .into_iter()
-            .partition(|tag| is_kept(tag));
-        self.tags = kept;
-        if !dropped.is_empty() {
-            let count = dropped.len();
-            let first = dropped.into_iter().take(EXAMPLES).collect();
+impl<'a> Sieve<'a> {
+    fn new(tags: impl IntoIterator<Item = &'a Tag>) -> Self {
+        let candidate = |tag| Candidate {
+            tag,
+            version: OnceCell::new(),
+        };
+        Self {
+            left: tags.into_iter().map(candidate).collect(),
+            dropped: Vec::new(),
+            undated: Vec::new(),
+        }
+    }
+
+    fn all(self, selectors: &Selectors, clock: Clock<'_>) -> Self {
+        let mut sieve = self.by_name(selectors);
+        if let Some(max_age) = selectors.max_age {
+            let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+            let oldest = clock.now.saturating_sub(max_age);
+            let time = |candidate: &Candidate<'_>| clock.times.get(candidate.tag);
+            sieve.keep("max_age", |left| time(left).is_none_or(|at| *at >= oldest));
+            let unknown = sieve.left.iter().filter(|left| time(left).is_none());
+            sieve.undated = unknown.map(|left| left.tag.clone()).collect();
+        }
+        if let Some(count) = selectors.latest {
+            sieve.keep_newest(count, clock.times);
+        }
+        sieve
+    }
+
+    /// Applies the selectors that look at names alone.
+    fn by_name(mut self, selectors: &Selectors) -> Self {
+        if let Some(globs) = &selectors.tags {
+            self.keep("tags", |left| globs.is_match(left.tag.as_str()));
+        }
+        if let Some(regex) = &selectors.regex {
+            self.keep("regex", |left| regex.is_match(left.tag.as_str()));
+        }
+        if let Some(range) = &selectors.semver {
+            self.keep("semver", |left| {
+                left.version().is_some_and(|v| range.matches(v))
+            });
+        }
+        if let Some(globs) = &selectors.exclude {
+            self.keep("exclude", |left| !globs.is_match(left.tag.as_str()));
+        }
+        self
+    }
+
+    /// Keeps the newest: versions before what is none, then by version, by time where that is
+    /// known, and by natural order.
+    fn keep_newest(&mut self, count: usize, times: &HashMap<Tag, i64>) {
+        let mut order: Vec<usize> = (0..self.left.len()).collect();
+        order.sort_unstable_by(|a, b| {
+            let (x, y) = (&self.left[*a], &self.left[*b]);
+            let time = |left: &Candidate<'_>| match left.version() {
+                Some(_) => None,
+                None => times.get(left.tag),
+            };
+            // What is left is in natural order: the place decides where all else is equal.
+            let by_version = y.version().cmp(&x.version());
+            by_version
+                .then_with(|| time(y).cmp(&time(x)))
+                .then_with(|| b.cmp(a))
+        });
+        let mut is_newest = vec![false; order.len()];
+        for place in order.into_iter().take(count) {
+            is_newest[place] = true;
+        }
+        let mut is_newest = is_newest.into_iter();
+        self.keep("latest", |_| is_newest.next().unwrap_or_default());
+    }
+
+    fn keep(&mut self, selector: &'static str, mut is_kept: impl FnMut(&Candidate<'a>) -> bool) {
+        let (mut count, mut first) = (0, Vec::new());
+        self.left.retain(|candidate| {
+            let is_kept = is_kept(candidate);
+            if !is_kept {
+                count += 1;
+                if first.len() < EXAMPLES {
+                    first.push(candidate.tag.clone());
+                }
+            }
+            is_kept
+        });
+        if count > 0 {
             self.dropped.push(Dropped {
                 selector,
                 count,
@@ -105,18 +238,11 @@ impl Selected {
     }
 }
 
-/// The newest tags: versions before what is none, then by version or by natural order.
-fn newest(tags: &[Tag], count: usize) -> HashSet<Tag> {
-    let mut keyed: Vec<(Option<Version>, &Tag)> = tags
-        .iter()
-        .map(|tag| (version(tag.as_str()), tag))
-        .collect();
-    keyed.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| natural(y.as_str(), x.as_str())));
-    keyed
-        .into_iter()
-        .take(count)
-        .map(|(_, tag)| tag.clone())
-        .collect()
+impl Candidate<'_> {
+    fn version(&self) -> Option<&Version> {
+        let parse = || version(self.tag.as_str());
+        self.version.get_or_init(parse).as_ref()
+    }
 }
 
 /// A tag as a version: `v1.31.2`, `1.31`, `1`, with a pre-release and build metadata perhaps.
@@ -159,9 +285,12 @@ pub(super) fn natural(a: &str, b: &str) -> Ordering {
         } else {
             let significant = |digits: &[u8]| {
                 let zeros = digits.iter().take_while(|d| **d == b'0').count();
-                (digits.len() - zeros, digits[zeros..].to_vec())
+                (digits.len() - zeros, zeros)
             };
-            significant(x).cmp(&significant(y))
+            let ((length, zeros), (other_length, other_zeros)) = (significant(x), significant(y));
+            length
+                .cmp(&other_length)
+                .then_with(|| x[zeros..].cmp(&y[other_zeros..]))
         };
         if order != Ordering::Equal {
             return order;
@@ -180,130 +309,5 @@ fn leading_digits(text: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::Config;
-
-    /// The route of a `[[mirror]]` with these selectors.
-    fn route(selectors: &str) -> Route {
-        let text = format!(
-            "[[mirror]]\nfrom = \"quay.io/a/b\"\ntarget = \"m.example.com\"\n{selectors}\n"
-        );
-        let config = Config::parse(std::path::Path::new("mirror.toml"), &text);
-        config.unwrap_or_else(|e| panic!("{e}")).mirrors[0].routes[0].clone()
-    }
-
-    fn tags(names: &[&str]) -> Vec<Tag> {
-        names.iter().map(|name| name.parse().unwrap()).collect()
-    }
-
-    fn selected(selectors: &str, listing: &[&str]) -> Vec<String> {
-        let selected = select(&route(selectors), tags(listing));
-        selected.tags.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn each_selector_keeps_what_it_says() {
-        let listing = [
-            "1.2.0",
-            "v1.10.1",
-            "v1.9",
-            "2",
-            "v2.0.0-rc1",
-            "latest",
-            "1.2.0-alpine",
-            "1.2.3.4",
-            "nightly-9",
-            "nightly-10",
-        ];
-        let table: [(&str, &[&str]); 11] = [
-            ("tags = \"*\"\nexclude = [\"*\"]", &[]),
-            (
-                "tags = [\"v*\", \"latest\"]",
-                &["latest", "v1.9", "v1.10.1", "v2.0.0-rc1"],
-            ),
-            ("tags = \"1.?.0\"", &["1.2.0"]),
-            ("tags = \"[0-9]\"", &["2"]),
-            ("regex = \"v\\\\d+\\\\.\\\\d+\"", &["v1.9"]),
-            ("regex = \"1|2\"", &["2"]),
-            ("semver = \">=1.9, <2\"", &["v1.9", "v1.10.1"]),
-            ("semver = \"*\"", &["1.2.0", "2", "v1.9", "v1.10.1"]),
-            ("semver = \">=2.0.0-rc1\"", &["2", "v2.0.0-rc1"]),
-            ("latest = 2", &["2", "v2.0.0-rc1"]),
-            ("regex = \"nightly.*\"\nlatest = 1", &["nightly-10"]),
-        ];
-        for (selectors, expected) in table {
-            assert_eq!(selected(selectors, &listing), expected, "{selectors}");
-        }
-    }
-
-    #[test]
-    fn selectors_are_anded_and_latest_comes_last() {
-        let listing = ["v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0-rc1", "v2.0.0"];
-        let selectors = "semver = \"1\"\nexclude = \"*.3.*\"\nlatest = 1";
-        assert_eq!(selected(selectors, &listing), ["v1.2.0"]);
-    }
-
-    #[test]
-    fn what_each_selector_dropped_is_told() {
-        let result = select(
-            &route("tags = \"v*\"\nlatest = 1"),
-            tags(&["a", "v1", "v2", "b"]),
-        );
-        let told: Vec<_> = result
-            .dropped
-            .iter()
-            .map(|d| (d.selector, d.count))
-            .collect();
-        assert_eq!(told, [("tags", 2), ("latest", 1)]);
-        assert_eq!(result.dropped[0].first, tags(&["a", "b"]));
-    }
-
-    #[test]
-    fn tags_of_another_entry_are_left_to_it() {
-        let mut late = route("tags = \"*\"");
-        late.taken = vec![
-            Selection::Tag("latest".parse().unwrap()),
-            Selection::Matching(Arc::new(Selectors {
-                latest: Some(1),
-                ..Selectors::default()
-            })),
-        ];
-        let result = select(&late, tags(&["v1", "v2", "latest"]));
-        assert_eq!(result.tags, tags(&["v1"]));
-    }
-
-    #[test]
-    fn leading_zeros_and_case_do_not_confuse_the_order() {
-        assert_eq!(natural("a10", "a9"), Ordering::Greater);
-        assert_eq!(natural("a010", "a10"), Ordering::Less);
-        assert_eq!(natural("a", "a1"), Ordering::Less);
-        assert_eq!(natural("1a", "1a"), Ordering::Equal);
-    }
-
-    proptest! {
-        #[test]
-        fn selection_does_not_depend_on_the_order_of_the_listing(
-            mut names in prop::collection::vec("(v?[0-9]{1,2}(\\.[0-9]{1,3}){0,2}(-rc[0-9])?)|[a-z]{1,4}", 0..30),
-            seed in any::<u64>(),
-        ) {
-            let route = route("tags = [\"v*\", \"[0-9]*\", \"a*\"]\nexclude = \"*-rc1\"\nlatest = 5");
-            let parse = |names: &[String]| names.iter().map(|n| n.parse().unwrap()).collect::<Vec<Tag>>();
-            let first = select(&route, parse(&names));
-            fastrand::Rng::with_seed(seed).shuffle(&mut names);
-            prop_assert_eq!(first, select(&route, parse(&names)));
-        }
-
-        #[test]
-        fn natural_order_is_total(a in "[a0-9.]{0,6}", b in "[a0-9.]{0,6}", c in "[a0-9.]{0,6}") {
-            prop_assert_eq!(natural(&a, &b), natural(&b, &a).reverse());
-            if natural(&a, &b).is_le() && natural(&b, &c).is_le() {
-                prop_assert!(natural(&a, &c).is_le());
-            }
-        }
-    }
-}
+#[path = "select_tests.rs"]
+mod tests;

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
-    Error, Sides,
-    select::{Dropped, select},
+    Error, Sides, age,
+    select::{Clock, Dropped, select, undated},
 };
 use crate::{
     config::{Mirror, Route, Selection},
     oci::{Digest, Repository, Tag},
-    registry::{self, Kind, Registry},
-    store::{RepositoryState, Store, TagRecord},
+    registry::{self, Kind, Listing, Registry},
+    store::{Recorder, RepositoryState, Store, TagRecord},
 };
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
@@ -30,6 +30,8 @@ pub(super) struct Snapshot {
     pub tags: Vec<SourceTag>,
     /// What each selector dropped.
     pub dropped: Vec<Dropped>,
+    /// Tags that are kept because nobody knows how old they are.
+    pub undated: Vec<Tag>,
     /// Every tag that the source lists; `None` when nothing was listed.
     pub listing: Option<HashSet<Tag>>,
     /// Each target, or why it could not be read.
@@ -73,32 +75,50 @@ pub(super) struct TargetHolds {
     pub state: RepositoryState,
 }
 
+/// What a snapshot is taken of, and where what is known is kept.
+pub(super) struct View<'a> {
+    pub(super) mirror: &'a Mirror,
+    pub(super) route: &'a Route,
+    pub(super) sides: &'a Sides,
+    pub(super) store: &'a Store,
+    pub(super) recorder: &'a Recorder,
+    pub(super) now: i64,
+}
+
+/// Digests of the source, and why there are none, by tag.
+type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
+
 /// Reads both sides of a route. A target that cannot be read does not hide the others.
-pub(super) async fn take(
-    route: &Route,
-    mirror: &Mirror,
-    Sides { source, targets }: &Sides,
-    store: &Store,
-    now: i64,
-) -> Result<Snapshot, Error> {
-    let source_side = async {
-        let listing = list_source(route, source).await?;
-        let selected = select(route, listing.clone().unwrap_or_default());
-        let digests = digests(&route.source, source, selected.tags).await;
-        Ok::<_, Error>((listing, selected.dropped, digests))
+pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
+    let Sides { source, targets } = view.sides;
+    let route = view.route;
+    let target_side = stream::iter(route.targets.iter().zip(targets))
+        .then(|(target, registry)| list_target(target, registry, view.store))
+        .try_collect();
+    let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
+        futures::try_join!(list_source(route, source), target_side)?;
+    let mut known = settled(view, &snapshots);
+    let lists = listing.is_some();
+    let Listing {
+        tags: listing,
+        pushed: mut times,
+    } = listing.unwrap_or_default();
+    let undated = undated(route, &listing, &times);
+    if !undated.is_empty() {
+        let dated = digests(&route.source, source, undated, &mut known).await;
+        let made = age::times(&route.source, source, &dated, view.store, view.recorder);
+        times.extend(made.await?);
+        known.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
+    }
+    let clock = Clock {
+        now: view.now,
+        times: &times,
     };
-    let target_side = async {
-        let pairs = stream::iter(route.targets.iter().zip(targets));
-        pairs
-            .then(|(target, registry)| list_target(target, registry, store))
-            .try_collect()
-            .await
-    };
-    let ((listing, dropped, tags), mut snapshots): (_, Vec<TargetSnapshot>) =
-        futures::try_join!(source_side, target_side)?;
+    let selected = select(route, &listing, clock).map_err(Error::Refused)?;
+    let tags = digests(&route.source, source, selected.tags, &mut known).await;
     for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
         if let Ok(holds) = &mut snapshot.holds {
-            match ask(&snapshot.repository, registry, &tags, holds, now).await {
+            match ask(&snapshot.repository, registry, &tags, holds, view.now).await {
                 Ok(asked) => holds.asked = asked,
                 Err(error) => snapshot.holds = Err(error),
             }
@@ -107,21 +127,49 @@ pub(super) async fn take(
     Ok(Snapshot {
         source: route.source.clone(),
         tags,
-        dropped,
-        listing: listing.map(|tags| tags.into_iter().collect()),
+        dropped: selected.dropped,
+        undated: selected.undated,
+        listing: lists.then(|| listing.into_iter().collect()),
         targets: snapshots,
-        shape: mirror.shape(),
-        now,
-        has_referrers: mirror.referrers.is_some(),
+        shape: view.mirror.shape(),
+        now: view.now,
+        has_referrers: view.mirror.referrers.is_some(),
     })
 }
 
-async fn list_source(route: &Route, source: &Registry) -> Result<Option<Vec<Tag>>, Error> {
-    if matches!(route.selection, Selection::Tag(_)) {
+/// The digests of tags that never move, where each target that can be read has them: the source
+/// need not be asked.
+fn settled(view: &View<'_>, snapshots: &[TargetSnapshot]) -> Digests {
+    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
+    let holds: Vec<&TargetHolds> = holds.collect();
+    let (Some(immutable), Some(first)) = (&view.mirror.immutable, holds.first()) else {
+        return Digests::new();
+    };
+    let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
+    let mirrored = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
+        holds.listing.contains(tag)
+            && holds.records.get(tag).is_some_and(|record| {
+                record.source.as_ref() == Some(digest)
+                    && record.source_repository == source
+                    && record.shape == shape
+            })
+    };
+    let never_move = first.records.iter();
+    let never_move = never_move.filter(|(tag, _)| immutable.is_match(tag.as_str()));
+    never_move
+        .filter_map(|(tag, record)| Some((tag, record.source.as_ref()?)))
+        .filter(|(tag, digest)| holds.iter().all(|holds| mirrored(holds, tag, digest)))
+        .map(|(tag, digest)| (tag.clone(), Ok(digest.clone())))
+        .collect()
+}
+
+async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>, Error> {
+    let lists = |selection: &Selection| matches!(selection, Selection::Matching(_));
+    if !lists(&route.selection) && !route.taken.iter().any(lists) {
         return Ok(None);
     }
     match source.list_tags(&route.source).await? {
-        Some(tags) => Ok(Some(tags)),
+        Some(listing) => Ok(Some(listing)),
         None => Err(Error::Registry(registry::Error {
             operation: "list tags of",
             subject: route.source.to_string(),
@@ -131,9 +179,22 @@ async fn list_source(route: &Route, source: &Registry) -> Result<Option<Vec<Tag>
     }
 }
 
-async fn digests(repository: &Repository, source: &Registry, tags: Vec<Tag>) -> Vec<SourceTag> {
+/// The digests of tags: those that are known, and for the others what the source says.
+async fn digests(
+    repository: &Repository,
+    source: &Registry,
+    tags: Vec<Tag>,
+    known: &mut Digests,
+) -> Vec<SourceTag> {
+    let tags: Vec<_> = tags
+        .into_iter()
+        .map(|tag| (known.remove(&tag), tag))
+        .collect();
     stream::iter(tags)
-        .map(|tag| async move {
+        .map(|(known, tag)| async move {
+            if let Some(digest) = known {
+                return SourceTag { tag, digest };
+            }
             let reference = repository.tag(&tag);
             let digest = match source.head_manifest(&reference).await {
                 Ok(Some(head)) => Ok(head.digest),
@@ -159,7 +220,7 @@ async fn list_target(
 ) -> Result<TargetSnapshot, Error> {
     let holds = match registry.list_tags(target).await {
         Ok(listing) => Ok(TargetHolds {
-            listing: listing.into_iter().flatten().collect(),
+            listing: listing.unwrap_or_default().tags.into_iter().collect(),
             records: store.tags(target).await?,
             asked: HashMap::new(),
             state: store.repository(target).await?,

@@ -7,9 +7,11 @@
     clippy::panic
 )]
 
+mod ages;
 mod auth_server;
 mod bad_input;
 mod credentials;
+mod discovery;
 mod faults;
 mod healing;
 mod paging;

@@ -71,6 +71,18 @@ impl Image {
         )
     }
 
+    /// An OCI image for linux/amd64 whose config says when it was made.
+    pub fn made_at(name: &str, created: &str) -> Self {
+        let config = config(name, "linux/amd64").replace("2024-01-01T00:00:00Z", created);
+        let layers = vec![layer(name, 300)];
+        Self::of(
+            OCI_MANIFEST,
+            Blob::new(OCI_CONFIG, config),
+            layers,
+            &json!({}),
+        )
+    }
+
     /// An OCI image for linux/amd64 with these layers.
     pub fn oci_with(name: &str, layers: Vec<Blob>) -> Self {
         Self::of(

@@ -1,0 +1,29 @@
+//! The configs of images: small blobs that are read whole.
+
+use reqwest::Method;
+
+use super::{Error, Kind, Registry};
+use crate::oci::{Descriptor, Repository};
+
+impl Registry {
+    /// An image's config, checked against its digest.
+    pub async fn get_config(
+        &self,
+        repository: &Repository,
+        config: &Descriptor,
+    ) -> Result<bytes::Bytes, Error> {
+        let subject = format!("{} of {repository}", config.digest);
+        let path = format!("blobs/{}", config.digest);
+        let call = self.request("pull config", subject, Method::GET, repository, &path);
+        let answer = self.transport.call(&self.wire, &call).await?;
+        if config.digest.matches(&answer.body) {
+            return Ok(answer.body);
+        }
+        let (expected, found) = (config.digest.clone(), crate::oci::Digest::of(&answer.body));
+        Err(self.wire.error(
+            call.operation,
+            call.subject,
+            Kind::Mismatch { expected, found },
+        ))
+    }
+}

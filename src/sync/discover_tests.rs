@@ -1,0 +1,124 @@
+use super::*;
+
+fn config(entries: &str) -> Config {
+    let text = format!("[defaults]\ntarget = \"m.example.com\"\npath = \"{{name}}\"\n{entries}");
+    Config::parse(std::path::Path::new("mirror.toml"), &text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn catalogs(config: &Config, repositories: &[&str]) -> HashMap<Key, Catalog> {
+    let repositories: Arc<[Repository]> = repositories.iter().map(|r| r.parse().unwrap()).collect();
+    let discoveries = config.mirrors.iter().flat_map(|mirror| &mirror.discoveries);
+    discoveries
+        .map(|discovery| (key(discovery), Ok(repositories.clone())))
+        .collect()
+}
+
+/// What the last mirror's patterns stand for: a source and how many selections it leaves to
+/// others, or why a source is refused.
+fn expanded(entries: &str, repositories: &[&str]) -> Vec<String> {
+    let config = config(entries);
+    let found = catalogs(&config, repositories);
+    let mirror = config.mirrors.last().unwrap();
+    let told = expand(&config, mirror, &found)
+        .into_iter()
+        .map(|route| match route {
+            Ok(route) => format!("{} {}", route.source, route.taken.len()),
+            Err(refused) => format!("{}: {}", refused.source, refused.error),
+        });
+    told.collect()
+}
+
+#[test]
+fn a_pattern_becomes_a_route_for_each_repository_that_matches_sorted() {
+    let found = [
+        "r.io/team/b",
+        "r.io/team/a",
+        "r.io/other/c",
+        "r.io/team/a/deep",
+    ];
+    assert_eq!(
+        expanded("[[mirror]]\nfrom = \"r.io/team/*\"\ntags = \"*\"\n", &found),
+        ["r.io/team/a 0", "r.io/team/b 0"]
+    );
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_a_failure() {
+    let told = expanded(
+        "[[mirror]]\nfrom = \"r.io/team/*\"\ntags = \"*\"\n",
+        &["r.io/x/a"],
+    );
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("r.io/team/*: find r.io/team/*: not found"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn of_two_found_repositories_that_meet_in_one_target_the_later_is_refused() {
+    let entry = "[[mirror]]\nfrom = \"r.io/*/app\"\ntags = \"*\"\n";
+    let told = expanded(entry, &["r.io/b/app", "r.io/a/app"]);
+    assert_eq!(told[0], "r.io/a/app 0");
+    assert!(
+        told[1].starts_with("r.io/b/app: both r.io/a/app and r.io/b/app would be written to"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_repository_that_the_file_names_comes_before_one_that_is_found() {
+    let found = "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n";
+    let named = "[[mirror]]\nfrom = \"r.io/b/app:1\"\n";
+    let told = expanded(&format!("{named}{found}"), &["r.io/a/app", "r.io/a/x"]);
+    assert!(
+        told[0].starts_with("r.io/a/app: both r.io/b/app and"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "r.io/a/x 0");
+    // The entry that names it may well come later in the file.
+    let config = config(&format!("{found}{named}"));
+    let catalogs = catalogs(&config, &["r.io/a/app"]);
+    assert!(expand(&config, &config.mirrors[0], &catalogs)[0].is_err());
+}
+
+#[test]
+fn what_an_earlier_mirror_finds_is_left_to_it() {
+    let first = "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"v*\"\n";
+    let second = "[[mirror]]\nfrom = \"r.io/**\"\ntags = \"*\"\n";
+    let told = expanded(
+        &format!("{first}{second}"),
+        &["r.io/a/app", "r.io/b/app", "r.io/c"],
+    );
+    assert_eq!(told[0], "r.io/a/app 1");
+    assert!(
+        told[1].starts_with("r.io/b/app: both r.io/a/app and"),
+        "{told:?}"
+    );
+    assert_eq!(told[2], "r.io/c 0");
+}
+
+#[test]
+fn a_repository_that_two_patterns_of_one_entry_find_is_mirrored_once() {
+    let entry = "[[mirror]]\nfrom = [\"r.io/a/x\", \"r.io/a/*\", \"r.io/*/y\"]\ntags = \"*\"\n";
+    let told = expanded(entry, &["r.io/a/x", "r.io/a/y"]);
+    assert_eq!(told, ["r.io/a/y 0"]);
+}
+
+#[test]
+fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
+    let config = config("[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n");
+    let mirror = &config.mirrors[0];
+    let error = registry::Error {
+        operation: "list the repositories of",
+        subject: "r.io/a".into(),
+        registry: "r.io".parse().unwrap(),
+        kind: Box::new(Kind::Denied("no".into())),
+    };
+    let found = HashMap::from([(key(&mirror.discoveries[0]), Err(error))]);
+    let expanded = expand(&config, mirror, &found);
+    let [Err(refused)] = &expanded[..] else {
+        panic!("{expanded:?}")
+    };
+    assert_eq!(refused.error.class(), "denied");
+}
