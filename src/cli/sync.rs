@@ -2,6 +2,9 @@
 
 use std::io::IsTerminal as _;
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
 use super::{Exit, Global, open, progress::Bars, summary, text};
 use crate::{
     sync::{RunReport, RunResult},
@@ -34,17 +37,10 @@ impl Sync {
                     None => std::future::pending().await,
                 }
             };
-            let interrupt = async {
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    tracing::warn!("interrupted; what is under way ends here");
-                    pipeline.stop.cancel();
-                }
-                std::future::pending::<()>().await;
-            };
             tokio::select! {
                 report = run => report,
                 () = watch => unreachable!("it goes on as long as the run"),
-                () = interrupt => unreachable!("it never ends"),
+                () = interrupt(&pipeline.stop) => anyhow::bail!("ended at once, as you asked twice"),
             }
         };
         drop(bars);
@@ -65,5 +61,22 @@ fn exit(report: &RunReport) -> Exit {
         _ if report.is_unauthorized() => Exit::Unauthorized,
         RunResult::Partial => Exit::SomeFailed,
         RunResult::Failed => Exit::AllFailed,
+    }
+}
+
+/// Stops the run on the first signal; returns on the second.
+async fn interrupt(stop: &CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    for count in 0..2 {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        if count == 0 {
+            tracing::warn!("interrupted; what is under way ends here, the next run goes on");
+            stop.cancel();
+        }
     }
 }

@@ -66,6 +66,9 @@ pub(super) struct MirrorEntry {
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
 pub(super) fn read(text: &str, problems: &mut Problems) -> File {
     let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        problems.hide_passwords(text);
+    }
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         let help = "correct the syntax; see toml.io for the format";
@@ -125,6 +128,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
 fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
+    section.hide(key);
     match section.string_or_section(key)? {
         Err(inline) => {
             let span = inline.span();

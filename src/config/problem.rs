@@ -33,9 +33,29 @@ impl Problem {
 
 /// Everything found wrong while one file is read.
 #[derive(Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    /// Bytes of the file that are never shown.
+    secrets: Vec<Range<usize>>,
+}
 
 impl Problems {
+    /// Notes a part of the file that is never shown.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        self.secrets.push(span);
+    }
+
+    /// Hides what may be a secret in a file of which it is not known what is what.
+    pub(super) fn hide_passwords(&mut self, text: &str) {
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            if line.to_ascii_lowercase().contains("password") {
+                self.hide(start..start + line.trim_end().len());
+            }
+            start += line.len();
+        }
+    }
+
     /// Notes an error.
     pub(super) fn error(
         &mut self,
@@ -43,7 +63,7 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.0.push(Problem {
+        self.found.push(Problem {
             span,
             message: message.into(),
             help: help.into(),
@@ -59,36 +79,45 @@ impl Problems {
         help: impl Into<String>,
     ) {
         self.error(span, message, help);
-        if let Some(last) = self.0.last_mut() {
+        if let Some(last) = self.found.last_mut() {
             last.is_warning = true;
         }
     }
 
     /// How many were noted so far.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Whether anything forbids the use of the file.
     pub(super) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| !problem.is_warning)
+        self.found.iter().any(|problem| !problem.is_warning)
     }
 
     /// Ends the collecting: what was found, in the order of the file.
     pub(super) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
-        self.0.sort_by(|a, b| {
+        self.found.sort_by(|a, b| {
             a.place()
                 .cmp(&b.place())
                 .then_with(|| a.message.cmp(&b.message))
         });
-        self.0
+        self.found
             .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
         ProblemReport {
             path: path.into(),
-            text: text.into(),
-            problems: self.0,
+            text: masked(text, &self.secrets),
+            problems: self.found,
         }
     }
+}
+
+/// The text with a `*` for each byte of a secret, so that places stay what they are.
+fn masked(text: &str, secrets: &[Range<usize>]) -> String {
+    let mut masked = text.to_owned();
+    for span in secrets {
+        masked.replace_range(span.clone(), &"*".repeat(span.len()));
+    }
+    masked
 }
 
 /// The problems of one file, which print with file, line and caret.

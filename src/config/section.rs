@@ -136,6 +136,16 @@ impl<'p, 'i> Section<'p, 'i> {
         }
     }
 
+    /// Hides the value of a key from every message, unless it is a table, which only says where
+    /// the secret lies.
+    pub(super) fn hide(&mut self, key: &str) {
+        if let Some(value) = self.table.get(key)
+            && !value.get_ref().is_table()
+        {
+            self.problems.hide(value.span());
+        }
+    }
+
     /// A table under this one.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
         let value = self.remove(key)?;

@@ -235,6 +235,20 @@ fn an_unreadable_secret_is_an_error_of_the_file() {
 }
 
 #[test]
+fn a_password_in_the_file_is_never_shown() {
+    let registry = "[registries.\"quay.io\"]\nusernam = \"u\"\n";
+    for password in [
+        "password = \"hunter2\"",
+        "password = [\"hunter2\"]",
+        "password = \"hunter2",
+    ] {
+        let text = format!("{registry}{password}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
+        let shown = report(&text).to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
 fn an_inline_password_in_an_open_file_is_a_warning() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
@@ -245,6 +259,7 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     std::fs::set_permissions(file.path(), open).unwrap();
     let config = Config::load(Some(file.path())).unwrap();
     assert_eq!(config.warnings.records()[0].severity, "warning");
+    assert!(!config.warnings.to_string().contains("hunter2"));
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
 

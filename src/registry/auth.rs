@@ -28,6 +28,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// What a token lives when its answer does not say
 /// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// Seconds after which a token is renewed, whatever its answer says.
+const LONGEST_LIFE: f64 = 24.0 * 3600.0;
 /// How long before its end a token is renewed.
 const RENEW_EARLY: Duration = Duration::from_secs(30);
 
@@ -71,7 +73,7 @@ pub(super) struct Auth {
 struct State {
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Fetch>,
-    refused: Option<(Instant, Error)>,
+    refused: Option<(Instant, Kind)>,
 }
 
 /// What the state says a request needs.
@@ -108,7 +110,9 @@ impl Auth {
                 Ok(_) => self.forget(scope, &fetch),
                 Err(error) => {
                     self.forget(scope, &fetch);
-                    self.note_refusal(scope, &error);
+                    if !scope.is_catalog() {
+                        self.note_refusal(&error.kind);
+                    }
                     return Err(error);
                 }
             }
@@ -154,17 +158,18 @@ impl Auth {
     }
 
     /// Remembers that the credentials were refused, so that they are not tried in a loop.
-    pub(super) fn note_refusal(&self, scope: &Scope, error: &Error) {
-        if !scope.is_catalog() && matches!(&*error.kind, Kind::Unauthorized(_)) {
-            self.lock().refused = Some((Instant::now(), error.clone()));
+    pub(super) fn note_refusal(&self, kind: &Kind) {
+        let is_refusal = matches!(kind, Kind::Unauthorized(_));
+        if is_refusal && !matches!(self.credential, Credential::Anonymous) {
+            self.lock().refused = Some((Instant::now(), kind.clone()));
         }
     }
 
     fn need(&self, wire: &Wire, scope: &Scope) -> Result<Need, Error> {
         let mut state = self.lock();
-        if let Some((since, error)) = &state.refused {
+        if let Some((since, kind)) = &state.refused {
             if since.elapsed() < REFUSED_FOR {
-                return Err(error.clone());
+                return Err(wire.error("log in to", wire.name.to_string(), kind.clone()));
             }
             state.refused = None;
         }
@@ -286,9 +291,29 @@ impl Scope {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
-    #[serde(alias = "access_token")]
     token: Option<String>,
-    expires_in: Option<u64>,
+    access_token: Option<String>,
+    /// Seconds; whole ones by the specification, and not by every server.
+    expires_in: Option<serde_json::Number>,
+}
+
+impl TokenAnswer {
+    /// The token, under either of its names; Docker Hub gives both.
+    fn value(&self) -> Option<&String> {
+        let mut values = [&self.token, &self.access_token].into_iter().flatten();
+        values.find(|value| !value.is_empty())
+    }
+
+    fn life(&self) -> Duration {
+        let seconds = self
+            .expires_in
+            .as_ref()
+            .and_then(serde_json::Number::as_f64);
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        seconds.map_or(DEFAULT_LIFE, |seconds| {
+            Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
+        })
+    }
 }
 
 /// Asks the realm for a token.
@@ -308,7 +333,10 @@ async fn fetch(
         Credential::IdentityToken(token) => {
             let form = refresh_form(token, service.as_deref(), &scope);
             let kind = "application/x-www-form-urlencoded";
-            wire.http.post(realm).header(CONTENT_TYPE, kind).body(form)
+            wire.writing
+                .post(realm)
+                .header(CONTENT_TYPE, kind)
+                .body(form)
         }
         _ => {
             let mut url = realm;
@@ -335,12 +363,9 @@ async fn fetch(
     let answer: TokenAnswer =
         serde_json::from_slice(&body).map_err(|e| unreadable(e.to_string()))?;
     let value = answer
-        .token
+        .value()
         .ok_or_else(|| unreadable("it holds no token".into()))?;
-    let life = answer
-        .expires_in
-        .filter(|life| *life > 0)
-        .map_or(DEFAULT_LIFE, Duration::from_secs);
+    let (value, life) = (value.as_str(), answer.life());
     let fresh = life
         .checked_sub(RENEW_EARLY)
         .unwrap_or_default()

@@ -115,6 +115,10 @@ impl<S: Stream<Item = Result<Bytes, Kind>> + Unpin> Guard<S> {
                 self.verify()?;
                 return Ok(self.withheld.take());
             };
+            // An empty frame would let the one before it go.
+            if frame.is_empty() {
+                continue;
+            }
             hasher.update(&frame);
             self.received += frame.len() as u64;
             if self.received > self.size {
@@ -191,6 +195,8 @@ mod tests {
         let (passed, error) = pass(&["ab", "c", "deX"], &descriptor("abcdef")).await;
         assert_eq!(passed.concat(), b"abc");
         assert!(matches!(error, Some(Kind::Mismatch { .. })));
+        let (passed, _) = pass(&["abc", "deX", ""], &descriptor("abcdef")).await;
+        assert_eq!(passed.concat(), b"abc");
     }
 
     #[tokio::test]

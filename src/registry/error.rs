@@ -107,6 +107,22 @@ fn wait(retry_after: Option<Duration>) -> String {
 }
 
 impl Error {
+    /// An error that a registry did not tell itself.
+    pub fn new(
+        operation: &'static str,
+        subject: impl ToString,
+        registry: &RegistryName,
+        kind: Kind,
+    ) -> Self {
+        let (subject, registry) = (subject.to_string(), registry.clone());
+        Self {
+            operation,
+            subject,
+            registry,
+            kind: Box::new(kind),
+        }
+    }
+
     /// Whether the same thing tried again may succeed.
     pub fn is_transient(&self) -> bool {
         match &*self.kind {
@@ -134,14 +150,6 @@ impl Error {
             Kind::Protocol(_) => "protocol",
             Kind::Manifest(_) => "manifest",
             Kind::Elsewhere(error) => error.class(),
-        }
-    }
-
-    /// How long the registry asks to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match &*self.kind {
-            Kind::Throttled { retry_after, .. } => *retry_after,
-            _ => None,
         }
     }
 
@@ -227,7 +235,7 @@ pub(super) fn words(status: u16, body: &[u8]) -> String {
     }
     let text = String::from_utf8_lossy(body);
     match text.trim() {
-        "" => format!("status {status}"),
+        "" | "{}" | "null" => format!("status {status}"),
         text if text.starts_with('<') => format!("status {status} with an HTML page"),
         text => printable(text),
     }

@@ -86,6 +86,17 @@ impl Registry {
         call.body = manifest.bytes.clone();
         let answer = self.transport.call(&self.wire, &call).await?;
         let told = header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
+        let is_stored = match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => true,
+            status => status == StatusCode::OK && told.is_some(),
+        };
+        if !is_stored {
+            let text = format!(
+                "answered {}, which is no word of a manifest stored",
+                answer.status
+            );
+            return Err(fail(Kind::Protocol(text)));
+        }
         match told {
             Some(found) if found != manifest.digest => {
                 let text = format!("it was stored as {found} and not as {}", manifest.digest);

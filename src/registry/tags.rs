@@ -146,26 +146,35 @@ pub(super) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url
         .get_all(LINK)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let links = texts.flat_map(|text| text.split(",<").map(|link| link.trim_start_matches('<')));
-    for link in links {
-        let Some((target, parameters)) = link.split_once('>') else {
-            continue;
-        };
-        let parameters = parameters.to_ascii_lowercase();
-        if !parameters.contains("rel=\"next\"") && !parameters.contains("rel=next") {
-            continue;
-        }
-        let mut next = current
-            .join(target)
-            .map_err(|e| Kind::Protocol(format!("its Link `{target}` is no URL: {e}")))?;
-        if !keep_to_origin(current, &mut next) {
-            return Err(Kind::Protocol(format!(
-                "its listing goes on at another host, {next}"
-            )));
-        }
-        return Ok(Some(next));
+    let Some((target, _)) = texts.flat_map(links).find(|(_, rest)| is_next(rest)) else {
+        return Ok(None);
+    };
+    let mut next = current
+        .join(target)
+        .map_err(|e| Kind::Protocol(format!("its Link `{target}` is no URL: {e}")))?;
+    if !keep_to_origin(current, &mut next) {
+        return Err(Kind::Protocol(format!(
+            "its listing goes on at another host, {next}"
+        )));
     }
-    Ok(None)
+    Ok(Some(next))
+}
+
+/// The links of a header, each with its parameters.
+fn links(text: &str) -> Vec<(&str, &str)> {
+    let parts = text.split('<').skip(1);
+    parts.filter_map(|part| part.split_once('>')).collect()
+}
+
+fn is_next(parameters: &str) -> bool {
+    parameters.split([';', ',']).any(|parameter| {
+        let Some((name, value)) = parameter.split_once('=') else {
+            return false;
+        };
+        let mut relations = value.trim().trim_matches('"').split_whitespace();
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+    })
 }
 
 #[cfg(test)]
@@ -217,5 +226,15 @@ mod tests {
     fn other_links_end_the_listing() {
         assert_eq!(next("</v2/a/tags/list?n=1>; rel=\"prev\"").unwrap(), None);
         assert_eq!(next("nonsense").unwrap(), None);
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_other_links() {
+        let first = "</v2/a/tags/list?n=1>; rel=\"first\"";
+        for separator in [", ", ","] {
+            let text = format!("{first}{separator}</v2/a/tags/list?last=x>; rel=\"last next\"");
+            let expected = "https://r.example:5000/v2/a/tags/list?last=x".to_owned();
+            assert_eq!(next(&text).unwrap(), Some(expected));
+        }
     }
 }

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use reqwest::{
     Certificate, Method, RequestBuilder, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
+    redirect::Policy,
 };
 use url::Url;
 
@@ -26,6 +27,10 @@ use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
 
 /// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
 const BODY_LIMIT: usize = 32 << 20;
+/// The pause after a 429 that does not say how long; ghcr names microseconds in its body.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that is believed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a run asked of one side, counted. `bytes` are those of blobs.
@@ -56,6 +61,8 @@ impl Meter {
 pub(super) struct Wire {
     pub(super) name: RegistryName,
     pub(super) http: reqwest::Client,
+    /// For requests that write: what was meant for a registry is not sent on to another host.
+    pub(super) writing: reqwest::Client,
     pub(super) base: Arc<Url>,
     pub(super) stall: Duration,
     pub(super) metrics: Arc<Metrics>,
@@ -122,28 +129,27 @@ impl Wire {
             kind: Box::new(Kind::Protocol(text)),
         };
         let base = Url::parse(&format!("{scheme}://{host}/")).map_err(|e| fail(e.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(2 * config.connections)
-            .tcp_keepalive(Duration::from_secs(30));
-        if let Some(pem) = &config.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem)
-                .map_err(|e| fail(format!("its ca_file cannot be used: {e}")))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder
-            .build()
-            .map_err(|e| fail(Kind::from(&e).to_string()))?;
+        let http = client(config, Policy::limited(10)).map_err(fail)?;
+        let writing = client(config, Policy::none()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
             http,
+            writing,
             base,
             stall: config.stall,
             metrics,
             meter: Arc::default(),
         })
+    }
+
+    /// The connections for a method.
+    pub(super) fn client(&self, method: &Method) -> &reqwest::Client {
+        if [Method::GET, Method::HEAD].contains(method) {
+            &self.http
+        } else {
+            &self.writing
+        }
     }
 
     pub(super) fn is_secure(&self) -> bool {
@@ -173,7 +179,7 @@ impl Wire {
         let method = request.method().clone();
         let started = Instant::now();
         self.meter.requests.fetch_add(1, Ordering::Relaxed);
-        let send = self.http.execute(request);
+        let send = self.client(&method).execute(request);
         let result = match timeout {
             None => send.await.map_err(|e| Kind::from(&e)),
             Some(timeout) => match tokio::time::timeout(timeout, send).await {
@@ -218,6 +224,21 @@ impl Wire {
             }
         }
     }
+}
+
+fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirects)
+        .pool_max_idle_per_host(2 * config.connections)
+        .tcp_keepalive(Duration::from_secs(30));
+    if let Some(pem) = &config.ca_pem {
+        let certificates = Certificate::from_pem_bundle(pem)
+            .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|e| Kind::from(&e).to_string())
 }
 
 impl Transport {
@@ -310,13 +331,15 @@ impl Transport {
         let mut is_second = false;
         loop {
             self.ready().await.map_err(fail)?;
-            let authorization = self.auth.authorize(wire, &call.scope).await?;
+            let authorization = self.auth.authorize(wire, &call.scope).await;
+            let authorization = authorization.inspect_err(|error| self.slow_down(&error.kind))?;
             let Some(body) = body() else {
                 return Err(fail(Kind::TokenExpired));
             };
             let mut headers = call.headers.clone();
             authorization.apply(&mut headers);
-            let request = wire.http.request(call.method.clone(), call.url.clone());
+            let client = wire.client(&call.method);
+            let request = client.request(call.method.clone(), call.url.clone());
             let request = request.headers(headers).body(body);
             let response = wire.head(request, timeout).await.map_err(fail)?;
             if response.status().as_u16() < 400 {
@@ -325,27 +348,22 @@ impl Transport {
             let (status, headers) = (response.status(), response.headers().clone());
             let said = wire.body(response).await.unwrap_or_default();
             if status == StatusCode::UNAUTHORIZED {
-                self.unauthorized(&call.scope, &authorization, &headers, &said, is_second)
-                    .map_err(fail)
-                    .inspect_err(|error| self.auth.note_refusal(&call.scope, error))?;
+                let refused = self.unauthorized(call, &authorization, &headers, &said, is_second);
+                if let Err(kind) = refused {
+                    return Err(fail(self.judge(wire, &authorization, kind).await));
+                }
                 is_second = true;
                 continue;
             }
             let kind = failure(status, &headers, &said);
-            if let Kind::Throttled {
-                retry_after: Some(wait),
-                ..
-            } = &kind
-            {
-                self.limits.pause(*wait);
-            }
+            self.slow_down(&kind);
             return Err(fail(kind));
         }
     }
 
     fn unauthorized(
         &self,
-        scope: &Scope,
+        call: &Call,
         used: &Authorization,
         headers: &HeaderMap,
         said: &[u8],
@@ -356,7 +374,38 @@ impl Transport {
         if is_second && matches!(used, Authorization::Bearer(_)) {
             return Err(Kind::Denied(said));
         }
-        self.auth.refused(scope, used, headers, said)
+        self.auth.refused(&call.scope, used, headers, said)
+    }
+
+    /// Whether a 401 is about the credentials or about one repository: `/v2/` takes credentials
+    /// that are good.
+    async fn judge(&self, wire: &Wire, used: &Authorization, kind: Kind) -> Kind {
+        if !matches!(
+            (used, &kind),
+            (Authorization::Basic(_), Kind::Unauthorized(_))
+        ) {
+            return kind;
+        }
+        let mut headers = HeaderMap::new();
+        used.apply(&mut headers);
+        let mut url = Url::clone(&wire.base);
+        url.set_path("/v2/");
+        match wire.exchange(wire.http.get(url).headers(headers)).await {
+            Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {
+                Kind::Denied("401 for this repository, while the login is good".into())
+            }
+            _ => {
+                self.auth.note_refusal(&kind);
+                kind
+            }
+        }
+    }
+
+    /// Pauses the registry where it asks for that, whether or not it says for how long.
+    fn slow_down(&self, kind: &Kind) {
+        if let Kind::Throttled { retry_after, .. } = kind {
+            self.limits.pause(retry_after.unwrap_or(SHORT_PAUSE));
+        }
     }
 
     async fn ready(&self) -> Result<(), Kind> {
@@ -396,10 +445,13 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
-    (date - Utc::now()).to_std().ok()
+    (date - Utc::now())
+        .to_std()
+        .ok()
+        .map(|wait| wait.min(LONGEST_PAUSE))
 }
 
 /// Whether a URL that a registry gave is the registry's own: requests there carry its

@@ -24,6 +24,8 @@ use crate::oci::{Descriptor, Digest, Repository};
 /// How long a registry may take to store what it was sent whole: some hash it all again, and
 /// copy it to an object store.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long the end of a session is waited for.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An upload session of a registry.
 #[derive(Clone, Debug)]
@@ -81,6 +83,12 @@ impl Registry {
         };
         if mount_from.is_some() && answer.status == StatusCode::CREATED {
             return Ok(Started::Mounted);
+        }
+        if answer.status != StatusCode::ACCEPTED && answer.status != StatusCode::CREATED {
+            let text = format!("the start of an upload was answered {}", answer.status);
+            return Err(self
+                .wire
+                .error(call.operation, call.subject, Kind::Protocol(text)));
         }
         let location = self.location(&call, &answer)?;
         Ok(Started::Session(Upload {
@@ -160,10 +168,10 @@ impl Registry {
             "blobs/uploads/",
         );
         call.url = upload.location.clone();
-        let timeout = Some(self.wire.stall);
         let body = || Some(bytes::Bytes::new().into());
-        if let Err(error) = self.transport.open(&self.wire, &call, timeout, body).await {
-            tracing::debug!(%error, "the upload session is left behind");
+        let work = self.transport.open(&self.wire, &call, None, body);
+        if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, work).await, Ok(Ok(_))) {
+            tracing::debug!(url = %call.url.path(), "the upload session is left behind");
         }
     }
 
@@ -194,6 +202,8 @@ impl Registry {
 struct Watch {
     /// Bytes that the connection took.
     sent: AtomicU64,
+    /// Whether the connection asked for the first of them: until then nothing can stall.
+    is_sending: AtomicBool,
     /// Whether it waits for the source, which has a watchdog of its own.
     is_waiting: AtomicBool,
 }
@@ -204,6 +214,7 @@ fn watched(bytes: BlobStream, wire: &Wire, watch: Arc<Watch>) -> Body {
     let mut bytes = bytes;
     let frames = futures::stream::poll_fn(move |context| {
         let polled = bytes.poll_next_unpin(context);
+        watch.is_sending.store(true, Ordering::Relaxed);
         watch
             .is_waiting
             .store(polled.is_pending(), Ordering::Relaxed);
@@ -226,7 +237,8 @@ impl Watch {
         loop {
             tokio::time::sleep(stall / 4).await;
             let sent = self.sent.load(Ordering::Relaxed);
-            if sent != last.0 || self.is_waiting.load(Ordering::Relaxed) {
+            let is_sending = self.is_sending.load(Ordering::Relaxed) || size == 0;
+            if sent != last.0 || !is_sending || self.is_waiting.load(Ordering::Relaxed) {
                 last = (sent, Instant::now());
             }
             let limit = if sent < size {

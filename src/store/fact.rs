@@ -29,6 +29,8 @@ pub enum Fact {
         key: TagKey,
         /// The digest at the source.
         seen: Digest,
+        /// Whether the target stands for it.
+        verdict: Verdict,
         /// When.
         at: i64,
     },
@@ -91,6 +93,17 @@ pub enum Fact {
     },
 }
 
+/// What a check found of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The target has what the source has.
+    Equal,
+    /// It does not.
+    Differs,
+    /// The target could not be asked: what was mirrored last decides.
+    Unknown,
+}
+
 /// Which tag a fact is about.
 #[derive(Clone, Debug)]
 pub struct TagKey {
@@ -133,7 +146,12 @@ impl Fact {
             Self::Lacks(repository, digest) => lacks(db, repository, digest).await,
             Self::Lost(repository) => lost(db, repository).await,
             Self::Created { image, at } => created(db, image, *at).await,
-            Self::Seen { key, seen, at } => self::seen(db, key, seen, *at).await,
+            Self::Seen {
+                key,
+                seen,
+                verdict,
+                at,
+            } => self::seen(db, key, seen, *verdict, *at).await,
             Self::Mirrored {
                 key,
                 source,
@@ -264,13 +282,20 @@ async fn created(db: &mut SqliteConnection, image: &Digest, at: Option<i64>) -> 
     Ok(())
 }
 
-async fn seen(db: &mut SqliteConnection, key: &TagKey, seen: &Digest, at: i64) -> Result {
+async fn seen(
+    db: &mut SqliteConnection,
+    key: &TagKey,
+    seen: &Digest,
+    verdict: Verdict,
+    at: i64,
+) -> Result {
     let id = id(db, &key.target).await?;
     let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
     let seen = seen.as_str();
+    let (is_equal, is_unknown) = (verdict == Verdict::Equal, verdict == Verdict::Unknown);
     query!(
         "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, lagging_since, checked_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+         VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?7 THEN NULL ELSE ?6 END, ?6)
          ON CONFLICT (repository_id, tag) DO UPDATE SET
              mirror = excluded.mirror,
              source = excluded.source,
@@ -278,10 +303,13 @@ async fn seen(db: &mut SqliteConnection, key: &TagKey, seen: &Digest, at: i64) -
              checked_at = excluded.checked_at,
              is_orphaned = 0,
              lagging_since = CASE
-                 WHEN tags.source_digest = excluded.seen_digest THEN NULL
+                 WHEN ?7 THEN NULL
+                 WHEN ?8 AND tags.source_digest = excluded.seen_digest THEN tags.lagging_since
                  ELSE COALESCE(tags.lagging_since, excluded.checked_at)
              END",
-        id, tag, mirror, source, seen, at
+        id, tag, mirror, source, seen, at,
+        is_equal,
+        is_unknown
     )
     .execute(db)
     .await?;
@@ -361,8 +389,7 @@ async fn failed(
     let id = id(db, &key.target).await?;
     let tag = key.tag.as_str();
     query!(
-        "UPDATE tags SET error_class = ?1, error_message = ?2, checked_at = ?3,
-                         lagging_since = COALESCE(lagging_since, ?3)
+        "UPDATE tags SET error_class = ?1, error_message = ?2, checked_at = ?3
          WHERE repository_id = ?4 AND tag = ?5",
         class,
         message,

@@ -20,7 +20,7 @@ use sqlx::{
 
 use tokio_util::sync::CancellationToken;
 
-pub use fact::{Fact, RunCounts, TagKey};
+pub use fact::{Fact, RunCounts, TagKey, Verdict};
 pub use recorder::Recorder;
 pub use view::{BehindTag, MirrorState, RepositoryState, RunRecord, TagRecord};
 

@@ -67,6 +67,16 @@ fn seen(content: &str, at: i64) -> Fact {
     Fact::Seen {
         key: key("1"),
         seen: digest(content),
+        verdict: Verdict::Differs,
+        at,
+    }
+}
+
+fn check(content: &str, verdict: Verdict, at: i64) -> Fact {
+    Fact::Seen {
+        key: key("1"),
+        seen: digest(content),
+        verdict,
         at,
     }
 }
@@ -92,7 +102,54 @@ async fn lag_begins_with_the_first_difference_and_ends_only_when_equal() {
     assert_eq!(bench.tag("1").await.lagging_since, Some(100));
     bench.record([mirrored("y", 210)]).await;
     assert_eq!(bench.tag("1").await.lagging_since, None);
-    bench.record([seen("z", 300), seen("y", 400)]).await;
+    bench
+        .record([seen("z", 300), check("y", Verdict::Equal, 400)])
+        .await;
+    assert_eq!(bench.tag("1").await.lagging_since, None);
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_asked_neither_ends_lag_nor_begins_it_anew() {
+    let bench = bench().await;
+    bench
+        .record([mirrored("x", 100), check("x", Verdict::Unknown, 200)])
+        .await;
+    assert_eq!(bench.tag("1").await.lagging_since, None);
+    bench
+        .record([
+            check("y", Verdict::Unknown, 300),
+            check("y", Verdict::Unknown, 400),
+        ])
+        .await;
+    assert_eq!(bench.tag("1").await.lagging_since, Some(300));
+}
+
+#[tokio::test]
+async fn a_heal_that_keeps_failing_lags_since_the_loss() {
+    let bench = bench().await;
+    let failed = |at| Fact::Failed {
+        key: key("1"),
+        class: "network",
+        message: "no".into(),
+        at,
+    };
+    bench
+        .record([mirrored("x", 100), seen("x", 200), failed(201)])
+        .await;
+    bench.record([seen("x", 300), failed(301)]).await;
+    assert_eq!(bench.tag("1").await.lagging_since, Some(200));
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_asked_is_no_lag() {
+    let bench = bench().await;
+    let failed = Fact::Failed {
+        key: key("1"),
+        class: "network",
+        message: "no".into(),
+        at: 200,
+    };
+    bench.record([mirrored("x", 100), failed]).await;
     assert_eq!(bench.tag("1").await.lagging_since, None);
 }
 
@@ -125,6 +182,7 @@ async fn an_orphan_is_kept_and_does_not_lag() {
     let never = Fact::Seen {
         key: key("2"),
         seen: digest("x"),
+        verdict: Verdict::Differs,
         at: 1,
     };
     bench

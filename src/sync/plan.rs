@@ -15,7 +15,7 @@ use super::{
 use crate::{
     oci::{Digest, Repository, Tag},
     registry,
-    store::{RepositoryState, TagRecord},
+    store::{RepositoryState, TagRecord, Verdict},
 };
 
 /// The plan of one route.
@@ -179,6 +179,7 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
         mirror,
         tags: &tags,
         listing: listing.as_ref(),
+        absent: absent(&tags),
         shape: &shape,
         referrers_due: has_referrers.then_some(now),
     };
@@ -196,6 +197,8 @@ struct Context<'a> {
     mirror: &'a str,
     tags: &'a [SourceTag],
     listing: Option<&'a HashSet<Tag>>,
+    /// Selected tags that the source, asked for them, does not have.
+    absent: HashSet<&'a Tag>,
     shape: &'a str,
     /// The time, where referrers are mirrored.
     referrers_due: Option<i64>,
@@ -228,9 +231,14 @@ impl Context<'_> {
 
     fn steps(&self, holds: &TargetHolds) -> Vec<Step> {
         let mut held = self.held(holds);
+        let is_orphan = |source: &&SourceTag| {
+            let record = holds.records.get(&source.tag);
+            self.is_gone(&source.tag) && record.is_some_and(|record| record.source.is_some())
+        };
         let mut steps: Vec<Step> = self
             .tags
             .iter()
+            .filter(|source| !is_orphan(source))
             .map(|source| self.step(source, holds, &mut held))
             .collect();
         steps.sort_by_key(|step| !matches!(step.action, Action::Copy { .. }));
@@ -345,7 +353,8 @@ impl Context<'_> {
     }
 
     fn released(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Released> {
-        let selected: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
+        let selected = self.tags.iter().map(|source| &source.tag);
+        let selected: HashSet<&Tag> = selected.filter(|tag| !self.is_gone(tag)).collect();
         let ends = records.iter().filter(|(tag, record)| {
             let is_news = record.lagging_since.is_some() || record.is_orphaned != self.is_gone(tag);
             record.mirror == self.mirror && is_news && !selected.contains(tag)
@@ -357,11 +366,21 @@ impl Context<'_> {
         .collect()
     }
 
-    /// Whether a listing says that the source no longer has a tag. An empty one says nothing.
+    /// Whether the source no longer has a tag, by its listing or by its own word on the tag. An
+    /// empty listing says nothing.
     fn is_gone(&self, tag: &Tag) -> bool {
-        self.listing
-            .is_some_and(|listing| !listing.is_empty() && !listing.contains(tag))
+        let is_unlisted = |listing: &HashSet<Tag>| !listing.is_empty() && !listing.contains(tag);
+        self.listing.is_some_and(is_unlisted) || self.absent.contains(tag)
     }
+}
+
+fn absent(tags: &[SourceTag]) -> HashSet<&Tag> {
+    let is_absent =
+        |source: &&SourceTag| matches!(&source.digest, Err(error) if error.is_not_found());
+    tags.iter()
+        .filter(is_absent)
+        .map(|source| &source.tag)
+        .collect()
 }
 
 fn knowledge(listing: &HashSet<Tag>, state: RepositoryState) -> Knowledge {
@@ -406,6 +425,17 @@ impl Plan {
     pub fn has_differences(&self) -> bool {
         let mut steps = self.targets.iter().flat_map(|target| &target.steps);
         steps.any(|step| !matches!(step.action, Action::Skip { .. }))
+    }
+}
+
+impl Action {
+    /// What the check found.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Skip { .. } => Verdict::Equal,
+            Self::Copy { .. } | Self::Retag { .. } => Verdict::Differs,
+            Self::Fail { .. } => Verdict::Unknown,
+        }
     }
 }
 

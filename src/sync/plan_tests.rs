@@ -243,6 +243,41 @@ fn a_tag_gone_at_the_source_is_orphaned_and_released() {
 }
 
 #[test]
+fn a_named_tag_that_the_source_no_longer_has_is_orphaned_if_it_was_mirrored() {
+    let gone = |records| {
+        let mut snapshot = Scene {
+            listed: vec!["1"],
+            records,
+            ..Scene::default()
+        }
+        .snapshot();
+        let kind = crate::registry::Kind::NotFound("gone".into());
+        let registry = "quay.io".parse().unwrap();
+        let error = registry::Error::new("check", "quay.io/a/b:1", &registry, kind);
+        snapshot.tags = vec![SourceTag {
+            tag: tag("1"),
+            digest: Err(error),
+        }];
+        snapshot.listing = None;
+        make("m", snapshot).targets.remove(0)
+    };
+    let mirrored = gone(vec![("1", record("x"))]);
+    assert_eq!(
+        (mirrored.orphaned, mirrored.steps.len()),
+        (vec![tag("1")], 0)
+    );
+    assert_eq!(
+        mirrored.released,
+        [Released {
+            tag: tag("1"),
+            is_orphaned: true
+        }]
+    );
+    let never = gone(Vec::new());
+    assert!(matches!(never.steps[0].action, Action::Fail { .. }));
+}
+
+#[test]
 fn an_empty_listing_orphans_nothing() {
     let scene = Scene {
         records: vec![("2", record("x"))],

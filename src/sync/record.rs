@@ -31,14 +31,14 @@ impl Record<'_> {
     pub(super) async fn seen(&self, plan: &TargetPlan) {
         for step in plan.steps.iter().filter(|step| step.is_news) {
             if let Some(seen) = step.digest.clone() {
-                let key = self.key(step);
-                self.recorder
-                    .record(Fact::Seen {
-                        key,
-                        seen,
-                        at: self.at,
-                    })
-                    .await;
+                let (key, verdict, at) = (self.key(step), step.action.verdict(), self.at);
+                let fact = Fact::Seen {
+                    key,
+                    seen,
+                    verdict,
+                    at,
+                };
+                self.recorder.record(fact).await;
             }
         }
         for released in &plan.released {
@@ -85,7 +85,8 @@ impl Record<'_> {
                 if step.is_news
                     && let Some(digest) = &step.digest
                 {
-                    self.mirrored(step, digest, digest, false).await;
+                    let written = step.written.as_ref().unwrap_or(digest);
+                    self.mirrored(step, digest, written, false).await;
                 }
             }
             (_, Ok(written)) => {
@@ -177,13 +178,18 @@ impl Record<'_> {
         let reference = self.target.tag(&step.tag).to_string();
         tracing::warn!(mirror = %self.mirror, class, "{reference} failed: {message}");
         self.metrics.error(&registry, class);
-        let fact = Fact::Failed {
-            key: self.key(step),
-            class,
-            message: message.clone(),
-            at: self.at,
-        };
-        self.recorder.record(fact).await;
+        // A run that was stopped says nothing about the tag.
+        if class != Error::Interrupted.class() {
+            let (key, message, at) = (self.key(step), message.clone(), self.at);
+            self.recorder
+                .record(Fact::Failed {
+                    key,
+                    class,
+                    message,
+                    at,
+                })
+                .await;
+        }
         Failure {
             reference,
             class,

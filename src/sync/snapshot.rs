@@ -170,12 +170,11 @@ async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>
     }
     match source.list_tags(&route.source).await? {
         Some(listing) => Ok(Some(listing)),
-        None => Err(Error::Registry(registry::Error {
-            operation: "list tags of",
-            subject: route.source.to_string(),
-            registry: route.source.registry().clone(),
-            kind: Box::new(Kind::NotFound("there is no such repository".into())),
-        })),
+        None => {
+            let kind = Kind::NotFound("there is no such repository".into());
+            let registry = route.source.registry();
+            Err(registry::Error::new("list tags of", &route.source, registry, kind).into())
+        }
     }
 }
 
@@ -198,12 +197,15 @@ async fn digests(
             let reference = repository.tag(&tag);
             let digest = match source.head_manifest(&reference).await {
                 Ok(Some(head)) => Ok(head.digest),
-                Ok(None) => Err(registry::Error {
-                    operation: "check",
-                    subject: reference.to_string(),
-                    registry: repository.registry().clone(),
-                    kind: Box::new(Kind::NotFound("there is no such tag".into())),
-                }),
+                Ok(None) => {
+                    let kind = Kind::NotFound("there is no such tag".into());
+                    Err(registry::Error::new(
+                        "check",
+                        &reference,
+                        repository.registry(),
+                        kind,
+                    ))
+                }
                 Err(error) => Err(error),
             };
             SourceTag { tag, digest }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
+use prometheus::IntGauge;
 
 use crate::{
     oci::{Descriptor, Digest, Repository},
@@ -40,6 +41,7 @@ pub struct Moving {
 /// Keeps a blob on the list until it is dropped.
 pub(super) struct Entry<'a> {
     activity: &'a Activity,
+    gauge: &'a IntGauge,
     id: u64,
     moving: Arc<Moving>,
 }
@@ -74,7 +76,13 @@ impl Activity {
         self.tags_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn enter(&self, blob: &Descriptor, target: &Repository) -> Entry<'_> {
+    pub(super) fn enter<'a>(
+        &'a self,
+        gauge: &'a IntGauge,
+        blob: &Descriptor,
+        target: &Repository,
+    ) -> Entry<'a> {
+        gauge.inc();
         let moving = Arc::new(Moving {
             digest: blob.digest.clone(),
             target: target.clone(),
@@ -88,6 +96,7 @@ impl Activity {
             .insert(id, moving.clone());
         Entry {
             activity: self,
+            gauge,
             id,
             moving,
         }
@@ -116,6 +125,7 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
+        self.gauge.dec();
         let moved = self.moving.sent_bytes();
         self.activity
             .bytes_moved

@@ -114,7 +114,8 @@ impl Transfer {
         blob: &Descriptor,
         mut session: Option<Upload>,
     ) -> Result<(), Error> {
-        let entry = self.activity.enter(blob, lane.to);
+        let gauge = self.metrics.transfers_in_flight();
+        let entry = self.activity.enter(gauge, blob, lane.to);
         // Whoever comes back after a failure is too late for the others.
         let mut company = lane.fanout.zip(lane.image);
         let mut attempt = 0;
@@ -162,14 +163,18 @@ impl Transfer {
             Part::Lead(seats) => pull(lane, blob, seats).boxed(),
             Part::Alone => pull(lane, blob, Vec::new()).boxed(),
         };
-        let (started, (bytes, _from)) = futures::try_join!(begin, pull)?;
-        let Started::Session(upload) = started else {
+        let (started, pulled) = futures::join!(begin, pull);
+        let Started::Session(upload) = started? else {
             return Ok(());
         };
-        self.metrics.transfers_in_flight().inc();
-        let result = lane.target.upload(&upload, blob, entry.count(bytes)).await;
-        self.metrics.transfers_in_flight().dec();
-        result
+        let (bytes, _from) = match pulled {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                lane.target.cancel(&upload).await;
+                return Err(error);
+            }
+        };
+        lane.target.upload(&upload, blob, entry.count(bytes)).await
     }
 }
 

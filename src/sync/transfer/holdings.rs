@@ -52,7 +52,17 @@ impl Holdings {
 
     /// Takes note of what a listing told of a repository.
     pub(super) async fn know(&self, repository: &Repository, knowledge: Knowledge) {
-        self.lock().knowledge.insert(repository.clone(), knowledge);
+        {
+            let mut learned = self.lock();
+            let known = learned
+                .knowledge
+                .entry(repository.clone())
+                .or_insert(knowledge);
+            // Doubt lasts as long as the run: a plan made before it knows nothing of it.
+            if *known != Knowledge::Doubtful {
+                *known = knowledge;
+            }
+        }
         if knowledge == Knowledge::Empty {
             self.recorder.record(Fact::Empty(repository.clone())).await;
         }

@@ -99,6 +99,10 @@ impl Transfer {
             Err(error) if error.is_missing_content() => {
                 tracing::warn!(%error, "the target lost content; it is brought again");
                 self.holdings.distrust(lane.to).await;
+                // Some targets go on claiming, when asked, what they have lost.
+                for part in parts(manifest).map_err(|e| broken(lane, to, e))? {
+                    self.holdings.learn(lane.to, &part.digest, false).await;
+                }
                 self.bring_parts(lane, manifest, to, depth).await?;
                 lane.target.put_manifest(to, manifest).await?;
             }
@@ -164,6 +168,13 @@ impl Transfer {
     }
 }
 
+/// The blobs or the children of a manifest.
+fn parts(manifest: &Manifest) -> Result<Vec<Descriptor>, ManifestError> {
+    Ok(match manifest.content()? {
+        Content::Image(parts) | Content::Index(parts) => parts,
+    })
+}
+
 /// What of an image is written: all of it, unless the mirror says otherwise.
 fn shape(
     whole: &Manifest,
@@ -199,10 +210,6 @@ fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error 
 }
 
 fn fail(lane: Lane<'_>, reference: &Reference, kind: Kind) -> Error {
-    Error::Registry(registry::Error {
-        operation: "pull manifest",
-        subject: reference.to_string(),
-        registry: lane.source.name().clone(),
-        kind: Box::new(kind),
-    })
+    let subject = reference.to_string();
+    registry::Error::new("pull manifest", subject, lane.source.name(), kind).into()
 }

@@ -281,10 +281,6 @@ fn fallback_index(entries: &[Referrer]) -> Result<Manifest, Kind> {
 }
 
 fn fail(lane: Lane<'_>, subject: &Digest, kind: Kind) -> Error {
-    Error::Registry(registry::Error {
-        operation: "copy referrers of",
-        subject: lane.from.digest(subject).to_string(),
-        registry: lane.source.name().clone(),
-        kind: Box::new(kind),
-    })
+    let subject = lane.from.digest(subject);
+    registry::Error::new("copy referrers of", subject, lane.source.name(), kind).into()
 }
