@@ -9,7 +9,7 @@ use super::{
     select::{Clock, Dropped, select, undated},
 };
 use crate::{
-    config::{Mirror, Route, Selection},
+    config::{Mirror, Origin, Route, Selection},
     oci::{Digest, Platform, Repository, Tag},
     registry::{self, Kind, Listing, Registry},
     store::{Recorder, RepositoryState, Store, TagRecord},
@@ -175,6 +175,7 @@ async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>
     }
     match source.list_tags(&route.source).await? {
         Some(listing) => Ok(Some(listing)),
+        None if route.origin == Origin::Found => Ok(Some(Listing::default())),
         None => Err(Error::Registry(registry::Error {
             operation: "list tags of",
             subject: route.source.to_string(),
