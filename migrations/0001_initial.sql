@@ -29,12 +29,13 @@ CREATE TABLE tags (
     source        TEXT    NOT NULL,  -- the source repository
     seen_digest   TEXT    NOT NULL,  -- the source's digest at the last check that changed something
     source_digest TEXT,              -- the source's digest that was mirrored last
-    written_digest TEXT,             -- what was written for it: differs where platforms are a subset
-    platforms     TEXT    NOT NULL DEFAULT '',  -- the subset that was written, empty for all
+    written_digest TEXT,             -- what was written for it: differs where a part was left out
+    shape         TEXT    NOT NULL DEFAULT '',  -- what of the image was written, empty for all
     lagging_since INTEGER,           -- the first check that saw a difference not mirrored since
     mirrored_at   INTEGER,
     checked_at    INTEGER NOT NULL,
     verified_at   INTEGER,           -- when the target itself was last asked for its digest
+    referrers_at  INTEGER,           -- when its signatures and the like were last looked for
     is_orphaned   INTEGER NOT NULL DEFAULT 0,  -- the source no longer has the tag
     error_class   TEXT,              -- why the last attempt failed, if it did
     error_message TEXT,

@@ -5,12 +5,13 @@ use std::{ops::Range, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    Discovery, Mirror, Origin, Route, Selection, braces,
+    Attestations, Discovery, Mirror, Origin, Referrers, Route, Selection, braces,
     discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
     placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
+    section::Wanted,
     selectors,
 };
 use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
@@ -45,6 +46,8 @@ pub(super) fn validate(
             discoveries: Vec::new(),
             platforms: platforms(entry.platforms.as_ref(), problems),
             immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
+            attestations: attestations(entry.attestations.as_ref(), problems),
+            referrers: referrers(entry.referrers.as_ref(), problems),
         },
         places: Vec::new(),
     };
@@ -256,4 +259,31 @@ fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Pla
         }
     }
     Some(platforms.into())
+}
+
+fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> Attestations {
+    let Some(written) = written else {
+        return Attestations::default();
+    };
+    match written.get_ref().as_str() {
+        "keep" => Attestations::Keep,
+        "drop" => Attestations::Drop,
+        "if-accepted" => Attestations::IfAccepted,
+        other => {
+            let message = format!("unknown `attestations = \"{other}\"`");
+            let help = "write \"keep\", \"drop\" or \"if-accepted\"";
+            problems.error(written.span(), message, help);
+            Attestations::default()
+        }
+    }
+}
+
+fn referrers(wanted: Option<&Spanned<Wanted>>, problems: &mut Problems) -> Option<Referrers> {
+    match wanted?.get_ref() {
+        Wanted::None => None,
+        Wanted::All => Some(Referrers::default()),
+        Wanted::Some(types) => Some(Referrers {
+            types: selectors::glob_set(types, "referrers", problems),
+        }),
+    }
 }

@@ -5,7 +5,11 @@ use std::ops::Range;
 use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
-use super::{problem::Problems, secret::SecretSource, section::Section};
+use super::{
+    problem::Problems,
+    secret::SecretSource,
+    section::{Section, Wanted},
+};
 
 /// One string or a list of them, with the place of each.
 pub(super) type Strings = Spanned<Vec<Spanned<String>>>;
@@ -55,6 +59,8 @@ pub(super) struct MirrorEntry {
     pub(super) max_tags: Option<Spanned<i64>>,
     pub(super) immutable: Option<Strings>,
     pub(super) platforms: Option<Strings>,
+    pub(super) attestations: Option<Spanned<String>>,
+    pub(super) referrers: Option<Spanned<Wanted>>,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -171,6 +177,8 @@ fn read_mirror(
         max_tags: section.take("max_tags", "a whole number such as 500"),
         immutable: section.strings("immutable"),
         platforms: section.strings("platforms"),
+        attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
+        referrers: section.switch_or_strings("referrers"),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -199,6 +207,8 @@ impl MirrorEntry {
             max_tags: self.max_tags.or(defaults.max_tags),
             immutable: self.immutable.or(defaults.immutable),
             platforms: self.platforms.or(defaults.platforms),
+            attestations: self.attestations.or(defaults.attestations),
+            referrers: self.referrers.or(defaults.referrers),
         }
     }
 }

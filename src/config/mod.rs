@@ -94,6 +94,59 @@ pub struct Mirror {
     pub platforms: Option<Arc<[Platform]>>,
     /// Tags that never move: once mirrored, the source is not asked for them again.
     pub immutable: Option<GlobSet>,
+    /// What becomes of the attestations in indexes.
+    pub attestations: Attestations,
+    /// Which referrers are mirrored along; `None` mirrors none.
+    pub referrers: Option<Referrers>,
+}
+
+/// What becomes of the attestations that builders put into indexes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attestations {
+    /// They are copied.
+    #[default]
+    Keep,
+    /// They are left out, which writes another index.
+    Drop,
+    /// They are copied, and left out where the target refuses them.
+    IfAccepted,
+}
+
+/// Which referrers (signatures, SBOMs, attestations) are mirrored along with an image.
+#[derive(Clone, Debug, Default)]
+pub struct Referrers {
+    /// Globs for artifact types; `None` takes every type. `.sig`, `.att` and `.sbom` stand for
+    /// the tags that cosign writes.
+    pub types: Option<GlobSet>,
+}
+
+impl Mirror {
+    /// Whether every image is written as it stands at the source, and so under its digest.
+    pub fn is_verbatim(&self) -> bool {
+        self.platforms.is_none() && self.attestations == Attestations::Keep
+    }
+
+    /// What of an image is written, as the store keeps it; empty for all of it.
+    pub fn shape(&self) -> String {
+        let platforms = self.platforms.iter().flat_map(|platforms| platforms.iter());
+        let mut parts: Vec<String> = platforms.map(ToString::to_string).collect();
+        parts.sort();
+        match self.attestations {
+            Attestations::Keep => {}
+            Attestations::Drop => parts.push("no attestations".into()),
+            Attestations::IfAccepted => parts.push("attestations if accepted".into()),
+        }
+        parts.join(",")
+    }
+}
+
+impl Referrers {
+    /// Whether a type is wanted.
+    pub fn wants(&self, artifact_type: &str) -> bool {
+        self.types
+            .as_ref()
+            .is_none_or(|types| types.is_match(artifact_type))
+    }
 }
 
 /// One source repository, the target repositories it goes to, and which tags go.

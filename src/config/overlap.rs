@@ -5,8 +5,8 @@ use std::{
     fmt,
 };
 
-use super::{Route, Selection, entry::Validated, problem::Problems};
-use crate::oci::{Platform, Repository};
+use super::{Mirror, Route, Selection, entry::Validated, problem::Problems};
+use crate::oci::Repository;
 
 /// Why two routes may not share a target repository.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,13 +17,13 @@ pub struct Clash {
     pub help: &'static str,
 }
 
-/// A route and the platforms that it keeps.
+/// A route and the mirror that it belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     /// The route.
     pub route: &'a Route,
-    /// The platforms; `None` for all.
-    pub platforms: Option<&'a [Platform]>,
+    /// The mirror, which says what of an image is kept.
+    pub mirror: &'a Mirror,
 }
 
 impl Claim<'_> {
@@ -39,9 +39,11 @@ impl Claim<'_> {
             let help = "give one of them another `path` or `target`";
             return refuse(format!("both {} and {}", a.source, b.source), help);
         }
-        if self.platforms != other.platforms {
-            let help = "give both entries the same `platforms`, or one another `path`";
-            return refuse(format!("{} with two sets of platforms", a.source), help);
+        if self.mirror.shape() != other.mirror.shape() {
+            let help = "give both entries the same `platforms` and `attestations`, or one of them \
+                        another `path`";
+            let what = format!("{} with two sets of platforms or attestations", a.source);
+            return refuse(what, help);
         }
         if a.targets != b.targets {
             let help = "give both entries the same list of targets";
@@ -114,6 +116,6 @@ fn claim(validated: &[Validated], (mirror, route): Place) -> Claim<'_> {
     let mirror = &validated[mirror].mirror;
     Claim {
         route: &mirror.routes[route],
-        platforms: mirror.platforms.as_deref(),
+        mirror,
     }
 }

@@ -10,6 +10,17 @@ use toml::{
 
 use super::problem::Problems;
 
+/// What a key that is a switch or a list asks for.
+#[derive(Clone, Debug)]
+pub(super) enum Wanted {
+    /// Nothing.
+    None,
+    /// Everything.
+    All,
+    /// What these name.
+    Some(Vec<Spanned<String>>),
+}
+
 /// A table being read. What is left in it at the end is unknown.
 pub(super) struct Section<'p, 'i> {
     name: String,
@@ -101,6 +112,27 @@ impl<'p, 'i> Section<'p, 'i> {
                     .error(span, message, "write a string, or a list of strings");
                 None
             }
+        }
+    }
+
+    /// The value of a key that may be a switch, one string, or a list of strings.
+    pub(super) fn switch_or_strings(&mut self, key: &'static str) -> Option<Spanned<Wanted>> {
+        match self
+            .table
+            .get(key)
+            .map(|value| (value.span(), value.get_ref().as_bool()))
+        {
+            Some((span, Some(is_wanted))) => {
+                self.remove(key);
+                Some(Spanned::new(
+                    span,
+                    if is_wanted { Wanted::All } else { Wanted::None },
+                ))
+            }
+            _ => self.strings(key).map(|strings| {
+                let span = strings.span();
+                Spanned::new(span, Wanted::Some(strings.into_inner()))
+            }),
         }
     }
 

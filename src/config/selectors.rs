@@ -87,8 +87,17 @@ fn duration(written: &Spanned<String>, problems: &mut Problems) -> Option<Durati
 
 /// A set of globs under a key, for messages.
 pub(super) fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
+    glob_set(list?.get_ref(), key, problems)
+}
+
+/// The same for a list at hand.
+pub(super) fn glob_set(
+    list: &[Spanned<String>],
+    key: &str,
+    problems: &mut Problems,
+) -> Option<GlobSet> {
     let mut set = GlobSetBuilder::new();
-    for text in list?.get_ref() {
+    for text in list {
         match GlobBuilder::new(text.get_ref())
             .backslash_escape(true)
             .build()

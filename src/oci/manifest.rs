@@ -58,6 +58,9 @@ pub struct Descriptor {
     /// The platform of an index entry.
     #[serde(default, skip_serializing)]
     pub platform: Option<Platform>,
+    /// What kind of artifact it is, where the entry says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
 }
 
 /// A manifest that cannot be copied.
@@ -85,6 +88,7 @@ struct Body {
     #[serde(default)]
     schema_version: u32,
     media_type: Option<String>,
+    artifact_type: Option<String>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     blobs: Option<Vec<Descriptor>>,
@@ -138,6 +142,14 @@ impl Manifest {
         )))
     }
 
+    /// The type of an artifact: declared, else that of its config
+    /// ([manifest.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidelines-for-artifact-usage)).
+    pub fn artifact_type(&self) -> Option<String> {
+        let body: Body = serde_json::from_slice(&self.bytes).ok()?;
+        body.artifact_type
+            .or_else(|| body.config.map(|config| config.media_type))
+    }
+
     /// The config of an image; an index has none.
     pub fn config(&self) -> Option<Descriptor> {
         serde_json::from_slice::<Body>(&self.bytes).ok()?.config
@@ -147,21 +159,36 @@ impl Manifest {
     /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
     /// or that loses no entry, stays byte-identical.
     pub fn for_platforms(&self, platforms: &[Platform]) -> Result<Self, ManifestError> {
+        self.retain(|entries| {
+            let kept = wanted_digests(entries, platforms);
+            if kept.is_empty() {
+                let wanted: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+                return Err(ManifestError::NoPlatform(wanted.join(", ")));
+            }
+            let is_kept = |digest: Option<&str>| digest.is_some_and(|d| kept.contains(d));
+            entries.retain(|entry| is_kept(text(entry, &["digest"])) || is_kept(attested(entry)));
+            Ok(())
+        })
+    }
+
+    /// The same index without the attestations that builders put beside the images.
+    pub fn without_attestations(&self) -> Result<Self, ManifestError> {
+        self.retain(|entries| {
+            entries.retain(|entry| attested(entry).is_none());
+            Ok(())
+        })
+    }
+
+    fn retain(
+        &self,
+        retain: impl FnOnce(&mut Vec<Value>) -> Result<(), ManifestError>,
+    ) -> Result<Self, ManifestError> {
         let mut index: Value = serde_json::from_slice(&self.bytes)?;
         let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
             return Ok(self.clone());
         };
         let before = entries.len();
-        let kept = wanted_digests(entries, platforms);
-        if kept.is_empty() {
-            let wanted: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-            return Err(ManifestError::NoPlatform(wanted.join(", ")));
-        }
-        entries.retain(|entry| {
-            let digest = text(entry, &["digest"]);
-            let subject = text(entry, &["annotations", REFERENCE_DIGEST]);
-            digest.is_some_and(|d| kept.contains(d)) || subject.is_some_and(|d| kept.contains(d))
-        });
+        retain(entries)?;
         if entries.len() == before {
             return Ok(self.clone());
         }
@@ -172,6 +199,12 @@ impl Manifest {
             bytes,
         })
     }
+}
+
+/// The image that an entry of an index attests, if the entry is an attestation
+/// ([attestation-storage.md](https://github.com/moby/buildkit/blob/v0.17.0/docs/attestations/attestation-storage.md)).
+fn attested(entry: &Value) -> Option<&str> {
+    text(entry, &["annotations", REFERENCE_DIGEST])
 }
 
 fn once_each(descriptors: impl IntoIterator<Item = Descriptor>) -> Vec<Descriptor> {

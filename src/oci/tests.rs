@@ -187,6 +187,24 @@ fn attestations_go_with_the_image_they_attest() {
 }
 
 #[test]
+fn attestations_can_be_left_out() {
+    let attestation = entry(11, "unknown", "unknown").replace(
+        r#""x":"#,
+        &format!(
+            r#""annotations":{{"vnd.docker.reference.digest":"{}"}},"x":"#,
+            digest(1)
+        ),
+    );
+    let whole = index(&[entry(1, "linux", "amd64"), attestation]);
+    assert_eq!(
+        children(&whole.without_attestations().unwrap()),
+        [digest(1)]
+    );
+    let plain = index(&[entry(1, "linux", "amd64")]);
+    assert_eq!(plain.without_attestations().unwrap().bytes, plain.bytes);
+}
+
+#[test]
 fn an_index_without_the_wanted_platform_is_an_error() {
     let whole = index(&[entry(1, "linux", "amd64")]);
     let error = whole

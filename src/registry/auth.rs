@@ -128,8 +128,13 @@ impl Auth {
         let mut state = self.lock();
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
-            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(_)) => {
-                state.tokens.remove(scope);
+            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(used)) => {
+                // Requests in flight come back refused one after the other: the token that the
+                // first of them fetched since is good.
+                let held = state.tokens.get(scope).and_then(Fetch::peek);
+                if matches!(held, Some(Ok(token)) if Arc::ptr_eq(token, used)) {
+                    state.tokens.remove(scope);
+                }
                 Ok(())
             }
             (_, Some(Challenge::Basic), Authorization::None)

@@ -174,6 +174,7 @@ mod tests {
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
             platform: None,
+            artifact_type: None,
         }
     }
 

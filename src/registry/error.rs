@@ -150,6 +150,17 @@ impl Error {
         matches!(&*self.kind, Kind::NotFound(_))
     }
 
+    /// Whether the target refused a manifest for being an attestation: Aliyun ACR does so to the
+    /// empty config that builders give them.
+    pub fn is_attestation_refused(&self) -> bool {
+        match &*self.kind {
+            Kind::Denied(message) | Kind::Rejected { message, .. } => message
+                .to_ascii_lowercase()
+                .contains("unknown manifest class"),
+            _ => false,
+        }
+    }
+
     /// Whether the target refused a manifest because it lacks content that the manifest names:
     /// distribution answers 404 to a missing blob or child, most others 400.
     pub fn is_missing_content(&self) -> bool {

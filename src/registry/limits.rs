@@ -26,6 +26,14 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub struct Flow(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
+impl Flow {
+    /// A right that nothing limits.
+    #[cfg(test)]
+    pub(crate) fn free() -> Self {
+        Self(None)
+    }
+}
+
 impl Limits {
     pub(super) fn new(connections: usize) -> Self {
         Self {

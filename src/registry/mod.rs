@@ -8,6 +8,7 @@ mod configs;
 mod error;
 mod limits;
 mod manifests;
+mod referrers;
 mod tags;
 mod transport;
 mod uploads;
@@ -31,12 +32,14 @@ pub use blobs::BlobStream;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
+pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
 pub use transport::Meter;
 pub use uploads::{Started, Upload};
 
 use auth::{Auth, Scope};
 use limits::Limits;
+use referrers::ReferrersApi;
 use transport::{Call, Transport, Wire};
 
 /// Every registry that was spoken to, each opened once: connections, tokens and limits are shared
@@ -80,6 +83,7 @@ impl Registries {
                     wire: Wire::new(name, &config, self.metrics.clone())?,
                     auth: Auth::new(config.credential),
                     limits: Limits::new(config.connections),
+                    referrers_api: ReferrersApi::default(),
                     retry: self.retry,
                 });
                 open.insert(name.clone(), transport.clone());

@@ -20,6 +20,7 @@ use super::{
     auth::{Auth, Authorization, Scope},
     error::{Error, Kind, words},
     limits::{Limits, Retry},
+    referrers::ReferrersApi,
 };
 use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
 
@@ -67,6 +68,7 @@ pub(super) struct Transport {
     pub(super) wire: Wire,
     pub(super) auth: Auth,
     pub(super) limits: Limits,
+    pub(super) referrers_api: ReferrersApi,
     pub(super) retry: Retry,
 }
 

@@ -40,12 +40,21 @@ pub enum Fact {
         source: Digest,
         /// The digest at the target.
         written: Digest,
-        /// The platforms that it is a subset of, comma-separated; empty for all.
-        platforms: String,
+        /// What of the image was written; empty for all of it.
+        shape: String,
         /// When.
         at: i64,
         /// Whether it was written just now.
         is_new: bool,
+    },
+    /// A tag's referrers were looked for, and stand at the target.
+    Referred {
+        /// The target repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// When.
+        at: i64,
     },
     /// A tag could not be mirrored.
     Failed {
@@ -129,7 +138,7 @@ impl Fact {
                 key,
                 source,
                 written,
-                platforms,
+                shape,
                 at,
                 is_new,
             } => {
@@ -137,12 +146,17 @@ impl Fact {
                     db,
                     key,
                     [source, written],
-                    platforms,
+                    shape,
                     *at,
                     is_new.then_some(*at),
                 )
                 .await
             }
+            Self::Referred {
+                repository,
+                tag,
+                at,
+            } => referred(db, repository, tag, *at).await,
             Self::Failed {
                 key,
                 class,
@@ -278,7 +292,7 @@ async fn mirrored(
     db: &mut SqliteConnection,
     key: &TagKey,
     [source_digest, written]: [&Digest; 2],
-    platforms: &str,
+    shape: &str,
     at: i64,
     mirrored_at: Option<i64>,
 ) -> Result {
@@ -287,7 +301,7 @@ async fn mirrored(
     let (source_digest, written) = (source_digest.as_str(), written.as_str());
     query!(
         "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, source_digest,
-                           written_digest, platforms, mirrored_at, checked_at, verified_at)
+                           written_digest, shape, mirrored_at, checked_at, verified_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?9, COALESCE(?7, ?8), ?8, ?8)
          ON CONFLICT (repository_id, tag) DO UPDATE SET
              mirror = excluded.mirror,
@@ -295,8 +309,9 @@ async fn mirrored(
              seen_digest = excluded.seen_digest,
              source_digest = excluded.source_digest,
              written_digest = excluded.written_digest,
-             platforms = excluded.platforms,
+             shape = excluded.shape,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
+             referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
              checked_at = excluded.checked_at,
              verified_at = excluded.verified_at,
              lagging_since = NULL,
@@ -311,7 +326,25 @@ async fn mirrored(
         written,
         mirrored_at,
         at,
-        platforms
+        shape
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn referred(
+    db: &mut SqliteConnection,
+    repository: &Repository,
+    tag: &Tag,
+    at: i64,
+) -> Result {
+    let (id, tag) = (id(db, repository).await?, tag.as_str());
+    query!(
+        "UPDATE tags SET referrers_at = ? WHERE repository_id = ? AND tag = ?",
+        at,
+        id,
+        tag
     )
     .execute(db)
     .await?;

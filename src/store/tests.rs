@@ -77,7 +77,7 @@ fn mirrored(content: &str, at: i64) -> Fact {
         key: key("1"),
         source,
         written,
-        platforms: String::new(),
+        shape: String::new(),
         at,
         is_new: true,
     }

@@ -21,12 +21,14 @@ pub struct TagRecord {
     pub source: Option<Digest>,
     /// What was written for it.
     pub written: Option<Digest>,
-    /// The platforms that were written, comma-separated; empty for all.
-    pub platforms: String,
+    /// What of the image was written; empty for all of it.
+    pub shape: String,
     /// Since when it differs from the source.
     pub lagging_since: Option<i64>,
     /// When the target itself was last asked.
     pub verified_at: Option<i64>,
+    /// When its referrers were last looked for.
+    pub referrers_at: Option<i64>,
     /// Whether the source no longer has it.
     pub is_orphaned: bool,
 }
@@ -84,8 +86,9 @@ impl Store {
     pub async fn tags(&self, target: &Repository) -> Result<HashMap<Tag, TagRecord>, Error> {
         let (registry, path) = (target.registry().as_str(), target.path());
         let mut rows = query!(
-            r#"SELECT tag, mirror, source, seen_digest, source_digest, written_digest, platforms, lagging_since,
-                      verified_at, is_orphaned AS "is_orphaned: bool"
+            r#"SELECT tag, mirror, source, seen_digest, source_digest, written_digest, shape,
+                      lagging_since, verified_at, referrers_at,
+                      is_orphaned AS "is_orphaned: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ?"#,
             registry,
@@ -101,9 +104,10 @@ impl Store {
                 seen: digest(Some(row.seen_digest)),
                 source: digest(row.source_digest),
                 written: digest(row.written_digest),
-                platforms: row.platforms,
+                shape: row.shape,
                 lagging_since: row.lagging_since,
                 verified_at: row.verified_at,
+                referrers_at: row.referrers_at,
                 is_orphaned: row.is_orphaned,
             };
             tags.insert(tag, record);

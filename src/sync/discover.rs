@@ -228,10 +228,7 @@ impl<'a> Claims<'a> {
 }
 
 fn claim<'a>(mirror: &'a Mirror, route: &'a Route) -> Claim<'a> {
-    Claim {
-        route,
-        platforms: mirror.platforms.as_deref(),
-    }
+    Claim { route, mirror }
 }
 
 /// Whether two selections are one: the same tag, or the selectors of the same entry.

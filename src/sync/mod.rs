@@ -12,7 +12,7 @@ mod select;
 mod snapshot;
 mod transfer;
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use chrono::Utc;
 use futures::{StreamExt as _, stream};
@@ -41,7 +41,7 @@ use self::{
     outcome::Progress,
     record::Record,
     snapshot::View,
-    transfer::{Lane, Tally},
+    transfer::{Fanout, Lane, Tally},
 };
 
 /// Mirrors that run at a time, and routes of one mirror.
@@ -223,7 +223,8 @@ impl Sync {
         sides: &Sides,
         tally: &Tally,
     ) -> Progress {
-        let from = &plan.source;
+        let (from, listing) = (&plan.source, plan.listing.as_ref());
+        let fanout = fanout(&plan);
         let targets = plan.targets.iter().zip(&sides.targets);
         let runs = stream::iter(targets).map(|(plan, target)| {
             let lane = Lane {
@@ -231,24 +232,27 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
-                platforms: mirror.platforms.as_deref(),
+                mirror,
+                listing,
+                fanout: fanout.as_ref(),
+                image: None,
                 tally,
             };
-            self.run_target(mirror, lane, plan)
+            self.run_target(lane, plan)
         });
         let runs = runs.buffer_unordered(ROUTES);
         runs.fold(Progress::default(), |sum, part| async { sum.add(part) })
             .await
     }
 
-    async fn run_target(&self, mirror: &Mirror, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
+    async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
         let record = Record {
             recorder: &self.recorder,
             metrics: &self.metrics,
-            mirror: &mirror.name,
+            mirror: &lane.mirror.name,
             source: lane.from,
             target: lane.to,
-            platforms: snapshot::describe(lane.platforms),
+            shape: lane.mirror.shape(),
             at: Utc::now().timestamp(),
         };
         record.seen(plan).await;
@@ -273,7 +277,23 @@ impl Sync {
             (_, work) => work.await.unwrap_or_else(|| Err(self.stopped())),
         };
         self.transfer.activity().finish_tag();
-        record.outcome(step, result).await
+        let written = match (&result, &step.action) {
+            (Ok(written), Action::Copy { .. } | Action::Retag { .. }) => written.clone(),
+            (Ok(_), _) => step.written.clone().or_else(|| step.digest.clone()),
+            (Err(_), _) => None,
+        };
+        let progress = record.outcome(step, result).await;
+        match (&lane.mirror.referrers, &step.digest, written) {
+            (Some(wanted), Some(digest), Some(written)) if step.referrers => {
+                let work = self
+                    .transfer
+                    .bring_referrers(lane, wanted, digest, &written);
+                let brought = self.stop.run_until_cancelled(work).await;
+                let brought = brought.unwrap_or_else(|| Err(self.stopped()));
+                progress.add(record.referrers(step, brought).await)
+            }
+            _ => progress,
+        }
     }
 
     /// Why nothing more is done.
@@ -282,4 +302,25 @@ impl Sync {
             .failure()
             .map_or(Error::Interrupted, Error::Store)
     }
+}
+
+/// What the targets of a route copy together. Targets on one registry need none: the second of
+/// them mounts what the first was given.
+fn fanout(plan: &Plan) -> Option<Fanout> {
+    let registries: HashSet<_> = plan
+        .targets
+        .iter()
+        .map(|t| t.repository.registry())
+        .collect();
+    let fanout = (registries.len() > 1).then(Fanout::default)?;
+    for target in &plan.targets {
+        let copies = target
+            .steps
+            .iter()
+            .filter(|s| matches!(s.action, Action::Copy { .. }));
+        for image in copies.filter_map(|step| step.digest.as_ref()) {
+            fanout.expect(image, target.repository.registry());
+        }
+    }
+    Some(fanout)
 }

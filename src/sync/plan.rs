@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     select::Dropped,
-    snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot},
+    snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due},
 };
 use crate::{
     oci::{Digest, Repository, Tag},
@@ -30,6 +30,9 @@ pub struct Plan {
     pub undated: Vec<Tag>,
     /// What is to be done at each target.
     pub targets: Vec<TargetPlan>,
+    /// Every tag that the source lists, where it was listed.
+    #[serde(skip)]
+    pub listing: Option<HashSet<Tag>>,
 }
 
 /// What is to be done at one target repository.
@@ -62,6 +65,11 @@ pub struct Step {
     /// Whether the store has to be told of what was seen.
     #[serde(skip)]
     pub is_news: bool,
+    /// Its digest at the target, where that is known.
+    #[serde(skip)]
+    pub written: Option<Digest>,
+    /// Whether signatures and the like are to be looked for.
+    pub referrers: bool,
 }
 
 /// What is to be done.
@@ -117,8 +125,8 @@ pub enum Reason {
         /// The digest found there.
         found: Digest,
     },
-    /// Other platforms are wanted than were written.
-    Platforms,
+    /// Other parts of the image are wanted than were written.
+    Shape,
 }
 
 /// Why a tag is left as it is.
@@ -163,19 +171,24 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
         undated,
         listing,
         targets,
-        platforms,
+        shape,
+        now,
+        has_referrers,
     } = snapshot;
     let context = Context {
         mirror,
         tags: &tags,
         listing: listing.as_ref(),
-        platforms: &platforms,
+        shape: &shape,
+        referrers_due: has_referrers.then_some(now),
     };
+    let targets = targets.into_iter().map(|t| context.target(t)).collect();
     Plan {
         source,
         dropped,
         undated,
-        targets: targets.into_iter().map(|t| context.target(t)).collect(),
+        targets,
+        listing,
     }
 }
 
@@ -183,7 +196,9 @@ struct Context<'a> {
     mirror: &'a str,
     tags: &'a [SourceTag],
     listing: Option<&'a HashSet<Tag>>,
-    platforms: &'a str,
+    shape: &'a str,
+    /// The time, where referrers are mirrored.
+    referrers_due: Option<i64>,
 }
 
 impl Context<'_> {
@@ -227,7 +242,7 @@ impl Context<'_> {
         let is_held = |tag: &Tag, record: &TagRecord| {
             let asked = holds.asked.get(tag);
             holds.listing.contains(tag)
-                && record.platforms == self.platforms
+                && record.shape == self.shape
                 && asked.is_none_or(|found| *found == record.written)
         };
         let records = holds
@@ -271,11 +286,18 @@ impl Context<'_> {
                     reason: Unchanged::Unchanged
                 }
             );
+        let referrers_at = match action {
+            Action::Skip { .. } => record.and_then(|record| record.referrers_at),
+            _ => None,
+        };
+        let is_due = |now| is_due(referrers_at, &source.tag, now);
         Step {
             tag: source.tag.clone(),
+            written: record.and_then(|record| record.written.clone()),
             digest: Some(digest),
             action,
             is_news,
+            referrers: self.referrers_due.is_some_and(is_due),
         }
     }
 
@@ -300,9 +322,7 @@ impl Context<'_> {
                 Err(Reason::Moved { from: from.clone() })
             }
             (Some(_), false, _) | (Some(_), true, Some(None)) => Err(Reason::Lost),
-            (Some((record, _)), true, _) if record.platforms != self.platforms => {
-                Err(Reason::Platforms)
-            }
+            (Some((record, _)), true, _) if record.shape != self.shape => Err(Reason::Shape),
             (Some((record, _)), true, Some(Some(found)))
                 if record.written.as_ref() == Some(found) =>
             {
@@ -376,6 +396,8 @@ fn fail(source: &SourceTag, error: &registry::Error) -> Step {
         is_news: digest.is_some(),
         digest,
         action,
+        written: None,
+        referrers: false,
     }
 }
 
@@ -410,7 +432,7 @@ impl fmt::Display for Reason {
             Self::Moved { from } => write!(f, "moved at the source, was {}", from.short()),
             Self::Lost => f.write_str("the target no longer has it"),
             Self::Overwritten { found } => write!(f, "the target has {}", found.short()),
-            Self::Platforms => f.write_str("other platforms are wanted"),
+            Self::Shape => f.write_str("other platforms or attestations are wanted"),
         }
     }
 }

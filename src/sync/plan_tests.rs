@@ -17,7 +17,8 @@ fn record(content: &str) -> TagRecord {
         seen: Some(digest(content)),
         source: Some(digest(content)),
         written: Some(digest(content)),
-        platforms: String::new(),
+        shape: String::new(),
+        referrers_at: None,
         lagging_since: None,
         verified_at: Some(0),
         is_orphaned: false,
@@ -31,7 +32,8 @@ struct Scene {
     listed: Vec<&'static str>,
     records: Vec<(&'static str, TagRecord)>,
     asked: Vec<(&'static str, Option<&'static str>)>,
-    platforms: &'static str,
+    shape: &'static str,
+    has_referrers: bool,
     state: RepositoryState,
 }
 
@@ -65,7 +67,9 @@ impl Scene {
                 repository: "m.example.com/a/b".parse().unwrap(),
                 holds: Ok(holds),
             }],
-            platforms: self.platforms.into(),
+            shape: self.shape.into(),
+            now: 100_000,
+            has_referrers: self.has_referrers,
         }
     }
 
@@ -181,10 +185,40 @@ fn other_platforms_are_written_anew() {
         source: vec![("1", "x")],
         listed: vec!["1"],
         records: vec![("1", record("x"))],
-        platforms: "linux/amd64",
+        shape: "linux/amd64",
         ..Scene::default()
     };
-    assert_eq!(scene.actions(), ["1 copy: other platforms are wanted"]);
+    assert_eq!(
+        scene.actions(),
+        ["1 copy: other platforms or attestations are wanted"]
+    );
+}
+
+#[test]
+fn referrers_are_looked_for_with_every_copy_and_then_at_their_own_pace() {
+    let checked = |at| TagRecord {
+        referrers_at: at,
+        verified_at: Some(100_000),
+        ..record("x")
+    };
+    let scene = Scene {
+        source: vec![("1", "x"), ("2", "x"), ("3", "x"), ("4", "y")],
+        listed: vec!["1", "2", "3"],
+        records: vec![
+            ("1", checked(None)),
+            ("2", checked(Some(99_000))),
+            ("3", checked(Some(1_000))),
+        ],
+        has_referrers: true,
+        ..Scene::default()
+    };
+    let steps = scene.plan().steps;
+    let due: Vec<_> = steps
+        .iter()
+        .filter(|s| s.referrers)
+        .map(|s| s.tag.as_str())
+        .collect();
+    assert_eq!(due, ["4", "1", "3"]);
 }
 
 #[test]

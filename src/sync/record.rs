@@ -6,6 +6,7 @@ use super::{
     Error,
     outcome::{Failure, MirrorReport, Progress},
     plan::{Action, Step, TargetPlan},
+    transfer::ReferringTag,
 };
 use crate::{
     metrics::Metrics,
@@ -20,7 +21,7 @@ pub(super) struct Record<'a> {
     pub(super) mirror: &'a Arc<str>,
     pub(super) source: &'a Repository,
     pub(super) target: &'a Repository,
-    pub(super) platforms: String,
+    pub(super) shape: String,
     pub(super) at: i64,
 }
 
@@ -110,11 +111,60 @@ impl Record<'_> {
             key: self.key(step),
             source: source.clone(),
             written: written.clone(),
-            platforms: self.platforms.clone(),
+            shape: self.shape.clone(),
             at: self.at,
             is_new,
         };
         self.recorder.record(fact).await;
+    }
+
+    /// What became of a tag's referrers. A tag that refers is kept like any other.
+    pub(super) async fn referrers(
+        &self,
+        step: &Step,
+        brought: Result<Vec<ReferringTag>, Error>,
+    ) -> Progress {
+        let mut progress = Progress::default();
+        let (repository, tag) = (self.target.clone(), step.tag.clone());
+        match brought {
+            Ok(tags) => {
+                for referring in tags {
+                    let key = TagKey {
+                        tag: referring.tag,
+                        ..self.key(step)
+                    };
+                    let fact = Fact::Mirrored {
+                        key,
+                        source: referring.digest.clone(),
+                        written: referring.digest,
+                        shape: self.shape.clone(),
+                        at: self.at,
+                        is_new: referring.is_new,
+                    };
+                    self.recorder.record(fact).await;
+                }
+                let at = self.at;
+                self.recorder
+                    .record(Fact::Referred {
+                        repository,
+                        tag,
+                        at,
+                    })
+                    .await;
+            }
+            Err(error) => {
+                let (class, message) = (error.class(), error.to_string());
+                let reference = repository.tag(&tag).to_string();
+                tracing::warn!(mirror = %self.mirror, class, "{reference}: {message}");
+                self.metrics.error(error.registry(), class);
+                progress.fail(Failure {
+                    reference,
+                    class,
+                    message,
+                });
+            }
+        }
+        progress
     }
 
     async fn failed(

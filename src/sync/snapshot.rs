@@ -10,14 +10,15 @@ use super::{
 };
 use crate::{
     config::{Mirror, Origin, Route, Selection},
-    oci::{Digest, Platform, Repository, Tag},
+    oci::{Digest, Repository, Tag},
     registry::{self, Kind, Listing, Registry},
     store::{Recorder, RepositoryState, Store, TagRecord},
 };
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;
-/// How long the target's word on a tag is taken on trust, in seconds.
+/// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
+/// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
 
 /// A route and what both of its sides hold.
@@ -35,8 +36,12 @@ pub(super) struct Snapshot {
     pub listing: Option<HashSet<Tag>>,
     /// Each target, or why it could not be read.
     pub targets: Vec<TargetSnapshot>,
-    /// The platforms that are kept, comma-separated; empty for all.
-    pub platforms: String,
+    /// What of an image is written; empty for all of it.
+    pub shape: String,
+    /// When it was taken.
+    pub now: i64,
+    /// Whether referrers are mirrored.
+    pub has_referrers: bool,
 }
 
 /// A selected tag and its digest at the source.
@@ -92,8 +97,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         .try_collect();
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
         futures::try_join!(list_source(route, source), target_side)?;
-    let platforms = describe(view.mirror.platforms.as_deref());
-    let mut known = settled(view, &snapshots, &platforms);
+    let mut known = settled(view, &snapshots);
     let lists = listing.is_some();
     let Listing {
         tags: listing,
@@ -127,25 +131,27 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         undated: selected.undated,
         listing: lists.then(|| listing.into_iter().collect()),
         targets: snapshots,
-        platforms,
+        shape: view.mirror.shape(),
+        now: view.now,
+        has_referrers: view.mirror.referrers.is_some(),
     })
 }
 
 /// The digests of tags that never move, where each target that can be read has them: the source
 /// need not be asked.
-fn settled(view: &View<'_>, snapshots: &[TargetSnapshot], platforms: &str) -> Digests {
+fn settled(view: &View<'_>, snapshots: &[TargetSnapshot]) -> Digests {
     let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
     let holds: Vec<&TargetHolds> = holds.collect();
     let (Some(immutable), Some(first)) = (&view.mirror.immutable, holds.first()) else {
         return Digests::new();
     };
-    let source = view.route.source.to_string();
+    let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
     let mirrored = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
         holds.listing.contains(tag)
             && holds.records.get(tag).is_some_and(|record| {
                 record.source.as_ref() == Some(digest)
                     && record.source_repository == source
-                    && record.platforms == platforms
+                    && record.shape == shape
             })
     };
     let never_move = first.records.iter();
@@ -155,17 +161,6 @@ fn settled(view: &View<'_>, snapshots: &[TargetSnapshot], platforms: &str) -> Di
         .filter(|(tag, digest)| holds.iter().all(|holds| mirrored(holds, tag, digest)))
         .map(|(tag, digest)| (tag.clone(), Ok(digest.clone())))
         .collect()
-}
-
-/// A set of platforms as the store keeps it.
-pub(super) fn describe(platforms: Option<&[Platform]>) -> String {
-    let mut names: Vec<String> = platforms
-        .iter()
-        .flat_map(|list| list.iter())
-        .map(ToString::to_string)
-        .collect();
-    names.sort();
-    names.join(",")
 }
 
 async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>, Error> {
@@ -273,13 +268,15 @@ fn needs_asking(source: &SourceTag, holds: &TargetHolds, now: i64) -> bool {
     }
     match holds.records.get(&source.tag) {
         Some(record) if record.source.is_some() => {
-            let due = record
-                .verified_at
-                .map_or(now, |at| at + VERIFY_EVERY - spread(&source.tag));
-            record.source.as_ref() == Some(digest) && now >= due
+            record.source.as_ref() == Some(digest) && is_due(record.verified_at, &source.tag, now)
         }
         _ => true,
     }
+}
+
+/// Whether what was last looked at then is to be looked at again.
+pub(super) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
+    last.is_none_or(|at| now >= at + VERIFY_EVERY - spread(tag))
 }
 
 /// Up to a quarter of [`VERIFY_EVERY`], by the tag's name: what was mirrored in one run is not

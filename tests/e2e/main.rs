@@ -15,6 +15,7 @@ mod discovery;
 mod faults;
 mod healing;
 mod paging;
+mod referrers;
 mod selection;
 mod status_and_plan;
 mod support;

@@ -8,7 +8,7 @@ use crate::support::client::{Client, assert_mirrored};
 use crate::support::corpus::Image;
 use crate::support::pair::Pair;
 use crate::support::registry::Registry;
-use crate::support::requests::{assert_only_reads, blob_gets};
+use crate::support::requests::{Request, assert_only_reads, blob_gets, count};
 use crate::support::transship::{Transship, sum};
 
 /// The tags that arrive when a repository holds `tags` and its entry has these selectors.
@@ -216,15 +216,18 @@ fn each_of_several_targets_gets_everything() {
 }
 
 #[test]
-#[ignore = "each target still pulls for itself"]
 fn what_goes_to_several_targets_is_pulled_once() {
     let (source, _targets, transship) = two_targets();
     source
         .client()
         .push("app", "v1", &Image::oci("pulled once"));
     transship.sync();
-    let gets = blob_gets(&source.new_requests());
+    let requests = source.new_requests();
+    let gets = blob_gets(&requests);
     assert!(gets.values().all(|times| *times == 1), "{gets:#?}");
+    let is_manifest =
+        |request: &Request| request.method == "GET" && request.path.contains("/manifests/");
+    assert_eq!(count(&requests, is_manifest), 1);
 }
 
 #[test]

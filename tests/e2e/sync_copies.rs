@@ -28,6 +28,13 @@ fn assert_copied_bit_for_bit(image: &Image) {
 }
 
 #[test]
+fn a_manifest_above_a_mebibyte_is_copied_bit_for_bit() {
+    let pair = Pair::holding(&Image::with_a_large_manifest("large"));
+    pair.transship.sync();
+    pair.assert_mirrored(&[("app", "v1")]);
+}
+
+#[test]
 fn a_plain_oci_image_is_copied_bit_for_bit() {
     assert_copied_bit_for_bit(&Image::oci("plain"));
 }

@@ -1,10 +1,24 @@
 //! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
 
-use super::{Error, Lane, Transfer, holdings::Holding};
-use crate::{
-    oci::{Descriptor, Repository},
-    registry::{self, Started, Upload},
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::oneshot;
+
+use super::{
+    Error, Lane, Transfer,
+    activity::Entry,
+    fanout::{Branch, Fanout, Part, fell_behind, split},
+    holdings::Holding,
 };
+use crate::{
+    oci::{Descriptor, Digest, Repository},
+    registry::{self, BlobStream, Flow, Started, Upload},
+};
+
+/// The other targets of a route, and the image that they copy too.
+type Company<'a> = (&'a Fanout, &'a Digest);
+
+/// A blob's bytes, and the source's flow where nobody else holds it.
+type Pulled = (BlobStream, Option<Flow>);
 
 impl Transfer {
     /// Sees to it that the lane's target repository holds a blob.
@@ -14,6 +28,7 @@ impl Transfer {
             match self.holdings.look_up(lane.to, &blob.digest).await? {
                 Holding::Held => {
                     lane.tally.count(&lane.tally.blobs_present, blob.size);
+                    self.pass(lane, blob);
                     self.metrics.blob(lane.target.name().as_str(), "present");
                     return Ok(());
                 }
@@ -72,9 +87,19 @@ impl Transfer {
         }
     }
 
+    /// Tells the other targets that this one has the blob.
+    fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
+        if let Some(fanout) = lane.fanout {
+            fanout.pass(&blob.digest, lane.target.name());
+        }
+    }
+
     async fn brought(&self, lane: Lane<'_>, blob: &Descriptor, outcome: &'static str) {
         match outcome {
-            "mounted" => lane.tally.count(&lane.tally.blobs_mounted, blob.size),
+            "mounted" => {
+                lane.tally.count(&lane.tally.blobs_mounted, blob.size);
+                self.pass(lane, blob);
+            }
             _ => lane.tally.count(&lane.tally.blobs_copied, 0),
         }
         self.metrics.blob(lane.target.name().as_str(), outcome);
@@ -90,9 +115,12 @@ impl Transfer {
         mut session: Option<Upload>,
     ) -> Result<(), Error> {
         let entry = self.activity.enter(blob, lane.to);
+        // Whoever comes back after a failure is too late for the others.
+        let mut company = lane.fanout.zip(lane.image);
         let mut attempt = 0;
         loop {
-            let error = match self.upload_once(lane, blob, session.take(), &entry).await {
+            let work = self.upload_once(lane, blob, session.take(), &entry, company.take());
+            let error = match work.await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -115,18 +143,26 @@ impl Transfer {
         lane: Lane<'_>,
         blob: &Descriptor,
         session: Option<Upload>,
-        entry: &super::activity::Entry<'_>,
+        entry: &Entry<'_>,
+        company: Option<Company<'_>>,
     ) -> Result<(), registry::Error> {
-        let _from = lane.source.pull_flow().await;
         let _to = lane.target.push_flow().await;
+        let part = match company {
+            Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
+            None => Part::Alone,
+        };
         let begin = async {
             match session {
                 Some(session) => Ok(Started::Session(session)),
                 None => lane.target.start_upload(lane.to, &blob.digest, None).await,
             }
         };
-        let pull = lane.source.pull_blob(lane.from, blob);
-        let (started, bytes) = futures::try_join!(begin, pull)?;
+        let pull = match part {
+            Part::Follow(branch) => std::future::ready(Ok((branch.boxed(), None))).boxed(),
+            Part::Lead(seats) => pull(lane, blob, seats).boxed(),
+            Part::Alone => pull(lane, blob, Vec::new()).boxed(),
+        };
+        let (started, (bytes, _from)) = futures::try_join!(begin, pull)?;
         let Started::Session(upload) = started else {
             return Ok(());
         };
@@ -135,4 +171,22 @@ impl Transfer {
         self.metrics.transfers_in_flight().dec();
         result
     }
+}
+
+/// Pulls a blob, for the lane's target and for the others that sit there.
+async fn pull(
+    lane: Lane<'_>,
+    blob: &Descriptor,
+    seats: Vec<oneshot::Sender<Branch>>,
+) -> Result<Pulled, registry::Error> {
+    let flow = lane.source.pull_flow().await;
+    let bytes = lane.source.pull_blob(lane.from, blob).await?;
+    if seats.is_empty() {
+        return Ok((bytes, Some(flow)));
+    }
+    let behind = fell_behind(
+        lane.target.name(),
+        format!("{} of {}", blob.digest, lane.from),
+    );
+    Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
 }

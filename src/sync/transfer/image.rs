@@ -4,6 +4,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use super::{Error, Lane, Transfer, holdings::Holding};
 use crate::{
+    config::{Attestations, Mirror},
     oci::{Content, Descriptor, Digest, Manifest, ManifestError, Reference, Tag},
     registry::{self, Kind},
 };
@@ -22,17 +23,32 @@ impl Transfer {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Digest, Error> {
+        let _copying = lane
+            .fanout
+            .map(|fanout| fanout.copy(digest, lane.target.name()));
+        let lane = Lane {
+            image: Some(digest),
+            ..lane
+        };
         let _lead = self.lead(lane, digest).await;
         let reference = lane.from.digest(digest);
-        let mut manifest = pull(lane, &reference).await?;
-        if let Some(platforms) = lane.platforms {
-            manifest = manifest
-                .for_platforms(platforms)
-                .map_err(|e| broken(lane, &reference, e))?;
+        let whole = pull(lane, &reference).await?;
+        let broken = |error| broken(lane, &reference, error);
+        let shape = |attestations| shape(&whole, lane.mirror, attestations).map_err(broken);
+        let manifest = shape(lane.mirror.attestations)?;
+        let to = lane.to.tag(tag);
+        match self.bring_manifest(lane, &manifest, &to, 0).await {
+            Err(Error::Registry(error))
+                if error.is_attestation_refused()
+                    && lane.mirror.attestations == Attestations::IfAccepted =>
+            {
+                tracing::info!(%error, "{to} is written without attestations");
+                let manifest = shape(Attestations::Drop)?;
+                self.bring_manifest(lane, &manifest, &to, 0).await?;
+                Ok(manifest.digest)
+            }
+            other => other.map(|()| manifest.digest),
         }
-        self.bring_manifest(lane, &manifest, &lane.to.tag(tag), 0)
-            .await?;
-        Ok(manifest.digest)
     }
 
     /// Writes a tag for an image that the repository holds already, or holds once a copy that is
@@ -44,13 +60,13 @@ impl Transfer {
         digest: &Digest,
         written: Option<&Digest>,
     ) -> Result<Digest, Error> {
-        // A copy that is under way leads, and is waited for. What is written for a subset of
-        // platforms is only known to that copy.
+        // A copy that is under way leads, and is waited for. What is written for a part of
+        // an image is only known to that copy.
         drop(self.lead(lane, digest).await);
-        let written = match (written, lane.platforms) {
-            (Some(written), _) => written,
-            (None, None) => digest,
-            (None, Some(_)) => return self.copy_image(lane, tag, digest).await,
+        let written = match written {
+            Some(written) => written,
+            None if lane.mirror.is_verbatim() => digest,
+            None => return self.copy_image(lane, tag, digest).await,
         };
         let held = match self.holdings.look_up(lane.to, written).await? {
             Holding::Missing { .. } => None,
@@ -71,7 +87,7 @@ impl Transfer {
 
     /// Writes a manifest after all that it names. A target that says it lacks something which it
     /// was believed to hold is believed: nothing is taken for granted the second time.
-    async fn bring_manifest(
+    pub(super) async fn bring_manifest(
         &self,
         lane: Lane<'_>,
         manifest: &Manifest,
@@ -148,12 +164,34 @@ impl Transfer {
     }
 }
 
+/// What of an image is written: all of it, unless the mirror says otherwise.
+fn shape(
+    whole: &Manifest,
+    mirror: &Mirror,
+    attestations: Attestations,
+) -> Result<Manifest, ManifestError> {
+    let manifest = match &mirror.platforms {
+        Some(platforms) => whole.for_platforms(platforms)?,
+        None => whole.clone(),
+    };
+    match attestations {
+        Attestations::Drop => manifest.without_attestations(),
+        Attestations::Keep | Attestations::IfAccepted => Ok(manifest),
+    }
+}
+
 async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
-    let found = lane.source.get_manifest(reference).await?;
-    found.ok_or_else(|| {
-        let text = "the source no longer has it; did the tag move just now?";
-        fail(lane, reference, Kind::NotFound(text.into()))
-    })
+    let pull = async {
+        let found = lane.source.get_manifest(reference).await?;
+        found.ok_or_else(|| {
+            let text = "the source no longer has it; did the tag move just now?";
+            fail(lane, reference, Kind::NotFound(text.into()))
+        })
+    };
+    match lane.fanout {
+        Some(fanout) => fanout.manifest(reference, pull).await,
+        None => pull.await,
+    }
 }
 
 fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {

@@ -2,13 +2,18 @@
 
 mod activity;
 mod blob;
+mod fanout;
 mod flights;
 mod holdings;
 mod image;
+mod referrers;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::Semaphore;
@@ -22,13 +27,16 @@ use super::{
     plan::{Action, Knowledge, Step},
 };
 use crate::{
+    config::Mirror,
     metrics::Metrics,
-    oci::{Digest, Platform, RegistryName, Repository},
+    oci::{Digest, RegistryName, Repository, Tag},
     registry::{Meter, Registry},
     store::{Recorder, Store},
 };
 
 pub use activity::{Activity, Moving};
+pub(in crate::sync) use fanout::Fanout;
+pub(in crate::sync) use referrers::ReferringTag;
 
 /// Images in flight at a time, over all runs.
 const IMAGES: usize = 64;
@@ -77,8 +85,14 @@ pub struct Lane<'a> {
     pub target: &'a Registry,
     /// The target repository.
     pub to: &'a Repository,
-    /// The platforms to keep.
-    pub platforms: Option<&'a [Platform]>,
+    /// The mirror, which says what of an image is kept.
+    pub mirror: &'a Mirror,
+    /// Every tag that the source lists, where it was listed.
+    pub listing: Option<&'a HashSet<Tag>>,
+    /// The targets of the route, where there are several.
+    pub(in crate::sync) fanout: Option<&'a Fanout>,
+    /// The image that is being copied, by its digest at the source.
+    pub(in crate::sync) image: Option<&'a Digest>,
     /// Where the run counts.
     pub tally: &'a Tally,
 }

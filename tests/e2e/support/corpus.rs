@@ -56,6 +56,7 @@ pub struct Image {
     pub children: Vec<Image>,
     platform: Option<Value>,
     annotations: Option<Value>,
+    artifact_type: Option<Value>,
 }
 
 impl Image {
@@ -97,6 +98,13 @@ impl Image {
         let layers = vec![layer(&format!("{name} {platform}"), 900)];
         let config = Blob::new(OCI_CONFIG, config(name, platform));
         Self::of(OCI_MANIFEST, config, layers, &json!({})).on(platform)
+    }
+
+    /// An OCI image whose manifest alone is larger than a mebibyte.
+    pub fn with_a_large_manifest(name: &str) -> Self {
+        let config = Blob::new(OCI_CONFIG, config(name, "linux/amd64"));
+        let extra = json!({ "annotations": { "org.example.large": "x".repeat(1_500_000) } });
+        Self::of(OCI_MANIFEST, config, vec![layer(name, 500)], &extra)
     }
 
     /// A docker v2 image for linux/amd64.
@@ -153,6 +161,16 @@ impl Image {
         image
     }
 
+    /// An artifact that refers to `subject`: a signature, an SBOM, ...
+    pub fn referring(kind: &str, subject: &Self) -> Self {
+        let data = noise(&format!("{kind} of {}", subject.digest()), 300);
+        let layers = vec![Blob::new("application/vnd.example.data", data)];
+        let extra = json!({ "artifactType": kind, "subject": subject.descriptor() });
+        let mut image = Self::of(OCI_MANIFEST, Blob::new(OCI_EMPTY, "{}"), layers, &extra);
+        image.artifact_type = Some(json!(kind));
+        image
+    }
+
     /// An OCI index of these children.
     pub fn index(children: Vec<Self>) -> Self {
         Self::list(OCI_INDEX, children)
@@ -194,6 +212,7 @@ impl Image {
         for (key, member) in [
             ("platform", &self.platform),
             ("annotations", &self.annotations),
+            ("artifactType", &self.artifact_type),
         ] {
             if let Some(member) = member {
                 value[key] = member.clone();
@@ -252,6 +271,7 @@ impl Image {
             children: Vec::new(),
             platform: None,
             annotations: None,
+            artifact_type: None,
         }
     }
 }

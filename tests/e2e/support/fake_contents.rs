@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::digest_of;
 use super::fake_answers::{answer, created, parameter, refusal};
@@ -32,6 +32,8 @@ pub struct Oddities {
     pub no_digest_header: bool,
     /// A mount is answered with 202 and an upload session.
     pub mounts_become_uploads: bool,
+    /// Referrers a page, where it has the referrers API.
+    pub referrers: Option<usize>,
     /// The host that `Link::OtherHost` names.
     pub other_host: String,
 }
@@ -75,6 +77,8 @@ impl Contents {
                 false => self.read_manifest(repository, reference),
                 true => self.write_manifest(repository, reference, headers, body),
             }
+        } else if let Some((repository, subject)) = path.split_once("/referrers/") {
+            self.list_referrers(repository, subject, query)
         } else if let Some((repository, session)) = path.split_once("/blobs/uploads") {
             let session = session.trim_start_matches('/');
             self.upload(&parts.method, repository, session, query, &body)
@@ -115,6 +119,36 @@ impl Contents {
                 header::LINK,
                 format!("<{base}{next}>; rel=\"next\"").parse().unwrap(),
             );
+        }
+        response
+    }
+
+    fn list_referrers(&self, repository: &str, subject: &str, query: &str) -> Response<Body> {
+        let Some(size) = self.oddities.referrers else {
+            return refusal(404, "NOT_FOUND");
+        };
+        let last = parameter(query, "last").unwrap_or_default();
+        let of_repository = self
+            .manifests
+            .iter()
+            .filter(|((name, _), _)| name == repository);
+        let entries: Vec<_> = of_repository
+            .filter(|((_, digest), _)| digest.contains(':') && *digest > last)
+            .filter_map(|((_, digest), (media_type, bytes))| {
+                let json: Value = serde_json::from_slice(bytes).unwrap();
+                let entry = json!({ "mediaType": media_type, "digest": digest,
+                    "size": bytes.len(), "artifactType": json["artifactType"] });
+                (json["subject"]["digest"] == subject).then_some((digest, entry))
+            })
+            .collect();
+        let page: Vec<_> = entries.iter().take(size).map(|(_, entry)| entry).collect();
+        let mut response = answer(200, &json!({ "schemaVersion": 2, "manifests": page }));
+        if entries.len() > page.len() {
+            let last = entries[page.len() - 1].0;
+            let link = format!("</v2/{repository}/referrers/{subject}?last={last}>; rel=\"next\"");
+            response
+                .headers_mut()
+                .insert(header::LINK, link.parse().unwrap());
         }
         response
     }

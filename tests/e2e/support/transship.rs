@@ -57,6 +57,21 @@ impl Transship {
         }
     }
 
+    /// Lets everything that the store remembers be a year ago.
+    pub fn let_a_year_pass(&self) {
+        let year = 366 * 24 * 3600;
+        let sql = format!(
+            "UPDATE tags SET verified_at = verified_at - {year}, referrers_at = referrers_at - {year}"
+        );
+        let store = self.path().join("transship.db");
+        let status = std::process::Command::new("sqlite3")
+            .arg(store)
+            .arg(sql)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
     /// The files of the directory itself.
     pub fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path())

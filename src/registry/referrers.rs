@@ -1,0 +1,117 @@
+//! Referrers: the signatures, SBOMs and attestations that point at a manifest.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{Error, Kind, Registry, found, tags::next_page};
+use crate::oci::{Digest, Repository};
+
+/// Most pages of one listing.
+const PAGE_LIMIT: usize = 1000;
+
+/// A manifest that refers to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Referrer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its type, where the listing tells.
+    pub artifact_type: Option<String>,
+    /// Its entry in the listing, as it was written.
+    pub entry: Value,
+}
+
+/// Whether a registry is known to lack the referrers API: it is asked once.
+#[derive(Debug, Default)]
+pub(super) struct ReferrersApi {
+    is_missing: AtomicBool,
+}
+
+impl Referrer {
+    /// The referrers that an index names; what has no legal digest is left out.
+    pub fn all_of(index: &Value) -> Vec<Self> {
+        let entries = index.get("manifests").and_then(Value::as_array);
+        entries
+            .into_iter()
+            .flatten()
+            .filter_map(Self::new)
+            .collect()
+    }
+
+    fn new(entry: &Value) -> Option<Self> {
+        let artifact_type = entry.get("artifactType").and_then(Value::as_str);
+        Some(Self {
+            digest: entry.get("digest")?.as_str()?.parse().ok()?,
+            artifact_type: artifact_type.map(str::to_owned),
+            entry: entry.clone(),
+        })
+    }
+}
+
+impl Registry {
+    /// What refers to a manifest, by the referrers API
+    /// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers));
+    /// `None` when the registry does not have it.
+    pub async fn list_referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Referrer>>, Error> {
+        let api = &self.transport.referrers_api;
+        if api.is_missing.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let text = repository.digest(subject).to_string();
+        let path = format!("referrers/{subject}");
+        let mut call = self.request("list referrers of", text, Method::GET, repository, &path);
+        let mut referrers = Vec::new();
+        let mut seen = HashSet::new();
+        loop {
+            let fail = |text: &str| {
+                let kind = Kind::Protocol(text.into());
+                self.wire.error(call.operation, call.subject.clone(), kind)
+            };
+            if seen.len() >= PAGE_LIMIT || !seen.insert(call.url.clone()) {
+                return Err(fail(
+                    "its listing of referrers goes in a circle or has no end",
+                ));
+            }
+            let answer = match found(self.transport.call(&self.wire, &call).await) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => {
+                    api.is_missing.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) if is_unknown_route(&error) => {
+                    api.is_missing.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let page: Value = serde_json::from_slice(&answer.body)
+                .map_err(|_| fail("its listing of referrers is not JSON"))?;
+            referrers.extend(Referrer::all_of(&page));
+            match next_page(&call.url, &answer.headers) {
+                Ok(Some(next)) => call.url = next,
+                Ok(None) => return Ok(Some(referrers)),
+                Err(kind) => return Err(self.wire.error(call.operation, call.subject, kind)),
+            }
+        }
+    }
+}
+
+/// Registries answer a route that they do not know in more ways than 404. A 403 is none of them:
+/// it would read as "no referrers" where there are some.
+fn is_unknown_route(error: &Error) -> bool {
+    matches!(
+        &*error.kind,
+        Kind::Rejected {
+            status: 400 | 405 | 406,
+            ..
+        }
+    )
+}
