@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Exit, Global, open, text};
 use crate::{
     oci::Tag,
-    sync::{Action, Dropped, Error, MirrorPlan, Plan as RoutePlan},
+    sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, Refused},
 };
 
 /// Dropped or kept tags that are named.
@@ -61,10 +61,10 @@ impl Plan {
 }
 
 /// The classes of what could not be compared.
-fn failures(route: &Result<RoutePlan, Error>) -> Vec<&'static str> {
+fn failures(route: &Result<RoutePlan, Refused>) -> Vec<&'static str> {
     let plan = match route {
         Ok(plan) => plan,
-        Err(error) => return vec![error.class()],
+        Err(refused) => return vec![refused.error.class()],
     };
     let actions = plan
         .targets
@@ -81,7 +81,11 @@ fn failures(route: &Result<RoutePlan, Error>) -> Vec<&'static str> {
 fn as_json(plan: &MirrorPlan) -> Value {
     let routes = plan.routes.iter().map(|route| match route {
         Ok(plan) => json!(plan),
-        Err(error) => json!({ "error": error.to_string() }),
+        Err(refused) => json!({
+            "source": refused.source,
+            "class": refused.error.class(),
+            "error": refused.error.to_string(),
+        }),
     });
     json!({ "name": &*plan.name, "routes": routes.collect::<Vec<_>>() })
 }
@@ -92,7 +96,7 @@ fn print(plan: &MirrorPlan) -> anyhow::Result<()> {
         match route {
             Ok(route) => print_route(route)?,
             // What a script reads from standard output is the plan alone.
-            Err(error) => tracing::error!("{}: {error}", plan.name),
+            Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
         }
     }
     Ok(())

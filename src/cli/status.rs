@@ -3,7 +3,6 @@
 use chrono::Utc;
 use chrono_tz::Tz;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Global, open, text};
 use crate::{
@@ -56,14 +55,15 @@ impl Status {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = open::config(global)?;
         let mirrors = open::mirrors(&config, &self.mirrors)?;
-        let stop = CancellationToken::new();
-        let (store, recorder) = Store::open(&config.state_path, stop).await?;
+        let store = Store::open_existing(&config.state_path).await?;
         let now = Utc::now().timestamp();
         let mut statuses = Vec::new();
         for mirror in mirrors {
-            statuses.push(read(&store, &mirror.name, now).await?);
+            statuses.push(match &store {
+                Some(store) => read(store, &mirror.name, now).await?,
+                None => MirrorStatus::never(&mirror.name),
+            });
         }
-        recorder.close().await?;
         if global.json {
             text::json(&serde_json::json!({ "now": now, "mirrors": statuses }))?;
         } else {
@@ -73,6 +73,22 @@ impl Status {
                 .try_for_each(|status| print(status, now, config.timezone))?;
         }
         Ok(Exit::Ok)
+    }
+}
+
+impl MirrorStatus {
+    /// The status of a mirror of which nothing is known.
+    fn never(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            state: state(None, &[]),
+            targets: Vec::new(),
+            last_success: None,
+            last_attempt: None,
+            last_result: None,
+            last_error: None,
+            behind: Vec::new(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Route, Selection, placement::Placement};
+use super::{Origin, Route, Selection, placement::Placement};
 use crate::oci::{RegistryName, Repository, Tag};
 
 /// Registries that list the repositories of one namespace, and never all of them.
@@ -60,6 +60,7 @@ impl Discovery {
         let targets = placed.collect::<Result<_, _>>();
         Ok(Route {
             source: source.clone(),
+            origin: Origin::Found,
             targets: targets.map_err(|misplaced| misplaced.to_string())?,
             selection: self.selection.clone(),
             taken: Vec::new(),

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    Attestations, Discovery, Mirror, Referrers, Route, Selection, braces,
+    Attestations, Discovery, Mirror, Origin, Referrers, Route, Selection, braces,
     discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
@@ -60,6 +60,7 @@ pub(super) fn validate(
                 validated.mirror.routes.push(Route {
                     targets: target_repositories(&placement, &source, entry, problems),
                     source,
+                    origin: Origin::Named,
                     selection,
                     taken: Vec::new(),
                 });

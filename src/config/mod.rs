@@ -154,12 +154,23 @@ impl Referrers {
 pub struct Route {
     /// Where from.
     pub source: Repository,
+    /// How the source is known.
+    pub origin: Origin,
     /// Where to; never empty.
     pub targets: Vec<Repository>,
     /// Which tags.
     pub selection: Selection,
     /// What other routes from this source to these targets bring, so that this one does not.
     pub taken: Vec<Selection>,
+}
+
+/// How a source repository is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The file names it: that it is not there is an error.
+    Named,
+    /// A catalog named it: some keep the names of repositories whose last tag was deleted.
+    Found,
 }
 
 /// Which tags of a source repository are mirrored.

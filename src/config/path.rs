@@ -9,10 +9,10 @@ pub(super) struct PathTemplate(Vec<Part>);
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
-    Field { field: Field, flatten: bool },
+    Field { field: Field, filters: Vec<Filter> },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Registry,
     Repository,
@@ -20,9 +20,34 @@ enum Field {
     Name,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Filter {
+    /// This for each `/`.
+    Join(&'static str),
+    /// Without so many of the first parts, never without the last.
+    Drop(usize),
+    /// The last part alone.
+    Last,
+    /// A registry's nickname.
+    Short,
+}
+
 /// What a template may hold, for messages.
-pub(super) const PATH_HELP: &str = "use {registry}, {repository}, {namespace} and {name}; \
-     {repository|flatten} writes `-` for each `/`";
+pub(super) const PATH_HELP: &str = "use {registry}, {repository}, {namespace} and {name}; filters \
+     for `/` are |flatten (-), |dots (.) and |underscores (_), for parts |drop(1) and |last, and \
+     {registry|short} is `k8s` for registry.k8s.io";
+
+/// What mirrors in front of many registries call them.
+const NICKNAMES: [(&str, &str); 8] = [
+    ("docker.io", "docker"),
+    ("gcr.io", "gcr"),
+    ("ghcr.io", "ghcr"),
+    ("quay.io", "quay"),
+    ("mcr.microsoft.com", "mcr"),
+    ("nvcr.io", "nvcr"),
+    ("registry.k8s.io", "k8s"),
+    ("k8s.gcr.io", "k8s-gcr"),
+];
 
 impl PathTemplate {
     /// Parses a template, or says what is wrong with it.
@@ -47,15 +72,12 @@ impl PathTemplate {
         for part in &self.0 {
             match part {
                 Part::Text(text) => path.push_str(text),
-                Part::Field {
-                    field,
-                    flatten: false,
-                } => path.push_str(&field.of(source)),
-                Part::Field {
-                    field,
-                    flatten: true,
-                } => {
-                    path.push_str(&field.of(source).replace('/', "-"));
+                Part::Field { field, filters } => {
+                    let value = field.of(source);
+                    let filtered = filters
+                        .iter()
+                        .fold(value, |text, filter| filter.apply(text));
+                    path.push_str(&filtered);
                 }
             }
         }
@@ -72,16 +94,47 @@ fn parse_field(text: &str) -> Result<Part, String> {
         "name" => Field::Name,
         other => return Err(format!("unknown field `{{{other}}}`")),
     };
-    match (words.next(), words.next()) {
-        (None, _) => Ok(Part::Field {
-            field,
-            flatten: false,
-        }),
-        (Some("flatten"), None) => Ok(Part::Field {
-            field,
-            flatten: true,
-        }),
-        (Some(other), _) => Err(format!("unknown filter `{other}`")),
+    let filters = words.map(|word| Filter::parse(word, field));
+    Ok(Part::Field {
+        field,
+        filters: filters.collect::<Result<_, _>>()?,
+    })
+}
+
+impl Filter {
+    fn parse(text: &str, field: Field) -> Result<Self, String> {
+        let dropped = text
+            .strip_prefix("drop(")
+            .and_then(|text| text.strip_suffix(')'));
+        match (text, dropped) {
+            ("flatten", _) => Ok(Self::Join("-")),
+            ("dots", _) => Ok(Self::Join(".")),
+            ("underscores", _) => Ok(Self::Join("_")),
+            ("last", _) => Ok(Self::Last),
+            ("short", _) if field == Field::Registry => Ok(Self::Short),
+            ("short", _) => Err("`short` is a filter for {registry} alone".into()),
+            (_, Some(count)) => match count.trim().parse() {
+                Ok(count) => Ok(Self::Drop(count)),
+                Err(_) => Err(format!("`drop({count})` does not say how many parts")),
+            },
+            (other, None) => Err(format!("unknown filter `{other}`")),
+        }
+    }
+
+    fn apply(self, text: String) -> String {
+        match self {
+            Self::Join(with) => text.replace('/', with),
+            Self::Last => text.rsplit('/').next().unwrap_or_default().into(),
+            Self::Drop(count) => {
+                let parts: Vec<&str> = text.split('/').collect();
+                parts[count.min(parts.len() - 1)..].join("/")
+            }
+            Self::Short => {
+                let mut known = NICKNAMES.iter();
+                let known = known.find(|(registry, _)| *registry == text);
+                known.map_or(text, |(_, nickname)| (*nickname).into())
+            }
+        }
     }
 }
 
@@ -101,4 +154,87 @@ impl Field {
 /// A registry's name as a path component: a port's colon is not legal there.
 fn legal_component(registry: &RegistryName) -> String {
     registry.as_str().replace(':', "-").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(template: &str, source: &str) -> String {
+        let template = PathTemplate::parse(template).unwrap_or_else(|e| panic!("{e}"));
+        template.render(&source.parse().unwrap())
+    }
+
+    /// The rules that mirrors in the field use, each in one line; the README lists them.
+    #[test]
+    fn the_usual_rules_are_one_line_each() {
+        let table = [
+            (
+                "{registry}/{repository}",
+                "quay.io/coreos/etcd",
+                "quay.io/coreos/etcd",
+            ),
+            (
+                "{registry|short}/{repository}",
+                "registry.k8s.io/coredns/coredns",
+                "k8s/coredns/coredns",
+            ),
+            (
+                "{registry|short}/{repository}",
+                "mcr.microsoft.com/dotnet/sdk",
+                "mcr/dotnet/sdk",
+            ),
+            (
+                "{registry|short}/{repository}",
+                "k8s.gcr.io/pause",
+                "k8s-gcr/pause",
+            ),
+            (
+                "{registry|short}/{repository}",
+                "r.example.com/a",
+                "r.example.com/a",
+            ),
+            (
+                "google_containers/{name}",
+                "registry.k8s.io/coredns/coredns",
+                "google_containers/coredns",
+            ),
+            (
+                "google-containers.{repository|dots}",
+                "k8s.gcr.io/pause",
+                "google-containers.pause",
+            ),
+            (
+                "{registry|short}.{repository|dots}",
+                "quay.io/coreos/etcd",
+                "quay.coreos.etcd",
+            ),
+            (
+                "{registry}_{repository|underscores}",
+                "gcr.io/istio-release/pilot",
+                "gcr.io_istio-release_pilot",
+            ),
+            ("n/{repository|drop(1)}", "r.io/a/b/c/img", "n/b/c/img"),
+            ("n/{repository|drop(9)}", "r.io/a/b/c/img", "n/img"),
+            ("n/{repository|last}", "r.io/a/b/c/img", "n/img"),
+            ("{repository|drop(1)|flatten}", "r.io/a/b/c", "b-c"),
+        ];
+        for (template, source, expected) in table {
+            assert_eq!(render(template, source), expected, "{template} of {source}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_makes_no_sense_is_refused() {
+        for (template, words) in [
+            ("{repository|dot}", "unknown filter `dot`"),
+            ("{repository|drop(x)}", "does not say how many"),
+            ("{repository|drop(-1)}", "does not say how many"),
+            ("{name|short}", "for {registry} alone"),
+            ("{repository|}", "unknown filter ``"),
+        ] {
+            let error = PathTemplate::parse(template).unwrap_err();
+            assert!(error.contains(words), "{template}: {error}");
+        }
+    }
 }

@@ -5,6 +5,9 @@ use std::fmt;
 use super::path::{PATH_HELP, PathTemplate};
 use crate::oci::{RegistryName, Repository};
 
+/// Registries whose names have two parts, beside every one of Aliyun.
+const TWO_PARTS: [&str; 2] = ["docker.io", "ccr.ccs.tencentyun.com"];
+
 /// The targets of one entry, and the path that a source repository has below them.
 #[derive(Clone, Debug)]
 pub(super) struct Placement {
@@ -68,7 +71,43 @@ impl Target {
                 fault: Fault::Target,
             });
         }
+        self.check_depth(&repository)?;
         Ok(repository)
+    }
+
+    /// Refuses a name that the registry would refuse, where it is known to take two parts alone.
+    /// What a registry of one's own takes cannot be told by its name.
+    fn check_depth(&self, repository: &Repository) -> Result<(), Misplaced> {
+        let host = self.registry.as_str();
+        let takes_two = TWO_PARTS.contains(&host) || host.ends_with(".aliyuncs.com");
+        let path = repository.path();
+        if !takes_two || path.split('/').count() == 2 {
+            return Ok(());
+        }
+        let message = format!("{host} takes namespace/repository and nothing else, not {path}");
+        let (help, fault) = match self.prefix.as_str() {
+            "" => (
+                format!(
+                    "name a namespace, as in target = \"{host}/NAMESPACE\", and one part in `path`"
+                ),
+                Fault::Target,
+            ),
+            prefix if prefix.contains('/') => (
+                "let `target` end with its namespace, and `path` be one part".into(),
+                Fault::Target,
+            ),
+            _ => (
+                "make one part of it: path = \"{repository|flatten}\", or \
+                 \"{registry|short}-{repository|flatten}\", or \"{name}\""
+                    .into(),
+                Fault::Path,
+            ),
+        };
+        Err(Misplaced {
+            message,
+            help,
+            fault,
+        })
     }
 
     fn touches(&self, other: &Self) -> bool {

@@ -23,6 +23,10 @@ pub(super) fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selecto
     });
     let mut guard = |key: &str, written: Option<&Spanned<i64>>| {
         let written = written?;
+        // It says that an entry may select nothing, which is a mistake otherwise.
+        if key == "min_tags" && *written.get_ref() == 0 {
+            return Some(0);
+        }
         count(written, problems, || {
             let message = format!("`{key} = {}` guards nothing", written.get_ref());
             (message, "write a number of tags from 1 on")

@@ -310,7 +310,7 @@ fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
     for (keys, words) in [
         ("max_age = \"soon\"", "`soon` is not a duration"),
         ("max_age = \"0s\"", "is not a duration"),
-        ("min_tags = 0", "`min_tags = 0` guards nothing"),
+        ("min_tags = -2", "`min_tags = -2` guards nothing"),
         ("max_tags = -1", "`max_tags = -1` guards nothing"),
         (
             "min_tags = 5\nmax_tags = 4",
@@ -326,4 +326,74 @@ fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
     }
     let found = messages("[[mirror]]\nfrom = \"a/b:1\"\nmax_age = \"1d\"\n");
     assert!(found[0].contains("`from` names one tag"), "{found:?}");
+}
+
+#[test]
+fn a_name_too_deep_or_too_shallow_for_a_known_target_is_refused() {
+    let entry = |target: &str, path: &str| {
+        format!(
+            "[[mirror]]\nfrom = \"quay.io/coreos/etcd:1\"\ntarget = \"{target}\"\npath = \"{path}\"\n"
+        )
+    };
+    let acr = "registry.cn-hangzhou.aliyuncs.com";
+    for (target, path, remedy) in [
+        (
+            format!("{acr}/acme"),
+            "{registry}/{repository}",
+            "{repository|flatten}",
+        ),
+        (acr.to_owned(), "{name}", "/NAMESPACE"),
+        (
+            format!("{acr}/acme/deep"),
+            "{name}",
+            "end with its namespace",
+        ),
+        (
+            "ccr.ccs.tencentyun.com/acme".into(),
+            "{repository}",
+            "{repository|flatten}",
+        ),
+        (
+            "docker.io/acme".into(),
+            "{repository}",
+            "{repository|flatten}",
+        ),
+    ] {
+        let found = messages(&entry(&target, path));
+        assert!(
+            found[0].contains("takes namespace/repository") && found[0].contains(remedy),
+            "{target} {path}: {found:?}"
+        );
+    }
+    for (target, path) in [
+        (
+            "registry.cn-hangzhou.aliyuncs.com/acme",
+            "{repository|flatten}",
+        ),
+        ("registry.aliyuncs.com", "google_containers/{name}"),
+        (
+            "ccr.ccs.tencentyun.com",
+            "acme/{registry}_{repository|underscores}",
+        ),
+        ("harbor.example.com/deep/er", "{registry}/{repository}"),
+    ] {
+        mirrors(&entry(target, path));
+    }
+}
+
+#[test]
+fn a_lossy_rule_that_makes_two_sources_meet_is_refused() {
+    for path in [
+        "google_containers/{name}",
+        "{repository|last}",
+        "{repository|drop(9)}",
+    ] {
+        let found = messages(&format!(
+            "path = \"{path}\"\n[[mirror]]\nfrom = [\"r.io/a/x\", \"r.io/b/x\"]\ntags = \"*\"\n"
+        ));
+        assert!(
+            found[0].contains("both r.io/a/x and r.io/b/x"),
+            "{path}: {found:?}"
+        );
+    }
 }

@@ -24,6 +24,9 @@ pub use fact::{Fact, RunCounts, TagKey, Verdict};
 pub use recorder::Recorder;
 pub use view::{BehindTag, MirrorState, RepositoryState, RunRecord, TagRecord};
 
+/// How long another process may hold the store before that is an error.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A store, open for reading. What is learned goes through a [`Recorder`].
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -73,7 +76,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let mut writer: SqliteConnection = options
             .connect()
@@ -103,6 +106,38 @@ impl Store {
             readers,
         };
         Ok((store, Recorder::start(path.into(), writer, stop)))
+    }
+
+    /// Opens a store that is there to read it alone: nothing is made, and nothing brought up to
+    /// date. `None` when there is none.
+    pub async fn open_existing(path: &Path) -> Result<Option<Self>, Error> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        // Without a log beside it nobody writes, and no file is needed to share it.
+        let is_at_rest = !Path::new(&format!("{}-wal", path.display())).exists();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .immutable(is_at_rest)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await;
+        let fail = |e: sqlx::Error| {
+            let (reason, help) = (reason(&e), help(&e));
+            Error::Open {
+                path: path.into(),
+                reason,
+                help,
+            }
+        };
+        Ok(Some(Self {
+            path: path.into(),
+            readers: readers.map_err(fail)?,
+        }))
     }
 
     fn read_error(&self, error: sqlx::Error) -> Error {

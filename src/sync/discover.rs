@@ -29,11 +29,11 @@ type Catalog = Result<Arc<[Repository]>, registry::Error>;
 
 /// A repository, or a pattern of them, that is not mirrored.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub struct Refused {
     /// As it stands in `from`, or as it was found.
-    pub(super) source: String,
+    pub source: String,
     /// Why.
-    pub(super) error: Error,
+    pub error: Error,
 }
 
 impl Sync {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn config(entries: &str) -> Config {
@@ -121,4 +123,35 @@ fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
         panic!("{expanded:?}")
     };
     assert_eq!(refused.error.class(), "denied");
+}
+
+proptest! {
+    #[test]
+    fn whatever_catalogs_hold_and_in_whatever_order_no_target_gets_two_sources(
+        mut catalog in prop::collection::vec("r\\.io/[abc](/[xy]){1,2}", 0..12),
+        seed in any::<u64>(),
+    ) {
+        let config = config(
+            "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"v*\"\n\
+             [[mirror]]\nfrom = [\"r.io/b/**\", \"r.io/*/x\"]\ntags = \"*\"\n\
+             [[mirror]]\nfrom = \"r.io/c/y:1\"\n",
+        );
+        let expand_all = |catalog: &[String]| {
+            let names: Vec<&str> = catalog.iter().map(String::as_str).collect();
+            let found = catalogs(&config, &names);
+            let mirrors = config.mirrors.iter();
+            mirrors.flat_map(|mirror| expand(&config, mirror, &found)).collect::<Vec<_>>()
+        };
+        let expanded = expand_all(&catalog);
+        let fixed = config.mirrors.iter().flat_map(|mirror| &mirror.routes);
+        let mut writers: HashMap<&Repository, &Repository> = HashMap::new();
+        for route in expanded.iter().flatten().chain(fixed) {
+            for target in &route.targets {
+                let first = *writers.entry(target).or_insert(&route.source);
+                prop_assert_eq!(first, &route.source);
+            }
+        }
+        fastrand::Rng::with_seed(seed).shuffle(&mut catalog);
+        prop_assert_eq!(format!("{expanded:?}"), format!("{:?}", expand_all(&catalog)));
+    }
 }

@@ -26,6 +26,7 @@ use crate::{
     store::{Recorder, Store},
 };
 
+pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
 pub use outcome::{
@@ -37,7 +38,7 @@ pub use select::{Clock, Dropped, Selected, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
-    discover::{Catalogs, Refused},
+    discover::Catalogs,
     outcome::Progress,
     record::Record,
     snapshot::View,
@@ -75,7 +76,7 @@ pub struct MirrorPlan {
     /// The mirror.
     pub name: Arc<str>,
     /// A plan for each route, or why there is none.
-    pub routes: Vec<Result<Plan, Error>>,
+    pub routes: Vec<Result<Plan, Refused>>,
 }
 
 impl Sync {
@@ -113,9 +114,13 @@ impl Sync {
             let tally = Tally::default();
             let routes = self.routes(mirror, &catalogs, &tally.source).await;
             let routes = stream::iter(routes).map(async |route| {
-                let route = route.map_err(|refused| refused.error)?;
-                let sides = self.open(&route, &tally)?;
-                self.look(mirror, &route, &sides).await
+                let route = route?;
+                let looked = async {
+                    let sides = self.open(&route, &tally)?;
+                    self.look(mirror, &route, &sides).await
+                };
+                let source = route.source.to_string();
+                looked.await.map_err(|error| Refused { source, error })
             });
             let routes = routes.buffered(ROUTES).collect().await;
             MirrorPlan {

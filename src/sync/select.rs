@@ -11,7 +11,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 use serde::Serialize;
 
 use crate::{
-    config::{Route, Selection, Selectors},
+    config::{Origin, Route, Selection, Selectors},
     oci::Tag,
 };
 
@@ -71,6 +71,9 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
         Selection::Matching(selectors) => {
             let sieve = Sieve::new(sorted.iter().copied()).all(selectors, clock);
             guard(route, selectors, sieve.left.len())?;
+            if sieve.left.is_empty() && !sorted.is_empty() && selectors.min_tags.is_none() {
+                nothing(route, sorted.len(), &sieve.dropped)?;
+            }
             sieve
         }
     };
@@ -122,6 +125,25 @@ fn sorted(listing: &[Tag]) -> Vec<&Tag> {
     sorted.sort_unstable_by(|a, b| natural(a.as_str(), b.as_str()));
     sorted.dedup();
     sorted
+}
+
+/// An entry that selects nothing is a mistake, unless a catalog named the repository, or its tags
+/// are merely old.
+fn nothing(route: &Route, listed: usize, dropped: &[Dropped]) -> Result<(), String> {
+    let is_old = dropped.iter().any(|dropped| dropped.selector == "max_age");
+    if route.origin == Origin::Found || is_old {
+        return Ok(());
+    }
+    let by: Vec<String> = dropped
+        .iter()
+        .map(|d| format!("{} by {}", d.count, d.selector))
+        .collect();
+    Err(format!(
+        "the selectors of {} select none of its {listed} tags (dropped: {}); correct them, or \
+         allow it with `min_tags = 0`",
+        route.source,
+        by.join(", ")
+    ))
 }
 
 /// A guard against a typo that selects nothing, or the world.

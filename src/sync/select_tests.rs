@@ -60,7 +60,7 @@ fn each_selector_keeps_what_it_says() {
         "nightly-10",
     ];
     let table: [(&str, &[&str]); 11] = [
-        ("tags = \"*\"\nexclude = [\"*\"]", &[]),
+        ("tags = \"*\"\nexclude = [\"*\"]\nmin_tags = 0", &[]),
         (
             "tags = [\"v*\", \"latest\"]",
             &["latest", "v1.9", "v1.10.1", "v2.0.0-rc1"],
@@ -78,6 +78,18 @@ fn each_selector_keeps_what_it_says() {
     for (selectors, expected) in table {
         assert_eq!(selected(selectors, &listing), expected, "{selectors}");
     }
+}
+
+#[test]
+fn an_entry_that_selects_nothing_is_refused_unless_that_is_allowed() {
+    let listing = tags(&["v1.0.0", "v1.1.0"]);
+    let refused = |selectors: &str| choose_at(&route(selectors), &listing, &[]);
+    let text = refused("semver = \">=2\"").unwrap_err();
+    assert!(
+        text.contains("none of its 2 tags") && text.contains("semver"),
+        "{text}"
+    );
+    assert!(refused("semver = \">=2\"\nmin_tags = 0").is_ok());
 }
 
 #[test]
@@ -191,7 +203,7 @@ proptest! {
         mut names in prop::collection::vec("(v?[0-9]{1,2}(\\.[0-9]{1,3}){0,2}(-rc[0-9])?)|[a-z]{1,4}", 0..30),
         seed in any::<u64>(),
     ) {
-        let route = route("tags = [\"v*\", \"[0-9]*\", \"a*\"]\nexclude = \"*-rc1\"\nlatest = 5");
+        let route = route("tags = [\"v*\", \"[0-9]*\", \"a*\"]\nexclude = \"*-rc1\"\nlatest = 5\nmin_tags = 0");
         let parse = |names: &[String]| names.iter().map(|n| n.parse().unwrap()).collect::<Vec<Tag>>();
         let first = choose(&route, parse(&names));
         fastrand::Rng::with_seed(seed).shuffle(&mut names);

@@ -9,7 +9,7 @@ use super::{
     select::{Clock, Dropped, select, undated},
 };
 use crate::{
-    config::{Mirror, Route, Selection},
+    config::{Mirror, Origin, Route, Selection},
     oci::{Digest, Repository, Tag},
     registry::{self, Kind, Listing, Registry},
     store::{Recorder, RepositoryState, Store, TagRecord},
@@ -170,6 +170,7 @@ async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>
     }
     match source.list_tags(&route.source).await? {
         Some(listing) => Ok(Some(listing)),
+        None if route.origin == Origin::Found => Ok(Some(Listing::default())),
         None => {
             let kind = Kind::NotFound("there is no such repository".into());
             let registry = route.source.registry();

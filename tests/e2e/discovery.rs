@@ -139,6 +139,19 @@ fn a_catalog_that_wants_a_login_does_not_stop_what_needs_none() {
 }
 
 #[test]
+fn a_repository_without_tags_that_a_catalog_still_names_is_no_failure() {
+    let (source, target) = (Fake::start(), Registry::start());
+    push(&source, &["team/app"]);
+    serve(
+        &source,
+        "/v2/_catalog",
+        |_| json!({ "repositories": ["team/app", "team/gone"] }),
+    );
+    between(source.host(), target.host(), TEAM).sync();
+    assert_eq!(target.client().repositories(), ["mirror/team/app"]);
+}
+
+#[test]
 fn an_empty_catalog_fails_its_mirror() {
     let (source, target) = (Registry::start(), Registry::start());
     let finished = between(source.host(), target.host(), TEAM).run(&["sync"]);

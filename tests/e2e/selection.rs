@@ -173,6 +173,19 @@ fn a_flattened_repository_is_one_part_of_a_path() {
     );
 }
 
+#[test]
+fn filters_place_a_repository_as_mirrors_in_the_field_do() {
+    for (path, expected) in [
+        ("x.{repository|dots}", "mirror/x.team.app"),
+        ("x_{repository|underscores}", "mirror/x_team_app"),
+        ("n/{repository|drop(1)}", "mirror/n/app"),
+    ] {
+        let (repositories, pair) = repository_under(path);
+        assert_eq!(repositories, [expected], "{path}");
+        assert_mirrored(&pair.from, "team/app", &pair.to, expected, "v1");
+    }
+}
+
 /// A source, two targets and an entry that names both.
 fn two_targets() -> (Registry, [Registry; 2], Transship) {
     let (source, targets) = (Registry::start(), [Registry::start(), Registry::start()]);
