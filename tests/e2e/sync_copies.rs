@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use crate::support::client::assert_mirrored;
 use crate::support::corpus::{Image, layer, total_size, unique_blobs};
-use crate::support::pair::Pair;
+use crate::support::fake::Fake;
+use crate::support::pair::{Pair, all_tags_of, between};
 use crate::support::requests::assert_only_reads;
 use crate::support::skopeo::raw_manifest;
 use crate::support::transship::{mirrors, number, sum};
@@ -24,6 +26,26 @@ fn assert_copied_bit_for_bit(image: &Image) {
         sum(&report, "/bytes/uploaded"),
         total_size(&blobs),
         "{report:#}"
+    );
+}
+
+#[test]
+fn a_foreign_layer_is_copied_where_the_source_serves_it_and_else_explained() {
+    let [image, absent] = ["served", "absent"].map(Image::with_a_foreign_layer);
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "served", &image);
+    source.client().put_blob("app", &absent.blobs[0].bytes);
+    let (kind, bytes) = (&absent.media_type, &absent.bytes);
+    source.client().put_manifest("app", "absent", kind, bytes);
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    let finished = transship.run(&["sync"]).expect_code(1);
+    finished.expect_stdout(&["mirror/app:absent", "foreign layer", "platforms"]);
+    assert_mirrored(
+        &source.client(),
+        "app",
+        &target.client(),
+        "mirror/app",
+        "served",
     );
 }
 

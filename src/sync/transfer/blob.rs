@@ -185,7 +185,11 @@ async fn pull(
     seats: Vec<oneshot::Sender<Branch>>,
 ) -> Result<Pulled, registry::Error> {
     let flow = lane.source.pull_flow().await;
-    let bytes = lane.source.pull_blob(lane.from, blob).await?;
+    let bytes = lane
+        .source
+        .pull_blob(lane.from, blob)
+        .await
+        .map_err(|e| explain(e, blob))?;
     if seats.is_empty() {
         return Ok((bytes, Some(flow)));
     }
@@ -194,4 +198,17 @@ async fn pull(
         format!("{} of {}", blob.digest, lane.from),
     );
     Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
+}
+
+/// A layer that its vendor serves elsewhere is often not at the source, and never was.
+fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
+    let is_foreign = ["foreign", "nondistributable"]
+        .iter()
+        .any(|word| blob.media_type.contains(word));
+    if is_foreign && error.is_not_found() {
+        let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
+                    with `platforms`";
+        error.kind = Box::new(registry::Kind::NotFound(text.into()));
+    }
+    error
 }

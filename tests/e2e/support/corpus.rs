@@ -144,6 +144,18 @@ impl Image {
         Self::oci_with(name, vec![Blob::new(OCI_LAYER_ZSTD, noise(name, 1200))])
     }
 
+    /// An image with a layer that its vendor serves, as old Windows images have.
+    pub fn with_a_foreign_layer(name: &str) -> Self {
+        let kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let layers = vec![Blob::new(kind, noise(name, 400))];
+        Self::of(
+            DOCKER_MANIFEST,
+            Blob::new(DOCKER_CONFIG, config(name, "windows/amd64")),
+            layers,
+            &json!({}),
+        )
+    }
+
     /// What a builder says of `subject`: a child of an index, for no platform.
     pub fn attestation(subject: &Self) -> Self {
         let name = format!("attestation of {}", subject.digest());
