@@ -3,6 +3,8 @@
 mod braces;
 mod entry;
 mod file;
+mod helper;
+mod login;
 mod path;
 mod problem;
 mod secret;
@@ -24,6 +26,7 @@ use semver::VersionReq;
 
 use crate::oci::{Platform, RegistryName, Repository, Tag};
 
+pub use login::{Login, Renewal};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use secret::Credential;
 pub use section::closest;
@@ -56,7 +59,7 @@ pub struct RegistryConfig {
     /// Certificates to trust beside the system's, PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// How to log in.
-    pub credential: Credential,
+    pub login: Login,
     /// Most blob transfers at a time, and most small requests at a time.
     pub connections: usize,
     /// How long a connection may be silent before it counts as broken.
@@ -68,7 +71,7 @@ impl Default for RegistryConfig {
         Self {
             plain_http: false,
             ca_pem: None,
-            credential: Credential::Anonymous,
+            login: Login::default(),
             connections: 16,
             stall: Duration::from_secs(30),
         }

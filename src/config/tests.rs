@@ -208,7 +208,11 @@ fn a_password_is_read_from_a_file_without_its_line_end() {
         "[registries.\"quay.io\"]\nusername = \"u\"\npassword = {{ file = \"{}\" }}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n",
         file.path().display()
     ));
-    match config.registry(&"quay.io".parse().unwrap()).credential {
+    match config
+        .registry(&"quay.io".parse().unwrap())
+        .login
+        .credential
+    {
         Credential::Basic { password, .. } => assert_eq!(password.expose_secret(), "s3cret"),
         other => panic!("{other:?}"),
     }

@@ -11,11 +11,12 @@ use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, RegistryConfig, Selection,
+    Config, Credential, Login, RegistryConfig, Selection,
     entry::{self, Validated},
-    file::{File, MirrorEntry, RegistryEntry},
+    file::{File, LoginEntry, MirrorEntry, RegistryEntry},
+    login::{self, Keeper},
     problem::{ProblemReport, Problems},
-    secret::{self, SecretSource},
+    secret::SecretSource,
 };
 use crate::oci::{RegistryName, Repository};
 
@@ -137,7 +138,7 @@ fn registry(
             .ca_file
             .as_ref()
             .and_then(|file| ca_pem(file, problems)),
-        credential: credential(name, entry, path, problems),
+        login: login(name, entry, path, problems),
         connections,
         stall,
     }
@@ -160,49 +161,63 @@ fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
     None
 }
 
-fn credential(
+fn login(
     name: &RegistryName,
     entry: &RegistryEntry,
     path: &Path,
     problems: &mut Problems,
-) -> Credential {
-    let login = entry
-        .login
-        .as_ref()
-        .map(|login| (login.get_ref().as_str(), login.span()));
-    match (login, &entry.username, &entry.password) {
-        (None, None, None) | (Some(("anonymous", _)), None, None) => Credential::Anonymous,
-        (None, _, None) | (None, None, _) if !entry.is_whole => Credential::Anonymous,
-        (Some(("docker-config", span)), None, None) => secret::from_docker_config(name)
-            .unwrap_or_else(|unreadable| {
-                problems.error(span, unreadable.message, unreadable.help);
-                Credential::Anonymous
-            }),
-        (None, Some(username), Some(password)) => basic(username, password, path, problems),
-        (None, Some(alone), None) => {
+) -> Login {
+    if let Some(login) = &entry.login {
+        if entry.username.is_some() || entry.password.is_some() {
+            let help = "keep either `login`, or `username` and `password`";
+            problems.error(login.span(), "two ways to log in", help);
+            return Login::default();
+        }
+        return kept_login(name, login, problems);
+    }
+    match (&entry.username, &entry.password) {
+        (None, None) => {}
+        (Some(username), Some(password)) => {
+            return basic(username, password, path, problems).into();
+        }
+        // What is missing may be there, and not be readable.
+        _ if !entry.is_whole => {}
+        (Some(alone), None) => {
             let help = "add `password = { env = \"NAME\" }`, a file or a credential";
             problems.error(alone.span(), "`username` without a `password`", help);
-            Credential::Anonymous
         }
-        (None, None, Some(alone)) => {
-            problems.error(
-                alone.span(),
-                "`password` without a `username`",
-                "add `username`",
-            );
-            Credential::Anonymous
-        }
-        (Some((written, span)), None, None) => {
-            let message = format!("unknown `login = \"{written}\"`");
-            problems.error(span, message, "write \"docker-config\" or \"anonymous\"");
-            Credential::Anonymous
-        }
-        (Some((_, span)), _, _) => {
-            let help = "keep either `login`, or `username` and `password`";
-            problems.error(span, "two ways to log in", help);
-            Credential::Anonymous
+        (None, Some(alone)) => {
+            let message = "`password` without a `username`";
+            problems.error(alone.span(), message, "add `username`");
         }
     }
+    Login::default()
+}
+
+/// A login that is not in the file.
+fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut Problems) -> Login {
+    let (keeper, span) = match entry.get_ref() {
+        LoginEntry::Word(word) if word == "anonymous" => return Login::default(),
+        LoginEntry::Word(word) if word == "docker-config" => (Keeper::DockerConfig, entry.span()),
+        LoginEntry::Word(word) => {
+            let message = format!("unknown `login = \"{word}\"`");
+            let help = "write \"docker-config\", \"anonymous\" or { helper = \"NAME\" }";
+            problems.error(entry.span(), message, help);
+            return Login::default();
+        }
+        LoginEntry::Helper(helper) => {
+            if let Err(message) = login::check_helper_name(helper.get_ref()) {
+                let help = "write NAME for the program docker-credential-NAME";
+                problems.error(helper.span(), message, help);
+                return Login::default();
+            }
+            (Keeper::Helper(helper.get_ref().clone()), helper.span())
+        }
+    };
+    Login::from_keeper(name, keeper).unwrap_or_else(|unreadable| {
+        problems.error(span, unreadable.message, unreadable.help);
+        Login::default()
+    })
 }
 
 fn basic(

@@ -16,9 +16,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{challenge::Challenge, error::words, transport::Wire};
+use super::{challenge::Challenge, error::words, login::LoginInUse, transport::Wire};
 use crate::{
-    config::Credential,
+    config::{Credential, Login},
     registry::{Error, Kind},
 };
 
@@ -53,7 +53,8 @@ pub(super) struct Token {
 #[derive(Clone, Debug)]
 pub(super) enum Authorization {
     None,
-    Basic(HeaderValue),
+    /// With the generation of the login.
+    Basic(HeaderValue, u64),
     Bearer(Arc<Token>),
 }
 
@@ -63,28 +64,35 @@ type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
 /// The authorization of one registry.
 #[derive(Debug)]
 pub(super) struct Auth {
-    credential: Credential,
+    login: LoginInUse,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     challenge: Option<Challenge>,
-    tokens: HashMap<Scope, Fetch>,
+    tokens: HashMap<Scope, Held>,
     refused: Option<(Instant, Error)>,
+}
+
+/// A fetch, and the generation of the login that it uses.
+#[derive(Clone, Debug)]
+struct Held {
+    fetch: Fetch,
+    generation: u64,
 }
 
 /// What the state says a request needs.
 enum Need {
     Nothing,
     Basic,
-    Token(Fetch),
+    Token(Held),
 }
 
 impl Auth {
-    pub(super) fn new(credential: Credential) -> Self {
+    pub(super) fn new(login: Login) -> Self {
         Self {
-            credential,
+            login: LoginInUse::new(login),
             state: Mutex::default(),
         }
     }
@@ -96,20 +104,19 @@ impl Auth {
         scope: &Scope,
     ) -> Result<Authorization, Error> {
         loop {
-            let fetch = match self.need(wire, scope)? {
+            let held = match self.need(wire, scope)? {
                 Need::Nothing => return Ok(Authorization::None),
                 Need::Basic => return Ok(self.basic()),
-                Need::Token(fetch) => fetch,
+                Need::Token(held) => held,
             };
-            match fetch.clone().await {
+            match held.fetch.clone().await {
                 Ok(token) if Instant::now() < token.renew_at => {
                     return Ok(Authorization::Bearer(token));
                 }
-                Ok(_) => self.forget(scope, &fetch),
+                Ok(_) => self.forget(scope, &held.fetch),
                 Err(error) => {
-                    self.forget(scope, &fetch);
-                    self.note_refusal(&error);
-                    return Err(error);
+                    self.forget(scope, &held.fetch);
+                    self.renew(held.generation, error).await?;
                 }
             }
         }
@@ -133,7 +140,7 @@ impl Auth {
                 Ok(())
             }
             (_, Some(Challenge::Basic), Authorization::None)
-                if !matches!(self.credential, Credential::Basic { .. }) =>
+                if !matches!(self.login.credential(), Credential::Basic { .. }) =>
             {
                 Err(Kind::Unauthorized(format!(
                     "the registry wants a login ({said})"
@@ -143,15 +150,39 @@ impl Auth {
                 state.challenge = Some(challenge);
                 Ok(())
             }
-            (_, _, Authorization::Basic(_)) => Err(self.unauthorized(&said)),
+            (_, _, Authorization::Basic(..)) => Err(self.unauthorized(&said)),
             _ => Err(Kind::Denied(said)),
         }
     }
 
-    /// Remembers that the credentials were refused, so that they are not tried in a loop.
-    pub(super) fn note_refusal(&self, error: &Error) {
+    /// After an error, makes sure that another try has another login: where the login of this
+    /// generation was refused and is kept elsewhere, it is read anew. Any other error comes back;
+    /// a refusal is remembered, so that the login is not tried in a loop.
+    pub(super) async fn renew(&self, generation: u64, mut error: Error) -> Result<(), Error> {
+        let said = match &*error.kind {
+            Kind::Unauthorized(said) | Kind::Denied(said) if may_mean_an_old_login(&error.kind) => {
+                said.clone()
+            }
+            _ => return Err(error),
+        };
+        match self.login.renew(generation).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(reason) => {
+                *error.kind = Kind::Unauthorized(format!("{said}, and {reason}"));
+            }
+        }
         if matches!(&*error.kind, Kind::Unauthorized(_)) {
             self.lock().refused = Some((Instant::now(), error.clone()));
+        }
+        Err(error)
+    }
+
+    /// The generation of the login that a request carried, or would carry now.
+    pub(super) fn generation(&self, used: &Authorization) -> u64 {
+        match used {
+            Authorization::Basic(_, generation) => *generation,
+            _ => self.login.generation(),
         }
     }
 
@@ -168,19 +199,17 @@ impl Auth {
             Some(Challenge::Basic) => return Ok(Need::Basic),
             Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
         };
+        let generation = self.login.generation();
         let fetch = || {
-            let credential = self.credential.clone();
-            fetch(wire.clone(), credential, realm, service, scope.clone())
-                .boxed()
-                .shared()
+            let credential = self.login.credential();
+            let fetch = fetch(wire.clone(), credential, realm, service, scope.clone());
+            Held {
+                fetch: fetch.boxed().shared(),
+                generation,
+            }
         };
-        Ok(Need::Token(
-            state
-                .tokens
-                .entry(scope.clone())
-                .or_insert_with(fetch)
-                .clone(),
-        ))
+        let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
+        Ok(Need::Token(held.clone()))
     }
 
     fn forget(&self, scope: &Scope, fetch: &Fetch) {
@@ -188,18 +217,23 @@ impl Auth {
         if state
             .tokens
             .get(scope)
-            .is_some_and(|held| held.ptr_eq(fetch))
+            .is_some_and(|held| held.fetch.ptr_eq(fetch))
         {
             state.tokens.remove(scope);
         }
     }
 
     fn basic(&self) -> Authorization {
-        basic_header(&self.credential).map_or(Authorization::None, Authorization::Basic)
+        // Read first: a renewal in between then makes one try too many, not one too few.
+        let generation = self.login.generation();
+        match basic_header(&self.login.credential()) {
+            Some(value) => Authorization::Basic(value, generation),
+            None => Authorization::None,
+        }
     }
 
     fn unauthorized(&self, said: &str) -> Kind {
-        unauthorized(&self.credential, said)
+        unauthorized(&self.login.credential(), said)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -212,10 +246,19 @@ impl Authorization {
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         let value = match self {
             Self::None => return,
-            Self::Basic(value) => Some(value.clone()),
+            Self::Basic(value, _) => Some(value.clone()),
             Self::Bearer(token) => sensitive(&format!("Bearer {}", token.value.expose_secret())),
         };
         headers.extend(value.map(|value| (AUTHORIZATION, value)));
+    }
+}
+
+/// ECR answers 403 to a login that has ended, and says so; but not to a HEAD, which has no words.
+fn may_mean_an_old_login(kind: &Kind) -> bool {
+    match kind {
+        Kind::Unauthorized(_) => true,
+        Kind::Denied(said) => said.contains("expired") || *said == words(403, b""),
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ mod blobs;
 mod challenge;
 mod error;
 mod limits;
+mod login;
 mod manifests;
 mod tags;
 mod transport;
@@ -76,7 +77,7 @@ impl Registries {
                 let config = self.configs.get(name).cloned().unwrap_or_default();
                 let transport = Arc::new(Transport {
                     wire: Wire::new(name, &config, self.metrics.clone())?,
-                    auth: Auth::new(config.credential),
+                    auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     retry: self.retry,
                 });

@@ -271,14 +271,14 @@ impl Transport {
             }
             let (status, headers) = (response.status(), response.headers().clone());
             let said = wire.body(response).await.unwrap_or_default();
-            if status == StatusCode::UNAUTHORIZED {
-                self.unauthorized(&call.scope, &authorization, &headers, &said, is_second)
-                    .map_err(fail)
-                    .inspect_err(|error| self.auth.note_refusal(error))?;
-                is_second = true;
-                continue;
-            }
-            let kind = failure(status, &headers, &said);
+            let refusal = match status {
+                StatusCode::UNAUTHORIZED => self
+                    .unauthorized(&call.scope, &authorization, &headers, &said, is_second)
+                    .err(),
+                _ => Some(failure(status, &headers, &said)),
+            };
+            is_second = true;
+            let Some(kind) = refusal else { continue };
             if let Kind::Throttled {
                 retry_after: Some(wait),
                 ..
@@ -286,7 +286,8 @@ impl Transport {
             {
                 self.limits.pause(*wait);
             }
-            return Err(fail(kind));
+            let generation = self.auth.generation(&authorization);
+            self.auth.renew(generation, fail(kind)).await?;
         }
     }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod credentials;
 mod faults;
 mod healing;
+mod helpers;
 mod paging;
 mod selection;
 mod status_and_plan;
