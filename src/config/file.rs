@@ -28,6 +28,11 @@ pub(super) struct RegistryEntry {
     pub(super) is_whole: bool,
     pub(super) plain_http: Option<Spanned<bool>>,
     pub(super) ca_file: Option<Spanned<String>>,
+    pub(super) client_cert: Option<Spanned<String>>,
+    pub(super) client_key: Option<Spanned<String>>,
+    pub(super) endpoint: Option<Spanned<String>>,
+    pub(super) proxy: Option<Spanned<String>>,
+    pub(super) ip: Option<Spanned<String>>,
     pub(super) username: Option<Spanned<String>>,
     pub(super) password: Option<Spanned<SecretSource>>,
     pub(super) login: Option<Spanned<LoginEntry>>,
@@ -109,6 +114,11 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         is_whole: false,
         plain_http: section.take("plain_http", "true or false"),
         ca_file: section.take("ca_file", "a path as a string"),
+        client_cert: section.take("client_cert", "a path as a string"),
+        client_key: section.take("client_key", "a path as a string"),
+        endpoint: section.take("endpoint", "a URL such as \"https://other.host\""),
+        proxy: section.take("proxy", "a URL such as \"socks5h://127.0.0.1:1080\""),
+        ip: section.take("ip", "\"4\", \"6\" or \"any\""),
         username: section.take("username", "a user's name as a string"),
         password: read_secret(&mut section, "password"),
         login: read_login(&mut section),
@@ -145,6 +155,7 @@ fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spann
     match section.string_or_section(key)? {
         Err(inline) => {
             let span = inline.span();
+            section.hide(span.clone());
             Some(Spanned::new(
                 span,
                 SecretSource::Inline(SecretString::from(inline.into_inner())),

@@ -5,6 +5,7 @@ mod entry;
 mod file;
 mod helper;
 mod login;
+mod network;
 mod path;
 mod problem;
 mod secret;
@@ -23,10 +24,12 @@ use chrono_tz::Tz;
 use globset::GlobSet;
 use regex::Regex;
 use semver::VersionReq;
+use url::Url;
 
 use crate::oci::{Platform, RegistryName, Repository, Tag};
 
 pub use login::{Login, Renewal};
+pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use secret::Credential;
 pub use section::closest;
@@ -58,6 +61,14 @@ pub struct RegistryConfig {
     pub plain_http: bool,
     /// Certificates to trust beside the system's, PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// The certificate that the registry knows us by.
+    pub client_identity: Option<ClientIdentity>,
+    /// Where requests go instead of to the host of its name.
+    pub endpoint: Option<Url>,
+    /// Through what it is reached.
+    pub proxy: Proxy,
+    /// Which of its addresses are used.
+    pub ip: IpFamily,
     /// How to log in.
     pub login: Login,
     /// Most blob transfers at a time, and most small requests at a time.
@@ -71,6 +82,10 @@ impl Default for RegistryConfig {
         Self {
             plain_http: false,
             ca_pem: None,
+            client_identity: None,
+            endpoint: None,
+            proxy: Proxy::Environment,
+            ip: IpFamily::Any,
             login: Login::default(),
             connections: 16,
             stall: Duration::from_secs(30),

@@ -33,7 +33,10 @@ impl Problem {
 
 /// Everything found wrong while one file is read.
 #[derive(Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    hidden: Vec<Range<usize>>,
+}
 
 impl Problems {
     /// Notes an error.
@@ -43,7 +46,7 @@ impl Problems {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.0.push(Problem {
+        self.found.push(Problem {
             span,
             message: message.into(),
             help: help.into(),
@@ -59,36 +62,54 @@ impl Problems {
         help: impl Into<String>,
     ) {
         self.error(span, message, help);
-        if let Some(last) = self.0.last_mut() {
+        if let Some(last) = self.found.last_mut() {
             last.is_warning = true;
         }
     }
 
+    /// Keeps a part of the file, which holds a secret, out of everything that is printed.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        self.hidden.push(span);
+    }
+
     /// How many were noted so far.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Whether anything forbids the use of the file.
     pub(super) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| !problem.is_warning)
+        self.found.iter().any(|problem| !problem.is_warning)
     }
 
     /// Ends the collecting: what was found, in the order of the file.
     pub(super) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
-        self.0.sort_by(|a, b| {
+        self.found.sort_by(|a, b| {
             a.place()
                 .cmp(&b.place())
                 .then_with(|| a.message.cmp(&b.message))
         });
-        self.0
+        self.found
             .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
         ProblemReport {
             path: path.into(),
-            text: text.into(),
-            problems: self.0,
+            text: masked(text, &self.hidden),
+            problems: self.found,
         }
     }
+}
+
+/// The text with `*` for each byte of the hidden parts, so that every place stays where it is.
+fn masked(text: &str, hidden: &[Range<usize>]) -> String {
+    let is_hidden = |at: usize| hidden.iter().any(|span| span.contains(&at));
+    text.char_indices()
+        .fold(String::new(), |mut shown, (at, c)| {
+            match c != '\n' && is_hidden(at) {
+                true => shown.extend(std::iter::repeat_n('*', c.len_utf8())),
+                false => shown.push(c),
+            }
+            shown
+        })
 }
 
 /// The problems of one file, which print with file, line and caret.

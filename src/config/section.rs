@@ -47,6 +47,11 @@ impl<'p, 'i> Section<'p, 'i> {
         self.problems.error(span, message, help);
     }
 
+    /// Keeps a secret in the table out of everything that is printed.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        self.problems.hide(span);
+    }
+
     /// The value of a key as any type that serde can read.
     pub(super) fn take<T: DeserializeOwned>(
         &mut self,

@@ -15,6 +15,7 @@ use super::{
     entry::{self, Validated},
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
     login::{self, Keeper},
+    network::{self, Proxy},
     problem::{ProblemReport, Problems},
     secret::SecretSource,
 };
@@ -138,10 +139,28 @@ fn registry(
             .ca_file
             .as_ref()
             .and_then(|file| ca_pem(file, problems)),
+        client_identity: network::client_identity(
+            entry.client_cert.as_ref(),
+            entry.client_key.as_ref(),
+            problems,
+        ),
+        endpoint: network::endpoint(entry.endpoint.as_ref(), entry.plain_http.as_ref(), problems),
+        proxy: proxy(entry.proxy.as_ref(), path, problems),
+        ip: network::ip_family(entry.ip.as_ref(), problems),
         login: login(name, entry, path, problems),
         connections,
         stall,
     }
+}
+
+fn proxy(written: Option<&Spanned<String>>, path: &Path, problems: &mut Problems) -> Proxy {
+    if let Some(written) = written.filter(|written| written.get_ref().contains('@'))
+        && is_world_readable(path)
+    {
+        let message = "a proxy's login in a file that every user of this machine can read";
+        problems.warning(written.span(), message, "chmod 600 the file");
+    }
+    network::proxy(written, problems)
 }
 
 fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! One registry's HTTP: authorization, retries, limits and counting, under every operation.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,9 +12,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Certificate, Method, RequestBuilder, Response, StatusCode,
+    Certificate, Identity, Method, RequestBuilder, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
 };
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{
@@ -21,7 +23,11 @@ use super::{
     error::{Error, Kind, words},
     limits::{Limits, Retry},
 };
-use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
+use crate::{
+    config::{IpFamily, Proxy, RegistryConfig},
+    metrics::Metrics,
+    oci::RegistryName,
+};
 
 /// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
 const BODY_LIMIT: usize = 32 << 20;
@@ -96,32 +102,14 @@ impl Wire {
         config: &RegistryConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let host = if name.as_str() == "docker.io" {
-            "registry-1.docker.io"
-        } else {
-            name.as_str()
-        };
-        let scheme = if config.plain_http { "http" } else { "https" };
         let fail = |text: String| Error {
             operation: "set up",
             subject: name.to_string(),
             registry: name.clone(),
             kind: Box::new(Kind::Protocol(text)),
         };
-        let base = Url::parse(&format!("{scheme}://{host}/")).map_err(|e| fail(e.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(2 * config.connections)
-            .tcp_keepalive(Duration::from_secs(30));
-        if let Some(pem) = &config.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem)
-                .map_err(|e| fail(format!("its ca_file cannot be used: {e}")))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder
-            .build()
-            .map_err(|e| fail(Kind::from(&e).to_string()))?;
+        let base = base(name, config).map_err(|e| fail(e.to_string()))?;
+        let http = client(config).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
@@ -205,6 +193,54 @@ impl Wire {
             }
         }
     }
+}
+
+/// Where the registry's API is.
+fn base(name: &RegistryName, config: &RegistryConfig) -> Result<Url, url::ParseError> {
+    if let Some(endpoint) = &config.endpoint {
+        return Ok(endpoint.clone());
+    }
+    let host = match name.as_str() {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    };
+    let scheme = if config.plain_http { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{host}/"))
+}
+
+fn client(config: &RegistryConfig) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(2 * config.connections)
+        .tcp_keepalive(Duration::from_secs(30));
+    if let Some(pem) = &config.ca_pem {
+        let certificates = Certificate::from_pem_bundle(pem)
+            .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(identity) = &config.client_identity {
+        let identity = Identity::from_pem(identity.pem())
+            .map_err(|e| format!("its client_cert cannot be used: {e}"))?;
+        builder = builder.identity(identity);
+    }
+    builder = match &config.proxy {
+        Proxy::Environment => builder,
+        Proxy::Direct => builder.no_proxy(),
+        Proxy::Url(url) => {
+            // The error would name the URL, and a password in it.
+            let proxy = reqwest::Proxy::all(url.expose_secret())
+                .map_err(|_| "its proxy cannot be used".to_owned())?;
+            builder.proxy(proxy)
+        }
+    };
+    // A socket bound to one family's own address reaches addresses of that family alone.
+    builder = match config.ip {
+        IpFamily::Any => builder,
+        IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    builder.build().map_err(|e| Kind::from(&e).to_string())
 }
 
 impl Transport {

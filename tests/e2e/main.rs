@@ -13,6 +13,7 @@ mod credentials;
 mod faults;
 mod healing;
 mod helpers;
+mod network;
 mod paging;
 mod selection;
 mod status_and_plan;
