@@ -32,11 +32,25 @@ pub(super) struct RegistryEntry {
     pub(super) is_whole: bool,
     pub(super) plain_http: Option<Spanned<bool>>,
     pub(super) ca_file: Option<Spanned<String>>,
+    pub(super) client_cert: Option<Spanned<String>>,
+    pub(super) client_key: Option<Spanned<String>>,
+    pub(super) endpoint: Option<Spanned<String>>,
+    pub(super) proxy: Option<Spanned<String>>,
+    pub(super) ip: Option<Spanned<String>>,
     pub(super) username: Option<Spanned<String>>,
     pub(super) password: Option<Spanned<SecretSource>>,
-    pub(super) login: Option<Spanned<String>>,
+    pub(super) login: Option<Spanned<LoginEntry>>,
     pub(super) connections: Option<Spanned<i64>>,
     pub(super) stall: Option<Spanned<String>>,
+}
+
+/// The value of `login`.
+#[derive(Debug)]
+pub(super) enum LoginEntry {
+    /// A word.
+    Word(String),
+    /// `{ helper = "name" }`.
+    Helper(Spanned<String>),
 }
 
 /// One `[[mirror]]`, or `[defaults]`.
@@ -113,15 +127,38 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         is_whole: false,
         plain_http: section.take("plain_http", "true or false"),
         ca_file: section.take("ca_file", "a path as a string"),
+        client_cert: section.take("client_cert", "a path as a string"),
+        client_key: section.take("client_key", "a path as a string"),
+        endpoint: section.take("endpoint", "a URL such as \"https://other.host\""),
+        proxy: section.take("proxy", "a URL such as \"socks5h://127.0.0.1:1080\""),
+        ip: section.take("ip", "\"4\", \"6\" or \"any\""),
         username: section.take("username", "a user's name as a string"),
         password: read_secret(&mut section, "password"),
-        login: section.take("login", "\"docker-config\" or \"anonymous\""),
+        login: read_login(&mut section),
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
     };
     RegistryEntry {
         is_whole: section.finish(),
         ..entry
+    }
+}
+
+fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
+    match section.string_or_section("login")? {
+        Err(word) => Some(Spanned::new(
+            word.span(),
+            LoginEntry::Word(word.into_inner()),
+        )),
+        Ok(mut table) => {
+            let span = table.span();
+            let helper = table.take("helper", "a helper's name such as \"ecr-login\"");
+            if table.finish() && helper.is_none() {
+                let help = "write { helper = \"NAME\" } for docker-credential-NAME";
+                section.error_at(span.clone(), "`login` names no helper".into(), help);
+            }
+            helper.map(|helper| Spanned::new(span, LoginEntry::Helper(helper)))
+        }
     }
 }
 

@@ -4,6 +4,9 @@ mod braces;
 mod discovery;
 mod entry;
 mod file;
+mod helper;
+mod login;
+mod network;
 mod overlap;
 mod path;
 mod placement;
@@ -25,10 +28,13 @@ use chrono_tz::Tz;
 use globset::GlobSet;
 use regex::Regex;
 use semver::VersionReq;
+use url::Url;
 
 use crate::oci::{Platform, RegistryName, Repository, Tag};
 
 pub use discovery::Discovery;
+pub use login::{Login, Renewal};
+pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use secret::Credential;
@@ -61,8 +67,16 @@ pub struct RegistryConfig {
     pub plain_http: bool,
     /// Certificates to trust beside the system's, PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// The certificate that the registry knows us by.
+    pub client_identity: Option<ClientIdentity>,
+    /// Where requests go instead of to the host of its name.
+    pub endpoint: Option<Url>,
+    /// Through what it is reached.
+    pub proxy: Proxy,
+    /// Which of its addresses are used.
+    pub ip: IpFamily,
     /// How to log in.
-    pub credential: Credential,
+    pub login: Login,
     /// Most blob transfers at a time, and most small requests at a time.
     pub connections: usize,
     /// How long a connection may be silent before it counts as broken.
@@ -74,7 +88,11 @@ impl Default for RegistryConfig {
         Self {
             plain_http: false,
             ca_pem: None,
-            credential: Credential::Anonymous,
+            client_identity: None,
+            endpoint: None,
+            proxy: Proxy::Environment,
+            ip: IpFamily::Any,
+            login: Login::default(),
             connections: 16,
             stall: Duration::from_secs(30),
         }
@@ -266,5 +284,7 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+mod registry_tests;
 #[cfg(test)]
 mod tests;

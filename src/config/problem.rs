@@ -36,13 +36,13 @@ impl Problem {
 pub(super) struct Problems {
     found: Vec<Problem>,
     /// Bytes of the file that are never shown.
-    secrets: Vec<Range<usize>>,
+    hidden: Vec<Range<usize>>,
 }
 
 impl Problems {
     /// Notes a part of the file that is never shown.
     pub(super) fn hide(&mut self, span: Range<usize>) {
-        self.secrets.push(span);
+        self.hidden.push(span);
     }
 
     /// Hides what may be a secret in a file of which it is not known what is what.
@@ -105,19 +105,23 @@ impl Problems {
             .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
         ProblemReport {
             path: path.into(),
-            text: masked(text, &self.secrets),
+            text: masked(text, &self.hidden),
             problems: self.found,
         }
     }
 }
 
-/// The text with a `*` for each byte of a secret, so that places stay what they are.
-fn masked(text: &str, secrets: &[Range<usize>]) -> String {
-    let mut masked = text.to_owned();
-    for span in secrets {
-        masked.replace_range(span.clone(), &"*".repeat(span.len()));
-    }
-    masked
+/// The text with `*` for each byte of the hidden parts, so that every place stays where it is.
+fn masked(text: &str, hidden: &[Range<usize>]) -> String {
+    let is_hidden = |at: usize| hidden.iter().any(|span| span.contains(&at));
+    text.char_indices()
+        .fold(String::new(), |mut shown, (at, c)| {
+            match c != '\n' && is_hidden(at) {
+                true => shown.extend(std::iter::repeat_n('*', c.len_utf8())),
+                false => shown.push(c),
+            }
+            shown
+        })
 }
 
 /// The problems of one file, which print with file, line and caret.

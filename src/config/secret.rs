@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use docker_credential::{CredentialRetrievalError, DockerCredential};
 use secrecy::SecretString;
-
-use crate::oci::RegistryName;
 
 /// Where a secret lies, as `mirror.toml` says it.
 #[derive(Clone, Debug)]
@@ -85,37 +82,5 @@ fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
         Err(unreadable("the file is empty".into()))
     } else {
         Ok(secret.into())
-    }
-}
-
-/// What `docker login` left for a registry.
-pub(super) fn from_docker_config(registry: &RegistryName) -> Result<Credential, Unreadable> {
-    let server = match registry.as_str() {
-        "docker.io" => "https://index.docker.io/v1/",
-        other => other,
-    };
-    match docker_credential::get_credential(server) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credential::Basic {
-            username,
-            password: password.into(),
-        }),
-        Ok(DockerCredential::IdentityToken(token)) => Ok(Credential::IdentityToken(token.into())),
-        Err(error) => Err(Unreadable {
-            message: format!(
-                "docker's config has no usable login for {registry}: {}",
-                explain(&error)
-            ),
-            help: format!("run `docker login {registry}` as this user, or set $DOCKER_CONFIG"),
-        }),
-    }
-}
-
-/// What a helper printed may be secret, so only its name is told.
-fn explain(error: &CredentialRetrievalError) -> String {
-    match error {
-        CredentialRetrievalError::HelperFailure { helper, .. } => {
-            format!("the helper docker-credential-{helper} failed")
-        }
-        other => other.to_string(),
     }
 }

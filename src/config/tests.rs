@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::*;
 
-const TARGET: &str = "[defaults]\ntarget = \"m.example.com/a\"\n";
+pub(super) const TARGET: &str = "[defaults]\ntarget = \"m.example.com/a\"\n";
 
-fn parse(text: &str) -> Config {
+pub(super) fn parse(text: &str) -> Config {
     Config::parse(Path::new("mirror.toml"), text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -12,7 +12,7 @@ fn mirrors(entries: &str) -> Config {
     parse(&format!("{TARGET}{entries}"))
 }
 
-fn report(text: &str) -> ProblemReport {
+pub(super) fn report(text: &str) -> ProblemReport {
     match Config::parse(Path::new("mirror.toml"), text) {
         Err(Error::Invalid(report)) => report,
         other => panic!("no report but {other:?}"),
@@ -197,70 +197,6 @@ fn names_are_unique() {
         "[[mirror]]\nfrom = \"a/b:1\"\nname = \"x\"\n[[mirror]]\nfrom = \"a/c:1\"\nname = \"x\"\n",
     );
     assert!(found[0].contains("two mirrors are named `x`"), "{found:?}");
-}
-
-#[test]
-fn a_password_is_read_from_a_file_without_its_line_end() {
-    use secrecy::ExposeSecret as _;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "s3cret\n").unwrap();
-    let config = parse(&format!(
-        "[registries.\"quay.io\"]\nusername = \"u\"\npassword = {{ file = \"{}\" }}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n",
-        file.path().display()
-    ));
-    match config.registry(&"quay.io".parse().unwrap()).credential {
-        Credential::Basic { password, .. } => assert_eq!(password.expose_secret(), "s3cret"),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn an_unreadable_secret_is_an_error_of_the_file() {
-    let registry = |keys: &str| {
-        let text =
-            format!("[registries.\"quay.io\"]\n{keys}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
-        report(&text).records().remove(0).message
-    };
-    assert!(
-        registry("username = \"u\"\npassword = { env = \"UNSET_VARIABLE\" }")
-            .contains("is not set")
-    );
-    assert!(registry("username = \"u\"\npassword = { file = \"/nope\" }").contains("/nope"));
-    assert!(
-        registry("username = \"u\"\npassword = { fil = \"/nope\" }").contains("unknown key `fil`")
-    );
-    assert!(registry("username = \"u\"").contains("without a `password`"));
-    assert!(registry("login = \"sso\"").contains("unknown `login"));
-    assert!(registry("ca_file = \"/nope\"").contains("/nope"));
-}
-
-#[test]
-fn a_password_in_the_file_is_never_shown() {
-    let registry = "[registries.\"quay.io\"]\nusernam = \"u\"\n";
-    for password in [
-        "password = \"hunter2\"",
-        "password = [\"hunter2\"]",
-        "password = \"hunter2",
-    ] {
-        let text = format!("{registry}{password}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
-        let shown = report(&text).to_string();
-        assert!(!shown.contains("hunter2"), "{shown}");
-    }
-}
-
-#[test]
-fn an_inline_password_in_an_open_file_is_a_warning() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let text = format!(
-        "[registries.\"quay.io\"]\nusername = \"u\"\npassword = \"hunter2\"\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n"
-    );
-    std::fs::write(file.path(), &text).unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(file.path(), open).unwrap();
-    let config = Config::load(Some(file.path())).unwrap();
-    assert_eq!(config.warnings.records()[0].severity, "warning");
-    assert!(!config.warnings.to_string().contains("hunter2"));
-    assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
 
 #[test]

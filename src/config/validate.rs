@@ -11,12 +11,14 @@ use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, RegistryConfig,
+    Config, Credential, Login, RegistryConfig,
     entry::{self, Validated},
-    file::{File, MirrorEntry, RegistryEntry},
+    file::{File, LoginEntry, MirrorEntry, RegistryEntry},
+    login::{self, Keeper},
+    network::{self, Proxy},
     overlap,
     problem::{ProblemReport, Problems},
-    secret::{self, SecretSource},
+    secret::SecretSource,
 };
 use crate::oci::RegistryName;
 
@@ -138,10 +140,28 @@ fn registry(
             .ca_file
             .as_ref()
             .and_then(|file| ca_pem(file, problems)),
-        credential: credential(name, entry, path, problems),
+        client_identity: network::client_identity(
+            entry.client_cert.as_ref(),
+            entry.client_key.as_ref(),
+            problems,
+        ),
+        endpoint: network::endpoint(entry.endpoint.as_ref(), entry.plain_http.as_ref(), problems),
+        proxy: proxy(entry.proxy.as_ref(), path, problems),
+        ip: network::ip_family(entry.ip.as_ref(), problems),
+        login: login(name, entry, path, problems),
         connections,
         stall,
     }
+}
+
+fn proxy(written: Option<&Spanned<String>>, path: &Path, problems: &mut Problems) -> Proxy {
+    if let Some(written) = written.filter(|written| written.get_ref().contains('@'))
+        && is_world_readable(path)
+    {
+        let message = "a proxy's login in a file that every user of this machine can read";
+        problems.warning(written.span(), message, "chmod 600 the file");
+    }
+    network::proxy(written, problems)
 }
 
 fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
@@ -161,49 +181,63 @@ fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
     None
 }
 
-fn credential(
+fn login(
     name: &RegistryName,
     entry: &RegistryEntry,
     path: &Path,
     problems: &mut Problems,
-) -> Credential {
-    let login = entry
-        .login
-        .as_ref()
-        .map(|login| (login.get_ref().as_str(), login.span()));
-    match (login, &entry.username, &entry.password) {
-        (None, None, None) | (Some(("anonymous", _)), None, None) => Credential::Anonymous,
-        (None, _, None) | (None, None, _) if !entry.is_whole => Credential::Anonymous,
-        (Some(("docker-config", span)), None, None) => secret::from_docker_config(name)
-            .unwrap_or_else(|unreadable| {
-                problems.error(span, unreadable.message, unreadable.help);
-                Credential::Anonymous
-            }),
-        (None, Some(username), Some(password)) => basic(username, password, path, problems),
-        (None, Some(alone), None) => {
+) -> Login {
+    if let Some(login) = &entry.login {
+        if entry.username.is_some() || entry.password.is_some() {
+            let help = "keep either `login`, or `username` and `password`";
+            problems.error(login.span(), "two ways to log in", help);
+            return Login::default();
+        }
+        return kept_login(name, login, problems);
+    }
+    match (&entry.username, &entry.password) {
+        (None, None) => {}
+        (Some(username), Some(password)) => {
+            return basic(username, password, path, problems).into();
+        }
+        // What is missing may be there, and not be readable.
+        _ if !entry.is_whole => {}
+        (Some(alone), None) => {
             let help = "add `password = { env = \"NAME\" }`, a file or a credential";
             problems.error(alone.span(), "`username` without a `password`", help);
-            Credential::Anonymous
         }
-        (None, None, Some(alone)) => {
-            problems.error(
-                alone.span(),
-                "`password` without a `username`",
-                "add `username`",
-            );
-            Credential::Anonymous
-        }
-        (Some((written, span)), None, None) => {
-            let message = format!("unknown `login = \"{written}\"`");
-            problems.error(span, message, "write \"docker-config\" or \"anonymous\"");
-            Credential::Anonymous
-        }
-        (Some((_, span)), _, _) => {
-            let help = "keep either `login`, or `username` and `password`";
-            problems.error(span, "two ways to log in", help);
-            Credential::Anonymous
+        (None, Some(alone)) => {
+            let message = "`password` without a `username`";
+            problems.error(alone.span(), message, "add `username`");
         }
     }
+    Login::default()
+}
+
+/// A login that is not in the file.
+fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut Problems) -> Login {
+    let (keeper, span) = match entry.get_ref() {
+        LoginEntry::Word(word) if word == "anonymous" => return Login::default(),
+        LoginEntry::Word(word) if word == "docker-config" => (Keeper::DockerConfig, entry.span()),
+        LoginEntry::Word(word) => {
+            let message = format!("unknown `login = \"{word}\"`");
+            let help = "write \"docker-config\", \"anonymous\" or { helper = \"NAME\" }";
+            problems.error(entry.span(), message, help);
+            return Login::default();
+        }
+        LoginEntry::Helper(helper) => {
+            if let Err(message) = login::check_helper_name(helper.get_ref()) {
+                let help = "write NAME for the program docker-credential-NAME";
+                problems.error(helper.span(), message, help);
+                return Login::default();
+            }
+            (Keeper::Helper(helper.get_ref().clone()), helper.span())
+        }
+    };
+    Login::from_keeper(name, keeper).unwrap_or_else(|unreadable| {
+        problems.error(span, unreadable.message, unreadable.help);
+        Login::default()
+    })
 }
 
 fn basic(

@@ -16,9 +16,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{challenge::Challenge, error::words, transport::Wire};
+use super::{challenge::Challenge, error::words, login::LoginInUse, transport::Wire};
 use crate::{
-    config::Credential,
+    config::{Credential, Login},
     registry::{Error, Kind},
 };
 
@@ -55,7 +55,8 @@ pub(super) struct Token {
 #[derive(Clone, Debug)]
 pub(super) enum Authorization {
     None,
-    Basic(HeaderValue),
+    /// With the generation of the login.
+    Basic(HeaderValue, u64),
     Bearer(Arc<Token>),
 }
 
@@ -65,28 +66,35 @@ type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
 /// The authorization of one registry.
 #[derive(Debug)]
 pub(super) struct Auth {
-    credential: Credential,
+    login: LoginInUse,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     challenge: Option<Challenge>,
-    tokens: HashMap<Scope, Fetch>,
+    tokens: HashMap<Scope, Held>,
     refused: Option<(Instant, Kind)>,
+}
+
+/// A fetch, and the generation of the login that it uses.
+#[derive(Clone, Debug)]
+struct Held {
+    fetch: Fetch,
+    generation: u64,
 }
 
 /// What the state says a request needs.
 enum Need {
     Nothing,
     Basic,
-    Token(Fetch),
+    Token(Held),
 }
 
 impl Auth {
-    pub(super) fn new(credential: Credential) -> Self {
+    pub(super) fn new(login: Login) -> Self {
         Self {
-            credential,
+            login: LoginInUse::new(login),
             state: Mutex::default(),
         }
     }
@@ -98,22 +106,19 @@ impl Auth {
         scope: &Scope,
     ) -> Result<Authorization, Error> {
         loop {
-            let fetch = match self.need(wire, scope)? {
+            let held = match self.need(wire, scope)? {
                 Need::Nothing => return Ok(Authorization::None),
                 Need::Basic => return Ok(self.basic()),
-                Need::Token(fetch) => fetch,
+                Need::Token(held) => held,
             };
-            match fetch.clone().await {
+            match held.fetch.clone().await {
                 Ok(token) if Instant::now() < token.renew_at => {
                     return Ok(Authorization::Bearer(token));
                 }
-                Ok(_) => self.forget(scope, &fetch),
+                Ok(_) => self.forget(scope, &held.fetch),
                 Err(error) => {
-                    self.forget(scope, &fetch);
-                    if !scope.is_catalog() {
-                        self.note_refusal(&error.kind);
-                    }
-                    return Err(error);
+                    self.forget(scope, &held.fetch);
+                    self.renew(scope, held.generation, error).await?;
                 }
             }
         }
@@ -135,14 +140,14 @@ impl Auth {
             (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(used)) => {
                 // Requests in flight come back refused one after the other: the token that the
                 // first of them fetched since is good.
-                let held = state.tokens.get(scope).and_then(Fetch::peek);
+                let held = state.tokens.get(scope).and_then(|held| held.fetch.peek());
                 if matches!(held, Some(Ok(token)) if Arc::ptr_eq(token, used)) {
                     state.tokens.remove(scope);
                 }
                 Ok(())
             }
             (_, Some(Challenge::Basic), Authorization::None)
-                if !matches!(self.credential, Credential::Basic { .. }) =>
+                if !matches!(self.login.credential(), Credential::Basic { .. }) =>
             {
                 Err(Kind::Unauthorized(format!(
                     "the registry wants a login ({said})"
@@ -152,16 +157,45 @@ impl Auth {
                 state.challenge = Some(challenge);
                 Ok(())
             }
-            (_, _, Authorization::Basic(_)) => Err(self.unauthorized(&said)),
+            (_, _, Authorization::Basic(..)) => Err(self.unauthorized(&said)),
             _ => Err(Kind::Denied(said)),
         }
     }
 
-    /// Remembers that the credentials were refused, so that they are not tried in a loop.
-    pub(super) fn note_refusal(&self, kind: &Kind) {
-        let is_refusal = matches!(kind, Kind::Unauthorized(_));
-        if is_refusal && !matches!(self.credential, Credential::Anonymous) {
-            self.lock().refused = Some((Instant::now(), kind.clone()));
+    /// After an error, makes sure that another try has another login: where the login of this
+    /// generation was refused and is kept elsewhere, it is read anew. Any other error comes back;
+    /// a refusal is remembered, so that the login is not tried in a loop.
+    pub(super) async fn renew(
+        &self,
+        scope: &Scope,
+        generation: u64,
+        mut error: Error,
+    ) -> Result<(), Error> {
+        let said = match &*error.kind {
+            Kind::Unauthorized(said) | Kind::Denied(said) if may_mean_an_old_login(&error.kind) => {
+                said.clone()
+            }
+            _ => return Err(error),
+        };
+        match self.login.renew(generation).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(reason) => {
+                *error.kind = Kind::Unauthorized(format!("{said}, and {reason}"));
+            }
+        }
+        let is_refusal = matches!(&*error.kind, Kind::Unauthorized(_)) && !scope.is_catalog();
+        if is_refusal && !matches!(self.login.credential(), Credential::Anonymous) {
+            self.lock().refused = Some((Instant::now(), (*error.kind).clone()));
+        }
+        Err(error)
+    }
+
+    /// The generation of the login that a request carried, or would carry now.
+    pub(super) fn generation(&self, used: &Authorization) -> u64 {
+        match used {
+            Authorization::Basic(_, generation) => *generation,
+            _ => self.login.generation(),
         }
     }
 
@@ -178,19 +212,17 @@ impl Auth {
             Some(Challenge::Basic) => return Ok(Need::Basic),
             Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
         };
+        let generation = self.login.generation();
         let fetch = || {
-            let credential = self.credential.clone();
-            fetch(wire.clone(), credential, realm, service, scope.clone())
-                .boxed()
-                .shared()
+            let credential = self.login.credential();
+            let fetch = fetch(wire.clone(), credential, realm, service, scope.clone());
+            Held {
+                fetch: fetch.boxed().shared(),
+                generation,
+            }
         };
-        Ok(Need::Token(
-            state
-                .tokens
-                .entry(scope.clone())
-                .or_insert_with(fetch)
-                .clone(),
-        ))
+        let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
+        Ok(Need::Token(held.clone()))
     }
 
     fn forget(&self, scope: &Scope, fetch: &Fetch) {
@@ -198,7 +230,7 @@ impl Auth {
         if state
             .tokens
             .get(scope)
-            .is_some_and(|held| held.ptr_eq(fetch))
+            .is_some_and(|held| held.fetch.ptr_eq(fetch))
         {
             state.tokens.remove(scope);
         }
@@ -206,11 +238,16 @@ impl Auth {
 
     /// The login itself, for interfaces beside the registry's that know no tokens.
     pub(super) fn basic(&self) -> Authorization {
-        basic_header(&self.credential).map_or(Authorization::None, Authorization::Basic)
+        // Read first: a renewal in between then makes one try too many, not one too few.
+        let generation = self.login.generation();
+        match basic_header(&self.login.credential()) {
+            Some(value) => Authorization::Basic(value, generation),
+            None => Authorization::None,
+        }
     }
 
     fn unauthorized(&self, said: &str) -> Kind {
-        unauthorized(&self.credential, said)
+        unauthorized(&self.login.credential(), said)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,10 +260,19 @@ impl Authorization {
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         let value = match self {
             Self::None => return,
-            Self::Basic(value) => Some(value.clone()),
+            Self::Basic(value, _) => Some(value.clone()),
             Self::Bearer(token) => sensitive(&format!("Bearer {}", token.value.expose_secret())),
         };
         headers.extend(value.map(|value| (AUTHORIZATION, value)));
+    }
+}
+
+/// ECR answers 403 to a login that has ended, and says so; but not to a HEAD, which has no words.
+fn may_mean_an_old_login(kind: &Kind) -> bool {
+    match kind {
+        Kind::Unauthorized(_) => true,
+        Kind::Denied(said) => said.contains("expired") || *said == words(403, b""),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ mod challenge;
 mod configs;
 mod error;
 mod limits;
+mod login;
 mod manifests;
 mod referrers;
 mod tags;
@@ -81,7 +82,7 @@ impl Registries {
                 let config = self.configs.get(name).cloned().unwrap_or_default();
                 let transport = Arc::new(Transport {
                     wire: Wire::new(name, &config, self.metrics.clone())?,
-                    auth: Auth::new(config.credential),
+                    auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
                     retry: self.retry,

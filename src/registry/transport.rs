@@ -1,6 +1,7 @@
 //! One registry's HTTP: authorization, retries, limits and counting, under every operation.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,10 +12,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Certificate, Method, RequestBuilder, Response, StatusCode,
+    Certificate, Identity, Method, RequestBuilder, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{
@@ -23,7 +25,11 @@ use super::{
     limits::{Limits, Retry},
     referrers::ReferrersApi,
 };
-use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
+use crate::{
+    config::{IpFamily, Proxy, RegistryConfig},
+    metrics::Metrics,
+    oci::RegistryName,
+};
 
 /// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
 const BODY_LIMIT: usize = 32 << 20;
@@ -116,19 +122,13 @@ impl Wire {
         config: &RegistryConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let host = if name.as_str() == "docker.io" {
-            "registry-1.docker.io"
-        } else {
-            name.as_str()
-        };
-        let scheme = if config.plain_http { "http" } else { "https" };
         let fail = |text: String| Error {
             operation: "set up",
             subject: name.to_string(),
             registry: name.clone(),
             kind: Box::new(Kind::Protocol(text)),
         };
-        let base = Url::parse(&format!("{scheme}://{host}/")).map_err(|e| fail(e.to_string()))?;
+        let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let http = client(config, Policy::limited(10)).map_err(fail)?;
         let writing = client(config, Policy::none()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
@@ -226,6 +226,19 @@ impl Wire {
     }
 }
 
+/// Where the registry's API is.
+fn base(name: &RegistryName, config: &RegistryConfig) -> Result<Url, url::ParseError> {
+    if let Some(endpoint) = &config.endpoint {
+        return Ok(endpoint.clone());
+    }
+    let host = match name.as_str() {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    };
+    let scheme = if config.plain_http { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{host}/"))
+}
+
 fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
@@ -238,6 +251,27 @@ fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client,
             .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
         builder = builder.tls_certs_merge(certificates);
     }
+    if let Some(identity) = &config.client_identity {
+        let identity = Identity::from_pem(identity.pem())
+            .map_err(|e| format!("its client_cert cannot be used: {e}"))?;
+        builder = builder.identity(identity);
+    }
+    builder = match &config.proxy {
+        Proxy::Environment => builder,
+        Proxy::Direct => builder.no_proxy(),
+        Proxy::Url(url) => {
+            // The error would name the URL, and a password in it.
+            let proxy = reqwest::Proxy::all(url.expose_secret())
+                .map_err(|_| "its proxy cannot be used".to_owned())?;
+            builder.proxy(proxy)
+        }
+    };
+    // A socket bound to one family's own address reaches addresses of that family alone.
+    builder = match config.ip {
+        IpFamily::Any => builder,
+        IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
     builder.build().map_err(|e| Kind::from(&e).to_string())
 }
 
@@ -347,17 +381,20 @@ impl Transport {
             }
             let (status, headers) = (response.status(), response.headers().clone());
             let said = wire.body(response).await.unwrap_or_default();
-            if status == StatusCode::UNAUTHORIZED {
-                let refused = self.unauthorized(call, &authorization, &headers, &said, is_second);
-                if let Err(kind) = refused {
-                    return Err(fail(self.judge(wire, &authorization, kind).await));
+            let refusal = match status {
+                StatusCode::UNAUTHORIZED => {
+                    match self.unauthorized(call, &authorization, &headers, &said, is_second) {
+                        Ok(()) => None,
+                        Err(kind) => Some(self.judge(wire, &authorization, kind).await),
+                    }
                 }
-                is_second = true;
-                continue;
-            }
-            let kind = failure(status, &headers, &said);
+                _ => Some(failure(status, &headers, &said)),
+            };
+            is_second = true;
+            let Some(kind) = refusal else { continue };
             self.slow_down(&kind);
-            return Err(fail(kind));
+            let generation = self.auth.generation(&authorization);
+            self.auth.renew(&call.scope, generation, fail(kind)).await?;
         }
     }
 
@@ -382,7 +419,7 @@ impl Transport {
     async fn judge(&self, wire: &Wire, used: &Authorization, kind: Kind) -> Kind {
         if !matches!(
             (used, &kind),
-            (Authorization::Basic(_), Kind::Unauthorized(_))
+            (Authorization::Basic(..), Kind::Unauthorized(_))
         ) {
             return kind;
         }
@@ -394,10 +431,7 @@ impl Transport {
             Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {
                 Kind::Denied("401 for this repository, while the login is good".into())
             }
-            _ => {
-                self.auth.note_refusal(&kind);
-                kind
-            }
+            _ => kind,
         }
     }
 

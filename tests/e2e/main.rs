@@ -14,6 +14,8 @@ mod credentials;
 mod discovery;
 mod faults;
 mod healing;
+mod helpers;
+mod network;
 mod paging;
 mod referrers;
 mod selection;

@@ -211,7 +211,9 @@ impl Shared {
     fn serve(&self, parts: &Parts, request: &Request, body: Bytes) -> Response<Body> {
         let mut state = self.lock();
         match &mut state.tokens {
-            Some(tokens) if request.path == "/token" => tokens.issue(request),
+            Some(tokens) if request.path == "/token" => {
+                tokens.issue(request, &String::from_utf8_lossy(&body))
+            }
             _ => state.contents.serve(parts, request, body, &self.host),
         }
     }

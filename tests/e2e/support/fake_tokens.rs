@@ -22,6 +22,8 @@ pub struct Habits {
     pub revoke_after: usize,
     /// Nobody gets a token.
     pub refuses: bool,
+    /// Tokens are given for this refresh token alone, by `POST`.
+    pub refresh_token: Option<&'static str>,
 }
 
 impl Default for Habits {
@@ -32,6 +34,7 @@ impl Default for Habits {
             expires_in: Some(3600),
             revoke_after: usize::MAX,
             refuses: false,
+            refresh_token: None,
         }
     }
 }
@@ -119,20 +122,31 @@ impl Tokens {
     }
 
     /// The answer of the token server.
-    pub fn issue(&mut self, request: &Request) -> Response<Body> {
+    pub fn issue(&mut self, request: &Request, form: &str) -> Response<Body> {
         self.requests += 1;
         if self.habits.refuses {
             return refusal(401, "UNAUTHORIZED");
         }
+        if let Some(expected) = self.habits.refresh_token {
+            let is_grant = parameter(form, "grant_type").as_deref() == Some("refresh_token");
+            let is_right = parameter(form, "refresh_token").as_deref() == Some(expected);
+            if request.method != "POST" || !is_grant || !is_right {
+                return refusal(401, "UNAUTHORIZED");
+            }
+        }
+        let question = match self.habits.refresh_token {
+            Some(_) => form,
+            None => &request.query,
+        };
         let parameters: Vec<_> = request.query.split('&').collect();
         if !self.habits.realm_query.is_empty() && !parameters.contains(&self.habits.realm_query) {
             return refusal(400, "BAD_REQUEST");
         }
-        if parameter(&request.query, "service").as_deref() != Some("fake") {
+        if parameter(question, "service").as_deref() != Some("fake") {
             return refusal(400, "BAD_REQUEST");
         }
         let token = format!("token-{}", self.requests);
-        let pairs = url::form_urlencoded::parse(request.query.as_bytes()).into_owned();
+        let pairs = url::form_urlencoded::parse(question.as_bytes()).into_owned();
         let scopes = pairs
             .filter(|(key, _)| key == "scope")
             .flat_map(|(_, value)| words(&value))

@@ -12,6 +12,7 @@ pub mod requests;
 mod self_tests;
 pub mod skopeo;
 pub mod transship;
+pub mod tunnel;
 
 use std::time::{Duration, Instant};
 

@@ -25,6 +25,8 @@ pub enum Guard {
     Login,
     /// TLS with a certificate that only `Registry::ca_file` vouches for.
     Tls,
+    /// The same, and it lets in only who has `Registry::client_certificate`.
+    MutualTls,
 }
 
 /// A running registry; it ends with the value.
@@ -47,7 +49,7 @@ impl Registry {
         let path = directory.path();
         fs::create_dir(path.join("data")).unwrap();
         fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
-        if guard == Guard::Tls {
+        if matches!(guard, Guard::Tls | Guard::MutualTls) {
             write_certificates(path);
         }
         fs::write(path.join("config.yml"), configuration(path, guard)).unwrap();
@@ -81,9 +83,15 @@ impl Registry {
         self.directory.path().join("ca.pem")
     }
 
-    /// A client that may do everything here.
+    /// A certificate that a registry with mutual TLS trusts, and its key.
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        let path = self.directory.path();
+        (path.join("client.pem"), path.join("client.key"))
+    }
+
+    /// A client that may do everything here, unless it needs a certificate.
     pub fn client(&self) -> Client {
-        let scheme = if self.guard == Guard::Tls {
+        let scheme = if matches!(self.guard, Guard::Tls | Guard::MutualTls) {
             "https"
         } else {
             "http"
@@ -91,7 +99,7 @@ impl Registry {
         let client = Client::new(&format!("{scheme}://{}", self.host));
         match self.guard {
             Guard::Login => client.with_login(USERNAME, PASSWORD),
-            Guard::Open | Guard::Tls => client,
+            Guard::Open | Guard::Tls | Guard::MutualTls => client,
         }
     }
 
@@ -162,14 +170,24 @@ impl Drop for Registry {
 
 fn configuration(path: &Path, guard: Guard) -> String {
     let tls = "  tls:\n    certificate: leaf.pem\n    key: leaf.key\n";
+    let mutual = "    clientcas: [ca.pem]\n";
     let login = "auth:\n  htpasswd:\n    realm: tests\n    path: htpasswd\n";
     format!(
         "version: 0.1\n\
          log:\n  accesslog:\n    disabled: false\n  level: info\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:0\n  secret: tests\n{}{}",
+         http:\n  addr: 127.0.0.1:0\n  secret: tests\n{}{}{}",
         path.join("data").display(),
-        if guard == Guard::Tls { tls } else { "" },
+        if matches!(guard, Guard::Tls | Guard::MutualTls) {
+            tls
+        } else {
+            ""
+        },
+        if guard == Guard::MutualTls {
+            mutual
+        } else {
+            ""
+        },
         if guard == Guard::Login { login } else { "" },
     )
 }
@@ -187,6 +205,11 @@ fn write_certificates(path: &Path) {
     leaf.distinguished_name
         .push(DnType::CommonName, "registry of the tests");
     let leaf_pem = leaf.signed_by(&leaf_key, &issuer).unwrap().pem();
+    let client_key = KeyPair::generate().unwrap();
+    let client = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    let client_pem = client.signed_by(&client_key, &issuer).unwrap().pem();
+    fs::write(path.join("client.pem"), client_pem).unwrap();
+    fs::write(path.join("client.key"), client_key.serialize_pem()).unwrap();
     fs::write(path.join("ca.pem"), ca_pem).unwrap();
     fs::write(path.join("leaf.pem"), leaf_pem).unwrap();
     fs::write(path.join("leaf.key"), leaf_key.serialize_pem()).unwrap();

@@ -40,6 +40,13 @@ impl Transship {
         path
     }
 
+    /// Writes a program into the directory, which is in `$PATH`.
+    pub fn write_program(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -86,7 +93,7 @@ impl Transship {
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", format!("{}:/usr/bin:/bin", self.path().display()))
             .env("HOME", self.path())
             .env("NO_COLOR", "1")
             .envs(self.environment.clone())

@@ -1,0 +1,227 @@
+//! Asks docker's credential helpers for logins: `docker-credential-NAME get`, the server on standard input.
+
+use std::{
+    ffi::OsStr,
+    io::{self, Read as _, Write as _},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use super::secret::Credential;
+
+/// How long a helper may take: some ask a cloud's API, and none should wait for a human.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Most bytes of an answer.
+const ANSWER_LIMIT: u64 = 256 << 10;
+/// How often a helper that has closed its output is looked at.
+const POLL: Duration = Duration::from_millis(10);
+/// What the protocol's own library prints where there is no login
+/// ([docker-credential-helpers](https://github.com/docker/docker-credential-helpers)).
+const NOT_FOUND: &str = "credentials not found in native keychain";
+/// The user name that stands before an identity token.
+const TOKEN_USER: &str = "<token>";
+
+/// Why a helper gave no login. What it printed may be secret, and is not told.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It is not in `$PATH`.
+    NotInstalled,
+    /// It has no login for the server.
+    NoLogin,
+    /// It cannot be used.
+    Broken(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    secret: String,
+}
+
+/// Asks a program for the login of a server. Never takes much longer than `patience`: a program
+/// that does is killed.
+pub(super) fn get(
+    program: &OsStr,
+    server: &str,
+    patience: Duration,
+) -> Result<Credential, Failure> {
+    let deadline = Instant::now() + patience;
+    let mut child = Command::new(program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::NotInstalled,
+            _ => Failure::Broken(format!("cannot be run: {error}")),
+        })?;
+    let finished = converse(&mut child, server, deadline);
+    if !matches!(finished, Ok(Some(_))) {
+        // It may have ended in the meantime, which is as good.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    match finished {
+        Ok(Some((status, output))) => read(status, &output),
+        Ok(None) => {
+            let waited = humantime::format_duration(patience);
+            Err(Failure::Broken(format!(
+                "gave no answer in {waited} and was stopped"
+            )))
+        }
+        Err(error) => Err(Failure::Broken(format!("cannot be talked to: {error}"))),
+    }
+}
+
+/// Everything that a program printed, and how it ended; nothing when it did not end in time.
+fn converse(
+    child: &mut Child,
+    server: &str,
+    deadline: Instant,
+) -> io::Result<Option<(ExitStatus, Vec<u8>)>> {
+    if let Some(mut input) = child.stdin.take() {
+        // The few bytes fit into the pipe. A helper that does not read them may answer all the same.
+        let _ = input.write_all(server.as_bytes());
+    }
+    let (sender, receiver) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        // A process that the helper left behind can hold the pipe open for ever: nobody waits for
+        // this thread.
+        thread::Builder::new()
+            .name("credential helper".into())
+            .spawn(move || {
+                let mut read = Vec::new();
+                let result = output.take(ANSWER_LIMIT).read_to_end(&mut read);
+                let _ = sender.send(result.map(|_| read));
+            })?;
+    }
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let Ok(output) = receiver.recv_timeout(left()) else {
+        return Ok(None);
+    };
+    let output = output?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some((status, output)));
+        }
+        if left().is_zero() {
+            return Ok(None);
+        }
+        thread::sleep(POLL.min(left()));
+    }
+}
+
+fn read(status: ExitStatus, output: &[u8]) -> Result<Credential, Failure> {
+    if !status.success() {
+        let says_so = String::from_utf8_lossy(output).contains(NOT_FOUND);
+        return Err(match says_so {
+            true => Failure::NoLogin,
+            false => Failure::Broken(format!("failed with {status}")),
+        });
+    }
+    let answer: Answer = serde_json::from_slice(output).map_err(|_| {
+        Failure::Broken("answered something else than JSON with Username and Secret".into())
+    })?;
+    match (answer.username.as_str(), answer.secret) {
+        (_, secret) if secret.is_empty() => Err(Failure::NoLogin),
+        (TOKEN_USER, secret) => Ok(Credential::IdentityToken(secret.into())),
+        (_, secret) => Ok(Credential::Basic {
+            username: answer.username,
+            password: secret.into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn ask(script: &str, patience: Duration) -> Result<Credential, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("docker-credential-test");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Another test's child may hold the script open for writing while it starts.
+        for _ in 0..100 {
+            match get(program.as_os_str(), "r.example.com", patience) {
+                Err(Failure::Broken(text)) if text.contains("Text file busy") => {}
+                other => return other,
+            }
+        }
+        panic!("the script stays busy");
+    }
+
+    fn broken(script: &str) -> String {
+        match ask(script, Duration::from_secs(20)) {
+            Err(Failure::Broken(text)) => text,
+            other => panic!("not broken but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_helper_is_told_the_server_and_its_answer_is_a_login() {
+        let script = r#"read host; printf '{"ServerURL":"x","Username":"AWS","Secret":"%s-%s"}' "$1" "$host""#;
+        match ask(script, Duration::from_secs(20)).unwrap() {
+            Credential::Basic { username, password } => {
+                assert_eq!(username, "AWS");
+                assert_eq!(password.expose_secret(), "get-r.example.com");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_user_token_means_an_identity_token() {
+        let script = r#"echo '{"Username":"<token>","Secret":"refresh"}'"#;
+        match ask(script, Duration::from_secs(20)).unwrap() {
+            Credential::IdentityToken(token) => assert_eq!(token.expose_secret(), "refresh"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_helper_without_a_login_is_no_broken_helper() {
+        let script = "echo 'credentials not found in native keychain'; exit 1";
+        let found = ask(script, Duration::from_secs(20));
+        assert!(matches!(found, Err(Failure::NoLogin)), "{found:?}");
+    }
+
+    #[test]
+    fn a_broken_helper_is_told_without_what_it_printed() {
+        assert_eq!(broken("echo s3cret; exit 4"), "failed with exit status: 4");
+        assert!(broken("echo s3cret").starts_with("answered something else"));
+    }
+
+    #[test]
+    fn a_helper_that_hangs_or_leaves_a_child_behind_is_given_up() {
+        for script in ["exec sleep 600", "sleep 600 & exit 0"] {
+            let found = ask(script, Duration::from_millis(300));
+            assert!(
+                matches!(&found, Err(Failure::Broken(text)) if text.contains("no answer in")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_helper_that_is_not_there_is_told_so() {
+        let found = get(
+            OsStr::new("docker-credential-nowhere"),
+            "x",
+            Duration::from_secs(1),
+        );
+        assert!(matches!(found, Err(Failure::NotInstalled)), "{found:?}");
+    }
+}
