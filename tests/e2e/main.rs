@@ -14,6 +14,8 @@ mod credentials;
 mod discovery;
 mod faults;
 mod healing;
+mod mended;
+mod mended_runs;
 mod paging;
 mod referrers;
 mod selection;
