@@ -91,7 +91,7 @@ fn a_token_is_renewed_when_its_time_is_over() {
     let stage = Stage::with(
         1,
         Habits {
-            expires_in: Some(1),
+            expires_in: Some(1.into()),
             ..Habits::default()
         },
     );
@@ -128,7 +128,7 @@ fn a_token_may_be_called_access_token() {
     Stage::with(
         3,
         Habits {
-            member: "access_token",
+            members: &["access_token"],
             ..Habits::default()
         },
     )

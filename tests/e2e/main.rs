@@ -15,6 +15,8 @@ mod discovery;
 mod faults;
 mod healing;
 mod helpers;
+mod mended;
+mod mended_runs;
 mod network;
 mod paging;
 mod referrers;

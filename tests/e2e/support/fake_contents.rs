@@ -17,6 +17,8 @@ use super::requests::Request;
 pub enum Link {
     Relative,
     Absolute,
+    /// The first page and the next, in one header.
+    AmongOthers,
     /// Always the page that it stands on.
     Loop,
     /// The next page, at a host that is somebody else's.
@@ -111,14 +113,20 @@ impl Contents {
             };
             let next = format!("/v2/{repository}/tags/list?last={last}&n={size}");
             let base = match link {
-                Link::Relative => String::new(),
+                Link::Relative | Link::AmongOthers => String::new(),
                 Link::Absolute | Link::Loop => format!("http://{host}"),
                 Link::OtherHost => format!("http://{}", self.oddities.other_host),
             };
-            response.headers_mut().insert(
-                header::LINK,
-                format!("<{base}{next}>; rel=\"next\"").parse().unwrap(),
-            );
+            let first = match link {
+                Link::AmongOthers => {
+                    format!("</v2/{repository}/tags/list?n={size}>; rel=\"first\", ")
+                }
+                _ => String::new(),
+            };
+            let links = format!("{first}<{base}{next}>; rel=\"next\"");
+            response
+                .headers_mut()
+                .insert(header::LINK, links.parse().unwrap());
         }
         response
     }

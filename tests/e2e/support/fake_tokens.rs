@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::fake_answers::{answer, parameter, refusal};
 use super::requests::Request;
 
 /// How tokens are given and honoured.
 pub struct Habits {
-    /// The member that carries the token: `token` or `access_token`.
-    pub member: &'static str,
+    /// The members that carry the token: `token`, `access_token` or both.
+    pub members: &'static [&'static str],
     /// What the realm already carries as its query; a request without it is refused.
     pub realm_query: &'static str,
     /// `expires_in`; a token that is older by more than a second is refused.
-    pub expires_in: Option<u64>,
+    pub expires_in: Option<Number>,
     /// After how many admitted requests all tokens given so far are revoked, once.
     pub revoke_after: usize,
     /// Nobody gets a token.
@@ -29,13 +29,21 @@ pub struct Habits {
 impl Default for Habits {
     fn default() -> Self {
         Self {
-            member: "token",
+            members: &["token"],
             realm_query: "",
-            expires_in: Some(3600),
+            expires_in: Some(3600.into()),
             revoke_after: usize::MAX,
             refuses: false,
             refresh_token: None,
         }
+    }
+}
+
+impl Habits {
+    /// How long a token is honoured; `None` is for ever.
+    fn life(&self) -> Option<Duration> {
+        let seconds = self.expires_in.as_ref()?.as_f64()?;
+        Duration::try_from_secs_f64(seconds + 1.0).ok()
     }
 }
 
@@ -83,11 +91,11 @@ impl Tokens {
         let Some(issued) = token.and_then(|token| self.issued.get(token)) else {
             return false;
         };
-        let life = self
+        if self
             .habits
-            .expires_in
-            .map(|seconds| Duration::from_secs(seconds + 1));
-        if life.is_some_and(|life| issued.at.elapsed() > life) {
+            .life()
+            .is_some_and(|life| issued.at.elapsed() > life)
+        {
             self.expired_uses += 1;
             return false;
         }
@@ -151,8 +159,11 @@ impl Tokens {
             .filter(|(key, _)| key == "scope")
             .flat_map(|(_, value)| words(&value))
             .collect();
-        let mut body = json!({ self.habits.member: token });
-        if let Some(seconds) = self.habits.expires_in {
+        let mut body = json!({});
+        for member in self.habits.members {
+            body[member] = json!(token);
+        }
+        if let Some(seconds) = &self.habits.expires_in {
             body["expires_in"] = json!(seconds);
         }
         self.issued.insert(

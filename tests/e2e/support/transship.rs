@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::wait_for;
 
 /// `transship` with its directory, which is also its home.
 pub struct Transship {
@@ -67,15 +70,20 @@ impl Transship {
     /// Lets everything that the store remembers be a year ago.
     pub fn let_a_year_pass(&self) {
         let year = 366 * 24 * 3600;
-        let sql = format!(
+        self.change_store(&format!(
             "UPDATE tags SET verified_at = verified_at - {year}, referrers_at = referrers_at - {year}"
-        );
+        ));
+    }
+
+    /// Lets every tag that lags have begun to an hour earlier.
+    pub fn let_the_lag_be_an_hour_older(&self) {
+        self.change_store("UPDATE tags SET lagging_since = lagging_since - 3600");
+    }
+
+    fn change_store(&self, sql: &str) {
         let store = self.path().join("transship.db");
-        let status = std::process::Command::new("sqlite3")
-            .arg(store)
-            .arg(sql)
-            .status()
-            .unwrap();
+        let mut command = Command::new("sqlite3");
+        let status = command.arg(store).arg(sql).status().unwrap();
         assert!(status.success());
     }
 
@@ -89,14 +97,7 @@ impl Transship {
 
     /// Runs the binary to its end.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_transship"))
-            .args(arguments)
-            .current_dir(self.path())
-            .env_clear()
-            .env("PATH", format!("{}:/usr/bin:/bin", self.path().display()))
-            .env("HOME", self.path())
-            .env("NO_COLOR", "1")
-            .envs(self.environment.clone())
+        let output = assert_cmd::Command::from_std(self.command(arguments))
             .timeout(Duration::from_secs(120))
             .output()
             .unwrap();
@@ -112,9 +113,62 @@ impl Transship {
         finished
     }
 
+    /// Starts the binary and lets it run.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running {
+            child: command.spawn().unwrap(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_transship"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", self.path().display()))
+            .env("HOME", self.path())
+            .env("NO_COLOR", "1")
+            .envs(self.environment.clone());
+        command
+    }
+
     /// One sync that must succeed, and what it reported.
     pub fn sync(&self) -> Value {
         self.run(&["--json", "sync"]).expect_code(0).json()
+    }
+
+    /// What `status` reports.
+    pub fn status(&self) -> Value {
+        self.run(&["--json", "status"]).expect_code(0).json()
+    }
+}
+
+/// A run of the binary that is under way; it ends with the value.
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Asks it to end, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end, not for long.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("transship to end", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
