@@ -82,6 +82,14 @@ struct Held {
     generation: u64,
 }
 
+/// Who a login is, without its secret.
+#[derive(Debug)]
+pub(super) enum Presence {
+    Anonymous,
+    User(String),
+    Token,
+}
+
 /// What the state says a request needs.
 enum Need {
     Nothing,
@@ -176,6 +184,20 @@ impl Auth {
             self.lock().refused = Some((Instant::now(), error.clone()));
         }
         Err(error)
+    }
+
+    /// Who we are.
+    pub(super) fn presence(&self) -> Presence {
+        match self.login.credential() {
+            Credential::Anonymous => Presence::Anonymous,
+            Credential::Basic { username, .. } => Presence::User(username),
+            Credential::IdentityToken(_) => Presence::Token,
+        }
+    }
+
+    /// Whether the registry has asked for authorization so far.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.lock().challenge.is_some()
     }
 
     /// The generation of the login that a request carried, or would carry now.

@@ -14,6 +14,7 @@ mod faults;
 mod healing;
 mod helpers;
 mod network;
+mod online;
 mod paging;
 mod selection;
 mod status_and_plan;
