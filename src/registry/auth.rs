@@ -82,6 +82,16 @@ struct Held {
     generation: u64,
 }
 
+impl Held {
+    /// Whether a token is the one that was fetched.
+    fn gave(&self, token: &Arc<Token>) -> bool {
+        match self.fetch.peek() {
+            Some(Ok(fetched)) => Arc::ptr_eq(fetched, token),
+            _ => false,
+        }
+    }
+}
+
 /// Who a login is, without its secret.
 #[derive(Debug)]
 pub(super) enum Presence {
@@ -143,8 +153,11 @@ impl Auth {
         let mut state = self.lock();
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
-            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(_)) => {
-                state.tokens.remove(scope);
+            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(used)) => {
+                // Another request may have been refused first, and a new token be held by now.
+                if state.tokens.get(scope).is_some_and(|held| held.gave(used)) {
+                    state.tokens.remove(scope);
+                }
                 Ok(())
             }
             (_, Some(Challenge::Basic), Authorization::None)
