@@ -1,4 +1,4 @@
-//! Questions that show whether a registry can be used, and leave nothing behind there.
+//! Questions that show whether a registry can be used, and leave no content behind there.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -86,7 +86,8 @@ impl Registry {
         }))
     }
 
-    /// Begins an upload into a repository and cancels it.
+    /// Begins an upload into a repository and cancels it. No blob and no repository comes of it;
+    /// distribution keeps a few bytes of a session in its own upload folder even so.
     pub async fn probe_push(&self, repository: &Repository) -> Result<(), Error> {
         let digest = Digest::of(b"");
         match self.start_upload(repository, &digest, None).await? {
