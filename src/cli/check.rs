@@ -1,19 +1,30 @@
-//! `transship check`: is mirror.toml valid?
+//! `transship check`: is mirror.toml valid, and can its registries be used?
 
 use serde_json::json;
 
-use super::{Exit, Global, text};
+use super::{
+    Exit, Global, online, text,
+    verdict::{self, Report},
+};
 use crate::config::{Config, Error};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Check {}
+pub(super) struct Check {
+    /// Ask each registry, too: is it reachable, does it know us, may we list, pull and push
+    #[arg(long)]
+    online: bool,
+}
 
 impl Check {
-    pub(super) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let loaded = Config::load(global.config.as_deref());
+        let reports = match &loaded {
+            Ok(config) if self.online => Some(online::ask(config).await?),
+            _ => None,
+        };
         if global.json {
-            return self.print_json(loaded);
+            return print_json(&loaded, reports.as_deref());
         }
         let config = loaded?;
         if !config.warnings.is_empty() {
@@ -38,20 +49,31 @@ impl Check {
             "{}: ok, {mirrors} of {repositories}{patterns}",
             config.path.display()
         ))?;
-        Ok(Exit::Ok)
+        let reports = reports.unwrap_or_default();
+        for line in verdict::lines(&reports) {
+            text::line(&line)?;
+        }
+        Ok(verdict::exit(&reports))
     }
+}
 
-    fn print_json(&self, loaded: Result<Config, Error>) -> anyhow::Result<Exit> {
-        let (is_valid, problems) = match &loaded {
-            Ok(config) => (true, config.warnings.records()),
-            Err(Error::Invalid(report)) => (false, report.records()),
-            Err(_) => (false, Vec::new()),
-        };
-        let error = match &loaded {
-            Err(error @ (Error::NotFound(_) | Error::Unreadable { .. })) => Some(error.to_string()),
-            _ => None,
-        };
-        text::json(&json!({ "valid": is_valid, "error": error, "problems": problems }))?;
-        Ok(if is_valid { Exit::Ok } else { Exit::Config })
+fn print_json(loaded: &Result<Config, Error>, reports: Option<&[Report]>) -> anyhow::Result<Exit> {
+    let (is_valid, problems) = match loaded {
+        Ok(config) => (true, config.warnings.records()),
+        Err(Error::Invalid(report)) => (false, report.records()),
+        Err(_) => (false, Vec::new()),
+    };
+    let error = match loaded {
+        Err(error @ (Error::NotFound(_) | Error::Unreadable { .. })) => Some(error.to_string()),
+        _ => None,
+    };
+    let mut printed = json!({ "valid": is_valid, "error": error, "problems": problems });
+    if let Some(reports) = reports {
+        printed["registries"] = json!(reports);
     }
+    text::json(&printed)?;
+    Ok(match is_valid {
+        true => verdict::exit(reports.unwrap_or_default()),
+        false => Exit::Config,
+    })
 }

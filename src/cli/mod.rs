@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod online;
 mod open;
 mod plan;
 mod progress;
@@ -9,6 +10,7 @@ mod status;
 mod summary;
 mod sync;
 mod text;
+mod verdict;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -108,7 +110,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         telemetry::init(global.level(), writer);
     }
     match command {
-        Command::Check(check) => check.run(&global),
+        Command::Check(check) => check.run(&global).await,
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
         Command::Status(status) => status.run(&global).await,

@@ -84,6 +84,24 @@ struct Held {
     generation: u64,
 }
 
+impl Held {
+    /// Whether a token is the one that was fetched.
+    fn gave(&self, token: &Arc<Token>) -> bool {
+        match self.fetch.peek() {
+            Some(Ok(fetched)) => Arc::ptr_eq(fetched, token),
+            _ => false,
+        }
+    }
+}
+
+/// Who a login is, without its secret.
+#[derive(Debug)]
+pub(super) enum Presence {
+    Anonymous,
+    User(String),
+    Token,
+}
+
 /// What the state says a request needs.
 enum Need {
     Nothing,
@@ -138,10 +156,8 @@ impl Auth {
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
             (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(used)) => {
-                // Requests in flight come back refused one after the other: the token that the
-                // first of them fetched since is good.
-                let held = state.tokens.get(scope).and_then(|held| held.fetch.peek());
-                if matches!(held, Some(Ok(token)) if Arc::ptr_eq(token, used)) {
+                // Another request may have been refused first, and a new token be held by now.
+                if state.tokens.get(scope).is_some_and(|held| held.gave(used)) {
                     state.tokens.remove(scope);
                 }
                 Ok(())
@@ -189,6 +205,20 @@ impl Auth {
             self.lock().refused = Some((Instant::now(), (*error.kind).clone()));
         }
         Err(error)
+    }
+
+    /// Who we are.
+    pub(super) fn presence(&self) -> Presence {
+        match self.login.credential() {
+            Credential::Anonymous => Presence::Anonymous,
+            Credential::Basic { username, .. } => Presence::User(username),
+            Credential::IdentityToken(_) => Presence::Token,
+        }
+    }
+
+    /// Whether the registry has asked for authorization so far.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.lock().challenge.is_some()
     }
 
     /// The generation of the login that a request carried, or would carry now.

@@ -106,7 +106,7 @@ impl Registry {
         }
     }
 
-    fn manifest_call(
+    pub(super) fn manifest_call(
         &self,
         operation: &'static str,
         reference: &Reference,

@@ -15,7 +15,10 @@ use serde::{
 };
 use url::Url;
 
-use super::{Error, Kind, Registry, found, transport::keep_to_origin};
+use super::{
+    Error, Kind, Registry, found,
+    transport::{Answer, Call, keep_to_origin},
+};
 use crate::oci::{Repository, Tag};
 
 /// Most pages of one listing: ten million tags at a thousand a page.
@@ -86,15 +89,7 @@ impl Registry {
     /// Lists every tag of a repository. What is no legal tag is left out: Artifactory lists
     /// digests among them.
     pub async fn list_tags(&self, repository: &Repository) -> Result<Tags, Error> {
-        let subject = repository.to_string();
-        let mut call = self.request(
-            "list tags of",
-            subject,
-            Method::GET,
-            repository,
-            "tags/list",
-        );
-        call.url.set_query(Some(&format!("n={}", self.page_size())));
+        let mut call = self.tags_call(repository);
         let mut listing = Listing::default();
         let mut seen = HashSet::new();
         while seen.len() < PAGE_LIMIT {
@@ -110,13 +105,7 @@ impl Registry {
                     Err(fail(Kind::Protocol("a page of its listing is gone".into())))
                 };
             };
-            let page: Page = serde_json::from_slice(&answer.body)
-                .map_err(|e| fail(Kind::Protocol(format!("its tag list makes no sense: {e}"))))?;
-            let tags = page.tags.into_iter().flatten();
-            listing.tags.extend(tags.filter_map(|tag| tag.parse().ok()));
-            let pushes = page.manifest.0.into_iter();
-            let pushes = pushes.filter_map(|(tag, at)| Some((tag.parse().ok()?, at)));
-            listing.pushed.extend(pushes);
+            self.read_page(&call, &answer, &mut listing)?;
             match next_page(&call.url, &answer.headers).map_err(fail)? {
                 Some(next) => call.url = next,
                 None => return Ok(Some(listing)),
@@ -126,6 +115,39 @@ impl Registry {
         Err(self
             .wire
             .error(call.operation, call.subject, Kind::Protocol(text)))
+    }
+
+    /// The call for a listing's first page.
+    pub(super) fn tags_call(&self, repository: &Repository) -> Call {
+        let subject = repository.to_string();
+        let mut call = self.request(
+            "list tags of",
+            subject,
+            Method::GET,
+            repository,
+            "tags/list",
+        );
+        call.url.set_query(Some(&format!("n={}", self.page_size())));
+        call
+    }
+
+    /// Adds what one page tells to a listing.
+    pub(super) fn read_page(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        listing: &mut Listing,
+    ) -> Result<(), Error> {
+        let page: Page = serde_json::from_slice(&answer.body).map_err(|e| {
+            let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
+            self.wire.error(call.operation, call.subject.clone(), kind)
+        })?;
+        let tags = page.tags.into_iter().flatten();
+        listing.tags.extend(tags.filter_map(|tag| tag.parse().ok()));
+        let pushes = page.manifest.0.into_iter();
+        let pushes = pushes.filter_map(|(tag, at)| Some((tag.parse().ok()?, at)));
+        listing.pushed.extend(pushes);
+        Ok(())
     }
 
     /// Tags asked for at a time; quay.io has refused more than 100.
