@@ -77,20 +77,32 @@ fn a_tag_that_is_named_and_never_was_fails() {
     assert_eq!(sum(&report, "/tags/copied"), 1, "{report:#}");
 }
 
+/// Fails the test unless a registry that `stop` makes away with after all was equal makes no lag.
+fn assert_no_lag_without(stop: impl FnOnce(Registry, Registry) -> Registry) {
+    let named = "\n[[mirror]]\nname = \"named\"\nfrom = \"SOURCE/app:v1\"\n";
+    let pair = Pair::mirroring(&[named, &all_tags_of("lib")].concat());
+    for name in ["app", "lib"] {
+        pair.from.push(name, "v1", &Image::oci(name));
+    }
+    pair.transship.sync();
+    let _other = stop(pair.source, pair.target);
+    pair.transship.run(&["sync"]).expect_code(2);
+    let status = pair.transship.status();
+    for mirror in mirrors(&status) {
+        let target = &mirror["targets"][0];
+        assert_eq!(number(target, "/behind"), 0, "{status:#}");
+        assert_eq!(number(target, "/lag_seconds"), 0, "{status:#}");
+    }
+}
+
 #[test]
 fn a_source_that_is_gone_after_all_was_equal_makes_no_lag() {
-    let Pair {
-        source,
-        target: _target,
-        transship,
-        from,
-        ..
-    } = Pair::of_repositories(&["app"]);
-    from.push("app", "v1", &Image::oci("equal"));
-    transship.sync();
-    drop(source);
-    transship.run(&["sync"]).expect_code(2);
-    assert_eq!(lag_with(&transship, 0), 0);
+    assert_no_lag_without(|_source, target| target);
+}
+
+#[test]
+fn a_target_that_is_gone_after_all_was_equal_makes_no_lag() {
+    assert_no_lag_without(|source, _target| source);
 }
 
 #[test]
@@ -111,6 +123,20 @@ fn a_target_that_is_gone_lags_from_the_first_check_that_saw_the_difference() {
     transship.let_the_lag_be_an_hour_older();
     transship.run(&["sync"]).expect_code(2);
     assert!(lag_with(&transship, 1) >= 3600);
+}
+
+#[test]
+fn a_tag_that_cannot_be_healed_lags_from_the_first_check_that_missed_it() {
+    let image = Image::oci("lost on both sides");
+    let pair = Pair::holding(&image);
+    pair.transship.sync();
+    pair.target.wipe();
+    pair.source.lose_blob(&image.blobs[1].digest());
+    pair.transship.run(&["sync"]).expect_code(2);
+    assert!(lag_with(&pair.transship, 1) < 3600);
+    pair.transship.let_the_lag_be_an_hour_older();
+    pair.transship.run(&["sync"]).expect_code(2);
+    assert!(lag_with(&pair.transship, 1) >= 3600);
 }
 
 #[test]
