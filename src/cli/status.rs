@@ -200,7 +200,7 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
         let reason = tag.message.as_deref().unwrap_or("not tried since");
         text::line(&format!(
             "  behind        {} for {lag}: {reason}",
-            tag.source
+            tag.reference
         ))?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    Attestations, Discovery, Mirror, Origin, Referrers, Route, Selection, braces,
+    Attestations, Discovery, Mirror, Origin, Referrers, Rename, Route, Selection, braces,
     discovery::Pattern,
     file::{MirrorEntry, Strings},
     path::{PATH_HELP, PathTemplate},
@@ -46,6 +46,7 @@ pub(super) fn validate(
             discoveries: Vec::new(),
             platforms: platforms(entry.platforms.as_ref(), problems),
             immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
+            rename: rename(entry.tag.as_ref(), problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
             referrers: referrers(entry.referrers.as_ref(), problems),
         },
@@ -259,6 +260,18 @@ fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Pla
         }
     }
     Some(platforms.into())
+}
+
+fn rename(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Rename> {
+    let written = written?;
+    match Rename::parse(written.get_ref()) {
+        Ok(rename) => Some(rename),
+        Err(reason) => {
+            let help = "write what tags are called at the target, such as \"{tag}-mirror\"";
+            problems.error(written.span(), format!("bad `tag`: {reason}"), help);
+            None
+        }
+    }
 }
 
 fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> Attestations {

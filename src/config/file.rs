@@ -73,6 +73,7 @@ pub(super) struct MirrorEntry {
     pub(super) max_tags: Option<Spanned<i64>>,
     pub(super) immutable: Option<Strings>,
     pub(super) platforms: Option<Strings>,
+    pub(super) tag: Option<Spanned<String>>,
     pub(super) attestations: Option<Spanned<String>>,
     pub(super) referrers: Option<Spanned<Wanted>>,
 }
@@ -218,6 +219,7 @@ fn read_mirror(
         max_tags: section.take("max_tags", "a whole number such as 500"),
         immutable: section.strings("immutable"),
         platforms: section.strings("platforms"),
+        tag: section.take("tag", "a template such as \"{tag}-mirror\""),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
     };
@@ -248,6 +250,7 @@ impl MirrorEntry {
             max_tags: self.max_tags.or(defaults.max_tags),
             immutable: self.immutable.or(defaults.immutable),
             platforms: self.platforms.or(defaults.platforms),
+            tag: self.tag.or(defaults.tag),
             attestations: self.attestations.or(defaults.attestations),
             referrers: self.referrers.or(defaults.referrers),
         }

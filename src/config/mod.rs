@@ -11,6 +11,7 @@ mod overlap;
 mod path;
 mod placement;
 mod problem;
+mod rename;
 mod secret;
 mod section;
 mod selectors;
@@ -30,13 +31,14 @@ use regex::Regex;
 use semver::VersionReq;
 use url::Url;
 
-use crate::oci::{Platform, RegistryName, Repository, Tag};
+use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 
 pub use discovery::Discovery;
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
+pub use rename::Rename;
 pub use secret::Credential;
 pub use section::closest;
 
@@ -112,6 +114,8 @@ pub struct Mirror {
     pub platforms: Option<Arc<[Platform]>>,
     /// Tags that never move: once mirrored, the source is not asked for them again.
     pub immutable: Option<GlobSet>,
+    /// What tags are called at the target; `None` leaves them their names.
+    pub rename: Option<Rename>,
     /// What becomes of the attestations in indexes.
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
@@ -139,6 +143,22 @@ pub struct Referrers {
 }
 
 impl Mirror {
+    /// What a source's tag is called at the target.
+    pub fn target_tag(&self, source: &Tag) -> Result<Tag, NameError> {
+        match &self.rename {
+            Some(rename) => rename.target(source),
+            None => Ok(source.clone()),
+        }
+    }
+
+    /// The source's tag that has this name at the target, if it can be one.
+    pub fn source_tag(&self, target: &Tag) -> Option<Tag> {
+        match &self.rename {
+            Some(rename) => rename.source(target),
+            None => Some(target.clone()),
+        }
+    }
+
     /// Whether every image is written as it stands at the source, and so under its digest.
     pub fn is_verbatim(&self) -> bool {
         self.platforms.is_none() && self.attestations == Attestations::Keep

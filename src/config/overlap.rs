@@ -45,6 +45,10 @@ impl Claim<'_> {
             let what = format!("{} with two sets of platforms or attestations", a.source);
             return refuse(what, help);
         }
+        if self.mirror.rename != other.mirror.rename {
+            let help = "give both entries the same `tag`, or one of them another `path`";
+            return refuse(format!("{} with two names for its tags", a.source), help);
+        }
         if a.targets != b.targets {
             let help = "give both entries the same list of targets";
             let what = format!("{}, by entries with different targets,", a.source);

@@ -254,7 +254,7 @@ impl Sync {
         let record = Record {
             recorder: &self.recorder,
             metrics: &self.metrics,
-            mirror: &lane.mirror.name,
+            mirror: lane.mirror,
             source: lane.from,
             target: lane.to,
             shape: lane.mirror.shape(),

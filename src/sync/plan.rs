@@ -47,6 +47,9 @@ pub struct TargetPlan {
     /// Tags whose state in the store ends: orphaned, or no longer selected.
     #[serde(skip)]
     pub released: Vec<Released>,
+    /// Tags of the target that the mirror no longer names so.
+    #[serde(skip)]
+    pub strangers: Vec<Tag>,
     /// What is known of the repository's blobs.
     #[serde(skip)]
     pub knowledge: Knowledge,
@@ -55,7 +58,7 @@ pub struct TargetPlan {
 /// What is to be done about one tag of a target.
 #[derive(Debug, Serialize)]
 pub struct Step {
-    /// The tag.
+    /// The tag, by its name at the source.
     pub tag: Tag,
     /// Its digest at the source; none if it could not be read.
     pub digest: Option<Digest>,
@@ -213,7 +216,8 @@ impl Context<'_> {
                 steps: self.steps(&holds),
                 orphaned: self.orphaned(&holds.records),
                 released: self.released(&holds.records),
-                knowledge: knowledge(&holds.listing, holds.state),
+                knowledge: knowledge(holds.is_empty, holds.state),
+                strangers: holds.strangers,
             },
             Err(error) => TargetPlan {
                 repository,
@@ -225,6 +229,7 @@ impl Context<'_> {
                 orphaned: Vec::new(),
                 released: Vec::new(),
                 knowledge: Knowledge::Partial,
+                strangers: Vec::new(),
             },
         }
     }
@@ -383,8 +388,8 @@ fn absent(tags: &[SourceTag]) -> HashSet<&Tag> {
         .collect()
 }
 
-fn knowledge(listing: &HashSet<Tag>, state: RepositoryState) -> Knowledge {
-    match (listing.is_empty(), state) {
+fn knowledge(is_empty: bool, state: RepositoryState) -> Knowledge {
+    match (is_empty, state) {
         (
             true,
             RepositoryState {

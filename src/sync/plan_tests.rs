@@ -44,6 +44,8 @@ impl Scene {
             digest: Ok(digest(content)),
         };
         let holds = TargetHolds {
+            is_empty: self.listed.is_empty(),
+            strangers: Vec::new(),
             listing: self.listed.iter().map(|name| tag(name)).collect(),
             records: self
                 .records

@@ -1,7 +1,5 @@
 //! Turns plans and outcomes into facts for the store, metrics and log lines.
 
-use std::sync::Arc;
-
 use super::{
     Error,
     outcome::{Failure, MirrorReport, Progress},
@@ -9,8 +7,9 @@ use super::{
     transfer::ReferringTag,
 };
 use crate::{
+    config::Mirror,
     metrics::Metrics,
-    oci::{Digest, Repository},
+    oci::{Digest, Repository, Tag},
     store::{Fact, Recorder, TagKey},
 };
 
@@ -18,7 +17,7 @@ use crate::{
 pub(super) struct Record<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) metrics: &'a Metrics,
-    pub(super) mirror: &'a Arc<str>,
+    pub(super) mirror: &'a Mirror,
     pub(super) source: &'a Repository,
     pub(super) target: &'a Repository,
     pub(super) shape: String,
@@ -41,8 +40,17 @@ impl Record<'_> {
                 self.recorder.record(fact).await;
             }
         }
+        for tag in plan.strangers.iter().cloned() {
+            let repository = self.target.clone();
+            let fact = Fact::Released {
+                repository,
+                tag,
+                is_orphaned: false,
+            };
+            self.recorder.record(fact).await;
+        }
         for released in &plan.released {
-            let (repository, tag) = (self.target.clone(), released.tag.clone());
+            let (repository, tag) = (self.target.clone(), self.name(&released.tag));
             let is_orphaned = released.is_orphaned;
             self.recorder
                 .record(Fact::Released {
@@ -100,10 +108,10 @@ impl Record<'_> {
     }
 
     async fn copied(&self, step: &Step, digest: &Digest, written: &Digest) {
-        let target = self.target.tag(&step.tag);
-        tracing::info!(mirror = %self.mirror, %digest, "copied {} to {target}", self.source.tag(&step.tag));
+        let target = self.target.tag(&self.name(&step.tag));
+        tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
         self.metrics
-            .tag_copied(self.mirror, self.target.registry().as_str());
+            .tag_copied(&self.mirror.name, self.target.registry().as_str());
         self.mirrored(step, digest, written, true).await;
     }
 
@@ -126,7 +134,7 @@ impl Record<'_> {
         brought: Result<Vec<ReferringTag>, Error>,
     ) -> Progress {
         let mut progress = Progress::default();
-        let (repository, tag) = (self.target.clone(), step.tag.clone());
+        let (repository, tag) = (self.target.clone(), self.name(&step.tag));
         match brought {
             Ok(tags) => {
                 for referring in tags {
@@ -156,7 +164,7 @@ impl Record<'_> {
             Err(error) => {
                 let (class, message) = (error.class(), error.to_string());
                 let reference = repository.tag(&tag).to_string();
-                tracing::warn!(mirror = %self.mirror, class, "{reference}: {message}");
+                tracing::warn!(mirror = %self.mirror.name, class, "{reference}: {message}");
                 self.metrics.error(error.registry(), class);
                 progress.fail(Failure {
                     reference,
@@ -175,8 +183,8 @@ impl Record<'_> {
         message: String,
         registry: String,
     ) -> Failure {
-        let reference = self.target.tag(&step.tag).to_string();
-        tracing::warn!(mirror = %self.mirror, class, "{reference} failed: {message}");
+        let reference = self.target.tag(&self.name(&step.tag)).to_string();
+        tracing::warn!(mirror = %self.mirror.name, class, "{reference} failed: {message}");
         self.metrics.error(&registry, class);
         // A run that was stopped says nothing about the tag.
         if class != Error::Interrupted.class() {
@@ -197,12 +205,17 @@ impl Record<'_> {
         }
     }
 
+    /// A tag's name at the target; its own where that cannot be one, which failed by then.
+    fn name(&self, tag: &Tag) -> Tag {
+        self.mirror.target_tag(tag).unwrap_or_else(|_| tag.clone())
+    }
+
     fn key(&self, step: &Step) -> TagKey {
         TagKey {
-            mirror: self.mirror.clone(),
+            mirror: self.mirror.name.clone(),
             source: self.source.clone(),
             target: self.target.clone(),
-            tag: step.tag.clone(),
+            tag: self.name(&step.tag),
         }
     }
 }

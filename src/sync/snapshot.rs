@@ -65,9 +65,13 @@ pub(super) struct TargetSnapshot {
 /// What a target repository holds, by its own word and by the store's.
 #[derive(Debug, Default)]
 pub(super) struct TargetHolds {
-    /// Every tag that it lists.
+    /// Whether it lists no tag at all.
+    pub is_empty: bool,
+    /// Every tag that it lists, by its name at the source.
     pub listing: HashSet<Tag>,
-    /// What the store knows of its tags.
+    /// Tags that the store knows, by a name that the mirror no longer gives.
+    pub strangers: Vec<Tag>,
+    /// What the store knows of its tags, by their names at the source.
     pub records: HashMap<Tag, TagRecord>,
     /// What it said of the tags that it was asked about; `None` is "not there".
     pub asked: HashMap<Tag, Option<Digest>>,
@@ -93,7 +97,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
     let route = view.route;
     let target_side = stream::iter(route.targets.iter().zip(targets))
-        .then(|(target, registry)| list_target(target, registry, view.store))
+        .then(|(target, registry)| list_target(target, registry, view))
         .try_collect();
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
         futures::try_join!(list_source(route, source), target_side)?;
@@ -118,7 +122,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let tags = digests(&route.source, source, selected.tags, &mut known).await;
     for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
         if let Ok(holds) = &mut snapshot.holds {
-            match ask(&snapshot.repository, registry, &tags, holds, view.now).await {
+            match ask(&snapshot.repository, registry, &tags, holds, view).await {
                 Ok(asked) => holds.asked = asked,
                 Err(error) => snapshot.holds = Err(error),
             }
@@ -216,23 +220,47 @@ async fn digests(
         .await
 }
 
+/// What a target holds, by the names that its tags have at the source.
 async fn list_target(
     target: &Repository,
     registry: &Registry,
-    store: &Store,
+    view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
-    let holds = match registry.list_tags(target).await {
-        Ok(listing) => Ok(TargetHolds {
-            listing: listing.unwrap_or_default().tags.into_iter().collect(),
-            records: store.tags(target).await?,
-            asked: HashMap::new(),
-            state: store.repository(target).await?,
-        }),
-        Err(error) => Err(error),
+    let listing = match registry.list_tags(target).await {
+        Ok(listing) => listing.unwrap_or_default().tags,
+        Err(error) => {
+            return Ok(TargetSnapshot {
+                repository: target.clone(),
+                holds: Err(error),
+            });
+        }
+    };
+    let mirror = view.mirror;
+    let mut records = HashMap::new();
+    let mut strangers = Vec::new();
+    for (tag, record) in view.store.tags(target).await? {
+        match mirror.source_tag(&tag) {
+            Some(source) => {
+                records.insert(source, record);
+            }
+            None if record.mirror == *mirror.name => strangers.push(tag),
+            None => {}
+        }
+    }
+    let holds = TargetHolds {
+        is_empty: listing.is_empty(),
+        listing: listing
+            .iter()
+            .filter_map(|tag| mirror.source_tag(tag))
+            .collect(),
+        records,
+        strangers,
+        asked: HashMap::new(),
+        state: view.store.repository(target).await?,
     };
     Ok(TargetSnapshot {
         repository: target.clone(),
-        holds,
+        holds: Ok(holds),
     })
 }
 
@@ -242,18 +270,22 @@ async fn ask(
     registry: &Registry,
     tags: &[SourceTag],
     holds: &TargetHolds,
-    now: i64,
+    view: &View<'_>,
 ) -> Result<HashMap<Tag, Option<Digest>>, registry::Error> {
     let doubtful = tags
         .iter()
-        .filter(|source| needs_asking(source, holds, now));
+        .filter(|source| needs_asking(source, holds, view.now));
     stream::iter(
         doubtful
             .map(|source| source.tag.clone())
             .collect::<Vec<_>>(),
     )
     .map(|tag| async move {
-        let head = registry.head_manifest(&target.tag(&tag)).await?;
+        // A name that is too long for a tag is told when it is to be written.
+        let Ok(name) = view.mirror.target_tag(&tag) else {
+            return Ok((tag, None));
+        };
+        let head = registry.head_manifest(&target.tag(&name)).await?;
         Ok((tag, head.map(|head| head.digest)))
     })
     .buffer_unordered(HEADS)

@@ -21,6 +21,7 @@ mod network;
 mod online;
 mod paging;
 mod referrers;
+mod renaming;
 mod selection;
 mod status_and_plan;
 mod support;

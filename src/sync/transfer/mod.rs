@@ -30,7 +30,7 @@ use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
-    registry::{Meter, Registry},
+    registry::{self, Kind, Meter, Registry},
     store::{Recorder, Store},
 };
 
@@ -124,12 +124,16 @@ impl Transfer {
     /// Writes one tag, whichever way the plan says. Returns the digest that was written.
     pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
         let _image = self.images.acquire().await;
+        let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
+            let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
+            registry::Error::new("name a tag of", lane.to, name, kind)
+        })?;
         match (&step.action, &step.digest) {
             (Action::Copy { .. }, Some(digest)) => {
-                self.copy_image(lane, &step.tag, digest).await.map(Some)
+                self.copy_image(lane, &tag, digest).await.map(Some)
             }
             (Action::Retag { written, .. }, Some(digest)) => self
-                .retag(lane, &step.tag, digest, written.as_ref())
+                .retag(lane, &tag, digest, written.as_ref())
                 .await
                 .map(Some),
             _ => Ok(None),
