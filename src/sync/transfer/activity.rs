@@ -111,10 +111,9 @@ impl Moving {
 }
 
 impl Entry<'_> {
-    /// Counts the bytes of one attempt as they pass.
+    /// Counts the bytes as they pass.
     pub(super) fn count(&self, bytes: BlobStream) -> BlobStream {
         let moving = self.moving.clone();
-        moving.sent_bytes.store(0, Ordering::Relaxed);
         let count = move |frame: &Result<bytes::Bytes, _>| {
             let length = frame.as_ref().map_or(0, |frame| frame.len() as u64);
             moving.sent_bytes.fetch_add(length, Ordering::Relaxed);

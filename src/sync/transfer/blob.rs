@@ -5,7 +5,6 @@ use tokio::sync::oneshot;
 
 use super::{
     Error, Lane, Transfer,
-    activity::Entry,
     fanout::{Branch, Fanout, Part, fell_behind, split},
     holdings::Holding,
 };
@@ -114,13 +113,11 @@ impl Transfer {
         blob: &Descriptor,
         mut session: Option<Upload>,
     ) -> Result<(), Error> {
-        let gauge = self.metrics.transfers_in_flight();
-        let entry = self.activity.enter(gauge, blob, lane.to);
         // Whoever comes back after a failure is too late for the others.
         let mut company = lane.fanout.zip(lane.image);
         let mut attempt = 0;
         loop {
-            let work = self.upload_once(lane, blob, session.take(), &entry, company.take());
+            let work = self.upload_once(lane, blob, session.take(), company.take());
             let error = match work.await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -144,7 +141,6 @@ impl Transfer {
         lane: Lane<'_>,
         blob: &Descriptor,
         session: Option<Upload>,
-        entry: &Entry<'_>,
         company: Option<Company<'_>>,
     ) -> Result<(), registry::Error> {
         let _to = lane.target.push_flow().await;
@@ -174,6 +170,8 @@ impl Transfer {
                 return Err(error);
             }
         };
+        let gauge = self.metrics.transfers_in_flight();
+        let entry = self.activity.enter(gauge, blob, lane.to);
         lane.target.upload(&upload, blob, entry.count(bytes)).await
     }
 }
