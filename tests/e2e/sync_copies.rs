@@ -30,6 +30,46 @@ fn assert_copied_bit_for_bit(image: &Image) {
 }
 
 #[test]
+fn skopeo_reads_the_same_bytes_of_every_kind_from_both_sides() {
+    let attested = Image::oci_for("attested", "linux/amd64");
+    let attestation = Image::attestation(&attested);
+    let signed = Image::oci("signed");
+    let signature = Image::referring("application/vnd.example.signature", &signed);
+    let kinds = [
+        ("docker", Image::docker("docker")),
+        ("list", Image::docker_list("list")),
+        ("index", Image::two_platforms("index")),
+        ("nested", Image::index(vec![Image::two_platforms("inner")])),
+        ("artifact", Image::artifact("artifact")),
+        ("attested", Image::index(vec![attested, attestation])),
+        ("empty", Image::without_layers("empty")),
+        ("twice", Image::with_a_layer_twice("twice")),
+        ("zstd", Image::zstd("zstd")),
+        ("large", Image::with_a_large_manifest("large")),
+        ("signed", signed.clone()),
+    ];
+    let entry = "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"[a-z]*\"\nexclude = \"sha256-*\"\n";
+    let pair = Pair::mirroring(&format!("{entry}referrers = true\n"));
+    for (tag, image) in &kinds {
+        pair.from.push("app", tag, image);
+    }
+    let fallback = signed.digest().replace(':', "-");
+    pair.from
+        .push("app", &fallback, &Image::index(vec![signature.clone()]));
+    pair.transship.sync();
+    let tags = kinds.iter().map(|(tag, _)| format!(":{tag}"));
+    let names = tags.chain([format!(":{fallback}"), format!("@{}", signature.digest())]);
+    for name in names {
+        let copy = raw_manifest(pair.target.host(), &format!("mirror/app{name}"));
+        assert_eq!(
+            copy,
+            raw_manifest(pair.source.host(), &format!("app{name}")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_foreign_layer_is_copied_where_the_source_serves_it_and_else_explained() {
     let [image, absent] = ["served", "absent"].map(Image::with_a_foreign_layer);
     let (source, target) = (Fake::start(), Fake::start());

@@ -23,8 +23,9 @@ use crate::{
     registry::{BlobStream, Error, Flow, Kind},
 };
 
-/// How long targets wait for each other, before a pull and during it. Who is slower pulls for
-/// itself: a slow target holds no other back for longer.
+/// How long targets wait for each other before a pull. Who is slower pulls for itself.
+const GATHERING: Duration = Duration::from_secs(5);
+/// How long a target may hold the others up during a pull.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Frames that a target may be behind the others.
 const FRAMES: usize = 16;
@@ -162,7 +163,7 @@ impl Fanout {
             gathering.seats.push((target.clone(), seat));
         }
         self.changed.send_replace(());
-        let complete = timeout(PATIENCE, self.complete(image, blob, target));
+        let complete = timeout(GATHERING, self.complete(image, blob, target));
         futures::pin_mut!(complete);
         match futures::future::select(branch, complete).await {
             futures::future::Either::Left((branch, _)) => branch.map_or(Part::Alone, Part::Follow),
