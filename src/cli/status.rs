@@ -94,13 +94,12 @@ impl MirrorStatus {
 
 async fn read(store: &Store, name: &str, now: i64) -> anyhow::Result<MirrorStatus> {
     let (last, ok) = store.last_runs(name).await?;
-    let proved = ok.as_ref().map(|run| run.started_at);
     let targets: Vec<TargetStatus> = store
         .mirror(name)
         .await?
         .into_iter()
         .map(|state| {
-            let lag = Lag::at(now, state.lagging_since, proved);
+            let lag = Lag::at(now, state.lagging_since, state.last_in_sync);
             TargetStatus {
                 target: state.target,
                 tags: state.tags,

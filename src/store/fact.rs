@@ -2,6 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
+use super::run::{RunCounts, TargetCounts, at_targets, run_ended};
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something learned about a target.
@@ -88,6 +89,8 @@ pub enum Fact {
         result: &'static str,
         /// What it did.
         counts: RunCounts,
+        /// What it did at each target registry.
+        targets: Vec<TargetCounts>,
         /// The class and text of its first error.
         error: Option<(String, String)>,
     },
@@ -115,24 +118,6 @@ pub struct TagKey {
     pub target: Repository,
     /// The tag.
     pub tag: Tag,
-}
-
-/// What one run of one mirror did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the columns of `runs`")]
-pub struct RunCounts {
-    pub unchanged: u64,
-    pub copied: u64,
-    pub failed: u64,
-    pub orphaned: u64,
-    pub blobs_copied: u64,
-    pub blobs_mounted: u64,
-    pub blobs_present: u64,
-    pub downloaded_bytes: u64,
-    pub uploaded_bytes: u64,
-    pub saved_bytes: u64,
-    pub source_requests: u64,
-    pub target_requests: u64,
 }
 
 type Result = std::result::Result<(), sqlx::Error>;
@@ -191,8 +176,12 @@ impl Fact {
                 at,
                 result,
                 counts,
+                targets,
                 error,
-            } => run_ended(db, (*run, *at), result, counts, error.as_ref()).await,
+            } => {
+                run_ended(db, (*run, *at), result, counts, error.as_ref()).await?;
+                at_targets(db, *run, targets).await
+            }
         }
     }
 }
@@ -423,69 +412,6 @@ async fn released(
         is_orphaned,
         id,
         tag
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Begins a run; its id.
-pub(super) async fn begin_run(
-    db: &mut SqliteConnection,
-    mirror: &str,
-    at: i64,
-) -> std::result::Result<i64, sqlx::Error> {
-    let made = query!(
-        "INSERT INTO runs (mirror, started_at) VALUES (?, ?)",
-        mirror,
-        at
-    )
-    .execute(db)
-    .await?;
-    Ok(made.last_insert_rowid())
-}
-
-async fn run_ended(
-    db: &mut SqliteConnection,
-    (run, at): (i64, i64),
-    result: &str,
-    counts: &RunCounts,
-    error: Option<&(String, String)>,
-) -> Result {
-    let c = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let (unchanged, copied) = (c(counts.unchanged), c(counts.copied));
-    let (failed, orphaned) = (c(counts.failed), c(counts.orphaned));
-    let (blobs_copied, blobs_mounted) = (c(counts.blobs_copied), c(counts.blobs_mounted));
-    let (blobs_present, saved) = (c(counts.blobs_present), c(counts.saved_bytes));
-    let (downloaded, uploaded) = (c(counts.downloaded_bytes), c(counts.uploaded_bytes));
-    let (at_source, at_target) = (c(counts.source_requests), c(counts.target_requests));
-    let (class, message) = (
-        error.map(|(class, _)| class),
-        error.map(|(_, message)| message),
-    );
-    query!(
-        "UPDATE runs SET finished_at = ?, result = ?, unchanged = ?, copied = ?, failed = ?,
-             orphaned = ?, blobs_copied = ?, blobs_mounted = ?, blobs_present = ?,
-             downloaded_bytes = ?, uploaded_bytes = ?, saved_bytes = ?, source_requests = ?,
-             target_requests = ?, error_class = ?, error_message = ?
-         WHERE id = ?",
-        at,
-        result,
-        unchanged,
-        copied,
-        failed,
-        orphaned,
-        blobs_copied,
-        blobs_mounted,
-        blobs_present,
-        downloaded,
-        uploaded,
-        saved,
-        at_source,
-        at_target,
-        class,
-        message,
-        run
     )
     .execute(db)
     .await?;

@@ -2,6 +2,7 @@
 
 mod fact;
 mod recorder;
+mod run;
 mod view;
 
 use std::{
@@ -20,8 +21,9 @@ use sqlx::{
 
 use tokio_util::sync::CancellationToken;
 
-pub use fact::{Fact, RunCounts, TagKey, Verdict};
+pub use fact::{Fact, TagKey, Verdict};
 pub use recorder::Recorder;
+pub use run::{RunCounts, TargetCounts};
 pub use view::{BehindTag, MirrorState, RepositoryState, RunRecord, TagRecord};
 
 /// How long another process may hold the store before that is an error.

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Fact, fact::begin_run, use_error};
+use super::{Error, Fact, run::begin_run, use_error};
 
 /// Facts that may wait for the disk before the work waits too.
 const QUEUE: usize = 4096;

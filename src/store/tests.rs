@@ -254,12 +254,45 @@ async fn a_run_that_never_ended_is_no_success() {
             at: 20,
             result: "ok",
             counts,
+            targets: Vec::new(),
             error: None,
         }])
         .await;
     let second = bench.recorder.begin_run(&mirror, 30).await.unwrap();
     let (last, ok) = bench.store.last_runs("m").await.unwrap();
     assert_eq!((last.unwrap().id, ok.unwrap().id), (second, first));
+}
+
+#[tokio::test]
+async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
+    let bench = bench().await;
+    let mirror: Arc<str> = "m".into();
+    let registry = target().registry().to_string();
+    for (at, failed) in [(10, 0), (20, 0), (30, 1)] {
+        let run = bench.recorder.begin_run(&mirror, at).await.unwrap();
+        let here = TargetCounts {
+            registry: registry.clone(),
+            failed,
+            ..TargetCounts::default()
+        };
+        let dead = TargetCounts {
+            registry: "dead.example".into(),
+            failed: 1,
+            ..here.clone()
+        };
+        let (counts, targets) = (RunCounts::default(), vec![here, dead]);
+        let ended = Fact::RunEnded {
+            run,
+            at,
+            result: "partial",
+            counts,
+            targets,
+            error: None,
+        };
+        bench.record([mirrored("x", at), ended]).await;
+    }
+    let state = bench.store.mirror("m").await.unwrap();
+    assert_eq!((state.len(), state[0].last_in_sync), (1, Some(20)));
 }
 
 #[tokio::test]

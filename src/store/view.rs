@@ -55,6 +55,8 @@ pub struct MirrorState {
     pub orphaned: u64,
     /// Since when the longest of them differs.
     pub lagging_since: Option<i64>,
+    /// The start of the last run that left everything equal there.
+    pub last_in_sync: Option<i64>,
 }
 
 /// A tag that differs from its source, and why if that is known.
@@ -176,9 +178,13 @@ impl Store {
         let rows = query!(
             r#"SELECT registry AS "registry!", COUNT(*) AS tags, COUNT(lagging_since) AS behind,
                       COALESCE(SUM(is_orphaned), 0) AS "orphaned!: i64",
-                      MIN(lagging_since) AS "lagging_since: i64"
+                      MIN(lagging_since) AS "lagging_since: i64",
+                      (SELECT MAX(started_at) FROM runs
+                       JOIN run_targets ON run_targets.run_id = runs.id
+                       WHERE runs.mirror = ?1 AND run_targets.registry = repositories.registry
+                         AND run_targets.failed = 0) AS "last_in_sync: i64"
                FROM tags JOIN repositories ON repositories.id = repository_id
-               WHERE mirror = ? GROUP BY registry ORDER BY registry"#,
+               WHERE mirror = ?1 GROUP BY registry ORDER BY registry"#,
             mirror
         )
         .fetch_all(&self.readers)
@@ -192,6 +198,7 @@ impl Store {
                 behind: unsigned(row.behind),
                 orphaned: unsigned(row.orphaned),
                 lagging_since: row.lagging_since,
+                last_in_sync: row.last_in_sync,
             })
             .collect())
     }

@@ -178,7 +178,7 @@ impl Sync {
             |source: &str, error| record::route_failed(&self.metrics, &mirror.name, source, error);
         let route = match &route {
             Ok(route) => route,
-            Err(refused) => return fail(&refused.source, &refused.error),
+            Err(refused) => return fail(&refused.source, &refused.error).nowhere(),
         };
         let looked = async {
             let sides = self.open(route, tally)?;
@@ -188,7 +188,10 @@ impl Sync {
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
             Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
-            Err(error) => fail(&route.source.to_string(), &error),
+            Err(error) => {
+                let registries = route.targets.iter().map(Repository::registry);
+                fail(&route.source.to_string(), &error).at(registries)
+            }
         }
     }
 
@@ -268,9 +271,8 @@ impl Sync {
         progress.tags.orphaned = plan.orphaned.len() as u64;
         let steps = stream::iter(&plan.steps).map(|step| self.run_step(lane, step, &record));
         let steps = steps.buffer_unordered(STEPS);
-        steps
-            .fold(progress, |sum, part| async { sum.add(part) })
-            .await
+        let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
+        progress.await.at([lane.target.name()])
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {

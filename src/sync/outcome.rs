@@ -1,11 +1,14 @@
 //! What became of the actions of a run.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use serde::Serialize;
 
 use super::transfer::Tally;
-use crate::store::RunCounts;
+use crate::{
+    oci::RegistryName,
+    store::{RunCounts, TargetCounts},
+};
 
 /// Errors that a report names; the others are only counted.
 const ERRORS: usize = 1000;
@@ -31,6 +34,8 @@ pub struct MirrorReport {
     /// What it did.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Tags at each target registry.
+    pub targets: BTreeMap<String, TagCounts>,
     /// How long it took.
     pub duration_seconds: f64,
     /// What failed.
@@ -126,6 +131,10 @@ pub struct Progress {
     pub tags: TagCounts,
     /// Failures so far, as many as a report names.
     pub failures: Vec<Failure>,
+    /// Tags so far at each target registry; what could not be looked at failed at each.
+    pub targets: BTreeMap<String, TagCounts>,
+    /// Failures of which nobody knows what they would have brought, and where.
+    pub nowhere: u64,
 }
 
 impl Progress {
@@ -137,9 +146,27 @@ impl Progress {
         }
     }
 
+    /// Puts all that it counted down to target registries.
+    pub fn at<'a>(mut self, registries: impl IntoIterator<Item = &'a RegistryName>) -> Self {
+        for registry in registries {
+            self.targets.insert(registry.to_string(), self.tags.clone());
+        }
+        self
+    }
+
+    /// Counts its failures against every target.
+    pub fn nowhere(mut self) -> Self {
+        self.nowhere = self.tags.failed;
+        self
+    }
+
     /// Adds another part.
     pub fn add(mut self, other: Self) -> Self {
         self.tags.add(&other.tags);
+        self.nowhere += other.nowhere;
+        for (registry, tags) in other.targets {
+            self.targets.entry(registry).or_default().add(&tags);
+        }
         let room = ERRORS - self.failures.len();
         self.failures.extend(other.failures.into_iter().take(room));
         self
@@ -149,7 +176,15 @@ impl Progress {
 impl MirrorReport {
     /// The report of a run that is over.
     pub fn new(name: &str, progress: Progress, tally: &Tally, took: Duration) -> Self {
-        let Progress { tags, failures } = progress;
+        let Progress {
+            tags,
+            failures,
+            mut targets,
+            nowhere,
+        } = progress;
+        for tags in targets.values_mut() {
+            tags.failed += nowhere;
+        }
         let done = tags.unchanged + tags.copied;
         let result = match (tags.failed, done) {
             (0, _) => RunResult::Ok,
@@ -178,9 +213,21 @@ impl MirrorReport {
             name: name.into(),
             result,
             counts,
+            targets,
             duration_seconds,
             errors: failures,
         }
+    }
+
+    /// The run at each target, as the store keeps it.
+    pub fn target_counts(&self) -> Vec<TargetCounts> {
+        let counts = self.targets.iter().map(|(registry, tags)| TargetCounts {
+            registry: registry.clone(),
+            unchanged: tags.unchanged,
+            copied: tags.copied,
+            failed: tags.failed,
+        });
+        counts.collect()
     }
 
     /// The run as the store keeps it.

@@ -260,6 +260,7 @@ pub(super) async fn run_ended(
             at,
             result,
             counts,
+            targets: report.target_counts(),
             error,
         })
         .await;

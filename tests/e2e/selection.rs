@@ -242,6 +242,31 @@ fn a_target_that_lost_its_copy_is_healed_while_the_other_is_left_alone() {
     assert_only_reads(&y.new_requests());
 }
 
+#[test]
+fn a_dead_target_has_its_own_outcome_and_holds_no_other_back() {
+    let (source, [x, y], transship) = two_targets();
+    let (alive, dead) = (x.host().to_owned(), y.host().to_owned());
+    source.client().push("app", "v1", &Image::oci("one"));
+    transship.sync();
+    drop(y);
+    source.client().push("app", "v1", &Image::oci("two"));
+    let report = transship.run(&["--json", "sync"]).expect_code(1).json();
+    assert_mirrored(&source.client(), "app", &x.client(), "x/app", "v1");
+    let outcome = &report["mirrors"][0]["targets"];
+    assert_eq!(outcome[&alive]["copied"], 1, "{report:#}");
+    assert_eq!(outcome[&dead]["failed"], 1, "{report:#}");
+    let status = transship.status();
+    let targets = status["mirrors"][0]["targets"].as_array().unwrap();
+    let behind = |host: &str| {
+        let target = targets
+            .iter()
+            .find(|target| target["target"] == host)
+            .unwrap();
+        target["behind"].as_u64().unwrap()
+    };
+    assert_eq!((behind(&alive), behind(&dead)), (0, 1), "{status:#}");
+}
+
 /// Two linux platforms and a windows one, each with its attestation.
 fn attested_platforms() -> (Image, Vec<Image>) {
     let images = ["linux/amd64", "linux/arm64", "windows/amd64"]
