@@ -12,7 +12,7 @@ mod select;
 mod snapshot;
 mod transfer;
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use chrono::Utc;
 use futures::{StreamExt as _, stream};
@@ -42,7 +42,7 @@ use self::{
     outcome::Progress,
     record::Record,
     snapshot::View,
-    transfer::{Fanout, Lane, Tally},
+    transfer::{Lane, Tally},
 };
 
 /// Mirrors that run at a time, and routes of one mirror.
@@ -232,7 +232,7 @@ impl Sync {
         tally: &Tally,
     ) -> Progress {
         let (from, listing) = (&plan.source, plan.listing.as_ref());
-        let fanout = fanout(&plan);
+        let fanout = self.transfer.share(&plan);
         let targets = plan.targets.iter().zip(&sides.targets);
         let runs = stream::iter(targets).map(|(plan, target)| {
             let lane = Lane {
@@ -242,7 +242,7 @@ impl Sync {
                 to: &plan.repository,
                 mirror,
                 listing,
-                fanout: fanout.as_ref(),
+                fanout,
                 image: None,
                 tally,
             };
@@ -309,25 +309,4 @@ impl Sync {
             .failure()
             .map_or(Error::Interrupted, Error::Store)
     }
-}
-
-/// What the targets of a route copy together. Targets on one registry need none: the second of
-/// them mounts what the first was given.
-fn fanout(plan: &Plan) -> Option<Fanout> {
-    let registries: HashSet<_> = plan
-        .targets
-        .iter()
-        .map(|t| t.repository.registry())
-        .collect();
-    let fanout = (registries.len() > 1).then(Fanout::default)?;
-    for target in &plan.targets {
-        let copies = target
-            .steps
-            .iter()
-            .filter(|s| matches!(s.action, Action::Copy { .. }));
-        for image in copies.filter_map(|step| step.digest.as_ref()) {
-            fanout.expect(image, target.repository.registry());
-        }
-    }
-    Some(fanout)
 }

@@ -33,7 +33,7 @@ const FRAMES: usize = 16;
 /// Manifests kept for the targets that come later.
 const MANIFESTS: usize = 256;
 
-/// The targets of one route, and what they bring together.
+/// What targets bring together, whichever route they bring it for.
 #[derive(Debug)]
 pub(in crate::sync) struct Fanout {
     state: Mutex<State>,
@@ -89,6 +89,15 @@ impl Default for Fanout {
 }
 
 impl Fanout {
+    /// Forgets everything. To be called when no transfer is under way.
+    pub(super) fn settle(&self) {
+        *self.lock() = State::default();
+        self.manifests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// Announces that a target will copy an image.
     pub(in crate::sync) fn expect(&self, image: &Digest, target: &RegistryName) {
         self.lock()

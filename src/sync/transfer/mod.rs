@@ -24,7 +24,7 @@ use self::{
 };
 use super::{
     Error,
-    plan::{Action, Knowledge, Step},
+    plan::{Action, Knowledge, Plan, Step},
 };
 use crate::{
     config::Mirror,
@@ -34,8 +34,8 @@ use crate::{
     store::{Recorder, Store},
 };
 
+use self::fanout::Fanout;
 pub use activity::{Activity, Moving};
-pub(in crate::sync) use fanout::Fanout;
 pub(in crate::sync) use referrers::ReferringTag;
 
 /// Images in flight at a time, over all runs.
@@ -52,6 +52,7 @@ pub struct Transfer {
     /// Blobs that are being uploaded to a registry, by registry and digest.
     uploads: Flights<(RegistryName, Digest)>,
     holdings: Holdings,
+    fanout: Fanout,
     images: Semaphore,
     metrics: Arc<Metrics>,
     activity: Activity,
@@ -89,7 +90,7 @@ pub struct Lane<'a> {
     pub mirror: &'a Mirror,
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
-    /// The targets of the route, where there are several.
+    /// What several targets pull together.
     pub(in crate::sync) fanout: Option<&'a Fanout>,
     /// The image that is being copied, by its digest at the source.
     pub(in crate::sync) image: Option<&'a Digest>,
@@ -104,6 +105,7 @@ impl Transfer {
             wants: Flights::default(),
             uploads: Flights::default(),
             holdings: Holdings::new(store, recorder),
+            fanout: Fanout::default(),
             images: Semaphore::new(IMAGES),
             metrics,
             activity: Activity::default(),
@@ -113,6 +115,31 @@ impl Transfer {
     /// What is moving now.
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// Announces what the targets of a route copy, so that they pull it together. Targets on one
+    /// registry need none of it: the second of them mounts what the first was given.
+    pub(super) fn share(&self, plan: &Plan) -> Option<&Fanout> {
+        let registries: HashSet<_> = plan
+            .targets
+            .iter()
+            .map(|t| t.repository.registry())
+            .collect();
+        if registries.len() < 2 {
+            return None;
+        }
+        for target in &plan.targets {
+            let is_copy = |step: &&Step| matches!(step.action, Action::Copy { .. });
+            let images = target
+                .steps
+                .iter()
+                .filter(is_copy)
+                .filter_map(|step| step.digest.as_ref());
+            for image in images {
+                self.fanout.expect(image, target.repository.registry());
+            }
+        }
+        Some(&self.fanout)
     }
 
     /// Takes note of steps that will be performed on a target repository.
@@ -154,6 +181,7 @@ impl Transfer {
     /// Lets go of what is no longer needed. To be called when no transfer is under way.
     pub async fn settle(&self) {
         self.holdings.settle().await;
+        self.fanout.settle();
     }
 }
 
