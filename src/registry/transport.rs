@@ -122,12 +122,7 @@ impl Wire {
         config: &RegistryConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let fail = |text: String| Error {
-            operation: "set up",
-            subject: name.to_string(),
-            registry: name.clone(),
-            kind: Box::new(Kind::Protocol(text)),
-        };
+        let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let http = client(config, Policy::limited(10)).map_err(fail)?;
         let writing = client(config, Policy::none()).map_err(fail)?;

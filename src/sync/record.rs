@@ -40,25 +40,17 @@ impl Record<'_> {
                 self.recorder.record(fact).await;
             }
         }
-        for tag in plan.strangers.iter().cloned() {
+        let strangers = plan.strangers.iter().map(|tag| (tag.clone(), false));
+        let released = plan.released.iter();
+        let released = released.map(|released| (self.name(&released.tag), released.is_orphaned));
+        for (tag, is_orphaned) in strangers.chain(released) {
             let repository = self.target.clone();
             let fact = Fact::Released {
                 repository,
                 tag,
-                is_orphaned: false,
+                is_orphaned,
             };
             self.recorder.record(fact).await;
-        }
-        for released in &plan.released {
-            let (repository, tag) = (self.target.clone(), self.name(&released.tag));
-            let is_orphaned = released.is_orphaned;
-            self.recorder
-                .record(Fact::Released {
-                    repository,
-                    tag,
-                    is_orphaned,
-                })
-                .await;
         }
     }
 
@@ -94,7 +86,7 @@ impl Record<'_> {
                     && let Some(digest) = &step.digest
                 {
                     let written = step.written.as_ref().unwrap_or(digest);
-                    self.mirrored(step, digest, written, false).await;
+                    self.mirrored(self.key(step), digest, written, false).await;
                 }
             }
             (_, Ok(written)) => {
@@ -112,12 +104,12 @@ impl Record<'_> {
         tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
         self.metrics
             .tag_copied(&self.mirror.name, self.target.registry().as_str());
-        self.mirrored(step, digest, written, true).await;
+        self.mirrored(self.key(step), digest, written, true).await;
     }
 
-    async fn mirrored(&self, step: &Step, source: &Digest, written: &Digest, is_new: bool) {
+    async fn mirrored(&self, key: TagKey, source: &Digest, written: &Digest, is_new: bool) {
         let fact = Fact::Mirrored {
-            key: self.key(step),
+            key,
             source: source.clone(),
             written: written.clone(),
             shape: self.shape.clone(),
@@ -142,15 +134,8 @@ impl Record<'_> {
                         tag: referring.tag,
                         ..self.key(step)
                     };
-                    let fact = Fact::Mirrored {
-                        key,
-                        source: referring.digest.clone(),
-                        written: referring.digest,
-                        shape: self.shape.clone(),
-                        at: self.at,
-                        is_new: referring.is_new,
-                    };
-                    self.recorder.record(fact).await;
+                    let digest = &referring.digest;
+                    self.mirrored(key, digest, digest, referring.is_new).await;
                 }
                 let at = self.at;
                 self.recorder
