@@ -18,4 +18,12 @@ pub mod store;
 
 pub mod sync;
 
+pub mod report;
+
+pub mod notify;
+
+pub mod http_server;
+
+pub mod daemon;
+
 pub mod cli;

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// From the ground up: a module names only those before it.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 12] = [
     "oci",
     "config",
     "metrics",
@@ -18,6 +18,10 @@ const ORDER: [&str; 8] = [
     "registry",
     "store",
     "sync",
+    "report",
+    "notify",
+    "http_server",
+    "daemon",
     "cli",
 ];
 

@@ -1,0 +1,1 @@
+//! Wires everything for `serve`: the schedule, reloads, the shutdown, the watchdog.

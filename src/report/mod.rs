@@ -1,0 +1,1 @@
+//! How every mirror stands and what a day brought: one model, and its renderings.
