@@ -26,7 +26,7 @@ impl Plan {
         let config = open::config(global)?;
         let mirrors = open::mirrors(&config, &self.mirrors)?;
         let pipeline = open::pipeline(&config).await?;
-        let plans = pipeline.sync.plan(&mirrors).await;
+        let plans = pipeline.sync.plan(&config, &mirrors).await;
         pipeline.close().await?;
         if global.json {
             text::json(&json!({ "mirrors": plans.iter().map(as_json).collect::<Vec<_>>() }))?;

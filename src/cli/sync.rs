@@ -30,7 +30,7 @@ impl Sync {
         let mirrors = open::mirrors(&config, &self.mirrors)?;
         let pipeline = open::pipeline(&config).await?;
         let report = {
-            let run = pipeline.sync.run(&mirrors);
+            let run = pipeline.sync.run(&config, &mirrors);
             let watch = async {
                 match &bars {
                     Some(bars) => bars.follow(pipeline.sync.activity()).await,

@@ -26,14 +26,14 @@ pub struct Login {
 }
 
 /// A login that is kept elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewal {
     registry: RegistryName,
     keeper: Keeper,
 }
 
 /// Who keeps a login.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Keeper {
     /// Docker's config, which may send us to a helper.
     DockerConfig,
@@ -52,6 +52,16 @@ impl Login {
             credential: renewal.read()?,
             renewal: Some(renewal),
         })
+    }
+}
+
+impl Login {
+    /// Whether both log in alike: with the same, or with what the same keeper gives out.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.renewal, &other.renewal) {
+            (None, None) => self.credential.is_same(&other.credential),
+            (own, theirs) => own == theirs,
+        }
     }
 }
 

@@ -101,6 +101,22 @@ impl Default for RegistryConfig {
     }
 }
 
+impl RegistryConfig {
+    /// Whether both say the same. Of a login that others keep, who keeps it is compared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.plain_http == other.plain_http
+            && self.ca_pem == other.ca_pem
+            && self.client_identity.as_ref().map(ClientIdentity::pem)
+                == other.client_identity.as_ref().map(ClientIdentity::pem)
+            && self.endpoint == other.endpoint
+            && self.proxy.is_same(&other.proxy)
+            && self.ip == other.ip
+            && self.login.is_same(&other.login)
+            && self.connections == other.connections
+            && self.stall == other.stall
+    }
+}
+
 /// One `[[mirror]]` entry.
 #[derive(Debug)]
 pub struct Mirror {

@@ -25,6 +25,16 @@ pub enum Proxy {
     Url(SecretString),
 }
 
+impl Proxy {
+    /// Whether both are the same way.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Url(a), Self::Url(b)) => a.expose_secret() == b.expose_secret(),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
 /// Which addresses of a registry are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IpFamily {

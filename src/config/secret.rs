@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// Where a secret lies, as `mirror.toml` says it.
 #[derive(Clone, Debug)]
@@ -35,6 +35,25 @@ pub enum Credential {
     },
     /// With a refresh token, as `docker login` leaves it for some registries.
     IdentityToken(SecretString),
+}
+
+impl Credential {
+    /// Whether both are the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
+        match (self, other) {
+            (Self::Anonymous, Self::Anonymous) => true,
+            (
+                Self::Basic { username, password },
+                Self::Basic {
+                    username: other,
+                    password: theirs,
+                },
+            ) => username == other && same(password, theirs),
+            (Self::IdentityToken(a), Self::IdentityToken(b)) => same(a, b),
+            _ => false,
+        }
+    }
 }
 
 /// Why a secret cannot be had, and what to do.

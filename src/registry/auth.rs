@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{challenge::Challenge, error::words, login::LoginInUse, transport::Wire};
+use super::{challenge::Challenge, error::words, login::LoginInUse, wire::Wire};
 use crate::{
     config::{Credential, Login},
     registry::{Error, Kind},

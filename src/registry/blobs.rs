@@ -9,7 +9,7 @@ use futures::{
 };
 use reqwest::Method;
 
-use super::{Error, Kind, Registry, found, transport::Wire};
+use super::{Error, Kind, Registry, found, wire::Wire};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
 /// A blob's bytes. The last frame is withheld until the digest of all of them is known to be

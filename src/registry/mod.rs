@@ -14,6 +14,7 @@ mod referrers;
 mod tags;
 mod transport;
 mod uploads;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -37,19 +38,21 @@ pub use manifests::Head;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
-pub use transport::Meter;
+
 pub use uploads::{Started, Upload};
+pub use wire::Meter;
 
 use auth::{Auth, Scope};
 use limits::Limits;
 use referrers::ReferrersApi;
-use transport::{Call, Transport, Wire};
+use transport::{Call, Transport};
+use wire::Wire;
 
 /// Every registry that was spoken to, each opened once: connections, tokens and limits are shared
 /// by all runs of the process.
 #[derive(Debug)]
 pub struct Registries {
-    configs: HashMap<RegistryName, RegistryConfig>,
+    configs: Mutex<HashMap<RegistryName, RegistryConfig>>,
     metrics: Arc<Metrics>,
     retry: Retry,
     open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
@@ -68,7 +71,7 @@ impl Registries {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            configs: config.registries.clone(),
+            configs: Mutex::new(config.registries.clone()),
             metrics,
             retry,
             open: Mutex::default(),
@@ -81,7 +84,9 @@ impl Registries {
         let transport = match open.get(name) {
             Some(transport) => transport.clone(),
             None => {
-                let config = self.configs.get(name).cloned().unwrap_or_default();
+                let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+                let config = configs.get(name).cloned().unwrap_or_default();
+                drop(configs);
                 let transport = Arc::new(Transport {
                     wire: Wire::new(name, &config, self.metrics.clone())?,
                     auth: Auth::new(config.login),
@@ -98,6 +103,21 @@ impl Registries {
             ..transport.wire.clone()
         };
         Ok(Registry { transport, wire })
+    }
+}
+
+impl Registries {
+    /// Goes by another config from now on. A registry whose settings are what they were stays
+    /// open, and keeps its limits; what is under way goes on with what it has.
+    pub fn reload(&self, config: &Config) {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *configs, config.registries.clone());
+        drop(configs);
+        let of = |configs: &HashMap<RegistryName, RegistryConfig>, name: &RegistryName| {
+            configs.get(name).cloned().unwrap_or_default()
+        };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|name, _| of(&before, name).is_same(&of(&config.registries, name)));
     }
 }
 

@@ -116,7 +116,7 @@ impl Registry {
 }
 
 /// Reads `ratelimit-remaining: 76;w=21600` and its fellow.
-fn quota(headers: &HeaderMap) -> Option<Quota> {
+pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
     let (remaining, window) = count(header(headers, "ratelimit-remaining")?)?;
     let limit = header(headers, "ratelimit-limit").and_then(count);
     Some(Quota {

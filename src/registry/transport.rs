@@ -1,22 +1,13 @@
-//! One registry's HTTP: authorization, retries, limits and counting, under every operation.
+//! One registry's calls: authorization, retries and limits, under every operation.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Certificate, Identity, Method, RequestBuilder, Response, StatusCode,
+    Method, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
-    redirect::Policy,
 };
-use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{
@@ -24,56 +15,13 @@ use super::{
     error::{Error, Kind, words},
     limits::{Limits, Retry},
     referrers::ReferrersApi,
-};
-use crate::{
-    config::{IpFamily, Proxy, RegistryConfig},
-    metrics::Metrics,
-    oci::RegistryName,
+    wire::Wire,
 };
 
-/// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
-const BODY_LIMIT: usize = 32 << 20;
 /// The pause after a 429 that does not say how long; ghcr names microseconds in its body.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// What a run asked of one side, counted. `bytes` are those of blobs.
-#[derive(Debug, Default)]
-pub struct Meter {
-    requests: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Meter {
-    /// Requests sent so far, those for tokens and those tried again included.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Blob bytes moved so far, those moved in vain included.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-/// The connection pool to one registry, its name, and where its requests are counted.
-#[derive(Clone, Debug)]
-pub(super) struct Wire {
-    pub(super) name: RegistryName,
-    pub(super) http: reqwest::Client,
-    /// For requests that write: what was meant for a registry is not sent on to another host.
-    pub(super) writing: reqwest::Client,
-    pub(super) base: Arc<Url>,
-    pub(super) stall: Duration,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) meter: Arc<Meter>,
-}
 
 /// One registry, shared by everybody who talks to it.
 #[derive(Debug)]
@@ -116,160 +64,6 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-impl Wire {
-    pub(super) fn new(
-        name: &RegistryName,
-        config: &RegistryConfig,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, Error> {
-        let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
-        let base = base(name, config).map_err(|e| fail(e.to_string()))?;
-        let http = client(config, Policy::limited(10)).map_err(fail)?;
-        let writing = client(config, Policy::none()).map_err(fail)?;
-        let (name, base) = (name.clone(), Arc::new(base));
-        Ok(Self {
-            name,
-            http,
-            writing,
-            base,
-            stall: config.stall,
-            metrics,
-            meter: Arc::default(),
-        })
-    }
-
-    /// The connections for a method.
-    pub(super) fn client(&self, method: &Method) -> &reqwest::Client {
-        if [Method::GET, Method::HEAD].contains(method) {
-            &self.http
-        } else {
-            &self.writing
-        }
-    }
-
-    pub(super) fn is_secure(&self) -> bool {
-        self.base.scheme() == "https"
-    }
-
-    /// An error of this registry; one that began elsewhere stays what it is.
-    pub(super) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
-        match kind {
-            Kind::Elsewhere(error) => *error,
-            kind => Error {
-                operation,
-                subject,
-                registry: self.name.clone(),
-                kind: Box::new(kind),
-            },
-        }
-    }
-
-    /// Sends one request and waits for the answer's head.
-    pub(super) async fn head(
-        &self,
-        request: RequestBuilder,
-        timeout: Option<Duration>,
-    ) -> Result<Response, Kind> {
-        let request = request.build().map_err(|e| Kind::from(&e))?;
-        let method = request.method().clone();
-        let started = Instant::now();
-        self.meter.requests.fetch_add(1, Ordering::Relaxed);
-        let send = self.client(&method).execute(request);
-        let result = match timeout {
-            None => send.await.map_err(|e| Kind::from(&e)),
-            Some(timeout) => match tokio::time::timeout(timeout, send).await {
-                Ok(result) => result.map_err(|e| Kind::from(&e)),
-                Err(_) => Err(Kind::Stalled(timeout)),
-            },
-        };
-        let code = result
-            .as_ref()
-            .ok()
-            .map(|response| response.status().as_u16());
-        self.metrics
-            .request(self.name.as_str(), method.as_str(), code, started.elapsed());
-        result
-    }
-
-    /// Sends one small request and reads the whole answer.
-    pub(super) async fn exchange(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Kind> {
-        let response = self.head(request, Some(self.stall)).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        Ok((status, headers, self.body(response).await?))
-    }
-
-    /// Reads an answer's body, within bounds of size and silence.
-    pub(super) async fn body(&self, mut response: Response) -> Result<Bytes, Kind> {
-        let mut body = BytesMut::new();
-        loop {
-            match tokio::time::timeout(self.stall, response.chunk()).await {
-                Err(_) => return Err(Kind::Stalled(self.stall)),
-                Ok(Err(error)) => return Err(Kind::from(&error)),
-                Ok(Ok(None)) => return Ok(body.freeze()),
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() > BODY_LIMIT => {
-                    let mib = BODY_LIMIT >> 20;
-                    return Err(Kind::Protocol(format!(
-                        "its answer is larger than {mib} MiB"
-                    )));
-                }
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-            }
-        }
-    }
-}
-
-/// Where the registry's API is.
-fn base(name: &RegistryName, config: &RegistryConfig) -> Result<Url, url::ParseError> {
-    if let Some(endpoint) = &config.endpoint {
-        return Ok(endpoint.clone());
-    }
-    let host = match name.as_str() {
-        "docker.io" => "registry-1.docker.io",
-        other => other,
-    };
-    let scheme = if config.plain_http { "http" } else { "https" };
-    Url::parse(&format!("{scheme}://{host}/"))
-}
-
-fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(redirects)
-        .pool_max_idle_per_host(2 * config.connections)
-        .tcp_keepalive(Duration::from_secs(30));
-    if let Some(pem) = &config.ca_pem {
-        let certificates = Certificate::from_pem_bundle(pem)
-            .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if let Some(identity) = &config.client_identity {
-        let identity = Identity::from_pem(identity.pem())
-            .map_err(|e| format!("its client_cert cannot be used: {e}"))?;
-        builder = builder.identity(identity);
-    }
-    builder = match &config.proxy {
-        Proxy::Environment => builder,
-        Proxy::Direct => builder.no_proxy(),
-        Proxy::Url(url) => {
-            // The error would name the URL, and a password in it.
-            let proxy = reqwest::Proxy::all(url.expose_secret())
-                .map_err(|_| "its proxy cannot be used".to_owned())?;
-            builder.proxy(proxy)
-        }
-    };
-    // A socket bound to one family's own address reaches addresses of that family alone.
-    builder = match config.ip {
-        IpFamily::Any => builder,
-        IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
-        IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
-    };
-    builder.build().map_err(|e| Kind::from(&e).to_string())
-}
-
 impl Transport {
     /// Sends a call that expects a small answer, again and again while it fails in a way that may
     /// pass. Returns answers below 400 only.
@@ -292,9 +86,17 @@ impl Transport {
                 Login::Nobody => self.ask_once(wire, call, &Authorization::None).await,
             };
             let error = match once {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    if login == Login::Token {
+                        wire.metrics.auth(wire.name.as_str(), true);
+                    }
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
+            if matches!(*error.kind, Kind::Unauthorized(_)) {
+                wire.metrics.auth(wire.name.as_str(), false);
+            }
             let pause = self
                 .retry
                 .pause_after(attempt)
@@ -433,7 +235,12 @@ impl Transport {
     /// Pauses the registry where it asks for that, whether or not it says for how long.
     fn slow_down(&self, kind: &Kind) {
         if let Kind::Throttled { retry_after, .. } = kind {
-            self.limits.pause(retry_after.unwrap_or(SHORT_PAUSE));
+            let pause = retry_after.unwrap_or(SHORT_PAUSE);
+            self.limits.pause(pause);
+            let until = Utc::now() + pause;
+            self.wire
+                .metrics
+                .backoff(self.wire.name.as_str(), until.timestamp());
         }
     }
 

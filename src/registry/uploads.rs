@@ -17,7 +17,8 @@ use url::Url;
 
 use super::{
     BlobStream, Error, Kind, Registry, header,
-    transport::{Answer, Call, Wire, keep_to_origin},
+    transport::{Answer, Call, keep_to_origin},
+    wire::Wire,
 };
 use crate::oci::{Descriptor, Digest, Repository};
 

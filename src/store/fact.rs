@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::run::{RunCounts, TargetCounts, at_targets, run_ended};
+use super::{change::NewChange, run::EndedRun};
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something learned about a target.
@@ -50,6 +50,10 @@ pub enum Fact {
         /// Whether it was written just now.
         is_new: bool,
     },
+    /// A tag of a target became different from what it was.
+    Changed(NewChange),
+    /// How large an image is, in bytes.
+    Sized(Digest, u64),
     /// A tag's referrers were looked for, and stand at the target.
     Referred {
         /// The target repository.
@@ -80,20 +84,7 @@ pub enum Fact {
         is_orphaned: bool,
     },
     /// A run ended.
-    RunEnded {
-        /// Its id.
-        run: i64,
-        /// When.
-        at: i64,
-        /// `ok`, `partial` or `failed`.
-        result: &'static str,
-        /// What it did.
-        counts: RunCounts,
-        /// What it did at each target registry.
-        targets: Vec<TargetCounts>,
-        /// The class and text of its first error.
-        error: Option<(String, String)>,
-    },
+    RunEnded(EndedRun),
 }
 
 /// What a check found of a tag.
@@ -155,6 +146,8 @@ impl Fact {
                 )
                 .await
             }
+            Self::Changed(change) => change.write(db).await,
+            Self::Sized(image, bytes) => sized(db, image, *bytes).await,
             Self::Referred {
                 repository,
                 tag,
@@ -171,17 +164,7 @@ impl Fact {
                 tag,
                 is_orphaned,
             } => released(db, repository, tag, *is_orphaned).await,
-            Self::RunEnded {
-                run,
-                at,
-                result,
-                counts,
-                targets,
-                error,
-            } => {
-                run_ended(db, (*run, *at), result, counts, error.as_ref()).await?;
-                at_targets(db, *run, targets).await
-            }
+            Self::RunEnded(run) => run.write(db).await,
         }
     }
 }
@@ -344,6 +327,18 @@ async fn mirrored(
         mirrored_at,
         at,
         shape
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn sized(db: &mut SqliteConnection, image: &Digest, bytes: u64) -> Result {
+    let (image, bytes) = (image.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
+    query!(
+        "INSERT OR REPLACE INTO sizes (digest, bytes) VALUES (?, ?)",
+        image,
+        bytes
     )
     .execute(db)
     .await?;

@@ -1,8 +1,10 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
+mod change;
 mod fact;
 mod recorder;
 mod run;
+mod standing;
 mod view;
 
 use std::{
@@ -21,10 +23,12 @@ use sqlx::{
 
 use tokio_util::sync::CancellationToken;
 
+pub use change::{Change, ChangeKind, NewChange};
 pub use fact::{Fact, TagKey, Verdict};
 pub use recorder::Recorder;
-pub use run::{RunCounts, TargetCounts};
-pub use view::{BehindTag, MirrorState, RepositoryState, RunRecord, TagRecord};
+pub use run::{EndedRun, RunCounts, TargetCounts};
+pub use standing::{RunRecord, Standing, TargetStanding};
+pub use view::{BehindTag, RepositoryState, TagRecord};
 
 /// How long another process may hold the store before that is an error.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

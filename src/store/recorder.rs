@@ -32,6 +32,7 @@ enum Entry {
     Fact(Box<Fact>),
     BeginRun {
         mirror: Arc<str>,
+        image: Option<String>,
         at: i64,
         reply: oneshot::Sender<i64>,
     },
@@ -65,11 +66,17 @@ impl Recorder {
         let _ = self.entries.send(Entry::Fact(Box::new(fact))).await;
     }
 
-    /// Begins a run of a mirror; its id.
-    pub async fn begin_run(&self, mirror: &Arc<str>, at: i64) -> Option<i64> {
+    /// Begins a run of a mirror, or of one image of it; its id.
+    pub async fn begin_run(
+        &self,
+        mirror: &Arc<str>,
+        image: Option<String>,
+        at: i64,
+    ) -> Option<i64> {
         let (reply, id) = oneshot::channel();
         let entry = Entry::BeginRun {
             mirror: mirror.clone(),
+            image,
             at,
             reply,
         };
@@ -125,8 +132,14 @@ async fn write(db: &mut SqliteConnection, batch: &mut Vec<Entry>) -> Result<(), 
         match entry {
             Entry::Fact(fact) => fact.write(&mut transaction).await?,
             Entry::Flush(reply) => flushed.push(reply),
-            Entry::BeginRun { mirror, at, reply } => {
-                begun.push((begin_run(&mut transaction, &mirror, at).await?, reply));
+            Entry::BeginRun {
+                mirror,
+                image,
+                at,
+                reply,
+            } => {
+                let id = begin_run(&mut transaction, &mirror, image.as_deref(), at).await?;
+                begun.push((id, reply));
             }
         }
     }

@@ -10,6 +10,8 @@ pub struct RunCounts {
     pub copied: u64,
     pub failed: u64,
     pub orphaned: u64,
+    pub unchecked: u64,
+    pub throttled: u64,
     pub blobs_copied: u64,
     pub blobs_mounted: u64,
     pub blobs_present: u64,
@@ -30,15 +32,49 @@ pub struct TargetCounts {
     pub failed: u64,
 }
 
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub struct EndedRun {
+    /// Its id.
+    pub run: i64,
+    /// When.
+    pub at: i64,
+    /// `ok`, `partial` or `failed`.
+    pub result: &'static str,
+    /// What it did.
+    pub counts: RunCounts,
+    /// What it did at each target registry.
+    pub targets: Vec<TargetCounts>,
+    /// The class and text of its first error.
+    pub error: Option<(String, String)>,
+}
+
+impl EndedRun {
+    pub(super) async fn write(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let (run, at) = (self.run, self.at);
+        run_ended(
+            &mut *db,
+            (run, at),
+            self.result,
+            &self.counts,
+            self.error.as_ref(),
+        )
+        .await?;
+        at_targets(db, run, &self.targets).await
+    }
+}
+
 /// Begins a run; its id.
 pub(super) async fn begin_run(
     db: &mut SqliteConnection,
     mirror: &str,
+    image: Option<&str>,
     at: i64,
 ) -> Result<i64, sqlx::Error> {
     let made = query!(
-        "INSERT INTO runs (mirror, started_at) VALUES (?, ?)",
+        "INSERT INTO runs (mirror, image, started_at) VALUES (?, ?, ?)",
         mirror,
+        image,
         at
     )
     .execute(db)
@@ -47,7 +83,7 @@ pub(super) async fn begin_run(
 }
 
 /// Writes down what a run did.
-pub(super) async fn run_ended(
+async fn run_ended(
     db: &mut SqliteConnection,
     (run, at): (i64, i64),
     result: &str,
@@ -61,6 +97,7 @@ pub(super) async fn run_ended(
     let (blobs_present, saved) = (c(counts.blobs_present), c(counts.saved_bytes));
     let (downloaded, uploaded) = (c(counts.downloaded_bytes), c(counts.uploaded_bytes));
     let (at_source, at_target) = (c(counts.source_requests), c(counts.target_requests));
+    let (unchecked, throttled) = (c(counts.unchecked), c(counts.throttled));
     let (class, message) = (
         error.map(|(class, _)| class),
         error.map(|(_, message)| message),
@@ -69,7 +106,7 @@ pub(super) async fn run_ended(
         "UPDATE runs SET finished_at = ?, result = ?, unchanged = ?, copied = ?, failed = ?,
              orphaned = ?, blobs_copied = ?, blobs_mounted = ?, blobs_present = ?,
              downloaded_bytes = ?, uploaded_bytes = ?, saved_bytes = ?, source_requests = ?,
-             target_requests = ?, error_class = ?, error_message = ?
+             target_requests = ?, unchecked = ?, throttled = ?, error_class = ?, error_message = ?
          WHERE id = ?",
         at,
         result,
@@ -85,6 +122,8 @@ pub(super) async fn run_ended(
         saved,
         at_source,
         at_target,
+        unchecked,
+        throttled,
         class,
         message,
         run
@@ -95,7 +134,7 @@ pub(super) async fn run_ended(
 }
 
 /// Writes down what a run did at each target registry.
-pub(super) async fn at_targets(
+async fn at_targets(
     db: &mut SqliteConnection,
     run: i64,
     targets: &[TargetCounts],

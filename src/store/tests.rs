@@ -167,8 +167,9 @@ async fn a_failure_keeps_the_lag_and_tells_why() {
     let behind = bench.store.behind("m", 10).await.unwrap();
     assert_eq!((behind.len(), behind[0].lagging_since), (1, 100));
     assert_eq!(behind[0].error_class.as_deref(), Some("denied"));
-    let state = bench.store.mirror("m").await.unwrap();
-    assert_eq!((state[0].behind, state[0].lagging_since), (1, Some(100)));
+    let state = bench.store.standing("m", 1).await.unwrap().targets;
+    assert_eq!((state[0].behind, state[0].failed), (1, 1));
+    assert_eq!(state[0].lagging_since, Some(100));
 }
 
 #[tokio::test]
@@ -243,24 +244,27 @@ async fn what_a_repository_holds_is_known_until_it_is_lost() {
 async fn a_run_that_never_ended_is_no_success() {
     let bench = bench().await;
     let mirror: Arc<str> = "m".into();
-    let first = bench.recorder.begin_run(&mirror, 10).await.unwrap();
+    let first = bench.recorder.begin_run(&mirror, None, 10).await.unwrap();
     let counts = RunCounts {
         copied: 3,
         ..RunCounts::default()
     };
     bench
-        .record([Fact::RunEnded {
+        .record([Fact::RunEnded(EndedRun {
             run: first,
             at: 20,
             result: "ok",
             counts,
             targets: Vec::new(),
             error: None,
-        }])
+        })])
         .await;
-    let second = bench.recorder.begin_run(&mirror, 30).await.unwrap();
-    let (last, ok) = bench.store.last_runs("m").await.unwrap();
-    assert_eq!((last.unwrap().id, ok.unwrap().id), (second, first));
+    let second = bench.recorder.begin_run(&mirror, None, 30).await.unwrap();
+    let standing = bench.store.standing("m", 1).await.unwrap();
+    assert_eq!(
+        (standing.runs[0].id, standing.last_success),
+        (second, Some(20))
+    );
 }
 
 #[tokio::test]
@@ -269,7 +273,7 @@ async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
     let mirror: Arc<str> = "m".into();
     let registry = target().registry().to_string();
     for (at, failed) in [(10, 0), (20, 0), (30, 1)] {
-        let run = bench.recorder.begin_run(&mirror, at).await.unwrap();
+        let run = bench.recorder.begin_run(&mirror, None, at).await.unwrap();
         let here = TargetCounts {
             registry: registry.clone(),
             failed,
@@ -281,18 +285,27 @@ async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
             ..here.clone()
         };
         let (counts, targets) = (RunCounts::default(), vec![here, dead]);
-        let ended = Fact::RunEnded {
+        let ended = Fact::RunEnded(EndedRun {
             run,
             at,
             result: "partial",
             counts,
             targets,
             error: None,
-        };
+        });
         bench.record([mirrored("x", at), ended]).await;
     }
-    let state = bench.store.mirror("m").await.unwrap();
-    assert_eq!((state.len(), state[0].last_in_sync), (1, Some(20)));
+    let state = bench.store.standing("m", 1).await.unwrap().targets;
+    let here = state
+        .iter()
+        .find(|target| target.registry == registry)
+        .unwrap();
+    assert_eq!((here.last_in_sync, here.failures), (Some(20), 1));
+    let dead = state
+        .iter()
+        .find(|target| target.registry == "dead.example")
+        .unwrap();
+    assert_eq!((dead.last_in_sync, dead.failures), (None, 3));
 }
 
 #[tokio::test]

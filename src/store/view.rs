@@ -42,23 +42,6 @@ pub struct RepositoryState {
     pub has_blobs: bool,
 }
 
-/// One mirror and one target registry, as they stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MirrorState {
-    /// The target's registry.
-    pub target: String,
-    /// Tags kept, those behind and those orphaned included.
-    pub tags: u64,
-    /// Tags that differ from the source.
-    pub behind: u64,
-    /// Tags that the source no longer has.
-    pub orphaned: u64,
-    /// Since when the longest of them differs.
-    pub lagging_since: Option<i64>,
-    /// The start of the last run that left everything equal there.
-    pub last_in_sync: Option<i64>,
-}
-
 /// A tag that differs from its source, and why if that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the columns of `tags`")]
@@ -66,19 +49,6 @@ pub struct BehindTag {
     pub reference: String,
     pub source: String,
     pub lagging_since: i64,
-    pub error_class: Option<String>,
-    pub error_message: Option<String>,
-}
-
-/// A run of a mirror.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the columns of `runs`")]
-pub struct RunRecord {
-    pub id: i64,
-    pub started_at: i64,
-    pub finished_at: Option<i64>,
-    pub result: Option<String>,
-    pub failed: u64,
     pub error_class: Option<String>,
     pub error_message: Option<String>,
 }
@@ -173,36 +143,6 @@ impl Store {
             .collect())
     }
 
-    /// A mirror's state at each target registry.
-    pub async fn mirror(&self, mirror: &str) -> Result<Vec<MirrorState>, Error> {
-        let rows = query!(
-            r#"SELECT registry AS "registry!", COUNT(*) AS tags, COUNT(lagging_since) AS behind,
-                      COALESCE(SUM(is_orphaned), 0) AS "orphaned!: i64",
-                      MIN(lagging_since) AS "lagging_since: i64",
-                      (SELECT MAX(started_at) FROM runs
-                       JOIN run_targets ON run_targets.run_id = runs.id
-                       WHERE runs.mirror = ?1 AND run_targets.registry = repositories.registry
-                         AND run_targets.failed = 0) AS "last_in_sync: i64"
-               FROM tags JOIN repositories ON repositories.id = repository_id
-               WHERE mirror = ?1 GROUP BY registry ORDER BY registry"#,
-            mirror
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MirrorState {
-                target: row.registry,
-                tags: unsigned(row.tags),
-                behind: unsigned(row.behind),
-                orphaned: unsigned(row.orphaned),
-                lagging_since: row.lagging_since,
-                last_in_sync: row.last_in_sync,
-            })
-            .collect())
-    }
-
     /// The tags of a mirror that are behind, longest first, `limit` at the most.
     pub async fn behind(&self, mirror: &str, limit: i64) -> Result<Vec<BehindTag>, Error> {
         let rows = query!(
@@ -230,38 +170,17 @@ impl Store {
             .collect())
     }
 
-    /// The last run of a mirror, and the last that ended with everything equal.
-    pub async fn last_runs(
-        &self,
-        mirror: &str,
-    ) -> Result<(Option<RunRecord>, Option<RunRecord>), Error> {
-        let last = self.last_run(mirror, false).await?;
-        Ok((last, self.last_run(mirror, true).await?))
-    }
-
-    async fn last_run(&self, mirror: &str, only_ok: bool) -> Result<Option<RunRecord>, Error> {
-        let row = query!(
-            "SELECT id, started_at, finished_at, result, failed, error_class, error_message
-             FROM runs WHERE mirror = ? AND (result = 'ok' OR NOT ?)
-             ORDER BY started_at DESC, id DESC LIMIT 1",
-            mirror,
-            only_ok
-        )
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        Ok(row.map(|row| RunRecord {
-            id: row.id,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            result: row.result,
-            failed: unsigned(row.failed),
-            error_class: row.error_class,
-            error_message: row.error_message,
-        }))
+    /// How large an image is, if that is known.
+    pub async fn size(&self, image: &Digest) -> Result<Option<u64>, Error> {
+        let image = image.as_str();
+        let row = query!("SELECT bytes FROM sizes WHERE digest = ?", image)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| unsigned(row.bytes)))
     }
 }
 
-fn unsigned(count: i64) -> u64 {
+pub(super) fn unsigned(count: i64) -> u64 {
     count.try_into().unwrap_or_default()
 }

@@ -9,9 +9,9 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::sync::OnceCell;
 
-use super::{Error, Sync};
+use super::{Error, Sync, select::is_same};
 use crate::{
-    config::{Claim, Config, Discovery, Mirror, Route, Selection},
+    config::{Claim, Config, Discovery, Mirror, Route},
     oci::{RegistryName, Repository},
     registry::{self, Kind, Meter},
 };
@@ -40,6 +40,7 @@ impl Sync {
     /// The routes of a mirror. Asks nothing for a mirror without `*`.
     pub(super) async fn routes(
         &self,
+        config: &Config,
         mirror: &Mirror,
         catalogs: &Catalogs,
         meter: &Arc<Meter>,
@@ -48,7 +49,7 @@ impl Sync {
         if mirror.discoveries.is_empty() {
             return routes;
         }
-        let wanted: Vec<&Discovery> = wanted(&self.config, mirror);
+        let wanted: Vec<&Discovery> = wanted(config, mirror);
         let found: HashMap<Key, Catalog> = stream::iter(wanted)
             .map(|discovery| async {
                 let key = key(discovery);
@@ -58,7 +59,7 @@ impl Sync {
             .buffer_unordered(CATALOGS)
             .collect()
             .await;
-        routes.extend(expand(&self.config, mirror, &found));
+        routes.extend(expand(config, mirror, &found));
         routes
     }
 
@@ -229,15 +230,6 @@ impl<'a> Claims<'a> {
 
 fn claim<'a>(mirror: &'a Mirror, route: &'a Route) -> Claim<'a> {
     Claim { route, mirror }
-}
-
-/// Whether two selections are one: the same tag, or the selectors of the same entry.
-fn is_same(a: &Selection, b: &Selection) -> bool {
-    match (a, b) {
-        (Selection::Tag(a), Selection::Tag(b)) => a == b,
-        (Selection::Matching(a), Selection::Matching(b)) => Arc::ptr_eq(a, b),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod lag;
 mod outcome;
 mod plan;
 mod record;
+mod scope;
 mod select;
 mod snapshot;
 mod transfer;
@@ -15,7 +16,8 @@ mod transfer;
 use std::{sync::Arc, time::Instant};
 
 use chrono::Utc;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future::join_all, stream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -34,15 +36,17 @@ pub use outcome::{
     TagCounts, Totals,
 };
 pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
-pub use select::{Clock, Dropped, Selected, select, undated};
+pub use scope::Scope;
+pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
     discover::Catalogs,
     outcome::Progress,
     record::Record,
+    scope::Releases,
     snapshot::View,
-    transfer::{Lane, Tally},
+    transfer::{Lane, Sharing, Tally},
 };
 
 /// Mirrors that run at a time, and routes of one mirror.
@@ -51,15 +55,17 @@ const ROUTES: usize = 16;
 /// Steps of one target repository under way at a time; images in flight are limited over all.
 const STEPS: usize = 64;
 
-/// Everything that runs need, and share.
+/// Everything that runs need, and share. Which config they go by is each call's own: one that is
+/// read anew holds for the runs that start then.
 #[derive(Debug)]
 pub struct Sync {
-    config: Arc<Config>,
     registries: Registries,
     store: Store,
     recorder: Arc<Recorder>,
     metrics: Arc<Metrics>,
     transfer: Transfer,
+    /// The right to run a mirror.
+    mirrors: Semaphore,
     stop: CancellationToken,
 }
 
@@ -83,7 +89,6 @@ impl Sync {
     /// Nothing is contacted yet. When `stop` is cancelled, runs end soon, and what they did not
     /// get to fails.
     pub fn new(
-        config: Arc<Config>,
         registries: Registries,
         store: Store,
         recorder: Arc<Recorder>,
@@ -92,12 +97,12 @@ impl Sync {
     ) -> Self {
         let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
         Self {
-            config,
             registries,
             store,
             recorder,
             metrics,
             transfer,
+            mirrors: Semaphore::new(MIRRORS),
             stop,
         }
     }
@@ -107,22 +112,31 @@ impl Sync {
         self.transfer.activity()
     }
 
+    /// The registries, to be told of a config that was read anew.
+    pub fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
     /// What a sync would do.
-    pub async fn plan(&self, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
+    pub async fn plan(&self, config: &Config, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
         let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
             let tally = Tally::default();
-            let routes = self.routes(mirror, &catalogs, &tally.source).await;
-            let routes = stream::iter(routes).map(async |route| {
-                let route = route?;
-                let looked = async {
-                    let sides = self.open(&route, &tally)?;
-                    self.look(mirror, &route, &sides).await
-                };
-                let source = route.source.to_string();
-                looked.await.map_err(|error| Refused { source, error })
-            });
-            let routes = routes.buffered(ROUTES).collect().await;
+            let routes = self
+                .routes(config, mirror, &catalogs, &tally.source)
+                .await
+                .into_iter()
+                .map(async |route| {
+                    let route = route?;
+                    let looked = async {
+                        let sides = self.open(&route, &tally)?;
+                        let releases = Releases::of(mirror, &route, &Scope::Whole);
+                        self.look(mirror, &route, &sides, releases).await
+                    };
+                    let source = route.source.to_string();
+                    looked.await.map_err(|error| Refused { source, error })
+                });
+            let routes = stream::iter(routes).buffered(ROUTES).collect().await;
             MirrorPlan {
                 name: mirror.name.clone(),
                 routes,
@@ -132,30 +146,45 @@ impl Sync {
     }
 
     /// Runs mirrors, all together, and says what became of them.
-    pub async fn run(&self, mirrors: &[&Mirror]) -> RunReport {
+    pub async fn run(&self, config: &Config, mirrors: &[&Mirror]) -> RunReport {
         let started = Instant::now();
-        let begun = Utc::now().with_timezone(&self.config.timezone).to_rfc3339();
+        let begun = Utc::now().with_timezone(&config.timezone).to_rfc3339();
         let catalogs = Catalogs::default();
-        let runs = stream::iter(mirrors).map(|mirror| self.run_mirror(mirror, &catalogs));
-        let reports = runs.buffered(MIRRORS).collect().await;
-        self.transfer.settle().await;
+        let runs = mirrors
+            .iter()
+            .map(|mirror| self.run_mirror(config, mirror, &Scope::Whole, &catalogs));
+        let reports = join_all(runs).await;
         RunReport::new(begun, reports, started.elapsed())
     }
 
-    async fn run_mirror(&self, mirror: &Mirror, catalogs: &Catalogs) -> MirrorReport {
+    /// Runs one mirror, or a part of it.
+    pub async fn run_one(&self, config: &Config, mirror: &Mirror, scope: &Scope) -> MirrorReport {
+        self.run_mirror(config, mirror, scope, &Catalogs::default())
+            .await
+    }
+
+    async fn run_mirror(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        scope: &Scope,
+        catalogs: &Catalogs,
+    ) -> MirrorReport {
+        let _turn = self.mirrors.acquire().await;
         let started = Instant::now();
         let run = self
             .recorder
-            .begin_run(&mirror.name, Utc::now().timestamp())
+            .begin_run(&mirror.name, scope.image(), Utc::now().timestamp())
             .await;
         let tally = Tally::default();
-        let routes = self.routes(mirror, catalogs, &tally.source);
+        let routes = self.routes(config, mirror, catalogs, &tally.source);
         let routes = self.stop.run_until_cancelled(routes).await;
         let routes = routes.unwrap_or_else(|| {
             let (source, error) = (mirror.name.to_string(), self.stopped());
             vec![Err(Refused { source, error })]
         });
-        let routes = stream::iter(routes).map(|route| self.run_route(mirror, route, &tally));
+        let routes = stream::iter(scope.narrow(routes))
+            .map(|route| self.run_route(mirror, scope, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -171,6 +200,7 @@ impl Sync {
     async fn run_route(
         &self,
         mirror: &Mirror,
+        scope: &Scope,
         route: Result<Route, Refused>,
         tally: &Tally,
     ) -> Progress {
@@ -182,7 +212,8 @@ impl Sync {
         };
         let looked = async {
             let sides = self.open(route, tally)?;
-            let plan = self.look(mirror, route, &sides).await?;
+            let releases = Releases::of(mirror, route, scope);
+            let plan = self.look(mirror, route, &sides, releases).await?;
             Ok((sides, plan))
         };
         let looked = self.stop.run_until_cancelled(looked).await;
@@ -211,7 +242,13 @@ impl Sync {
     }
 
     /// Snapshot and plan of one route.
-    async fn look(&self, mirror: &Mirror, route: &Route, sides: &Sides) -> Result<Plan, Error> {
+    async fn look(
+        &self,
+        mirror: &Mirror,
+        route: &Route,
+        sides: &Sides,
+        releases: Releases,
+    ) -> Result<Plan, Error> {
         let view = View {
             mirror,
             route,
@@ -221,7 +258,7 @@ impl Sync {
             now: Utc::now().timestamp(),
         };
         let snapshot = snapshot::take(&view).await?;
-        Ok(plan::make(&mirror.name, snapshot))
+        Ok(plan::make(&mirror.name, snapshot, &releases))
     }
 
     async fn run_plan(
@@ -232,7 +269,8 @@ impl Sync {
         tally: &Tally,
     ) -> Progress {
         let (from, listing) = (&plan.source, plan.listing.as_ref());
-        let fanout = self.transfer.share(&plan);
+        let sharing = self.transfer.share(&plan);
+        let fanout = sharing.as_ref().map(Sharing::fanout);
         let targets = plan.targets.iter().zip(&sides.targets);
         let runs = stream::iter(targets).map(|(plan, target)| {
             let lane = Lane {
@@ -265,14 +303,16 @@ impl Sync {
         };
         record.seen(plan).await;
         self.transfer
-            .expect(lane.to, plan.knowledge, plan.steps.len())
+            .hold(lane.to, plan.knowledge, plan.steps.len())
             .await;
         let mut progress = Progress::default();
         progress.tags.orphaned = plan.orphaned.len() as u64;
         let steps = stream::iter(&plan.steps).map(|step| self.run_step(lane, step, &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        progress.await.at([lane.target.name()])
+        let progress = progress.await.at([lane.target.name()]);
+        self.transfer.release(lane.to).await;
+        progress
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {

@@ -36,6 +36,11 @@ pub struct MirrorReport {
     pub counts: Counts,
     /// Tags at each target registry.
     pub targets: BTreeMap<String, TagCounts>,
+    /// What of the source could not be compared.
+    #[serde(skip)]
+    pub unchecked: u64,
+    /// Answers that asked to slow down.
+    pub throttled: u64,
     /// How long it took.
     pub duration_seconds: f64,
     /// What failed.
@@ -135,6 +140,8 @@ pub struct Progress {
     pub targets: BTreeMap<String, TagCounts>,
     /// Failures of which nobody knows what they would have brought, and where.
     pub nowhere: u64,
+    /// What of the source could not be compared.
+    pub unchecked: u64,
 }
 
 impl Progress {
@@ -164,6 +171,7 @@ impl Progress {
     pub fn add(mut self, other: Self) -> Self {
         self.tags.add(&other.tags);
         self.nowhere += other.nowhere;
+        self.unchecked += other.unchecked;
         for (registry, tags) in other.targets {
             self.targets.entry(registry).or_default().add(&tags);
         }
@@ -181,16 +189,12 @@ impl MirrorReport {
             failures,
             mut targets,
             nowhere,
+            unchecked,
         } = progress;
         for tags in targets.values_mut() {
             tags.failed += nowhere;
         }
-        let done = tags.unchanged + tags.copied;
-        let result = match (tags.failed, done) {
-            (0, _) => RunResult::Ok,
-            (_, 0) => RunResult::Failed,
-            _ => RunResult::Partial,
-        };
+        let result = RunResult::of(&tags);
         let counts = Counts {
             tags,
             blobs: BlobCounts {
@@ -214,6 +218,8 @@ impl MirrorReport {
             result,
             counts,
             targets,
+            unchecked,
+            throttled: tally.source.throttled() + tally.target.throttled(),
             duration_seconds,
             errors: failures,
         }
@@ -243,6 +249,8 @@ impl MirrorReport {
             copied: tags.copied,
             failed: tags.failed,
             orphaned: tags.orphaned,
+            unchecked: self.unchecked,
+            throttled: self.throttled,
             blobs_copied: blobs.copied,
             blobs_mounted: blobs.mounted,
             blobs_present: blobs.present,
@@ -274,12 +282,7 @@ impl RunReport {
 
     /// How everything together went.
     pub fn result(&self) -> RunResult {
-        let tags = &self.totals.counts.tags;
-        match (tags.failed, tags.unchanged + tags.copied) {
-            (0, _) => RunResult::Ok,
-            (_, 0) => RunResult::Failed,
-            _ => RunResult::Partial,
-        }
+        RunResult::of(&self.totals.counts.tags)
     }
 
     /// Whether a registry refused the credentials.
@@ -292,6 +295,15 @@ impl RunReport {
 }
 
 impl RunResult {
+    /// What the counts of tags come to.
+    pub fn of(tags: &TagCounts) -> Self {
+        match (tags.failed, tags.unchanged + tags.copied) {
+            (0, _) => Self::Ok,
+            (_, 0) => Self::Failed,
+            _ => Self::Partial,
+        }
+    }
+
     /// The word for the store and for metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    scope::Releases,
     select::Dropped,
     snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due},
 };
@@ -73,6 +74,9 @@ pub struct Step {
     pub written: Option<Digest>,
     /// Whether signatures and the like are to be looked for.
     pub referrers: bool,
+    /// When a difference was first seen that is not mirrored since: now, if there was none.
+    #[serde(skip)]
+    pub since: i64,
 }
 
 /// What is to be done.
@@ -166,7 +170,7 @@ pub enum Knowledge {
 }
 
 /// Makes the plan.
-pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
+pub(super) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Plan {
     let Snapshot {
         source,
         tags,
@@ -180,6 +184,8 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
     } = snapshot;
     let context = Context {
         mirror,
+        releases,
+        now,
         tags: &tags,
         listing: listing.as_ref(),
         absent: absent(&tags),
@@ -198,6 +204,8 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot) -> Plan {
 
 struct Context<'a> {
     mirror: &'a str,
+    releases: &'a Releases,
+    now: i64,
     tags: &'a [SourceTag],
     listing: Option<&'a HashSet<Tag>>,
     /// Selected tags that the source, asked for them, does not have.
@@ -224,7 +232,7 @@ impl Context<'_> {
                 steps: self
                     .tags
                     .iter()
-                    .map(|source| fail(source, &error))
+                    .map(|source| fail(source, &error, self.now))
                     .collect(),
                 orphaned: Vec::new(),
                 released: Vec::new(),
@@ -275,7 +283,7 @@ impl Context<'_> {
     ) -> Step {
         let digest = match &source.digest {
             Ok(digest) => digest.clone(),
-            Err(error) => return fail(source, error),
+            Err(error) => return fail(source, error, self.now),
         };
         let record = holds.records.get(&source.tag);
         let action = match self.compare(&source.tag, &digest, record, holds) {
@@ -311,6 +319,9 @@ impl Context<'_> {
             action,
             is_news,
             referrers: self.referrers_due.is_some_and(is_due),
+            since: record
+                .and_then(|record| record.lagging_since)
+                .unwrap_or(self.now),
         }
     }
 
@@ -362,7 +373,8 @@ impl Context<'_> {
         let selected: HashSet<&Tag> = selected.filter(|tag| !self.is_gone(tag)).collect();
         let ends = records.iter().filter(|(tag, record)| {
             let is_news = record.lagging_since.is_some() || record.is_orphaned != self.is_gone(tag);
-            record.mirror == self.mirror && is_news && !selected.contains(tag)
+            let is_released = is_news && !selected.contains(tag) && self.releases.allow(tag);
+            record.mirror == self.mirror && is_released
         });
         ends.map(|(tag, _)| Released {
             tag: tag.clone(),
@@ -408,7 +420,7 @@ fn knowledge(is_empty: bool, state: RepositoryState) -> Knowledge {
 }
 
 /// A step that cannot be taken. What the source said is news all the same: lag goes on.
-fn fail(source: &SourceTag, error: &registry::Error) -> Step {
+fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     let digest = source.digest.as_ref().ok().cloned();
     let action = Action::Fail {
         class: error.class(),
@@ -422,6 +434,7 @@ fn fail(source: &SourceTag, error: &registry::Error) -> Step {
         action,
         written: None,
         referrers: false,
+        since: now,
     }
 }
 

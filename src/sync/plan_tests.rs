@@ -25,6 +25,10 @@ fn record(content: &str) -> TagRecord {
     }
 }
 
+fn all() -> Releases {
+    Releases::AllBut(HashSet::new())
+}
+
 /// A snapshot of one target; digests and contents by name.
 #[derive(Default)]
 struct Scene {
@@ -76,7 +80,7 @@ impl Scene {
     }
 
     fn plan(self) -> TargetPlan {
-        make("m", self.snapshot()).targets.remove(0)
+        make("m", self.snapshot(), &all()).targets.remove(0)
     }
 
     fn actions(self) -> Vec<String> {
@@ -261,7 +265,7 @@ fn a_named_tag_that_the_source_no_longer_has_is_orphaned_if_it_was_mirrored() {
             digest: Err(error),
         }];
         snapshot.listing = None;
-        make("m", snapshot).targets.remove(0)
+        make("m", snapshot, &all()).targets.remove(0)
     };
     let mirrored = gone(vec![("1", record("x"))]);
     assert_eq!(

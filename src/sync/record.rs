@@ -1,16 +1,20 @@
 //! Turns plans and outcomes into facts for the store, metrics and log lines.
 
+use std::time::Duration;
+
+use chrono::Utc;
+
 use super::{
     Error,
-    outcome::{Failure, MirrorReport, Progress},
-    plan::{Action, Step, TargetPlan},
+    outcome::{Failure, MirrorReport, Progress, RunResult},
+    plan::{Action, Reason, Step, TargetPlan},
     transfer::ReferringTag,
 };
 use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, Repository, Tag},
-    store::{Fact, Recorder, TagKey},
+    store::{ChangeKind, EndedRun, Fact, NewChange, Recorder, TagKey},
 };
 
 /// Where the outcomes of one route at one target go.
@@ -45,6 +49,15 @@ impl Record<'_> {
         let released = released.map(|released| (self.name(&released.tag), released.is_orphaned));
         for (tag, is_orphaned) in strangers.chain(released) {
             let repository = self.target.clone();
+            if is_orphaned {
+                let key = TagKey {
+                    mirror: self.mirror.name.clone(),
+                    source: self.source.clone(),
+                    target: self.target.clone(),
+                    tag: tag.clone(),
+                };
+                self.changed(key, ChangeKind::Removed, [None, None]).await;
+            }
             let fact = Fact::Released {
                 repository,
                 tag,
@@ -71,6 +84,9 @@ impl Record<'_> {
                 _,
             ) => {
                 let (message, registry) = (message.clone(), registry.clone());
+                // A source that says it has no such tag was compared.
+                let is_unchecked = step.digest.is_none() && *class != "not_found";
+                progress.unchecked += u64::from(is_unchecked);
                 progress.fail(self.failed(step, class, message, registry).await);
             }
             (_, Err(error)) => {
@@ -102,9 +118,32 @@ impl Record<'_> {
     async fn copied(&self, step: &Step, digest: &Digest, written: &Digest) {
         let target = self.target.tag(&self.name(&step.tag));
         tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
+        let after = Utc::now().timestamp() - step.since;
         self.metrics
-            .tag_copied(&self.mirror.name, self.target.registry().as_str());
+            .tag_copied(&self.mirror.name, self.target.registry().as_str(), after);
         self.mirrored(self.key(step), digest, written, true).await;
+        if let Action::Copy { reason } | Action::Retag { reason, .. } = &step.action {
+            let (kind, old) = match reason {
+                Reason::New => (ChangeKind::New, None),
+                Reason::Moved { from } => (ChangeKind::Moved, Some(from.clone())),
+                Reason::Lost | Reason::Overwritten { .. } => (ChangeKind::Healed, None),
+                Reason::Shape => (ChangeKind::Reshaped, None),
+            };
+            self.changed(self.key(step), kind, [old, Some(digest.clone())])
+                .await;
+        }
+    }
+
+    async fn changed(&self, key: TagKey, kind: ChangeKind, [old, new]: [Option<Digest>; 2]) {
+        let at = Utc::now().timestamp();
+        let change = NewChange {
+            key,
+            kind,
+            old,
+            new,
+            at,
+        };
+        self.recorder.record(Fact::Changed(change)).await;
     }
 
     async fn mirrored(&self, key: TagKey, source: &Digest, written: &Digest, is_new: bool) {
@@ -171,6 +210,10 @@ impl Record<'_> {
         let reference = self.target.tag(&self.name(&step.tag)).to_string();
         tracing::warn!(mirror = %self.mirror.name, class, "{reference} failed: {message}");
         self.metrics.error(&registry, class);
+        if class == "digest_mismatch" {
+            self.metrics
+                .digest_mismatch(&self.mirror.name, self.target.registry().as_str());
+        }
         // A run that was stopped says nothing about the tag.
         if class != Error::Interrupted.class() {
             let (key, message, at) = (self.key(step), message.clone(), self.at);
@@ -216,7 +259,10 @@ pub(super) fn route_failed(
     let message = error.to_string();
     tracing::warn!(mirror, class, "{source} failed: {message}");
     metrics.error(error.registry(), class);
-    let mut progress = Progress::default();
+    let mut progress = Progress {
+        unchecked: u64::from(class != "not_found"),
+        ..Progress::default()
+    };
     progress.fail(Failure {
         reference: source.to_string(),
         class,
@@ -233,20 +279,24 @@ pub(super) async fn run_ended(
     run: i64,
     at: i64,
 ) {
-    metrics.sync(&report.name, report.result.as_str());
+    for (target, tags) in &report.targets {
+        metrics.sync(&report.name, target, RunResult::of(tags).as_str());
+    }
+    let took = Duration::from_secs_f64(report.duration_seconds.max(0.0));
+    metrics.sync_took(report.result.as_str(), took);
     let error = report
         .errors
         .first()
         .map(|error| (error.class.to_owned(), error.message.clone()));
     let (result, counts) = (report.result.as_str(), report.run_counts());
     recorder
-        .record(Fact::RunEnded {
+        .record(Fact::RunEnded(EndedRun {
             run,
             at,
             result,
             counts,
             targets: report.target_counts(),
             error,
-        })
+        }))
         .await;
 }

@@ -5,6 +5,7 @@ use std::{
     cell::OnceCell,
     cmp::Ordering,
     collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
 use semver::{BuildMetadata, Prerelease, Version};
@@ -95,6 +96,23 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
         dropped: sieve.dropped,
         undated: sieve.undated,
     })
+}
+
+/// Whether a route takes a tag by its name; what its age or other tags make of it is left open.
+pub fn allows(route: &Route, tag: &Tag) -> bool {
+    match &route.selection {
+        Selection::Tag(named) => named == tag,
+        Selection::Matching(selectors) => !Sieve::new([tag]).by_name(selectors).left.is_empty(),
+    }
+}
+
+/// Whether two selections are one: the same tag, or the selectors of the same entry.
+pub(super) fn is_same(a: &Selection, b: &Selection) -> bool {
+    match (a, b) {
+        (Selection::Tag(a), Selection::Tag(b)) => a == b,
+        (Selection::Matching(a), Selection::Matching(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
 }
 
 /// The tags whose age decides, and is not known yet.

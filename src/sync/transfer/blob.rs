@@ -52,7 +52,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let key = (lane.target.name().clone(), blob.digest.clone());
         let mut session: Option<Upload> = None;
-        let mut refused: Option<Repository> = None;
+        let mut is_refused = false;
         loop {
             if let Some(holder) = elsewhere {
                 let started = lane
@@ -70,13 +70,14 @@ impl Transfer {
                     self.brought(lane, blob, "mounted").await;
                     return Ok(());
                 }
-                refused = Some(holder);
+                is_refused = true;
             }
             let lead = self.uploads.lead_or_wait(&key).await;
-            // Whoever led until now may have brought it where it can be mounted from.
+            // Whoever led until now may have brought it where it can be mounted from. What was
+            // refused once is not asked for again: there is a session to go on in.
             elsewhere = match self.holdings.look_up(lane.to, &blob.digest).await? {
-                Holding::Missing { elsewhere } => elsewhere.filter(|h| refused.as_ref() != Some(h)),
-                Holding::Held | Holding::Unknown => None,
+                Holding::Missing { elsewhere } if !is_refused => elsewhere,
+                _ => None,
             };
             if lead.is_some() && elsewhere.is_none() {
                 self.upload(lane, blob, session).await?;

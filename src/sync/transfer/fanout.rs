@@ -47,6 +47,8 @@ type Pulled = Arc<OnceCell<Manifest>>;
 
 #[derive(Debug, Default)]
 struct State {
+    /// Routes under way.
+    routes: usize,
     /// The targets that copy an image, by its digest at the source, until they are done with it.
     copying: HashMap<Digest, HashSet<RegistryName>>,
     blobs: HashMap<Digest, Gathering>,
@@ -60,6 +62,10 @@ struct Gathering {
     seats: Vec<(RegistryName, oneshot::Sender<Branch>)>,
     is_closed: bool,
 }
+
+/// Keeps what targets share until the last route that shares is done.
+#[derive(Debug)]
+pub(in crate::sync) struct Sharing<'a>(&'a Fanout);
 
 /// Keeps a target among those that copy an image until it is dropped.
 pub(in crate::sync) struct Copying<'a> {
@@ -89,13 +95,10 @@ impl Default for Fanout {
 }
 
 impl Fanout {
-    /// Forgets everything. To be called when no transfer is under way.
-    pub(super) fn settle(&self) {
-        *self.lock() = State::default();
-        self.manifests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    /// Begins the sharing of one route.
+    pub(super) fn share(&self) -> Sharing<'_> {
+        self.lock().routes += 1;
+        Sharing(self)
     }
 
     /// Announces that a target will copy an image.
@@ -223,6 +226,25 @@ impl Fanout {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Sharing<'a> {
+    /// What is shared.
+    pub(in crate::sync) fn fanout(&self) -> &'a Fanout {
+        self.0
+    }
+}
+
+impl Drop for Sharing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.routes = state.routes.saturating_sub(1);
+        if state.routes == 0 {
+            *state = State::default();
+            let manifests = self.0.manifests.lock();
+            manifests.unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }
 

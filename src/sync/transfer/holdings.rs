@@ -36,9 +36,19 @@ pub(super) struct Holdings {
 
 #[derive(Debug, Default)]
 struct Learned {
-    knowledge: HashMap<Repository, Knowledge>,
+    repositories: HashMap<Repository, Known>,
     /// What targets said, per digest. A registry's repositories with one digest are few.
     said: HashMap<Digest, Vec<(Repository, bool)>>,
+}
+
+/// What is known of a repository while runs write to it.
+#[derive(Debug, Default)]
+struct Known {
+    knowledge: Knowledge,
+    /// Runs that write to it now.
+    runs: usize,
+    /// The digests on which it had a word, some of them more than once.
+    said: Vec<Digest>,
 }
 
 impl Holdings {
@@ -50,21 +60,56 @@ impl Holdings {
         }
     }
 
-    /// Takes note of what a listing told of a repository.
-    pub(super) async fn know(&self, repository: &Repository, knowledge: Knowledge) {
+    /// Takes note of what a listing told of a repository to which a run writes from now on, until
+    /// [`Self::release`].
+    pub(super) async fn hold(&self, repository: &Repository, knowledge: Knowledge) {
         {
             let mut learned = self.lock();
-            let known = learned
-                .knowledge
-                .entry(repository.clone())
-                .or_insert(knowledge);
-            // Doubt lasts as long as the run: a plan made before it knows nothing of it.
-            if *known != Knowledge::Doubtful {
-                *known = knowledge;
+            let known = learned.repositories.entry(repository.clone()).or_default();
+            // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
+            if known.runs == 0 || known.knowledge != Knowledge::Doubtful {
+                known.knowledge = knowledge;
             }
+            known.runs += 1;
         }
         if knowledge == Knowledge::Empty {
             self.recorder.record(Fact::Empty(repository.clone())).await;
+        }
+    }
+
+    /// Ends the writing of one run. After the last one the store knows what was learned, and what
+    /// is held here goes.
+    pub(super) async fn release(&self, repository: &Repository) {
+        let has_news = {
+            let mut learned = self.lock();
+            let Some(known) = learned.repositories.get_mut(repository) else {
+                return;
+            };
+            known.runs = known.runs.saturating_sub(1);
+            known.runs == 0 && !known.said.is_empty()
+        };
+        if has_news {
+            self.recorder.flush().await;
+        }
+        let mut learned = self.lock();
+        let Learned { repositories, said } = &mut *learned;
+        // Another run may have begun meanwhile.
+        if repositories
+            .get(repository)
+            .is_some_and(|known| known.runs > 0)
+        {
+            return;
+        }
+        let digests = repositories
+            .remove(repository)
+            .map_or_else(Vec::new, |known| known.said);
+        for digest in digests {
+            if let Some(words) = said.get_mut(&digest) {
+                words.retain(|(known, _)| known != repository);
+                if words.is_empty() {
+                    said.remove(&digest);
+                }
+            }
         }
     }
 
@@ -75,7 +120,11 @@ impl Holdings {
             let said = learned.said.entry(digest.clone()).or_default();
             match said.iter_mut().find(|(known, _)| known == repository) {
                 Some(known) => known.1 = is_held,
-                None => said.push((repository.clone(), is_held)),
+                None => {
+                    said.push((repository.clone(), is_held));
+                    let known = learned.repositories.entry(repository.clone()).or_default();
+                    known.said.push(digest.clone());
+                }
             }
         }
         let fact = if is_held { Fact::Holds } else { Fact::Lacks };
@@ -88,14 +137,25 @@ impl Holdings {
     pub(super) async fn distrust(&self, repository: &Repository) {
         {
             let mut learned = self.lock();
-            learned
-                .knowledge
-                .insert(repository.clone(), Knowledge::Doubtful);
+            let known = learned.repositories.entry(repository.clone()).or_default();
+            known.knowledge = Knowledge::Doubtful;
             for said in learned.said.values_mut() {
                 said.retain(|(known, _)| known != repository);
             }
         }
         self.recorder.record(Fact::Lost(repository.clone())).await;
+    }
+
+    /// Takes note of how large an image is, in bytes.
+    pub(super) async fn sized(&self, image: &Digest, bytes: u64) {
+        self.recorder
+            .record(Fact::Sized(image.clone(), bytes))
+            .await;
+    }
+
+    /// How large an image is that a target holds already; 0 where that was never seen.
+    pub(super) async fn size(&self, image: &Digest) -> Result<u64, store::Error> {
+        Ok(self.store.size(image).await?.unwrap_or_default())
     }
 
     /// What is known of a digest in a repository.
@@ -127,12 +187,6 @@ impl Holdings {
         })
     }
 
-    /// Lets go of what the store knows by now. To be called when no transfer is under way.
-    pub(super) async fn settle(&self) {
-        self.recorder.flush().await;
-        *self.lock() = Learned::default();
-    }
-
     fn said(
         &self,
         repository: &Repository,
@@ -147,11 +201,8 @@ impl Holdings {
         let elsewhere = said.iter().find(|(known, held)| {
             *held && known != repository && known.registry() == repository.registry()
         });
-        let knowledge = learned
-            .knowledge
-            .get(repository)
-            .copied()
-            .unwrap_or_default();
+        let known = learned.repositories.get(repository);
+        let knowledge = known.map_or_else(Knowledge::default, |known| known.knowledge);
         (here, elsewhere.map(|(known, _)| known.clone()), knowledge)
     }
 
@@ -199,7 +250,7 @@ mod tests {
     async fn an_empty_repository_lacks_what_it_was_not_given() {
         let Bench { holdings, .. } = &bench().await;
         let here = repository("a");
-        holdings.know(&here, Knowledge::Empty).await;
+        holdings.hold(&here, Knowledge::Empty).await;
         assert_eq!(
             holdings.look_up(&here, &blob()).await.unwrap(),
             missing(None)
@@ -214,7 +265,7 @@ mod tests {
             holdings.look_up(&other, &blob()).await.unwrap(),
             Holding::Unknown
         );
-        holdings.know(&other, Knowledge::Empty).await;
+        holdings.hold(&other, Knowledge::Empty).await;
         assert_eq!(
             holdings.look_up(&other, &blob()).await.unwrap(),
             missing(Some("a"))
@@ -226,17 +277,17 @@ mod tests {
         let Bench { holdings, .. } = &bench().await;
         let (here, other) = (repository("a"), repository("b"));
         holdings.learn(&here, &blob(), true).await;
-        holdings.settle().await;
+        holdings.release(&here).await;
         assert_eq!(
             holdings.look_up(&here, &blob()).await.unwrap(),
             Holding::Held
         );
-        holdings.know(&other, Knowledge::Complete).await;
+        holdings.hold(&other, Knowledge::Complete).await;
         assert_eq!(
             holdings.look_up(&other, &blob()).await.unwrap(),
             missing(Some("a"))
         );
-        holdings.know(&here, Knowledge::Doubtful).await;
+        holdings.hold(&here, Knowledge::Doubtful).await;
         assert_eq!(
             holdings.look_up(&here, &blob()).await.unwrap(),
             Holding::Unknown
@@ -256,7 +307,7 @@ mod tests {
     async fn a_repository_that_lost_something_is_not_believed() {
         let Bench { holdings, .. } = &bench().await;
         let here = repository("a");
-        holdings.know(&here, Knowledge::Empty).await;
+        holdings.hold(&here, Knowledge::Empty).await;
         holdings.learn(&here, &blob(), true).await;
         holdings.distrust(&here).await;
         assert_eq!(

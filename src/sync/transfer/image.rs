@@ -47,7 +47,7 @@ impl Transfer {
                 self.bring_manifest(lane, &manifest, &to, 0).await?;
                 Ok(manifest.digest)
             }
-            other => other.map(|()| manifest.digest),
+            other => other.map(|_| manifest.digest),
         }
     }
 
@@ -86,15 +86,16 @@ impl Transfer {
     }
 
     /// Writes a manifest after all that it names. A target that says it lacks something which it
-    /// was believed to hold is believed: nothing is taken for granted the second time.
+    /// was believed to hold is believed: nothing is taken for granted the second time. Returns how
+    /// large the image is, in bytes.
     pub(super) async fn bring_manifest(
         &self,
         lane: Lane<'_>,
         manifest: &Manifest,
         to: &Reference,
         depth: usize,
-    ) -> Result<(), Error> {
-        self.bring_parts(lane, manifest, to, depth).await?;
+    ) -> Result<u64, Error> {
+        let size = self.bring_parts(lane, manifest, to, depth).await?;
         match lane.target.put_manifest(to, manifest).await {
             Err(error) if error.is_missing_content() => {
                 tracing::warn!(%error, "the target lost content; it is brought again");
@@ -109,38 +110,46 @@ impl Transfer {
             other => other?,
         }
         self.holdings.learn(lane.to, &manifest.digest, true).await;
-        Ok(())
+        Ok(size)
     }
 
-    /// Brings the blobs or the children of a manifest.
+    /// Brings the blobs or the children of a manifest; how large they are together.
     async fn bring_parts(
         &self,
         lane: Lane<'_>,
         manifest: &Manifest,
         to: &Reference,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         match manifest.content().map_err(|e| broken(lane, to, e))? {
             Content::Image(blobs) => {
+                let size = blobs
+                    .iter()
+                    .fold(0, |sum, blob| blob.size.saturating_add(sum));
+                self.holdings.sized(&manifest.digest, size).await;
                 let brought = stream::iter(blobs)
                     .map(|blob| async move { self.bring_blob(lane, &blob).await });
-                brought.buffer_unordered(PARTS).try_collect().await
+                let () = brought.buffer_unordered(PARTS).try_collect().await?;
+                Ok(size)
             }
             Content::Index(children) => {
                 let brought =
                     stream::iter(children).map(|child| self.bring_child(lane, child, depth + 1));
-                brought.buffer_unordered(PARTS).try_collect().await
+                let sum = |sum: u64, size| async move { Ok(sum.saturating_add(size)) };
+                let size = brought.buffer_unordered(PARTS).try_fold(0, sum).await?;
+                self.holdings.sized(&manifest.digest, size).await;
+                Ok(size)
             }
         }
     }
 
-    /// Brings a child of an index, unless the repository has it.
+    /// Brings a child of an index, unless the repository has it; how large it is.
     fn bring_child<'a>(
         &'a self,
         lane: Lane<'a>,
         child: Descriptor,
         depth: usize,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let (from, to) = (
                 lane.from.digest(&child.digest),
@@ -152,13 +161,13 @@ impl Transfer {
             }
             let _lead = self.lead(lane, &child.digest).await;
             match self.holdings.look_up(lane.to, &child.digest).await? {
-                Holding::Held => return Ok(()),
+                Holding::Held => return Ok(self.holdings.size(&child.digest).await?),
                 Holding::Missing { .. } => {}
                 Holding::Unknown => {
                     let is_held = lane.target.head_manifest(&to).await?.is_some();
                     self.holdings.learn(lane.to, &child.digest, is_held).await;
                     if is_held {
-                        return Ok(());
+                        return Ok(self.holdings.size(&child.digest).await?);
                     }
                 }
             }

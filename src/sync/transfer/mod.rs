@@ -35,6 +35,7 @@ use crate::{
 };
 
 use self::fanout::Fanout;
+pub(in crate::sync) use self::fanout::Sharing;
 pub use activity::{Activity, Moving};
 pub(in crate::sync) use referrers::ReferringTag;
 
@@ -119,7 +120,7 @@ impl Transfer {
 
     /// Announces what the targets of a route copy, so that they pull it together. Targets on one
     /// registry need none of it: the second of them mounts what the first was given.
-    pub(super) fn share(&self, plan: &Plan) -> Option<&Fanout> {
+    pub(super) fn share(&self, plan: &Plan) -> Option<Sharing<'_>> {
         let registries: HashSet<_> = plan
             .targets
             .iter()
@@ -128,6 +129,7 @@ impl Transfer {
         if registries.len() < 2 {
             return None;
         }
+        let sharing = self.fanout.share();
         for target in &plan.targets {
             let is_copy = |step: &&Step| matches!(step.action, Action::Copy { .. });
             let images = target
@@ -139,13 +141,19 @@ impl Transfer {
                 self.fanout.expect(image, target.repository.registry());
             }
         }
-        Some(&self.fanout)
+        Some(sharing)
     }
 
-    /// Takes note of steps that will be performed on a target repository.
-    pub(super) async fn expect(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
-        self.holdings.know(target, knowledge).await;
+    /// Takes note of steps that will be performed on a target repository, until
+    /// [`Self::release`].
+    pub(super) async fn hold(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
+        self.holdings.hold(target, knowledge).await;
         self.activity.plan_tags(steps);
+    }
+
+    /// The steps on a target repository are done.
+    pub(super) async fn release(&self, target: &Repository) {
+        self.holdings.release(target).await;
     }
 
     /// Writes one tag, whichever way the plan says. Returns the digest that was written.
@@ -176,12 +184,6 @@ impl Transfer {
                 return lead;
             }
         }
-    }
-
-    /// Lets go of what is no longer needed. To be called when no transfer is under way.
-    pub async fn settle(&self) {
-        self.holdings.settle().await;
-        self.fanout.settle();
     }
 }
 

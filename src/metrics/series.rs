@@ -1,0 +1,55 @@
+//! Series of one metric: counting, setting, and letting go of those whose entry has gone.
+
+use std::collections::HashMap;
+
+use prometheus::{
+    IntCounterVec, IntGaugeVec,
+    core::{Collector as _, MetricVec, MetricVecBuilder},
+};
+
+/// Adds to a counter, and makes it if there is none.
+pub(super) fn count(counter: &IntCounterVec, labels: &[&str], by: u64) {
+    if let Ok(counter) = counter.get_metric_with_label_values(labels) {
+        counter.inc_by(by);
+    }
+}
+
+/// Sets a gauge, and makes it if there is none.
+pub(super) fn set(gauge: &IntGaugeVec, labels: &[&str], value: i64) {
+    if let Ok(gauge) = gauge.get_metric_with_label_values(labels) {
+        gauge.set(value);
+    }
+}
+
+/// The sum of the counters that have a value of a label.
+pub(super) fn sum(counter: &IntCounterVec, label: &str, value: &str) -> u64 {
+    let families = counter.collect();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let wanted = metrics.filter(|metric| {
+        let mut labels = metric.get_label().iter();
+        labels.any(|pair| pair.name() == label && pair.value() == value)
+    });
+    wanted
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
+}
+
+/// Lets go of the series that have a label of which `is_gone` holds.
+pub(super) fn forget<T: MetricVecBuilder>(
+    vec: &MetricVec<T>,
+    label: &str,
+    is_gone: impl Fn(&str) -> bool,
+) {
+    for family in vec.collect() {
+        for metric in family.get_metric() {
+            let pairs = metric.get_label().iter();
+            let labels: HashMap<&str, &str> =
+                pairs.map(|pair| (pair.name(), pair.value())).collect();
+            let mut pairs = metric.get_label().iter();
+            if pairs.any(|pair| pair.name() == label && is_gone(pair.value())) {
+                // Somebody else may have removed it just now.
+                let _ = vec.remove(&labels);
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! How every mirror stands: for the command line, the pages, the API and the daily report.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    config::{Config, Mirror},
+    store::{BehindTag, RunRecord, Standing, Store},
+    sync::Lag,
+};
+
+/// Runs that the strip of a mirror shows.
+pub const RUNS: i64 = 30;
+/// Tags that are behind and named, for each mirror.
+const NAMED: i64 = 10;
+
+/// Every mirror, as it stands.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// When, in seconds since 1970.
+    pub now: i64,
+    /// In the order of the config.
+    pub mirrors: Vec<MirrorStatus>,
+}
+
+/// One mirror, as it stands. Times are seconds since 1970.
+#[derive(Clone, Debug, Serialize)]
+pub struct MirrorStatus {
+    /// The mirror.
+    pub name: Arc<str>,
+    /// In a word.
+    pub state: State,
+    /// Whether its schedule is off.
+    pub paused: bool,
+    /// Its worst lag at any target.
+    pub lag_seconds: i64,
+    /// The lag that is accepted.
+    pub max_lag_seconds: i64,
+    /// When the schedule has its next run.
+    pub next_run: Option<i64>,
+    /// What the images hold that are mirrored, at the target that has most.
+    pub size_bytes: u64,
+    /// At each target.
+    pub targets: Vec<TargetStatus>,
+    /// The end of the last run that left everything equal.
+    pub last_success: Option<i64>,
+    /// The start of the last run.
+    pub last_attempt: Option<i64>,
+    /// How it ended; `unfinished` while it runs, or where it was killed.
+    pub last_result: Option<String>,
+    /// What its first error said.
+    pub last_error: Option<String>,
+    /// The start of the last run in which all of the source could be compared.
+    pub last_checked: Option<i64>,
+    /// Tags that are behind, longest first: some of them.
+    pub behind: Vec<Behind>,
+    /// The results of the last runs, oldest first.
+    pub runs: Vec<RunMark>,
+}
+
+/// How a mirror stands, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum State {
+    /// Everything was proved equal, and nothing was seen to differ since.
+    #[serde(rename = "in sync")]
+    InSync,
+    /// Something differs from the source.
+    #[serde(rename = "behind")]
+    Behind,
+    /// The last run failed in part or in whole.
+    #[serde(rename = "failing")]
+    Failing,
+    /// The last run is under way, or was killed.
+    #[serde(rename = "unfinished")]
+    Unfinished,
+    /// No run was ever begun.
+    #[serde(rename = "never synced")]
+    NeverSynced,
+}
+
+/// One mirror at one target registry.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TargetStatus {
+    pub target: String,
+    pub tags: u64,
+    pub behind: u64,
+    pub failed: u64,
+    pub orphaned: u64,
+    pub lag_seconds: i64,
+    pub lag_upper_seconds: Option<i64>,
+    pub consecutive_failures: u64,
+    pub size_bytes: u64,
+    pub pending_bytes: u64,
+}
+
+/// A tag that is behind, and why if that is known.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Behind {
+    pub source: String,
+    pub reference: String,
+    pub lag_seconds: i64,
+    pub class: Option<String>,
+    pub message: Option<String>,
+}
+
+/// A run in the strip.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunMark {
+    /// When it started.
+    pub started_at: i64,
+    /// When it ended, if it did.
+    pub finished_at: Option<i64>,
+    /// `ok`, `partial`, `failed` or `unfinished`.
+    pub result: String,
+    /// Tags that it wrote.
+    pub copied: i64,
+    /// What failed.
+    pub failed: i64,
+}
+
+/// What the store tells of a mirror; a status is made of it at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    standing: Standing,
+    behind: Vec<BehindTag>,
+}
+
+impl Known {
+    /// Reads what the store knows of a mirror.
+    pub async fn read(store: &Store, mirror: &str) -> Result<Self, crate::store::Error> {
+        Ok(Self {
+            standing: store.standing(mirror, RUNS).await?,
+            behind: store.behind(mirror, NAMED).await?,
+        })
+    }
+
+    /// How the mirror stands by the store.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// How the mirror stands at `now`.
+    pub fn at(&self, _config: &Config, mirror: &Mirror, now: i64) -> MirrorStatus {
+        let Standing {
+            targets,
+            runs,
+            last_checked,
+            last_success,
+        } = &self.standing;
+        let targets: Vec<TargetStatus> = targets
+            .iter()
+            .map(|target| {
+                let lag = Lag::at(now, target.lagging_since, target.last_in_sync);
+                TargetStatus {
+                    target: target.registry.clone(),
+                    tags: target.tags,
+                    behind: target.behind,
+                    failed: target.failed,
+                    orphaned: target.orphaned,
+                    lag_seconds: lag.at_least,
+                    lag_upper_seconds: lag.at_most,
+                    consecutive_failures: target.failures,
+                    size_bytes: target.size_bytes,
+                    pending_bytes: target.pending_bytes,
+                }
+            })
+            .collect();
+        let last = runs.first();
+        MirrorStatus {
+            name: mirror.name.clone(),
+            state: state(last, &targets),
+            paused: false,
+            lag_seconds: targets.iter().map(|t| t.lag_seconds).max().unwrap_or(0),
+            max_lag_seconds: 0,
+            next_run: None,
+            size_bytes: targets.iter().map(|t| t.size_bytes).max().unwrap_or(0),
+            targets,
+            last_success: *last_success,
+            last_attempt: last.map(|run| run.started_at),
+            last_result: last.map(result),
+            last_error: last.and_then(|run| run.error_message.clone()),
+            last_checked: *last_checked,
+            behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
+            runs: runs.iter().rev().map(mark).collect(),
+        }
+    }
+}
+
+impl Status {
+    /// Mirrors that are not in sync.
+    pub fn others(&self) -> usize {
+        let is_other = |mirror: &&MirrorStatus| mirror.state != State::InSync;
+        self.mirrors.iter().filter(is_other).count()
+    }
+
+    /// The mirrors, worst first: by lag, then those that fail, then by name.
+    pub fn worst_first(&self) -> Vec<&MirrorStatus> {
+        let mut mirrors: Vec<&MirrorStatus> = self.mirrors.iter().collect();
+        mirrors.sort_by_key(|mirror| {
+            let is_fine = mirror.state == State::InSync;
+            (-mirror.lag_seconds, is_fine, mirror.name.clone())
+        });
+        mirrors
+    }
+}
+
+impl MirrorStatus {
+    /// Whether it lags less than is accepted.
+    pub fn is_within_objective(&self) -> bool {
+        self.lag_seconds <= self.max_lag_seconds
+    }
+
+    /// Tags that are behind, at all targets.
+    pub fn behind_tags(&self) -> u64 {
+        self.targets.iter().map(|target| target.behind).sum()
+    }
+}
+
+impl State {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Behind => "behind",
+            Self::Failing => "failing",
+            Self::Unfinished => "unfinished",
+            Self::NeverSynced => "never synced",
+        }
+    }
+}
+
+fn state(last: Option<&RunRecord>, targets: &[TargetStatus]) -> State {
+    let is_behind = targets.iter().any(|target| target.behind > 0);
+    match last.map(|run| run.result.as_deref()) {
+        None => State::NeverSynced,
+        Some(_) if is_behind => State::Behind,
+        Some(Some("ok")) => State::InSync,
+        Some(None) => State::Unfinished,
+        Some(Some(_)) => State::Failing,
+    }
+}
+
+fn result(run: &RunRecord) -> String {
+    run.result.clone().unwrap_or_else(|| "unfinished".into())
+}
+
+fn behind(tag: &BehindTag, now: i64) -> Behind {
+    Behind {
+        source: tag.source.clone(),
+        reference: tag.reference.clone(),
+        lag_seconds: Lag::at(now, Some(tag.lagging_since), None).at_least,
+        class: tag.error_class.clone(),
+        message: tag.error_message.clone(),
+    }
+}
+
+fn mark(run: &RunRecord) -> RunMark {
+    RunMark {
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        result: result(run),
+        copied: run.copied,
+        failed: run.failed,
+    }
+}

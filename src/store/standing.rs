@@ -1,0 +1,159 @@
+//! How a mirror stands: at each target registry, and by its last runs.
+
+use sqlx::query;
+
+use super::{Error, Store, view::unsigned};
+
+/// One mirror, as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// At each target registry that holds tags of it, by name.
+    pub targets: Vec<TargetStanding>,
+    /// The last runs of the whole mirror, newest first; the first may be under way.
+    pub runs: Vec<RunRecord>,
+    /// The start of the last run in which all of the source could be compared.
+    pub last_checked: Option<i64>,
+    /// The end of the last run that left everything equal.
+    pub last_success: Option<i64>,
+}
+
+/// One mirror at one target registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetStanding {
+    /// The target registry.
+    pub registry: String,
+    /// Tags kept, those behind and those orphaned included.
+    pub tags: u64,
+    /// Tags that differ from the source.
+    pub behind: u64,
+    /// Those of them whose last attempt failed.
+    pub failed: u64,
+    /// Tags that the source no longer has.
+    pub orphaned: u64,
+    /// Since when the longest of those behind differs.
+    pub lagging_since: Option<i64>,
+    /// The start of the last run that left everything equal there.
+    pub last_in_sync: Option<i64>,
+    /// The end of that run.
+    pub last_success: Option<i64>,
+    /// Runs in succession that left something failed there.
+    pub failures: u64,
+    /// What the images that are mirrored hold, as far as that is known; blobs that several share
+    /// count for each.
+    pub size_bytes: u64,
+    /// The same of the images that are behind.
+    pub pending_bytes: u64,
+}
+
+/// A run of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `runs`")]
+pub struct RunRecord {
+    pub id: i64,
+    pub mirror: String,
+    pub image: Option<String>,
+    pub started_at: i64,
+    pub finished_at: Option<i64>,
+    pub result: Option<String>,
+    pub unchanged: i64,
+    pub copied: i64,
+    pub failed: i64,
+    pub uploaded_bytes: i64,
+    pub saved_bytes: i64,
+    pub error_class: Option<String>,
+    pub error_message: Option<String>,
+}
+
+impl Store {
+    /// How a mirror stands, with its last `runs` runs.
+    pub async fn standing(&self, mirror: &str, runs: i64) -> Result<Standing, Error> {
+        let last = query!(
+            r#"SELECT MAX(started_at) FILTER (WHERE unchecked = 0 AND result IS NOT NULL)
+                          AS "checked: i64",
+                      MAX(finished_at) FILTER (WHERE result = 'ok') AS "success: i64"
+               FROM runs WHERE mirror = ? AND image IS NULL"#,
+            mirror
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(Standing {
+            targets: self.targets(mirror).await?,
+            runs: self.runs(Some(mirror), runs).await?,
+            last_checked: last.checked,
+            last_success: last.success,
+        })
+    }
+
+    async fn targets(&self, mirror: &str) -> Result<Vec<TargetStanding>, Error> {
+        let rows = query!(
+            r#"WITH ended AS (
+                   SELECT registry, started_at, finished_at, run_targets.failed FROM runs
+                   JOIN run_targets ON run_id = id WHERE mirror = ?1 AND image IS NULL
+               ), proved AS (
+                   SELECT registry, MAX(started_at) AS started_at, MAX(finished_at) AS finished_at
+                   FROM ended WHERE failed = 0 GROUP BY registry
+               ), kept AS (
+                   SELECT registry, COUNT(*) AS tags, COUNT(lagging_since) AS behind,
+                          SUM(lagging_since IS NOT NULL AND error_class IS NOT NULL) AS failed,
+                          SUM(is_orphaned) AS orphaned, MIN(lagging_since) AS lagging_since,
+                          SUM((SELECT bytes FROM sizes WHERE digest = written_digest)) AS size,
+                          SUM(CASE WHEN lagging_since IS NOT NULL THEN COALESCE(
+                              (SELECT bytes FROM sizes WHERE digest = seen_digest),
+                              (SELECT bytes FROM sizes WHERE digest = written_digest)) END)
+                              AS pending
+                   FROM tags JOIN repositories ON repositories.id = repository_id
+                   WHERE mirror = ?1 GROUP BY registry
+               )
+               SELECT names.registry AS "registry!", kept.tags AS "tags: i64",
+                      kept.behind AS "behind: i64", kept.failed AS "failed: i64",
+                      kept.orphaned AS "orphaned: i64", kept.lagging_since AS "lagging_since: i64",
+                      kept.size AS "size: i64", kept.pending AS "pending: i64",
+                      proved.started_at AS "last_in_sync: i64",
+                      proved.finished_at AS "last_success: i64",
+                      (SELECT COUNT(*) FROM ended
+                       WHERE ended.registry = names.registry AND ended.failed > 0
+                         AND ended.started_at > COALESCE(proved.started_at, 0))
+                          AS "failures!: i64"
+               FROM (SELECT registry FROM kept UNION SELECT registry FROM ended) AS names
+               LEFT JOIN kept ON kept.registry = names.registry
+               LEFT JOIN proved ON proved.registry = names.registry
+               ORDER BY names.registry"#,
+            mirror
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        let count = |count: Option<i64>| unsigned(count.unwrap_or_default());
+        let targets = rows.into_iter().map(|row| TargetStanding {
+            registry: row.registry,
+            tags: count(row.tags),
+            behind: count(row.behind),
+            failed: count(row.failed),
+            orphaned: count(row.orphaned),
+            lagging_since: row.lagging_since,
+            last_in_sync: row.last_in_sync,
+            last_success: row.last_success,
+            failures: unsigned(row.failures),
+            size_bytes: count(row.size),
+            pending_bytes: count(row.pending),
+        });
+        Ok(targets.collect())
+    }
+
+    /// The last runs, of whole mirrors alone where one is named; newest first.
+    pub async fn runs(&self, mirror: Option<&str>, limit: i64) -> Result<Vec<RunRecord>, Error> {
+        sqlx::query_as!(
+            RunRecord,
+            "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied, failed,
+                    uploaded_bytes, saved_bytes, error_class, error_message
+             FROM runs WHERE ?1 IS NULL OR (mirror = ?1 AND image IS NULL)
+             ORDER BY started_at DESC, id DESC LIMIT ?2",
+            mirror,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))
+    }
+}
