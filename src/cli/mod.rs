@@ -2,10 +2,13 @@
 
 mod check;
 mod completions;
+mod explain;
 mod online;
 mod open;
 mod plan;
 mod progress;
+mod report;
+mod serve;
 mod status;
 mod summary;
 mod sync;
@@ -16,7 +19,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, telemetry};
+use crate::{config, daemon, telemetry};
 
 /// Keeps container images mirrored: compares what upstream registries and target registries hold,
 /// and copies what is missing.
@@ -55,6 +58,12 @@ enum Command {
     Sync(sync::Sync),
     /// Show every mirror: how far it lags, its last runs, what is behind and why
     Status(status::Status),
+    /// Run mirrors on their schedules, with metrics, a status page and reports
+    Serve(serve::Serve),
+    /// Show what the last 24 hours brought
+    Report(report::Report),
+    /// Tell whether an image is mirrored, where to, and what to add if it is not
+    Explain(explain::Explain),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -114,13 +123,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
         Command::Status(status) => status.run(&global).await,
+        Command::Serve(serve) => serve.run(&global).await,
+        Command::Report(report) => report.run(&global).await,
+        Command::Explain(explain) => explain.run(&global).await,
         Command::Completions(completions) => completions.run(),
     }
 }
 
 /// The exit status that an error stands for.
 pub fn exit_of(error: &anyhow::Error) -> Exit {
-    if error.is::<config::Error>() {
+    let of_daemon = matches!(error.downcast_ref(), Some(daemon::Error::Config(_)));
+    if of_daemon || error.is::<config::Error>() {
         Exit::Config
     } else if error.is::<Usage>() {
         Exit::Usage

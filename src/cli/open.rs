@@ -35,7 +35,14 @@ pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
     let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
     let registries = Registries::new(config, metrics.clone(), Retry::default());
-    let sync = Sync::new(registries, store, recorder.clone(), metrics, stop.clone());
+    let sync = Sync::new(
+        registries,
+        store,
+        recorder.clone(),
+        metrics,
+        stop.clone(),
+        stop.clone(),
+    );
     Ok(Pipeline {
         sync,
         recorder,

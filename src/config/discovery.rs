@@ -67,6 +67,14 @@ impl Discovery {
         })
     }
 
+    /// The registries that it goes to.
+    pub fn target_registries(&self) -> impl Iterator<Item = String> {
+        self.placement
+            .targets
+            .iter()
+            .map(|target| target.registry.to_string())
+    }
+
     /// Whether both could write to one repository, by where their targets are.
     pub fn may_meet(&self, other: &Self) -> bool {
         self.placement.shares_a_target(&other.placement)

@@ -35,6 +35,7 @@ pub(super) fn validate(
     problems: &mut Problems,
 ) -> Validated {
     let selectors = Arc::new(selectors::selectors(entry, problems));
+    let timing = entry.timing.validate(problems);
     let placement = Arc::new(Placement {
         targets: targets(entry, problems),
         template: template(entry.path.as_ref(), problems),
@@ -49,6 +50,10 @@ pub(super) fn validate(
             rename: rename(entry.tag.as_ref(), problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
             referrers: referrers(entry.referrers.as_ref(), problems),
+            schedule: timing.schedule,
+            jitter: timing.jitter,
+            max_lag: timing.max_lag,
+            is_paused: timing.is_paused,
         },
         places: Vec::new(),
     };

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use super::{
+    daemon::{HttpEntry, ScheduleEntry},
     notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
     secret::SecretSource,
@@ -20,6 +21,8 @@ pub(super) type Strings = Spanned<Vec<Spanned<String>>>;
 pub(super) struct File {
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) state_path: Option<Spanned<String>>,
+    pub(super) drain: Option<Spanned<String>>,
+    pub(super) http: HttpEntry,
     pub(super) registries: Vec<RegistryEntry>,
     pub(super) defaults: MirrorEntry,
     pub(super) mirrors: Vec<MirrorEntry>,
@@ -79,6 +82,7 @@ pub(super) struct MirrorEntry {
     pub(super) tag: Option<Spanned<String>>,
     pub(super) attestations: Option<Spanned<String>>,
     pub(super) referrers: Option<Spanned<Wanted>>,
+    pub(super) timing: ScheduleEntry,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -100,13 +104,18 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> File {
 }
 
 fn read_file(mut top: Section<'_, '_>) -> File {
+    let timezone = top.take("timezone", "a time zone such as \"Asia/Shanghai\"");
+    let (state_path, drain) = top.section("state").map_or((None, None), |mut state| {
+        let path = state.take("path", "a path as a string");
+        let drain = state.take("drain", "a duration such as \"60s\"");
+        state.finish();
+        (path, drain)
+    });
     let file = File {
-        timezone: top.take("timezone", "a time zone such as \"Asia/Shanghai\""),
-        state_path: top.section("state").and_then(|mut state| {
-            let path = state.take("path", "a path as a string");
-            state.finish();
-            path
-        }),
+        timezone,
+        state_path,
+        drain,
+        http: top.section("http").map(HttpEntry::read).unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
@@ -234,6 +243,7 @@ fn read_mirror(
         tag: section.take("tag", "a template such as \"{tag}-mirror\""),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
+        timing: ScheduleEntry::read(&mut section),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -265,6 +275,7 @@ impl MirrorEntry {
             tag: self.tag.or(defaults.tag),
             attestations: self.attestations.or(defaults.attestations),
             referrers: self.referrers.or(defaults.referrers),
+            timing: self.timing.or(&defaults.timing),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod daemon;
 mod discovery;
 mod entry;
 mod file;
@@ -13,6 +14,7 @@ mod path;
 mod placement;
 mod problem;
 mod rename;
+mod schedule;
 mod secret;
 mod section;
 mod selectors;
@@ -27,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::DateTime;
 use chrono_tz::Tz;
 use globset::GlobSet;
 use regex::Regex;
@@ -35,6 +38,7 @@ use url::Url;
 
 use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 
+pub use daemon::HttpConfig;
 pub use discovery::Discovery;
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
@@ -42,6 +46,7 @@ pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Servi
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use rename::Rename;
+pub use schedule::Schedule;
 pub use secret::Credential;
 pub use section::closest;
 
@@ -61,6 +66,10 @@ pub struct Config {
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
     pub mirrors: Vec<Mirror>,
+    /// The daemon's pages and metrics.
+    pub http: HttpConfig,
+    /// How long transfers under way may take when the daemon ends.
+    pub drain: Duration,
     /// When the report is made, and where it goes.
     pub report: ReportConfig,
     /// Where reports and alarms can go.
@@ -143,6 +152,14 @@ pub struct Mirror {
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
     pub referrers: Option<Referrers>,
+    /// When the daemon runs it.
+    pub schedule: Schedule,
+    /// A run starts this much later at the most: mirrors of one schedule do not all come at once.
+    pub jitter: Duration,
+    /// The lag that is accepted.
+    pub max_lag: Duration,
+    /// Whether the daemon leaves it alone.
+    pub is_paused: bool,
 }
 
 /// What becomes of the attestations that builders put into indexes.
@@ -198,6 +215,47 @@ impl Mirror {
             Attestations::IfAccepted => parts.push("attestations if accepted".into()),
         }
         parts.join(",")
+    }
+}
+
+impl Mirror {
+    /// The target registries that the file names, in its order, each once.
+    pub fn target_registries(&self) -> Vec<String> {
+        let routes = self.routes.iter().flat_map(|route| &route.targets);
+        let named = routes.map(|target| target.registry().to_string());
+        let found = self
+            .discoveries
+            .iter()
+            .flat_map(Discovery::target_registries);
+        let mut registries: Vec<String> = Vec::new();
+        for registry in named.chain(found) {
+            if !registries.contains(&registry) {
+                registries.push(registry);
+            }
+        }
+        registries
+    }
+
+    /// Every registry that the mirror speaks to.
+    pub fn registries(&self) -> impl Iterator<Item = String> {
+        let sources = self.routes.iter().map(|route| route.source.registry());
+        let sources = sources.chain(self.discoveries.iter().map(Discovery::registry));
+        let sources = sources.map(ToString::to_string);
+        sources.chain(self.target_registries())
+    }
+
+    /// When the schedule has its next run, in seconds since 1970; none while it is paused.
+    pub fn next_run(&self, zone: Tz, now: i64) -> Option<i64> {
+        let now = DateTime::from_timestamp(now, 0).filter(|_| !self.is_paused)?;
+        let next = self.schedule.next_after(now, zone)?;
+        Some(next.timestamp())
+    }
+
+    /// The time between the next two runs of the schedule, in seconds.
+    pub fn interval_seconds(&self, zone: Tz, now: i64) -> i64 {
+        let now = DateTime::from_timestamp(now, 0).unwrap_or_default();
+        let interval = self.schedule.interval(now, zone);
+        interval.as_secs().try_into().unwrap_or(i64::MAX)
     }
 }
 

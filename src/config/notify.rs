@@ -40,7 +40,8 @@ pub struct Channel {
 }
 
 /// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Topic {
     /// The daily report.
     Report,
@@ -191,6 +192,12 @@ impl Topic {
         Self::Config,
         Self::Recovered,
     ];
+
+    /// The topic of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut known = Self::USUAL.into_iter().chain([Self::Runs]);
+        known.find(|topic| topic.as_str() == name)
+    }
 
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {

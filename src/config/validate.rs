@@ -5,13 +5,14 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, Login, RegistryConfig,
+    Config, Credential, Login, RegistryConfig, daemon,
     entry::{self, Validated},
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
     login::{self, Keeper},
@@ -21,6 +22,9 @@ use super::{
     secret::{self, SecretSource, is_world_readable},
 };
 use crate::oci::RegistryName;
+
+/// How long transfers under way may take when the daemon ends, unless the file says otherwise.
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
 pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
@@ -47,6 +51,8 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         timezone: timezone(file.timezone.as_ref(), problems),
         state_path: state_path(file.state_path),
         registries: registries(&file.registries, path, problems),
+        http: file.http.validate(path, problems),
+        drain: daemon::duration(file.drain.as_ref(), "drain", DRAIN, problems),
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
         report,
         channels,

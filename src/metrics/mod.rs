@@ -3,7 +3,11 @@
 mod mirrors;
 mod series;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
@@ -45,6 +49,8 @@ pub struct Metrics {
     report_sent_at: IntGauge,
     disk_available: IntGauge,
     mirrors: MirrorGauges,
+    /// Registries whose series are there from the start.
+    known: Mutex<HashSet<String>>,
 }
 
 impl Metrics {
@@ -83,6 +89,7 @@ impl Metrics {
             report_sent_at: new.gauge("report_last_success_timestamp_seconds", "When the last daily report was made; 0 before the first.")?,
             disk_available: new.gauge("disk_available_bytes", "Space left where the store is.")?,
             mirrors,
+            known: Mutex::default(),
             registry: new.0,
         };
         for result in &RESULTS[..3] {
@@ -127,6 +134,12 @@ impl Metrics {
     /// Notes until when a registry is left alone, in seconds since 1970.
     pub fn backoff(&self, registry: &str, until: i64) {
         set(&self.backoff_until, &[registry], until);
+    }
+
+    /// Until when a registry is left alone; 0 if it never wanted that.
+    pub fn backoff_until(&self, registry: &str) -> i64 {
+        let gauge = self.backoff_until.get_metric_with_label_values(&[registry]);
+        gauge.map_or(0, |gauge| gauge.get())
     }
 
     /// Notes whether a registry takes the credentials.
@@ -248,6 +261,12 @@ impl Metrics {
         ] {
             forget(vec, "registry", is_gone);
         }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for registry in registries.difference(&known) {
+            self.auth(registry, true);
+            self.backoff(registry, 0);
+        }
+        known.clone_from(registries);
         for registry in registries {
             count(&self.throttled, &[registry], 0);
             for direction in ["downloaded", "uploaded"] {

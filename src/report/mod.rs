@@ -1,7 +1,16 @@
 //! How every mirror stands and what a day brought: one model, and its renderings.
 
+mod alarm;
+mod board;
+mod day;
 mod document;
+mod explain;
 mod status;
+pub mod words;
 
+pub use alarm::{Alarm, AlarmChanges, Surroundings, alarms, compare, raised, recovered};
+pub use board::Board;
+pub use day::{Day, Detail};
 pub use document::{Block, Document, Line, Mood, Section, Span, Style, Table};
+pub use explain::{Answer, Copy, CopyState, Explanation, Failure, explain};
 pub use status::{Behind, Known, MirrorStatus, RUNS, RunMark, State, Status, TargetStatus};

@@ -12,6 +12,8 @@ use crate::{
 
 /// Runs that the strip of a mirror shows.
 pub const RUNS: i64 = 30;
+/// Intervals of a schedule without a check that make a mirror stale.
+const STALE_INTERVALS: i64 = 3;
 /// Tags that are behind and named, for each mirror.
 const NAMED: i64 = 10;
 
@@ -31,12 +33,16 @@ pub struct MirrorStatus {
     pub name: Arc<str>,
     /// In a word.
     pub state: State,
+    /// Whether a run is under way, or was killed.
+    pub running: bool,
     /// Whether its schedule is off.
     pub paused: bool,
     /// Its worst lag at any target.
     pub lag_seconds: i64,
     /// The lag that is accepted.
     pub max_lag_seconds: i64,
+    /// Between two runs of its schedule.
+    pub interval_seconds: i64,
     /// When the schedule has its next run.
     pub next_run: Option<i64>,
     /// What the images hold that are mirrored, at the target that has most.
@@ -49,7 +55,7 @@ pub struct MirrorStatus {
     pub last_attempt: Option<i64>,
     /// How it ended; `unfinished` while it runs, or where it was killed.
     pub last_result: Option<String>,
-    /// What its first error said.
+    /// What the first error said of the last run that ended.
     pub last_error: Option<String>,
     /// The start of the last run in which all of the source could be compared.
     pub last_checked: Option<i64>,
@@ -71,7 +77,7 @@ pub enum State {
     /// The last run failed in part or in whole.
     #[serde(rename = "failing")]
     Failing,
-    /// The last run is under way, or was killed.
+    /// No run came to an end yet, or the last one was cut off.
     #[serde(rename = "unfinished")]
     Unfinished,
     /// No run was ever begun.
@@ -143,7 +149,7 @@ impl Known {
     }
 
     /// How the mirror stands at `now`.
-    pub fn at(&self, _config: &Config, mirror: &Mirror, now: i64) -> MirrorStatus {
+    pub fn at(&self, config: &Config, mirror: &Mirror, now: i64) -> MirrorStatus {
         let Standing {
             targets,
             runs,
@@ -169,19 +175,22 @@ impl Known {
             })
             .collect();
         let last = runs.first();
+        let ended = runs.iter().find(|run| run.result.is_some());
         MirrorStatus {
             name: mirror.name.clone(),
-            state: state(last, &targets),
-            paused: false,
+            state: state(last, ended, &targets),
+            running: last.is_some_and(|run| run.result.is_none()),
+            paused: mirror.is_paused,
             lag_seconds: targets.iter().map(|t| t.lag_seconds).max().unwrap_or(0),
-            max_lag_seconds: 0,
-            next_run: None,
+            max_lag_seconds: mirror.max_lag.as_secs().try_into().unwrap_or(i64::MAX),
+            interval_seconds: mirror.interval_seconds(config.timezone, now),
+            next_run: mirror.next_run(config.timezone, now),
             size_bytes: targets.iter().map(|t| t.size_bytes).max().unwrap_or(0),
             targets,
             last_success: *last_success,
             last_attempt: last.map(|run| run.started_at),
             last_result: last.map(result),
-            last_error: last.and_then(|run| run.error_message.clone()),
+            last_error: ended.and_then(|run| run.error_message.clone()),
             last_checked: *last_checked,
             behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
             runs: runs.iter().rev().map(mark).collect(),
@@ -213,6 +222,12 @@ impl MirrorStatus {
         self.lag_seconds <= self.max_lag_seconds
     }
 
+    /// Whether its source could not be compared for several intervals, though it once could.
+    pub fn is_stale(&self, now: i64) -> bool {
+        let patience = STALE_INTERVALS * self.interval_seconds;
+        !self.paused && self.last_checked.is_some_and(|at| now - at > patience)
+    }
+
     /// Tags that are behind, at all targets.
     pub fn behind_tags(&self) -> u64 {
         self.targets.iter().map(|target| target.behind).sum()
@@ -232,14 +247,14 @@ impl State {
     }
 }
 
-fn state(last: Option<&RunRecord>, targets: &[TargetStatus]) -> State {
+fn state(last: Option<&RunRecord>, ended: Option<&RunRecord>, targets: &[TargetStatus]) -> State {
     let is_behind = targets.iter().any(|target| target.behind > 0);
-    match last.map(|run| run.result.as_deref()) {
-        None => State::NeverSynced,
-        Some(_) if is_behind => State::Behind,
-        Some(Some("ok")) => State::InSync,
-        Some(None) => State::Unfinished,
-        Some(Some(_)) => State::Failing,
+    match ended.and_then(|run| run.result.as_deref()) {
+        _ if last.is_none() => State::NeverSynced,
+        _ if is_behind => State::Behind,
+        Some("ok") => State::InSync,
+        None | Some("interrupted") => State::Unfinished,
+        Some(_) => State::Failing,
     }
 }
 

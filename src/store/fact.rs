@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{change::NewChange, run::EndedRun};
+use super::{change::NewChange, daily::Upkeep, run::EndedRun};
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something learned about a target.
@@ -85,6 +85,8 @@ pub enum Fact {
     },
     /// A run ended.
     RunEnded(EndedRun),
+    /// The daemon's own.
+    Upkeep(Upkeep),
 }
 
 /// What a check found of a tag.
@@ -165,6 +167,7 @@ impl Fact {
                 is_orphaned,
             } => released(db, repository, tag, *is_orphaned).await,
             Self::RunEnded(run) => run.write(db).await,
+            Self::Upkeep(upkeep) => upkeep.write(db).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
 mod change;
+mod daily;
 mod fact;
 mod recorder;
 mod run;
@@ -24,6 +25,7 @@ use sqlx::{
 use tokio_util::sync::CancellationToken;
 
 pub use change::{Change, ChangeKind, NewChange};
+pub use daily::{AlarmRecord, Sums, Upkeep};
 pub use fact::{Fact, TagKey, Verdict};
 pub use recorder::Recorder;
 pub use run::{EndedRun, RunCounts, TargetCounts};

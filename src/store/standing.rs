@@ -89,7 +89,8 @@ impl Store {
         let rows = query!(
             r#"WITH ended AS (
                    SELECT registry, started_at, finished_at, run_targets.failed FROM runs
-                   JOIN run_targets ON run_id = id WHERE mirror = ?1 AND image IS NULL
+                   JOIN run_targets ON run_id = id
+                   WHERE mirror = ?1 AND image IS NULL AND result <> 'interrupted'
                ), proved AS (
                    SELECT registry, MAX(started_at) AS started_at, MAX(finished_at) AS finished_at
                    FROM ended WHERE failed = 0 GROUP BY registry

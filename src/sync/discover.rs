@@ -50,9 +50,9 @@ impl Sync {
             return routes;
         }
         let wanted: Vec<&Discovery> = wanted(config, mirror);
-        let found: HashMap<Key, Catalog> = stream::iter(wanted)
-            .map(|discovery| async {
-                let key = key(discovery);
+        let keys: Vec<Key> = wanted.into_iter().map(key).collect();
+        let found: HashMap<Key, Catalog> = stream::iter(keys)
+            .map(|key| async {
                 let catalog = self.catalog(&key, catalogs, meter).await;
                 (key, catalog)
             })

@@ -67,6 +67,7 @@ pub struct Sync {
     /// The right to run a mirror.
     mirrors: Semaphore,
     stop: CancellationToken,
+    abort: CancellationToken,
 }
 
 /// The registries of one route.
@@ -86,14 +87,15 @@ pub struct MirrorPlan {
 }
 
 impl Sync {
-    /// Nothing is contacted yet. When `stop` is cancelled, runs end soon, and what they did not
-    /// get to fails.
+    /// Nothing is contacted yet. When `stop` is cancelled, nothing more is begun; what is under way
+    /// goes on until `abort` is cancelled too. What runs did not get to fails.
     pub fn new(
         registries: Registries,
         store: Store,
         recorder: Arc<Recorder>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
+        abort: CancellationToken,
     ) -> Self {
         let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
         Self {
@@ -104,6 +106,7 @@ impl Sync {
             transfer,
             mirrors: Semaphore::new(MIRRORS),
             stop,
+            abort,
         }
     }
 
@@ -272,7 +275,7 @@ impl Sync {
         let sharing = self.transfer.share(&plan);
         let fanout = sharing.as_ref().map(Sharing::fanout);
         let targets = plan.targets.iter().zip(&sides.targets);
-        let runs = stream::iter(targets).map(|(plan, target)| {
+        let runs = targets.map(|(plan, target)| {
             let lane = Lane {
                 source: &sides.source,
                 from,
@@ -286,9 +289,8 @@ impl Sync {
             };
             self.run_target(lane, plan)
         });
-        let runs = runs.buffer_unordered(ROUTES);
-        runs.fold(Progress::default(), |sum, part| async { sum.add(part) })
-            .await
+        let parts = join_all(runs).await.into_iter();
+        parts.fold(Progress::default(), Progress::add)
     }
 
     async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
@@ -307,7 +309,8 @@ impl Sync {
             .await;
         let mut progress = Progress::default();
         progress.tags.orphaned = plan.orphaned.len() as u64;
-        let steps = stream::iter(&plan.steps).map(|step| self.run_step(lane, step, &record));
+        let steps = stream::iter(0..plan.steps.len())
+            .map(|at| self.run_step(lane, &plan.steps[at], &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
         let progress = progress.await.at([lane.target.name()]);
@@ -316,12 +319,10 @@ impl Sync {
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
-        let work = self
-            .stop
-            .run_until_cancelled(self.transfer.perform(lane, step));
+        let work = self.unless_stopped(self.transfer.perform(lane, step));
         let result = match (&step.action, work) {
             (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
-            (_, work) => work.await.unwrap_or_else(|| Err(self.stopped())),
+            (_, work) => work.await,
         };
         self.transfer.activity().finish_tag();
         let written = match (&result, &step.action) {
@@ -335,12 +336,24 @@ impl Sync {
                 let work = self
                     .transfer
                     .bring_referrers(lane, wanted, digest, &written);
-                let brought = self.stop.run_until_cancelled(work).await;
-                let brought = brought.unwrap_or_else(|| Err(self.stopped()));
+                let brought = self.unless_stopped(work).await;
                 progress.add(record.referrers(step, brought).await)
             }
             _ => progress,
         }
+    }
+
+    /// Begins work unless nothing more is to be begun, and goes on with it unless it is cut off.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let turn = self.stop.run_until_cancelled(self.transfer.turn()).await;
+        if turn.is_none() {
+            return Err(self.stopped());
+        }
+        let done = self.abort.run_until_cancelled(work).await;
+        done.unwrap_or_else(|| Err(self.stopped()))
     }
 
     /// Why nothing more is done.

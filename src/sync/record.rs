@@ -288,7 +288,18 @@ pub(super) async fn run_ended(
         .errors
         .first()
         .map(|error| (error.class.to_owned(), error.message.clone()));
-    let (result, counts) = (report.result.as_str(), report.run_counts());
+    // A run that was only cut off says nothing against the mirror.
+    let is_cut = !report.errors.is_empty()
+        && report
+            .errors
+            .iter()
+            .all(|e| e.class == Error::Interrupted.class());
+    let result = if is_cut {
+        "interrupted"
+    } else {
+        report.result.as_str()
+    };
+    let counts = report.run_counts();
     recorder
         .record(Fact::RunEnded(EndedRun {
             run,

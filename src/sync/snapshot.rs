@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 
 use super::{
     Error, Sides, age,
@@ -96,9 +96,9 @@ type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
     let route = view.route;
-    let target_side = stream::iter(route.targets.iter().zip(targets))
-        .then(|(target, registry)| list_target(target, registry, view))
-        .try_collect();
+    let target_side = route.targets.iter().zip(targets);
+    let target_side =
+        try_join_all(target_side.map(|(target, registry)| list_target(target, registry, view)));
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
         futures::try_join!(list_source(route, source), target_side)?;
     let mut known = settled(view, &snapshots);

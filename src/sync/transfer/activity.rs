@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use futures::StreamExt as _;
@@ -35,6 +36,7 @@ pub struct Moving {
     pub target: Repository,
     /// Its length.
     pub size_bytes: u64,
+    started: Instant,
     sent_bytes: AtomicU64,
 }
 
@@ -87,6 +89,7 @@ impl Activity {
             digest: blob.digest.clone(),
             target: target.clone(),
             size_bytes: blob.size,
+            started: Instant::now(),
             sent_bytes: AtomicU64::new(0),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -107,6 +110,11 @@ impl Moving {
     /// How much of it was sent.
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes a second since it began.
+    pub fn bytes_per_second(&self) -> f64 {
+        self.sent_bytes() as f64 / self.started.elapsed().as_secs_f64().max(0.1)
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
     flights::{Flights, Lead},
@@ -156,9 +156,14 @@ impl Transfer {
         self.holdings.release(target).await;
     }
 
+    /// Waits for the right to copy an image, which lasts until it is dropped.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.images.acquire().await.ok()
+    }
+
     /// Writes one tag, whichever way the plan says. Returns the digest that was written.
     pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
-        let _image = self.images.acquire().await;
         let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name a tag of", lane.to, name, kind)

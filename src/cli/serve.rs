@@ -1,0 +1,21 @@
+//! `transship serve`: the daemon.
+
+use std::sync::Arc;
+
+use super::{Exit, Global};
+use crate::{config::Config, daemon, metrics::Metrics};
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {}
+
+impl Serve {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let config = Config::load(global.config.as_deref())?;
+        if !config.warnings.is_empty() {
+            tracing::warn!("{}", config.warnings);
+        }
+        daemon::serve(config, Arc::new(Metrics::new()?)).await?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,82 @@
+//! The daily report: made at its time, kept, sent; made up once if nobody ran then.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Daemon, Error, MIRROR, REPORT};
+use crate::{
+    config::{Config, Schedule, Topic},
+    notify::Message,
+    report::{Day, Detail},
+    store::{Fact, Upkeep},
+};
+
+impl Daemon {
+    /// Sets the clock for every mirror that is not paused, and for the report.
+    pub(super) async fn set_clock(&mut self, config: &Config) {
+        let zone = config.timezone;
+        let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
+        let mut entries: Vec<(Arc<str>, Schedule)> = active
+            .map(|mirror| {
+                (
+                    format!("{MIRROR}{}", mirror.name).into(),
+                    mirror.schedule.clone(),
+                )
+            })
+            .collect();
+        entries.push((REPORT.into(), Schedule::daily(config.report.at)));
+        if let Err(error) = self.clockwork.set(&entries, zone).await {
+            tracing::error!(%error, "the schedule could not be set");
+        }
+    }
+
+    /// Makes the report that was missed while nobody ran, if one was.
+    pub(super) async fn begin_reports(&mut self) -> Result<(), Error> {
+        let config = self.config.load_full();
+        let now = Utc::now();
+        let last = self.store.report_before("9999").await?;
+        let Some((made_at, _)) = last else {
+            return Ok(());
+        };
+        self.metrics.report_made(made_at);
+        let made_at = DateTime::from_timestamp(made_at, 0).unwrap_or_default();
+        let due = Schedule::daily(config.report.at).next_after(made_at, config.timezone);
+        if due.is_some_and(|due| due <= now) {
+            self.make_report().await;
+        }
+        Ok(())
+    }
+
+    /// Makes the report of the day that ends now, keeps it, and has it sent.
+    pub(super) async fn make_report(&mut self) {
+        let config = self.config.load_full();
+        self.recorder.flush().await;
+        let status = self.board.status(&config, self.now());
+        let day = match Day::read(&self.store, &config, &status, &self.board.alarms()).await {
+            Ok(day) => day,
+            Err(error) => {
+                tracing::error!(%error, "the daily report could not be made");
+                return;
+            }
+        };
+        let json = serde_json::to_value(&day).unwrap_or_default();
+        let reported = Upkeep::Reported {
+            day: day.day.to_string(),
+            at: status.now,
+            body: json.to_string(),
+        };
+        self.recorder.record(Fact::Upkeep(reported)).await;
+        let thinned = Upkeep::Thinned { now: status.now };
+        self.recorder.record(Fact::Upkeep(thinned)).await;
+        self.metrics.report_made(status.now);
+        let document = day.document(Detail::Brief);
+        tracing::info!("{}", document.title());
+        self.tell(Message {
+            topic: Topic::Report,
+            mirrors: Vec::new(),
+            document,
+            json,
+        });
+    }
+}

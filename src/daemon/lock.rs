@@ -1,0 +1,81 @@
+//! One daemon a store: a second one on the same store is refused.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    process,
+};
+
+/// Held as long as the daemon runs; the system lets go of it however the process ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Why the store cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another daemon has it.
+    #[error("another transship (process {holder}) serves the store {store}\n  help: stop that one, or name another [state] path", store = .store.display())]
+    Held {
+        /// Its process id, as it left it.
+        holder: String,
+        /// The store.
+        store: PathBuf,
+    },
+    /// The file beside the store cannot be used.
+    #[error("cannot lock {path}: {error}\n  help: make the folder of [state] path, writable for this user", path = .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the store, or says who has it.
+    pub(super) fn take(store: &Path) -> Result<Self, LockError> {
+        let path = PathBuf::from(format!("{}.lock", store.display()));
+        let unusable = |error| LockError::Unusable {
+            path: path.clone(),
+            error,
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Without a number the message is less helpful, and as true.
+                let _ = file.read_to_string(&mut holder);
+                return Err(LockError::Held {
+                    holder: holder.trim().into(),
+                    store: store.into(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        file.set_len(0).map_err(unusable)?;
+        file.rewind().map_err(unusable)?;
+        writeln!(file, "{}", process::id()).map_err(unusable)?;
+        Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_served_once_and_its_holder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("state.db");
+        let first = Lock::take(&store).unwrap();
+        let error = Lock::take(&store).unwrap_err().to_string();
+        assert!(error.contains(&process::id().to_string()), "{error}");
+        assert!(error.contains("help: stop that one"), "{error}");
+        drop(first);
+        Lock::take(&store).unwrap();
+    }
+}

@@ -1,0 +1,66 @@
+//! Reads `mirror.toml` anew, and says what is different.
+
+use std::{fs, path::Path};
+
+use crate::config::{self, Config};
+
+/// What the file holds, and what is made of it.
+pub(super) struct Loaded {
+    pub(super) text: String,
+    pub(super) config: Result<Config, config::Error>,
+}
+
+/// Reads the file. May wait for credential helpers: not for a thread that others wait for.
+pub(super) fn load(path: &Path) -> Loaded {
+    match fs::read_to_string(path) {
+        Ok(text) => Loaded {
+            config: Config::parse(path, &text),
+            text,
+        },
+        Err(error) => Loaded {
+            text: String::new(),
+            config: Err(config::Error::Unreadable {
+                path: path.into(),
+                error,
+            }),
+        },
+    }
+}
+
+/// What is different, in words; empty if nothing that the file says is.
+pub(super) fn differences(before: &Config, after: &Config) -> Vec<String> {
+    let mut said = Vec::new();
+    for mirror in &after.mirrors {
+        match before.mirrors.iter().find(|old| old.name == mirror.name) {
+            None => said.push(format!("mirror {} is new", mirror.name)),
+            Some(old) if format!("{old:?}") != format!("{mirror:?}") => {
+                said.push(format!("mirror {} is different", mirror.name));
+            }
+            Some(_) => {}
+        }
+    }
+    for mirror in &before.mirrors {
+        if after.mirrors.iter().all(|new| new.name != mirror.name) {
+            said.push(format!("mirror {} is gone; its history stays", mirror.name));
+        }
+    }
+    let registries = before.registries.keys().chain(after.registries.keys());
+    let mut registries: Vec<_> = registries.collect();
+    registries.sort();
+    registries.dedup();
+    for name in registries {
+        if !before.registry(name).is_same(&after.registry(name)) {
+            said.push(format!("registry {name} is different"));
+        }
+    }
+    if before.timezone != after.timezone {
+        said.push(format!("the timezone is {}", after.timezone.name()));
+    }
+    if before.state_path != after.state_path {
+        said.push("[state] path is different, which takes a restart".into());
+    }
+    if before.http.listen != after.http.listen {
+        said.push("[http] listen is different, which takes a restart".into());
+    }
+    said
+}

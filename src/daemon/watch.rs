@@ -1,0 +1,43 @@
+//! Notices edits of `mirror.toml`, those of editors that write a new file and rename it included.
+
+use std::path::{Path, PathBuf};
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+/// Watches the folder of the file, since what is renamed over the file is another file; and the
+/// folder of what it stands for, if it is a link.
+#[derive(Debug)]
+pub(super) struct Watch(
+    #[expect(dead_code, reason = "watches until it is dropped")] RecommendedWatcher,
+);
+
+impl Watch {
+    /// Starts to watch. Something may have changed whenever `changed` gets a message.
+    pub(super) fn start(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, notify::Error> {
+        let note = move |event: Result<Event, notify::Error>| {
+            let is_access = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
+            if !is_access {
+                // A message that waits already says all there is to say.
+                let _ = changed.try_send(());
+            }
+        };
+        let mut watcher = notify::recommended_watcher(note)?;
+        for folder in folders(file) {
+            watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+        }
+        Ok(Self(watcher))
+    }
+}
+
+fn folders(file: &Path) -> Vec<PathBuf> {
+    let folder = |file: &Path| match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut folders = vec![folder(file)];
+    if let Ok(target) = file.canonicalize() {
+        folders.push(folder(&target));
+    }
+    folders
+}

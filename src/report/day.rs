@@ -1,0 +1,402 @@
+//! The daily report: what a day brought and how it ends. One model; `Document` renders it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Alarm,
+    document::{Document, Line, Mood, Table},
+    status::{MirrorStatus, State, Status},
+    words,
+};
+use crate::{
+    config::Config,
+    store::{self, Change, Store, Sums},
+};
+
+/// Changes that a report keeps.
+const CHANGES: i64 = 1000;
+/// Changes that a short report names.
+const NAMED: usize = 5;
+/// What was said a day ago is not older than this, in seconds.
+const YESTERDAY: i64 = 36 * 3600;
+
+/// What a day brought.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Day {
+    /// The day on which it ends, in the config's zone.
+    pub day: NaiveDate,
+    /// Its start and its end, in seconds since 1970.
+    pub from: i64,
+    /// See `from`.
+    pub to: i64,
+    /// The zone of the times.
+    pub timezone: String,
+    /// Mirrors, and those of them that lag no more than they may.
+    pub mirrors: usize,
+    /// See `mirrors`.
+    pub within_objective: usize,
+    /// Trouble with mirrors, worst first.
+    pub troubles: Vec<MirrorTrouble>,
+    /// Trouble with registries, the disk and the config.
+    pub alarms: Vec<String>,
+    /// Changes by kind: how many.
+    pub counts: ChangeCounts,
+    /// Changes, newest first.
+    pub changes: Vec<ChangeLine>,
+    /// What the runs did.
+    pub work: Work,
+    /// The same of the day before, where it is known.
+    pub yesterday: Option<Work>,
+    /// The next runs: mirror and time.
+    pub next: Vec<(String, i64)>,
+}
+
+/// A mirror that is behind, failing or stale.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MirrorTrouble {
+    pub mirror: String,
+    pub state: String,
+    pub lag_seconds: i64,
+    pub behind: u64,
+    pub last_success: Option<i64>,
+    pub reason: Option<String>,
+}
+
+/// Changes by kind.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ChangeCounts {
+    pub new: usize,
+    pub moved: usize,
+    pub removed: usize,
+    pub healed: usize,
+}
+
+/// One change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeLine {
+    pub at: i64,
+    pub kind: String,
+    pub reference: String,
+    pub old_digest: Option<String>,
+    pub new_digest: Option<String>,
+}
+
+/// What runs did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Work {
+    pub runs: u64,
+    pub failed_runs: u64,
+    pub copied_tags: u64,
+    pub uploaded_bytes: u64,
+    pub saved_bytes: u64,
+    pub throttled: u64,
+}
+
+/// How much a rendering tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Three lines, where there is no trouble.
+    Brief,
+    /// Everything.
+    Full,
+}
+
+impl Day {
+    /// The day that ends now.
+    pub async fn read(
+        store: &Store,
+        config: &Config,
+        status: &Status,
+        alarms: &[Alarm],
+    ) -> Result<Self, store::Error> {
+        let (from, to) = (status.now - 24 * 3600, status.now);
+        let zone = config.timezone;
+        let end = DateTime::<Utc>::from_timestamp(to, 0).unwrap_or_default();
+        let day = end.with_timezone(&zone).date_naive();
+        let changes = store.changes(None, from, to + 1, CHANGES).await?;
+        let before = store.report_before(&day.to_string()).await?;
+        let before = before.filter(|(made_at, _)| to - made_at < YESTERDAY);
+        let before = before.and_then(|(_, body)| serde_json::from_str::<Self>(&body).ok());
+        let within = status
+            .mirrors
+            .iter()
+            .filter(|mirror| mirror.is_within_objective());
+        Ok(Self {
+            day,
+            from,
+            to,
+            timezone: zone.name().into(),
+            mirrors: status.mirrors.len(),
+            within_objective: within.count(),
+            troubles: troubles(status),
+            alarms: beside_mirrors(alarms, status),
+            counts: counts(&changes),
+            changes: changes.into_iter().map(line).collect(),
+            work: work(&store.sums(from, to + 1).await?),
+            yesterday: before.map(|before| before.work),
+            next: next(status),
+        })
+    }
+
+    /// How serious it is.
+    pub fn mood(&self) -> Mood {
+        let is_late = self.within_objective < self.mirrors;
+        if is_late || !self.alarms.is_empty() {
+            Mood::Bad
+        } else if self.troubles.is_empty() {
+            Mood::Good
+        } else {
+            Mood::Warning
+        }
+    }
+
+    /// The report as a document.
+    pub fn document(&self, detail: Detail) -> Document {
+        let zone: Tz = self.timezone.parse().unwrap_or(Tz::UTC);
+        let mut document = Document::new(self.verdict(), self.mood());
+        let section = document.add_section();
+        for alarm in &self.alarms {
+            section.line(Line::default().bold(alarm));
+        }
+        section.line(self.work_line()).line(self.next_line(zone));
+        if !self.troubles.is_empty() {
+            document
+                .add_headed("Behind, failing or stale")
+                .table(self.trouble_table(zone));
+        }
+        if detail == Detail::Full && !self.changes.is_empty() {
+            document
+                .add_headed("Changes")
+                .table(self.change_table(zone));
+        }
+        document
+    }
+
+    fn verdict(&self) -> String {
+        let all = words::count(self.mirrors as u64, "mirror");
+        let day = self.day;
+        match (
+            self.mirrors - self.within_objective.min(self.mirrors),
+            self.troubles.len(),
+        ) {
+            (0, 0) => format!("{day}: {all}, all in sync"),
+            (0, troubles) => {
+                format!("{day}: {all}, all within their objective, {troubles} not in sync")
+            }
+            (late, _) => format!("{day}: {late} of {all} late"),
+        }
+    }
+
+    fn work_line(&self) -> String {
+        let Work {
+            runs,
+            failed_runs,
+            uploaded_bytes,
+            saved_bytes,
+            throttled,
+            ..
+        } = &self.work;
+        let mut parts = vec![words::count(*runs, "run")];
+        if *failed_runs > 0 {
+            parts[0].push_str(&format!(", {failed_runs} of them with failures"));
+        }
+        parts.push(self.change_words());
+        let mut sent = format!(
+            "sent {}, saved {} by dedup",
+            words::bytes(*uploaded_bytes),
+            words::bytes(*saved_bytes)
+        );
+        if let Some(before) = &self.yesterday {
+            sent.push_str(&format!(
+                " (the day before: {} in {})",
+                words::bytes(before.uploaded_bytes),
+                words::count(before.runs, "run")
+            ));
+        }
+        parts.push(sent);
+        if *throttled > 0 {
+            parts.push(format!(
+                "{} asked to slow down",
+                words::count(*throttled, "answer")
+            ));
+        }
+        parts.join("; ")
+    }
+
+    fn change_words(&self) -> String {
+        let ChangeCounts {
+            new,
+            moved,
+            removed,
+            healed,
+        } = self.counts;
+        let kinds = [
+            ("new", new),
+            ("moved", moved),
+            ("removed", removed),
+            ("healed", healed),
+        ];
+        let kinds = kinds.iter().filter(|(_, count)| *count > 0);
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if kinds.is_empty() {
+            return "no tag changed".into();
+        }
+        let mut named: Vec<String> = self
+            .changes
+            .iter()
+            .take(NAMED)
+            .map(ChangeLine::words)
+            .collect();
+        if self.changes.len() > NAMED {
+            named.push("…".into());
+        }
+        format!("tags: {} ({})", kinds.join(", "), named.join(", "))
+    }
+
+    fn next_line(&self, zone: Tz) -> String {
+        match self.next.first() {
+            None => "no run is scheduled".into(),
+            Some((mirror, at)) => format!(
+                "next run: {mirror} at {} {}",
+                words::clock(*at, zone),
+                zone.name()
+            ),
+        }
+    }
+
+    fn trouble_table(&self, zone: Tz) -> Table {
+        let mut table = Table::new(["mirror", "state", "lag", "behind", "last success", "reason"]);
+        for trouble in &self.troubles {
+            let lag = match trouble.lag_seconds {
+                0 => "-".into(),
+                lag => words::duration(lag),
+            };
+            let success = trouble
+                .last_success
+                .map_or("never".into(), |at| words::time(at, zone));
+            let reason = trouble.reason.clone().unwrap_or_default();
+            table.row([
+                &trouble.mirror,
+                &trouble.state,
+                &lag,
+                &trouble.behind.to_string(),
+                &success,
+                &reason,
+            ]);
+        }
+        table
+    }
+
+    fn change_table(&self, zone: Tz) -> Table {
+        let mut table = Table::new(["time", "change", "image", "from", "to"]);
+        let short = |digest: &Option<String>| {
+            digest
+                .as_deref()
+                .map(words::short_digest)
+                .unwrap_or("-")
+                .to_owned()
+        };
+        for change in &self.changes {
+            table.row([
+                &words::time(change.at, zone),
+                &change.kind,
+                &change.reference,
+                &short(&change.old_digest),
+                &short(&change.new_digest),
+            ]);
+        }
+        table
+    }
+}
+
+impl ChangeLine {
+    fn words(&self) -> String {
+        let short = words::short_digest;
+        match (&self.old_digest, &self.new_digest) {
+            (Some(old), Some(new)) => {
+                format!("{} {} -> {}", self.reference, short(old), short(new))
+            }
+            _ => format!("{} {}", self.reference, self.kind),
+        }
+    }
+}
+
+fn troubles(status: &Status) -> Vec<MirrorTrouble> {
+    let mirrors = status.worst_first().into_iter();
+    let in_trouble =
+        mirrors.filter(|mirror| mirror.state != State::InSync || mirror.is_stale(status.now));
+    in_trouble
+        .map(|mirror| trouble(mirror, status.now))
+        .collect()
+}
+
+fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
+    let state = match mirror.is_stale(now) {
+        true => format!("{}, stale", mirror.state.as_str()),
+        false => mirror.state.as_str().to_owned(),
+    };
+    let of_tag = || mirror.behind.iter().find_map(|tag| tag.message.clone());
+    MirrorTrouble {
+        mirror: mirror.name.to_string(),
+        state,
+        lag_seconds: mirror.lag_seconds,
+        behind: mirror.behind_tags(),
+        last_success: mirror.last_success,
+        reason: mirror.last_error.clone().or_else(of_tag),
+    }
+}
+
+/// The alarms that no line of a mirror tells.
+fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
+    let is_mirror = |alarm: &Alarm| {
+        status
+            .mirrors
+            .iter()
+            .any(|mirror| *mirror.name == *alarm.subject)
+    };
+    let others = alarms.iter().filter(|alarm| !is_mirror(alarm));
+    others.map(|alarm| alarm.message.clone()).collect()
+}
+
+fn counts(changes: &[Change]) -> ChangeCounts {
+    let of = |kind: &str| changes.iter().filter(|change| change.kind == kind).count();
+    ChangeCounts {
+        new: of("new"),
+        moved: of("moved"),
+        removed: of("removed"),
+        healed: of("healed"),
+    }
+}
+
+fn line(change: Change) -> ChangeLine {
+    ChangeLine {
+        at: change.at,
+        reference: format!("{}:{}", change.target, change.tag),
+        kind: change.kind,
+        old_digest: change.old_digest,
+        new_digest: change.new_digest,
+    }
+}
+
+fn work(sums: &Sums) -> Work {
+    Work {
+        runs: sums.runs,
+        failed_runs: sums.runs - sums.ok.min(sums.runs),
+        copied_tags: sums.copied,
+        uploaded_bytes: sums.uploaded_bytes,
+        saved_bytes: sums.saved_bytes,
+        throttled: sums.throttled,
+    }
+}
+
+fn next(status: &Status) -> Vec<(String, i64)> {
+    let next = |mirror: &MirrorStatus| Some((mirror.name.to_string(), mirror.next_run?));
+    let mut runs: Vec<(String, i64)> = status.mirrors.iter().filter_map(next).collect();
+    runs.sort_by_key(|(_, at)| *at);
+    runs.truncate(10);
+    runs
+}

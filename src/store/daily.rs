@@ -1,0 +1,197 @@
+//! What the daemon keeps beside the tags: the day's sums, reports, alarms, and an end to history.
+
+use sqlx::{SqliteConnection, query};
+
+use super::{Error, Store, view::unsigned};
+
+/// How long, in seconds, changes and the runs that did something are kept.
+const HISTORY: i64 = 90 * 24 * 3600;
+/// How long runs that found nothing to do are kept.
+const UNEVENTFUL: i64 = 14 * 24 * 3600;
+/// How long daily reports are kept.
+const REPORTS: i64 = 400 * 24 * 3600;
+
+/// What the daemon writes down of its own.
+#[derive(Clone, Debug)]
+pub enum Upkeep {
+    /// Runs that are unfinished were killed: nobody else runs mirrors now.
+    Abandoned,
+    /// A daily report was made.
+    Reported {
+        /// The day that it ends on, as in 2026-11-21.
+        day: String,
+        /// When.
+        at: i64,
+        /// JSON.
+        body: String,
+    },
+    /// There is trouble that was not there before.
+    Raised(AlarmRecord),
+    /// Trouble is over: its topic and subject.
+    Cleared(String, String),
+    /// History ends where nobody looks any more; the time is `now`.
+    Thinned {
+        /// The time.
+        now: i64,
+    },
+}
+
+/// Trouble that was told and is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `alarms`")]
+pub struct AlarmRecord {
+    pub topic: String,
+    pub subject: String,
+    pub since: i64,
+    pub message: String,
+}
+
+/// What all runs of a span of time did together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Sums {
+    pub runs: u64,
+    pub ok: u64,
+    pub copied: u64,
+    pub failed: u64,
+    pub downloaded_bytes: u64,
+    pub uploaded_bytes: u64,
+    pub saved_bytes: u64,
+    pub throttled: u64,
+}
+
+impl Upkeep {
+    pub(super) async fn write(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Abandoned => abandoned(db).await,
+            Self::Reported { day, at, body } => reported(db, day, *at, body).await,
+            Self::Raised(alarm) => raised(db, alarm).await,
+            Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
+            Self::Thinned { now } => thinned(db, *now).await,
+        }
+    }
+}
+
+async fn abandoned(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    query!("UPDATE runs SET result = 'interrupted' WHERE result IS NULL")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn reported(
+    db: &mut SqliteConnection,
+    day: &str,
+    at: i64,
+    body: &str,
+) -> Result<(), sqlx::Error> {
+    query!(
+        "INSERT OR REPLACE INTO reports (day, made_at, body) VALUES (?, ?, ?)",
+        day,
+        at,
+        body
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn raised(db: &mut SqliteConnection, alarm: &AlarmRecord) -> Result<(), sqlx::Error> {
+    query!(
+        "INSERT OR REPLACE INTO alarms (topic, subject, since, message) VALUES (?, ?, ?, ?)",
+        alarm.topic,
+        alarm.subject,
+        alarm.since,
+        alarm.message
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn cleared(db: &mut SqliteConnection, topic: &str, subject: &str) -> Result<(), sqlx::Error> {
+    query!(
+        "DELETE FROM alarms WHERE topic = ? AND subject = ?",
+        topic,
+        subject
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The last run of a mirror stays, however old, and so does the last that was good there.
+async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
+    let (history, uneventful, reports) = (now - HISTORY, now - UNEVENTFUL, now - REPORTS);
+    query!(
+        "DELETE FROM runs WHERE started_at < ?1
+             AND (started_at < ?2 OR (result = 'ok' AND copied = 0))
+             AND id NOT IN (SELECT MAX(id) FROM runs GROUP BY mirror, result)
+             AND id NOT IN (SELECT MAX(run_id) FROM run_targets JOIN runs ON runs.id = run_id
+                            WHERE run_targets.failed = 0 GROUP BY mirror, registry)",
+        uneventful,
+        history
+    )
+    .execute(&mut *db)
+    .await?;
+    query!("DELETE FROM changes WHERE at < ?", history)
+        .execute(&mut *db)
+        .await?;
+    query!("DELETE FROM reports WHERE made_at < ?", reports)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// What the runs did that ended in a span of time.
+    pub async fn sums(&self, from: i64, to: i64) -> Result<Sums, Error> {
+        let row = query!(
+            r#"SELECT COUNT(*) AS "runs!: i64", SUM(result = 'ok') AS "ok: i64",
+                      SUM(copied) AS "copied: i64", SUM(failed) AS "failed: i64",
+                      SUM(downloaded_bytes) AS "downloaded: i64",
+                      SUM(uploaded_bytes) AS "uploaded: i64", SUM(saved_bytes) AS "saved: i64",
+                      SUM(throttled) AS "throttled: i64"
+               FROM runs WHERE finished_at >= ? AND finished_at < ?"#,
+            from,
+            to
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        let sum = |sum: Option<i64>| unsigned(sum.unwrap_or_default());
+        Ok(Sums {
+            runs: unsigned(row.runs),
+            ok: sum(row.ok),
+            copied: sum(row.copied),
+            failed: sum(row.failed),
+            downloaded_bytes: sum(row.downloaded),
+            uploaded_bytes: sum(row.uploaded),
+            saved_bytes: sum(row.saved),
+            throttled: sum(row.throttled),
+        })
+    }
+
+    /// The newest daily report that ends before a day: when it was made, and its JSON.
+    pub async fn report_before(&self, day: &str) -> Result<Option<(i64, String)>, Error> {
+        let row = query!(
+            "SELECT made_at, body FROM reports WHERE day < ? ORDER BY day DESC LIMIT 1",
+            day
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| (row.made_at, row.body)))
+    }
+
+    /// Trouble that was told and is not over.
+    pub async fn alarms(&self) -> Result<Vec<AlarmRecord>, Error> {
+        sqlx::query_as!(
+            AlarmRecord,
+            "SELECT topic, subject, since, message FROM alarms ORDER BY since, topic, subject"
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))
+    }
+}
