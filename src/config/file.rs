@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use super::{
+    notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
     secret::SecretSource,
     section::{Section, Wanted},
@@ -22,6 +23,8 @@ pub(super) struct File {
     pub(super) registries: Vec<RegistryEntry>,
     pub(super) defaults: MirrorEntry,
     pub(super) mirrors: Vec<MirrorEntry>,
+    pub(super) report: ReportEntry,
+    pub(super) channels: Vec<ChannelEntry>,
 }
 
 /// One `[registries."name"]`.
@@ -82,7 +85,7 @@ pub(super) struct MirrorEntry {
 pub(super) fn read(text: &str, problems: &mut Problems) -> File {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        problems.hide_passwords(text);
+        problems.hide_secrets(text);
     }
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -117,6 +120,11 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             let from = section.strings("from");
             read_mirror(section, Some((name, from)))
         }),
+        report: top
+            .section("report")
+            .map(notify::read_report)
+            .unwrap_or_default(),
+        channels: top.each_named("notify", notify::read_channel),
     };
     top.finish();
     file
@@ -163,7 +171,11 @@ fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
     }
 }
 
-fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
+/// The value of a key that holds a secret, or says where it lies.
+pub(super) fn read_secret(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
     section.hide(key);

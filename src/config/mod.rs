@@ -7,6 +7,7 @@ mod file;
 mod helper;
 mod login;
 mod network;
+mod notify;
 mod overlap;
 mod path;
 mod placement;
@@ -15,6 +16,7 @@ mod rename;
 mod secret;
 mod section;
 mod selectors;
+mod service;
 mod validate;
 
 use std::{
@@ -36,6 +38,7 @@ use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 pub use discovery::Discovery;
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
+pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use rename::Rename;
@@ -58,6 +61,10 @@ pub struct Config {
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
     pub mirrors: Vec<Mirror>,
+    /// When the report is made, and where it goes.
+    pub report: ReportConfig,
+    /// Where reports and alarms can go.
+    pub channels: Vec<Channel>,
     /// What works and should not stay so.
     pub warnings: ProblemReport,
 }
@@ -304,6 +311,8 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+mod notify_tests;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]

@@ -146,6 +146,14 @@ impl<'p, 'i> Section<'p, 'i> {
         }
     }
 
+    /// Hides the values of the keys that nobody has asked for so far: one may be a secret under a
+    /// misspelt name.
+    pub(super) fn hide_rest(&mut self) {
+        for value in self.table.values() {
+            self.problems.hide(value.span());
+        }
+    }
+
     /// A table under this one.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
         let value = self.remove(key)?;

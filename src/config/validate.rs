@@ -16,9 +16,9 @@ use super::{
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
     login::{self, Keeper},
     network::{self, Proxy},
-    overlap,
+    notify, overlap,
     problem::{ProblemReport, Problems},
-    secret::SecretSource,
+    secret::{self, SecretSource, is_world_readable},
 };
 use crate::oci::RegistryName;
 
@@ -40,12 +40,16 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         problems.error(0..0, "this file mirrors nothing", help);
     }
     overlap::settle(&mut validated, problems);
+    let names: Vec<Arc<str>> = validated.iter().map(|v| v.mirror.name.clone()).collect();
+    let (channels, report) = notify::validate(&file.channels, &file.report, &names, path, problems);
     Config {
         path: path.into(),
         timezone: timezone(file.timezone.as_ref(), problems),
         state_path: state_path(file.state_path),
         registries: registries(&file.registries, path, problems),
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
+        report,
+        channels,
         warnings: ProblemReport::default(),
     }
 }
@@ -246,27 +250,13 @@ fn basic(
     path: &Path,
     problems: &mut Problems,
 ) -> Credential {
-    if matches!(password.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
-        let message = "a password in a file that every user of this machine can read";
-        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
-                    or chmod 600 the file";
-        problems.warning(password.span(), message, help);
-    }
-    match password.get_ref().read() {
-        Ok(password) => Credential::Basic {
+    match secret::read(password, "a password", path, problems) {
+        Some(password) => Credential::Basic {
             username: username.get_ref().clone(),
             password,
         },
-        Err(unreadable) => {
-            problems.error(password.span(), unreadable.message, unreadable.help);
-            Credential::Anonymous
-        }
+        None => Credential::Anonymous,
     }
-}
-
-fn is_world_readable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// Gives each entry a name that no other has.
