@@ -21,6 +21,7 @@ pub struct Metrics {
     tags_copied: IntCounterVec,
     syncs: IntCounterVec,
     transfers_in_flight: IntGauge,
+    notifications: IntCounterVec,
 }
 
 impl Metrics {
@@ -30,13 +31,6 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(opts(name, help), labels)?)
         };
-        let seconds = HistogramOpts::from(opts(
-            "registry_request_duration_seconds",
-            "Time from a request's start to its answer's head.",
-        ))
-        .buckets(vec![
-            0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
-        ]);
         let in_flight = opts("transfers_in_flight", "Blob transfers under way.");
         let build = opts("build_info", "Always 1; the labels tell the version.");
         let build = register(&registry, IntGaugeVec::new(build, &["version"])?)?;
@@ -51,7 +45,7 @@ impl Metrics {
             )?,
             request_seconds: register(
                 &registry,
-                HistogramVec::new(seconds, &["registry", "method"])?,
+                HistogramVec::new(request_seconds(), &["registry", "method"])?,
             )?,
             throttled: counter(
                 "registry_throttled_total",
@@ -84,6 +78,11 @@ impl Metrics {
                 &["mirror", "result"],
             )?,
             transfers_in_flight: register(&registry, IntGauge::with_opts(in_flight)?)?,
+            notifications: counter(
+                "notifications_total",
+                "Reports and alarms by what became of them at each channel.",
+                &["channel", "result"],
+            )?,
             registry,
         })
     }
@@ -128,6 +127,29 @@ impl Metrics {
         count(&self.syncs, &[mirror, result], 1);
     }
 
+    /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).
+    pub fn notification(&self, channel: &str, result: &str) {
+        count(&self.notifications, &[channel, result], 1);
+    }
+
+    /// Counts deliveries to these channels from 0 on, and forgets those to any other.
+    pub fn set_channels(&self, channels: &[&str]) {
+        for family in self.notifications.collect() {
+            for metric in family.get_metric() {
+                let labels: Vec<&str> = metric.get_label().iter().map(|l| l.value()).collect();
+                if !labels.iter().any(|label| channels.contains(label)) {
+                    // It was there a moment ago; if it is gone, so much the better.
+                    let _ = self.notifications.remove_label_values(&labels);
+                }
+            }
+        }
+        for channel in channels {
+            for result in ["ok", "failed"] {
+                count(&self.notifications, &[channel, result], 0);
+            }
+        }
+    }
+
     /// The gauge of blob transfers under way.
     pub fn transfers_in_flight(&self) -> &IntGauge {
         &self.transfers_in_flight
@@ -139,6 +161,16 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+fn request_seconds() -> HistogramOpts {
+    HistogramOpts::from(opts(
+        "registry_request_duration_seconds",
+        "Time from a request's start to its answer's head.",
+    ))
+    .buckets(vec![
+        0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+    ])
 }
 
 fn opts(name: &str, help: &str) -> Opts {
@@ -163,13 +195,23 @@ fn count(counter: &IntCounterVec, labels: &[&str], by: u64) {
 mod tests {
     use super::*;
 
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.encode().unwrap()).unwrap()
+    }
+
     #[test]
     fn what_was_noted_is_told() {
         let metrics = Metrics::new().unwrap();
         metrics.request("quay.io", "GET", Some(429), Duration::from_millis(20));
         metrics.transferred("quay.io", "downloaded", 7);
-        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        metrics.set_channels(&["ops", "old"]);
+        metrics.set_channels(&["ops"]);
+        assert!(!text(&metrics).contains("old"));
+        metrics.notification("ops", "ok");
+        let text = text(&metrics);
         for line in [
+            r#"transship_notifications_total{channel="ops",result="failed"} 0"#,
+            r#"transship_notifications_total{channel="ops",result="ok"} 1"#,
             r#"transship_registry_requests_total{code="429",method="GET",registry="quay.io"} 1"#,
             r#"transship_registry_throttled_total{registry="quay.io"} 1"#,
             r#"transship_transferred_bytes_total{direction="downloaded",registry="quay.io"} 7"#,
