@@ -38,6 +38,7 @@ pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
 pub use transport::Meter;
+pub(crate) use transport::retry_after;
 pub use uploads::{Started, Upload};
 
 use auth::{Auth, Scope};
