@@ -29,10 +29,8 @@ fn assert_mistake(tables: &str, expected: &[&str]) {
     assert!(is_as_expected, "{found:#?}");
 }
 
-#[test]
-fn every_kind_of_channel_is_read() {
-    let config = with(
-        r#"
+/// One channel of each kind.
+const CHANNELS: &str = r#"
 [notify.a]
 kind = "wecom"
 url = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=K"
@@ -66,8 +64,11 @@ url = "http://127.0.0.1:8080/hook"
 secret = "s3cret"
 on = ["lag", "recovered", "lag"]
 mirrors = ["kubernetes"]
-"#,
-    );
+"#;
+
+#[test]
+fn every_kind_of_channel_is_read() {
+    let config = with(CHANNELS);
     let kinds = config.channels.iter().map(|c| c.service.kind());
     assert_eq!(
         kinds.collect::<Vec<_>>(),
@@ -170,12 +171,20 @@ fn a_channel_has_the_keys_of_its_kind_and_no_others() {
                 "1: [notify.x] of kind \"telegram\" has no `token` | add `token",
             ],
         ),
+    ] {
+        assert_mistake(&format!("[notify.x]\n{keys}\n"), expected);
+    }
+}
+
+#[test]
+fn the_values_of_a_channel_s_keys_are_what_they_must_be() {
+    for (keys, expected) in [
         (
             "kind = \"telegram\"\ntoken = \"bot/../x\"\nchat = true",
             &[
                 "3: `token` is not a token of Telegram | write it as @BotFather",
                 "4: `chat` is no chat | write the chat's number",
-            ],
+            ][..],
         ),
         (
             "kind = \"email\"\nurl = \"smtp://h/x\"\nfrom = \"nobody\"\nto = [\"a@b.example\", \"c\"]\nusername = \"u\"",

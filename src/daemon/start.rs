@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    http_server::{self, App, Health},
+    http_server::{self, App, Health, Order},
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, Retry},
@@ -54,14 +54,7 @@ impl Daemon {
         let (changes, changed) = mpsc::channel(1);
         let watch = watch(&config, changes);
         let (orders, ordered) = mpsc::channel(ORDERS);
-        let inbox = Inbox {
-            clock,
-            orders: ordered,
-            changed,
-            hangup: signal(SignalKind::hangup()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-        };
+        let inbox = Inbox::open(clock, ordered, changed)?;
         let app = App {
             board: Arc::new(Board::new(store.clone(), metrics.clone())),
             sync: Arc::new(sync),
@@ -144,6 +137,24 @@ impl Daemon {
         self.board.keep(&config, self.now()).await?;
         self.set_clock(&config).await;
         Ok(())
+    }
+}
+
+impl Inbox {
+    fn open(
+        clock: mpsc::Receiver<Signal>,
+        orders: mpsc::Receiver<Order>,
+        changed: mpsc::Receiver<()>,
+    ) -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(failed);
+        Ok(Self {
+            clock,
+            orders,
+            changed,
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Metrics {
     config_read_at: IntGauge,
     report_sent_at: IntGauge,
     disk_available: IntGauge,
+    notifications: IntCounterVec,
     mirrors: MirrorGauges,
     /// Registries whose series are there from the start.
     known: Mutex<HashSet<String>>,
@@ -88,6 +89,11 @@ impl Metrics {
             config_read_at: new.gauge("config_last_reload_success_timestamp_seconds", "When a good mirror.toml was last read.")?,
             report_sent_at: new.gauge("report_last_success_timestamp_seconds", "When the last daily report was made; 0 before the first.")?,
             disk_available: new.gauge("disk_available_bytes", "Space left where the store is.")?,
+            notifications: new.counters(
+                "notifications_total",
+                "Reports and alarms by what became of them at each channel.",
+                &["channel", "result"],
+            )?,
             mirrors,
             known: Mutex::default(),
             registry: new.0,
@@ -218,6 +224,23 @@ impl Metrics {
     pub fn disk_available(&self, bytes: u64) {
         self.disk_available
             .set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).
+    pub fn notification(&self, channel: &str, result: &str) {
+        count(&self.notifications, &[channel, result], 1);
+    }
+
+    /// Counts deliveries to these channels from 0 on, and forgets those to any other.
+    pub fn set_channels(&self, channels: &[&str]) {
+        forget(&self.notifications, "channel", |name| {
+            !channels.contains(&name)
+        });
+        for channel in channels {
+            for result in ["ok", "failed"] {
+                count(&self.notifications, &[channel, result], 0);
+            }
+        }
     }
 
     /// Notes how a mirror stands.

@@ -20,9 +20,15 @@ fn what_was_noted_is_told() {
     let metrics = Metrics::new().unwrap();
     metrics.request("quay.io", "GET", Some(429), Duration::from_millis(20));
     metrics.transferred("quay.io", "downloaded", 7);
+    metrics.set_channels(&["ops", "old"]);
+    metrics.set_channels(&["ops"]);
+    assert!(!text(&metrics).contains("old"));
+    metrics.notification("ops", "ok");
     let text = text(&metrics);
     for line in [
         r#"transship_registry_requests_total{code="429",method="GET",registry="quay.io"} 1"#,
+        r#"transship_notifications_total{channel="ops",result="failed"} 0"#,
+        r#"transship_notifications_total{channel="ops",result="ok"} 1"#,
         r#"transship_registry_throttled_total{registry="quay.io"} 1"#,
         r#"transship_transferred_bytes_total{direction="downloaded",registry="quay.io"} 7"#,
         "process_resident_memory_bytes",

@@ -1,1 +1,238 @@
 //! Where reports and alarms go.
+
+mod chat;
+mod dingtalk;
+mod email;
+mod error;
+mod feishu;
+mod healthchecks;
+mod http;
+mod redact;
+mod sign;
+mod slack;
+mod telegram;
+mod webhook;
+mod wecom;
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use futures::{StreamExt as _, stream};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    config::{Channel, Config, SecretUrl, Service, Topic},
+    metrics::Metrics,
+    report::Document,
+};
+
+pub use error::Error;
+
+use healthchecks::Signal;
+use http::{Patience, Post};
+use redact::Redactor;
+
+/// Channels that are written to at a time.
+const AT_A_TIME: usize = 16;
+
+/// A report or an alarm.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it is about.
+    pub topic: Topic,
+    /// The mirrors that it is about; none for what concerns all of them.
+    pub mirrors: Vec<Arc<str>>,
+    /// What people read.
+    pub document: Document,
+    /// What programs read.
+    pub json: Value,
+}
+
+/// What became of a message at one channel.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The channel's name.
+    pub channel: Arc<str>,
+    /// Whether it took the message, or why not.
+    pub result: Result<(), Error>,
+}
+
+/// How a run ended, as a healthcheck sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All of it went well.
+    Succeeded,
+    /// Some of it, or all, did not.
+    Failed,
+}
+
+/// Sends messages to the channels of the config. Nothing that goes wrong with it is an error of
+/// whoever has something to tell: it is logged, counted and returned.
+#[derive(Debug)]
+pub struct Notifier {
+    channels: Vec<Channel>,
+    report_to: Vec<Arc<str>>,
+    client: reqwest::Client,
+    patience: Patience,
+    metrics: Arc<Metrics>,
+}
+
+impl Notifier {
+    /// Makes the channels of the config ready; none is contacted yet.
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let names: Vec<&str> = config.channels.iter().map(|c| &*c.name).collect();
+        metrics.set_channels(&names);
+        Ok(Self {
+            channels: config.channels.clone(),
+            report_to: config.report.to.clone(),
+            client: http::client()?,
+            patience: Patience::default(),
+            metrics,
+        })
+    }
+
+    /// Sends a message to every channel that wants it, all at the same time.
+    pub async fn deliver(&self, message: &Message) -> Vec<Delivery> {
+        let wants = |channel: &&Channel| self.wants(channel, message);
+        self.send(self.channels.iter().filter(wants), message).await
+    }
+
+    /// Sends a message to the channels of these names, whether or not they want it.
+    pub async fn deliver_to(&self, names: &[Arc<str>], message: &Message) -> Vec<Delivery> {
+        let is_named = |channel: &&Channel| names.contains(&channel.name);
+        self.send(self.channels.iter().filter(is_named), message)
+            .await
+    }
+
+    /// Tells healthchecks that a run has begun.
+    pub async fn run_started(&self, mirror: &str, run: i64) -> Vec<Delivery> {
+        self.ping(mirror, run, Signal::Start, "").await
+    }
+
+    /// Tells healthchecks that a run is over; `text` says what it did.
+    pub async fn run_ended(
+        &self,
+        mirror: &str,
+        run: i64,
+        ending: Ending,
+        text: &str,
+    ) -> Vec<Delivery> {
+        let signal = match ending {
+            Ending::Succeeded => Signal::Success,
+            Ending::Failed => Signal::Failure,
+        };
+        self.ping(mirror, run, signal, text).await
+    }
+
+    fn wants(&self, channel: &Channel, message: &Message) -> bool {
+        if message.topic == Topic::Report {
+            return self.report_to.contains(&channel.name);
+        }
+        let is_of_its_mirrors = message.mirrors.is_empty()
+            || message.mirrors.iter().any(|mirror| hears(channel, mirror));
+        channel.topics.contains(&message.topic) && is_of_its_mirrors
+    }
+
+    async fn send(
+        &self,
+        channels: impl Iterator<Item = &Channel>,
+        message: &Message,
+    ) -> Vec<Delivery> {
+        let sent = channels.map(|channel| async move {
+            let result = self.bring(&channel.service, message).await;
+            self.note(channel, result)
+        });
+        // A stream that holds the closure could not go to another thread.
+        let sent: Vec<_> = sent.collect();
+        stream::iter(sent).buffered(AT_A_TIME).collect().await
+    }
+
+    /// Brings a message to a service.
+    async fn bring(&self, service: &Service, message: &Message) -> Result<(), Error> {
+        let (document, now) = (&message.document, Utc::now());
+        let deadline = self.patience.deadline();
+        let posts = match service {
+            Service::Wecom { url } => wecom::posts(url, document),
+            Service::Dingtalk { url, secret } => {
+                dingtalk::posts(url, secret.as_ref(), document, now.timestamp_millis())
+            }
+            Service::Feishu { url, secret } => {
+                feishu::posts(url, secret.as_ref(), document, now.timestamp())
+            }
+            Service::Slack { url } => slack::posts(url, document),
+            Service::Telegram { api, token, chat } => telegram::posts(api, token, chat, document)?,
+            Service::Email(email) => {
+                return email::send(email, document, self.patience, deadline).await;
+            }
+            Service::Healthchecks { url } => vec![healthchecks::message(url, message)],
+            Service::Webhook { url, secret } => {
+                vec![webhook::post(
+                    url,
+                    secret.as_ref(),
+                    message,
+                    now.timestamp(),
+                )]
+            }
+        };
+        self.post(&posts, deadline).await
+    }
+
+    async fn ping(&self, mirror: &str, run: i64, signal: Signal, text: &str) -> Vec<Delivery> {
+        let pings = self.channels.iter().filter_map(|channel| {
+            let url = checked(channel).filter(|_| hears(channel, mirror))?;
+            let run = healthchecks::run_id(url, mirror, run);
+            let post = healthchecks::post(url, signal, Some(&run), text);
+            Some(async move {
+                let deadline = self.patience.deadline();
+                self.note(channel, self.post(&[post], deadline).await)
+            })
+        });
+        let pings: Vec<_> = pings.collect();
+        stream::iter(pings).buffered(AT_A_TIME).collect().await
+    }
+
+    /// Sends requests one after the other; the first that fails is the last.
+    async fn post(&self, posts: &[Post], deadline: Instant) -> Result<(), Error> {
+        for post in posts {
+            let attempt = || http::send(&self.client, post);
+            self.patience.persist(deadline, attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// Logs and counts what became of a message.
+    fn note(&self, channel: &Channel, result: Result<(), Error>) -> Delivery {
+        let redactor = Redactor::new(&channel.service);
+        let result = result.map_err(|error| error.map_words(|words| redactor.clean(words)));
+        let name = &channel.name;
+        match &result {
+            Ok(()) => self.metrics.notification(name, "ok"),
+            Err(error) => {
+                tracing::warn!(channel = %name, %error, "a message was not delivered");
+                self.metrics.notification(name, "failed");
+            }
+        }
+        Delivery {
+            channel: name.clone(),
+            result,
+        }
+    }
+}
+
+/// Whether a channel is told of a mirror.
+fn hears(channel: &Channel, mirror: &str) -> bool {
+    let mirrors = channel.mirrors.as_ref();
+    mirrors.is_none_or(|mirrors| mirrors.iter().any(|known| **known == *mirror))
+}
+
+/// The address of a check that is told of runs.
+fn checked(channel: &Channel) -> Option<&SecretUrl> {
+    match &channel.service {
+        Service::Healthchecks { url } if channel.topics.contains(&Topic::Runs) => Some(url),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ pub use manifests::Head;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
-
+pub(crate) use transport::retry_after;
 pub use uploads::{Started, Upload};
 pub use wire::Meter;
 

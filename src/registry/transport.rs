@@ -278,7 +278,7 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
 
 /// Reads `Retry-After`, seconds or a date
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));

@@ -1,0 +1,270 @@
+//! Sends messages over HTTP: one POST, its answer, and again when that may help.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::{Client, redirect::Policy};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+use super::Error;
+use crate::registry::{self, Retry};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of an answer that are read.
+const ANSWER_LIMIT: usize = 64 << 10;
+
+/// One request, and what its answer means.
+pub(super) struct Post {
+    pub(super) url: Url,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) content_type: &'static str,
+    pub(super) body: String,
+    pub(super) judge: fn(&Answer) -> Result<(), Error>,
+}
+
+/// An answer, read as far as it matters.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    retry_after: Option<Duration>,
+    body: String,
+}
+
+impl Post {
+    /// A request with JSON in its body.
+    pub(super) fn json(url: Url, body: &Value, judge: fn(&Answer) -> Result<(), Error>) -> Self {
+        Self {
+            url,
+            headers: Vec::new(),
+            content_type: "application/json; charset=utf-8",
+            body: body.to_string(),
+            judge,
+        }
+    }
+}
+
+/// How long and how often a message is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How often, and after what pauses.
+    pub(super) retry: Retry,
+    /// For one try.
+    pub(super) once: Duration,
+    /// For a whole message with all its parts.
+    pub(super) total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            retry: Retry {
+                attempts: 3,
+                first_pause: Duration::from_secs(2),
+            },
+            once: Duration::from_secs(30),
+            total: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Patience {
+    /// When a message that is begun now is given up.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.total
+    }
+
+    /// Does something that may fail in passing, until it succeeds or there is no hope.
+    pub(super) async fn persist<F>(
+        &self,
+        deadline: Instant,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let mut tried = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = left.min(self.once);
+            let result = timeout(limit, attempt()).await;
+            let Err(error) = result.unwrap_or(Err(Error::Silent(limit))) else {
+                return Ok(());
+            };
+            let own = self.retry.pause_after(tried);
+            let Some(own) = own.filter(|_| error.is_transient()) else {
+                return Err(error);
+            };
+            let pause = error.retry_after().map_or(own, |asked| asked.max(own));
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            sleep(pause).await;
+            tried += 1;
+        }
+    }
+}
+
+/// The client of every channel.
+pub(super) fn client() -> Result<Client, Error> {
+    // A second call finds the provider installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        // What is meant for one address is not told to another.
+        .redirect(Policy::none())
+        .build()
+        .map_err(|error| Error::Unusable(causes(error)))
+}
+
+/// Sends one request once.
+pub(super) async fn send(client: &Client, post: &Post) -> Result<(), Error> {
+    let mut request = client
+        .post(post.url.clone())
+        .header("content-type", post.content_type)
+        .body(post.body.clone());
+    for (name, value) in &post.headers {
+        request = request.header(*name, value);
+    }
+    let unreachable = |error| Error::Unreachable(causes(error));
+    let mut response = request.send().await.map_err(unreachable)?;
+    let mut body = BytesMut::new();
+    while body.len() < ANSWER_LIMIT {
+        match response.chunk().await.map_err(unreachable)? {
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => break,
+        }
+    }
+    body.truncate(ANSWER_LIMIT);
+    (post.judge)(&Answer {
+        status: response.status().as_u16(),
+        retry_after: registry::retry_after(response.headers()),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+/// The causes of an error; its own words would name the URL.
+fn causes(error: reqwest::Error) -> String {
+    registry::Kind::from(&error.without_url()).to_string()
+}
+
+impl Answer {
+    /// Judges by the status alone; `remedy` is for a refusal.
+    pub(super) fn check_status(&self, remedy: &'static str) -> Result<(), Error> {
+        let said = match self.words() {
+            words if words.is_empty() => format!("status {}", self.status),
+            words => format!("status {}: {words}", self.status),
+        };
+        match self.status {
+            200..=299 => Ok(()),
+            300..=399 => Err(Error::Refused {
+                said,
+                remedy: "write the address that it redirects to",
+            }),
+            429 => Err(Error::Throttled {
+                said,
+                retry_after: self.retry_after,
+            }),
+            408 | 500.. => Err(Error::Failed(said)),
+            _ => Err(Error::Refused { said, remedy }),
+        }
+    }
+
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+
+    /// The body as one line, fit for a log once secrets are taken out of it.
+    pub(super) fn words(&self) -> String {
+        match self.body.trim_start() {
+            text if text.starts_with('<') => "an HTML page".into(),
+            text => printable(text),
+        }
+    }
+
+    /// What to say of an answer that the service itself would not give.
+    pub(super) fn strange(&self) -> Error {
+        Error::Strange(format!("status {}: {}", self.status, self.words()))
+    }
+}
+
+/// How many bytes a text takes within JSON.
+pub(super) fn json_size(text: &str) -> usize {
+    Value::from(text).to_string().len() - "\"\"".len()
+}
+
+/// A text without control characters.
+pub(super) fn printable(text: &str) -> String {
+    let is_control = |c: char| c.is_control();
+    text.trim().replace(is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn throttled(seconds: u64) -> Error {
+        Error::Throttled {
+            said: "slow down".into(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// How often it was tried, how long that took, and how it ended.
+    async fn tried(error: impl Fn(u32) -> Result<(), Error>) -> (u32, Duration, Result<(), Error>) {
+        let (patience, started) = (Patience::default(), Instant::now());
+        let count = AtomicU32::new(0);
+        let result = patience
+            .persist(patience.deadline(), || {
+                let result = error(count.fetch_add(1, Ordering::Relaxed));
+                async move { result }
+            })
+            .await;
+        (count.into_inner(), started.elapsed(), result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_three_times() {
+        let (count, _, result) = tried(|_| Err(Error::Failed("502".into()))).await;
+        assert_eq!((count, result), (3, Err(Error::Failed("502".into()))));
+        let (count, _, result) = tried(|tried| match tried {
+            0 => Err(Error::Unreachable("refused".into())),
+            _ => Ok(()),
+        })
+        .await;
+        assert_eq!((count, result), (2, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_tried_once() {
+        let (count, waited, _) = tried(|_| Err(Error::Strange("a page".into()))).await;
+        assert_eq!((count, waited), (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_asked_for_is_kept_unless_it_is_too_long() {
+        let (count, waited, _) = tried(|tried| match tried {
+            0 => Err(throttled(20)),
+            _ => Ok(()),
+        })
+        .await;
+        assert_eq!((count, waited), (2, Duration::from_secs(20)));
+        let (count, waited, result) = tried(|_| Err(throttled(60))).await;
+        assert_eq!((count, waited), (1, Duration::ZERO));
+        assert_eq!(result, Err(throttled(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_given_up_within_the_minute() {
+        let (patience, started) = (Patience::default(), Instant::now());
+        let silence = || std::future::pending();
+        let result = patience.persist(patience.deadline(), silence).await;
+        assert!(matches!(result, Err(Error::Silent(_))));
+        assert!(started.elapsed() <= patience.total);
+    }
+}

@@ -1,0 +1,102 @@
+//! Takes the secrets of a channel out of what others say: some services repeat the address they
+//! were asked at.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use crate::config::{SecretUrl, Service};
+
+/// Most characters of what others say that are repeated.
+const LONGEST: usize = 250;
+/// What stands in place of a secret.
+const MASK: &str = "***";
+/// A shorter text is a word rather than a secret, and masking it would make messages unreadable.
+const SHORTEST: usize = 4;
+/// A part of a URL that long is a key, and no word.
+const KEY_LENGTH: usize = 12;
+
+/// The secrets of one channel, the longest first.
+pub(super) struct Redactor(Vec<String>);
+
+impl Redactor {
+    pub(super) fn new(service: &Service) -> Self {
+        let mut secrets = Vec::new();
+        let mut add = |secret: &SecretString| secrets.push(secret.expose_secret().to_owned());
+        match service {
+            Service::Dingtalk { secret, .. }
+            | Service::Feishu { secret, .. }
+            | Service::Webhook { secret, .. } => secret.iter().for_each(add),
+            Service::Telegram { token, .. } => add(token),
+            Service::Email(email) => email.login.iter().for_each(|(_, password)| add(password)),
+            Service::Wecom { .. } | Service::Slack { .. } | Service::Healthchecks { .. } => {}
+        }
+        secrets.extend(
+            url(service)
+                .map(SecretUrl::expose)
+                .iter()
+                .flat_map(|u| parts(u)),
+        );
+        secrets.retain(|secret| secret.len() >= SHORTEST);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// The first words of a text, without any of the secrets.
+    pub(super) fn clean(&self, text: String) -> String {
+        let secrets = self.0.iter();
+        let clean = secrets.fold(text, |text, secret| text.replace(secret, MASK));
+        // Not before: half a secret would not be found.
+        clean.chars().take(LONGEST).collect()
+    }
+}
+
+fn url(service: &Service) -> Option<&SecretUrl> {
+    match service {
+        Service::Wecom { url }
+        | Service::Dingtalk { url, .. }
+        | Service::Feishu { url, .. }
+        | Service::Slack { url }
+        | Service::Healthchecks { url }
+        | Service::Webhook { url, .. } => Some(url),
+        Service::Telegram { .. } | Service::Email(_) => None,
+    }
+}
+
+/// What of a URL lets others use it: its path, its query, its login.
+fn parts(url: &Url) -> Vec<String> {
+    let mut parts = vec![url.as_str().to_owned(), url.path().to_owned()];
+    parts.extend(url.query().map(ToOwned::to_owned));
+    parts.extend(url.password().map(ToOwned::to_owned));
+    parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    let segments = url.path_segments().into_iter().flatten();
+    let keys = segments.filter(|segment| segment.len() >= KEY_LENGTH);
+    parts.extend(keys.map(ToOwned::to_owned));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_out_whole_and_in_parts() {
+        let url = "https://h.example/hook/0123456789ab?key=s3cr-et"
+            .parse()
+            .unwrap();
+        let redactor = Redactor::new(&Service::Webhook {
+            url: SecretUrl::new(url),
+            secret: Some("hunter2".to_owned().into()),
+        });
+        let clean = |text: &str| redactor.clean(text.into());
+        assert_eq!(clean("Cannot POST /hook/0123456789ab"), "Cannot POST ***");
+        assert_eq!(clean("no key s3cr-et of 0123456789ab"), "no key *** of ***");
+        assert_eq!(
+            clean("at https://h.example/hook/0123456789ab?key=s3cr-et: hunter2"),
+            "at ***: ***"
+        );
+        assert_eq!(clean("invalid webhook url"), "invalid webhook url");
+        let far = format!("{} 0123456789ab", "x".repeat(LONGEST - 5));
+        assert!(!clean(&far).contains("01"));
+        assert_eq!(clean(&far).len(), LONGEST - 1);
+    }
+}

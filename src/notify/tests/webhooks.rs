@@ -1,0 +1,50 @@
+//! Receivers of JSON.
+
+use ring::hmac;
+
+use super::{server::Server, *};
+
+fn notifier_for(server: &Server, keys: &str) -> Notifier {
+    let url = server.url("/hook");
+    notifier(&format!(
+        "[notify.own]\nkind = \"webhook\"\nurl = \"{url}\"\n{keys}\n"
+    ))
+}
+
+#[tokio::test]
+async fn the_json_is_posted_as_it_is() {
+    let server = Server::answering("").await;
+    assert_eq!(
+        only(notifier_for(&server, "").deliver(&alarm()).await),
+        Ok(())
+    );
+    let seen = server.only();
+    assert_eq!(seen.json(), alarm().json);
+    assert_eq!(seen.header("x-transship-topic"), "lag");
+    assert_eq!(seen.header("x-transship-signature"), "");
+    assert!(seen.header("user-agent").starts_with("transship/"));
+}
+
+#[tokio::test]
+async fn a_receiver_can_tell_who_wrote_what_and_when() {
+    let server = Server::answering("").await;
+    let notifier = notifier_for(&server, "secret = \"s3cret\"");
+    let before = Utc::now().timestamp();
+    assert_eq!(only(notifier.deliver(&alarm()).await), Ok(()));
+    let seen = server.only();
+    let timestamp = seen.header("x-transship-timestamp");
+    assert!((before..=Utc::now().timestamp()).contains(&timestamp.parse().unwrap()));
+    let hex = seen
+        .header("x-transship-signature")
+        .strip_prefix("sha256=")
+        .unwrap();
+    let tag: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
+    let verify = |message: String| hmac::verify(&key, message.as_bytes(), &tag);
+    assert!(verify(format!("{timestamp}.{}", seen.body)).is_ok());
+    assert!(verify(format!("{timestamp}.{} ", seen.body)).is_err());
+    assert!(verify(format!("1.{}", seen.body)).is_err());
+}
