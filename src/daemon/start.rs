@@ -13,7 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Daemon, Error, Inbox, Loading, clockwork::Clockwork, due, lock::Lock, service::Service,
+    Daemon, Error, Inbox, Loading,
+    clockwork::{Clockwork, Signal},
+    due,
+    lock::Lock,
+    service::Service,
     watch::Watch,
 };
 use crate::{
