@@ -12,7 +12,7 @@ use super::{
     placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
     section::Wanted,
-    selectors,
+    selectors, timing,
 };
 use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
 
@@ -39,9 +39,14 @@ pub(super) fn validate(
         targets: targets(entry, problems),
         template: template(entry.path.as_ref(), problems),
     });
+    let timing = timing::validate(&entry.timing, problems);
     let mut validated = Validated {
         mirror: Mirror {
             name,
+            schedule: timing.schedule,
+            jitter: timing.jitter,
+            max_lag: timing.max_lag,
+            is_paused: timing.is_paused,
             routes: Vec::new(),
             discoveries: Vec::new(),
             platforms: platforms(entry.platforms.as_ref(), problems),

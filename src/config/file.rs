@@ -6,9 +6,11 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use super::{
+    daemon::{self, HttpEntry},
     problem::Problems,
     secret::SecretSource,
     section::{Section, Wanted},
+    timing::TimingEntry,
 };
 
 /// One string or a list of them, with the place of each.
@@ -19,6 +21,8 @@ pub(super) type Strings = Spanned<Vec<Spanned<String>>>;
 pub(super) struct File {
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) state_path: Option<Spanned<String>>,
+    pub(super) drain: Option<Spanned<String>>,
+    pub(super) http: HttpEntry,
     pub(super) registries: Vec<RegistryEntry>,
     pub(super) defaults: MirrorEntry,
     pub(super) mirrors: Vec<MirrorEntry>,
@@ -63,6 +67,7 @@ pub(super) struct MirrorEntry {
     pub(super) from: Option<Strings>,
     pub(super) target: Option<Strings>,
     pub(super) path: Option<Spanned<String>>,
+    pub(super) timing: TimingEntry,
     pub(super) tags: Option<Strings>,
     pub(super) exclude: Option<Strings>,
     pub(super) regex: Option<Spanned<String>>,
@@ -82,7 +87,7 @@ pub(super) struct MirrorEntry {
 pub(super) fn read(text: &str, problems: &mut Problems) -> File {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        problems.hide_passwords(text);
+        problems.hide_secrets(text);
     }
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -97,13 +102,22 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> File {
 }
 
 fn read_file(mut top: Section<'_, '_>) -> File {
+    let timezone = top.take("timezone", "a time zone such as \"Asia/Shanghai\"");
+    let state = top.section("state").map(|mut state| {
+        let path = state.take("path", "a path as a string");
+        let drain = state.take("drain", "a duration such as \"60s\"");
+        state.finish();
+        (path, drain)
+    });
+    let (state_path, drain) = state.unwrap_or_default();
     let file = File {
-        timezone: top.take("timezone", "a time zone such as \"Asia/Shanghai\""),
-        state_path: top.section("state").and_then(|mut state| {
-            let path = state.take("path", "a path as a string");
-            state.finish();
-            path
-        }),
+        timezone,
+        state_path,
+        drain,
+        http: top
+            .section("http")
+            .map(daemon::read_http)
+            .unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
@@ -163,7 +177,11 @@ fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
     }
 }
 
-fn read_secret(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
+/// The value of a key that holds a secret, or says where it lies.
+pub(super) fn read_secret(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
     section.hide(key);
@@ -209,6 +227,7 @@ fn read_mirror(
         from,
         target: section.strings("target"),
         path: section.take("path", "a template such as \"{registry}/{repository}\""),
+        timing: TimingEntry::read(&mut section),
         tags: section.strings("tags"),
         exclude: section.strings("exclude"),
         regex: section.take("regex", "a regular expression as a string"),
@@ -240,6 +259,7 @@ impl MirrorEntry {
             from: self.from,
             target: self.target.or(defaults.target),
             path: self.path.or(defaults.path),
+            timing: self.timing.or(defaults.timing),
             tags: self.tags.or(defaults.tags),
             exclude: self.exclude.or(defaults.exclude),
             regex: self.regex.or(defaults.regex),

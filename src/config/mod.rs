@@ -1,6 +1,8 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod cron;
+mod daemon;
 mod discovery;
 mod entry;
 mod file;
@@ -12,9 +14,12 @@ mod path;
 mod placement;
 mod problem;
 mod rename;
+mod schedule;
 mod secret;
 mod section;
 mod selectors;
+mod spacing;
+mod timing;
 mod validate;
 
 use std::{
@@ -33,12 +38,15 @@ use url::Url;
 
 use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 
+pub use cron::BadSchedule;
+pub use daemon::HttpConfig;
 pub use discovery::Discovery;
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
 pub use rename::Rename;
+pub use schedule::Schedule;
 pub use secret::Credential;
 pub use section::closest;
 
@@ -54,6 +62,10 @@ pub struct Config {
     pub timezone: Tz,
     /// The file of the store.
     pub state_path: PathBuf,
+    /// How long transfers in flight may go on when the daemon is told to end.
+    pub drain: Duration,
+    /// Where metrics, the status page and the API are served.
+    pub http: HttpConfig,
     /// The registries that differ from the default.
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
@@ -106,6 +118,14 @@ impl Default for RegistryConfig {
 pub struct Mirror {
     /// Unique in the file.
     pub name: Arc<str>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// How late a run may start; each starts at random within it.
+    pub jitter: Duration,
+    /// The lag that is an alarm.
+    pub max_lag: Duration,
+    /// Whether no schedule starts it.
+    pub is_paused: bool,
     /// Its source repositories, each with the target repositories it goes to.
     pub routes: Vec<Route>,
     /// Patterns of further source repositories, which are found when a run starts.
@@ -307,4 +327,8 @@ impl Config {
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;

@@ -46,10 +46,14 @@ impl Problems {
     }
 
     /// Hides what may be a secret in a file of which it is not known what is what.
-    pub(super) fn hide_passwords(&mut self, text: &str) {
+    pub(super) fn hide_secrets(&mut self, text: &str) {
         let mut start = 0;
         for line in text.split_inclusive('\n') {
-            if line.to_ascii_lowercase().contains("password") {
+            let lower = line.to_ascii_lowercase();
+            if ["password", "secret", "token", "url"]
+                .iter()
+                .any(|key| lower.contains(key))
+            {
                 self.hide(start..start + line.trim_end().len());
             }
             start += line.len();

@@ -6,6 +6,9 @@ use std::{
 };
 
 use secrecy::SecretString;
+use toml::Spanned;
+
+use super::problem::Problems;
 
 /// Where a secret lies, as `mirror.toml` says it.
 #[derive(Clone, Debug)]
@@ -68,6 +71,41 @@ impl SecretSource {
             },
         }
     }
+}
+
+/// Reads a secret, and tells what is wrong or doubtful about where it lies; `what` is such as
+/// "a password", and `path` the file that was read.
+pub(super) fn read(
+    written: &Spanned<SecretSource>,
+    what: &str,
+    path: &Path,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    if matches!(written.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
+        let message = format!("{what} in a file that every user of this machine can read");
+        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    or chmod 600 the file";
+        problems.warning(written.span(), message, help);
+    }
+    read_open(written, problems)
+}
+
+/// Reads a value that may lie where a secret may, and is none.
+pub(super) fn read_open(
+    written: &Spanned<SecretSource>,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    let read = written.get_ref().read();
+    read.map_err(|unreadable| {
+        problems.error(written.span(), unreadable.message, unreadable.help);
+    })
+    .ok()
+}
+
+/// Whether everybody on the machine can read a file.
+pub(super) fn is_world_readable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {

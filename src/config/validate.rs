@@ -11,14 +11,14 @@ use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, Login, RegistryConfig,
+    Config, Credential, Login, RegistryConfig, daemon,
     entry::{self, Validated},
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
     login::{self, Keeper},
     network::{self, Proxy},
     overlap,
     problem::{ProblemReport, Problems},
-    secret::SecretSource,
+    secret::{self, SecretSource, is_world_readable},
 };
 use crate::oci::RegistryName;
 
@@ -44,6 +44,8 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         path: path.into(),
         timezone: timezone(file.timezone.as_ref(), problems),
         state_path: state_path(file.state_path),
+        drain: daemon::drain(file.drain.as_ref(), problems),
+        http: daemon::http(&file.http, path, problems),
         registries: registries(&file.registries, path, problems),
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
         warnings: ProblemReport::default(),
@@ -246,27 +248,13 @@ fn basic(
     path: &Path,
     problems: &mut Problems,
 ) -> Credential {
-    if matches!(password.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
-        let message = "a password in a file that every user of this machine can read";
-        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
-                    or chmod 600 the file";
-        problems.warning(password.span(), message, help);
-    }
-    match password.get_ref().read() {
-        Ok(password) => Credential::Basic {
+    match secret::read(password, "a password", path, problems) {
+        Some(password) => Credential::Basic {
             username: username.get_ref().clone(),
             password,
         },
-        Err(unreadable) => {
-            problems.error(password.span(), unreadable.message, unreadable.help);
-            Credential::Anonymous
-        }
+        None => Credential::Anonymous,
     }
-}
-
-fn is_world_readable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// Gives each entry a name that no other has.

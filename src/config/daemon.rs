@@ -1,0 +1,98 @@
+//! Validates what the daemon alone needs: `[http]`, and how long a shutdown may take.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
+
+use super::{
+    file::read_secret,
+    problem::Problems,
+    secret::{self, SecretSource},
+    section::Section,
+};
+
+/// Loopback: what runs this may have a public address.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9618);
+
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// Where metrics, the status page and the API are served.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What a request that changes something has to bring; without one, none may.
+    pub token: Option<SecretString>,
+}
+
+/// `[http]` as written.
+#[derive(Debug, Default)]
+pub(super) struct HttpEntry {
+    listen: Option<Spanned<String>>,
+    token: Option<Spanned<SecretSource>>,
+}
+
+/// Reads `[http]`.
+pub(super) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
+    let entry = HttpEntry {
+        listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
+        token: read_secret(&mut section, "token"),
+    };
+    section.finish();
+    entry
+}
+
+/// Validates `[http]` of the file at `path`.
+pub(super) fn http(entry: &HttpEntry, path: &Path, problems: &mut Problems) -> HttpConfig {
+    HttpConfig {
+        listen: listen(entry.listen.as_ref(), problems),
+        token: token(entry.token.as_ref(), path, problems),
+    }
+}
+
+fn listen(written: Option<&Spanned<String>>, problems: &mut Problems) -> SocketAddr {
+    let Some(written) = written else {
+        return LISTEN;
+    };
+    written.get_ref().parse().unwrap_or_else(|_| {
+        let message = format!("`{}` is not an address to listen on", written.get_ref());
+        let help = "write an IP address and a port, as in \"127.0.0.1:9618\", \"[::1]:9618\", or \
+                    \"0.0.0.0:9618\" for every address of this machine; port 0 takes a free one";
+        problems.error(written.span(), message, help);
+        LISTEN
+    })
+}
+
+fn token(
+    written: Option<&Spanned<SecretSource>>,
+    path: &Path,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    let written = written?;
+    let token = secret::read(written, "a token", path, problems)?;
+    let is_sendable = |c: char| c.is_ascii_graphic();
+    if !token.expose_secret().is_empty() && token.expose_secret().chars().all(is_sendable) {
+        return Some(token);
+    }
+    let help = "write ASCII letters, digits and signs, such as `openssl rand -hex 32` gives";
+    let message = "the `token` is empty, or no header can hold it";
+    problems.error(written.span(), message, help);
+    None
+}
+
+/// Validates `[state] drain`: how long transfers in flight may go on when the daemon ends.
+pub(super) fn drain(written: Option<&Spanned<String>>, problems: &mut Problems) -> Duration {
+    let Some(written) = written else { return DRAIN };
+    humantime::parse_duration(written.get_ref()).unwrap_or_else(|_| {
+        let message = format!("`{}` is not a duration", written.get_ref());
+        let help = "write how long a shutdown may wait for transfers, such as \"60s\"; \"0s\" for \
+                    not at all";
+        problems.error(written.span(), message, help);
+        DRAIN
+    })
+}
