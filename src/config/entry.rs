@@ -12,7 +12,7 @@ use super::{
     placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
     section::Wanted,
-    selectors,
+    selectors, timing,
 };
 use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
 
@@ -35,14 +35,18 @@ pub(super) fn validate(
     problems: &mut Problems,
 ) -> Validated {
     let selectors = Arc::new(selectors::selectors(entry, problems));
-    let timing = entry.timing.validate(problems);
     let placement = Arc::new(Placement {
         targets: targets(entry, problems),
         template: template(entry.path.as_ref(), problems),
     });
+    let timing = timing::validate(&entry.timing, problems);
     let mut validated = Validated {
         mirror: Mirror {
             name,
+            schedule: timing.schedule,
+            jitter: timing.jitter,
+            max_lag: timing.max_lag,
+            is_paused: timing.is_paused,
             routes: Vec::new(),
             discoveries: Vec::new(),
             platforms: platforms(entry.platforms.as_ref(), problems),
@@ -50,10 +54,6 @@ pub(super) fn validate(
             rename: rename(entry.tag.as_ref(), problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
             referrers: referrers(entry.referrers.as_ref(), problems),
-            schedule: timing.schedule,
-            jitter: timing.jitter,
-            max_lag: timing.max_lag,
-            is_paused: timing.is_paused,
         },
         places: Vec::new(),
     };

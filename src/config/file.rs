@@ -6,11 +6,12 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use super::{
-    daemon::{HttpEntry, ScheduleEntry},
+    daemon::{self, HttpEntry},
     notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
     secret::SecretSource,
     section::{Section, Wanted},
+    timing::TimingEntry,
 };
 
 /// One string or a list of them, with the place of each.
@@ -69,6 +70,7 @@ pub(super) struct MirrorEntry {
     pub(super) from: Option<Strings>,
     pub(super) target: Option<Strings>,
     pub(super) path: Option<Spanned<String>>,
+    pub(super) timing: TimingEntry,
     pub(super) tags: Option<Strings>,
     pub(super) exclude: Option<Strings>,
     pub(super) regex: Option<Spanned<String>>,
@@ -82,7 +84,6 @@ pub(super) struct MirrorEntry {
     pub(super) tag: Option<Spanned<String>>,
     pub(super) attestations: Option<Spanned<String>>,
     pub(super) referrers: Option<Spanned<Wanted>>,
-    pub(super) timing: ScheduleEntry,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -105,17 +106,21 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> File {
 
 fn read_file(mut top: Section<'_, '_>) -> File {
     let timezone = top.take("timezone", "a time zone such as \"Asia/Shanghai\"");
-    let (state_path, drain) = top.section("state").map_or((None, None), |mut state| {
+    let state = top.section("state").map(|mut state| {
         let path = state.take("path", "a path as a string");
         let drain = state.take("drain", "a duration such as \"60s\"");
         state.finish();
         (path, drain)
     });
+    let (state_path, drain) = state.unwrap_or_default();
     let file = File {
         timezone,
         state_path,
         drain,
-        http: top.section("http").map(HttpEntry::read).unwrap_or_default(),
+        http: top
+            .section("http")
+            .map(daemon::read_http)
+            .unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
@@ -230,6 +235,7 @@ fn read_mirror(
         from,
         target: section.strings("target"),
         path: section.take("path", "a template such as \"{registry}/{repository}\""),
+        timing: TimingEntry::read(&mut section),
         tags: section.strings("tags"),
         exclude: section.strings("exclude"),
         regex: section.take("regex", "a regular expression as a string"),
@@ -243,7 +249,6 @@ fn read_mirror(
         tag: section.take("tag", "a template such as \"{tag}-mirror\""),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
-        timing: ScheduleEntry::read(&mut section),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -262,6 +267,7 @@ impl MirrorEntry {
             from: self.from,
             target: self.target.or(defaults.target),
             path: self.path.or(defaults.path),
+            timing: self.timing.or(defaults.timing),
             tags: self.tags.or(defaults.tags),
             exclude: self.exclude.or(defaults.exclude),
             regex: self.regex.or(defaults.regex),
@@ -275,7 +281,6 @@ impl MirrorEntry {
             tag: self.tag.or(defaults.tag),
             attestations: self.attestations.or(defaults.attestations),
             referrers: self.referrers.or(defaults.referrers),
-            timing: self.timing.or(&defaults.timing),
         }
     }
 }

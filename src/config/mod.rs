@@ -1,6 +1,7 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod cron;
 mod daemon;
 mod discovery;
 mod entry;
@@ -19,6 +20,8 @@ mod secret;
 mod section;
 mod selectors;
 mod service;
+mod spacing;
+mod timing;
 mod validate;
 
 use std::{
@@ -29,7 +32,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::DateTime;
 use chrono_tz::Tz;
 use globset::GlobSet;
 use regex::Regex;
@@ -38,6 +40,7 @@ use url::Url;
 
 use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 
+pub use cron::BadSchedule;
 pub use daemon::HttpConfig;
 pub use discovery::Discovery;
 pub use login::{Login, Renewal};
@@ -62,14 +65,14 @@ pub struct Config {
     pub timezone: Tz,
     /// The file of the store.
     pub state_path: PathBuf,
+    /// How long transfers in flight may go on when the daemon is told to end.
+    pub drain: Duration,
+    /// Where metrics, the status page and the API are served.
+    pub http: HttpConfig,
     /// The registries that differ from the default.
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
     pub mirrors: Vec<Mirror>,
-    /// The daemon's pages and metrics.
-    pub http: HttpConfig,
-    /// How long transfers under way may take when the daemon ends.
-    pub drain: Duration,
     /// When the report is made, and where it goes.
     pub report: ReportConfig,
     /// Where reports and alarms can go.
@@ -138,6 +141,14 @@ impl RegistryConfig {
 pub struct Mirror {
     /// Unique in the file.
     pub name: Arc<str>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// How late a run may start; each starts at random within it.
+    pub jitter: Duration,
+    /// The lag that is an alarm.
+    pub max_lag: Duration,
+    /// Whether no schedule starts it.
+    pub is_paused: bool,
     /// Its source repositories, each with the target repositories it goes to.
     pub routes: Vec<Route>,
     /// Patterns of further source repositories, which are found when a run starts.
@@ -152,14 +163,6 @@ pub struct Mirror {
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
     pub referrers: Option<Referrers>,
-    /// When the daemon runs it.
-    pub schedule: Schedule,
-    /// A run starts this much later at the most: mirrors of one schedule do not all come at once.
-    pub jitter: Duration,
-    /// The lag that is accepted.
-    pub max_lag: Duration,
-    /// Whether the daemon leaves it alone.
-    pub is_paused: bool,
 }
 
 /// What becomes of the attestations that builders put into indexes.
@@ -242,20 +245,6 @@ impl Mirror {
         let sources = sources.chain(self.discoveries.iter().map(Discovery::registry));
         let sources = sources.map(ToString::to_string);
         sources.chain(self.target_registries())
-    }
-
-    /// When the schedule has its next run, in seconds since 1970; none while it is paused.
-    pub fn next_run(&self, zone: Tz, now: i64) -> Option<i64> {
-        let now = DateTime::from_timestamp(now, 0).filter(|_| !self.is_paused)?;
-        let next = self.schedule.next_after(now, zone)?;
-        Some(next.timestamp())
-    }
-
-    /// The time between the next two runs of the schedule, in seconds.
-    pub fn interval_seconds(&self, zone: Tz, now: i64) -> i64 {
-        let now = DateTime::from_timestamp(now, 0).unwrap_or_default();
-        let interval = self.schedule.interval(now, zone);
-        interval.as_secs().try_into().unwrap_or(i64::MAX)
     }
 }
 
@@ -390,4 +379,8 @@ mod notify_tests;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;

@@ -5,7 +5,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use chrono_tz::Tz;
@@ -22,9 +21,6 @@ use super::{
     secret::{self, SecretSource, is_world_readable},
 };
 use crate::oci::RegistryName;
-
-/// How long transfers under way may take when the daemon ends, unless the file says otherwise.
-const DRAIN: Duration = Duration::from_secs(60);
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
 pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
@@ -50,9 +46,9 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         path: path.into(),
         timezone: timezone(file.timezone.as_ref(), problems),
         state_path: state_path(file.state_path),
+        drain: daemon::drain(file.drain.as_ref(), problems),
+        http: daemon::http(&file.http, path, problems),
         registries: registries(&file.registries, path, problems),
-        http: file.http.validate(path, problems),
-        drain: daemon::duration(file.drain.as_ref(), "drain", DRAIN, problems),
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
         report,
         channels,

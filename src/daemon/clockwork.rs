@@ -101,7 +101,7 @@ impl Clockwork {
             if !self.jobs.contains_key(name) {
                 let tick = Signal::Tick(name.clone());
                 let times = Some((schedule.clone(), zone));
-                let id = self.add(tick, &schedule.pattern(), times).await?;
+                let id = self.add(tick, schedule.with_seconds(), times).await?;
                 self.jobs.insert(name.clone(), (id, schedule.clone(), zone));
             }
         }
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn schedule(text: &str) -> Schedule {
-        Schedule::parse(text).unwrap()
+        text.parse().unwrap()
     }
 
     async fn next_tick(inbox: &mut mpsc::Receiver<Signal>) -> Arc<str> {

@@ -110,8 +110,9 @@ impl Daemon {
                 (Some(()), Some(mirror)) => {
                     // Whoever is told of runs tells them apart by this.
                     let run = Utc::now().timestamp_micros();
-                    notifier.run_started(&name, run).await;
-                    let report = sync.run_one(&config, mirror, &scope).await;
+                    // A channel that hangs must not hold up the run.
+                    let started = notifier.run_started(&name, run);
+                    let (_, report) = tokio::join!(started, sync.run_one(&config, mirror, &scope));
                     let (ending, text) = ending(&report);
                     notifier.run_ended(&name, run, ending, &text).await;
                     Some(report)
