@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod notify;
 mod online;
 mod open;
 mod plan;
@@ -55,6 +56,8 @@ enum Command {
     Sync(sync::Sync),
     /// Show every mirror: how far it lags, its last runs, what is behind and why
     Status(status::Status),
+    /// Try the channels that reports and alarms go to
+    Notify(notify::Notify),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -114,6 +117,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
         Command::Status(status) => status.run(&global).await,
+        Command::Notify(notify) => notify.run(&global).await,
         Command::Completions(completions) => completions.run(),
     }
 }
