@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod explain;
+mod notify;
 mod online;
 mod open;
 mod plan;
@@ -64,6 +65,8 @@ enum Command {
     Report(report::Report),
     /// Tell whether an image is mirrored, where to, and what to add if it is not
     Explain(explain::Explain),
+    /// Try the channels that reports and alarms go to
+    Notify(notify::Notify),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -126,6 +129,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Serve(serve) => serve.run(&global).await,
         Command::Report(report) => report.run(&global).await,
         Command::Explain(explain) => explain.run(&global).await,
+        Command::Notify(notify) => notify.run(&global).await,
         Command::Completions(completions) => completions.run(),
     }
 }

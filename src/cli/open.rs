@@ -70,21 +70,46 @@ pub(super) fn mirrors<'a>(config: &'a Config, names: &[String]) -> anyhow::Resul
         return Ok(config.mirrors.iter().collect());
     }
     let known: HashSet<&str> = config.mirrors.iter().map(|mirror| &*mirror.name).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
-        let help = match closest(unknown, known.iter().copied()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => {
-                let mut known: Vec<&str> = known.into_iter().collect();
-                known.sort_unstable();
-                format!("there are: {}", known.join(", "))
-            }
-        };
-        let file = config.path.display();
-        return Err(Usage(format!("no mirror `{unknown}` in {file}\n  help: {help}")).into());
-    }
+    check_names("mirror", names, &known, config)?;
     Ok(config
         .mirrors
         .iter()
         .filter(|mirror| names.iter().any(|name| **name == *mirror.name))
         .collect())
+}
+
+/// The names of these channels, or of all of them.
+pub(super) fn channels(config: &Config, names: &[String]) -> anyhow::Result<Vec<Arc<str>>> {
+    let all = || config.channels.iter().map(|channel| &channel.name);
+    let known: HashSet<&str> = all().map(|name| &**name).collect();
+    if known.is_empty() {
+        let file = config.path.display();
+        let help = "add a [notify.NAME]; `mirror.toml` in the source tree has examples";
+        return Err(Usage(format!("no channel in {file}\n  help: {help}")).into());
+    }
+    check_names("channel", names, &known, config)?;
+    let is_wanted = |name: &&Arc<str>| names.is_empty() || names.iter().any(|n| **n == ***name);
+    Ok(all().filter(is_wanted).cloned().collect())
+}
+
+/// Refuses the first name that is not known, and tells the one that was most likely meant.
+fn check_names(
+    noun: &str,
+    names: &[String],
+    known: &HashSet<&str>,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) else {
+        return Ok(());
+    };
+    let help = match closest(unknown, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => {
+            let mut known: Vec<&str> = known.iter().copied().collect();
+            known.sort_unstable();
+            format!("there are: {}", known.join(", "))
+        }
+    };
+    let file = config.path.display();
+    Err(Usage(format!("no {noun} `{unknown}` in {file}\n  help: {help}")).into())
 }

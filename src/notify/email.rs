@@ -89,7 +89,8 @@ fn transport(email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, Error>
 }
 
 fn judge(error: &smtp::Error) -> Error {
-    let said = printable(&error.to_string());
+    // It says so twice, and what it cannot do follows.
+    let said = printable(&error.to_string()).replace("Connection error: ", "");
     if error.is_transient() {
         return Error::Failed(said);
     }

@@ -61,7 +61,7 @@ impl Error {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => {
-                "check the host in its `url`, and the way there; HTTPS_PROXY names another way"
+                "check the host in its `url`, and the way there; HTTPS_PROXY is used for all but mail"
             }
             Self::Silent(_) | Self::Failed(_) => "try again later",
             Self::Throttled { .. } => {

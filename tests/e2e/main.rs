@@ -18,6 +18,7 @@ mod helpers;
 mod mended;
 mod mended_runs;
 mod network;
+mod notify_command;
 mod online;
 mod paging;
 mod referrers;
