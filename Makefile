@@ -2,7 +2,7 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo test check deps fmt features deny clippy sqlx-check doc unit sqlx
+.PHONY: help demo test check deps fmt features deny units rules clippy sqlx-check doc unit sqlx package
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -12,7 +12,7 @@ demo: deps ## mirror real images between two registries on this machine, and pro
 
 test: deps check ## install what is missing, then run all that CI runs
 
-check: fmt features deny clippy sqlx-check doc unit ## all that CI runs; the quick checks come first
+check: fmt features deny units rules clippy sqlx-check doc unit ## all that CI runs; the quick checks come first
 
 deps: ## install the Debian packages that are missing
 	@scripts/deps
@@ -25,6 +25,13 @@ features: ## no HTTP feature that breaks digests or parallel transfers
 
 deny: ## licences, banned crates, sources, advisories
 	@scripts/deny
+
+units: ## systemd's own verdict on the units
+	@scripts/check-units
+
+rules: ## alerts fire and clear; the dashboard is well formed
+	@scripts/check-rules
+	@scripts/check-dashboard
 
 clippy: ## lints
 	cargo clippy --locked --all-targets -- -D warnings
@@ -40,3 +47,6 @@ unit: ## unit, integration and documentation tests
 
 sqlx: ## write .sqlx/ anew after a change of a query or a migration
 	@scripts/sqlx-prepare
+
+package: ## a Debian package in target/debian/
+	@scripts/package
