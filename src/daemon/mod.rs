@@ -1,1 +1,4 @@
 //! Wires everything for `serve`: the schedule, reloads, the shutdown, the watchdog.
+
+pub mod clockwork;
+mod timetable;
