@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 use super::{Daemon, Error, MIRROR, REPORT};
 use crate::{
@@ -17,16 +18,17 @@ impl Daemon {
     pub(super) async fn set_clock(&mut self, config: &Config) {
         let zone = config.timezone;
         let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
-        let mut entries: Vec<(Arc<str>, Schedule)> = active
+        let mut entries: Vec<(Arc<str>, Schedule, Tz)> = active
             .map(|mirror| {
                 (
                     format!("{MIRROR}{}", mirror.name).into(),
                     mirror.schedule.clone(),
+                    zone,
                 )
             })
             .collect();
-        entries.push((REPORT.into(), Schedule::daily(config.report.at)));
-        if let Err(error) = self.clockwork.set(&entries, zone).await {
+        entries.push((REPORT.into(), Schedule::daily(config.report.at), zone));
+        if let Err(error) = self.clockwork.set(&entries).await {
             tracing::error!(%error, "the schedule could not be set");
         }
     }

@@ -47,7 +47,7 @@ impl Daemon {
     pub(super) async fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Beat => self.beat().await,
-            Signal::Tick(name) => match name.strip_prefix(MIRROR) {
+            Signal::Tick { name, .. } => match name.strip_prefix(MIRROR) {
                 Some(mirror) => self.tick(mirror),
                 None => self.make_report().await,
             },

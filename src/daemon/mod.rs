@@ -8,6 +8,7 @@ mod lock;
 mod reload;
 mod service;
 mod start;
+mod timetable;
 mod trouble;
 mod watch;
 
@@ -174,7 +175,9 @@ impl Daemon {
             tracing::warn!("some work did not notice that it was cut off");
             self.work.abort_all();
         }
-        self.clockwork.shutdown().await;
+        if let Err(error) = self.clockwork.shutdown().await {
+            tracing::debug!(%error, "the scheduler did not end well");
+        }
         self.http_stop.cancel();
         let _ = self.http.await;
         self.recorder.flush().await;

@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, Retry},
-    report::Board,
+    report::{Board, MirrorStatus},
     store::{Fact, Store, Upkeep},
     sync::{Scope, Sync},
 };
@@ -111,7 +111,14 @@ impl Daemon {
         let now = Utc::now();
         for mirror in &config.mirrors {
             let status = self.board.mirror(&config, &mirror.name, now.timestamp());
-            let last = status.and_then(|status| status.last_attempt);
+            let is_whole = |status: &MirrorStatus| {
+                let result = status.last_result.as_deref();
+                result.is_some_and(|result| result != "interrupted")
+            };
+            // A run that was cut off is made up like one that never began.
+            let last = status
+                .filter(is_whole)
+                .and_then(|status| status.last_attempt);
             if due::is_missed(mirror, config.timezone, last, now) {
                 self.start(&mirror.name, Scope::Whole, mirror.jitter);
             }
