@@ -91,6 +91,15 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
     if let Some(error) = &status.last_error {
         text::line(&format!("  reason        {error}"))?;
     }
+    if status.paused {
+        text::line("  next run      none: it is paused")?;
+    } else if let Some(at) = status.next_run {
+        let left = text::duration(at - now);
+        text::line(&format!(
+            "  next run      {} (in {left})",
+            text::time(at, zone)
+        ))?;
+    }
     for tag in &status.behind {
         let lag = text::duration(tag.lag_seconds);
         let reason = tag.message.as_deref().unwrap_or("not tried since");

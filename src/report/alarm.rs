@@ -230,3 +230,7 @@ fn title(alarms: &[Alarm], one: &str, many: &str) -> String {
         several => format!("transship: {} {many}", several.len()),
     }
 }
+
+#[cfg(test)]
+#[path = "alarm_tests.rs"]
+mod tests;

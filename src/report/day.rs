@@ -183,7 +183,7 @@ impl Day {
         ) {
             (0, 0) => format!("{day}: {all}, all in sync"),
             (0, troubles) => {
-                format!("{day}: {all}, all within their objective, {troubles} not in sync")
+                format!("{day}: {all}, all within their objective, {troubles} to look at")
             }
             (late, _) => format!("{day}: {late} of {all} late"),
         }
@@ -245,13 +245,11 @@ impl Day {
         if kinds.is_empty() {
             return "no tag changed".into();
         }
-        let mut named: Vec<String> = self
-            .changes
-            .iter()
-            .take(NAMED)
-            .map(ChangeLine::words)
-            .collect();
-        if self.changes.len() > NAMED {
+        let mut changes: Vec<&ChangeLine> = self.changes.iter().collect();
+        changes.sort_by_key(|change| change.rank());
+        let named = changes.iter().take(NAMED).map(|change| change.words());
+        let mut named: Vec<String> = named.collect();
+        if changes.len() > NAMED {
             named.push("…".into());
         }
         format!("tags: {} ({})", kinds.join(", "), named.join(", "))
@@ -314,12 +312,20 @@ impl Day {
 }
 
 impl ChangeLine {
+    /// The order in which changes are told: what moved says most.
+    fn rank(&self) -> usize {
+        let order = ["moved", "removed", "healed", "new"];
+        let known = order.iter().position(|kind| *kind == self.kind);
+        known.unwrap_or(order.len())
+    }
+
     fn words(&self) -> String {
         let short = words::short_digest;
         match (&self.old_digest, &self.new_digest) {
             (Some(old), Some(new)) => {
                 format!("{} {} -> {}", self.reference, short(old), short(new))
             }
+            _ if self.kind == "new" => self.reference.clone(),
             _ => format!("{} {}", self.reference, self.kind),
         }
     }
@@ -400,3 +406,7 @@ fn next(status: &Status) -> Vec<(String, i64)> {
     runs.truncate(10);
     runs
 }
+
+#[cfg(test)]
+#[path = "day_tests.rs"]
+mod tests;
