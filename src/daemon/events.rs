@@ -1,6 +1,6 @@
 //! What happens while the daemon runs, and what it does then. Each step can be called alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use tokio::{sync::oneshot, task::JoinError};
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Config,
     http_server::{Accepted, Order},
-    notify::Ending,
+    notify::{Delivery, Ending},
     sync::{MirrorReport, RunResult, Scope},
 };
 
@@ -30,7 +30,7 @@ pub(super) enum Event {
     /// The reading of `mirror.toml`; nothing if it holds what it held.
     Loaded(Why, Option<Loaded>),
     /// The delivery of messages.
-    Told,
+    Told(Vec<Delivery>),
 }
 
 /// Why `mirror.toml` is read.
@@ -128,8 +128,18 @@ impl Daemon {
         match event {
             Ok(Event::Ran(name, report)) => self.ran(&name, report).await,
             Ok(Event::Loaded(why, loaded)) => self.loaded(why, loaded).await,
-            Ok(Event::Told) => {}
+            Ok(Event::Told(deliveries)) => self.told(deliveries),
             Err(error) => tracing::error!(%error, "a part of the daemon failed; this is a bug"),
+        }
+    }
+
+    /// Messages were delivered, or not: a channel that fails is trouble, told by the others.
+    fn told(&mut self, deliveries: Vec<Delivery>) {
+        for Delivery { channel, result } in deliveries {
+            match result {
+                Ok(()) => self.mute.remove(&channel),
+                Err(error) => self.mute.insert(channel, error.to_string()),
+            };
         }
     }
 
@@ -242,12 +252,22 @@ impl Daemon {
             Err(error) => tracing::error!(%error, "messages go where they went"),
         }
         self.sync.registries().reload(&config);
-        self.config.store(Arc::new(config));
+        let before = self.config.swap(Arc::new(config));
+        let channels: HashSet<Arc<str>> = self.channels().collect();
+        self.mute.retain(|channel, _| channels.contains(channel));
         self.board.set_config_error(None);
         self.metrics.config_read(Some(self.now()));
         if let Err(error) = self.take_up().await {
             tracing::warn!(%error, "what pages and metrics tell is old");
         }
+        let known: HashSet<Arc<str>> = before.mirrors.iter().map(|m| m.name.clone()).collect();
+        self.catch_up(|name| !known.contains(name));
+    }
+
+    fn channels(&self) -> impl Iterator<Item = Arc<str>> {
+        let config = self.config.load_full();
+        let names: Vec<Arc<str>> = config.channels.iter().map(|c| c.name.clone()).collect();
+        names.into_iter()
     }
 }
 

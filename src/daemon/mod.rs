@@ -12,7 +12,12 @@ mod timetable;
 mod trouble;
 mod watch;
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use chrono::Utc;
@@ -93,6 +98,8 @@ struct Daemon {
     busy: HashSet<Arc<str>>,
     /// Trouble that was told and is not over.
     told: Vec<AlarmRecord>,
+    /// Channels that did not take their last message, and why.
+    mute: BTreeMap<Arc<str>, String>,
     /// Whether `mirror.toml` is being read, and whether it is to be read again then.
     loading: Loading,
     work: JoinSet<Event>,
@@ -191,3 +198,6 @@ impl Daemon {
         Utc::now().timestamp()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,11 @@ use crate::report::{Status, words};
 /// The service manager, where there is one.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// How often it wants to hear of us; it is told twice as often.
+    /// How often it wants to hear of us; it is told three times as often.
     watchdog: Option<Duration>,
     told_at: Instant,
+    /// How often it was told that the scheduler moves.
+    pub(super) fed: u64,
     status: String,
 }
 
@@ -21,7 +23,17 @@ impl Service {
         Self {
             watchdog: sd_notify::watchdog_enabled(),
             told_at: Instant::now(),
+            fed: 0,
             status: String::new(),
+        }
+    }
+
+    /// A manager that wants to hear of us so often.
+    #[cfg(test)]
+    pub(super) fn watched(every: Duration) -> Self {
+        Self {
+            watchdog: Some(every),
+            ..Self::new()
         }
     }
 
@@ -49,6 +61,7 @@ impl Service {
             && self.told_at.elapsed() >= interval / 3
         {
             self.told_at = Instant::now();
+            self.fed += 1;
             tell(&[NotifyState::Watchdog]);
         }
     }

@@ -86,6 +86,7 @@ impl Daemon {
             clockwork,
             service: Service::new(),
             busy: Default::default(),
+            mute: Default::default(),
             loading: Loading::Idle,
             work: JoinSet::new(),
             beats: 0,
@@ -107,32 +108,42 @@ impl Daemon {
         self.recorder.flush().await;
         self.take_up().await?;
         self.metrics.config_read(Some(self.now()));
-        let config = self.config.load_full();
-        let now = Utc::now();
-        for mirror in &config.mirrors {
-            let status = self.board.mirror(&config, &mirror.name, now.timestamp());
-            let is_whole = |status: &MirrorStatus| {
-                let result = status.last_result.as_deref();
-                result.is_some_and(|result| result != "interrupted")
-            };
-            // A run that was cut off is made up like one that never began.
-            let last = status
-                .filter(is_whole)
-                .and_then(|status| status.last_attempt);
-            if due::is_missed(mirror, config.timezone, last, now) {
-                self.start(&mirror.name, Scope::Whole, mirror.jitter);
-            }
-        }
+        self.catch_up(|_| true);
         self.begin_reports().await?;
         self.look().await;
         self.health.ready();
         self.service.ready();
-        let (mirrors, address) = (config.mirrors.len(), self.address);
+        let (mirrors, address) = (self.config.load().mirrors.len(), self.address);
         tracing::info!(
             mirrors,
             "serving; metrics and the status page are on http://{address}"
         );
         Ok(())
+    }
+
+    /// Starts the runs that mirrors have missed, or never had.
+    pub(super) fn catch_up(&mut self, is_meant: impl Fn(&Arc<str>) -> bool) {
+        let config = self.config.load_full();
+        let now = Utc::now();
+        let meant = config
+            .mirrors
+            .iter()
+            .filter(|mirror| is_meant(&mirror.name));
+        for mirror in meant {
+            let status = self.board.mirror(&config, &mirror.name, now.timestamp());
+            // A run that was cut off is made up like one that never began.
+            let is_whole = |status: &MirrorStatus| {
+                let result = status.last_result.as_deref();
+                result.is_some_and(|result| result != "interrupted")
+            };
+            let last = status
+                .filter(is_whole)
+                .and_then(|status| status.last_attempt);
+            let is_idle = !self.busy.contains(&mirror.name);
+            if is_idle && due::is_missed(mirror, config.timezone, last, now) {
+                self.start(&mirror.name, Scope::Whole, mirror.jitter);
+            }
+        }
     }
 
     /// Puts the config in force to use: schedules, metrics, and what pages show.

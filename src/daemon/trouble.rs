@@ -31,11 +31,8 @@ impl Daemon {
     /// Has a message delivered, beside everything else.
     pub(super) fn tell(&mut self, message: Message) {
         let notifier = self.notifier.clone();
-        self.work.spawn(async move {
-            // What goes wrong is logged and counted where it does.
-            notifier.deliver(&message).await;
-            Event::Told
-        });
+        self.work
+            .spawn(async move { Event::Told(notifier.deliver(&message).await) });
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -54,6 +51,11 @@ impl Daemon {
             config_error: self.board.config_error(),
             refusing: registries.iter().filter(refuses).cloned().collect(),
             pausing: registries.iter().map(pause).collect(),
+            mute: self
+                .mute
+                .iter()
+                .map(|(channel, error)| (channel.to_string(), error.clone()))
+                .collect(),
             disk_available,
             zone: config.timezone,
         }

@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub refusing: Vec<String>,
     /// Registries that want to be left alone, and until when.
     pub pausing: Vec<(String, i64)>,
+    /// Channels that do not take messages, and why.
+    pub mute: Vec<(String, String)>,
     /// Space left where the store is, in bytes.
     pub disk_available: Option<u64>,
     /// The zone in which times are told.
@@ -87,6 +89,10 @@ pub fn alarms(status: &Status, around: &Surroundings) -> Vec<Alarm> {
         let until = words::clock(*until, around.zone);
         let message = format!("{registry} wants to be left alone until {until}");
         alarms.push(new(Topic::Throttled, registry, message));
+    }
+    for (channel, error) in &around.mute {
+        let message = format!("the channel {channel} takes no messages: {error}");
+        alarms.push(new(Topic::Failing, &format!("channel {channel}"), message));
     }
     for mirror in &status.mirrors {
         let found = of_mirror(mirror, now);

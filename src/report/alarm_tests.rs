@@ -48,15 +48,22 @@ fn a_source_that_is_not_compared_is_stale_unless_the_mirror_is_paused_or_new() {
 }
 
 #[test]
-fn registries_the_disk_and_the_config_have_trouble_of_their_own() {
+fn registries_channels_the_disk_and_the_config_have_trouble_of_their_own() {
     let around = Surroundings {
         config_error: Some("bad".into()),
         refusing: vec!["docker.io".into()],
         pausing: vec![("quay.io".into(), 100_600), ("gcr.io".into(), 100_010)],
+        mute: vec![("ops".into(), "410 gone".into())],
         disk_available: Some(1 << 20),
         zone: Tz::UTC,
     };
-    let expected = [Topic::Config, Topic::Disk, Topic::Auth, Topic::Throttled];
+    let expected = [
+        Topic::Config,
+        Topic::Disk,
+        Topic::Auth,
+        Topic::Throttled,
+        Topic::Failing,
+    ];
     assert_eq!(topics(&status(|_| {}), &around), expected);
 }
 

@@ -369,12 +369,14 @@ impl Context<'_> {
     }
 
     fn released(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Released> {
-        let selected = self.tags.iter().map(|source| &source.tag);
-        let selected: HashSet<&Tag> = selected.filter(|tag| !self.is_gone(tag)).collect();
+        let own: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
         let ends = records.iter().filter(|(tag, record)| {
             let is_news = record.lagging_since.is_some() || record.is_orphaned != self.is_gone(tag);
-            let is_released = is_news && !selected.contains(tag) && self.releases.allow(tag);
-            record.mirror == self.mirror && is_released
+            let is_over = match own.contains(tag) {
+                true => self.is_gone(tag),
+                false => self.releases.allow(tag),
+            };
+            record.mirror == self.mirror && is_news && is_over
         });
         ends.map(|(tag, _)| Released {
             tag: tag.clone(),

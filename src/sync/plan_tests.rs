@@ -284,6 +284,33 @@ fn a_named_tag_that_the_source_no_longer_has_is_orphaned_if_it_was_mirrored() {
 }
 
 #[test]
+fn a_route_ends_the_lag_of_no_tag_that_another_route_names() {
+    let lagging = || {
+        let mut record = record("x");
+        record.lagging_since = Some(3);
+        record
+    };
+    let released = |releases: &Releases| {
+        let mut snapshot = Scene {
+            source: vec![("1", "x")],
+            listed: vec!["1", "2"],
+            records: vec![("1", record("x")), ("2", lagging())],
+            ..Scene::default()
+        }
+        .snapshot();
+        snapshot.listing = None;
+        make("m", snapshot, releases)
+            .targets
+            .remove(0)
+            .released
+            .len()
+    };
+    assert_eq!(released(&all()), 1);
+    assert_eq!(released(&Releases::Nothing), 0);
+    assert_eq!(released(&Releases::AllBut([tag("2")].into())), 0);
+}
+
+#[test]
 fn an_empty_listing_orphans_nothing() {
     let scene = Scene {
         records: vec![("2", record("x"))],
