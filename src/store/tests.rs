@@ -398,3 +398,81 @@ async fn what_an_image_says_of_its_age_is_kept_by_digest() {
     assert_eq!(bench.store.created(&digest("y")).await.unwrap(), Some(None));
     assert_eq!(bench.store.created(&digest("z")).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn history_ends_where_nobody_looks_any_more_and_the_last_of_each_kind_stays() {
+    let bench = bench().await;
+    let day = 24 * 3600;
+    let now = 200 * day;
+    let mirror: Arc<str> = "m".into();
+    for (age, copied) in [(150, 0), (120, 3), (60, 0), (60, 3), (20, 0), (1, 0)] {
+        let at = now - age * day;
+        let run = bench.recorder.begin_run(&mirror, None, at).await.unwrap();
+        let counts = RunCounts {
+            copied,
+            ..RunCounts::default()
+        };
+        let ended = EndedRun {
+            run,
+            at,
+            result: "ok",
+            counts,
+            targets: Vec::new(),
+            error: None,
+        };
+        bench.record([Fact::RunEnded(ended)]).await;
+    }
+    let thinned = Fact::Upkeep(Upkeep::Thinned { now });
+    bench.record([thinned]).await;
+    let runs = bench.store.runs(Some("m"), 10).await.unwrap();
+    let ages: Vec<i64> = runs.iter().map(|r| (now - r.started_at) / day).collect();
+    assert_eq!(ages, [1, 60]);
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_told_apart_from_one_under_way() {
+    let bench = bench().await;
+    let mirror: Arc<str> = "m".into();
+    let begin = || bench.recorder.begin_run(&mirror, None, 10);
+    begin().await.unwrap();
+    bench.record([Fact::Upkeep(Upkeep::Abandoned)]).await;
+    begin().await.unwrap();
+    let runs = bench.store.runs(Some("m"), 10).await.unwrap();
+    let results: Vec<_> = runs.iter().map(|run| run.result.as_deref()).collect();
+    assert_eq!(results, [None, Some("interrupted")]);
+}
+
+#[tokio::test]
+async fn trouble_is_kept_until_it_is_over() {
+    let bench = bench().await;
+    let alarm = AlarmRecord {
+        topic: "lag".into(),
+        subject: "m".into(),
+        since: 7,
+        message: "m lags".into(),
+    };
+    bench
+        .record([Fact::Upkeep(Upkeep::Raised(alarm.clone()))])
+        .await;
+    assert_eq!(bench.store.alarms().await.unwrap(), [alarm]);
+    let cleared = Upkeep::Cleared("lag".into(), "m".into());
+    bench.record([Fact::Upkeep(cleared)]).await;
+    assert_eq!(bench.store.alarms().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
+    let bench = bench().await;
+    let sized = |content: &str, bytes| Fact::Sized(digest(content), bytes);
+    bench
+        .record([mirrored("x", 100), sized("x", 1000), sized("y", 2000)])
+        .await;
+    let targets = bench.store.standing("m", 1).await.unwrap().targets;
+    assert_eq!((targets[0].size_bytes, targets[0].pending_bytes), (1000, 0));
+    bench.record([seen("y", 200)]).await;
+    let targets = bench.store.standing("m", 1).await.unwrap().targets;
+    assert_eq!(
+        (targets[0].size_bytes, targets[0].pending_bytes),
+        (1000, 2000)
+    );
+}
