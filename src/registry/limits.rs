@@ -11,13 +11,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// quota that comes back in hours is a matter for the next run.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Upload sessions that are open or about to be, for each flow: the next ones are begun while
+/// bytes move, so that no round trip is waited for.
+const SESSIONS: usize = 2;
+/// Small requests at a time, for each flow: they wait for round trips, and move next to nothing.
+const REQUESTS: usize = 4;
+/// Blobs up to this size move like small requests: a flow would mostly wait.
+const SMALL: u64 = 64 << 10;
+
 /// The permits of one registry. Small requests have permits of their own, so that they never
 /// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that
 /// go both ways between two registries would otherwise hold what the other waits for.
 #[derive(Debug)]
 pub(super) struct Limits {
-    pulls: Arc<Semaphore>,
-    pushes: Arc<Semaphore>,
+    pulls: Flows,
+    pushes: Flows,
+    sessions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     paused_until: Mutex<Option<Instant>>,
 }
@@ -37,26 +46,35 @@ impl Flow {
 impl Limits {
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            pulls: Arc::new(Semaphore::new(connections)),
-            pushes: Arc::new(Semaphore::new(connections)),
-            requests: Arc::new(Semaphore::new(connections)),
+            pulls: Flows::new(connections),
+            pushes: Flows::new(connections),
+            sessions: Arc::new(Semaphore::new(SESSIONS * connections)),
+            requests: Arc::new(Semaphore::new(REQUESTS * connections)),
             paused_until: Mutex::new(None),
         }
     }
 
-    /// Waits for the right to fetch a blob. The semaphores are never closed.
-    pub(super) async fn pull(&self) -> Flow {
-        Flow(self.pulls.clone().acquire_owned().await.ok())
+    /// Waits for the right to fetch a blob of this size. The semaphores are never closed.
+    pub(super) async fn pull(&self, size: u64) -> Flow {
+        acquire(self.pulls.of_size(size)).await
     }
 
-    /// Waits for the right to send a blob.
-    pub(super) async fn push(&self) -> Flow {
-        Flow(self.pushes.clone().acquire_owned().await.ok())
+    /// Waits for the right to send a blob of this size.
+    pub(super) async fn push(&self, size: u64) -> Flow {
+        acquire(self.pushes.of_size(size)).await
+    }
+
+    /// Waits for the right to have an upload session. Small blobs need none.
+    pub(super) async fn session(&self, size: u64) -> Flow {
+        match size > SMALL {
+            true => acquire(&self.sessions).await,
+            false => Flow(None),
+        }
     }
 
     /// Waits for the right to make a small request.
     pub(super) async fn request(&self) -> Flow {
-        Flow(self.requests.clone().acquire_owned().await.ok())
+        acquire(&self.requests).await
     }
 
     /// Stops every request to the registry for a while.
@@ -83,6 +101,35 @@ impl Limits {
             }
         }
     }
+}
+
+/// Blobs on their way in one direction: those that want a flow's bandwidth, and small ones, which
+/// want its round trips.
+#[derive(Debug)]
+struct Flows {
+    large: Arc<Semaphore>,
+    small: Arc<Semaphore>,
+}
+
+impl Flows {
+    fn new(connections: usize) -> Self {
+        Self {
+            large: Arc::new(Semaphore::new(connections)),
+            small: Arc::new(Semaphore::new(REQUESTS * connections)),
+        }
+    }
+
+    fn of_size(&self, size: u64) -> &Arc<Semaphore> {
+        if size > SMALL {
+            &self.large
+        } else {
+            &self.small
+        }
+    }
+}
+
+async fn acquire(permits: &Arc<Semaphore>) -> Flow {
+    Flow(permits.clone().acquire_owned().await.ok())
 }
 
 /// How often, and after what pauses, something transient is tried again.

@@ -132,14 +132,20 @@ impl Registry {
         self.transport.retry
     }
 
-    /// Waits for the right to fetch one blob.
-    pub async fn pull_flow(&self) -> Flow {
-        self.transport.limits.pull().await
+    /// Waits for the right to fetch a blob of this size.
+    pub async fn pull_flow(&self, size: u64) -> Flow {
+        self.transport.limits.pull(size).await
     }
 
-    /// Waits for the right to send one blob.
-    pub async fn push_flow(&self) -> Flow {
-        self.transport.limits.push().await
+    /// Waits for the right to send a blob of this size.
+    pub async fn push_flow(&self, size: u64) -> Flow {
+        self.transport.limits.push(size).await
+    }
+
+    /// Waits for the right to begin the upload of a blob of this size, before there is a flow for
+    /// it.
+    pub async fn upload_session(&self, size: u64) -> Flow {
+        self.transport.limits.session(size).await
     }
 
     /// A call on a path under `/v2/REPOSITORY/`.

@@ -29,6 +29,8 @@ use crate::{
 
 /// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
 const BODY_LIMIT: usize = 32 << 20;
+/// Idle connections that are kept, for each flow: as many as small requests may have had.
+const IDLE: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a run asked of one side, counted. `bytes` are those of blobs.
@@ -203,7 +205,7 @@ fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client,
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
-        .pool_max_idle_per_host(2 * config.connections)
+        .pool_max_idle_per_host(IDLE * config.connections)
         .tcp_keepalive(Duration::from_secs(30));
     if let Some(pem) = &config.ca_pem {
         let certificates = Certificate::from_pem_bundle(pem)

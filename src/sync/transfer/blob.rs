@@ -1,6 +1,6 @@
 //! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::{
@@ -144,7 +144,7 @@ impl Transfer {
         session: Option<Upload>,
         company: Option<Company<'_>>,
     ) -> Result<(), registry::Error> {
-        let _to = lane.target.push_flow().await;
+        let _session = lane.target.upload_session(blob.size).await;
         let part = match company {
             Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
             None => Part::Alone,
@@ -155,12 +155,17 @@ impl Transfer {
                 None => lane.target.start_upload(lane.to, &blob.digest, None).await,
             }
         };
-        let pull = match part {
-            Part::Follow(branch) => std::future::ready(Ok((branch.boxed(), None))).boxed(),
-            Part::Lead(seats) => pull(lane, blob, seats).boxed(),
-            Part::Alone => pull(lane, blob, Vec::new()).boxed(),
+        // The session is begun while the flow is waited for, so that the round trip costs nothing.
+        let pull = async {
+            let to = lane.target.push_flow(blob.size).await;
+            let pulled = match part {
+                Part::Follow(branch) => Ok((branch.boxed(), None)),
+                Part::Lead(seats) => pull(lane, blob, seats).await,
+                Part::Alone => pull(lane, blob, Vec::new()).await,
+            };
+            (to, pulled)
         };
-        let (started, pulled) = futures::join!(begin, pull);
+        let (started, (_to, pulled)) = futures::join!(begin, pull);
         let Started::Session(upload) = started? else {
             return Ok(());
         };
@@ -183,7 +188,7 @@ async fn pull(
     blob: &Descriptor,
     seats: Vec<oneshot::Sender<Branch>>,
 ) -> Result<Pulled, registry::Error> {
-    let flow = lane.source.pull_flow().await;
+    let flow = lane.source.pull_flow(blob.size).await;
     let bytes = lane
         .source
         .pull_blob(lane.from, blob)
