@@ -1,6 +1,9 @@
 //! Sets logging up, once, for the whole process.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -16,6 +19,9 @@ pub fn init(level: &str, writer: LogWriter) {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(writer);
-    // A second call, as a test harness may make, keeps the first.
-    let _ = lines.try_init();
+    // The journal has the time already. A second call, as a test harness may make, keeps the first.
+    let _ = match env::var_os("JOURNAL_STREAM") {
+        Some(_) => lines.without_time().try_init(),
+        None => lines.try_init(),
+    };
 }

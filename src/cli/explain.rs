@@ -17,7 +17,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = open::config(global)?;
+        let config = open::config_without_secrets(global)?;
         let store = Store::open_existing(&config.state_path).await?;
         let explained = explain(&self.image, &config, store.as_ref()).await;
         let explained = explained.map_err(|failure| match failure {

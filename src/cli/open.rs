@@ -29,6 +29,11 @@ pub(super) fn config(global: &Global) -> anyhow::Result<Arc<Config>> {
     Ok(Arc::new(config))
 }
 
+/// Reads the config for a command that talks to nobody.
+pub(super) fn config_without_secrets(global: &Global) -> anyhow::Result<Config> {
+    Ok(Config::load_without_secrets(global.config.as_deref())?)
+}
+
 /// Opens the store and what stands on it.
 pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let stop = CancellationToken::new();

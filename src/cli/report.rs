@@ -39,7 +39,10 @@ enum Format {
 
 impl Report {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = open::config(global)?;
+        let config = match self.send {
+            true => open::config(global)?,
+            false => open::config_without_secrets(global)?.into(),
+        };
         let Some(store) = Store::open_existing(&config.state_path).await? else {
             let path = config.state_path.display();
             anyhow::bail!(

@@ -18,7 +18,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = open::config(global)?;
+        let config = open::config_without_secrets(global)?;
         let mirrors = open::mirrors(&config, &self.mirrors)?;
         let store = Store::open_existing(&config.state_path).await?;
         let now = Utc::now().timestamp();

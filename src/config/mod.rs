@@ -335,26 +335,29 @@ pub enum Error {
 impl Config {
     /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let found = || {
-            DEFAULT_PATHS
-                .iter()
-                .map(Path::new)
-                .find(|path| path.exists())
-        };
-        let path = match path.or_else(found) {
-            Some(path) => path,
-            None => return Err(Error::NotFound(DEFAULT_PATHS.join(", "))),
-        };
-        let unreadable = |error| Error::Unreadable {
-            path: path.into(),
-            error,
-        };
-        Self::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+        let (path, text) = read(path)?;
+        Self::parse(&path, &text)
+    }
+
+    /// The same for whoever talks to nobody: secrets stay where they are, so that they need not be
+    /// readable, and there are no logins and no channels in what comes of it.
+    pub fn load_without_secrets(path: Option<&Path>) -> Result<Self, Error> {
+        let (path, text) = read(path)?;
+        let mut problems = problem::Problems::default();
+        problems.leaves_secrets = true;
+        Self::parse_noting(&path, &text, problems)
     }
 
     /// Parses and validates a text that was read from `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let mut problems = problem::Problems::default();
+        Self::parse_noting(path, text, problem::Problems::default())
+    }
+
+    fn parse_noting(
+        path: &Path,
+        text: &str,
+        mut problems: problem::Problems,
+    ) -> Result<Self, Error> {
         let file = file::read(text, &mut problems);
         let validated = validate::validate(file, path, &mut problems);
         let has_errors = problems.has_errors();
@@ -372,6 +375,19 @@ impl Config {
     pub fn registry(&self, name: &RegistryName) -> RegistryConfig {
         self.registries.get(name).cloned().unwrap_or_default()
     }
+}
+
+/// The file that is meant, and its text.
+fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
+    let mut known = DEFAULT_PATHS.iter().map(Path::new);
+    let Some(path) = path.or_else(|| known.find(|path| path.exists())) else {
+        return Err(Error::NotFound(DEFAULT_PATHS.join(", ")));
+    };
+    let text = fs::read_to_string(path).map_err(|error| Error::Unreadable {
+        path: path.into(),
+        error,
+    })?;
+    Ok((path.into(), text))
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(super) struct Problems {
     found: Vec<Problem>,
     /// Bytes of the file that are never shown.
     hidden: Vec<Range<usize>>,
+    /// Whether secrets, and logins that others keep, stay where they are.
+    pub(super) leaves_secrets: bool,
 }
 
 impl Problems {

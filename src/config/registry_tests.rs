@@ -178,3 +178,19 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     assert!(!config.warnings.to_string().contains("hunter2"));
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
+
+#[test]
+fn whoever_talks_to_nobody_needs_no_secret() {
+    let text = format!(
+        "[http]\ntoken = {{ credential = \"a\" }}\n[registries.\"t.example\"]\nusername = \"x\"\n\
+         password = {{ credential = \"b\" }}\n[registries.\"u.example\"]\nlogin = {{ helper = \"nope\" }}\n\
+         [report]\nto = [\"ops\"]\n[notify.ops]\nkind = \"feishu\"\nurl = {{ credential = \"c\" }}\n\
+         {TARGET}[[mirror]]\nfrom = \"a:1\"\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mirror.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load_without_secrets(Some(&path)).unwrap();
+    assert_eq!(config.mirrors.len(), 1);
+    assert!(Config::load(Some(&path)).is_err());
+}

@@ -240,6 +240,9 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
             (Keeper::Helper(helper.get_ref().clone()), helper.span())
         }
     };
+    if problems.leaves_secrets {
+        return Login::default();
+    }
     Login::from_keeper(name, keeper).unwrap_or_else(|unreadable| {
         problems.error(span, unreadable.message, unreadable.help);
         Login::default()
