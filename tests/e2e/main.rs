@@ -11,6 +11,7 @@ mod ages;
 mod auth_server;
 mod bad_input;
 mod credentials;
+mod daemon;
 mod discovery;
 mod faults;
 mod healing;

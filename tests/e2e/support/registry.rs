@@ -1,7 +1,7 @@
 //! A real registry, Debian's `docker-registry`, as a child process over a directory of its own.
 
 use std::cell::Cell;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -52,16 +52,7 @@ impl Registry {
         if matches!(guard, Guard::Tls | Guard::MutualTls) {
             write_certificates(path);
         }
-        fs::write(path.join("config.yml"), configuration(path, guard)).unwrap();
-        let process = Command::new("docker-registry")
-            .args(["serve", "config.yml"])
-            .current_dir(path)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .stdout(File::create(path.join("access.log")).unwrap())
-            .stderr(File::create(path.join("error.log")).unwrap())
-            .spawn()
-            .expect("docker-registry is installed");
+        let process = run(path, guard, "127.0.0.1:0");
         let mut registry = Self {
             host: String::new(),
             directory,
@@ -71,6 +62,19 @@ impl Registry {
         };
         registry.host = wait_for("the registry to listen", || registry.listening_on());
         registry
+    }
+
+    /// Ends it as a power cut does; what it holds stays on disk.
+    pub fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, where it was.
+    pub fn start_again(&mut self) {
+        self.process = run(self.directory.path(), self.guard, &self.host);
+        let host = wait_for("the registry to listen again", || self.listening_on());
+        assert_eq!(host, self.host);
     }
 
     /// `127.0.0.1:PORT`.
@@ -168,7 +172,24 @@ impl Drop for Registry {
     }
 }
 
-fn configuration(path: &Path, guard: Guard) -> String {
+fn run(path: &Path, guard: Guard, address: &str) -> Child {
+    fs::write(path.join("config.yml"), configuration(path, guard, address)).unwrap();
+    let access_log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path.join("access.log"));
+    Command::new("docker-registry")
+        .args(["serve", "config.yml"])
+        .current_dir(path)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdout(access_log.unwrap())
+        .stderr(File::create(path.join("error.log")).unwrap())
+        .spawn()
+        .expect("docker-registry is installed")
+}
+
+fn configuration(path: &Path, guard: Guard, address: &str) -> String {
     let tls = "  tls:\n    certificate: leaf.pem\n    key: leaf.key\n";
     let mutual = "    clientcas: [ca.pem]\n";
     let login = "auth:\n  htpasswd:\n    realm: tests\n    path: htpasswd\n";
@@ -176,7 +197,7 @@ fn configuration(path: &Path, guard: Guard) -> String {
         "version: 0.1\n\
          log:\n  accesslog:\n    disabled: false\n  level: info\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:0\n  secret: tests\n{}{}{}",
+         http:\n  addr: {address}\n  secret: tests\n{}{}{}",
         path.join("data").display(),
         if matches!(guard, Guard::Tls | Guard::MutualTls) {
             tls

@@ -81,10 +81,19 @@ impl Transship {
     }
 
     fn change_store(&self, sql: &str) {
+        self.ask_store(sql);
+    }
+
+    /// What `sqlite3` prints for a query of the store.
+    pub fn ask_store(&self, sql: &str) -> String {
         let store = self.path().join("transship.db");
         let mut command = Command::new("sqlite3");
-        let status = command.arg(store).arg(sql).status().unwrap();
-        assert!(status.success());
+        // A daemon may be writing at the same time.
+        command.args(["-cmd", ".timeout 10000"]).arg(store).arg(sql);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// The files of the directory itself.
@@ -122,7 +131,8 @@ impl Transship {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The binary with these arguments, in its directory and environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transship"));
         command
             .args(arguments)
