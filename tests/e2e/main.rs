@@ -12,6 +12,7 @@ mod auth_server;
 mod bad_input;
 mod credentials;
 mod daemon;
+mod dashboard;
 mod discovery;
 mod faults;
 mod healing;

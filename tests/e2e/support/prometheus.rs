@@ -55,6 +55,11 @@ impl Prometheus {
         Some(address.to_owned())
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The first value that an expression yields now, if there is one.
     pub fn query(&self, expression: &str) -> Option<f64> {
         let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
