@@ -188,6 +188,7 @@ fn resolve(app: &App, ordered: &Ordered) -> Result<(Arc<str>, Scope), (StatusCod
     }
 }
 
-fn refuse(status: StatusCode, text: &str) -> Response {
+/// An error as an answer.
+pub(super) fn refuse(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }

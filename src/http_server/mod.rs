@@ -1,9 +1,23 @@
 //! Metrics, health, the status page and the API.
 
 mod api;
+mod asset;
+mod choice;
 mod connections;
 mod health;
+mod language;
+mod mirror;
+mod overview;
+mod page;
+mod report;
+mod row;
+mod search;
+mod strip;
+mod table;
+mod transfer;
 mod tunasync;
+mod visit;
+mod words;
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,15 +69,24 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
 
 fn router(app: App) -> Router {
     Router::new()
+        .route("/", get(overview::overview))
+        .route("/mirrors/{*name}", get(mirror::mirror))
+        .route("/search", get(search::search))
+        .route("/report/latest", get(report::latest))
+        .route("/style.css", get(asset::style))
+        .route("/icon.svg", get(asset::icon))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/runs", get(api::runs))
+        .route("/api/v1/explain", get(search::answer))
         .route("/api/v1/sync", post(api::sync))
         .route("/tunasync.json", get(tunasync::tunasync))
+        .fallback(page::missing)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(page::guarded))
         .with_state(app)
 }
 

@@ -1,1 +1,11 @@
+//! What the pages and the API answer, asked of the router with a real store behind it.
 
+mod api;
+mod bench;
+mod escaping;
+mod guard;
+mod mirror;
+mod moving;
+mod overview;
+mod report;
+mod search;

@@ -3,6 +3,7 @@
 mod change;
 mod daily;
 mod fact;
+mod pages;
 mod recorder;
 mod run;
 mod standing;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use change::{Change, ChangeKind, NewChange};
 pub use daily::{AlarmRecord, Sums, Upkeep};
 pub use fact::{Fact, TagKey, Verdict};
+pub use pages::MirrorTag;
 pub use recorder::Recorder;
 pub use run::{EndedRun, RunCounts, TargetCounts};
 pub use standing::{RunRecord, Standing, TargetStanding};

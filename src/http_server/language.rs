@@ -1,0 +1,158 @@
+//! In which language a page is, and how durations and times read in it.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+
+use super::words::{CHINESE, ENGLISH, Words};
+use crate::report;
+
+/// From how many seconds on they are not told one by one.
+const PRECISE: i64 = 600;
+
+/// A language that the pages speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    /// English, which is also for everybody whose language is not here.
+    English,
+    /// Chinese.
+    Chinese,
+}
+
+/// A moment, as text, with all that is to be known of it.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    /// How far away it is.
+    pub(super) text: String,
+    /// When it is, in the zone of the config.
+    pub(super) full: String,
+    /// When it is, for machines.
+    pub(super) machine: String,
+}
+
+impl Language {
+    /// The language of a tag such as `zh-CN`.
+    pub(super) fn parse(tag: &str) -> Option<Self> {
+        let primary = tag.split(['-', '_']).next().unwrap_or_default();
+        match primary.to_ascii_lowercase().as_str() {
+            "en" => Some(Self::English),
+            "zh" => Some(Self::Chinese),
+            _ => None,
+        }
+    }
+
+    /// The language that an `Accept-Language` asks for most, the first of several
+    /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4)).
+    pub(super) fn preferred(header: &str) -> Self {
+        let mut best = (0.0, Self::English);
+        for range in header.split(',') {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, ""));
+            let weight = match weight.trim().strip_prefix("q=") {
+                Some(weight) => weight.trim().parse().unwrap_or(0.0),
+                None => 1.0,
+            };
+            let language = match tag.trim() {
+                "*" => Some(Self::English),
+                tag => Self::parse(tag),
+            };
+            if let Some(language) = language.filter(|_| weight > best.0) {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+
+    /// What pages say.
+    pub(super) fn words(self) -> &'static Words {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
+        }
+    }
+
+    /// The other one: its name for `?lang=`, and what it calls itself.
+    pub(super) fn other(self) -> (&'static str, &'static str) {
+        match self {
+            Self::English => ("zh", "中文"),
+            Self::Chinese => ("en", "English"),
+        }
+    }
+
+    /// `1h 12m`: the largest unit, and the next smaller one where it adds something.
+    pub(super) fn duration(self, seconds: i64) -> String {
+        let mut rest = match seconds.max(0) {
+            long if long >= PRECISE => long - long % 60,
+            short => short,
+        };
+        let units = self.words().units;
+        let mut parts = Vec::new();
+        for (length, unit) in [86_400, 3600, 60, 1].into_iter().zip(units) {
+            parts.push((rest / length, unit));
+            rest %= length;
+        }
+        let first = parts.iter().position(|(count, _)| *count > 0);
+        let parts = parts.into_iter().skip(first.unwrap_or(3)).take(2);
+        let parts = parts
+            .enumerate()
+            .filter(|(at, (count, _))| *at == 0 || *count > 0);
+        let parts = parts.map(|(_, (count, unit))| format!("{count}{unit}"));
+        parts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// How far a moment is from now.
+    pub(super) fn moment(self, at: i64, now: i64, zone: Tz) -> Moment {
+        let words = self.words();
+        let text = match at - now {
+            0 => words.now.into(),
+            ahead if ahead > 0 => (words.within)(&self.duration(ahead)),
+            past => (words.ago)(&self.duration(-past)),
+        };
+        let time = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
+        Moment {
+            text,
+            full: report::words::time(at, zone),
+            machine: time.to_rfc3339_opts(SecondsFormat::Secs, true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_that_is_asked_for_most_is_spoken() {
+        for (header, language) in [
+            ("", Language::English),
+            ("zh-CN,zh;q=0.9,en;q=0.8", Language::Chinese),
+            ("en-US,en;q=0.9,zh-CN;q=0.8", Language::English),
+            ("en;q=0.3, zh;q=0.7", Language::Chinese),
+            ("de-DE,de;q=0.9,zh;q=0.2", Language::Chinese),
+            ("de, *;q=0.5, zh;q=0.1", Language::English),
+            ("zh;q=0", Language::English),
+            ("fr", Language::English),
+            ("ZH-hans", Language::Chinese),
+            ("zh;q=x, en;q=0.1", Language::English),
+            ("zh, en", Language::Chinese),
+        ] {
+            assert_eq!(Language::preferred(header), language, "{header}");
+        }
+    }
+
+    #[test]
+    fn durations_have_two_units_at_the_most() {
+        for (seconds, english, chinese) in [
+            (0, "0s", "0 秒"),
+            (59, "59s", "59 秒"),
+            (60, "1m", "1 分"),
+            (125, "2m 5s", "2 分 5 秒"),
+            (725, "12m", "12 分"),
+            (4320, "1h 12m", "1 小时 12 分"),
+            (7205, "2h", "2 小时"),
+            (90_000, "1d 1h", "1 天 1 小时"),
+            (400 * 86_400, "400d", "400 天"),
+        ] {
+            assert_eq!(Language::English.duration(seconds), english);
+            assert_eq!(Language::Chinese.duration(seconds), chinese);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The last runs of a mirror as a strip of marks, which differ in shape and not in colour alone.
+
+use chrono_tz::Tz;
+
+use super::{language::Language, words::Words};
+use crate::report::{self, RunMark};
+
+/// From one mark to the next, in pixels.
+const STEP: usize = 6;
+
+/// The last runs, oldest first.
+#[derive(Debug)]
+pub(super) struct Strip {
+    pub(super) label: String,
+    pub(super) width: usize,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) x: usize,
+    /// The name of its shape.
+    pub(super) kind: &'static str,
+    pub(super) title: String,
+}
+
+/// A shape, which marks refer to by its name; and what it means.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) kind: &'static str,
+    /// Its outline, in a box of 5 by 16 pixels.
+    pub(super) outline: &'static str,
+    pub(super) meaning: &'static str,
+}
+
+/// How a run went, as far as a mark tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Idle,
+    Copied,
+    Partial,
+    Failed,
+    Unfinished,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Idle,
+    Kind::Copied,
+    Kind::Partial,
+    Kind::Failed,
+    Kind::Unfinished,
+];
+
+impl Strip {
+    /// The strip of these runs.
+    pub(super) fn new(runs: &[RunMark], language: Language, zone: Tz) -> Self {
+        let mark = |(at, run): (usize, &RunMark)| Mark {
+            x: at * STEP,
+            kind: Kind::of(run).name(),
+            title: title(run, language.words(), zone),
+        };
+        Self {
+            label: (language.words().strip)(runs.len() as u64),
+            width: runs.len() * STEP,
+            marks: runs.iter().enumerate().map(mark).collect(),
+        }
+    }
+}
+
+/// Every shape.
+pub(super) fn shapes(words: &'static Words) -> Vec<Shape> {
+    let kinds = KINDS.into_iter().zip(words.legend);
+    let shapes = kinds.map(|(kind, meaning)| Shape {
+        kind: kind.name(),
+        outline: kind.outline(),
+        meaning,
+    });
+    shapes.collect()
+}
+
+/// The word for how a run ended. `unfinished` is one that has not.
+pub(super) fn result<'a>(result: &'a str, words: &'static Words) -> &'a str {
+    match result {
+        "ok" => words.ok,
+        "partial" => words.partial,
+        "failed" => words.failed,
+        "interrupted" => words.interrupted,
+        "unfinished" => words.running,
+        other => other,
+    }
+}
+
+fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
+    let time = report::words::time(run.started_at, zone);
+    let result = result(&run.result, words);
+    match run.finished_at {
+        Some(_) => {
+            let counts = (words.run_counts)(run.copied, run.failed);
+            format!("{time}: {result}{}{counts}", words.comma)
+        }
+        None => format!("{time}: {result}"),
+    }
+}
+
+impl Kind {
+    fn of(run: &RunMark) -> Self {
+        match run.result.as_str() {
+            "ok" if run.copied == 0 => Self::Idle,
+            "ok" => Self::Copied,
+            "partial" => Self::Partial,
+            "failed" => Self::Failed,
+            _ => Self::Unfinished,
+        }
+    }
+
+    /// What it is called in the page and in the style.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Copied => "good",
+            Self::Partial => "warning",
+            Self::Failed => "bad",
+            Self::Unfinished => "open",
+        }
+    }
+
+    /// Low, full, parted in two, a cross, a frame.
+    fn outline(self) -> &'static str {
+        match self {
+            Self::Idle => "M0 11h5v5h-5z",
+            Self::Copied => "M0 0h5v16h-5z",
+            Self::Partial => "M0 0h5v6h-5zM0 10h5v6h-5z",
+            Self::Failed => "M0 1h1.7l.8 4 .8-4h1.7l-1.5 7 1.5 7h-1.7l-.8-4-.8 4h-1.7l1.5-7z",
+            Self::Unfinished => "M0 7h5v9h-5zM1.3 8.3v6.4h2.4v-6.4z",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(result: &str, copied: i64, failed: i64) -> RunMark {
+        RunMark {
+            started_at: 1_800_000_000,
+            finished_at: (result != "unfinished").then_some(1_800_000_060),
+            result: result.into(),
+            copied,
+            failed,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_run_has_a_shape_of_its_own() {
+        let runs = [
+            run("ok", 0, 0),
+            run("ok", 3, 0),
+            run("partial", 3, 1),
+            run("failed", 0, 4),
+            run("unfinished", 0, 0),
+        ];
+        let strip = Strip::new(&runs, Language::English, Tz::UTC);
+        let kinds: Vec<&str> = strip.marks.iter().map(|mark| mark.kind).collect();
+        let shapes = shapes(Language::English.words());
+        assert!(shapes.iter().map(|shape| shape.kind).eq(kinds));
+        let mut outlines: Vec<&str> = shapes.iter().map(|shape| shape.outline).collect();
+        outlines.sort_unstable();
+        outlines.dedup();
+        assert_eq!(outlines.len(), runs.len());
+        assert_eq!((strip.width, strip.marks[4].x), (30, 24));
+    }
+
+    #[test]
+    fn the_title_of_a_mark_tells_the_run() {
+        let title = |run: RunMark, language| {
+            let strip = Strip::new(&[run], language, Tz::Asia__Shanghai);
+            strip.marks[0].title.clone()
+        };
+        assert_eq!(
+            title(run("partial", 3, 1), Language::English),
+            "2027-01-15 16:00:00: partly failed, 3 copied, 1 failed"
+        );
+        assert_eq!(
+            title(run("partial", 3, 1), Language::Chinese),
+            "2027-01-15 16:00:00: 部分失败，复制 3，失败 1"
+        );
+        assert_eq!(
+            title(run("unfinished", 0, 0), Language::English),
+            "2027-01-15 16:00:00: running"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! How a page is asked for: in which language, and what its links keep of that.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::ACCEPT_LANGUAGE, request::Parts},
+};
+use url::form_urlencoded;
+
+use super::{language::Language, words::Words};
+
+/// Seconds between two refreshes: the shortest and the longest that can be asked for.
+const REFRESH: (u64, u64) = (2, 3600);
+
+/// One request for a page.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// The language of the page.
+    pub(super) language: Language,
+    /// After how many seconds the browser is to load it anew.
+    pub(super) refresh: Option<u64>,
+    path: String,
+    query: Vec<(String, String)>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self::new(parts.uri.path(), query, &parts.headers))
+    }
+}
+
+impl Visit {
+    fn new(path: &str, query: &str, headers: &HeaderMap) -> Self {
+        let mut visit = Self {
+            language: Language::English,
+            refresh: None,
+            // Two slashes would name another host.
+            path: format!("/{}", path.trim_start_matches(['/', '\\'])),
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        };
+        let header = headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
+        visit.language = visit
+            .get("lang")
+            .and_then(Language::parse)
+            .unwrap_or_else(|| Language::preferred(header.unwrap_or_default()));
+        visit.refresh = visit
+            .get("refresh")
+            .and_then(|seconds| seconds.parse().ok())
+            .map(|seconds: u64| seconds.clamp(REFRESH.0, REFRESH.1));
+        visit
+    }
+
+    /// What the page says.
+    pub(super) fn words(&self) -> &'static Words {
+        self.language.words()
+    }
+
+    /// What the query says of a key, unless that is nothing.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        let (_, value) = self.query.iter().find(|(name, _)| name == key)?;
+        Some(value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The page of a long list that is asked for, counted from 1.
+    pub(super) fn page(&self) -> u64 {
+        let page = self.get("page").and_then(|page| page.parse().ok());
+        page.unwrap_or(1).max(1)
+    }
+
+    /// A link to another page, in the language that was asked for by name.
+    pub(super) fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let lang = self.get("lang").map(|lang| ("lang", lang));
+        joined(path, lang.into_iter().chain(query.iter().copied()))
+    }
+
+    /// A link to this page, with one thing different.
+    pub(super) fn here(&self, key: &str, value: Option<&str>) -> String {
+        // Another selection starts at its first page.
+        let is_first = !matches!(key, "lang" | "refresh");
+        let is_other = |name: &str| name != key && !(name == "page" && is_first);
+        let kept = self.query.iter().filter(|(name, _)| is_other(name));
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        joined(&self.path, kept.chain(value.map(|value| (key, value))))
+    }
+
+    /// What a form of this page has to send along, beside its own fields.
+    pub(super) fn kept(&self, keys: &[&'static str]) -> Vec<(&'static str, &str)> {
+        let kept = keys.iter().filter_map(|key| Some((*key, self.get(key)?)));
+        kept.collect()
+    }
+}
+
+fn joined<'a>(path: &str, query: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.extend_pairs(query);
+    match text.finish() {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// The path of a mirror's page. Whatever a name holds, the page is found by it.
+pub(super) fn mirror_path(name: &str) -> String {
+    let mut path = String::from("/mirrors/");
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                path.push(char::from(byte));
+            }
+            other => path.push_str(&format!("%{other:02X}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(path: &str, query: &str) -> Visit {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_LANGUAGE, "zh-CN".parse().unwrap());
+        Visit::new(path, query, &headers)
+    }
+
+    #[test]
+    fn the_query_overrules_the_header_and_links_keep_it() {
+        assert_eq!(visit("/", "").language, Language::Chinese);
+        assert_eq!(visit("/", "lang=xx").language, Language::Chinese);
+        let visit = visit("/", "lang=en&refresh=10&q=a+b&page=3");
+        assert_eq!(visit.language, Language::English);
+        assert_eq!(
+            visit.link("/search", &[("image", "a&b")]),
+            "/search?lang=en&image=a%26b"
+        );
+        assert_eq!(
+            visit.here("state", Some("behind")),
+            "/?lang=en&refresh=10&q=a+b&state=behind"
+        );
+        assert_eq!(
+            visit.here("page", Some("4")),
+            "/?lang=en&refresh=10&q=a+b&page=4"
+        );
+        assert_eq!(
+            visit.here("lang", Some("zh")),
+            "/?refresh=10&q=a+b&page=3&lang=zh"
+        );
+        assert_eq!(visit.kept(&["lang", "state"]), [("lang", "en")]);
+    }
+
+    #[test]
+    fn a_refresh_is_neither_frantic_nor_nonsense() {
+        let refresh = |query: &str| visit("/", query).refresh;
+        assert_eq!(refresh("refresh=10"), Some(10));
+        assert_eq!(refresh("refresh=0"), Some(2));
+        assert_eq!(refresh("refresh=99999"), Some(3600));
+        assert_eq!(refresh("refresh=soon"), None);
+        assert_eq!(refresh(""), None);
+    }
+
+    #[test]
+    fn a_link_to_this_page_never_leads_to_another_host() {
+        assert_eq!(
+            visit("//evil.example/x", "").here("lang", None),
+            "/evil.example/x"
+        );
+        assert_eq!(
+            visit("/\\evil.example", "").here("lang", None),
+            "/evil.example"
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_no_number_is_the_first() {
+        let page = |query: &str| visit("/", query).page();
+        assert_eq!(
+            [
+                page("page=7"),
+                page("page=0"),
+                page("page=-1"),
+                page("page=x")
+            ],
+            [7, 1, 1, 1]
+        );
+    }
+
+    #[test]
+    fn a_mirror_is_found_whatever_its_name_holds() {
+        assert_eq!(
+            mirror_path("docker.io/library/nginx:1.27"),
+            "/mirrors/docker.io/library/nginx:1.27"
+        );
+        assert_eq!(
+            mirror_path("a#b?c%d e{f}é"),
+            "/mirrors/a%23b%3Fc%25d%20e%7Bf%7D%C3%A9"
+        );
+    }
+}
