@@ -12,6 +12,7 @@ mod auth_server;
 mod bad_input;
 mod credentials;
 mod daemon;
+mod daemon_faults;
 mod dashboard;
 mod discovery;
 mod faults;

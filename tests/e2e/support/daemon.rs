@@ -280,7 +280,8 @@ impl Service {
         Path::join(self.pair.transship.path(), name)
     }
 
-    fn filled(&self, text: &str) -> String {
+    /// The text with the pair's hosts in it.
+    pub fn filled(&self, text: &str) -> String {
         filled(text, &self.pair.source, &self.pair.target)
     }
 }
