@@ -20,13 +20,9 @@ const SERVING: &str = "serving; metrics and the status page are on http://";
 /// The keys of a daemon on any free port that runs its mirrors every other second; the pair's text follows.
 pub const EVERY_OTHER_SECOND: &str = "schedule = \"*/2 * * * * *\"\njitter = \"0s\"\n";
 
-/// `mirror.toml` of a daemon: `top` and the usual registries, then entries that run on `EVERY_OTHER_SECOND`.
-pub fn serving(top: &str, mirrors: &str) -> String {
-    serving_with(top, "", mirrors)
-}
-
-/// The same with more keys under `[http]`.
-pub fn serving_with(top: &str, http: &str, mirrors: &str) -> String {
+/// `mirror.toml` of a daemon: `top`, more keys of `[http]`, the usual registries, and entries that run on
+/// `EVERY_OTHER_SECOND`.
+pub fn serving(top: &str, http: &str, mirrors: &str) -> String {
     let entries = mirror_toml(&format!("{EVERY_OTHER_SECOND}{mirrors}"));
     format!("{top}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{entries}")
 }
@@ -280,7 +276,8 @@ impl Service {
         Path::join(self.pair.transship.path(), name)
     }
 
-    fn filled(&self, text: &str) -> String {
+    /// The text with the pair's hosts in it.
+    pub fn filled(&self, text: &str) -> String {
         filled(text, &self.pair.source, &self.pair.target)
     }
 }

@@ -5,6 +5,7 @@ use axum::http::{Response, StatusCode, header};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
+use tokio::sync::watch;
 
 /// A short answer with a body of JSON.
 pub fn answer(status: u16, body: &serde_json::Value) -> Response<Body> {
@@ -30,6 +31,26 @@ pub fn truncated(bytes: &Bytes) -> Response<Body> {
         // What was written so far leaves before the connection breaks.
         tokio::task::yield_now().await;
         Err(broken)
+    });
+    let frames = stream::iter([Ok(half)]).chain(rest);
+    Response::builder()
+        .header(header::CONTENT_LENGTH, bytes.len())
+        .body(Body::from_stream(frames))
+        .unwrap()
+}
+
+/// A 200 that sends half of `bytes`, and the other half when the gate opens.
+pub fn held(bytes: &Bytes, mut gate: watch::Receiver<bool>) -> Response<Body> {
+    let (half, rest) = (
+        bytes.slice(..bytes.len() / 2),
+        bytes.slice(bytes.len() / 2..),
+    );
+    let rest = stream::once(async move {
+        // A gate that is gone never opens.
+        if gate.wait_for(|is_open| *is_open).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, std::io::Error>(rest)
     });
     let frames = stream::iter([Ok(half)]).chain(rest);
     Response::builder()

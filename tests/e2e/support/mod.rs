@@ -7,6 +7,7 @@ pub mod fake;
 pub mod fake_answers;
 pub mod fake_contents;
 pub mod fake_tokens;
+pub mod held;
 pub mod http;
 pub mod mail;
 pub mod pair;
@@ -16,6 +17,7 @@ pub mod registry;
 pub mod requests;
 mod self_tests;
 pub mod skopeo;
+pub mod supervisor;
 pub mod transship;
 pub mod tunnel;
 

@@ -114,6 +114,16 @@ impl Registry {
         log.lines().skip(seen).filter_map(parse_line).collect()
     }
 
+    /// Knows nobody from now on; only for one that asks for a login.
+    pub fn revoke_logins(&self) {
+        fs::write(self.directory.path().join("htpasswd"), "").unwrap();
+    }
+
+    /// Knows `USERNAME` again.
+    pub fn restore_logins(&self) {
+        fs::write(self.directory.path().join("htpasswd"), HTPASSWD).unwrap();
+    }
+
     /// Empties the registry behind everybody's back.
     pub fn wipe(&self) {
         // It is run without a cache, so that the directory is all that it knows.
