@@ -10,7 +10,7 @@ const APP: &[(&str, &str)] = &[("mirror", "app")];
 
 /// A daemon that has mirrored `app:v1`.
 fn in_sync() -> Service {
-    Service::in_sync(&serving("", "", &mirror_of("app")), |pair| {
+    Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &Image::oci("before"));
     })
 }
@@ -116,7 +116,7 @@ fn lag_outlives_a_daemon_that_is_killed() {
 
 #[test]
 fn a_run_that_was_missed_is_made_up_once_and_one_that_was_not_is_not() {
-    let weekly = serving("", "", &[mirror_of("late"), mirror_of("early")].concat())
+    let weekly = serving("", &[mirror_of("late"), mirror_of("early")].concat())
         .replace("*/2 * * * * *", "@weekly");
     let Service { pair, daemon } = Service::in_sync(&weekly, |pair: &Pair| {
         pair.from.push("late", "v1", &Image::oci("late"));

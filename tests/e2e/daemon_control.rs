@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::corpus::Image;
-use crate::support::daemon::{Daemon, Service, mirror_of, serving};
+use crate::support::daemon::{Daemon, Service, mirror_of, serving, serving_with};
 use crate::support::held::Held;
 use crate::support::pair::Pair;
 
@@ -22,12 +22,12 @@ fn push_both(pair: &Pair) {
 
 fn serving_these(names: &[&str]) -> String {
     let entries: Vec<_> = names.iter().map(|name| mirror_of(name)).collect();
-    serving("", "", &entries.concat())
+    serving("", &entries.concat())
 }
 
 /// A daemon that runs `app` when it is asked to, and hardly ever by itself.
 fn on_demand(http: &str) -> Service {
-    let text = serving("", http, &mirror_of("app").replace("\"*\"", "\"v*\""));
+    let text = serving_with("", http, &mirror_of("app").replace("\"*\"", "\"v*\""));
     let text = text.replace("*/2 * * * * *", "@yearly");
     Service::in_sync(&text, push_both)
 }
@@ -92,7 +92,7 @@ fn a_mirror_that_leaves_the_file_loses_its_series_and_keeps_its_history() {
 
 #[test]
 fn a_hangup_makes_it_read_files_with_secrets_again() {
-    let text = serving("", "token = { file = \"token\" }", &mirror_of("app"));
+    let text = serving_with("", "token = { file = \"token\" }", &mirror_of("app"));
     let pair = Pair::configured(&text);
     push_both(&pair);
     pair.transship.write("token", "old");
@@ -180,7 +180,7 @@ fn nobody_may_start_a_run_where_no_token_is_configured() {
 
 #[test]
 fn a_mirror_that_still_runs_is_neither_started_again_by_its_tick_nor_by_a_request() {
-    let held = Held::serving("", &format!("token = \"{TOKEN}\""), &mirror_of("app"));
+    let held = Held::with("", &format!("token = \"{TOKEN}\""));
     let daemon = held.start();
     let (skipped, app) = (
         [("mirror", "app"), ("result", "skipped")],
@@ -201,7 +201,7 @@ fn a_mirror_that_still_runs_is_neither_started_again_by_its_tick_nor_by_a_reques
 #[test]
 fn a_paused_mirror_does_not_run() {
     let paused = format!("{}paused = true\n", mirror_of("tool"));
-    let pair = Pair::configured(&serving("", "", &[paused, mirror_of("app")].concat()));
+    let pair = Pair::configured(&serving("", &[paused, mirror_of("app")].concat()));
     push_both(&pair);
     let daemon = Daemon::start(&pair.transship);
     daemon.until_true("three runs", |daemon| ended_runs(daemon, "app") >= 3);

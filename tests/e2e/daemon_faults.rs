@@ -31,7 +31,7 @@ impl Ops {
     fn config_with(&self, keys: &str) -> String {
         let url = self.0.url("/ops");
         let channel = format!("[notify.ops]\nkind = \"webhook\"\nurl = \"{url}\"\n");
-        serving(&channel, "", &format!("{}{keys}\n", mirror_of("app")))
+        serving(&channel, &format!("{}{keys}\n", mirror_of("app")))
     }
 
     /// Every alarm that it was told as `event topic`, sorted; reports left out.

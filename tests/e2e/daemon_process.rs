@@ -10,7 +10,7 @@ use crate::support::supervisor::Supervisor;
 use crate::support::transship::Transship;
 
 fn app() -> String {
-    serving("", "", &mirror_of("app"))
+    serving("", &mirror_of("app"))
 }
 
 /// A pair whose daemon was not started yet, and who hears of it.
@@ -39,7 +39,7 @@ fn a_daemon_without_work_ends_well_when_it_is_told_to() {
 
 #[test]
 fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
-    let mut held = Held::serving("", "", &mirror_of("app"));
+    let mut held = Held::with("", "");
     let mut supervisor = Supervisor::of(&mut held.transship);
     let mut daemon = held.start();
     daemon.signal("-TERM");
@@ -51,7 +51,7 @@ fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
 
 #[test]
 fn a_transfer_that_outlasts_the_drain_is_cut_and_the_next_daemon_takes_it_up() {
-    let held = Held::serving("[state]\ndrain = \"1s\"\n", "", &mirror_of("app"));
+    let held = Held::with("[state]\ndrain = \"1s\"\n", "");
     let mut daemon = held.start();
     daemon.signal("-TERM");
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());

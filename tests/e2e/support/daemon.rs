@@ -20,9 +20,13 @@ const SERVING: &str = "serving; metrics and the status page are on http://";
 /// The keys of a daemon on any free port that runs its mirrors every other second; the pair's text follows.
 pub const EVERY_OTHER_SECOND: &str = "schedule = \"*/2 * * * * *\"\njitter = \"0s\"\n";
 
-/// `mirror.toml` of a daemon: `top`, more keys of `[http]`, the usual registries, and entries that run on
-/// `EVERY_OTHER_SECOND`.
-pub fn serving(top: &str, http: &str, mirrors: &str) -> String {
+/// `mirror.toml` of a daemon: `top`, the usual registries, and entries that run on `EVERY_OTHER_SECOND`.
+pub fn serving(top: &str, mirrors: &str) -> String {
+    serving_with(top, "", mirrors)
+}
+
+/// The same with more keys of `[http]`.
+pub fn serving_with(top: &str, http: &str, mirrors: &str) -> String {
     let entries = mirror_toml(&format!("{EVERY_OTHER_SECOND}{mirrors}"));
     format!("{top}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{entries}")
 }
@@ -89,14 +93,6 @@ impl Daemon {
     #[track_caller]
     pub fn until_true(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         self.until(what, |daemon| condition(daemon).then_some(()));
-    }
-
-    /// Waits for words in the log.
-    #[track_caller]
-    pub fn until_logged(&self, words: &str) {
-        self.until_true(&format!("{words:?} in the log"), |daemon| {
-            daemon.log().contains(words)
-        });
     }
 
     pub fn get(&self, path: &str) -> Page {

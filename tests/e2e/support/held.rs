@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::corpus::{Image, layer};
-use super::daemon::{Daemon, serving};
+use super::daemon::{Daemon, mirror_of, serving_with};
 use super::fake::{Fake, Verdict};
 use super::fake_answers::held;
 use super::pair::fill_in;
@@ -19,8 +19,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// `top` goes before the registries of `mirror.toml`, `mirrors` are its entries.
-    pub fn serving(top: &str, http: &str, mirrors: &str) -> Self {
+    /// `top` goes before the rest of `mirror.toml`, `http` under `[http]`.
+    pub fn with(top: &str, http: &str) -> Self {
         let (source, target) = (Fake::start(), Fake::start());
         let layer = layer("held", 60_000);
         let image = Image::oci_with("held", vec![layer.clone()]);
@@ -33,7 +33,7 @@ impl Held {
             false => Verdict::Serve,
         });
         // A connection on which nothing moves is given up for that alone only after an hour.
-        let text = serving(top, http, mirrors)
+        let text = serving_with(top, http, &mirror_of("app"))
             .replace("plain_http = true", "plain_http = true\nstall = \"1h\"");
         let transship = Transship::new(&fill_in(&text, source.host(), target.host()));
         Self {
