@@ -62,7 +62,7 @@ impl Report {
             .iter()
             .filter_map(Alarm::from_record)
             .collect();
-        let day = Day::read(&store, &config, &status, &alarms).await?;
+        let day = Day::read(&store, &config, &status, &alarms, None).await?;
         self.print(&day, global)?;
         if !self.send {
             return Ok(Exit::Ok);

@@ -239,6 +239,19 @@ impl Mirror {
         registries
     }
 
+    /// Whether the mirror goes from a source repository to a target repository.
+    pub fn goes(&self, source: &Repository, target: &Repository) -> bool {
+        let named = self.routes.iter().filter(|route| route.source == *source);
+        let mut named = named.map(|route| &route.targets);
+        let found = self
+            .discoveries
+            .iter()
+            .filter(|found| found.matches(source));
+        let mut found = found.filter_map(|found| found.route(source).ok());
+        named.any(|targets| targets.contains(target))
+            || found.any(|route| route.targets.contains(target))
+    }
+
     /// Every registry that the mirror speaks to.
     pub fn registries(&self) -> impl Iterator<Item = String> {
         let sources = self.routes.iter().map(|route| route.source.registry());

@@ -9,8 +9,8 @@ use super::{Daemon, Error, MIRROR, REPORT};
 use crate::{
     config::{Config, Schedule, Topic},
     notify::Message,
-    report::{Day, Detail},
-    store::{Fact, Upkeep},
+    report::{Day, Detail, Status},
+    store::{self, Fact, Upkeep},
 };
 
 impl Daemon {
@@ -50,12 +50,19 @@ impl Daemon {
         Ok(())
     }
 
+    /// The day since the report before.
+    async fn read_day(&self, config: &Config, status: &Status) -> Result<Day, store::Error> {
+        let since = self.store.report_before("9999").await?;
+        let since = since.map(|(made_at, _)| made_at);
+        Day::read(&self.store, config, status, &self.board.alarms(), since).await
+    }
+
     /// Makes the report of the day that ends now, keeps it, and has it sent.
     pub(super) async fn make_report(&mut self) {
         let config = self.config.load_full();
         self.recorder.flush().await;
         let status = self.board.status(&config, self.now());
-        let day = match Day::read(&self.store, &config, &status, &self.board.alarms()).await {
+        let day = match self.read_day(&config, &status).await {
             Ok(day) => day,
             Err(error) => {
                 tracing::error!(%error, "the daily report could not be made");

@@ -2,8 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chrono::Utc;
-use tokio::{sync::oneshot, task::JoinError};
+use tokio::task::JoinError;
 
 use super::{
     Daemon, Loading, MIRROR,
@@ -11,15 +10,12 @@ use super::{
     reload::{self, Loaded},
     start,
 };
-use crate::{
-    config::Config,
-    http_server::{Accepted, Order},
-    notify::{Delivery, Ending},
-    sync::{MirrorReport, RunResult, Scope},
-};
+use crate::{config::Config, notify::Delivery, sync::MirrorReport};
 
 /// How long an edit settles before it is read: editors write in steps.
 const SETTLE: Duration = Duration::from_millis(300);
+/// Mirrors that are looked at in one beat, of those that run and of all.
+const REFRESHED: usize = 8;
 /// Beats of the scheduler between two looks for trouble.
 const LOOK: u64 = 10;
 
@@ -54,82 +50,13 @@ impl Daemon {
         }
     }
 
-    /// A mirror is due. One that still runs is skipped, and counted.
-    pub(super) fn tick(&mut self, name: &str) {
-        let config = self.config.load_full();
-        let Some(mirror) = config.mirrors.iter().find(|mirror| *mirror.name == *name) else {
-            return;
-        };
-        if mirror.is_paused {
-            return;
-        }
-        if self.busy.contains(&mirror.name) {
-            tracing::warn!(mirror = name, "still runs, so that this run is skipped");
-            for target in mirror.target_registries() {
-                self.metrics.sync(name, &target, "skipped");
-            }
-            return;
-        }
-        self.start(&mirror.name, Scope::Whole, mirror.jitter);
-    }
-
-    /// Somebody asks for a run.
-    pub(super) fn order(&mut self, order: Order) {
-        let config = self.config.load();
-        let is_known = config
-            .mirrors
-            .iter()
-            .any(|mirror| mirror.name == order.mirror);
-        let answer = if !is_known {
-            Accepted::Refused
-        } else if self.busy.contains(&order.mirror) {
-            Accepted::Running
-        } else {
-            self.start(&order.mirror, order.scope, Duration::ZERO);
-            Accepted::Started
-        };
-        // Who asked may have gone away.
-        let _: Result<_, _> = oneshot::Sender::send(order.reply, answer);
-    }
-
-    /// Starts a run after a part of its jitter.
-    pub(super) fn start(&mut self, name: &Arc<str>, scope: Scope, jitter: Duration) {
-        self.busy.insert(name.clone());
-        let (name, stop) = (name.clone(), self.stop.clone());
-        let (config, sync, notifier) = (
-            self.config.clone(),
-            self.sync.clone(),
-            self.notifier.clone(),
-        );
-        let wait = jitter.mul_f64(fastrand::f64());
-        self.work.spawn(async move {
-            let waited = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-            let config = config.load_full();
-            let mirror = config.mirrors.iter().find(|mirror| mirror.name == name);
-            let report = match (waited, mirror) {
-                (Some(()), Some(mirror)) => {
-                    // Whoever is told of runs tells them apart by this.
-                    let run = Utc::now().timestamp_micros();
-                    // A channel that hangs must not hold up the run.
-                    let started = notifier.run_started(&name, run);
-                    let (_, report) = tokio::join!(started, sync.run_one(&config, mirror, &scope));
-                    let (ending, text) = ending(&report);
-                    notifier.run_ended(&name, run, ending, &text).await;
-                    Some(report)
-                }
-                _ => None,
-            };
-            Event::Ran(name, report)
-        });
-    }
-
     /// Something has ended.
     pub(super) async fn joined(&mut self, event: Result<Event, JoinError>) {
         match event {
             Ok(Event::Ran(name, report)) => self.ran(&name, report).await,
             Ok(Event::Loaded(why, loaded)) => self.loaded(why, loaded).await,
             Ok(Event::Told(deliveries)) => self.told(deliveries),
-            Err(error) => tracing::error!(%error, "a part of the daemon failed; this is a bug"),
+            Err(error) => bug(&error),
         }
     }
 
@@ -143,28 +70,17 @@ impl Daemon {
         }
     }
 
-    async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
-        self.busy.remove(name);
-        if let Some(report) = report {
-            let tags = &report.counts.tags;
-            let (result, seconds) = (report.result.as_str(), report.duration_seconds.round());
-            tracing::info!(
-                mirror = %name, result, seconds, copied = tags.copied, unchanged = tags.unchanged,
-                failed = tags.failed, "run ended"
-            );
-        }
-        self.recorder.flush().await;
-        self.refresh(name).await;
-        self.look().await;
-    }
-
-    /// The scheduler moves: the watchdog is fed, and what runs is looked at.
+    /// The scheduler moves: the watchdog is fed, and what runs is looked at. A few mirrors are looked
+    /// at in turn, too: somebody may have run one by hand.
     async fn beat(&mut self) {
         self.health.beat();
         self.service.beat();
         self.beats += 1;
-        let busy: Vec<Arc<str>> = self.busy.iter().cloned().collect();
-        for name in busy {
+        let config = self.config.load_full();
+        let all = config.mirrors.iter().map(|mirror| mirror.name.clone());
+        let in_turn = turn(all.collect(), self.beats).into_iter();
+        let running = turn(self.busy.keys().cloned().collect(), self.beats);
+        for name in in_turn.chain(running) {
             self.refresh(&name).await;
         }
         if self.beats.is_multiple_of(LOOK) {
@@ -172,7 +88,7 @@ impl Daemon {
         }
     }
 
-    async fn refresh(&self, name: &str) {
+    pub(super) async fn refresh(&self, name: &str) {
         let config = self.config.load_full();
         let Some(mirror) = config.mirrors.iter().find(|mirror| *mirror.name == *name) else {
             return;
@@ -184,9 +100,14 @@ impl Daemon {
 
     /// Reads `mirror.toml` anew, beside everything else.
     pub(super) fn load(&mut self, why: Why) {
-        if self.loading != Loading::Idle {
-            self.loading = Loading::Again;
-            return;
+        match self.loading {
+            Loading::Idle => {}
+            // Whoever asked has it read even if it holds what it held.
+            Loading::Again(Why::Asked) => return,
+            Loading::Busy | Loading::Again(Why::Changed) => {
+                self.loading = Loading::Again(why);
+                return;
+            }
         }
         self.loading = Loading::Busy;
         if why == Why::Asked {
@@ -205,14 +126,12 @@ impl Daemon {
                 }
             }
             let loaded = tokio::task::spawn_blocking(move || reload::load(&path)).await;
-            let loaded =
-                loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-            Event::Loaded(why, Some(loaded))
+            Event::Loaded(why, loaded.inspect_err(bug).ok())
         });
     }
 
     async fn loaded(&mut self, why: Why, loaded: Option<Loaded>) {
-        let is_stale = std::mem::replace(&mut self.loading, Loading::Idle) == Loading::Again;
+        let before = std::mem::replace(&mut self.loading, Loading::Idle);
         if let Some(Loaded { text, config }) = loaded {
             self.text = text;
             match config {
@@ -225,13 +144,14 @@ impl Daemon {
                     self.board.set_config_error(Some(error.to_string()));
                 }
             }
+            self.look().await;
         }
         if why == Why::Asked {
+            self.sync.registries().forget_refusals();
             self.service.ready();
         }
-        self.look().await;
-        if is_stale {
-            self.load(Why::Changed);
+        if let Loading::Again(why) = before {
+            self.load(why);
         }
     }
 
@@ -262,6 +182,10 @@ impl Daemon {
         }
         let known: HashSet<Arc<str>> = before.mirrors.iter().map(|m| m.name.clone()).collect();
         self.catch_up(|name| !known.contains(name));
+        // A report that is due earlier now may have been due just now.
+        if let Err(error) = self.begin_reports().await {
+            tracing::warn!(%error, "whether a report is due is not known");
+        }
     }
 
     fn channels(&self) -> impl Iterator<Item = Arc<str>> {
@@ -271,18 +195,16 @@ impl Daemon {
     }
 }
 
-/// How a run ended, in a word and in a line.
-fn ending(report: &MirrorReport) -> (Ending, String) {
-    let tags = &report.counts.tags;
-    let mut text = format!(
-        "{} copied, {} unchanged, {} failed",
-        tags.copied, tags.unchanged, tags.failed
-    );
-    for error in &report.errors {
-        text.push_str(&format!("\n{}: {}", error.reference, error.message));
-    }
-    match report.result {
-        RunResult::Ok => (Ending::Succeeded, text),
-        RunResult::Partial | RunResult::Failed => (Ending::Failed, text),
-    }
+/// Some of these: others at the next beat, until it begins anew.
+fn turn(mut names: Vec<Arc<str>>, beat: u64) -> Vec<Arc<str>> {
+    names.sort();
+    let turns = names.len().div_ceil(REFRESHED).max(1);
+    let at = usize::try_from(beat).unwrap_or_default() % turns;
+    let chosen = names.into_iter().skip(at * REFRESHED);
+    chosen.take(REFRESHED).collect()
+}
+
+/// A part of the daemon failed in a way that nobody foresaw.
+pub(super) fn bug(error: &JoinError) {
+    tracing::error!(%error, "a part of the daemon failed; this is a bug");
 }

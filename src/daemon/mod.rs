@@ -6,6 +6,7 @@ mod due;
 mod events;
 mod lock;
 mod reload;
+mod runs;
 mod service;
 mod start;
 mod timetable;
@@ -13,7 +14,7 @@ mod trouble;
 mod watch;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -35,7 +36,7 @@ use crate::{
     notify::Notifier,
     report::Board,
     store::{self, AlarmRecord, Recorder, Store},
-    sync::Sync,
+    sync::{Scope, Sync},
 };
 
 use self::{
@@ -95,7 +96,9 @@ struct Daemon {
     clockwork: Clockwork,
     service: Service,
     /// Mirrors that run, or will once their jitter is over.
-    busy: HashSet<Arc<str>>,
+    busy: HashMap<Arc<str>, Scope>,
+    /// Mirrors that were due while one image of them was under way.
+    owed: HashSet<Arc<str>>,
     /// Trouble that was told and is not over.
     told: Vec<AlarmRecord>,
     /// Channels that did not take their last message, and why.
@@ -121,8 +124,8 @@ enum Loading {
     Idle,
     /// It is being read.
     Busy,
-    /// It is being read, and was edited since.
-    Again,
+    /// It is being read, and is to be read again for this reason.
+    Again(events::Why),
 }
 
 /// What the daemon listens to.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::Utc;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,20 +14,19 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon, Error, Inbox, Loading,
     clockwork::{Clockwork, Signal},
-    due,
     lock::Lock,
     service::Service,
     watch::Watch,
 };
 use crate::{
-    config::Config,
+    config::{Config, Topic},
     http_server::{self, App, Health, Order},
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, Retry},
-    report::{Board, MirrorStatus},
-    store::{Fact, Store, Upkeep},
-    sync::{Scope, Sync},
+    report::Board,
+    store::{AlarmRecord, Fact, Recorder, Store, Upkeep},
+    sync::Sync,
 };
 
 /// Orders that wait for the loop.
@@ -57,8 +55,7 @@ impl Daemon {
         let (clockwork, clock) = Clockwork::start().await.map_err(failed)?;
         let (changes, changed) = mpsc::channel(1);
         let watch = watch(&config, changes);
-        let (orders, ordered) = mpsc::channel(ORDERS);
-        let inbox = Inbox::open(clock, ordered, changed)?;
+        let (orders, inbox) = Inbox::open(clock, changed)?;
         let app = App {
             board: Arc::new(Board::new(store.clone(), metrics.clone())),
             sync: Arc::new(sync),
@@ -72,11 +69,11 @@ impl Daemon {
         let http = tokio::spawn(http_server::serve(listener, app.clone(), http_stop.clone()));
         let config = app.config.load_full();
         let daemon = Self {
-            // A file that cannot be read now is read anew once it changes.
             text: std::fs::read_to_string(&config.path).unwrap_or_default(),
             notifier: Arc::new(notifier(&config, &metrics)?),
             config: app.config,
-            told: store.alarms().await?,
+            told: told(&store, &recorder, &metrics).await?,
+            owed: Default::default(),
             store,
             recorder,
             metrics,
@@ -109,8 +106,8 @@ impl Daemon {
         self.take_up().await?;
         self.metrics.config_read(Some(self.now()));
         self.catch_up(|_| true);
-        self.begin_reports().await?;
         self.look().await;
+        self.begin_reports().await?;
         self.health.ready();
         self.service.ready();
         let (mirrors, address) = (self.config.load().mirrors.len(), self.address);
@@ -119,31 +116,6 @@ impl Daemon {
             "serving; metrics and the status page are on http://{address}"
         );
         Ok(())
-    }
-
-    /// Starts the runs that mirrors have missed, or never had.
-    pub(super) fn catch_up(&mut self, is_meant: impl Fn(&Arc<str>) -> bool) {
-        let config = self.config.load_full();
-        let now = Utc::now();
-        let meant = config
-            .mirrors
-            .iter()
-            .filter(|mirror| is_meant(&mirror.name));
-        for mirror in meant {
-            let status = self.board.mirror(&config, &mirror.name, now.timestamp());
-            // A run that was cut off is made up like one that never began.
-            let is_whole = |status: &MirrorStatus| {
-                let result = status.last_result.as_deref();
-                result.is_some_and(|result| result != "interrupted")
-            };
-            let last = status
-                .filter(is_whole)
-                .and_then(|status| status.last_attempt);
-            let is_idle = !self.busy.contains(&mirror.name);
-            if is_idle && due::is_missed(mirror, config.timezone, last, now) {
-                self.start(&mirror.name, Scope::Whole, mirror.jitter);
-            }
-        }
     }
 
     /// Puts the config in force to use: schedules, metrics, and what pages show.
@@ -156,8 +128,30 @@ impl Daemon {
             .collect();
         let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
         self.metrics.keep(&mirrors, &registries.collect());
+        self.release_what_left(&config).await?;
         self.board.keep(&config, self.now()).await?;
         self.set_clock(&config).await;
+        Ok(())
+    }
+}
+
+impl Daemon {
+    /// Nothing lags where no mirror goes any more.
+    async fn release_what_left(&self, config: &Config) -> Result<(), Error> {
+        for (name, source, target) in self.store.lagging().await? {
+            let mut mirrors = config.mirrors.iter();
+            let mirror = mirrors.find(|mirror| *mirror.name == *name);
+            // The history of a mirror that is gone stays as it is.
+            if mirror.is_some_and(|mirror| !mirror.goes(&source, &target)) {
+                let left = Upkeep::Left {
+                    mirror: name,
+                    source: source.to_string(),
+                    target,
+                };
+                self.recorder.record(Fact::Upkeep(left)).await;
+            }
+        }
+        self.recorder.flush().await;
         Ok(())
     }
 }
@@ -165,18 +159,19 @@ impl Daemon {
 impl Inbox {
     fn open(
         clock: mpsc::Receiver<Signal>,
-        orders: mpsc::Receiver<Order>,
         changed: mpsc::Receiver<()>,
-    ) -> Result<Self, Error> {
+    ) -> Result<(mpsc::Sender<Order>, Self), Error> {
+        let (sender, orders) = mpsc::channel(ORDERS);
         let listen = |kind| signal(kind).map_err(failed);
-        Ok(Self {
+        let inbox = Self {
             clock,
             orders,
             changed,
             hangup: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
-        })
+        };
+        Ok((sender, inbox))
     }
 }
 
@@ -198,6 +193,30 @@ async fn listen(config: &Config) -> Result<TcpListener, Error> {
     let address = config.http.listen;
     let fail = |error| Error::Listen { address, error };
     TcpListener::bind(address).await.map_err(fail)
+}
+
+/// The trouble that was told before, of what can be known now. Pauses and channels that fail belong to
+/// a process: nobody is told that they are over because another one began.
+async fn told(
+    store: &Store,
+    recorder: &Recorder,
+    metrics: &Metrics,
+) -> Result<Vec<AlarmRecord>, Error> {
+    let mut told = store.alarms().await?;
+    let is_of_the_process = |alarm: &AlarmRecord| {
+        let is_channel = alarm.subject.starts_with("channel ");
+        is_channel || alarm.topic == Topic::Throttled.as_str()
+    };
+    for alarm in told.extract_if(.., |alarm| is_of_the_process(alarm)) {
+        let cleared = Upkeep::Cleared(alarm.topic, alarm.subject);
+        recorder.record(Fact::Upkeep(cleared)).await;
+    }
+    // Until the registry says otherwise, it refuses what it refused.
+    let refusing = told
+        .iter()
+        .filter(|alarm| alarm.topic == Topic::Auth.as_str());
+    refusing.for_each(|alarm| metrics.refused_before(&alarm.subject));
+    Ok(told)
 }
 
 /// Where messages go.

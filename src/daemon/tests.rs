@@ -65,7 +65,7 @@ impl Bench {
 async fn a_mirror_that_still_runs_is_skipped_and_counted() {
     let mut bench = bench().await;
     bench.daemon.tick("app");
-    assert!(bench.daemon.busy.contains("app"));
+    assert!(bench.daemon.busy.contains_key("app"));
     bench.daemon.tick("app");
     assert_eq!(bench.daemon.work.len(), 1);
     let skipped =
@@ -142,7 +142,7 @@ async fn a_mirror_that_left_loses_its_metrics_and_a_new_one_runs_at_once() {
         "{}",
         bench.metrics()
     );
-    assert!(bench.daemon.busy.contains("other"));
+    assert!(bench.daemon.busy.contains_key("other"));
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ impl Daemon {
 fn messages(changes: &AlarmChanges, now: i64) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut topics: Vec<Topic> = changes.raised.iter().map(|alarm| alarm.topic).collect();
+    topics.sort_by_key(|topic| topic.as_str());
     topics.dedup();
     for topic in topics {
         let of_topic = changes.raised.iter().filter(|alarm| alarm.topic == topic);
@@ -104,7 +105,10 @@ fn message(
     alarms: &[Alarm],
     document: crate::report::Document,
 ) -> Message {
-    let subjects = alarms.iter().map(|alarm| alarm.subject.as_str());
+    // What is about a registry or the daemon concerns every mirror.
+    let is_of_mirrors = alarms.iter().all(|alarm| alarm.is_of_a_mirror());
+    let subjects = alarms.iter().filter(|_| is_of_mirrors);
+    let subjects = subjects.map(|alarm| alarm.subject.as_str());
     Message {
         topic,
         mirrors: subjects

@@ -15,9 +15,21 @@ pub(super) struct Watch(
 impl Watch {
     /// Starts to watch. Something may have changed whenever `changed` gets a message.
     pub(super) fn start(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, notify::Error> {
+        let name = file.file_name().map(ToOwned::to_owned);
+        let target = file.canonicalize().ok();
+        let target = target.and_then(|target| target.file_name().map(ToOwned::to_owned));
+        let is_meant = move |path: &PathBuf| {
+            let last = path.file_name();
+            // Links through `..data` are how directories of configs are replaced whole.
+            let is_hidden = last.is_some_and(|last| last.to_string_lossy().starts_with(".."));
+            is_hidden || last == name.as_deref() || last == target.as_deref()
+        };
         let note = move |event: Result<Event, notify::Error>| {
-            let is_access = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
-            if !is_access {
+            let is_other = event.is_ok_and(|event| {
+                let is_access = matches!(event.kind, EventKind::Access(_));
+                is_access || (!event.paths.is_empty() && !event.paths.iter().any(&is_meant))
+            });
+            if !is_other {
                 // A message that waits already says all there is to say.
                 let _ = changed.try_send(());
             }

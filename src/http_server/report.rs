@@ -30,7 +30,7 @@ pub(super) async fn latest(Held(app): Held<App>, visit: Visit) -> Response {
     let config = app.config.load_full();
     let now = Utc::now().timestamp();
     let status = app.board.status(&config, now);
-    let day = match Day::read(&app.store, &config, &status, &app.board.alarms()).await {
+    let day = match Day::read(&app.store, &config, &status, &app.board.alarms(), None).await {
         Ok(day) => day,
         Err(error) => return page::unreadable(&visit, &error),
     };

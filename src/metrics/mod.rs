@@ -153,6 +153,15 @@ impl Metrics {
         set(&self.auth_ok, &[registry], is_good.into());
     }
 
+    /// Notes that a registry refused the credentials before this process began.
+    pub fn refused_before(&self, registry: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(registry.to_owned());
+        drop(known);
+        self.auth(registry, false);
+        self.backoff(registry, 0);
+    }
+
     /// Whether a registry refuses the credentials now.
     pub fn is_refused(&self, registry: &str) -> bool {
         let gauge = self.auth_ok.get_metric_with_label_values(&[registry]);

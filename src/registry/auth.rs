@@ -216,6 +216,16 @@ impl Auth {
         }
     }
 
+    /// Whether there is anything to log in with.
+    pub(super) fn has_login(&self) -> bool {
+        !matches!(self.login.credential(), Credential::Anonymous)
+    }
+
+    /// Tries again what was refused.
+    pub(super) fn forget_refusal(&self) {
+        self.lock().refused = None;
+    }
+
     /// Whether the registry has asked for authorization so far.
     pub(super) fn is_asked_for(&self) -> bool {
         self.lock().challenge.is_some()

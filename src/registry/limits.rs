@@ -77,14 +77,16 @@ impl Limits {
         acquire(&self.requests).await
     }
 
-    /// Stops every request to the registry for a while.
-    pub(super) fn pause(&self, duration: Duration) {
+    /// Stops every request to the registry for a while; how long it is stopped now.
+    pub(super) fn pause(&self, duration: Duration) -> Duration {
         let until = Instant::now() + duration;
         let mut paused = self
             .paused_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
+        let until = paused.map_or(until, |earlier| earlier.max(until));
+        *paused = Some(until);
+        until.saturating_duration_since(Instant::now())
     }
 
     /// Waits until the registry may be asked, or says how long it may not.

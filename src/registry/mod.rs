@@ -121,6 +121,15 @@ impl Registries {
     }
 }
 
+impl Registries {
+    /// Tries logins again that were refused: somebody may have put things right at the registry.
+    pub fn forget_refusals(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values()
+            .for_each(|registry| registry.auth.forget_refusal());
+    }
+}
+
 impl Registry {
     /// Its name.
     pub fn name(&self) -> &RegistryName {

@@ -94,7 +94,8 @@ impl Transport {
                 }
                 Err(error) => error,
             };
-            if matches!(*error.kind, Kind::Unauthorized(_)) {
+            // Who has no login is not refused for it.
+            if matches!(*error.kind, Kind::Unauthorized(_)) && self.auth.has_login() {
                 wire.metrics.auth(wire.name.as_str(), false);
             }
             let pause = self
@@ -236,7 +237,7 @@ impl Transport {
     fn slow_down(&self, kind: &Kind) {
         if let Kind::Throttled { retry_after, .. } = kind {
             let pause = retry_after.unwrap_or(SHORT_PAUSE);
-            self.limits.pause(pause);
+            let pause = self.limits.pause(pause);
             let until = Utc::now() + pause;
             self.wire
                 .metrics

@@ -68,10 +68,13 @@ pub fn alarms(status: &Status, around: &Surroundings) -> Vec<Alarm> {
         message,
     };
     let mut alarms = Vec::new();
-    if around.config_error.is_some() {
-        let message =
-            "mirror.toml was edited and has mistakes; the config before it stays in force";
-        alarms.push(new(Topic::Config, "", message.into()));
+    if let Some(error) = &around.config_error {
+        let first = error.lines().find_map(|line| line.trim().strip_prefix('×'));
+        let first = first.map_or_else(String::new, |first| format!(" ({})", first.trim()));
+        let message = format!(
+            "mirror.toml was edited and has mistakes{first}; the config before it stays in force"
+        );
+        alarms.push(new(Topic::Config, "", message));
     }
     if let Some(left) = around.disk_available.filter(|left| *left < DISK) {
         let message = format!("only {} are left where the store is", words::bytes(left));
@@ -178,6 +181,15 @@ pub fn compare(told: &[AlarmRecord], now: &mut [Alarm]) -> AlarmChanges {
 }
 
 impl Alarm {
+    /// Whether its subject is a mirror.
+    pub fn is_of_a_mirror(&self) -> bool {
+        let is_theirs = matches!(
+            self.topic,
+            Topic::Lag | Topic::Stale | Topic::Failing | Topic::Digest
+        );
+        is_theirs && !self.subject.starts_with("channel ")
+    }
+
     /// An alarm as the store kept it; nothing if this version knows no such topic.
     pub fn from_record(record: &AlarmRecord) -> Option<Self> {
         Some(Self {

@@ -116,9 +116,10 @@ impl Board {
 fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
     let standing = known.standing();
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let mut targets: Vec<TargetSample> = standing
-        .targets
-        .iter()
+    let kept = mirror.target_registries();
+    let standing_there = standing.targets.iter();
+    let mut targets: Vec<TargetSample> = standing_there
+        .filter(|target| kept.contains(&target.registry))
         .map(|target| TargetSample {
             target: target.registry.clone(),
             lagging_since: target.lagging_since,
@@ -134,7 +135,7 @@ fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSa
             ],
         })
         .collect();
-    for registry in mirror.target_registries() {
+    for registry in kept {
         if targets.iter().all(|target| target.target != registry) {
             targets.push(TargetSample {
                 target: registry,

@@ -15,6 +15,7 @@ use crate::{
     store::{self, Change, Store, Sums},
 };
 
+const DAY: i64 = 24 * 3600;
 /// Changes that a report keeps.
 const CHANGES: i64 = 1000;
 /// Changes that a short report names.
@@ -67,10 +68,10 @@ pub struct MirrorTrouble {
 /// Changes by kind.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeCounts {
-    pub new: usize,
-    pub moved: usize,
-    pub removed: usize,
-    pub healed: usize,
+    pub new: u64,
+    pub moved: u64,
+    pub removed: u64,
+    pub healed: u64,
 }
 
 /// One change.
@@ -104,14 +105,17 @@ pub enum Detail {
 }
 
 impl Day {
-    /// The day that ends now.
+    /// The day that ends now. It began `since`, when the one before ended, or 24 hours ago; nothing
+    /// of more than two days is told.
     pub async fn read(
         store: &Store,
         config: &Config,
         status: &Status,
         alarms: &[Alarm],
+        since: Option<i64>,
     ) -> Result<Self, store::Error> {
-        let (from, to) = (status.now - 24 * 3600, status.now);
+        let to = status.now;
+        let from = since.unwrap_or(to - DAY).clamp(to - 2 * DAY, to);
         let zone = config.timezone;
         let end = DateTime::<Utc>::from_timestamp(to, 0).unwrap_or_default();
         let day = end.with_timezone(&zone).date_naive();
@@ -132,7 +136,7 @@ impl Day {
             within_objective: within.count(),
             troubles: troubles(status),
             alarms: beside_mirrors(alarms, status),
-            counts: counts(&changes),
+            counts: counts(&store.change_counts(from, to + 1).await?),
             changes: changes.into_iter().map(line).collect(),
             work: work(&store.sums(from, to + 1).await?),
             yesterday: before.map(|before| before.work),
@@ -368,8 +372,11 @@ fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
     others.map(|alarm| alarm.message.clone()).collect()
 }
 
-fn counts(changes: &[Change]) -> ChangeCounts {
-    let of = |kind: &str| changes.iter().filter(|change| change.kind == kind).count();
+fn counts(counted: &[(String, u64)]) -> ChangeCounts {
+    let of = |kind: &str| {
+        let found = counted.iter().find(|(known, _)| known == kind);
+        found.map_or(0, |(_, count)| *count)
+    };
     ChangeCounts {
         new: of("new"),
         moved: of("moved"),

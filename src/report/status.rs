@@ -156,8 +156,10 @@ impl Known {
             last_checked,
             last_success,
         } = &self.standing;
+        let kept = mirror.target_registries();
         let targets: Vec<TargetStatus> = targets
             .iter()
+            .filter(|target| kept.contains(&target.registry))
             .map(|target| {
                 let lag = Lag::at(now, target.lagging_since, target.last_in_sync);
                 TargetStatus {
@@ -225,7 +227,8 @@ impl MirrorStatus {
     /// Whether its source could not be compared for several intervals, though it once could.
     pub fn is_stale(&self, now: i64) -> bool {
         let patience = STALE_INTERVALS * self.interval_seconds;
-        !self.paused && self.last_checked.is_some_and(|at| now - at > patience)
+        let is_still = !self.paused && !self.running;
+        is_still && self.last_checked.is_some_and(|at| now - at > patience)
     }
 
     /// Tags that are behind, at all targets.

@@ -97,7 +97,7 @@ impl NewChange {
 
 impl Store {
     /// What changed in a span of time, of one mirror or of all; the last `limit` at the most,
-    /// newest first.
+    /// newest first; of all mirrors, what is new comes last.
     pub async fn changes(
         &self,
         mirror: Option<&str>,
@@ -109,7 +109,7 @@ impl Store {
             Change,
             r#"SELECT at, mirror, source, target, tag, kind, old_digest, new_digest FROM changes
                WHERE at >= ?2 AND at < ?3 AND (?1 IS NULL OR mirror = ?1)
-               ORDER BY at DESC, id DESC LIMIT ?4"#,
+               ORDER BY kind = 'new' AND ?1 IS NULL, at DESC, id DESC LIMIT ?4"#,
             mirror,
             from,
             to,

@@ -3,6 +3,7 @@
 use sqlx::{SqliteConnection, query};
 
 use super::{Error, Store, view::unsigned};
+use crate::oci::Repository;
 
 /// How long, in seconds, changes and the runs that did something are kept.
 const HISTORY: i64 = 90 * 24 * 3600;
@@ -24,6 +25,15 @@ pub enum Upkeep {
         at: i64,
         /// JSON.
         body: String,
+    },
+    /// A mirror no longer goes from a source repository to a target repository: nothing lags there.
+    Left {
+        /// The mirror.
+        mirror: String,
+        /// The source repository.
+        source: String,
+        /// The target repository.
+        target: Repository,
     },
     /// There is trouble that was not there before.
     Raised(AlarmRecord),
@@ -65,6 +75,11 @@ impl Upkeep {
         match self {
             Self::Abandoned => abandoned(db).await,
             Self::Reported { day, at, body } => reported(db, day, *at, body).await,
+            Self::Left {
+                mirror,
+                source,
+                target,
+            } => left(db, mirror, source, target).await,
             Self::Raised(alarm) => raised(db, alarm).await,
             Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
             Self::Thinned { now } => thinned(db, *now).await,
@@ -90,6 +105,27 @@ async fn reported(
         day,
         at,
         body
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn left(
+    db: &mut SqliteConnection,
+    mirror: &str,
+    source: &str,
+    target: &Repository,
+) -> Result<(), sqlx::Error> {
+    let (registry, path) = (target.registry().as_str(), target.path());
+    query!(
+        "UPDATE tags SET lagging_since = NULL, error_class = NULL, error_message = NULL
+         WHERE mirror = ? AND source = ? AND lagging_since IS NOT NULL AND repository_id =
+             (SELECT id FROM repositories WHERE registry = ? AND path = ?)",
+        mirror,
+        source,
+        registry,
+        path
     )
     .execute(db)
     .await?;
@@ -126,9 +162,13 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
     query!(
         "DELETE FROM runs WHERE started_at < ?1
              AND (started_at < ?2 OR (result = 'ok' AND copied = 0))
-             AND id NOT IN (SELECT MAX(id) FROM runs GROUP BY mirror, result)
+             AND id NOT IN (SELECT MAX(id) FROM runs WHERE image IS NULL GROUP BY mirror, result)
+             AND id NOT IN (SELECT MAX(id) FROM runs
+                            WHERE image IS NULL AND unchecked = 0 AND result <> 'interrupted'
+                            GROUP BY mirror)
              AND id NOT IN (SELECT MAX(run_id) FROM run_targets JOIN runs ON runs.id = run_id
-                            WHERE run_targets.failed = 0 GROUP BY mirror, registry)",
+                            WHERE run_targets.failed = 0 AND image IS NULL
+                              AND result <> 'interrupted' GROUP BY mirror, registry)",
         uneventful,
         history
     )
@@ -182,6 +222,41 @@ impl Store {
         .await
         .map_err(|e| self.read_error(e))?;
         Ok(row.map(|row| (row.made_at, row.body)))
+    }
+
+    /// From where to where tags lag: mirror, source repository, target repository.
+    pub async fn lagging(&self) -> Result<Vec<(String, Repository, Repository)>, Error> {
+        let rows = query!(
+            r#"SELECT DISTINCT mirror, source, registry || '/' || path AS "target!: String"
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE lagging_since IS NOT NULL"#
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        let parsed = rows.into_iter().filter_map(|row| {
+            Some((
+                row.mirror,
+                row.source.parse().ok()?,
+                row.target.parse().ok()?,
+            ))
+        });
+        Ok(parsed.collect())
+    }
+
+    /// How many changes of each kind there were in a span of time.
+    pub async fn change_counts(&self, from: i64, to: i64) -> Result<Vec<(String, u64)>, Error> {
+        let rows = query!(
+            r#"SELECT kind, COUNT(*) AS "count!: i64" FROM changes
+               WHERE at >= ? AND at < ? GROUP BY kind"#,
+            from,
+            to
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        let counts = rows.into_iter().map(|row| (row.kind, unsigned(row.count)));
+        Ok(counts.collect())
     }
 
     /// Trouble that was told and is not over.

@@ -68,7 +68,7 @@ impl Store {
     /// How a mirror stands, with its last `runs` runs.
     pub async fn standing(&self, mirror: &str, runs: i64) -> Result<Standing, Error> {
         let last = query!(
-            r#"SELECT MAX(started_at) FILTER (WHERE unchecked = 0 AND result IS NOT NULL)
+            r#"SELECT MAX(started_at) FILTER (WHERE unchecked = 0 AND result IN ('ok', 'partial', 'failed'))
                           AS "checked: i64",
                       MAX(finished_at) FILTER (WHERE result = 'ok') AS "success: i64"
                FROM runs WHERE mirror = ? AND image IS NULL"#,
@@ -142,19 +142,34 @@ impl Store {
         Ok(targets.collect())
     }
 
-    /// The last runs, of whole mirrors alone where one is named; newest first.
+    /// The last runs of a mirror as a whole, or all of the last runs; newest first.
     pub async fn runs(&self, mirror: Option<&str>, limit: i64) -> Result<Vec<RunRecord>, Error> {
-        sqlx::query_as!(
-            RunRecord,
-            "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied, failed,
-                    uploaded_bytes, saved_bytes, error_class, error_message
-             FROM runs WHERE ?1 IS NULL OR (mirror = ?1 AND image IS NULL)
-             ORDER BY started_at DESC, id DESC LIMIT ?2",
-            mirror,
-            limit
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))
+        let found = match mirror {
+            Some(mirror) => {
+                sqlx::query_as!(
+                    RunRecord,
+                    "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
+                            failed, uploaded_bytes, saved_bytes, error_class, error_message
+                     FROM runs WHERE mirror = ? AND image IS NULL
+                     ORDER BY started_at DESC, id DESC LIMIT ?",
+                    mirror,
+                    limit
+                )
+                .fetch_all(&self.readers)
+                .await
+            }
+            None => {
+                sqlx::query_as!(
+                    RunRecord,
+                    "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
+                            failed, uploaded_bytes, saved_bytes, error_class, error_message
+                     FROM runs ORDER BY started_at DESC, id DESC LIMIT ?",
+                    limit
+                )
+                .fetch_all(&self.readers)
+                .await
+            }
+        };
+        found.map_err(|e| self.read_error(e))
     }
 }

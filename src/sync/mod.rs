@@ -192,10 +192,20 @@ impl Sync {
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
             .await;
+        let mut progress = progress;
+        if progress.nowhere > 0 {
+            // What is not known fails everywhere.
+            for registry in mirror.target_registries() {
+                progress.targets.entry(registry).or_default();
+            }
+        }
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
+        if *scope == Scope::Whole && !report.is_cut() {
+            record::run_counted(&self.metrics, &report);
+        }
         if let Some(run) = run {
             let now = Utc::now().timestamp();
-            record::run_ended(&self.recorder, &self.metrics, &report, run, now).await;
+            record::run_ended(&self.recorder, &report, run, now).await;
         }
         report
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use serde::Serialize;
 
-use super::transfer::Tally;
+use super::{Error, transfer::Tally};
 use crate::{
     oci::RegistryName,
     store::{RunCounts, TargetCounts},
@@ -223,6 +223,12 @@ impl MirrorReport {
             duration_seconds,
             errors: failures,
         }
+    }
+
+    /// Whether all that failed is what it did not get to, because it was told to end.
+    pub fn is_cut(&self) -> bool {
+        let is_cut = |failure: &Failure| failure.class == Error::Interrupted.class();
+        !self.errors.is_empty() && self.errors.iter().all(is_cut)
     }
 
     /// The run at each target, as the store keeps it.

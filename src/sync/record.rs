@@ -271,33 +271,25 @@ pub(super) fn route_failed(
     progress
 }
 
-/// The end of a run.
-pub(super) async fn run_ended(
-    recorder: &Recorder,
-    metrics: &Metrics,
-    report: &MirrorReport,
-    run: i64,
-    at: i64,
-) {
+/// Counts a run of a whole mirror that came to its own end.
+pub(super) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
     for (target, tags) in &report.targets {
         metrics.sync(&report.name, target, RunResult::of(tags).as_str());
     }
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0));
     metrics.sync_took(report.result.as_str(), took);
+}
+
+/// The end of a run.
+pub(super) async fn run_ended(recorder: &Recorder, report: &MirrorReport, run: i64, at: i64) {
     let error = report
         .errors
         .first()
         .map(|error| (error.class.to_owned(), error.message.clone()));
     // A run that was only cut off says nothing against the mirror.
-    let is_cut = !report.errors.is_empty()
-        && report
-            .errors
-            .iter()
-            .all(|e| e.class == Error::Interrupted.class());
-    let result = if is_cut {
-        "interrupted"
-    } else {
-        report.result.as_str()
+    let result = match report.is_cut() {
+        true => "interrupted",
+        false => report.result.as_str(),
     };
     let counts = report.run_counts();
     recorder

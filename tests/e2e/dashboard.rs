@@ -11,7 +11,7 @@ use crate::support::{PATIENCE, wait_until};
 
 #[test]
 fn every_expression_of_the_dashboard_answers() {
-    let service = Service::in_sync(&serving("", "", &mirror_of("app")), |pair| {
+    let service = Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &Image::oci("one"));
     });
     let prometheus = Prometheus::scraping(service.daemon.address());
