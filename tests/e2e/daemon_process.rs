@@ -43,7 +43,7 @@ fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
     let mut supervisor = Supervisor::of(&mut held.transship);
     let mut daemon = held.start();
     daemon.signal("-TERM");
-    supervisor.expect("STOPPING=1");
+    supervisor.expect(&daemon, "STOPPING=1");
     held.open();
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
     assert!(held.has_arrived(), "{}", daemon.log());
@@ -108,20 +108,20 @@ fn an_address_that_is_taken_is_named() {
 fn a_supervisor_hears_of_start_state_reload_and_end() {
     let (pair, mut supervisor) = supervised();
     let mut daemon = Daemon::start(&pair.transship);
-    supervisor.expect("READY=1");
-    let status = supervisor.expect_where("STATUS=", |line| {
+    supervisor.expect(&daemon, "READY=1");
+    let status = supervisor.expect_where(&daemon, "STATUS=", |line| {
         line.starts_with("STATUS=") && line.contains("next")
     });
     assert!(status.contains("of 1"), "{status}");
     daemon.signal("-HUP");
-    let reloading = supervisor.expect("RELOADING=1");
+    let reloading = supervisor.expect(&daemon, "RELOADING=1");
     let moment = reloading
         .lines()
         .find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
     assert!(moment.unwrap().parse::<u64>().unwrap() > 0, "{reloading}");
-    supervisor.expect("READY=1");
+    supervisor.expect(&daemon, "READY=1");
     daemon.signal("-TERM");
-    supervisor.expect("STOPPING=1");
+    supervisor.expect(&daemon, "STOPPING=1");
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
 }
 
@@ -129,14 +129,14 @@ fn a_supervisor_hears_of_start_state_reload_and_end() {
 fn a_supervisor_hears_the_end_of_a_reload_that_was_refused() {
     let (pair, mut supervisor) = supervised();
     let daemon = Daemon::start(&pair.transship);
-    supervisor.expect("READY=1");
+    supervisor.expect(&daemon, "READY=1");
     pair.transship.write("mirror.toml", "this = is not toml [");
     daemon.until_metric("transship_config_last_reload_successful", &[], |well| {
         well == 0.0
     });
     daemon.signal("-HUP");
-    supervisor.expect("RELOADING=1");
-    supervisor.expect("READY=1");
+    supervisor.expect(&daemon, "RELOADING=1");
+    supervisor.expect(&daemon, "READY=1");
     assert_eq!(daemon.get("/healthz").status, 200);
 }
 
@@ -146,7 +146,7 @@ fn a_watchdog_is_fed() {
     pair.transship.set_env("WATCHDOG_USEC", "3000000");
     let daemon = Daemon::start(&pair.transship);
     for _ in 0..3 {
-        supervisor.expect("WATCHDOG=1");
+        supervisor.expect(&daemon, "WATCHDOG=1");
     }
     assert_eq!(daemon.get("/healthz").status, 200);
 }

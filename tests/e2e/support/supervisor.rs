@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use super::daemon::Daemon;
 use super::transship::Transship;
 use super::{PATIENCE, wait_until};
 
@@ -28,19 +29,25 @@ impl Supervisor {
 
     /// The next message with this line in it; those before it are passed over.
     #[track_caller]
-    pub fn expect(&mut self, line: &str) -> String {
-        self.expect_where(line, |known| known == line)
+    pub fn expect(&mut self, daemon: &Daemon, line: &str) -> String {
+        self.expect_where(daemon, line, |known| known == line)
     }
 
     /// The next message with a line that satisfies `question`.
     #[track_caller]
-    pub fn expect_where(&mut self, what: &str, question: impl Fn(&str) -> bool) -> String {
+    pub fn expect_where(
+        &mut self,
+        daemon: &Daemon,
+        what: &str,
+        question: impl Fn(&str) -> bool,
+    ) -> String {
         let found = wait_until(PATIENCE, Duration::ZERO, || {
             let message = self.next()?;
             let fits = message.lines().any(&question);
             fits.then_some(message)
         });
-        found.unwrap_or_else(|| panic!("no {what} among {:#?}", self.heard))
+        let heard = &self.heard;
+        found.unwrap_or_else(|| panic!("no {what} among {heard:#?}\n--- log\n{}", daemon.log()))
     }
 
     fn next(&mut self) -> Option<String> {
