@@ -252,7 +252,7 @@ fn a_login_that_is_revoked_is_told_until_the_registry_takes_it_again() {
         "the registry knows it again"
     );
     // What was refused is left alone for minutes, lest the user be locked out; unless somebody asks.
-    daemon.signal("HUP");
+    daemon.signal("-HUP");
     daemon.until_metric("transship_registry_auth_ok", &registry, |ok| ok == 1.0);
     ops.expect_told_once(&daemon, "auth");
 }
