@@ -34,8 +34,8 @@ struct Search<'a> {
 struct Found {
     mood: &'static str,
     verdict: String,
-    /// The mirror's name and its page.
-    mirror: Option<(String, String)>,
+    /// What the mirror has to do with it, its name, and its page.
+    mirror: Option<(&'static str, String, String)>,
     copies: Vec<CopyRow>,
     help: Option<&'static str>,
     toml: Option<String>,
@@ -106,9 +106,9 @@ pub(super) async fn answer(Held(app): Held<App>, Query(asked): Query<Asked>) -> 
 fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
     let words = visit.words();
     let image = &explanation.image;
-    let link = |name: String| {
+    let link = |how: &'static str, name: String| {
         let path = visit.link(&mirror_path(&name), &[]);
-        (name, path)
+        Some((how, name, path))
     };
     let absent = Found {
         mood: "bad",
@@ -135,14 +135,14 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
                 copies: copies
                     .map(|copy| CopyRow::new(copy, visit, checked.clone(), now))
                     .collect(),
-                mirror: Some(link(mirror)),
+                mirror: link(words.by, mirror),
                 ..absent
             }
         }
         Answer::NotSelected { mirror, toml } => Found {
             mood: "warning",
             verdict: (words.not_selected)(image),
-            mirror: Some(link(mirror)),
+            mirror: link(words.repository_by, mirror),
             help: Some(words.add_help),
             toml: Some(toml),
             ..absent

@@ -232,22 +232,9 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The page as its readers see it: without tags, and with single spaces.
+    /// The page as its readers see it.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        let mut is_tag = false;
-        for c in self.body.chars() {
-            match c {
-                '<' => is_tag = true,
-                '>' => {
-                    is_tag = false;
-                    text.push(' ');
-                }
-                c if !is_tag => text.push(c),
-                _ => {}
-            }
-        }
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        visible(&self.body)
     }
 
     /// Where each of some texts stands in the page; it holds all of them.
@@ -259,6 +246,24 @@ impl Answer {
         };
         texts.iter().map(place).collect()
     }
+}
+
+/// A page without tags, and with single spaces.
+pub(super) fn visible(html: &str) -> String {
+    let mut text = String::new();
+    let mut is_tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => is_tag = true,
+            '>' => {
+                is_tag = false;
+                text.push(' ');
+            }
+            c if !is_tag => text.push(c),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Three mirrors: one behind for 72 minutes, one that fails, one in sync.

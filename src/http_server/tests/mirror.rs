@@ -46,7 +46,7 @@ async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart
     };
     bench.record([released]).await;
     let new = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.33.0");
-    bench.moved(&new, "proxy 1.33", 60, None).await;
+    bench.moved(&new, "proxy 1.33", 605, None).await;
     bench.settle().await;
     let page = bench.get("/mirrors/kubernetes").await.text();
     assert!(
@@ -54,11 +54,11 @@ async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart
         "{page}"
     );
     assert!(
-        page.contains("kube-proxy:v1.33.0 ○ not copied yet for 1m"),
+        page.contains("kube-proxy:v1.33.0 ○ not copied yet for 10m"),
         "{page}"
     );
     assert!(
-        page.contains("kube-proxy:v1.33.0 1m not tried since"),
+        page.contains("kube-proxy:v1.33.0 10m not tried since"),
         "{page}"
     );
 }
@@ -168,7 +168,7 @@ async fn a_mirror_is_told_in_chinese() {
         .await
         .text();
     for text in [
-        "▲ 落后 超时限",
+        "▲ 落后 超出时限",
         "容许：30 分",
         "落后的标签及原因",
         "部分失败 1 分",

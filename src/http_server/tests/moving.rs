@@ -32,7 +32,7 @@ fn manifest() -> String {
 }
 
 /// Gives half of the layer, and then nothing more.
-pub(super) async fn source(request: Request) -> Response<Body> {
+async fn source(request: Request) -> Response<Body> {
     let path = request.uri().path();
     let answer = Response::builder();
     if path.contains("/manifests/") {
@@ -51,7 +51,7 @@ pub(super) async fn source(request: Request) -> Response<Body> {
 }
 
 /// Holds nothing, takes everything, and tells when a quarter of the layer is there.
-pub(super) async fn target(request: Request, quarter: Arc<Notify>) -> Response<Body> {
+async fn target(request: Request, quarter: Arc<Notify>) -> Response<Body> {
     let answer = Response::builder();
     let answer = match *request.method() {
         Method::POST => answer
@@ -74,9 +74,7 @@ pub(super) async fn target(request: Request, quarter: Arc<Notify>) -> Response<B
 }
 
 /// Serves until it is dropped; its address, and what serves it.
-pub(super) async fn registry(
-    router: Router,
-) -> (String, impl Future<Output = std::io::Result<()>>) {
+async fn registry(router: Router) -> (String, impl Future<Output = std::io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (address, axum::serve(listener, router).into_future())

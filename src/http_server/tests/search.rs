@@ -87,8 +87,8 @@ async fn an_image_that_is_not_mirrored_comes_with_what_to_add() {
         .await;
     for text in [
         "is not selected",
-        "Mirrored by monitoring",
-        "no selector lets this tag through",
+        "Its repository is mirrored by monitoring",
+        "No selector lets this tag through",
     ] {
         assert!(tag.text().contains(text), "{text}: {}", tag.text());
     }
