@@ -304,6 +304,9 @@ impl Metrics {
             for direction in ["downloaded", "uploaded"] {
                 self.transferred(registry, direction, 0);
             }
+            for outcome in ["copied", "mounted", "present"] {
+                count(&self.blobs, &[registry, outcome], 0);
+            }
         }
     }
 

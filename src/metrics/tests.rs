@@ -50,6 +50,8 @@ fn counters_of_a_mirror_are_zero_from_the_start_and_go_with_it() {
     let before = text(&metrics);
     let skipped = r#"transship_syncs_total{mirror="a",result="skipped",target="t.example"} 0"#;
     assert!(before.contains(skipped), "{before}");
+    let mounted = r#"transship_blobs_total{outcome="mounted",registry="quay.io"} 0"#;
+    assert!(before.contains(mounted), "{before}");
     assert!(
         before.contains(r#"transship_interval_seconds{mirror="a"} 3600"#),
         "{before}"
