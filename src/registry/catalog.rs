@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{
-    Error, Kind, Registry,
+    Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
     tags::next_page,
     transport::{Answer, Call, Login, keep_to_origin},
@@ -184,6 +184,7 @@ impl Registry {
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            most: PAGE_BYTES,
         }
     }
 

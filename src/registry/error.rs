@@ -4,7 +4,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use oci_client::errors::OciEnvelope;
 
-use super::limits::PATIENCE;
+use super::{boundary::Refusal, limits::PATIENCE};
 
 use crate::oci::{Digest, ManifestError, RegistryName};
 
@@ -201,6 +201,9 @@ impl From<&reqwest::Error> for Kind {
         let mut causes: Vec<String> = Vec::new();
         let mut cause: Option<&(dyn StdError + 'static)> = error.source();
         while let Some(error) = cause {
+            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+                return Self::Protocol(refusal.to_string());
+            }
             if let Some(inner) = error.downcast_ref::<Error>() {
                 return Self::Elsewhere(Box::new(inner.clone()));
             }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod boundary;
 mod catalog;
 mod challenge;
 mod configs;
@@ -47,6 +48,10 @@ use limits::Limits;
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
 use wire::Wire;
+
+/// Most bytes of a page of a listing: Artifact Registry's alone comes near, which tells of every
+/// manifest at once.
+const PAGE_BYTES: usize = 32 << 20;
 
 /// Every registry that was spoken to, each opened once: connections, tokens and limits are shared
 /// by all runs of the process.
@@ -180,6 +185,7 @@ impl Registry {
             method,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            most: PAGE_BYTES,
         }
     }
 }
