@@ -119,7 +119,7 @@ impl Error {
             operation,
             subject,
             registry,
-            kind: Box::new(kind),
+            kind: Box::new(kind.bounded()),
         }
     }
 
@@ -189,6 +189,22 @@ impl Error {
     }
 }
 
+impl Kind {
+    /// The same, with no more than a screen of what others said, and nothing that moves a
+    /// terminal's cursor: it ends in logs, the store and pages.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Network(text) => Self::Network(printable(&text)),
+            Self::Unauthorized(text) => Self::Unauthorized(printable(&text)),
+            Self::Denied(text) => Self::Denied(printable(&text)),
+            Self::NotFound(text) => Self::NotFound(printable(&text)),
+            Self::Protocol(text) => Self::Protocol(printable(&text)),
+            Self::Manifest(text) => Self::Manifest(printable(&text)),
+            other => other,
+        }
+    }
+}
+
 impl From<ManifestError> for Kind {
     fn from(error: ManifestError) -> Self {
         Self::Manifest(error.to_string())
@@ -244,10 +260,35 @@ pub(super) fn words(status: u16, body: &[u8]) -> String {
     }
 }
 
-/// At most 300 characters without control characters: error texts end in logs and terminals.
+/// Most letters of what others said that are shown.
+const LETTERS: usize = 600;
+
+/// A text without control characters, and without those that write it backwards, cut to a screen:
+/// error texts end in logs and terminals.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect()
+    let is_shown = |c: &char| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut letters = text
+        .chars()
+        .filter(is_shown)
+        .map(|c| if c.is_control() { ' ' } else { c });
+    let mut shown: String = letters.by_ref().take(LETTERS).collect();
+    if letters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_said_is_cut_and_moves_no_cursor() {
+        let long = Kind::Protocol("x".repeat(5_000_000)).bounded().to_string();
+        assert_eq!(long.chars().count(), LETTERS + 1);
+        let odd = Kind::Denied("a\u{1b}[2Jb\r\nc\u{202e}d".into()).bounded();
+        let text = odd.to_string();
+        assert!(text.contains("a [2Jb  cd"), "{text:?}");
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+    }
 }

@@ -1,9 +1,6 @@
 //! Tag listings, page by page.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-};
+use std::{collections::HashMap, fmt};
 
 use reqwest::{
     Method,
@@ -17,6 +14,7 @@ use url::Url;
 
 use super::{
     Error, Kind, Registry, found,
+    pages::{ENTRIES, Pages, legal_names},
     transport::{Answer, Call, keep_to_origin},
 };
 use crate::oci::{Repository, Tag};
@@ -39,7 +37,8 @@ pub struct Listing {
 #[derive(Deserialize)]
 struct Page {
     // Nexus writes null for none.
-    tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "legal_names")]
+    tags: Vec<Tag>,
     // Artifact Registry and gcr.io alone.
     #[serde(default)]
     manifest: Pushes,
@@ -77,6 +76,10 @@ impl<'de> Deserialize<'de> for Pushes {
                     if let Some(ms) = ms.filter(|ms| *ms > 0) {
                         pushes.extend(upload.tag.into_iter().map(|tag| (tag, ms / 1000)));
                     }
+                    if pushes.len() > ENTRIES {
+                        let text = format!("it names more than {ENTRIES} uploads");
+                        return Err(serde::de::Error::custom(text));
+                    }
                 }
                 Ok(Pushes(pushes))
             }
@@ -91,30 +94,26 @@ impl Registry {
     pub async fn list_tags(&self, repository: &Repository) -> Result<Tags, Error> {
         let mut call = self.tags_call(repository);
         let mut listing = Listing::default();
-        let mut seen = HashSet::new();
-        while seen.len() < PAGE_LIMIT {
+        let mut pages = Pages::at_most(PAGE_LIMIT);
+        loop {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            if !seen.insert(call.url.clone()) {
-                let text = format!("its listing goes in a circle at {}", call.url);
-                return Err(fail(Kind::Protocol(text)));
-            }
+            pages.turn(&call.url).map_err(fail)?;
             let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
-                return if seen.len() == 1 {
+                return if pages.is_first() {
                     Ok(None)
                 } else {
                     Err(fail(Kind::Protocol("a page of its listing is gone".into())))
                 };
             };
+            let before = listing.tags.len();
             self.read_page(&call, &answer, &mut listing)?;
+            let tags = listing.tags.len() - before;
+            pages.took(answer.body.len(), tags).map_err(fail)?;
             match next_page(&call.url, &answer.headers).map_err(fail)? {
                 Some(next) => call.url = next,
                 None => return Ok(Some(listing)),
             }
         }
-        let text = format!("its listing has more than {PAGE_LIMIT} pages");
-        Err(self
-            .wire
-            .error(call.operation, call.subject, Kind::Protocol(text)))
     }
 
     /// The call for a listing's first page.
@@ -142,8 +141,7 @@ impl Registry {
             let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
             self.wire.error(call.operation, call.subject.clone(), kind)
         })?;
-        let tags = page.tags.into_iter().flatten();
-        listing.tags.extend(tags.filter_map(|tag| tag.parse().ok()));
+        listing.tags.extend(page.tags);
         let pushes = page.manifest.0.into_iter();
         let pushes = pushes.filter_map(|(tag, at)| Some((tag.parse().ok()?, at)));
         listing.pushed.extend(pushes);

@@ -122,12 +122,7 @@ impl Wire {
     pub(super) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
         match kind {
             Kind::Elsewhere(error) => *error,
-            kind => Error {
-                operation,
-                subject,
-                registry: self.name.clone(),
-                kind: Box::new(kind),
-            },
+            kind => Error::new(operation, subject, &self.name, kind),
         }
     }
 
