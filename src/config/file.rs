@@ -140,6 +140,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             .unwrap_or_default(),
         channels: top.each_named("notify", notify::read_channel),
     };
+    top.hide_rest();
     top.finish();
     file
 }
@@ -161,6 +162,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
     };
+    section.hide_rest();
     RegistryEntry {
         is_whole: section.finish(),
         ..entry
