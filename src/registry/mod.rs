@@ -205,3 +205,6 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+#[cfg(test)]
+mod fuzz;

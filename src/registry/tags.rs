@@ -180,6 +180,12 @@ pub(super) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url
     Ok(Some(next))
 }
 
+/// The tags of one page.
+#[cfg(test)]
+pub(super) fn page_names(body: &[u8]) -> Result<Vec<Tag>, serde_json::Error> {
+    serde_json::from_slice::<Page>(body).map(|page| page.tags)
+}
+
 /// The links of a header, each with its parameters.
 fn links(text: &str) -> Vec<(&str, &str)> {
     let parts = text.split('<').skip(1);

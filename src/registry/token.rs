@@ -100,30 +100,30 @@ pub(super) async fn fetch(
         403 => return Err(fail(Kind::Denied(words(403, &body)))),
         _ => return Err(fail(failure(status, &headers, &body))),
     }
-    let unreadable = |e| {
-        fail(Kind::Protocol(format!(
-            "its token server's answer makes no sense: {e}"
-        )))
-    };
-    let answer: TokenAnswer =
-        serde_json::from_slice(&body).map_err(|e| unreadable(e.to_string()))?;
-    let value = answer
-        .value()
-        .ok_or_else(|| unreadable("it holds no token".into()))?;
+    read_token(&body).map(Arc::new).map_err(|reason| {
+        let text = format!("its token server's answer makes no sense: {reason}");
+        fail(Kind::Protocol(text))
+    })
+}
+
+/// What a token server answers; what is wrong with it is said.
+pub(super) fn read_token(body: &[u8]) -> Result<Token, String> {
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let value = answer.value().ok_or("it holds no token")?;
     // A line break in it would begin a header of somebody else's choice.
     let header = (value.len() <= LONGEST_TOKEN)
         .then(|| sensitive(&format!("Bearer {value}")))
         .flatten()
-        .ok_or_else(|| unreadable("it holds a token that fits in no header".into()))?;
+        .ok_or("it holds a token that fits in no header")?;
     let life = answer.life();
     let fresh = life
         .checked_sub(RENEW_EARLY)
         .unwrap_or_default()
         .max(life / 2);
-    Ok(Arc::new(Token {
+    Ok(Token {
         header,
         renew_at: Instant::now() + fresh,
-    }))
+    })
 }
 
 /// Whether a realm may be asked. It may be another host, as Docker Hub's is, which then receives
