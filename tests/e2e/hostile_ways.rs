@@ -102,6 +102,29 @@ fn a_redirect_to_something_else_than_the_web_is_refused() {
 }
 
 #[test]
+fn a_registry_elsewhere_does_not_send_us_to_this_machine() {
+    let (source, target, other) = (Fake::start(), Fake::start(), Fake::start());
+    source.client().push("app", "v1", &Image::oci("elsewhere"));
+    let host = other.host().to_owned();
+    source.rule(move |request| match request.is_blob_get() {
+        true => Verdict::Answer(redirect(&format!("http://{host}{}", request.path))),
+        false => Verdict::Serve,
+    });
+    // The source is a name that is not of this machine, behind a proxy that is.
+    let keys = format!("{PLAIN}\nproxy = \"http://{}\"", source.host());
+    let text = mirror_toml_with(&keys, PLAIN, &all_tags_of("app"));
+    let transship = Transship::new(&fill_in(&text, "registry.invalid", target.host()));
+    let finished = transship.run(&["sync"]).expect_code(2);
+    finished.expect_stderr(&[&host_of(&other), "an address of this machine"]);
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+    assert!(target.blobs().is_empty());
+}
+
+fn host_of(fake: &Fake) -> String {
+    format!("http://{}", fake.host())
+}
+
+#[test]
 fn a_login_goes_to_no_plain_token_server_of_another_host() {
     let (source, target, transship) = stage();
     let other = Fake::start();
