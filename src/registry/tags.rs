@@ -19,7 +19,7 @@ use super::{
 };
 use crate::oci::{Repository, Tag};
 
-/// Most pages of one listing: ten million tags at a thousand a page.
+/// Most pages of one listing: a million tags at a hundred a page.
 const PAGE_LIMIT: usize = 10_000;
 
 /// A whole listing, or the word that there is no such repository.

@@ -190,8 +190,10 @@ impl Registry {
             .join(text)
             .map_err(|e| fail(format!("its Location `{text}` is no URL: {e}")))?;
         if !keep_to_origin(&self.wire.base, &mut location) {
+            // The rest of it may let whoever has it go on with the upload.
+            let host = location.host_str().unwrap_or(location.scheme());
             return Err(fail(format!(
-                "it wants the upload at another host, {location}"
+                "it wants the upload at another host, `{host}`"
             )));
         }
         Ok(location)

@@ -19,6 +19,7 @@ const FILE: &str = "file-walrus-4713";
 const HOOK: &str = "hook-badger-4714";
 const GONE: &str = "hook-otter-4715";
 const TOKEN: &str = "http-token-lynx-4716";
+const CREDENTIAL: &str = "credential-marmot-4718";
 const PROXY: &str = "proxy-stoat-4717";
 /// What the fake token servers give out first.
 const GIVEN: &str = "token-1";
@@ -57,7 +58,7 @@ impl Said {
 
 /// Registries that want logins and take or refuse them, and a daemon's file with every kind of secret.
 struct Stage {
-    _registries: [Fake; 3],
+    registries: [Fake; 3],
     receiver: Receiver,
     _mutual: Registry,
     key: String,
@@ -82,7 +83,7 @@ impl Stage {
         let (certificate, key) = mutual.client_certificate();
         let text = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n\
-             [notify.hook]\nkind = \"webhook\"\nurl = \"{}\"\n\
+             [notify.hook]\nkind = \"webhook\"\nurl = \"{}\"\nsecret = {{ credential = \"planted\" }}\n\
              [notify.gone]\nkind = \"webhook\"\nurl = \"{}\"\n\
              [registries.\"{}\"]\nplain_http = true\nusername = \"{USER}\"\npassword = {{ env = \"PLANTED\" }}\n\
              [registries.\"{}\"]\nplain_http = true\nusername = \"{USER}\"\npassword = \"{INLINE}\"\n\
@@ -110,16 +111,34 @@ impl Stage {
         let mut transship = Transship::new(&text);
         transship.write("planted", FILE);
         transship.set_env("PLANTED", ENVIRONMENT);
+        transship.write("credentials/planted", CREDENTIAL);
+        let credentials = transship.path().join("credentials");
+        transship.set_env("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap());
         transship.set_env("RUST_LOG", "trace");
         let pem = fs::read_to_string(&key).unwrap();
         let line = pem.lines().nth(1).unwrap().to_owned();
         Self {
-            _registries: registries,
+            registries: registries,
             receiver,
             _mutual: mutual,
             key: line,
             transship,
         }
+    }
+
+    /// Fails the test unless each login was used: what is used nowhere appears nowhere.
+    fn expect_used(&self) {
+        for (fake, password) in self.registries.iter().zip([ENVIRONMENT, INLINE, FILE]) {
+            let basic = STANDARD.encode(format!("{USER}:{password}"));
+            let requests = fake.requests();
+            let mut headers = requests
+                .iter()
+                .filter_map(|request| request.authorization.as_ref());
+            assert!(headers.any(|header| header.ends_with(&basic)), "{password}");
+        }
+        let told = self.receiver.received();
+        assert!(told.iter().any(|(path, _)| path.contains(HOOK)));
+        assert!(told.iter().any(|(path, _)| path.contains(GONE)));
     }
 
     fn run(&self, said: &mut Said, arguments: &[&str]) {
@@ -196,6 +215,7 @@ fn secrets_never_appear() {
         stage.run(&mut said, arguments);
     }
     hear_a_daemon(&stage, &mut said);
+    stage.expect_used();
     for path in stage.transship.files() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if name.starts_with("transship.db") {
@@ -247,7 +267,16 @@ fn a_file_with_mistakes_is_told_without_the_secrets_beside_them() {
             said.hear(&format!("{wrong}: {arguments:?}"), finished.to_string());
         }
     }
-    for secret in [INLINE, ENVIRONMENT, FILE, HOOK, GONE, TOKEN, PROXY] {
+    for secret in [
+        INLINE,
+        ENVIRONMENT,
+        FILE,
+        HOOK,
+        GONE,
+        TOKEN,
+        PROXY,
+        CREDENTIAL,
+    ] {
         said.expect_nothing_of(secret);
     }
 }
