@@ -118,7 +118,7 @@ impl Stage {
         let pem = fs::read_to_string(&key).unwrap();
         let line = pem.lines().nth(1).unwrap().to_owned();
         Self {
-            registries: registries,
+            registries,
             receiver,
             _mutual: mutual,
             key: line,
