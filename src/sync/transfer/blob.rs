@@ -191,7 +191,7 @@ async fn pull(
     let flow = lane.source.pull_flow(blob.size).await;
     let bytes = lane
         .source
-        .pull_blob(lane.from, blob)
+        .pull_blob(lane.from, blob, blob.digest.hasher())
         .await
         .map_err(|e| explain(e, blob))?;
     if seats.is_empty() {
