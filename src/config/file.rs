@@ -49,6 +49,7 @@ pub(super) struct RegistryEntry {
     pub(super) login: Option<Spanned<LoginEntry>>,
     pub(super) connections: Option<Spanned<i64>>,
     pub(super) stall: Option<Spanned<String>>,
+    pub(super) chunk: Option<Spanned<String>>,
 }
 
 /// The value of `login`.
@@ -160,6 +161,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         login: read_login(&mut section),
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
+        chunk: section.take("chunk", "a size such as \"32 MiB\""),
     };
     RegistryEntry {
         is_whole: section.finish(),

@@ -102,6 +102,8 @@ pub struct RegistryConfig {
     pub connections: usize,
     /// How long a connection may be silent before it counts as broken.
     pub stall: Duration,
+    /// Blobs larger than this are sent in parts of this size, in bytes.
+    pub chunk: u64,
 }
 
 impl Default for RegistryConfig {
@@ -116,6 +118,7 @@ impl Default for RegistryConfig {
             login: Login::default(),
             connections: 16,
             stall: Duration::from_secs(30),
+            chunk: 32 << 20,
         }
     }
 }
@@ -133,6 +136,7 @@ impl RegistryConfig {
             && self.login.is_same(&other.login)
             && self.connections == other.connections
             && self.stall == other.stall
+            && self.chunk == other.chunk
     }
 }
 

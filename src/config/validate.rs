@@ -113,30 +113,6 @@ fn registry(
     problems: &mut Problems,
 ) -> RegistryConfig {
     let default = RegistryConfig::default();
-    let connections = entry
-        .connections
-        .as_ref()
-        .map_or(default.connections, |written| {
-            match usize::try_from(*written.get_ref()) {
-                Ok(count @ 1..=256) => count,
-                _ => {
-                    let message = format!("`connections = {}` is out of range", written.get_ref());
-                    problems.error(written.span(), message, "write a number from 1 to 256");
-                    default.connections
-                }
-            }
-        });
-    let stall =
-        entry.stall.as_ref().map_or(default.stall, |written| {
-            match humantime::parse_duration(written.get_ref()) {
-                Ok(stall) if !stall.is_zero() => stall,
-                _ => {
-                    let message = format!("`{}` is not a duration", written.get_ref());
-                    problems.error(written.span(), message, "write a duration such as \"30s\"");
-                    default.stall
-                }
-            }
-        });
     RegistryConfig {
         plain_http: entry
             .plain_http
@@ -155,8 +131,13 @@ fn registry(
         proxy: proxy(entry.proxy.as_ref(), path, problems),
         ip: network::ip_family(entry.ip.as_ref(), problems),
         login: login(name, entry, path, problems),
-        connections,
-        stall,
+        connections: network::connections(
+            entry.connections.as_ref(),
+            default.connections,
+            problems,
+        ),
+        stall: network::stall(entry.stall.as_ref(), default.stall, problems),
+        chunk: network::chunk(entry.chunk.as_ref(), default.chunk, problems),
     }
 }
 

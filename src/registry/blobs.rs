@@ -137,6 +137,9 @@ impl Origin {
     /// The bytes from an offset on. A registry that knows no ranges, or answers with another one
     /// than it was asked for, sends everything, and what is known is left out.
     async fn open(&self, offset: u64) -> Result<Frames, Error> {
+        if offset > 0 && offset == self.size {
+            return Ok(stream::empty().boxed());
+        }
         let mut response = self.ask(offset).await?;
         let mut skip = offset;
         if response.status() == StatusCode::PARTIAL_CONTENT {

@@ -134,6 +134,15 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing against the bytes that went before it.
+    pub fn is_interruption(&self) -> bool {
+        match &*self.kind {
+            Kind::Throttled { .. } | Kind::Unauthorized(_) | Kind::Denied(_) => true,
+            Kind::Elsewhere(error) => error.is_interruption(),
+            _ => self.is_transient(),
+        }
+    }
+
     /// The error's class: a closed set, for metrics and JSON.
     pub fn class(&self) -> &'static str {
         match &*self.kind {

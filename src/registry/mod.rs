@@ -5,15 +5,19 @@ mod blobs;
 mod catalog;
 mod challenge;
 mod configs;
+mod dialect;
 mod error;
 mod limits;
 mod login;
 mod manifests;
+mod outgoing;
 mod probe;
 mod referrers;
+mod sends;
 mod tags;
 mod transport;
 mod uploads;
+mod watch;
 mod wire;
 
 use std::{
@@ -32,17 +36,21 @@ use crate::{
 };
 
 pub use blobs::BlobStream;
+pub use dialect::Dialect;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
+pub use outgoing::Outgoing;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
+pub use sends::Sent;
 pub use tags::{Listing, Tags};
 pub(crate) use transport::retry_after;
-pub use uploads::{Started, Upload};
+pub use uploads::{SavedUpload, Started, Upload};
 pub use wire::Meter;
 
 use auth::{Auth, Scope};
+use dialect::Dialects;
 use limits::Limits;
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
@@ -56,6 +64,7 @@ pub struct Registries {
     metrics: Arc<Metrics>,
     retry: Retry,
     open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
+    dialects: Mutex<HashMap<RegistryName, Arc<Dialects>>>,
 }
 
 /// One registry, and the meter that counts what is asked of it. Cheap to clone.
@@ -66,11 +75,22 @@ pub struct Registry {
 }
 
 impl Registries {
-    /// Registries as the config describes them; none is contacted yet.
-    pub fn new(config: &Config, metrics: Arc<Metrics>, retry: Retry) -> Self {
+    /// Registries as the config describes them, and as they taught earlier processes; none is
+    /// contacted yet.
+    pub fn new(
+        config: &Config,
+        metrics: Arc<Metrics>,
+        retry: Retry,
+        learned: Vec<(RegistryName, Dialect)>,
+    ) -> Self {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let dialects = learned.into_iter().map(|(name, dialect)| {
+            let dialects = Arc::new(Dialects::new(&name, dialect));
+            (name, dialects)
+        });
         Self {
+            dialects: Mutex::new(dialects.collect()),
             configs: Mutex::new(config.registries.clone()),
             metrics,
             retry,
@@ -93,6 +113,8 @@ impl Registries {
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
                     retry: self.retry,
+                    dialect: self.dialect(name),
+                    part_size: config.chunk,
                 });
                 open.insert(name.clone(), transport.clone());
                 transport
@@ -103,6 +125,14 @@ impl Registries {
             ..transport.wire.clone()
         };
         Ok(Registry { transport, wire })
+    }
+}
+
+impl Registries {
+    fn dialect(&self, name: &RegistryName) -> Arc<Dialects> {
+        let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Dialects::new(name, Dialect::default()));
+        dialects.entry(name.clone()).or_insert_with(new).clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One registry's calls: authorization, retries and limits, under every operation.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     auth::{Auth, Authorization, Scope},
+    dialect::Dialects,
     error::{Error, Kind, words},
     limits::{Limits, Retry},
     referrers::ReferrersApi,
@@ -31,6 +32,10 @@ pub(super) struct Transport {
     pub(super) limits: Limits,
     pub(super) referrers_api: ReferrersApi,
     pub(super) retry: Retry,
+    /// Outlives the transport: what a registry taught stays true under another config.
+    pub(super) dialect: Arc<Dialects>,
+    /// Blobs larger than this are sent in parts of this size, in bytes.
+    pub(super) part_size: u64,
 }
 
 /// A request that can be sent again.

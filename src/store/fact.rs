@@ -2,8 +2,16 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{change::NewChange, daily::Upkeep, run::EndedRun};
-use crate::oci::{Digest, Repository, Tag};
+use super::{
+    change::NewChange,
+    daily::Upkeep,
+    run::EndedRun,
+    upload::{self, UploadState},
+};
+use crate::{
+    oci::{Digest, RegistryName, Repository, Tag},
+    registry::Dialect,
+};
 
 /// Something learned about a target.
 #[derive(Clone, Debug)]
@@ -83,6 +91,10 @@ pub enum Fact {
         /// Whether the source no longer has it.
         is_orphaned: bool,
     },
+    /// A blob that is sent in parts got further, or is over.
+    Upload(UploadState),
+    /// A registry taught how it takes large blobs.
+    Taught(RegistryName, Dialect),
     /// A run ended.
     RunEnded(EndedRun),
     /// The daemon's own.
@@ -166,6 +178,8 @@ impl Fact {
                 tag,
                 is_orphaned,
             } => released(db, repository, tag, *is_orphaned).await,
+            Self::Upload(state) => state.write(db).await,
+            Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
         }
@@ -173,7 +187,7 @@ impl Fact {
 }
 
 /// The row of a repository, made if there is none.
-async fn id(
+pub(super) async fn id(
     db: &mut SqliteConnection,
     repository: &Repository,
 ) -> std::result::Result<i64, sqlx::Error> {

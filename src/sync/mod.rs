@@ -97,7 +97,12 @@ impl Sync {
         stop: CancellationToken,
         abort: CancellationToken,
     ) -> Self {
-        let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
+        let transfer = Transfer::new(
+            store.clone(),
+            recorder.clone(),
+            metrics.clone(),
+            stop.clone(),
+        );
         Self {
             registries,
             store,

@@ -28,6 +28,7 @@ mod online;
 mod paging;
 mod referrers;
 mod renaming;
+mod resume;
 mod selection;
 mod status_and_plan;
 mod support;

@@ -1,23 +1,10 @@
 //! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
 
-use futures::StreamExt as _;
-use tokio::sync::oneshot;
-
-use super::{
-    Error, Lane, Transfer,
-    fanout::{Branch, Fanout, Part, fell_behind, split},
-    holdings::Holding,
-};
+use super::{Error, Lane, Transfer, holdings::Holding};
 use crate::{
-    oci::{Descriptor, Digest, Repository},
-    registry::{self, BlobStream, Flow, Started, Upload},
+    oci::{Descriptor, Repository},
+    registry::{Started, Upload},
 };
-
-/// The other targets of a route, and the image that they copy too.
-type Company<'a> = (&'a Fanout, &'a Digest);
-
-/// A blob's bytes, and the source's flow where nobody else holds it.
-type Pulled = (BlobStream, Option<Flow>);
 
 impl Transfer {
     /// Sees to it that the lane's target repository holds a blob.
@@ -88,7 +75,7 @@ impl Transfer {
     }
 
     /// Tells the other targets that this one has the blob.
-    fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
+    pub(super) fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
         if let Some(fanout) = lane.fanout {
             fanout.pass(&blob.digest, lane.target.name());
         }
@@ -105,114 +92,4 @@ impl Transfer {
         self.metrics.blob(lane.target.name().as_str(), outcome);
         self.holdings.learn(lane.to, &blob.digest, true).await;
     }
-
-    /// Streams a blob from the source into the target, again while it fails in a way that may
-    /// pass. A flow of each side is held for each try and given back before the pause.
-    async fn upload(
-        &self,
-        lane: Lane<'_>,
-        blob: &Descriptor,
-        mut session: Option<Upload>,
-    ) -> Result<(), Error> {
-        // Whoever comes back after a failure is too late for the others.
-        let mut company = lane.fanout.zip(lane.image);
-        let mut attempt = 0;
-        loop {
-            let work = self.upload_once(lane, blob, session.take(), company.take());
-            let error = match work.await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let pause = lane
-                .target
-                .retry()
-                .pause_after(attempt)
-                .filter(|_| error.is_transient());
-            let Some(pause) = pause else {
-                return Err(error.into());
-            };
-            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
-    }
-
-    async fn upload_once(
-        &self,
-        lane: Lane<'_>,
-        blob: &Descriptor,
-        session: Option<Upload>,
-        company: Option<Company<'_>>,
-    ) -> Result<(), registry::Error> {
-        let _session = lane.target.upload_session(blob.size).await;
-        let part = match company {
-            Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
-            None => Part::Alone,
-        };
-        let begin = async {
-            match session {
-                Some(session) => Ok(Started::Session(session)),
-                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
-            }
-        };
-        // The session is begun while the flow is waited for, so that the round trip costs nothing.
-        let pull = async {
-            let to = lane.target.push_flow(blob.size).await;
-            let pulled = match part {
-                Part::Follow(branch) => Ok((branch.boxed(), None)),
-                Part::Lead(seats) => pull(lane, blob, seats).await,
-                Part::Alone => pull(lane, blob, Vec::new()).await,
-            };
-            (to, pulled)
-        };
-        let (started, (_to, pulled)) = futures::join!(begin, pull);
-        let Started::Session(upload) = started? else {
-            return Ok(());
-        };
-        let (bytes, _from) = match pulled {
-            Ok(pulled) => pulled,
-            Err(error) => {
-                lane.target.cancel(&upload).await;
-                return Err(error);
-            }
-        };
-        let gauge = self.metrics.transfers_in_flight();
-        let entry = self.activity.enter(gauge, blob, lane.to);
-        lane.target.upload(&upload, blob, entry.count(bytes)).await
-    }
-}
-
-/// Pulls a blob, for the lane's target and for the others that sit there.
-async fn pull(
-    lane: Lane<'_>,
-    blob: &Descriptor,
-    seats: Vec<oneshot::Sender<Branch>>,
-) -> Result<Pulled, registry::Error> {
-    let flow = lane.source.pull_flow(blob.size).await;
-    let bytes = lane
-        .source
-        .pull_blob(lane.from, blob, blob.digest.hasher())
-        .await
-        .map_err(|e| explain(e, blob))?;
-    if seats.is_empty() {
-        return Ok((bytes, Some(flow)));
-    }
-    let behind = fell_behind(
-        lane.target.name(),
-        format!("{} of {}", blob.digest, lane.from),
-    );
-    Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
-}
-
-/// A layer that its vendor serves elsewhere is often not at the source, and never was.
-fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
-    let is_foreign = ["foreign", "nondistributable"]
-        .iter()
-        .any(|word| blob.media_type.contains(word));
-    if is_foreign && error.is_not_found() {
-        let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
-                    with `platforms`";
-        error.kind = Box::new(registry::Kind::NotFound(text.into()));
-    }
-    error
 }

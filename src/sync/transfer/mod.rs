@@ -7,6 +7,7 @@ mod flights;
 mod holdings;
 mod image;
 mod referrers;
+mod upload;
 
 use std::{
     collections::HashSet,
@@ -17,6 +18,7 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     flights::{Flights, Lead},
@@ -55,6 +57,10 @@ pub struct Transfer {
     holdings: Holdings,
     fanout: Fanout,
     images: Semaphore,
+    store: Store,
+    recorder: Arc<Recorder>,
+    /// Once cancelled, nothing more is begun.
+    stop: CancellationToken,
     metrics: Arc<Metrics>,
     activity: Activity,
 }
@@ -101,13 +107,21 @@ pub struct Lane<'a> {
 
 impl Transfer {
     /// Nothing in flight.
-    pub fn new(store: Store, recorder: Arc<Recorder>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        store: Store,
+        recorder: Arc<Recorder>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             wants: Flights::default(),
             uploads: Flights::default(),
-            holdings: Holdings::new(store, recorder),
+            holdings: Holdings::new(store.clone(), recorder.clone()),
             fanout: Fanout::default(),
             images: Semaphore::new(IMAGES),
+            store,
+            recorder,
+            stop,
             metrics,
             activity: Activity::default(),
         }

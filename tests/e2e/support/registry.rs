@@ -262,5 +262,7 @@ fn parse_line(line: &str) -> Option<Request> {
         query: query.to_owned(),
         status: result.split_whitespace().next()?.parse().ok()?,
         authorization: None,
+        range: None,
+        received: 0,
     })
 }

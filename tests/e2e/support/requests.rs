@@ -11,6 +11,10 @@ pub struct Request {
     pub status: u16,
     /// The `Authorization` header; a real registry's log does not keep it.
     pub authorization: Option<String>,
+    /// The `Range` or `Content-Range` header; a real registry's log does not keep it.
+    pub range: Option<String>,
+    /// Bytes of its body that arrived; a real registry's log does not keep them.
+    pub received: usize,
 }
 
 impl Request {
