@@ -1,6 +1,8 @@
 //! Blobs on their way out of a registry: streamed, counted and verified, and gone on with after a
 //! break.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::{
     StreamExt as _, TryStreamExt as _, future,
@@ -86,7 +88,7 @@ impl Pull {
         loop {
             let stall = self.origin.registry.wire.stall;
             let kind = match tokio::time::timeout(stall, self.frames.next()).await {
-                Err(_) => Kind::Stalled(stall),
+                Err(_) => self.origin.stalled(stall),
                 Ok(Some(Err(kind))) => kind,
                 Ok(Some(Ok(frame))) => match self.guard.take(frame) {
                     Ok(None) => continue,
@@ -172,6 +174,12 @@ impl Origin {
         let body = || Some(Bytes::new().into());
         let transport = &self.registry.transport;
         transport.open(wire, &call, Some(wire.stall), body).await
+    }
+
+    fn stalled(&self, stall: Duration) -> Kind {
+        let kind = Kind::Stalled(stall);
+        self.registry.transport.note(&kind);
+        kind
     }
 
     fn fail(&self, kind: Kind) -> Error {

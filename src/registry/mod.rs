@@ -7,6 +7,7 @@ mod challenge;
 mod configs;
 mod dialect;
 mod error;
+mod flows;
 mod limits;
 mod login;
 mod manifests;
@@ -18,6 +19,7 @@ mod tags;
 mod transport;
 mod uploads;
 mod watch;
+mod width;
 mod wire;
 
 use std::{
@@ -38,6 +40,7 @@ use crate::{
 pub use blobs::BlobStream;
 pub use dialect::Dialect;
 pub use error::{Error, Kind};
+pub use flows::Wanted;
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
 pub use outgoing::Outgoing;
@@ -182,9 +185,9 @@ impl Registry {
     }
 
     /// Waits for the right to begin the upload of a blob of this size, before there is a flow for
-    /// it.
-    pub async fn upload_session(&self, size: u64) -> Flow {
-        self.transport.limits.session(size).await
+    /// it. What many want comes first, and then what is large.
+    pub async fn upload_session(&self, size: u64, wanted: Wanted) -> Flow {
+        self.transport.limits.session(size, wanted).await
     }
 
     /// A call on a path under `/v2/REPOSITORY/`.

@@ -162,7 +162,10 @@ impl Registry {
         let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         let response = match future::select(send, silence).await {
             future::Either::Left((result, _)) => result?,
-            future::Either::Right((stalled, _)) => return Err(fail(stalled)),
+            future::Either::Right((stalled, _)) => {
+                self.transport.note(&stalled);
+                return Err(fail(stalled));
+            }
         };
         let (status, headers) = (response.status(), response.headers().clone());
         let _ = self.wire.body(response).await.map_err(fail)?;

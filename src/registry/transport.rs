@@ -178,7 +178,8 @@ impl Transport {
             let client = wire.client(&call.method);
             let request = client.request(call.method.clone(), call.url.clone());
             let request = request.headers(headers).body(body);
-            let response = wire.head(request, timeout).await.map_err(fail)?;
+            let response = wire.head(request, timeout).await;
+            let response = response.inspect_err(|kind| self.note(kind)).map_err(fail)?;
             if response.status().as_u16() < 400 {
                 return Ok(response);
             }
@@ -196,6 +197,7 @@ impl Transport {
             is_second = true;
             let Some(kind) = refusal else { continue };
             self.slow_down(&kind);
+            self.note(&kind);
             let generation = self.auth.generation(&authorization);
             self.auth.renew(&call.scope, generation, fail(kind)).await?;
         }
@@ -247,6 +249,17 @@ impl Transport {
             self.wire
                 .metrics
                 .backoff(self.wire.name.as_str(), until.timestamp());
+        }
+    }
+
+    /// Takes note of what speaks for fewer flows.
+    pub(super) fn note(&self, kind: &Kind) {
+        match kind {
+            Kind::Throttled { .. } | Kind::Stalled(_) => self.limits.trouble(),
+            Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
+                self.limits.trouble();
+            }
+            _ => {}
         }
     }
 

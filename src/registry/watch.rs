@@ -15,9 +15,9 @@ use reqwest::Body;
 
 use super::{Error, Kind, wire::Wire};
 
-/// How long a registry may take to store what it was sent whole: some hash it all again, and
-/// copy it to an object store.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Bytes a second at which a registry stores, at the least, what it was sent: some hash it all
+/// again, and copy it to an object store.
+const COMMIT_RATE: u64 = 4 << 20;
 
 /// What the body of an upload tells its watchdog.
 #[derive(Debug, Default)]
@@ -56,7 +56,8 @@ pub(super) fn watched(
 
 impl Watch {
     /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
-    /// for [`COMMIT_TIMEOUT`] after the last byte of `size`. Total time is never limited.
+    /// for twice as long after the last byte of `size`, and for as long as it may take to store so
+    /// many. Total time is never limited.
     pub(super) async fn silence(&self, size: u64, stall: Duration) -> Kind {
         let mut last = (0, Instant::now());
         loop {
@@ -69,7 +70,7 @@ impl Watch {
             let limit = if sent < size {
                 stall
             } else {
-                COMMIT_TIMEOUT.max(stall)
+                2 * stall + Duration::from_secs(size / COMMIT_RATE)
             };
             if last.1.elapsed() >= limit {
                 return Kind::Stalled(limit);

@@ -206,7 +206,9 @@ fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client,
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
         .pool_max_idle_per_host(IDLE * config.connections)
-        .tcp_keepalive(Duration::from_secs(30));
+        .tcp_keepalive(Duration::from_secs(30))
+        // What nobody acknowledges is not waited for, even where all of it fits into buffers.
+        .tcp_user_timeout(config.stall);
     if let Some(pem) = &config.ca_pem {
         let certificates = Certificate::from_pem_bundle(pem)
             .map_err(|e| format!("its ca_file cannot be used: {e}"))?;

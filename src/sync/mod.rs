@@ -334,7 +334,7 @@ impl Sync {
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
-        let work = self.unless_stopped(self.transfer.perform(lane, step));
+        let work = self.unless_stopped(|| self.transfer.perform(lane, step));
         let result = match (&step.action, work) {
             (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
             (_, work) => work.await,
@@ -348,9 +348,10 @@ impl Sync {
         let progress = record.outcome(step, result).await;
         match (&lane.mirror.referrers, &step.digest, written) {
             (Some(wanted), Some(digest), Some(written)) if step.referrers => {
-                let work = self
-                    .transfer
-                    .bring_referrers(lane, wanted, digest, &written);
+                let work = || {
+                    self.transfer
+                        .bring_referrers(lane, wanted, digest, &written)
+                };
                 let brought = self.unless_stopped(work).await;
                 progress.add(record.referrers(step, brought).await)
             }
@@ -359,15 +360,16 @@ impl Sync {
     }
 
     /// Begins work unless nothing more is to be begun, and goes on with it unless it is cut off.
-    async fn unless_stopped<T>(
+    async fn unless_stopped<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl FnOnce() -> F,
     ) -> Result<T, Error> {
         let turn = self.stop.run_until_cancelled(self.transfer.turn()).await;
         if turn.is_none() {
             return Err(self.stopped());
         }
-        let done = self.abort.run_until_cancelled(work).await;
+        // Steps wait by the thousand: only those under way have room for what they do.
+        let done = self.abort.run_until_cancelled(Box::pin(work())).await;
         done.unwrap_or_else(|| Err(self.stopped()))
     }
 

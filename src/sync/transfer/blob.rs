@@ -19,7 +19,8 @@ impl Transfer {
                     return Ok(());
                 }
                 Holding::Missing { elsewhere } => {
-                    return self.bring_missing(lane, blob, elsewhere).await;
+                    // Blobs that are there are many, and need no room for this.
+                    return Box::pin(self.bring_missing(lane, blob, elsewhere)).await;
                 }
                 Holding::Unknown => {
                     let is_held = lane.target.has_blob(lane.to, &blob.digest).await?;
@@ -66,8 +67,8 @@ impl Transfer {
                 Holding::Missing { elsewhere } if !is_refused => elsewhere,
                 _ => None,
             };
-            if lead.is_some() && elsewhere.is_none() {
-                self.upload(lane, blob, session).await?;
+            if let Some(lead) = lead.filter(|_| elsewhere.is_none()) {
+                self.upload(lane, blob, session, lead.wanted()).await?;
                 self.brought(lane, blob, "copied").await;
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     oci::{Descriptor, Digest, Hasher},
-    registry::{self, BlobStream, Flow, Outgoing, Sent, Started, Upload},
+    registry::{self, BlobStream, Flow, Outgoing, Sent, Started, Upload, Wanted},
     store::{Fact, UploadState},
 };
 
@@ -29,6 +29,7 @@ impl Transfer {
         lane: Lane<'_>,
         blob: &Descriptor,
         session: Option<Upload>,
+        wanted: &Wanted,
     ) -> Result<(), Error> {
         let mut session = match session {
             None => self.saved(lane, blob).await?,
@@ -42,8 +43,13 @@ impl Transfer {
         let mut attempt = 0;
         loop {
             let before = sent(session.as_ref());
-            let work = self.upload_once(lane, blob, &mut session, company.take());
-            let Err(error) = work.await else {
+            // Many wait here at a time, and little is held for each.
+            let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
+            let company = company.take();
+            let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
+            let done = work.await;
+            drop(turn);
+            let Err(error) = done else {
                 return Ok(());
             };
             let Error::Registry(error) = error else {
@@ -108,7 +114,6 @@ impl Transfer {
         session: &mut Option<Upload>,
         company: Option<Company<'_>>,
     ) -> Result<(), Error> {
-        let _look_ahead = lane.target.upload_session(blob.size).await;
         let part = match company {
             Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
             None => Part::Alone,
