@@ -101,12 +101,13 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         try_join_all(target_side.map(|(target, registry)| list_target(target, registry, view)));
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
         futures::try_join!(list_source(route, source), target_side)?;
-    let mut known = settled(view, &snapshots);
     let lists = listing.is_some();
     let Listing {
         tags: listing,
+        digests: told,
         pushed: mut times,
     } = listing.unwrap_or_default();
+    let mut known = settled(view, &told, &snapshots);
     let undated = undated(route, &listing, &times);
     if !undated.is_empty() {
         let dated = digests(&route.source, source, undated, &mut known).await;
@@ -141,28 +142,45 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     })
 }
 
-/// The digests of tags that never move, where each target that can be read has them: the source
-/// need not be asked.
-fn settled(view: &View<'_>, snapshots: &[TargetSnapshot]) -> Digests {
+/// Digests that the source need not be asked for, because each target that can be read was given
+/// the image: those of tags that never move, and those that the source's listing tells. A listing
+/// is believed in that alone: what it tells is never copied, so that one which lies costs
+/// requests, and no more than [`VERIFY_EVERY`].
+fn settled(
+    view: &View<'_>,
+    told: &HashMap<Tag, Option<Digest>>,
+    snapshots: &[TargetSnapshot],
+) -> Digests {
     let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
     let holds: Vec<&TargetHolds> = holds.collect();
-    let (Some(immutable), Some(first)) = (&view.mirror.immutable, holds.first()) else {
+    let Some(first) = holds.first() else {
         return Digests::new();
     };
     let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
-    let mirrored = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
+    let never_moves = |tag: &Tag| {
+        let immutable = view.mirror.immutable.as_ref();
+        immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
+    };
+    let is_told = |tag: &Tag, digest: &Digest| {
+        let told = told.get(tag).and_then(Option::as_ref);
+        told.is_some_and(|told| told == digest)
+    };
+    let is_settled = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
         holds.listing.contains(tag)
             && holds.records.get(tag).is_some_and(|record| {
+                let is_fresh =
+                    record.lagging_since.is_none() && !is_due(record.verified_at, tag, view.now);
                 record.source.as_ref() == Some(digest)
                     && record.source_repository == source
                     && record.shape == shape
+                    && (is_fresh || never_moves(tag))
             })
     };
-    let never_move = first.records.iter();
-    let never_move = never_move.filter(|(tag, _)| immutable.is_match(tag.as_str()));
-    never_move
+    let records = first.records.iter();
+    records
         .filter_map(|(tag, record)| Some((tag, record.source.as_ref()?)))
-        .filter(|(tag, digest)| holds.iter().all(|holds| mirrored(holds, tag, digest)))
+        .filter(|(tag, digest)| never_moves(tag) || is_told(tag, digest))
+        .filter(|(tag, digest)| holds.iter().all(|holds| is_settled(holds, tag, digest)))
         .map(|(tag, digest)| (tag.clone(), Ok(digest.clone())))
         .collect()
 }

@@ -10,6 +10,7 @@
 mod ages;
 mod auth_server;
 mod bad_input;
+mod bulk;
 mod credentials;
 mod daemon;
 mod daemon_control;
