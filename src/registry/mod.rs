@@ -44,6 +44,7 @@ pub use uploads::{Started, Upload};
 pub use wire::Meter;
 
 use auth::{Auth, Scope};
+use bulk::BulkApi;
 use limits::Limits;
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
@@ -93,6 +94,7 @@ impl Registries {
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
+                    bulk_api: BulkApi::default(),
                     retry: self.retry,
                 });
                 open.insert(name.clone(), transport.clone());

@@ -32,6 +32,9 @@ pub struct Listing {
     pub digests: HashMap<Tag, Option<Digest>>,
     /// When a tag was pushed, in seconds since 1970, where the registry tells.
     pub pushed: HashMap<Tag, i64>,
+    /// Whether the names come from an interface beside the registry's own: a tag that moves while
+    /// its pages are read may be missed.
+    pub is_second_hand: bool,
 }
 
 #[derive(Deserialize)]

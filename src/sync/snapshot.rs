@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::{Mirror, Origin, Route, Selection},
     oci::{Digest, Repository, Tag},
-    registry::{self, Kind, Listing, Registry},
+    registry::{self, Kind, Listing, Registry, Tags},
     store::{Recorder, RepositoryState, Store, TagRecord},
 };
 
@@ -101,11 +101,13 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         try_join_all(target_side.map(|(target, registry)| list_target(target, registry, view)));
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
         futures::try_join!(list_source(route, source), target_side)?;
+    let listing = confirmed(view, listing, &snapshots).await?;
     let lists = listing.is_some();
     let Listing {
         tags: listing,
         digests: told,
         pushed: mut times,
+        ..
     } = listing.unwrap_or_default();
     let mut known = settled(view, &told, &snapshots);
     let undated = undated(route, &listing, &times);
@@ -190,15 +192,50 @@ async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>
     if !lists(&route.selection) && !route.taken.iter().any(lists) {
         return Ok(None);
     }
-    match source.list_tags(&route.source).await? {
-        Some(listing) => Ok(Some(listing)),
-        None if route.origin == Origin::Found => Ok(Some(Listing::default())),
+    let listed = source.list_source_tags(&route.source).await?;
+    is_there(route, listed).map(Some)
+}
+
+/// A repository that has no listing is an error, unless a catalog named it.
+fn is_there(route: &Route, listed: Tags) -> Result<Listing, Error> {
+    match listed {
+        Some(listing) => Ok(listing),
+        None if route.origin == Origin::Found => Ok(Listing::default()),
         None => {
             let kind = Kind::NotFound("there is no such repository".into());
             let registry = route.source.registry();
             Err(registry::Error::new("list tags of", &route.source, registry, kind).into())
         }
     }
+}
+
+/// A listing that is second-hand, and lacks a tag that was mirrored, is not the last word on which
+/// tags there are: the registry's own is.
+async fn confirmed(
+    view: &View<'_>,
+    listing: Option<Listing>,
+    snapshots: &[TargetSnapshot],
+) -> Result<Option<Listing>, Error> {
+    let Some(listing) = listing else {
+        return Ok(None);
+    };
+    let (route, source) = (view.route, view.route.source.to_string());
+    let names: HashSet<&Tag> = listing.tags.iter().collect();
+    let is_missed = |(tag, record): (&Tag, &TagRecord)| {
+        record.mirror == *view.mirror.name
+            && record.source_repository == source
+            && record.source.is_some()
+            && !record.is_orphaned
+            && !names.contains(tag)
+    };
+    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
+    let mut records = holds.flat_map(|holds| &holds.records);
+    if !listing.is_second_hand || !records.any(is_missed) {
+        return Ok(Some(listing));
+    }
+    let own = view.sides.source.list_tags(&route.source).await?;
+    let tags = is_there(route, own)?.tags;
+    Ok(Some(Listing { tags, ..listing }))
 }
 
 /// The digests of tags: those that are known, and for the others what the source says.

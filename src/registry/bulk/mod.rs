@@ -1,10 +1,37 @@
-//! Digests and push times of many tags at once, from registries that tell them.
+//! Digests and push times of many tags at once, from registries that tell them: in their list of
+//! tags, or by an interface beside it.
 
+mod harbor;
+mod hub;
+mod quay;
 mod uploads;
 
-use crate::oci::{Digest, Tag};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{
+    Error, Kind, Listing, Registry, Tags,
+    transport::{Answer, Call, Login},
+};
+use crate::oci::{Digest, Repository, Tag};
 
 pub(super) use uploads::Uploads;
+
+/// Most pages of one listing: a hundred thousand tags at a hundred a page.
+const PAGE_LIMIT: usize = 1_000;
+/// Tags asked for at a time; Docker Hub, Harbor and quay.io give no more.
+const PAGE_SIZE: usize = 100;
+/// What a Harbor calls itself to who asks for a token.
+const HARBOR: &str = "harbor-registry";
+/// How long an interface is left alone that cannot be reached, or that asks for it.
+const REST: Duration = Duration::from_secs(600);
 
 /// What a registry tells of one tag in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,4 +42,133 @@ pub(super) struct Told {
     pub(super) digest: Option<Digest>,
     /// When it was pushed, in seconds since 1970.
     pub(super) at: Option<i64>,
+}
+
+/// What a page tells, and where the next page is.
+type Page = (Vec<Told>, Option<Url>);
+
+/// Since when, if at all, a registry's interface is left alone.
+#[derive(Debug, Default)]
+pub(super) struct BulkApi {
+    rests_until: Mutex<Option<Instant>>,
+}
+
+impl BulkApi {
+    fn rests(&self) -> bool {
+        let until = self
+            .rests_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self) {
+        let mut until = self
+            .rests_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + REST);
+    }
+}
+
+impl Registry {
+    /// Lists every tag of a repository that is mirrored from it, with digests and push times where
+    /// the registry tells them. An interface that tells them is asked once and without patience:
+    /// what it does not tell can be asked of each tag.
+    pub async fn list_source_tags(&self, repository: &Repository) -> Result<Tags, Error> {
+        let told = match self.wire.base.host_str() {
+            _ if self.transport.bulk_api.rests() => None,
+            Some("registry-1.docker.io") => self.list_hub_tags(repository).await,
+            Some("quay.io") => self.list_quay_tags(repository).await,
+            _ => None,
+        };
+        let told = match told {
+            Some((listing, None)) if !listing.tags.is_empty() => return Ok(Some(listing)),
+            other => other,
+        };
+        let Some(mut listing) = self.list_tags(repository).await? else {
+            return Ok(None);
+        };
+        // Only now it is known who gives out tokens.
+        let told = match self.transport.auth.is_service(HARBOR) {
+            true if !self.transport.bulk_api.rests() => {
+                self.list_artifacts(repository, listing.tags.len()).await
+            }
+            _ => told,
+        };
+        if let Some((told, _)) = told {
+            listing.digests.extend(told.digests);
+            listing.pushed.extend(told.pushed);
+        }
+        Ok(Some(listing))
+    }
+
+    /// Reads page after page of an interface beside the registry's own: what they tell, and the
+    /// error that ended it too early.
+    async fn gather(
+        &self,
+        repository: &Repository,
+        first: Url,
+        login: Login,
+        mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
+    ) -> (Listing, Option<Error>) {
+        let subject = repository.to_string();
+        let mut call = self.request("list tags of", subject, Method::GET, repository, "");
+        call.url = first;
+        let mut listing = Listing {
+            is_second_hand: true,
+            ..Listing::default()
+        };
+        let mut seen = HashSet::new();
+        let error = loop {
+            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+            if !seen.insert(call.url.clone()) || seen.len() > PAGE_LIMIT {
+                let text = format!("its listing goes in a circle at {}", call.url);
+                break fail(Kind::Protocol(text));
+            }
+            let page = match self.transport.ask_once(&self.wire, &call, login).await {
+                Ok(answer) => read(&call.url, &answer).map_err(fail),
+                Err(error) => Err(error),
+            };
+            let (told, next) = match page {
+                Ok(page) => page,
+                Err(error) => break error,
+            };
+            for told in told {
+                listing.tags.push(told.tag.clone());
+                listing.tell(told);
+            }
+            match next {
+                Some(next) => call.url = next,
+                None => return (listing, None),
+            }
+        };
+        self.fall_back(&call, &error, seen.len());
+        (listing, Some(error))
+    }
+
+    fn fall_back(&self, call: &Call, error: &Error, pages: usize) {
+        tracing::debug!(
+            %error,
+            "{} tells of no more tags at once: the others are asked for one by one", call.subject
+        );
+        let is_silent = matches!(
+            &*error.kind,
+            Kind::Network(_) | Kind::Stalled(_) | Kind::Throttled { .. }
+        );
+        if is_silent && pages == 1 {
+            self.transport.bulk_api.rest();
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Kind> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|e| Kind::Protocol(format!("its list of tags makes no sense: {e}")))
+}
+
+/// A time as most interfaces write it.
+fn seconds(text: &str) -> Option<i64> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.timestamp())
 }

@@ -1,0 +1,66 @@
+//! The tags of a repository of quay.io, by its own interface
+//! ([its API](https://docs.quay.io/api/swagger/)), the public part of it.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::{PAGE_SIZE, Told, parse};
+use crate::{
+    oci::Repository,
+    registry::{
+        Error, Kind, Listing, Registry,
+        transport::{Answer, Login},
+    },
+};
+
+#[derive(Deserialize)]
+struct QuayPage {
+    has_additional: bool,
+    tags: Vec<QuayTag>,
+}
+
+#[derive(Deserialize)]
+struct QuayTag {
+    name: String,
+    manifest_digest: Option<String>,
+    start_ts: Option<i64>,
+}
+
+impl Registry {
+    /// Every tag of a public repository.
+    pub(super) async fn list_quay_tags(
+        &self,
+        repository: &Repository,
+    ) -> Option<(Listing, Option<Error>)> {
+        let mut start = Url::clone(&self.wire.base);
+        start.set_path(&format!("/api/v1/repository/{}/tag/", repository.path()));
+        let page_url = |number: usize| {
+            let mut url = start.clone();
+            url.set_query(Some(&format!(
+                "onlyActiveTags=true&limit={PAGE_SIZE}&page={number}"
+            )));
+            url
+        };
+        let mut number = 1;
+        let read = |_: &Url, answer: &Answer| {
+            let (told, has_additional) = read(answer)?;
+            number += 1;
+            Ok((told, has_additional.then(|| page_url(number))))
+        };
+        let told = self.gather(repository, page_url(1), Login::Nobody, read);
+        Some(told.await)
+    }
+}
+
+/// What a page tells, and whether there are more.
+fn read(answer: &Answer) -> Result<(Vec<Told>, bool), Kind> {
+    let page: QuayPage = parse(answer)?;
+    let told = page.tags.into_iter().filter_map(|found| {
+        Some(Told {
+            tag: found.name.parse().ok()?,
+            digest: found.manifest_digest.and_then(|digest| digest.parse().ok()),
+            at: found.start_ts,
+        })
+    });
+    Ok((told.collect(), page.has_additional))
+}
