@@ -69,6 +69,8 @@ pub(super) struct TargetHolds {
     pub is_empty: bool,
     /// Every tag that it lists, by its name at the source.
     pub listing: HashSet<Tag>,
+    /// The digests that its listing tells.
+    pub told: HashMap<Tag, Digest>,
     /// Tags that the store knows, by a name that the mirror no longer gives.
     pub strangers: Vec<Tag>,
     /// What the store knows of its tags, by their names at the source.
@@ -282,7 +284,7 @@ async fn list_target(
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
     let listing = match registry.list_tags(target).await {
-        Ok(listing) => listing.unwrap_or_default().tags,
+        Ok(listing) => listing.unwrap_or_default(),
         Err(error) => {
             return Ok(TargetSnapshot {
                 repository: target.clone(),
@@ -303,10 +305,16 @@ async fn list_target(
         }
     }
     let holds = TargetHolds {
-        is_empty: listing.is_empty(),
+        is_empty: listing.tags.is_empty(),
         listing: listing
+            .tags
             .iter()
             .filter_map(|tag| mirror.source_tag(tag))
+            .collect(),
+        told: listing
+            .digests
+            .into_iter()
+            .filter_map(|(tag, digest)| Some((mirror.source_tag(&tag)?, digest?)))
             .collect(),
         records,
         strangers,
@@ -357,7 +365,10 @@ fn needs_asking(source: &SourceTag, holds: &TargetHolds, now: i64) -> bool {
     }
     match holds.records.get(&source.tag) {
         Some(record) if record.source.is_some() => {
-            record.source.as_ref() == Some(digest) && is_due(record.verified_at, &source.tag, now)
+            let told = holds.told.get(&source.tag);
+            let is_moved = told.is_some_and(|told| record.written.as_ref() != Some(told));
+            record.source.as_ref() == Some(digest)
+                && (is_moved || is_due(record.verified_at, &source.tag, now))
         }
         _ => true,
     }

@@ -1,7 +1,8 @@
 //! Registries that tell digests and push times of many tags at once: what that saves, and that it harms nobody.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::support::bulk::{push, row, uploads};
 use crate::support::corpus::Image;
 use crate::support::fake::{Fake, Verdict};
 use crate::support::fake_answers::answer;
@@ -10,60 +11,12 @@ use crate::support::registry::Registry;
 use crate::support::requests::{Request, assert_only_reads, count, lines};
 use crate::support::transship::{Transship, sum};
 
-const DAY: i64 = 86_400;
-
-/// A tag as a bulk listing tells it.
-#[derive(Clone, Debug)]
-struct Row {
-    tag: String,
-    digest: Option<String>,
-    /// Days ago.
-    pushed: i64,
-}
-
-fn row(tag: &str, image: &Image) -> Row {
-    Row {
-        tag: tag.to_owned(),
-        digest: Some(image.digest()),
-        pushed: 1,
-    }
-}
-
-fn now() -> i64 {
-    chrono::Utc::now().timestamp()
-}
-
-/// Pushes an image for each name, tagged so.
-fn push(fake: &Fake, repository: &str, tags: &[&str]) -> Vec<Row> {
-    let push = |tag: &&str| {
-        let image = Image::oci(tag);
-        fake.client().push(repository, tag, &image);
-        row(tag, &image)
-    };
-    tags.iter().map(push).collect()
-}
-
 fn is_manifest_head(request: &Request) -> bool {
     request.method == "HEAD" && request.path.contains("/manifests/")
 }
 
 fn is_manifest_get(request: &Request) -> bool {
     request.method == "GET" && request.path.contains("/manifests/")
-}
-
-/// A page of tags as gcr.io and Artifact Registry give it.
-fn uploads(rows: &[Row]) -> Value {
-    let mut manifests = Map::new();
-    for row in rows {
-        let Some(digest) = &row.digest else { continue };
-        let entry = manifests.entry(digest.clone()).or_insert_with(|| {
-            let at = (now() - row.pushed * DAY) * 1000;
-            json!({ "tag": [], "timeUploadedMs": at.to_string(), "mediaType": "" })
-        });
-        entry["tag"].as_array_mut().unwrap().push(json!(row.tag));
-    }
-    let tags: Vec<_> = rows.iter().map(|row| &row.tag).collect();
-    json!({ "name": "app", "tags": tags, "manifest": manifests })
 }
 
 /// Answers the tag list of every repository with the same page from now on.
@@ -166,4 +119,20 @@ fn a_map_beside_the_tags_that_makes_no_sense_is_none() {
     source.new_requests();
     transship.sync();
     assert_eq!(count(&source.new_requests(), is_manifest_head), 2);
+}
+
+#[test]
+fn a_tag_that_somebody_moved_is_found_at_once_where_the_target_tells_digests() {
+    let (source, target) = (Registry::start(), Fake::start());
+    source.client().push("app", "v1", &Image::oci("v1"));
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    let moved = Image::oci("moved");
+    target.client().push("mirror/app", "v1", &moved);
+    tell(&target, uploads(&[row("v1", &moved)]));
+    assert_eq!(sum(&transship.sync(), "/tags/copied"), 1);
+    let held = target.client().manifest("mirror/app", "v1").unwrap();
+    assert_eq!(held.digest, Image::oci("v1").digest());
+    // The listing goes on telling it: the target itself is believed.
+    assert_eq!(sum(&transship.sync(), "/tags/unchanged"), 1);
 }

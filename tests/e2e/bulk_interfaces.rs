@@ -1,0 +1,282 @@
+//! Docker Hub, quay.io and Harbor tell digests beside their registries: what that saves, and what happens when they do not.
+
+use serde_json::{Value, json};
+
+use crate::support::bulk::{HARBOR, HUB, QUAY, Row, harbor, hub, push, quay, row, serve};
+use crate::support::corpus::Image;
+use crate::support::fake::{Fake, Verdict};
+use crate::support::fake_answers::{answer, refusal};
+use crate::support::fake_tokens::Habits;
+use crate::support::pair::{all_tags_of, behind_proxy, between, fill_in, mirror_toml_with};
+use crate::support::registry::Registry;
+use crate::support::requests::{Request, assert_only_reads, count, lines};
+use crate::support::transship::{Transship, sum};
+
+const TAGS: [&str; 5] = ["v1", "v2", "v3", "v4", "v5"];
+
+fn is_manifest_head(request: &Request) -> bool {
+    request.method == "HEAD" && request.path.contains("/manifests/")
+}
+
+fn is_config_or_manifest_get(request: &Request) -> bool {
+    request.is_blob_get() || (request.method == "GET" && request.path.contains("/manifests/"))
+}
+
+fn mirroring(source: &Fake, target: &Registry, registry: &str) -> Transship {
+    let mirrors = all_tags_of("acme/app");
+    behind_proxy(source.host(), target.host(), registry, &mirrors)
+}
+
+/// What the source is asked when nothing has changed.
+fn asked_when_unchanged(source: &Fake, transship: &Transship) -> Vec<Request> {
+    transship.sync();
+    source.new_requests();
+    let report = transship.sync();
+    assert_eq!(sum(&report, "/tags/copied"), 0, "{report:#}");
+    source.new_requests()
+}
+
+#[test]
+fn unchanged_tags_of_docker_hub_cost_their_share_of_a_page() {
+    let (source, target) = (Fake::start(), Registry::start());
+    serve(&source, HUB, push(&source, "acme/app", &TAGS), hub);
+    let transship = mirroring(&source, &target, "docker.io");
+    let asked = asked_when_unchanged(&source, &transship);
+    let page = format!("GET {HUB}");
+    assert_eq!(lines(&asked), [page.as_str(); 3]);
+    assert!(asked.iter().all(|request| request.authorization.is_none()));
+    assert_eq!(target.client().tags("mirror/acme/app"), TAGS);
+    target.new_requests();
+    transship.let_a_year_pass();
+    transship.sync();
+    assert_eq!(count(&source.new_requests(), is_manifest_head), 5);
+    assert_only_reads(&target.new_requests());
+}
+
+#[test]
+fn unchanged_tags_of_quay_cost_their_share_of_a_page() {
+    let (source, target) = (Fake::start(), Registry::start());
+    serve(&source, QUAY, push(&source, "acme/app", &TAGS), quay);
+    let transship = mirroring(&source, &target, "quay.io");
+    let asked = asked_when_unchanged(&source, &transship);
+    let page = format!("GET {QUAY}");
+    assert_eq!(lines(&asked), [page.as_str(); 3]);
+    let is_active = |request: &Request| request.query.contains("onlyActiveTags=true");
+    assert_eq!(count(&asked, is_active), 3);
+}
+
+#[test]
+fn a_tag_that_moves_at_docker_hub_is_mirrored_by_the_next_run() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = push(&source, "acme/app", &TAGS);
+    let moved = Image::oci("moved");
+    let (before, mut after) = (rows.clone(), rows);
+    after[1] = row("v2", &moved);
+    let mut runs = 0;
+    source.rule(move |request| {
+        if request.path != HUB {
+            return Verdict::Serve;
+        }
+        runs += usize::from(!request.query.contains("&page="));
+        let rows = if runs == 1 { &before } else { &after };
+        Verdict::Answer(answer(200, &hub(rows, request)))
+    });
+    let transship = mirroring(&source, &target, "docker.io");
+    transship.sync();
+    source.client().push("acme/app", "v2", &moved);
+    source.new_requests();
+    let report = transship.sync();
+    assert_eq!(sum(&report, "/tags/copied"), 1, "{report:#}");
+    let asked = source.new_requests();
+    assert_eq!(count(&asked, is_manifest_head), 1, "{asked:#?}");
+    let held = target.client().manifest("mirror/acme/app", "v2").unwrap();
+    assert_eq!(held.digest, moved.digest());
+}
+
+#[test]
+fn a_tag_of_docker_hub_without_a_digest_is_asked_for() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let mut rows = push(&source, "acme/app", &TAGS);
+    rows[3].digest = None;
+    serve(&source, HUB, rows, hub);
+    let asked = asked_when_unchanged(&source, &mirroring(&source, &target, "docker.io"));
+    let heads: Vec<_> = asked.iter().filter(|r| is_manifest_head(r)).collect();
+    assert_eq!(heads.len(), 1, "{heads:#?}");
+    assert!(heads[0].path.ends_with("/v4"), "{heads:#?}");
+}
+
+/// What is asked when Docker Hub answers its second page so.
+fn asked_with_second_page(page: impl Fn() -> Value + Send + 'static) -> Vec<Request> {
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = push(&source, "acme/app", &TAGS);
+    source.rule(
+        move |request| match (request.path == HUB, request.query.contains("page=2")) {
+            (true, true) => Verdict::Answer(answer(200, &page())),
+            (true, false) => Verdict::Answer(answer(200, &hub(&rows, request))),
+            _ => Verdict::Serve,
+        },
+    );
+    let asked = asked_when_unchanged(&source, &mirroring(&source, &target, "docker.io"));
+    assert_eq!(target.client().tags("mirror/acme/app"), TAGS);
+    asked
+}
+
+#[test]
+fn a_page_of_docker_hub_that_makes_no_sense_ends_it_and_the_rest_is_asked_for() {
+    let next = |next: &'static str| move || json!({ "next": next, "results": [] });
+    let cases = [
+        asked_with_second_page(|| json!({ "results": [{ "digest": "sha256:1" }] })),
+        asked_with_second_page(|| json!("what?")),
+        asked_with_second_page(next("https://evil.example/v2/namespaces/x")),
+        asked_with_second_page(next("?page_size=100&page=2")),
+    ];
+    for asked in cases {
+        assert_eq!(count(&asked, |request| request.path == HUB), 2);
+        assert_eq!(count(&asked, Request::is_tag_list), 1, "{asked:#?}");
+        assert_eq!(count(&asked, is_manifest_head), 3, "{asked:#?}");
+        assert_eq!(asked.len(), 6, "{asked:#?}");
+    }
+}
+
+#[test]
+fn an_interface_that_refuses_or_throttles_is_done_without() {
+    let cases = [
+        ("docker.io", HUB, [404, 429]),
+        ("quay.io", QUAY, [401, 500]),
+    ];
+    for (registry, path, statuses) in cases {
+        for status in statuses {
+            let (source, target) = (Fake::start(), Registry::start());
+            push(&source, "acme/app", &["v1", "v2"]);
+            source.rule(move |request| match request.path == path {
+                true => Verdict::Answer(refusal(status, "NO")),
+                false => Verdict::Serve,
+            });
+            let transship = mirroring(&source, &target, registry);
+            let asked = asked_when_unchanged(&source, &transship);
+            assert_eq!(count(&asked, |request| request.path == path), 1);
+            assert_eq!(count(&asked, is_manifest_head), 2, "{status}: {asked:#?}");
+            assert_eq!(asked.len(), 4, "{status}: {asked:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_shifting_pages_hide_is_not_taken_for_gone() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = push(&source, "acme/app", &TAGS);
+    let mut runs = 0;
+    source.rule(move |request| {
+        if request.path != QUAY {
+            return Verdict::Serve;
+        }
+        runs += usize::from(request.query.ends_with("page=1"));
+        let seen = if runs == 1 { &rows[..] } else { &rows[1..] };
+        Verdict::Answer(answer(200, &quay(seen, request)))
+    });
+    let transship = mirroring(&source, &target, "quay.io");
+    transship.sync();
+    source.new_requests();
+    let report = transship.sync();
+    assert_eq!(sum(&report, "/tags/orphaned"), 0, "{report:#}");
+    assert_eq!(sum(&report, "/tags/unchanged"), 5, "{report:#}");
+    let asked = source.new_requests();
+    assert_eq!(count(&asked, Request::is_tag_list), 1, "{asked:#?}");
+    assert_eq!(count(&asked, is_manifest_head), 1, "{asked:#?}");
+}
+
+#[test]
+fn push_times_decide_what_is_newest_and_what_is_too_old() {
+    let aged = |source: &Fake, repository| {
+        let mut rows = push(source, repository, &["apple", "pear", "plum"]);
+        for (row, days) in rows.iter_mut().zip([2, 40, 10]) {
+            row.pushed = days;
+        }
+        rows
+    };
+    let keys = |repository: &str| {
+        let (oldest, newest) = ("max_age = \"30d\"\n", "latest = 1\n");
+        format!("{}{oldest}{newest}", all_tags_of(repository))
+    };
+    for (registry, path) in [("docker.io", HUB), ("quay.io", QUAY)] {
+        let (source, target) = (Fake::start(), Registry::start());
+        let rows = aged(&source, "acme/app");
+        match registry {
+            "docker.io" => serve(&source, path, rows, hub),
+            _ => serve(&source, path, rows, quay),
+        }
+        let keys = keys("acme/app");
+        let transship = behind_proxy(source.host(), target.host(), registry, &keys);
+        transship.run(&["plan"]).expect_code(0);
+        let asked = source.requests();
+        assert_eq!(count(&asked, is_config_or_manifest_get), 0, "{asked:#?}");
+        transship.sync();
+        assert_eq!(target.client().tags("mirror/acme/app"), ["apple"]);
+    }
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = aged(&source, "acme/deep/app");
+    let transship = between(source.host(), target.host(), &keys("acme/deep/app"));
+    be_harbor(&source, rows);
+    transship.sync();
+    assert_eq!(target.client().tags("mirror/acme/deep/app"), ["apple"]);
+}
+
+fn be_harbor(source: &Fake, rows: Vec<Row>) {
+    serve(source, HARBOR, rows, harbor);
+    source.demand_tokens(Habits {
+        service: "harbor-registry",
+        ..Habits::default()
+    });
+}
+
+#[test]
+fn unchanged_tags_of_a_harbor_cost_their_share_of_the_listings() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let names: Vec<_> = (0..60).map(|n| format!("v{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let rows = push(&source, "acme/deep/app", &names);
+    be_harbor(&source, rows);
+    let login = "plain_http = true\nusername = \"robot\"\npassword = \"secret\"";
+    let mirrors = all_tags_of("acme/deep/app");
+    let text = mirror_toml_with(login, "plain_http = true", &mirrors);
+    let transship = Transship::new(&fill_in(&text, source.host(), target.host()));
+    let asked = asked_when_unchanged(&source, &transship);
+    let (pages, rest): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .partition(|request| request.path == HARBOR);
+    assert_eq!(pages.len(), 2, "{pages:#?}");
+    let is_basic = |request: &Request| {
+        let authorization = request.authorization.as_deref();
+        authorization.is_some_and(|text| text.starts_with("Basic "))
+    };
+    assert_eq!(count(&pages, is_basic), 2, "{pages:#?}");
+    let list = "GET /v2/acme/deep/app/tags/list";
+    assert_eq!(lines(&rest), ["GET /token", list, list]);
+}
+
+#[test]
+fn a_tag_that_a_harbor_lists_without_an_artifact_is_asked_for() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = push(&source, "acme/deep/app", &["v1", "v2", "v3"]);
+    be_harbor(&source, rows[..2].to_vec());
+    let mirrors = all_tags_of("acme/deep/app");
+    let transship = between(source.host(), target.host(), &mirrors);
+    let asked = asked_when_unchanged(&source, &transship);
+    assert_eq!(count(&asked, is_manifest_head), 1, "{asked:#?}");
+    assert_eq!(target.client().tags("mirror/acme/deep/app").len(), 3);
+}
+
+#[test]
+fn a_harbor_that_refuses_its_artifacts_is_asked_for_each_tag() {
+    let (source, target) = (Fake::start(), Registry::start());
+    push(&source, "acme/deep/app", &["v1", "v2"]);
+    source.rule(|request| match request.path == HARBOR {
+        true => Verdict::Answer(refusal(403, "FORBIDDEN")),
+        false => Verdict::Serve,
+    });
+    be_harbor(&source, Vec::new());
+    let mirrors = all_tags_of("acme/deep/app");
+    let transship = between(source.host(), target.host(), &mirrors);
+    let asked = asked_when_unchanged(&source, &transship);
+    assert_eq!(count(&asked, is_manifest_head), 2, "{asked:#?}");
+}
