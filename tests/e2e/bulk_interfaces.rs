@@ -232,10 +232,14 @@ fn be_harbor(source: &Fake, rows: Vec<Row>) {
 #[test]
 fn unchanged_tags_of_a_harbor_cost_their_share_of_the_listings() {
     let (source, target) = (Fake::start(), Registry::start());
-    let names: Vec<_> = (0..60).map(|n| format!("v{n}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let rows = push(&source, "acme/deep/app", &names);
-    be_harbor(&source, rows);
+    let (client, image) = (source.client(), Image::oci("one of all"));
+    client.push("acme/deep/app", "v0", &image);
+    let tags = (0..60).map(|n| format!("v{n}"));
+    let rows = tags.map(|tag| {
+        client.put_manifest("acme/deep/app", &tag, &image.media_type, &image.bytes);
+        row(&tag, &image)
+    });
+    be_harbor(&source, rows.collect());
     let login = "plain_http = true\nusername = \"robot\"\npassword = \"secret\"";
     let mirrors = all_tags_of("acme/deep/app");
     let text = mirror_toml_with(login, "plain_http = true", &mirrors);
