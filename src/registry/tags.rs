@@ -35,6 +35,8 @@ pub struct Listing {
     /// Whether the names come from an interface beside the registry's own: a tag that moves while
     /// its pages are read may be missed.
     pub is_second_hand: bool,
+    /// Whether an interface was not asked for all that it may tell.
+    pub has_more: bool,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 
 use super::{
     Error, Sides, age,
-    select::{Clock, Dropped, select, undated},
+    select::{Clock, Dropped, needs_times, select, undated},
 };
 use crate::{
     config::{Mirror, Origin, Route, Selection},
@@ -91,6 +91,9 @@ pub(super) struct View<'a> {
     pub(super) now: i64,
 }
 
+/// What the store knows of a target's tags, by their names there.
+type Records = HashMap<Tag, TagRecord>;
+
 /// Digests of the source, and why there are none, by tag.
 type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 
@@ -98,11 +101,16 @@ type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
     let route = view.route;
-    let target_side = route.targets.iter().zip(targets);
-    let target_side =
-        try_join_all(target_side.map(|(target, registry)| list_target(target, registry, view)));
+    let records = route.targets.iter().map(|target| view.store.tags(target));
+    let records = try_join_all(records).await?;
+    let saves = saves(view, &records);
+    let target_side = route.targets.iter().zip(targets).zip(records);
+    let target_side = try_join_all(
+        target_side
+            .map(|((target, registry), records)| list_target(target, registry, records, view)),
+    );
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
-        futures::try_join!(list_source(route, source), target_side)?;
+        futures::try_join!(list_source(route, source, saves), target_side)?;
     let listing = confirmed(view, listing, &snapshots).await?;
     let lists = listing.is_some();
     let Listing {
@@ -161,10 +169,7 @@ fn settled(
         return Digests::new();
     };
     let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
-    let never_moves = |tag: &Tag| {
-        let immutable = view.mirror.immutable.as_ref();
-        immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
-    };
+    let never_moves = |tag: &Tag| never_moves(view.mirror, tag);
     let is_told = |tag: &Tag, digest: &Digest| {
         let told = told.get(tag).and_then(Option::as_ref);
         told.is_some_and(|told| told == digest)
@@ -189,12 +194,49 @@ fn settled(
         .collect()
 }
 
-async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>, Error> {
+/// How many requests the digests of a listing may save: all of them, where ages decide.
+fn saves(view: &View<'_>, records: &[Records]) -> usize {
+    let selections = std::iter::once(&view.route.selection).chain(&view.route.taken);
+    let mut selections = selections.filter_map(|selection| match selection {
+        Selection::Matching(selectors) => Some(selectors),
+        Selection::Tag(_) => None,
+    });
+    if selections.any(|selectors| selectors.max_age.is_some()) {
+        return usize::MAX;
+    }
+    let source = view.route.source.to_string();
+    let is_asked_for = |(tag, record): &(&Tag, &TagRecord)| {
+        let tag = view.mirror.source_tag(tag);
+        record.source.is_some()
+            && record.source_repository == source
+            && tag.is_some_and(|tag| !never_moves(view.mirror, &tag))
+    };
+    let counts = records
+        .iter()
+        .map(|records| records.iter().filter(is_asked_for).count());
+    counts.max().unwrap_or_default()
+}
+
+fn never_moves(mirror: &Mirror, tag: &Tag) -> bool {
+    let immutable = mirror.immutable.as_ref();
+    immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
+}
+
+async fn list_source(
+    route: &Route,
+    source: &Registry,
+    saves: usize,
+) -> Result<Option<Listing>, Error> {
     let lists = |selection: &Selection| matches!(selection, Selection::Matching(_));
     if !lists(&route.selection) && !route.taken.iter().any(lists) {
         return Ok(None);
     }
-    let listed = source.list_source_tags(&route.source).await?;
+    let listed = source.list_source_tags(&route.source, saves).await?;
+    let listing = is_there(route, listed)?;
+    if !listing.has_more || !needs_times(route, &listing.tags) {
+        return Ok(Some(listing));
+    }
+    let listed = source.list_source_tags(&route.source, usize::MAX).await?;
     is_there(route, listed).map(Some)
 }
 
@@ -281,6 +323,7 @@ async fn digests(
 async fn list_target(
     target: &Repository,
     registry: &Registry,
+    stored: Records,
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
     let listing = match registry.list_tags(target).await {
@@ -295,7 +338,7 @@ async fn list_target(
     let mirror = view.mirror;
     let mut records = HashMap::new();
     let mut strangers = Vec::new();
-    for (tag, record) in view.store.tags(target).await? {
+    for (tag, record) in stored {
         match mirror.source_tag(&tag) {
             Some(source) => {
                 records.insert(source, record);

@@ -70,21 +70,21 @@ fn a_tag_that_moves_at_docker_hub_is_mirrored_by_the_next_run() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/app", &TAGS);
     let moved = Image::oci("moved");
-    let (before, mut after) = (rows.clone(), rows);
+    let mut after = rows.clone();
     after[1] = row("v2", &moved);
-    let mut runs = 0;
+    let mut has_moved = false;
     source.rule(move |request| {
         if request.path != HUB {
             return Verdict::Serve;
         }
-        runs += usize::from(!request.query.contains("&page="));
-        let rows = if runs == 1 { &before } else { &after };
-        Verdict::Answer(answer(200, &hub(rows, request)))
+        let page = hub(if has_moved { &after } else { &rows }, request);
+        has_moved |= page["next"].is_null();
+        Verdict::Answer(answer(200, &page))
     });
     let transship = mirroring(&source, &target, "docker.io");
-    transship.sync();
+    let asked = asked_when_unchanged(&source, &transship);
+    assert_eq!(count(&asked, is_manifest_head), 0, "{asked:#?}");
     source.client().push("acme/app", "v2", &moved);
-    source.new_requests();
     let report = transship.sync();
     assert_eq!(sum(&report, "/tags/copied"), 1, "{report:#}");
     let asked = source.new_requests();
@@ -165,14 +165,14 @@ fn an_interface_that_refuses_or_throttles_is_done_without() {
 fn a_tag_that_shifting_pages_hide_is_not_taken_for_gone() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/app", &TAGS);
-    let mut runs = 0;
+    let mut is_told = false;
     source.rule(move |request| {
         if request.path != QUAY {
             return Verdict::Serve;
         }
-        runs += usize::from(request.query.ends_with("page=1"));
-        let seen = if runs == 1 { &rows[..] } else { &rows[1..] };
-        Verdict::Answer(answer(200, &quay(seen, request)))
+        let page = quay(if is_told { &rows[1..] } else { &rows }, request);
+        is_told |= page["has_additional"] == false;
+        Verdict::Answer(answer(200, &page))
     });
     let transship = mirroring(&source, &target, "quay.io");
     transship.sync();
@@ -198,7 +198,8 @@ fn push_times_decide_what_is_newest_and_what_is_too_old() {
         let (oldest, newest) = ("max_age = \"30d\"\n", "latest = 1\n");
         format!("{}{oldest}{newest}", all_tags_of(repository))
     };
-    for (registry, path) in [("docker.io", HUB), ("quay.io", QUAY)] {
+    let cases = [("docker.io", HUB), ("quay.io", QUAY)];
+    for (registry, path) in cases {
         let (source, target) = (Fake::start(), Registry::start());
         let rows = aged(&source, "acme/app");
         match registry {
@@ -283,4 +284,47 @@ fn a_harbor_that_refuses_its_artifacts_is_asked_for_each_tag() {
     let transship = between(source.host(), target.host(), &mirrors);
     let asked = asked_when_unchanged(&source, &transship);
     assert_eq!(count(&asked, is_manifest_head), 2, "{asked:#?}");
+}
+
+#[test]
+fn nothing_is_told_of_tags_that_were_never_mirrored() {
+    let (source, target) = (Fake::start(), Registry::start());
+    serve(&source, HUB, push(&source, "acme/app", &TAGS), hub);
+    mirroring(&source, &target, "docker.io").sync();
+    let asked = source.requests();
+    assert_eq!(count(&asked, |request| request.path == HUB), 0);
+    assert_eq!(count(&asked, is_manifest_head), 5);
+}
+
+#[test]
+fn one_tag_of_very_many_is_asked_for_alone() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let mirrored = push(&source, "acme/app", &["v1"]);
+    let others = (0..30).map(|n| row(&format!("x{n}"), &Image::oci("other")));
+    serve(&source, HUB, others.chain(mirrored).collect(), hub);
+    let mirrors = all_tags_of("acme/app").replace("\"*\"", "\"v*\"");
+    let transship = behind_proxy(source.host(), target.host(), "docker.io", &mirrors);
+    let asked = asked_when_unchanged(&source, &transship);
+    let expected = [
+        &format!("GET {HUB}"),
+        "GET /v2/acme/app/tags/list",
+        "HEAD /v2/acme/app/manifests/v1",
+    ];
+    let mut found = lines(&asked);
+    found.sort_by_key(|line| line.starts_with("GET /v2/acme") || line.starts_with("HEAD"));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_newest_by_push_time_are_found_in_the_first_run_and_in_the_next() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let mut rows = push(&source, "acme/app", &["apple", "pear", "plum"]);
+    rows[2].pushed = 7;
+    rows[0].pushed = 5;
+    serve(&source, HUB, rows, hub);
+    let mirrors = format!("{}latest = 1\n", all_tags_of("acme/app"));
+    let transship = behind_proxy(source.host(), target.host(), "docker.io", &mirrors);
+    let asked = asked_when_unchanged(&source, &transship);
+    assert_eq!(target.client().tags("mirror/acme/app"), ["pear"]);
+    assert_eq!(count(&asked, is_manifest_head), 0, "{asked:#?}");
 }

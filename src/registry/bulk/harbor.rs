@@ -5,11 +5,11 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::{PAGE_SIZE, Told, parse, seconds};
+use super::{PAGE_SIZE, Page, Told, parse, seconds};
 use crate::{
     oci::{Digest, Repository},
     registry::{
-        Error, Kind, Listing, Registry,
+        Kind, Listing, Registry,
         transport::{Answer, Login},
     },
 };
@@ -29,13 +29,12 @@ struct ArtifactTag {
 }
 
 impl Registry {
-    /// What is told of a repository's tags, as long as a page saves more requests than it costs:
-    /// there may be many artifacts without tags.
+    /// What is told of a repository's tags, from no more artifacts than `limit`, or a page.
     pub(super) async fn list_artifacts(
         &self,
         repository: &Repository,
-        tags: usize,
-    ) -> Option<(Listing, Option<Error>)> {
+        limit: usize,
+    ) -> Option<Listing> {
         let (project, name) = repository.path().split_once('/')?;
         let mut start = Url::clone(&self.wire.base);
         // Encoded twice: what is in front of a Harbor decodes once.
@@ -54,10 +53,15 @@ impl Registry {
         let read = |_: &Url, answer: &Answer| {
             let (told, count) = read(answer)?;
             number += 1;
-            let is_worth_it = count >= PAGE_SIZE && number <= tags;
-            Ok((told, is_worth_it.then(|| page_url(number))))
+            // Artifacts without tags count, too.
+            let is_worth_it = count >= PAGE_SIZE && (number - 1) * PAGE_SIZE < limit;
+            Ok(Page {
+                told,
+                next: is_worth_it.then(|| page_url(number)),
+                total: None,
+            })
         };
-        let told = self.gather(repository, page_url(1), Login::Basic, read);
+        let told = self.gather(repository, page_url(1), Login::Basic, limit, read);
         Some(told.await)
     }
 }

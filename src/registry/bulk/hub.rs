@@ -8,7 +8,7 @@ use super::{PAGE_SIZE, Page, Told, parse, seconds};
 use crate::{
     oci::Repository,
     registry::{
-        Error, Kind, Listing, Registry,
+        Kind, Listing, Registry,
         catalog::own_next,
         transport::{Answer, Login},
     },
@@ -16,6 +16,7 @@ use crate::{
 
 #[derive(Deserialize)]
 struct HubPage {
+    count: Option<usize>,
     next: Option<String>,
     results: Vec<HubTag>,
 }
@@ -33,7 +34,8 @@ impl Registry {
     pub(super) async fn list_hub_tags(
         &self,
         repository: &Repository,
-    ) -> Option<(Listing, Option<Error>)> {
+        limit: usize,
+    ) -> Option<Listing> {
         let (namespace, name) = repository.path().split_once('/')?;
         let mut first = Url::clone(&self.wire.base);
         // The interface has a host of its own, which differs from the registry's in the name alone.
@@ -42,7 +44,8 @@ impl Registry {
             "/v2/namespaces/{namespace}/repositories/{name}/tags"
         ));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
-        Some(self.gather(repository, first, Login::Nobody, read).await)
+        let told = self.gather(repository, first, Login::Nobody, limit, read);
+        Some(told.await)
     }
 }
 
@@ -57,7 +60,12 @@ fn read(url: &Url, answer: &Answer) -> Result<Page, Kind> {
             at: found.tag_last_pushed.as_deref().and_then(seconds),
         })
     });
-    Ok((told.collect(), next))
+    let told = told.collect();
+    Ok(Page {
+        told,
+        next,
+        total: page.count,
+    })
 }
 
 #[cfg(test)]
@@ -79,8 +87,9 @@ mod tests {
                 {{"name": "b", "digest": null, "tag_last_pushed": null}},
                 {{"name": "c", "digest": "", "images": []}}]}}"#
         );
-        let (told, next) = read(&url(), &answer(&page)).unwrap();
-        let told: Vec<_> = told
+        let page = read(&url(), &answer(&page)).unwrap();
+        let told: Vec<_> = page
+            .told
             .into_iter()
             .map(|told| (told.tag.to_string(), told.digest, told.at))
             .collect();
@@ -90,7 +99,9 @@ mod tests {
             ("c".into(), None, None),
         ];
         assert_eq!(told, expected);
-        assert_eq!(next.unwrap().as_str(), "https://hub.docker.com/v2/x?page=2");
+        let next = page.next.unwrap();
+        assert_eq!(next.as_str(), "https://hub.docker.com/v2/x?page=2");
+        assert_eq!(page.total, Some(3));
     }
 
     #[test]

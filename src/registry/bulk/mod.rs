@@ -28,6 +28,9 @@ pub(super) use uploads::Uploads;
 const PAGE_LIMIT: usize = 1_000;
 /// Tags asked for at a time; Docker Hub, Harbor and quay.io give no more.
 const PAGE_SIZE: usize = 100;
+/// Tags that may be told for each request that they save: a page has about as many bytes as the
+/// answers to HEADs for all of its tags.
+const WORTH: usize = 10;
 /// What a Harbor calls itself to who asks for a token.
 const HARBOR: &str = "harbor-registry";
 /// How long an interface is left alone that cannot be reached, or that asks for it.
@@ -44,8 +47,15 @@ pub(super) struct Told {
     pub(super) at: Option<i64>,
 }
 
-/// What a page tells, and where the next page is.
-type Page = (Vec<Told>, Option<Url>);
+/// A page of an interface.
+#[derive(Debug)]
+struct Page {
+    told: Vec<Told>,
+    /// Where the next one is.
+    next: Option<Url>,
+    /// How many tags there are in all, where that is told.
+    total: Option<usize>,
+}
 
 /// Since when, if at all, a registry's interface is left alone.
 #[derive(Debug, Default)]
@@ -73,17 +83,21 @@ impl BulkApi {
 
 impl Registry {
     /// Lists every tag of a repository that is mirrored from it, with digests and push times where
-    /// the registry tells them. An interface that tells them is asked once and without patience:
-    /// what it does not tell can be asked of each tag.
-    pub async fn list_source_tags(&self, repository: &Repository) -> Result<Tags, Error> {
+    /// the registry tells them. An interface that tells them is asked without patience, and for no
+    /// more than pays where they save so many requests: the rest can be asked of each tag.
+    pub async fn list_source_tags(
+        &self,
+        repository: &Repository,
+        saves: usize,
+    ) -> Result<Tags, Error> {
+        let limit = saves.saturating_mul(WORTH);
         let told = match self.wire.base.host_str() {
-            _ if self.transport.bulk_api.rests() => None,
-            Some("registry-1.docker.io") => self.list_hub_tags(repository).await,
-            Some("quay.io") => self.list_quay_tags(repository).await,
+            Some("registry-1.docker.io") => self.list_hub_tags(repository, limit).await,
+            Some("quay.io") => Some(self.list_quay_tags(repository).await),
             _ => None,
         };
         let told = match told {
-            Some((listing, None)) if !listing.tags.is_empty() => return Ok(Some(listing)),
+            Some(told) if told.is_second_hand && !told.tags.is_empty() => return Ok(Some(told)),
             other => other,
         };
         let Some(mut listing) = self.list_tags(repository).await? else {
@@ -91,60 +105,82 @@ impl Registry {
         };
         // Only now it is known who gives out tokens.
         let told = match self.transport.auth.is_service(HARBOR) {
-            true if !self.transport.bulk_api.rests() => {
-                self.list_artifacts(repository, listing.tags.len()).await
-            }
-            _ => told,
+            true => self.list_artifacts(repository, limit).await,
+            false => told,
         };
-        if let Some((told, _)) = told {
+        if let Some(told) = told {
             listing.digests.extend(told.digests);
             listing.pushed.extend(told.pushed);
+            listing.has_more = told.has_more;
         }
         Ok(Some(listing))
     }
 
-    /// Reads page after page of an interface beside the registry's own: what they tell, and the
-    /// error that ended it too early.
+    /// Reads page after page of an interface beside the registry's own, until `limit` tags are
+    /// told: what it tells, and whether that is all there is.
     async fn gather(
         &self,
         repository: &Repository,
         first: Url,
         login: Login,
+        limit: usize,
         mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
-    ) -> (Listing, Option<Error>) {
+    ) -> Listing {
         let subject = repository.to_string();
         let mut call = self.request("list tags of", subject, Method::GET, repository, "");
         call.url = first;
-        let mut listing = Listing {
-            is_second_hand: true,
-            ..Listing::default()
-        };
+        let mut listing = Listing::default();
         let mut seen = HashSet::new();
-        let error = loop {
-            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            if !seen.insert(call.url.clone()) || seen.len() > PAGE_LIMIT {
-                let text = format!("its listing goes in a circle at {}", call.url);
-                break fail(Kind::Protocol(text));
+        if self.transport.bulk_api.rests() {
+            return listing;
+        }
+        loop {
+            if listing.tags.len() >= limit {
+                listing.has_more = true;
+                return listing;
             }
-            let page = match self.transport.ask_once(&self.wire, &call, login).await {
-                Ok(answer) => read(&call.url, &answer).map_err(fail),
-                Err(error) => Err(error),
+            let page = match seen.insert(call.url.clone()) && seen.len() <= PAGE_LIMIT {
+                true => self.page(&call, login, &mut read).await,
+                false => {
+                    let text = format!("its listing goes in a circle at {}", call.url);
+                    let subject = call.subject.clone();
+                    Err(self
+                        .wire
+                        .error(call.operation, subject, Kind::Protocol(text)))
+                }
             };
-            let (told, next) = match page {
+            let Page { told, next, total } = match page {
                 Ok(page) => page,
-                Err(error) => break error,
+                Err(error) => {
+                    self.fall_back(&call, &error, seen.len());
+                    return listing;
+                }
             };
             for told in told {
                 listing.tags.push(told.tag.clone());
                 listing.tell(told);
             }
+            listing.has_more = total.is_some_and(|total| total > limit);
             match next {
+                _ if listing.has_more => return listing,
                 Some(next) => call.url = next,
-                None => return (listing, None),
+                None => {
+                    listing.is_second_hand = true;
+                    return listing;
+                }
             }
-        };
-        self.fall_back(&call, &error, seen.len());
-        (listing, Some(error))
+        }
+    }
+
+    async fn page(
+        &self,
+        call: &Call,
+        login: Login,
+        read: &mut (impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send),
+    ) -> Result<Page, Error> {
+        let answer = self.transport.ask_once(&self.wire, call, login).await?;
+        read(&call.url, &answer)
+            .map_err(|kind| self.wire.error(call.operation, call.subject.clone(), kind))
     }
 
     fn fall_back(&self, call: &Call, error: &Error, pages: usize) {

@@ -4,11 +4,11 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::{PAGE_SIZE, Told, parse};
+use super::{PAGE_SIZE, Page, Told, parse};
 use crate::{
     oci::Repository,
     registry::{
-        Error, Kind, Listing, Registry,
+        Kind, Listing, Registry,
         transport::{Answer, Login},
     },
 };
@@ -27,11 +27,9 @@ struct QuayTag {
 }
 
 impl Registry {
-    /// Every tag of a public repository.
-    pub(super) async fn list_quay_tags(
-        &self,
-        repository: &Repository,
-    ) -> Option<(Listing, Option<Error>)> {
+    /// Every tag of a public repository. It always pays: pages of the registry's own list are no
+    /// larger here.
+    pub(super) async fn list_quay_tags(&self, repository: &Repository) -> Listing {
         let mut start = Url::clone(&self.wire.base);
         start.set_path(&format!("/api/v1/repository/{}/tag/", repository.path()));
         let page_url = |number: usize| {
@@ -45,10 +43,14 @@ impl Registry {
         let read = |_: &Url, answer: &Answer| {
             let (told, has_additional) = read(answer)?;
             number += 1;
-            Ok((told, has_additional.then(|| page_url(number))))
+            Ok(Page {
+                told,
+                next: has_additional.then(|| page_url(number)),
+                total: None,
+            })
         };
-        let told = self.gather(repository, page_url(1), Login::Nobody, read);
-        Some(told.await)
+        let told = self.gather(repository, page_url(1), Login::Nobody, usize::MAX, read);
+        told.await
     }
 }
 
