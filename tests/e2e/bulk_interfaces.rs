@@ -328,3 +328,24 @@ fn the_newest_by_push_time_are_found_in_the_first_run_and_in_the_next() {
     assert_eq!(target.client().tags("mirror/acme/app"), ["pear"]);
     assert_eq!(count(&asked, is_manifest_head), 0, "{asked:#?}");
 }
+
+#[test]
+fn a_tag_that_both_listings_lack_is_orphaned_and_asked_about_no_more() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let rows = push(&source, "acme/app", &TAGS);
+    let transship = mirroring(&source, &target, "docker.io");
+    transship.sync();
+    serve(&source, HUB, rows[..4].to_vec(), hub);
+    source.rule(|request| match request.is_tag_list() {
+        true => Verdict::Answer(answer(200, &json!({ "tags": TAGS[..4] }))),
+        false => Verdict::Serve,
+    });
+    for lists in [1, 0] {
+        source.new_requests();
+        let report = transship.sync();
+        assert_eq!(sum(&report, "/tags/orphaned"), 1, "{report:#}");
+        let asked = source.new_requests();
+        assert_eq!(count(&asked, Request::is_tag_list), lists, "{asked:#?}");
+        assert_eq!(count(&asked, is_manifest_head), 0, "{asked:#?}");
+    }
+}
