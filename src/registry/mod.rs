@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod bulk;
 mod catalog;
 mod challenge;
 mod configs;
@@ -53,6 +54,7 @@ pub use uploads::{SavedUpload, Started, Upload};
 pub use wire::Meter;
 
 use auth::{Auth, Scope};
+use bulk::BulkApi;
 use dialect::Dialects;
 use limits::Limits;
 use referrers::ReferrersApi;
@@ -115,6 +117,7 @@ impl Registries {
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
+                    bulk_api: BulkApi::default(),
                     retry: self.retry,
                     dialect: self.dialect(name),
                     part_size: config.chunk,

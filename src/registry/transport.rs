@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     auth::{Auth, Authorization, Scope},
+    bulk::BulkApi,
     dialect::Dialects,
     error::{Error, Kind, words},
     limits::{Limits, Retry},
@@ -31,6 +32,7 @@ pub(super) struct Transport {
     pub(super) auth: Auth,
     pub(super) limits: Limits,
     pub(super) referrers_api: ReferrersApi,
+    pub(super) bulk_api: BulkApi,
     pub(super) retry: Retry,
     /// Outlives the transport: what a registry taught stays true under another config.
     pub(super) dialect: Arc<Dialects>,
@@ -87,8 +89,7 @@ impl Transport {
         loop {
             let once = match login {
                 Login::Token => self.call_once(wire, call).await,
-                Login::Basic => self.ask_once(wire, call, &self.auth.basic()).await,
-                Login::Nobody => self.ask_once(wire, call, &Authorization::None).await,
+                Login::Basic | Login::Nobody => self.ask_once(wire, call, login).await,
             };
             let error = match once {
                 Ok(answer) => {
@@ -130,18 +131,20 @@ impl Transport {
         })
     }
 
-    /// Sends a call to an interface that knows no tokens.
-    async fn ask_once(
+    /// Sends a call to an interface that knows no tokens, once.
+    pub(super) async fn ask_once(
         &self,
         wire: &Wire,
         call: &Call,
-        authorization: &Authorization,
+        login: Login,
     ) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         self.ready().await.map_err(fail)?;
         let mut headers = call.headers.clone();
-        authorization.apply(&mut headers);
+        if login != Login::Nobody {
+            self.auth.basic().apply(&mut headers);
+        }
         let request = wire.http.request(call.method.clone(), call.url.clone());
         let exchange = wire.exchange(request.headers(headers)).await;
         let (status, headers, body) = exchange.map_err(fail)?;

@@ -49,6 +49,7 @@ impl Scene {
         };
         let holds = TargetHolds {
             is_empty: self.listed.is_empty(),
+            told: HashMap::new(),
             strangers: Vec::new(),
             listing: self.listed.iter().map(|name| tag(name)).collect(),
             records: self

@@ -10,6 +10,8 @@
 mod ages;
 mod auth_server;
 mod bad_input;
+mod bulk;
+mod bulk_interfaces;
 mod credentials;
 mod daemon;
 mod daemon_control;

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: registries, content to put into them, and the binary under test.
 
+pub mod bulk;
 pub mod client;
 pub mod corpus;
 pub mod daemon;
