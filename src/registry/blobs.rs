@@ -13,7 +13,7 @@ use reqwest::{
     header::{CONTENT_RANGE, HeaderValue, RANGE},
 };
 
-use super::{Error, Kind, Registry, found, header, transport::Call};
+use super::{Error, Kind, Registry, found, header, limits::is_large, transport::Call};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
 /// Bytes that a connection has to bring for the breaks before it to be forgotten.
@@ -45,8 +45,12 @@ impl Registry {
     ) -> Result<BlobStream, Error> {
         let subject = format!("{} of {repository}", blob.digest);
         let path = format!("blobs/{}", blob.digest);
+        let mut registry = self.clone();
+        if is_large(blob.size) {
+            registry.wire.http = registry.wire.fetching.clone();
+        }
         let origin = Origin {
-            registry: self.clone(),
+            registry,
             call: self.request("pull blob", subject, Method::GET, repository, &path),
             size: blob.size,
         };
@@ -211,14 +215,13 @@ fn without_first(frames: Frames, mut skip: u64) -> Frames {
         .boxed()
 }
 
-/// Passes frames on one behind, so that the last goes out only when size and digest are right.
+/// Holds the last frame back until size and digest are known to be right.
 struct Guard {
     expected: Digest,
     size: u64,
     received: u64,
     /// `None` once everything was verified.
     hasher: Option<Hasher>,
-    withheld: Option<Bytes>,
 }
 
 impl Guard {
@@ -228,7 +231,6 @@ impl Guard {
             size: blob.size,
             received: hasher.length(),
             hasher: Some(hasher),
-            withheld: None,
         }
     }
 
@@ -237,31 +239,36 @@ impl Guard {
         self.received
     }
 
-    /// Takes a frame in; the one before it.
+    /// Takes a frame in and lets it go, the last one only if all of them together are right.
     fn take(&mut self, frame: Bytes) -> Result<Option<Bytes>, Kind> {
-        // An empty frame would let the one before it go.
-        let Some(hasher) = self.hasher.as_mut().filter(|_| !frame.is_empty()) else {
-            return Ok(None);
-        };
         self.received += frame.len() as u64;
         if self.received > self.size {
             return Err(self.length());
         }
-        hasher.update(&frame);
-        Ok(self.withheld.replace(frame))
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&frame);
+        }
+        if self.received == self.size {
+            self.verify()?;
+        }
+        Ok(Some(frame).filter(|frame| !frame.is_empty()))
     }
 
-    /// The last frame, if all of them together are right.
+    /// Takes note of the end of all frames.
     fn finish(&mut self) -> Result<Option<Bytes>, Kind> {
-        if self.received != self.size {
-            return Err(self.length());
+        match self.received == self.size {
+            true => self.verify().map(|()| None),
+            false => Err(self.length()),
         }
+    }
+
+    fn verify(&mut self) -> Result<(), Kind> {
         match self.hasher.take().map(Hasher::finish) {
             Some(found) if found != self.expected => Err(Kind::Mismatch {
                 expected: self.expected.clone(),
                 found,
             }),
-            _ => Ok(self.withheld.take()),
+            _ => Ok(()),
         }
     }
 
@@ -323,7 +330,7 @@ mod tests {
     #[test]
     fn a_body_that_ends_early_or_never_ends_is_an_error() {
         let short = pass(&["ab"], &descriptor("abcdef"));
-        assert_eq!(short.0.len(), 0);
+        assert_eq!(short.0.concat(), b"ab");
         assert!(matches!(
             short.1,
             Some(Kind::Length {
@@ -331,8 +338,8 @@ mod tests {
                 found: 2
             })
         ));
-        let long = pass(&["abcdef", "g"], &descriptor("abcdef"));
-        assert_eq!(long.0.len(), 0);
+        let long = pass(&["abcde", "fg"], &descriptor("abcdef"));
+        assert_eq!(long.0.concat(), b"abcde");
         assert!(matches!(
             long.1,
             Some(Kind::Length {

@@ -124,7 +124,7 @@ impl Direction {
     }
 
     async fn acquire(&self, size: u64, wanted: Wanted) -> Flow {
-        match size > SMALL {
+        match is_large(size) {
             true => Flow {
                 _large: self.large.acquire(size, wanted).await,
                 ..Flow::default()
@@ -132,6 +132,11 @@ impl Direction {
             false => acquire(&self.small).await,
         }
     }
+}
+
+/// Whether a blob of this size wants a flow's bandwidth.
+pub(super) fn is_large(size: u64) -> bool {
+    size > SMALL
 }
 
 async fn acquire(permits: &Arc<Semaphore>) -> Flow {

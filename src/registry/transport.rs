@@ -120,7 +120,8 @@ impl Transport {
     async fn call_once(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
         let body = || Some(call.body.clone().into());
-        let response = self.open(wire, call, Some(wire.stall), body).await?;
+        // Calls wait by the hundred: only those under way have room for a connection's state.
+        let response = Box::pin(self.open(wire, call, Some(wire.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         let body = wire.body(response).await.map_err(fail)?;

@@ -69,6 +69,8 @@ pub(super) struct Wire {
     pub(super) http: reqwest::Client,
     /// For requests that write: what was meant for a registry is not sent on to another host.
     pub(super) writing: reqwest::Client,
+    /// For blobs that are fetched: a connection that brought one keeps a large buffer.
+    pub(super) fetching: reqwest::Client,
     pub(super) base: Arc<Url>,
     pub(super) stall: Duration,
     pub(super) metrics: Arc<Metrics>,
@@ -85,11 +87,13 @@ impl Wire {
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let http = client(config, Policy::limited(10)).map_err(fail)?;
         let writing = client(config, Policy::none()).map_err(fail)?;
+        let fetching = client(config, Policy::limited(10)).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
             http,
             writing,
+            fetching,
             base,
             stall: config.stall,
             metrics,
