@@ -7,22 +7,65 @@ use futures::{
     Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use reqwest::Method;
+use reqwest::{Method, header::CONTENT_LENGTH};
 
-use super::{Error, Kind, Registry, found, wire::Wire};
+use super::{Error, Kind, Registry, found, header, wire::Wire};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
 /// A blob's bytes. The last frame is withheld until the digest of all of them is known to be
 /// right, so that whoever reads a length announced before never completes a wrong blob.
 pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
+/// What a registry tells of a blob that it holds: its size, where it says.
+pub type BlobSize = Option<u64>;
+
 impl Registry {
     /// Whether a repository holds a blob.
     pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// What a repository tells of a blob; `None` when it is not there.
+    pub async fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<BlobSize>, Error> {
         let subject = format!("{digest} in {repository}");
         let path = format!("blobs/{digest}");
         let call = self.request("check blob", subject, Method::HEAD, repository, &path);
-        Ok(found(self.transport.call(&self.wire, &call).await)?.is_some())
+        let answer = found(self.transport.call(&self.wire, &call).await)?;
+        Ok(answer.map(|answer| {
+            header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
+        }))
+    }
+
+    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. Again while
+    /// that fails in a way that may pass.
+    pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            let flow = self.pull_flow(blob.size).await;
+            let read = async {
+                let mut bytes = self.pull_blob(repository, blob).await?;
+                while bytes.try_next().await?.is_some() {}
+                Ok(())
+            };
+            let error: Error = match read.await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            drop(flow);
+            let pause = self
+                .retry()
+                .pause_after(attempt)
+                .filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
     }
 
     /// Starts to fetch a blob. The caller holds a flow of this registry.

@@ -5,6 +5,7 @@ mod blobs;
 mod catalog;
 mod challenge;
 mod configs;
+mod deletions;
 mod error;
 mod limits;
 mod login;
@@ -31,7 +32,8 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
-pub use blobs::BlobStream;
+pub use blobs::{BlobSize, BlobStream};
+pub use deletions::Deleted;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;

@@ -178,6 +178,9 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
         .execute(&mut *db)
         .await?;
     query!("DELETE FROM reports WHERE made_at < ?", reports)
+        .execute(&mut *db)
+        .await?;
+    query!("DELETE FROM readings WHERE read_at < ?", history)
         .execute(db)
         .await?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{change::NewChange, daily::Upkeep, run::EndedRun};
+use super::{change::NewChange, daily::Upkeep, prune::Pruning, run::EndedRun, verification::Check};
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something learned about a target.
@@ -87,6 +87,10 @@ pub enum Fact {
     RunEnded(EndedRun),
     /// The daemon's own.
     Upkeep(Upkeep),
+    /// Verification's own.
+    Check(Check),
+    /// Pruning's own.
+    Pruning(Pruning),
 }
 
 /// What a check found of a tag.
@@ -168,12 +172,14 @@ impl Fact {
             } => released(db, repository, tag, *is_orphaned).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
+            Self::Check(check) => check.write(db).await,
+            Self::Pruning(pruning) => pruning.write(db).await,
         }
     }
 }
 
 /// The row of a repository, made if there is none.
-async fn id(
+pub(super) async fn id(
     db: &mut SqliteConnection,
     repository: &Repository,
 ) -> std::result::Result<i64, sqlx::Error> {
@@ -214,6 +220,13 @@ async fn holds(db: &mut SqliteConnection, repository: &Repository, digest: &Dige
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
         "INSERT OR IGNORE INTO blobs (digest, repository_id) VALUES (?, ?)",
+        digest,
+        id
+    )
+    .execute(&mut *db)
+    .await?;
+    query!(
+        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
         digest,
         id
     )
@@ -315,6 +328,9 @@ async fn mirrored(
              shape = excluded.shape,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
              referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
+             damaged_at = CASE WHEN ?7 IS NULL THEN tags.damaged_at END,
+             examined_at = CASE WHEN ?7 IS NULL THEN tags.examined_at END,
+             prunable_since = NULL,
              checked_at = excluded.checked_at,
              verified_at = excluded.verified_at,
              lagging_since = NULL,

@@ -1,12 +1,14 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod action;
 mod age;
 mod discover;
 mod error;
 mod lag;
 mod outcome;
 mod plan;
+mod prune;
 mod record;
 mod scope;
 mod select;
@@ -28,6 +30,7 @@ use crate::{
     store::{Recorder, Store},
 };
 
+pub use action::{Action, Reason, Unchanged};
 pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
@@ -35,7 +38,8 @@ pub use outcome::{
     BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
     TagCounts, Totals,
 };
-pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
+pub use plan::{Knowledge, Plan, Step, TargetPlan};
+pub use prune::{Cause, Fate, Prunable, Pruned};
 pub use scope::Scope;
 pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
@@ -269,6 +273,7 @@ impl Sync {
             store: &self.store,
             recorder: &self.recorder,
             now: Utc::now().timestamp(),
+            prune: mirror.prune,
         };
         let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot, &releases))

@@ -22,6 +22,9 @@ fn record(content: &str) -> TagRecord {
         lagging_since: None,
         verified_at: Some(0),
         is_orphaned: false,
+        mirrored_at: Some(0),
+        is_damaged: false,
+        prunable_since: None,
     }
 }
 
@@ -76,6 +79,7 @@ impl Scene {
             shape: self.shape.into(),
             now: 100_000,
             has_referrers: self.has_referrers,
+            prune: None,
         }
     }
 

@@ -6,8 +6,9 @@ use chrono::Utc;
 
 use super::{
     Error,
+    action::{Action, Reason},
     outcome::{Failure, MirrorReport, Progress, RunResult},
-    plan::{Action, Reason, Step, TargetPlan},
+    plan::{Step, TargetPlan},
     transfer::ReferringTag,
 };
 use crate::{
@@ -128,6 +129,7 @@ impl Record<'_> {
                 Reason::Moved { from } => (ChangeKind::Moved, Some(from.clone())),
                 Reason::Lost | Reason::Overwritten { .. } => (ChangeKind::Healed, None),
                 Reason::Shape => (ChangeKind::Reshaped, None),
+                Reason::Damaged => (ChangeKind::Repaired, None),
             };
             self.changed(self.key(step), kind, [old, Some(digest.clone())])
                 .await;

@@ -24,7 +24,8 @@ use self::{
 };
 use super::{
     Error,
-    plan::{Action, Knowledge, Plan, Step},
+    action::Action,
+    plan::{Knowledge, Plan, Step},
 };
 use crate::{
     config::Mirror,
