@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Exit, Global, open, text};
 use crate::{
     oci::Tag,
-    sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, Refused},
+    sync::{Action, Dropped, Fate, MirrorPlan, Plan as RoutePlan, Prunable, Refused},
 };
 
 /// Dropped or kept tags that are named.
@@ -121,6 +121,15 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
             text::line(&format!(
                 "    no longer at the source, kept: {}",
                 names.join(", ")
+            ))?;
+        }
+        let deleted = |tag: &&Prunable| tag.fate == Fate::Delete;
+        let pruned = target.pruned.iter().flat_map(|pruned| &pruned.tags);
+        for tag in pruned.filter(deleted) {
+            let (name, digest) = (tag.tag.as_str(), tag.digest.short());
+            text::line(&format!(
+                "    {name:width$}  {digest:12}  delete: {}",
+                tag.cause
             ))?;
         }
         let skipped = |step: &&_| matches!(step, Action::Skip { .. });

@@ -9,6 +9,7 @@ mod lag;
 mod outcome;
 mod plan;
 mod prune;
+mod pruning;
 mod record;
 mod scope;
 mod select;
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Mirror, Route},
+    config::{Config, Mirror, Prune, Route},
     metrics::Metrics,
     oci::Repository,
     registry::{Meter, Registries, Registry},
@@ -40,6 +41,7 @@ pub use outcome::{
 };
 pub use plan::{Knowledge, Plan, Step, TargetPlan};
 pub use prune::{Cause, Fate, Prunable, Pruned};
+pub use pruning::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use scope::Scope;
 pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
@@ -138,7 +140,8 @@ impl Sync {
                     let looked = async {
                         let sides = self.open(&route, &tally)?;
                         let releases = Releases::of(mirror, &route, &Scope::Whole);
-                        self.look(mirror, &route, &sides, releases).await
+                        self.look(mirror, &route, &sides, releases, mirror.prune)
+                            .await
                     };
                     let source = route.source.to_string();
                     looked.await.map_err(|error| Refused { source, error })
@@ -230,7 +233,8 @@ impl Sync {
         let looked = async {
             let sides = self.open(route, tally)?;
             let releases = Releases::of(mirror, route, scope);
-            let plan = self.look(mirror, route, &sides, releases).await?;
+            let prune = mirror.prune.filter(|_| *scope == Scope::Whole);
+            let plan = self.look(mirror, route, &sides, releases, prune).await?;
             Ok((sides, plan))
         };
         let looked = self.stop.run_until_cancelled(looked).await;
@@ -265,6 +269,7 @@ impl Sync {
         route: &Route,
         sides: &Sides,
         releases: Releases,
+        prune: Option<Prune>,
     ) -> Result<Plan, Error> {
         let view = View {
             mirror,
@@ -273,7 +278,7 @@ impl Sync {
             store: &self.store,
             recorder: &self.recorder,
             now: Utc::now().timestamp(),
-            prune: mirror.prune,
+            prune,
         };
         let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot, &releases))
@@ -309,15 +314,7 @@ impl Sync {
     }
 
     async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
-        let record = Record {
-            recorder: &self.recorder,
-            metrics: &self.metrics,
-            mirror: lane.mirror,
-            source: lane.from,
-            target: lane.to,
-            shape: lane.mirror.shape(),
-            at: Utc::now().timestamp(),
-        };
+        let record = Record::new(&self.recorder, &self.metrics, lane);
         record.seen(plan).await;
         self.transfer
             .hold(lane.to, plan.knowledge, plan.steps.len())
@@ -328,7 +325,8 @@ impl Sync {
             .map(|at| self.run_step(lane, &plan.steps[at], &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        let progress = progress.await.at([lane.target.name()]);
+        let progress = progress.await.add(self.prune_after(lane, plan).await);
+        let progress = progress.at([lane.target.name()]);
         self.transfer.release(lane.to).await;
         progress
     }

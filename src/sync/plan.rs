@@ -412,6 +412,16 @@ fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     }
 }
 
+impl Step {
+    /// Whether the target has another image there, which it is to lose.
+    pub fn is_overwriting(&self) -> bool {
+        let (Action::Copy { reason } | Action::Retag { reason, .. }) = &self.action else {
+            return false;
+        };
+        ![Reason::New, Reason::Lost, Reason::Damaged].contains(reason)
+    }
+}
+
 impl Plan {
     /// Whether anything is to be written, or cannot be compared.
     pub fn has_differences(&self) -> bool {

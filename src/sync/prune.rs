@@ -25,6 +25,9 @@ pub struct Prunable {
     pub cause: Cause,
     /// Since when, in seconds since 1970: now, if no check before saw it.
     pub since: i64,
+    /// Whether no check before saw it.
+    #[serde(skip)]
+    pub is_new: bool,
     /// What becomes of it.
     #[serde(flatten)]
     pub fate: Fate,
@@ -152,6 +155,7 @@ fn decide(mut candidates: Vec<Candidate>, total: usize, rule: Prune, now: i64) -
             digest: candidate.digest,
             cause: candidate.cause,
             since,
+            is_new: candidate.since.is_none(),
             fate,
             shared_with: None,
         }
@@ -181,8 +185,8 @@ fn is_referring(tag: &Tag) -> bool {
 
 impl Prunable {
     /// Whether the store has to be told since when it is no longer mirrored.
-    pub fn is_counted(&self) -> bool {
-        !matches!(self.fate, Fate::Refuse { .. })
+    pub fn is_news(&self) -> bool {
+        self.is_new && !matches!(self.fate, Fate::Refuse { .. })
     }
 }
 
