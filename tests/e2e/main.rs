@@ -26,6 +26,8 @@ mod network;
 mod notify_command;
 mod online;
 mod paging;
+mod prune;
+mod prune_needed;
 mod referrers;
 mod renaming;
 mod selection;

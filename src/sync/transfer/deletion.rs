@@ -160,17 +160,17 @@ fn parts(
             let text = format!("its indexes nest more than {DEPTH} deep");
             return Err(fail(Kind::Manifest(text)));
         }
-        let Some(manifest) = lane.target.get_manifest(&reference).await? else {
-            return Ok(Vec::new());
-        };
+        let manifest = lane.target.get_manifest(&reference).await?;
+        let gone = || fail(Kind::NotFound("it is named, and not there".into()));
+        let manifest = manifest.ok_or_else(gone)?;
         let content = manifest.content().map_err(|error| fail(error.into()))?;
         let Content::Index(children) = content else {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
         for child in children {
-            let is_index = child.media_type.contains("index") || child.media_type.contains("list");
-            if is_index {
+            let is_index = |part| child.media_type.contains(part);
+            if child.media_type.is_empty() || is_index("index") || is_index("list") {
                 all.extend(parts(lane, child.digest.clone(), depth + 1).await?);
             }
             all.push(child.digest);

@@ -1,0 +1,148 @@
+//! How a tag is deleted, and the digests that other tags need; and the name of the image before.
+
+use serde_json::json;
+
+use crate::support::corpus::Image;
+use crate::support::fake::{Fake, Verdict};
+use crate::support::fake_answers::{answer, refusal};
+use crate::support::pair::{Pair, between};
+use crate::support::transship::{Transship, sum};
+
+fn selecting(tags: &str) -> String {
+    format!("\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = {tags}\nprune = {{ after = \"7d\" }}\n")
+}
+
+/// Prunes what is no longer selected, once its time has come; what the command says.
+fn prune(transship: &Transship) -> crate::support::transship::Finished {
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    transship.run(&["prune", "--apply"]).expect_code(0)
+}
+
+#[test]
+fn a_digest_that_a_mirrored_tag_shares_is_not_deleted_with_a_tag() {
+    let pair = Pair::mirroring(&selecting("\"*\""));
+    for tag in ["v1", "v2"] {
+        pair.from.push("app", tag, &Image::oci("one"));
+    }
+    pair.transship.sync();
+    pair.reconfigure(&selecting("\"v2\""));
+    prune(&pair.transship).expect_stdout(&["stays: the tag v2 needs its digest"]);
+    pair.assert_mirrored(&[("app", "v2")]);
+}
+
+#[test]
+fn a_digest_that_a_foreign_tag_names_is_not_deleted() {
+    let pair = Pair::mirroring(&selecting("\"*\""));
+    pair.from.push("app", "v1", &Image::oci("one"));
+    pair.from.push("app", "v2", &Image::oci("two"));
+    pair.transship.sync();
+    pair.to.push("mirror/app", "theirs", &Image::oci("one"));
+    pair.reconfigure(&selecting("\"v2\""));
+    prune(&pair.transship).expect_stdout(&["stays: the tag theirs needs its digest"]);
+    assert_eq!(pair.to.tags("mirror/app"), ["theirs", "v1", "v2"]);
+}
+
+#[test]
+fn a_child_of_an_index_that_stays_is_not_deleted() {
+    let pair = Pair::mirroring(&selecting("\"*\""));
+    let child = Image::oci_for("child", "linux/amd64");
+    let index = Image::index(vec![child.clone(), Image::oci_for("b", "linux/arm64")]);
+    pair.from.push("app", "multi", &index);
+    pair.from.push("app", "amd64", &child);
+    pair.transship.sync();
+    pair.reconfigure(&selecting("\"multi\""));
+    prune(&pair.transship).expect_stdout(&["stays: the tag multi needs its digest"]);
+    pair.assert_mirrored(&[("app", "multi")]);
+}
+
+#[test]
+fn tags_of_one_digest_that_go_together_go_with_it() {
+    let pair = Pair::mirroring(&selecting("\"*\""));
+    for (tag, image) in [("a", "one"), ("b", "one"), ("c", "two")] {
+        pair.from.push("app", tag, &Image::oci(image));
+    }
+    pair.transship.sync();
+    pair.reconfigure(&selecting("\"c\""));
+    prune(&pair.transship);
+    assert_eq!(pair.to.tags("mirror/app"), ["c"]);
+    pair.assert_mirrored(&[("app", "c")]);
+}
+
+/// A fake target with `v1` and `v2` of one image, of which `v2` alone is selected now.
+fn sharing() -> (Fake, Fake, Transship) {
+    let (source, target) = (Fake::start(), Fake::start());
+    for tag in ["v1", "v2"] {
+        source.client().push("app", tag, &Image::oci("one"));
+    }
+    let transship = between(source.host(), target.host(), &selecting("\"*\""));
+    transship.sync();
+    let text = std::fs::read_to_string(transship.path().join("mirror.toml")).unwrap();
+    transship.write(
+        "mirror.toml",
+        &text.replace("tags = \"*\"", "tags = \"v2\""),
+    );
+    (source, target, transship)
+}
+
+#[test]
+fn a_registry_that_can_deletes_a_tag_alone() {
+    let (_source, target, transship) = sharing();
+    prune(&transship).expect_stdout(&["v1", "deleted"]);
+    assert_eq!(target.client().tags("mirror/app"), ["v2"]);
+}
+
+#[test]
+fn a_harbor_is_asked_in_its_own_way() {
+    let (_source, target, transship) = sharing();
+    target.rule(|request| match request.method.as_str() {
+        "DELETE" if request.path.starts_with("/api/v2.0/") => {
+            Verdict::Answer(answer(200, &json!({})))
+        }
+        "DELETE" => Verdict::Answer(refusal(405, "UNSUPPORTED")),
+        _ => Verdict::Serve,
+    });
+    prune(&transship).expect_stdout(&["v1", "deleted"]);
+    let requests = target.requests();
+    let deletes = requests.iter().filter(|r| r.method == "DELETE");
+    assert_eq!(
+        deletes.map(|r| r.path.as_str()).collect::<Vec<_>>(),
+        [
+            "/v2/mirror/app/manifests/v1",
+            "/api/v2.0/projects/mirror/repositories/app/artifacts/v1/tags/v1"
+        ]
+    );
+}
+
+#[test]
+fn a_target_that_forbids_it_fails_the_deletion_and_nothing_else() {
+    let (_source, target, transship) = sharing();
+    target.rule(|request| match request.method.as_str() {
+        "DELETE" => Verdict::Answer(refusal(403, "DENIED")),
+        _ => Verdict::Serve,
+    });
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    let failed = transship.run(&["--json", "sync"]).expect_code(1).json();
+    assert_eq!(sum(&failed, "/tags/unchanged"), 1, "{failed:#}");
+    assert_eq!(failed["mirrors"][0]["errors"][0]["class"], "denied");
+    assert_eq!(target.client().tags("mirror/app"), ["v1", "v2"]);
+}
+
+#[test]
+fn the_image_before_keeps_a_name_where_that_is_asked_for() {
+    let pair = Pair::mirroring(
+        "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"latest\"\nbackup_tag = \"{tag}.prev\"\n",
+    );
+    pair.from.push("app", "latest", &Image::oci("before"));
+    pair.transship.sync();
+    assert_eq!(pair.to.tags("mirror/app"), ["latest"]);
+    pair.from.push("app", "latest", &Image::oci("after"));
+    pair.transship.sync();
+    pair.assert_mirrored(&[("app", "latest")]);
+    let kept = pair.to.manifest("mirror/app", "latest.prev").unwrap();
+    assert_eq!(kept.digest, Image::oci("before").digest());
+    pair.transship.sync();
+    let kept = pair.to.manifest("mirror/app", "latest.prev").unwrap();
+    assert_eq!(kept.digest, Image::oci("before").digest());
+}
