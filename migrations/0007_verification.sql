@@ -21,7 +21,7 @@ CREATE INDEX doubts_by_repository ON doubts (repository_id);
 CREATE TABLE readings (
     registry TEXT    NOT NULL,
     digest   TEXT    NOT NULL,
-    read_at  INTEGER NOT NULL,
+    read_at  INTEGER NOT NULL,  -- in milliseconds
     is_wrong INTEGER NOT NULL,
     PRIMARY KEY (registry, digest)
 ) STRICT, WITHOUT ROWID;
@@ -29,5 +29,5 @@ CREATE TABLE readings (
 -- Readings of all blobs of a mirror that have begun and are not complete.
 CREATE TABLE rounds (
     mirror   TEXT    PRIMARY KEY,
-    began_at INTEGER NOT NULL
+    began_at INTEGER NOT NULL  -- in milliseconds
 ) STRICT, WITHOUT ROWID;

@@ -16,6 +16,7 @@ mod summary;
 mod sync;
 mod text;
 mod verdict;
+mod verify;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -58,6 +59,8 @@ enum Command {
     Plan(plan::Plan),
     /// Run mirrors once, now
     Sync(sync::Sync),
+    /// Compare targets with the store and the source: tags, manifests, blobs; the next sync repairs
+    Verify(verify::Verify),
     /// Show which tags at targets are no longer mirrored, and delete them where that is asked for
     Prune(prune::Prune),
     /// Show every mirror: how far it lags, its last runs, what is behind and why
@@ -128,6 +131,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Check(check) => check.run(&global).await,
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
+        Command::Verify(verify) => verify.run(&global).await,
         Command::Prune(prune) => prune.run(&global).await,
         Command::Status(status) => status.run(&global).await,
         Command::Serve(serve) => serve.run(&global).await,

@@ -180,7 +180,8 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
     query!("DELETE FROM reports WHERE made_at < ?", reports)
         .execute(&mut *db)
         .await?;
-    query!("DELETE FROM readings WHERE read_at < ?", history)
+    let history_ms = history * 1000;
+    query!("DELETE FROM readings WHERE read_at < ?", history_ms)
         .execute(db)
         .await?;
     Ok(())

@@ -38,8 +38,8 @@ pub enum Check {
         registry: RegistryName,
         /// The blob.
         digest: Digest,
-        /// When.
-        at: i64,
+        /// When, in milliseconds.
+        at_ms: i64,
         /// Whether they are wrong.
         is_wrong: bool,
     },
@@ -47,8 +47,8 @@ pub enum Check {
     RoundBegan {
         /// The mirror.
         mirror: std::sync::Arc<str>,
-        /// When.
-        at: i64,
+        /// When, in milliseconds.
+        at_ms: i64,
     },
     /// Every blob of a mirror was read.
     RoundEnded(std::sync::Arc<str>),
@@ -71,13 +71,15 @@ pub struct WrittenTag {
     pub shape: String,
     /// Whether the source no longer has it.
     pub is_orphaned: bool,
+    /// Whether it is known to be damaged.
+    pub is_damaged: bool,
 }
 
 /// When the bytes of a blob were last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// When.
-    pub at: i64,
+    /// When, in milliseconds.
+    pub at_ms: i64,
     /// Whether they were wrong.
     pub is_wrong: bool,
 }
@@ -101,7 +103,7 @@ impl Check {
             Self::Read {
                 registry,
                 digest,
-                at,
+                at_ms,
                 is_wrong,
             } => {
                 let (registry, digest) = (registry.as_str(), digest.as_str());
@@ -110,19 +112,19 @@ impl Check {
                      VALUES (?, ?, ?, ?)",
                     registry,
                     digest,
-                    at,
+                    at_ms,
                     is_wrong
                 )
                 .execute(db)
                 .await
                 .map(drop)
             }
-            Self::RoundBegan { mirror, at } => {
+            Self::RoundBegan { mirror, at_ms } => {
                 let mirror = &**mirror;
                 query!(
                     "INSERT OR REPLACE INTO rounds (mirror, began_at) VALUES (?, ?)",
                     mirror,
-                    at
+                    at_ms
                 )
                 .execute(db)
                 .await
@@ -234,23 +236,45 @@ async fn unhealed(
 }
 
 impl Store {
-    /// The tags of a mirror that were written, repository by repository: those last examined at
-    /// or before `due`, longest ago first, `limit` at the most.
+    /// The target repositories with tags that a mirror wrote.
+    pub async fn written_repositories(&self, mirror: &str) -> Result<Vec<Repository>, Error> {
+        let rows = query!(
+            r#"SELECT DISTINCT registry || '/' || path AS "name!: String"
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE mirror = ? AND written_digest IS NOT NULL ORDER BY 1"#,
+            mirror
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.name.parse().ok())
+            .collect())
+    }
+
+    /// The tags of a mirror that were written, in one target repository or in all: those last
+    /// examined at or before `due`, longest ago first, `limit` at the most.
     pub async fn written_tags(
         &self,
         mirror: &str,
+        target: Option<&Repository>,
         due: i64,
         limit: i64,
     ) -> Result<Vec<WrittenTag>, Error> {
+        let target = target.map(ToString::to_string);
         let rows = query!(
             r#"SELECT registry || '/' || path AS "target!: String", source, tag,
                       source_digest AS "source_digest!", written_digest AS "written!", shape,
-                      is_orphaned AS "is_orphaned: bool"
+                      is_orphaned AS "is_orphaned: bool",
+                      damaged_at IS NOT NULL AS "is_damaged: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
-               WHERE mirror = ? AND source_digest IS NOT NULL AND written_digest IS NOT NULL
-                 AND COALESCE(examined_at, mirrored_at, 0) <= ?
-               ORDER BY COALESCE(examined_at, mirrored_at, 0), registry, path, tag LIMIT ?"#,
+               WHERE mirror = ?1 AND source_digest IS NOT NULL AND written_digest IS NOT NULL
+                 AND (?2 IS NULL OR registry || '/' || path = ?2)
+                 AND COALESCE(examined_at, mirrored_at, 0) <= ?3
+               ORDER BY COALESCE(examined_at, mirrored_at, 0), registry, path, tag LIMIT ?4"#,
             mirror,
+            target,
             due,
             limit
         )
@@ -266,6 +290,7 @@ impl Store {
                 written: digest(Some(row.written))?,
                 shape: row.shape,
                 is_orphaned: row.is_orphaned,
+                is_damaged: row.is_damaged,
             })
         });
         Ok(tags.collect())
@@ -310,7 +335,7 @@ impl Store {
         .await
         .map_err(|e| self.read_error(e))?;
         Ok(row.map(|row| Reading {
-            at: row.read_at,
+            at_ms: row.read_at,
             is_wrong: row.is_wrong,
         }))
     }

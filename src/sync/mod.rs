@@ -15,6 +15,7 @@ mod scope;
 mod select;
 mod snapshot;
 mod transfer;
+mod verify;
 
 use std::{sync::Arc, time::Instant};
 
@@ -45,6 +46,7 @@ pub use pruning::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use scope::Scope;
 pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
+pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
     discover::Catalogs,

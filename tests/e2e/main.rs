@@ -35,3 +35,5 @@ mod status_and_plan;
 mod support;
 mod sync_copies;
 mod sync_requests;
+mod verify;
+mod verify_deep;
