@@ -415,6 +415,8 @@ fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
 #[cfg(test)]
 mod notify_tests;
 #[cfg(test)]
+mod prune_tests;
+#[cfg(test)]
 mod registry_tests;
 #[cfg(test)]
 mod schedule_tests;

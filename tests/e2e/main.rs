@@ -36,4 +36,5 @@ mod support;
 mod sync_copies;
 mod sync_requests;
 mod verify;
+mod verify_daemon;
 mod verify_deep;
