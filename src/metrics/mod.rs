@@ -23,6 +23,19 @@ use series::{count, forget, set};
 /// was still under way.
 const RESULTS: [&str; 4] = ["ok", "partial", "failed", "skipped"];
 
+/// What verification can find at a target.
+const FINDINGS: [&str; 9] = [
+    "missing_tag",
+    "wrong_digest",
+    "behind",
+    "missing_child",
+    "wrong_manifest",
+    "missing_blob",
+    "wrong_size",
+    "wrong_bytes",
+    "unreachable",
+];
+
 /// Every metric that the process keeps. Labels are names from `mirror.toml` and closed sets, never
 /// tags, digests or texts, so that their number stays bounded.
 #[derive(Debug)]
@@ -104,6 +117,9 @@ impl Metrics {
             known: Mutex::default(),
             registry: new.0,
         };
+        for class in FINDINGS {
+            count(&metrics.findings, &[class], 0);
+        }
         for result in &RESULTS[..3] {
             metrics
                 .sync_seconds

@@ -146,3 +146,16 @@ fn the_image_before_keeps_a_name_where_that_is_asked_for() {
     let kept = pair.to.manifest("mirror/app", "latest.prev").unwrap();
     assert_eq!(kept.digest, Image::oci("before").digest());
 }
+
+#[test]
+fn signatures_are_pruned_by_no_selection() {
+    let keys = "tags = \"v*\"\nreferrers = true\nprune = { after = \"7d\" }\n";
+    let pair = Pair::mirroring(&format!("\n[[mirror]]\nfrom = \"SOURCE/app\"\n{keys}"));
+    let image = Image::oci("app");
+    let tag = image.digest().replace(':', "-") + ".sig";
+    pair.from.push("app", "v1", &image);
+    pair.from.push("app", &tag, &Image::artifact("signature"));
+    pair.transship.sync();
+    prune(&pair.transship).expect_stdout(&["every tag is mirrored"]);
+    pair.assert_mirrored(&[("app", "v1"), ("app", &tag)]);
+}

@@ -204,3 +204,21 @@ fn a_login_that_is_refused_ends_with_its_own_status() {
     let found = findings(&transship, &[], 3);
     assert_eq!(found[0].1, "unreachable");
 }
+
+#[test]
+fn a_signature_that_lost_a_blob_is_found_and_brought_again() {
+    let keys = "tags = \"v*\"\nreferrers = true\n";
+    let pair = Pair::mirroring(&format!("\n[[mirror]]\nfrom = \"SOURCE/app\"\n{keys}"));
+    let (image, signature) = (Image::oci("app"), Image::artifact("signature"));
+    let tag = image.digest().replace(':', "-") + ".sig";
+    pair.from.push("app", "v1", &image);
+    pair.from.push("app", &tag, &signature);
+    pair.transship.sync();
+    let lost = &signature.blobs.last().unwrap().digest();
+    pair.target.lose_blob(lost);
+    assert_eq!(
+        findings(&pair.transship, &[], 1),
+        [found(&tag, "missing_blob")]
+    );
+    assert_healed(&pair, &[("app", "v1"), ("app", &tag)]);
+}

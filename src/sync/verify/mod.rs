@@ -256,6 +256,10 @@ impl Sync {
             });
         }
         let is_damaged = traces.iter().any(|trace| trace.fault.is_damage());
+        if is_damaged {
+            let written = Check::Doubted(repository(), tag.written.clone());
+            facts.push(Fact::Check(written));
+        }
         let is_open = |trace: &Trace| matches!(trace.fault, Fault::Unreachable { .. });
         let at = Utc::now().timestamp();
         if is_damaged || !traces.iter().any(is_open) {
