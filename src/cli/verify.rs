@@ -100,7 +100,7 @@ fn print(mirror: &MirrorVerification) -> anyhow::Result<()> {
         };
         text::line(&format!("  {}{more}\n    {message}", named.join(", ")))?;
         if let Some(first) = findings.first() {
-            text::line(&format!("    help: {}", first.fault.remedy()))?;
+            text::line(&format!("    help: {}", first.remedy()))?;
         }
     }
     Ok(())

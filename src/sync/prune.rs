@@ -177,7 +177,7 @@ fn share(tags: &mut [Prunable], holds: &TargetHolds) {
 }
 
 /// Whether a tag is that of a signature or the like: it goes with no selection, and stays.
-fn is_referring(tag: &Tag) -> bool {
+pub(super) fn is_referring(tag: &Tag) -> bool {
     let hex = tag.as_str().strip_prefix("sha256-");
     let hex = hex.map(|rest| rest.split('.').next().unwrap_or_default());
     hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -155,12 +155,18 @@ impl Sync {
             return progress;
         }
         let (pruning, failures) = self.prune_target(lane, plan, Apply::Planned).await;
-        for tag in pruning.into_iter().flat_map(|pruning| pruning.tags) {
-            if let Fate::Refuse { new, of } = tag.tag.fate {
-                let mirror = &lane.mirror.name;
-                let tag = lane.to.tag(&tag.tag.tag);
-                tracing::warn!(%mirror, new, of, "{tag} is not pruned: too many at once; see `transship prune`");
-            }
+        let mut tags = pruning.iter().flat_map(|pruning| &pruning.tags);
+        let refused = tags.find_map(|tag| match tag.tag.fate {
+            Fate::Refuse { new, of } => Some((new, of)),
+            _ => None,
+        });
+        if let Some((new, of)) = refused {
+            let (mirror, to) = (&lane.mirror.name, lane.to);
+            tracing::warn!(
+                %mirror,
+                "{new} of {of} tags of {to} are no longer mirrored: that looks like a mistake, and \
+                 none of them is pruned; see `transship prune`"
+            );
         }
         failures
             .into_iter()

@@ -222,3 +222,31 @@ fn a_signature_that_lost_a_blob_is_found_and_brought_again() {
     );
     assert_healed(&pair, &[("app", "v1"), ("app", &tag)]);
 }
+
+#[test]
+fn what_nothing_can_bring_anew_is_told_so() {
+    let pair = Pair::of_repositories(&["app"]);
+    for tag in ["gone", "kept"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    let gone = Image::oci("gone");
+    pair.from.delete_manifest("app", &gone.digest());
+    pair.transship.sync();
+    pair.target.lose_blob(&gone.blobs[1].digest());
+    let said = pair.transship.run(&["verify"]).expect_code(1);
+    said.expect_stdout(&["gone", "(missing_blob)", "no sync brings it anew"]);
+}
+
+#[test]
+fn a_wiped_target_is_found_whole_after_the_next_run() {
+    let pair = Pair::of_repositories(&["app"]);
+    for tag in ["v1", "v2"] {
+        pair.from.push("app", tag, &Image::two_platforms(tag));
+    }
+    pair.transship.sync();
+    pair.target.wipe();
+    let gone = [found("v1", "missing_tag"), found("v2", "missing_tag")];
+    assert_eq!(findings(&pair.transship, &[], 1), gone);
+    assert_healed(&pair, &[("app", "v1"), ("app", "v2")]);
+}

@@ -71,6 +71,23 @@ fn wrong_bytes_that_a_target_keeps_fail_the_tag_until_the_blob_is_deleted_there(
 }
 
 #[test]
+fn a_blob_that_was_cut_off_and_that_the_target_keeps_so_fails_the_tag() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.transship.sync();
+    let cut = image.blobs[1].digest();
+    pair.target.truncate_blob(&cut);
+    let wrong = [found("v1", "wrong_size")];
+    assert_eq!(findings(&pair.transship, &["--deep"], 1), wrong);
+    let failed = pair.transship.run(&["--json", "sync"]).expect_code(2);
+    let error = &failed.json()["mirrors"][0]["errors"][0];
+    assert_eq!(error["class"], "kept", "{failed}");
+    pair.target.lose_blob(&cut);
+    pair.transship.sync();
+    assert_eq!(findings(&pair.transship, &["--deep"], 0), []);
+}
+
+#[test]
 fn a_blob_of_several_repositories_is_read_once_in_a_registry() {
     let pair = Pair::of_repositories(&["app", "lib"]);
     let base = layer("base of both", 3000);

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    oci::{Digest, Reference},
+    oci::Digest,
     registry::{self, Kind},
 };
 
@@ -59,6 +59,8 @@ pub struct Finding {
     pub reference: String,
     /// What is wrong.
     pub fault: Fault,
+    /// Whether a sync still copies the tag.
+    pub is_mirrored: bool,
 }
 
 /// What verifying a mirror came to.
@@ -147,8 +149,8 @@ impl Fault {
         !matches!(self, Self::Behind { .. } | Self::Unreachable { .. })
     }
 
-    /// What it takes to put it right.
-    pub fn remedy(&self) -> &'static str {
+    /// What it takes to put it right, where the tag is still mirrored.
+    fn remedy(&self) -> &'static str {
         match self {
             Self::Behind { .. } => "the next sync copies it",
             Self::Unreachable { class: "auth", .. } => "check the registry's login in mirror.toml",
@@ -175,12 +177,16 @@ impl Fault {
             _ => None,
         }
     }
+}
 
-    /// The same fault, found at a tag.
-    pub(super) fn at(&self, reference: &Reference) -> Finding {
-        Finding {
-            reference: reference.to_string(),
-            fault: self.clone(),
+impl Finding {
+    /// What it takes to put it right.
+    pub fn remedy(&self) -> &'static str {
+        match self.fault.is_damage() && !self.is_mirrored {
+            true => {
+                "no sync brings it anew, because it is no longer mirrored; delete the tag, or leave it"
+            }
+            false => self.fault.remedy(),
         }
     }
 }
@@ -220,7 +226,7 @@ impl Serialize for Finding {
             map.serialize_entry("error_class", class)?;
         }
         map.serialize_entry("message", &self.fault.to_string())?;
-        map.serialize_entry("remedy", self.fault.remedy())?;
+        map.serialize_entry("remedy", self.remedy())?;
         map.end()
     }
 }

@@ -13,10 +13,10 @@ use chrono::Utc;
 use futures::{StreamExt as _, stream};
 
 use self::examine::{Depth, Examination, Trace};
-use super::{Error, Sync, select};
+use super::{Error, Sync, prune, select};
 use crate::{
     config::{Mirror, Route},
-    oci::{Digest, Repository},
+    oci::{Digest, Reference, Repository},
     registry::{Meter, Registry},
     store::{ChangeKind, Check, Fact, NewChange, TagKey, WrittenTag},
 };
@@ -26,8 +26,14 @@ pub use finding::{Fault, Finding, MirrorVerification};
 /// Repositories and tags that are looked at at a time; the registry's own limits let fewer through.
 const REPOSITORIES: usize = 8;
 const TAGS: usize = 16;
+/// Tags that are looked at at a time after a run, so that runs of other mirrors go first.
+const TAGS_BESIDE: usize = 2;
+/// When tags that could not be asked for after a run are asked for again, in seconds.
+const AGAIN: i64 = 24 * 3600;
 /// Tags that are verified after a run, at the most.
 const DUE: i64 = 200;
+/// Errors that are about a registry or a repository as a whole.
+const AWAY: [&str; 5] = ["network", "stalled", "throttled", "auth", "denied"];
 /// A reading of all blobs that has not come to its end after so long, in milliseconds, begins anew.
 const ROUND: i64 = 30 * 24 * 3_600_000;
 
@@ -44,15 +50,21 @@ pub enum Reach {
 struct Scope<'a> {
     mirror: &'a Mirror,
     depth: Depth,
-    /// Whether the source is asked.
-    asks_source: AsksSource,
+    pace: Pace,
     meter: Arc<Meter>,
 }
 
+/// On whose behalf it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AsksSource {
-    Yes,
-    No,
+enum Pace {
+    /// Somebody waits for it, and wants to know of the source, too.
+    Asked,
+    /// The daemon, beside other work. What cannot be asked counts as examined then, so that it
+    /// does not keep others from being asked.
+    Beside {
+        /// When it counts as examined.
+        open_at: i64,
+    },
 }
 
 impl Sync {
@@ -78,7 +90,8 @@ impl Sync {
             return sum;
         };
         let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-        let due = Utc::now().timestamp().saturating_sub(every);
+        let now = Utc::now().timestamp();
+        let due = now.saturating_sub(every);
         let tags = match self.store.written_tags(&mirror.name, None, due, DUE).await {
             Ok(tags) => tags,
             Err(error) => {
@@ -96,14 +109,13 @@ impl Sync {
         let scope = Scope {
             mirror,
             depth: Depth::Presence,
-            asks_source: AsksSource::No,
+            pace: Pace::Beside {
+                open_at: now.min(due.saturating_add(AGAIN)),
+            },
             meter: Arc::default(),
         };
-        let verified = stream::iter(repositories)
-            .map(async |(repository, tags)| self.verify_tags(&scope, &repository, tags).await);
-        let mut verified = verified.buffer_unordered(REPOSITORIES);
-        while let Some(part) = verified.next().await {
-            sum.add(part);
+        for (repository, tags) in repositories {
+            sum.add(self.verify_tags(&scope, &repository, tags).await);
         }
         sum
     }
@@ -126,7 +138,7 @@ impl Sync {
         let scope = Scope {
             mirror,
             depth,
-            asks_source: AsksSource::Yes,
+            pace: Pace::Asked,
             meter: Arc::default(),
         };
         let repositories = self.store.written_repositories(&mirror.name).await?;
@@ -188,11 +200,19 @@ impl Sync {
                 return sum;
             }
         };
+        if let Some(finding) = self.probe(scope, &target, &tags).await {
+            sum.findings.push(finding);
+            return sum;
+        }
         let (depth, store) = (scope.depth, &self.store);
         let examination = Examination::new(&target, repository, depth, store, &self.recorder);
         let examined =
             stream::iter(0..tags.len()).map(|at| self.verify_tag(scope, &examination, &tags[at]));
-        let mut examined = examined.buffer_unordered(TAGS);
+        let at_once = match scope.pace {
+            Pace::Asked => TAGS,
+            Pace::Beside { .. } => TAGS_BESIDE,
+        };
+        let mut examined = examined.buffer_unordered(at_once);
         while let Some(findings) = examined.next().await {
             let Some(findings) = findings else { continue };
             let is_open = |finding: &Finding| matches!(finding.fault, Fault::Unreachable { .. });
@@ -202,6 +222,37 @@ impl Sync {
         sum.blobs = examination.blobs.load(Ordering::Relaxed);
         sum.read_blobs = examination.read_blobs.load(Ordering::Relaxed);
         sum
+    }
+
+    /// Asks for the first of some tags, so that a target that is away is not asked for each.
+    async fn probe(
+        &self,
+        scope: &Scope<'_>,
+        target: &Registry,
+        tags: &[WrittenTag],
+    ) -> Option<Finding> {
+        let first = tags.first()?;
+        let reference = first.target.tag(&first.tag);
+        let error = target.head_manifest(&reference).await.err()?;
+        let fault = Fault::unreachable(&error);
+        if !AWAY.contains(&error.class()) {
+            return None;
+        }
+        let path = Vec::new();
+        let trace = Trace {
+            fault: fault.clone(),
+            path,
+        };
+        for tag in tags {
+            self.note(scope, tag, std::slice::from_ref(&trace)).await;
+        }
+        self.metrics.finding(fault.class());
+        tracing::warn!(mirror = %scope.mirror.name, class = error.class(), "{error}");
+        Some(Finding {
+            reference: reference.to_string(),
+            fault,
+            is_mirrored: true,
+        })
     }
 
     /// Verifies one tag, and notes what is wrong with it; `None` where nothing more is begun.
@@ -220,15 +271,17 @@ impl Sync {
             Err(error) => return Some(vec![failed(&tag.target, &error.into())]),
         };
         self.note(scope, tag, &traces).await;
-        let reference = tag.target.tag(&tag.tag);
-        let mut findings: Vec<Finding> = traces
-            .iter()
-            .map(|trace| trace.fault.at(&reference))
-            .collect();
-        if scope.asks_source == AsksSource::Yes {
-            let behind = self.behind(scope, tag).await;
-            findings.extend(behind.map(|fault| fault.at(&reference)));
+        let source = mirrored_from(scope.mirror, tag);
+        let mut faults: Vec<Fault> = traces.iter().map(|trace| trace.fault.clone()).collect();
+        if let (Pace::Asked, Some(source)) = (scope.pace, &source) {
+            faults.extend(self.behind(scope, tag, source).await);
         }
+        let findings = faults.into_iter().map(|fault| Finding {
+            reference: tag.target.tag(&tag.tag).to_string(),
+            fault,
+            is_mirrored: source.is_some(),
+        });
+        let findings: Vec<Finding> = findings.collect();
         for finding in &findings {
             self.metrics.finding(finding.fault.class());
             let (class, mirror) = (finding.fault.class(), &scope.mirror.name);
@@ -262,15 +315,22 @@ impl Sync {
         }
         let is_open = |trace: &Trace| matches!(trace.fault, Fault::Unreachable { .. });
         let at = Utc::now().timestamp();
-        if is_damaged || !traces.iter().any(is_open) {
+        let examined_at = match scope.pace {
+            _ if is_damaged || !traces.iter().any(is_open) => Some(at),
+            Pace::Beside { open_at } => Some(open_at),
+            Pace::Asked => None,
+        };
+        if examined_at == Some(at) {
             self.metrics.tag_verified(&scope.mirror.name);
-            facts.push(Fact::Check(Check::Examined {
+        }
+        facts.extend(examined_at.map(|at| {
+            Fact::Check(Check::Examined {
                 repository: repository(),
                 tag: tag.tag.clone(),
                 at,
                 is_damaged,
-            }));
-        }
+            })
+        }));
         if let (true, false, Ok(source)) = (is_damaged, tag.is_damaged, tag.source.parse()) {
             facts.push(Fact::Changed(NewChange {
                 key: TagKey {
@@ -291,30 +351,20 @@ impl Sync {
     }
 
     /// Whether the source has moved on since a tag was written. Tags that never move are not asked
-    /// for, nor those that are no longer selected.
-    async fn behind(&self, scope: &Scope<'_>, tag: &WrittenTag) -> Option<Fault> {
-        let mirror = scope.mirror;
-        let name = mirror.source_tag(&tag.tag)?;
-        let immutable = mirror.immutable.as_ref();
-        let is_settled = immutable.is_some_and(|globs| globs.is_match(name.as_str()));
-        let source: Repository = tag.source.parse().ok()?;
-        let goes = |route: &Route| {
-            let is_it = route.source == source && route.targets.contains(&tag.target);
-            is_it && select::allows(route, &name)
-        };
-        let found = mirror
-            .discoveries
-            .iter()
-            .filter(|found| found.matches(&source));
-        let mut found = found.filter_map(|found| found.route(&source).ok());
-        let is_selected = mirror.routes.iter().any(goes) || found.any(|route| goes(&route));
-        if tag.is_orphaned || is_settled || !is_selected {
+    /// for.
+    async fn behind(
+        &self,
+        scope: &Scope<'_>,
+        tag: &WrittenTag,
+        source: &Reference,
+    ) -> Option<Fault> {
+        let immutable = scope.mirror.immutable.as_ref();
+        if immutable.is_some_and(|globs| globs.is_match(source.version.as_str())) {
             return None;
         }
-        let registry: Result<Registry, _> =
-            self.registries.open(source.registry(), scope.meter.clone());
-        let head = match registry {
-            Ok(registry) => registry.head_manifest(&source.tag(&name)).await,
+        let registry = source.repository.registry();
+        let head = match self.registries.open(registry, scope.meter.clone()) {
+            Ok(registry) => registry.head_manifest(source).await,
             Err(error) => Err(error),
         };
         match head {
@@ -325,6 +375,24 @@ impl Sync {
             Err(error) => Some(Fault::unreachable(&error)),
         }
     }
+}
+
+/// What a tag is mirrored from; `None` where it is no longer mirrored, for all that can be told
+/// without a listing.
+fn mirrored_from(mirror: &Mirror, tag: &WrittenTag) -> Option<Reference> {
+    let name = mirror.source_tag(&tag.tag)?;
+    let source: Repository = tag.source.parse().ok()?;
+    // A signature goes with the image that it refers to.
+    let is_referring = mirror.referrers.is_some() && prune::is_referring(&name);
+    let takes = |route: &Route| {
+        let is_it = route.source == source && route.targets.contains(&tag.target);
+        is_it && (is_referring || select::allows(route, &name))
+    };
+    let found = mirror.discoveries.iter();
+    let found = found.filter(|found| found.matches(&source));
+    let mut found = found.filter_map(|found| found.route(&source).ok());
+    let is_taken = mirror.routes.iter().any(takes) || found.any(|route| takes(&route));
+    (is_taken && !tag.is_orphaned).then(|| source.tag(&name))
 }
 
 impl MirrorVerification {
@@ -345,5 +413,6 @@ fn failed(what: &impl ToString, error: &Error) -> Finding {
             class: error.class(),
             message: error.to_string(),
         },
+        is_mirrored: true,
     }
 }
