@@ -349,3 +349,7 @@ impl Store {
         Ok(row.map(|row| row.began_at))
     }
 }
+
+#[cfg(test)]
+#[path = "verification_tests.rs"]
+mod tests;
