@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Exit, Global, open, text};
 use crate::{
     oci::Tag,
-    sync::{Action, Dropped, Fate, MirrorPlan, Plan as RoutePlan, Prunable, Refused},
+    sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, Refused},
 };
 
 /// Dropped or kept tags that are named.
@@ -116,16 +116,16 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
             let tag = step.tag.as_str();
             text::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
         }
-        if !target.orphaned.is_empty() {
-            let names: Vec<&str> = target.orphaned.iter().map(|tag| tag.as_str()).collect();
+        let stays = |tag: &&Tag| target.deleted().all(|deleted| deleted.tag != **tag);
+        let orphaned = target.orphaned.iter().filter(stays);
+        let names: Vec<&str> = orphaned.map(Tag::as_str).collect();
+        if !names.is_empty() {
             text::line(&format!(
                 "    no longer at the source, kept: {}",
                 names.join(", ")
             ))?;
         }
-        let deleted = |tag: &&Prunable| tag.fate == Fate::Delete;
-        let pruned = target.pruned.iter().flat_map(|pruned| &pruned.tags);
-        for tag in pruned.filter(deleted) {
+        for tag in target.deleted() {
             let (name, digest) = (tag.tag.as_str(), tag.digest.short());
             text::line(&format!(
                 "    {name:width$}  {digest:12}  delete: {}",

@@ -327,10 +327,10 @@ impl Sync {
             .map(|at| self.run_step(lane, &plan.steps[at], &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        let progress = progress.await.add(self.prune_after(lane, plan).await);
-        let progress = progress.at([lane.target.name()]);
+        let progress = progress.await;
         self.transfer.release(lane.to).await;
-        progress
+        let pruned = self.prune_after(lane, plan).await;
+        progress.add(pruned).at([lane.target.name()])
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {

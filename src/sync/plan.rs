@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     action::{Action, Reason, Unchanged},
-    prune::{Cause, Judge, Pruned},
+    prune::{Cause, Fate, Judge, Prunable, Pruned},
     scope::Releases,
     select::Dropped,
     snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due},
@@ -412,6 +412,14 @@ fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     }
 }
 
+impl TargetPlan {
+    /// The tags that are to be deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = &Prunable> {
+        let pruned = self.pruned.iter().flat_map(|pruned| &pruned.tags);
+        pruned.filter(|tag| tag.fate == Fate::Delete)
+    }
+}
+
 impl Step {
     /// Whether the target has another image there, which it is to lose.
     pub fn is_overwriting(&self) -> bool {
@@ -427,6 +435,10 @@ impl Plan {
     pub fn has_differences(&self) -> bool {
         let mut steps = self.targets.iter().flat_map(|target| &target.steps);
         steps.any(|step| !matches!(step.action, Action::Skip { .. }))
+            || self
+                .targets
+                .iter()
+                .any(|target| target.deleted().next().is_some())
     }
 }
 

@@ -188,8 +188,7 @@ impl Sync {
         let mut done = Vec::new();
         if apply != Apply::Nothing {
             record.prunable(pruned).await;
-            let going = pruned.tags.iter().filter(|tag| tag.fate == Fate::Delete);
-            let going = going.map(|tag| Deletion {
+            let going = plan.deleted().map(|tag| Deletion {
                 tag: record.name(&tag.tag),
                 digest: tag.digest.clone(),
                 shared_with: tag.shared_with.as_ref().map(|other| record.name(other)),

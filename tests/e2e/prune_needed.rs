@@ -159,3 +159,26 @@ fn signatures_are_pruned_by_no_selection() {
     prune(&pair.transship).expect_stdout(&["every tag is mirrored"]);
     pair.assert_mirrored(&[("app", "v1"), ("app", &tag)]);
 }
+
+#[test]
+fn what_several_routes_of_a_mirror_leave_goes_with_the_last_of_them() {
+    let named = |tags: &[&str]| {
+        let from: Vec<_> = tags
+            .iter()
+            .map(|tag| format!("\"SOURCE/app:{tag}\""))
+            .collect();
+        let from = from.join(", ");
+        format!("\n[[mirror]]\nname = \"m\"\nfrom = [{from}]\nprune = {{ after = \"7d\" }}\n")
+    };
+    let pair = Pair::mirroring(&named(&["v1", "v2", "v3"]));
+    for tag in ["v1", "v2", "v3"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    pair.reconfigure(&named(&["v2", "v3"]));
+    pair.transship.sync();
+    pair.transship.let_prunable_tags_wait(8);
+    let report = pair.transship.sync();
+    assert_eq!(sum(&report, "/tags/failed"), 0, "{report:#}");
+    assert_eq!(pair.to.tags("mirror/app"), ["v2", "v3"]);
+}

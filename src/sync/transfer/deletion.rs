@@ -65,6 +65,12 @@ impl Transfer {
         lane: Lane<'_>,
         deletions: Vec<Deletion>,
     ) -> Vec<(Deletion, Result<Gone, Error>)> {
+        if self.holdings.is_held(lane.to) {
+            let text = "another run writes to the repository now, and may need its digest";
+            let left = deletions.into_iter();
+            let left = left.map(|deletion| (deletion, Ok(Gone::Left(text.into()))));
+            return left.collect();
+        }
         let going: HashSet<&Tag> = deletions.iter().map(|deletion| &deletion.tag).collect();
         let needed = needed(lane, &going).await;
         let mut done = Vec::new();

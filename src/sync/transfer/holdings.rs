@@ -196,6 +196,13 @@ impl Holdings {
         })
     }
 
+    /// Whether a run writes to a repository now.
+    pub(super) fn is_held(&self, repository: &Repository) -> bool {
+        let learned = self.lock();
+        let known = learned.repositories.get(repository);
+        known.is_some_and(|known| known.runs > 0)
+    }
+
     /// Whether content is not taken for held until it was written anew, and (`Some(Some)`) when
     /// writing it was in vain.
     pub(super) fn doubt(&self, repository: &Repository, digest: &Digest) -> Option<Option<i64>> {
