@@ -196,7 +196,7 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = stream::iter(scope.narrow(routes))
-            .map(|route| self.run_route(mirror, scope, route, &tally));
+            .map(|route| self.run_route(config, mirror, scope, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -221,6 +221,7 @@ impl Sync {
 
     async fn run_route(
         &self,
+        config: &Config,
         mirror: &Mirror,
         scope: &Scope,
         route: Result<Route, Refused>,
@@ -241,7 +242,7 @@ impl Sync {
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
+            Ok((sides, plan)) => self.run_plan(config, mirror, plan, &sides, tally).await,
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
                 fail(&route.source.to_string(), &error).at(registries)
@@ -288,6 +289,7 @@ impl Sync {
 
     async fn run_plan(
         &self,
+        config: &Config,
         mirror: &Mirror,
         plan: Plan,
         sides: &Sides,
@@ -304,6 +306,7 @@ impl Sync {
                 target,
                 to: &plan.repository,
                 mirror,
+                mirrors: &config.mirrors,
                 listing,
                 fanout,
                 image: None,

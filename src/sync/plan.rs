@@ -246,7 +246,10 @@ impl Context<'_> {
             },
         };
         let was_lagging = record.is_some_and(|record| record.lagging_since.is_some());
+        // A tag that another mirror kept until now is this one's.
+        let is_taken_over = record.is_some_and(|record| record.mirror != self.mirror);
         let is_news = was_lagging
+            || is_taken_over
             || !matches!(
                 action,
                 Action::Skip {

@@ -13,11 +13,12 @@ use super::{
     prune::{Fate, Prunable},
     record::{Record, route_failed},
     scope::{Releases, Scope},
+    select,
     transfer::{Deletion, Gone, Lane, Tally},
 };
 use crate::{
     config::{Config, Mirror, Route},
-    oci::Repository,
+    oci::{Repository, Tag},
 };
 
 /// What a pruning of mirrors may do.
@@ -91,8 +92,8 @@ impl Sync {
         let tally = Tally::default();
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
-        let routes =
-            stream::iter(routes).map(|route| self.prune_route(mirror, route, apply, &tally));
+        let routes = stream::iter(routes)
+            .map(|route| self.prune_route(config, mirror, route, apply, &tally));
         let mut routes = routes.buffered(ROUTES);
         while let Some((targets, errors)) = routes.next().await {
             pruning.targets.extend(targets);
@@ -103,6 +104,7 @@ impl Sync {
 
     async fn prune_route(
         &self,
+        config: &Config,
         mirror: &Mirror,
         route: Result<Route, Refused>,
         apply: Apply,
@@ -136,6 +138,7 @@ impl Sync {
                 target: registry,
                 to: &target.repository,
                 mirror,
+                mirrors: &config.mirrors,
                 listing: plan.listing.as_ref(),
                 fanout: None,
                 image: None,
@@ -193,8 +196,16 @@ impl Sync {
                 digest: tag.digest.clone(),
                 shared_with: tag.shared_with.as_ref().map(|other| record.name(other)),
             });
-            done = self.transfer.delete(lane, going.collect()).await;
+            let (claimed, going): (Vec<_>, Vec<_>) =
+                going.partition(|deletion| claimant(lane, &deletion.tag).is_some());
+            done = self.transfer.delete(lane, going).await;
+            done.extend(claimed.into_iter().map(|deletion| {
+                let by = claimant(lane, &deletion.tag).map_or("", |mirror| &*mirror.name);
+                let left = Gone::Left(format!("the mirror {by} selects it"));
+                (deletion, Ok(left))
+            }));
         }
+
         let mut left = HashMap::new();
         for (deletion, gone) in done {
             let what = match gone {
@@ -224,6 +235,25 @@ impl Sync {
         let tags = tags.collect();
         (Some(TargetPruning { repository, tags }), failures)
     }
+}
+
+/// Another mirror that brings a tag of the lane's target repository, for all that can be told without
+/// a listing: one that ran too late, or failed, to take the tag over.
+fn claimant<'a>(lane: Lane<'a>, tag: &Tag) -> Option<&'a Mirror> {
+    let brings = |mirror: &Mirror, route: &Route| {
+        let name = mirror.source_tag(tag);
+        let takes = name.is_some_and(|name| select::allows(route, &name));
+        takes && route.targets.contains(lane.to)
+    };
+    let others = lane.mirrors.iter();
+    let mut others = others.filter(|other| other.name != lane.mirror.name);
+    others.find(|other| {
+        let found = other.discoveries.iter();
+        let found = found.filter(|found| found.matches(lane.from));
+        let mut found = found.filter_map(|found| found.route(lane.from).ok());
+        other.routes.iter().any(|route| brings(other, route))
+            || found.any(|route| brings(other, &route))
+    })
 }
 
 /// Why a target could not be read, once.

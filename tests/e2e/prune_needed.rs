@@ -182,3 +182,33 @@ fn what_several_routes_of_a_mirror_leave_goes_with_the_last_of_them() {
     assert_eq!(sum(&report, "/tags/failed"), 0, "{report:#}");
     assert_eq!(pair.to.tags("mirror/app"), ["v2", "v3"]);
 }
+
+/// Two mirrors of one repository, each with its tags, the first of them pruned.
+fn two_mirrors(first: &str, second: &str) -> String {
+    let entry = |name: &str, tags: &str, keys: &str| {
+        format!("\n[[mirror]]\nname = \"{name}\"\nfrom = \"SOURCE/app\"\ntags = {tags}\n{keys}")
+    };
+    entry("first", first, "prune = { after = \"7d\" }\n") + &entry("second", second, "")
+}
+
+#[test]
+fn a_tag_that_another_entry_selects_now_is_not_pruned() {
+    let pair = Pair::mirroring(&two_mirrors("[\"a\", \"b\"]", "\"c\""));
+    for tag in ["a", "b", "c"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    pair.reconfigure(&two_mirrors("\"a\"", "[\"b\", \"c\"]"));
+    // The other mirror has not run since.
+    pair.transship.run(&["sync", "first"]).expect_code(0);
+    pair.transship.let_prunable_tags_wait(8);
+    let left = pair.transship.run(&["prune", "--apply", "first"]);
+    left.expect_code(0)
+        .expect_stdout(&["stays: the mirror second selects it"]);
+    pair.transship.run(&["sync", "second"]).expect_code(0);
+    let owner = "SELECT mirror FROM tags WHERE tag = 'b' AND prunable_since IS NULL";
+    assert_eq!(pair.transship.ask_store(owner), "second");
+    let said = pair.transship.run(&["prune"]).expect_code(0);
+    said.expect_stdout(&["every tag is mirrored"]);
+    assert_eq!(pair.to.tags("mirror/app"), ["a", "b", "c"]);
+}

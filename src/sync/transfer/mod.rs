@@ -92,6 +92,9 @@ pub struct Lane<'a> {
     pub to: &'a Repository,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
+    /// Every mirror of the config.
+    pub mirrors: &'a [Mirror],
+
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
     /// What several targets pull together.
