@@ -1,10 +1,10 @@
 //! What verification finds at targets, and how the next run puts it right.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::corpus::{Image, layer};
 use crate::support::fake::{Fake, Verdict};
-use crate::support::fake_answers::refusal;
+use crate::support::fake_answers::{answer, refusal};
 use crate::support::pair::{Pair, all_tags_of, between};
 use crate::support::requests::{Request, assert_only_reads, count};
 use crate::support::transship::{Transship, mirrors, sum};
@@ -249,4 +249,30 @@ fn a_wiped_target_is_found_whole_after_the_next_run() {
     let gone = [found("v1", "missing_tag"), found("v2", "missing_tag")];
     assert_eq!(findings(&pair.transship, &[], 1), gone);
     assert_healed(&pair, &[("app", "v1"), ("app", "v2")]);
+}
+
+#[test]
+fn a_manifest_with_other_bytes_than_its_digest_is_wrong_and_written_anew() {
+    let (source, target) = (Fake::start(), Fake::start());
+    let image = Image::two_platforms("two");
+    source.client().push("app", "v1", &image);
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    let child = image.children[0].digest();
+    // It is so until somebody writes it anew.
+    let mut is_wrong = true;
+    target.rule(move |request| {
+        let is_it = request.path.ends_with(&child);
+        is_wrong &= !(is_it && request.method == "PUT");
+        match is_wrong && is_it && request.method == "GET" {
+            true => Verdict::Answer(answer(200, &json!({ "layers": [] }))),
+            false => Verdict::Serve,
+        }
+    });
+    assert_eq!(
+        findings(&transship, &[], 1),
+        [found("v1", "wrong_manifest")]
+    );
+    transship.sync();
+    assert_eq!(findings(&transship, &[], 0), []);
 }
