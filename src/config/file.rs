@@ -9,6 +9,7 @@ use super::{
     daemon::{self, HttpEntry},
     notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
+    prune::UpkeepEntry,
     secret::SecretSource,
     section::{Section, Wanted},
     timing::TimingEntry,
@@ -85,6 +86,7 @@ pub(super) struct MirrorEntry {
     pub(super) tag: Option<Spanned<String>>,
     pub(super) attestations: Option<Spanned<String>>,
     pub(super) referrers: Option<Spanned<Wanted>>,
+    pub(super) upkeep: UpkeepEntry,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -251,6 +253,7 @@ fn read_mirror(
         tag: section.take("tag", "a template such as \"{tag}-mirror\""),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
+        upkeep: UpkeepEntry::read(&mut section),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -283,6 +286,7 @@ impl MirrorEntry {
             tag: self.tag.or(defaults.tag),
             attestations: self.attestations.or(defaults.attestations),
             referrers: self.referrers.or(defaults.referrers),
+            upkeep: self.upkeep.or(defaults.upkeep),
         }
     }
 }

@@ -14,6 +14,7 @@ mod overlap;
 mod path;
 mod placement;
 mod problem;
+mod prune;
 mod rename;
 mod schedule;
 mod secret;
@@ -48,6 +49,7 @@ pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
+pub use prune::Prune;
 pub use rename::Rename;
 pub use schedule::Schedule;
 pub use secret::Credential;
@@ -167,6 +169,13 @@ pub struct Mirror {
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
     pub referrers: Option<Referrers>,
+    /// Which tags that are no longer mirrored are deleted at the target; `None` keeps all.
+    pub prune: Option<Prune>,
+    /// What the old image of a tag is called at the target, by the tag's name there, when another
+    /// takes its place; `None` gives it no name.
+    pub backup: Option<Rename>,
+    /// How often the daemon verifies all that each tag leads to; `None` is never.
+    pub verify_blobs_every: Option<Duration>,
 }
 
 /// What becomes of the attestations that builders put into indexes.
@@ -409,6 +418,8 @@ fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
 
 #[cfg(test)]
 mod notify_tests;
+#[cfg(test)]
+mod prune_tests;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]

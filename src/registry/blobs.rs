@@ -10,7 +10,7 @@ use futures::{
 };
 use reqwest::{
     Method, Response, StatusCode,
-    header::{CONTENT_RANGE, HeaderValue, RANGE},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE},
 };
 
 use super::{Error, Kind, Registry, found, header, limits::is_large, transport::Call};
@@ -24,14 +24,58 @@ const PROGRESS: u64 = 1 << 20;
 pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
 type Frames = BoxStream<'static, Result<Bytes, Kind>>;
+/// What a registry tells of a blob that it holds: its size, where it says.
+pub type BlobSize = Option<u64>;
 
 impl Registry {
     /// Whether a repository holds a blob.
     pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// What a repository tells of a blob; `None` when it is not there.
+    pub async fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<BlobSize>, Error> {
         let subject = format!("{digest} in {repository}");
         let path = format!("blobs/{digest}");
         let call = self.request("check blob", subject, Method::HEAD, repository, &path);
-        Ok(found(self.transport.call(&self.wire, &call).await)?.is_some())
+        let answer = found(self.transport.call(&self.wire, &call).await)?;
+        Ok(answer.map(|answer| {
+            header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
+        }))
+    }
+
+    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. Again while
+    /// that fails in a way that may pass.
+    pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            let flow = self.pull_flow(blob.size).await;
+            let read = async {
+                let mut bytes = self
+                    .pull_blob(repository, blob, blob.digest.hasher())
+                    .await?;
+                while bytes.try_next().await?.is_some() {}
+                Ok(())
+            };
+            let error: Error = match read.await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            drop(flow);
+            let pause = self
+                .retry()
+                .pause_after(attempt)
+                .filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
     }
 
     /// Starts to fetch a blob, from the byte on up to which `hashed` has taken it in. The caller

@@ -83,6 +83,11 @@ pub enum Kind {
         /// Bytes that came.
         found: u64,
     },
+    /// Content that was sent anew, and the target keeps the wrong bytes that it has.
+    #[error(
+        "the target has wrong bytes for it, and keeps them though it was sent anew; delete the blob in the target's storage, and sync again"
+    )]
+    Kept,
     /// An answer that makes no sense.
     #[error("{0}")]
     Protocol(String),
@@ -156,6 +161,7 @@ impl Error {
             Kind::Rejected { .. } => "rejected",
             Kind::Mismatch { .. } => "digest_mismatch",
             Kind::Length { .. } => "truncated",
+            Kind::Kept => "kept",
             Kind::Protocol(_) => "protocol",
             Kind::Manifest(_) => "manifest",
             Kind::Elsewhere(error) => error.class(),

@@ -6,6 +6,7 @@ mod bulk;
 mod catalog;
 mod challenge;
 mod configs;
+mod deletions;
 mod dialect;
 mod error;
 mod flows;
@@ -38,7 +39,8 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
-pub use blobs::BlobStream;
+pub use blobs::{BlobSize, BlobStream};
+pub use deletions::Deleted;
 pub use dialect::Dialect;
 pub use error::{Error, Kind};
 pub use flows::Wanted;

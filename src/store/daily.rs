@@ -180,6 +180,10 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
     query!("DELETE FROM reports WHERE made_at < ?", reports)
         .execute(&mut *db)
         .await?;
+    let history_ms = history * 1000;
+    query!("DELETE FROM readings WHERE read_at < ?", history_ms)
+        .execute(&mut *db)
+        .await?;
     upload::thinned(db, now).await
 }
 

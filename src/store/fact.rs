@@ -5,8 +5,10 @@ use sqlx::{SqliteConnection, query};
 use super::{
     change::NewChange,
     daily::Upkeep,
+    prune::Pruning,
     run::EndedRun,
     upload::{self, UploadState},
+    verification::Check,
 };
 use crate::{
     oci::{Digest, RegistryName, Repository, Tag},
@@ -99,6 +101,10 @@ pub enum Fact {
     RunEnded(EndedRun),
     /// The daemon's own.
     Upkeep(Upkeep),
+    /// Verification's own.
+    Check(Check),
+    /// Pruning's own.
+    Pruning(Pruning),
 }
 
 /// What a check found of a tag.
@@ -182,6 +188,8 @@ impl Fact {
             Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
+            Self::Check(check) => check.write(db).await,
+            Self::Pruning(pruning) => pruning.write(db).await,
         }
     }
 }
@@ -228,6 +236,13 @@ async fn holds(db: &mut SqliteConnection, repository: &Repository, digest: &Dige
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
         "INSERT OR IGNORE INTO blobs (digest, repository_id) VALUES (?, ?)",
+        digest,
+        id
+    )
+    .execute(&mut *db)
+    .await?;
+    query!(
+        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
         digest,
         id
     )
@@ -329,6 +344,9 @@ async fn mirrored(
              shape = excluded.shape,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
              referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
+             damaged_at = CASE WHEN ?7 IS NULL THEN tags.damaged_at END,
+             examined_at = CASE WHEN ?7 IS NULL THEN tags.examined_at END,
+             prunable_since = NULL,
              checked_at = excluded.checked_at,
              verified_at = excluded.verified_at,
              lagging_since = NULL,

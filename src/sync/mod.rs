@@ -1,17 +1,21 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod action;
 mod age;
 mod discover;
 mod error;
 mod lag;
 mod outcome;
 mod plan;
+mod prune;
+mod pruning;
 mod record;
 mod scope;
 mod select;
 mod snapshot;
 mod transfer;
+mod verify;
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,13 +25,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Mirror, Route},
+    config::{Config, Mirror, Prune, Route},
     metrics::Metrics,
     oci::Repository,
     registry::{Meter, Registries, Registry},
     store::{Recorder, Store},
 };
 
+pub use action::{Action, Reason, Unchanged};
 pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
@@ -35,10 +40,13 @@ pub use outcome::{
     BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
     TagCounts, Totals,
 };
-pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
+pub use plan::{Knowledge, Plan, Step, TargetPlan};
+pub use prune::{Cause, Fate, Prunable, Pruned};
+pub use pruning::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use scope::Scope;
 pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
+pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
     discover::Catalogs,
@@ -139,7 +147,8 @@ impl Sync {
                     let looked = async {
                         let sides = self.open(&route, &tally)?;
                         let releases = Releases::of(mirror, &route, &Scope::Whole);
-                        self.look(mirror, &route, &sides, releases).await
+                        self.look(mirror, &route, &sides, releases, mirror.prune)
+                            .await
                     };
                     let source = route.source.to_string();
                     looked.await.map_err(|error| Refused { source, error })
@@ -192,7 +201,7 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = stream::iter(scope.narrow(routes))
-            .map(|route| self.run_route(mirror, scope, route, &tally));
+            .map(|route| self.run_route(config, mirror, scope, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -217,6 +226,7 @@ impl Sync {
 
     async fn run_route(
         &self,
+        config: &Config,
         mirror: &Mirror,
         scope: &Scope,
         route: Result<Route, Refused>,
@@ -231,12 +241,13 @@ impl Sync {
         let looked = async {
             let sides = self.open(route, tally)?;
             let releases = Releases::of(mirror, route, scope);
-            let plan = self.look(mirror, route, &sides, releases).await?;
+            let prune = mirror.prune.filter(|_| *scope == Scope::Whole);
+            let plan = self.look(mirror, route, &sides, releases, prune).await?;
             Ok((sides, plan))
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
+            Ok((sides, plan)) => self.run_plan(config, mirror, plan, &sides, tally).await,
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
                 fail(&route.source.to_string(), &error).at(registries)
@@ -266,6 +277,7 @@ impl Sync {
         route: &Route,
         sides: &Sides,
         releases: Releases,
+        prune: Option<Prune>,
     ) -> Result<Plan, Error> {
         let view = View {
             mirror,
@@ -274,6 +286,7 @@ impl Sync {
             store: &self.store,
             recorder: &self.recorder,
             now: Utc::now().timestamp(),
+            prune,
         };
         let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot, &releases))
@@ -281,6 +294,7 @@ impl Sync {
 
     async fn run_plan(
         &self,
+        config: &Config,
         mirror: &Mirror,
         plan: Plan,
         sides: &Sides,
@@ -297,6 +311,7 @@ impl Sync {
                 target,
                 to: &plan.repository,
                 mirror,
+                mirrors: &config.mirrors,
                 listing,
                 fanout,
                 image: None,
@@ -309,15 +324,7 @@ impl Sync {
     }
 
     async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
-        let record = Record {
-            recorder: &self.recorder,
-            metrics: &self.metrics,
-            mirror: lane.mirror,
-            source: lane.from,
-            target: lane.to,
-            shape: lane.mirror.shape(),
-            at: Utc::now().timestamp(),
-        };
+        let record = Record::new(&self.recorder, &self.metrics, lane);
         record.seen(plan).await;
         self.transfer
             .hold(lane.to, plan.knowledge, plan.steps.len())
@@ -328,9 +335,10 @@ impl Sync {
             .map(|at| self.run_step(lane, &plan.steps[at], &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        let progress = progress.await.at([lane.target.name()]);
+        let progress = progress.await;
         self.transfer.release(lane.to).await;
-        progress
+        let pruned = self.prune_after(lane, plan).await;
+        progress.add(pruned).at([lane.target.name()])
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {

@@ -9,7 +9,7 @@ use super::{
     select::{Clock, Dropped, needs_times, select, undated},
 };
 use crate::{
-    config::{Mirror, Origin, Route, Selection},
+    config::{Mirror, Origin, Prune, Route, Selection},
     oci::{Digest, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
     store::{Recorder, RepositoryState, Store, TagRecord},
@@ -42,6 +42,8 @@ pub(super) struct Snapshot {
     pub now: i64,
     /// Whether referrers are mirrored.
     pub has_referrers: bool,
+    /// Which tags are pruned that are no longer mirrored.
+    pub prune: Option<Prune>,
 }
 
 /// A selected tag and its digest at the source.
@@ -89,6 +91,7 @@ pub(super) struct View<'a> {
     pub(super) store: &'a Store,
     pub(super) recorder: &'a Recorder,
     pub(super) now: i64,
+    pub(super) prune: Option<Prune>,
 }
 
 /// What the store knows of a target's tags, by their names there.
@@ -151,6 +154,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         shape: view.mirror.shape(),
         now: view.now,
         has_referrers: view.mirror.referrers.is_some(),
+        prune: view.prune,
     })
 }
 

@@ -1,10 +1,15 @@
 //! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
 
+use chrono::Utc;
+
 use super::{Error, Lane, Transfer, holdings::Holding};
 use crate::{
     oci::{Descriptor, Repository},
-    registry::{Started, Upload},
+    registry::{self, Kind, Started, Upload, Wanted},
 };
+
+/// How long, in seconds, a target that kept wrong bytes is not sent the right ones again.
+const REFUSED: i64 = 24 * 3600;
 
 impl Transfer {
     /// Sees to it that the lane's target repository holds a blob.
@@ -68,10 +73,51 @@ impl Transfer {
                 _ => None,
             };
             if let Some(lead) = lead.filter(|_| elsewhere.is_none()) {
-                self.upload(lane, blob, session, lead.wanted()).await?;
+                let wanted = lead.wanted();
+                match self.holdings.doubt(lane.to, &blob.digest) {
+                    None => self.upload(lane, blob, session, wanted).await?,
+                    Some(refused_at) => {
+                        let session = (session, wanted);
+                        self.replace(lane, blob, session, refused_at).await?;
+                    }
+                }
                 self.brought(lane, blob, "copied").await;
                 return Ok(());
             }
+        }
+    }
+
+    /// Uploads a blob whose bytes at the target are wrong, and looks whether they are right then:
+    /// some registries take an upload of what they have for done.
+    async fn replace(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        (session, wanted): (Option<Upload>, &Wanted),
+        refused_at: Option<i64>,
+    ) -> Result<(), Error> {
+        let now = Utc::now().timestamp();
+        let kept = || {
+            let subject = format!("{} in {}", blob.digest, lane.to);
+            registry::Error::new("replace", subject, lane.target.name(), Kind::Kept)
+        };
+        let was_refused = refused_at.is_some_and(|at| now < at + REFUSED);
+        if was_refused && lane.target.has_blob(lane.to, &blob.digest).await? {
+            return Err(kept().into());
+        }
+        self.upload(lane, blob, session, wanted).await?;
+        let size = lane.target.head_blob(lane.to, &blob.digest).await?;
+        let is_right = match size.flatten().is_none_or(|size| size == blob.size) {
+            true => lane.target.read_blob(lane.to, blob).await,
+            false => Err(kept()),
+        };
+        match is_right {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(*error.kind, Kind::Mismatch { .. } | Kind::Kept) => {
+                self.holdings.unhealed(lane.to, &blob.digest, now).await;
+                Err(kept().into())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

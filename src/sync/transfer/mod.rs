@@ -2,6 +2,7 @@
 
 mod activity;
 mod blob;
+mod deletion;
 mod fanout;
 mod flights;
 mod holdings;
@@ -26,7 +27,8 @@ use self::{
 };
 use super::{
     Error,
-    plan::{Action, Knowledge, Plan, Step},
+    action::Action,
+    plan::{Knowledge, Plan, Step},
 };
 use crate::{
     config::Mirror,
@@ -39,6 +41,7 @@ use crate::{
 use self::fanout::Fanout;
 pub(in crate::sync) use self::fanout::Sharing;
 pub use activity::{Activity, Moving};
+pub(in crate::sync) use deletion::{Deletion, Gone};
 pub(in crate::sync) use referrers::ReferringTag;
 
 /// Images in flight at a time, over all runs.
@@ -95,6 +98,9 @@ pub struct Lane<'a> {
     pub to: &'a Repository,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
+    /// Every mirror of the config.
+    pub mirrors: &'a [Mirror],
+
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
     /// What several targets pull together.
@@ -182,6 +188,7 @@ impl Transfer {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name a tag of", lane.to, name, kind)
         })?;
+        self.back_up(lane, &tag, step).await?;
         match (&step.action, &step.digest) {
             (Action::Copy { .. }, Some(digest)) => {
                 self.copy_image(lane, &tag, digest).await.map(Some)
@@ -191,6 +198,37 @@ impl Transfer {
                 .await
                 .map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// Gives the image that a tag stands for now its own name, where the mirror has one for it and
+    /// another image is to take its place.
+    async fn back_up(&self, lane: Lane<'_>, tag: &Tag, step: &Step) -> Result<(), Error> {
+        let Some(backup) = lane
+            .mirror
+            .backup
+            .as_ref()
+            .filter(|_| step.is_overwriting())
+        else {
+            return Ok(());
+        };
+        let name = backup.target(tag).map_err(|error| {
+            let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
+            registry::Error::new("name the backup of", lane.to.tag(tag), name, kind)
+        })?;
+        let Some(old) = lane.target.get_manifest(&lane.to.tag(tag)).await? else {
+            return Ok(());
+        };
+        if Some(&old.digest) == step.digest.as_ref() {
+            return Ok(());
+        }
+        match lane.target.put_manifest(&lane.to.tag(&name), &old).await {
+            // What it leads to is lost already.
+            Err(error) if error.is_missing_content() => {
+                tracing::warn!(%error, "the image before {} is not kept", lane.to.tag(tag));
+                Ok(())
+            }
+            other => Ok(other?),
         }
     }
 

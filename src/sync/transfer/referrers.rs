@@ -218,7 +218,8 @@ impl Transfer {
                 continue;
             };
             let there = lane.target.head_manifest(&lane.to.tag(&tag)).await?;
-            let is_new = there.is_none_or(|there| there.digest != head.digest);
+            let is_doubted = self.holdings.doubt(lane.to, &head.digest).is_some();
+            let is_new = is_doubted || there.is_none_or(|there| there.digest != head.digest);
             if is_new {
                 self.copy_image(lane, &tag, &head.digest).await?;
             }

@@ -120,6 +120,14 @@ impl Fake {
         self.shared.lock().contents.sessions
     }
 
+    /// Turns the bytes of a blob into others, behind everybody's back.
+    pub fn rot_blob(&self, repository: &str, digest: &str) {
+        let mut state = self.shared.lock();
+        let key = (repository.to_owned(), digest.to_owned());
+        let blob = state.contents.blobs.get_mut(&key).expect("it is there");
+        *blob = blob.iter().map(|byte| !byte).collect();
+    }
+
     /// Every blob that it holds, as `(repository, digest)`.
     pub fn blobs(&self) -> Vec<(String, String)> {
         self.shared.lock().contents.blobs.keys().cloned().collect()

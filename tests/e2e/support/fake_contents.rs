@@ -95,9 +95,10 @@ impl Contents {
         } else if let Some(repository) = path.strip_suffix("/tags/list") {
             self.tag_list(repository, query, host)
         } else if let Some((repository, reference)) = path.split_once("/manifests/") {
-            match request.is_write() {
-                false => self.read_manifest(repository, reference),
-                true => self.write_manifest(repository, reference, headers, body),
+            match request.method.as_str() {
+                "PUT" => self.write_manifest(repository, reference, headers, body),
+                "DELETE" => self.delete_manifest(repository, reference),
+                _ => self.read_manifest(repository, reference),
             }
         } else if let Some((repository, subject)) = path.split_once("/referrers/") {
             self.list_referrers(repository, subject, query)
@@ -215,6 +216,19 @@ impl Contents {
             );
         }
         created(&format!("/v2/{repository}/manifests/{digest}"), &digest)
+    }
+
+    /// A tag goes alone, a digest with all of its tags.
+    fn delete_manifest(&mut self, repository: &str, reference: &str) -> Response<Body> {
+        let before = self.manifests.len();
+        self.manifests.retain(|(name, known), (_, bytes)| {
+            let goes = known == reference || digest_of(bytes) == reference;
+            name != repository || !goes
+        });
+        match self.manifests.len() < before {
+            true => answer(202, &json!({})),
+            false => refusal(404, "MANIFEST_UNKNOWN"),
+        }
     }
 
     fn read_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Response<Body> {
