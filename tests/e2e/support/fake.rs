@@ -170,6 +170,7 @@ fn seen(parts: &Parts) -> Request {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         status: 0,
+        answered_bytes: 0,
         authorization: authorization.map(|value| value.to_str().unwrap().to_owned()),
     }
 }
