@@ -224,7 +224,7 @@ impl Corpus {
     }
 }
 
-/// Pushes an image with one layer of any size, of which little is in memory at a time; `large/image:v1`.
+/// Pushes an image with one layer of any size, of which little is in memory at a time; `bench/large:v1`.
 pub async fn push_large(hand: &Hand, size: u64) -> Vec<(String, String)> {
     let repository = "bench/large".to_owned();
     let digest = hand.stream_blob(&repository, size).await;
@@ -254,6 +254,9 @@ fn tag_name(number: usize) -> String {
     format!("v1.{number}.0")
 }
 
+/// What a file of gzip begins with: some tools compress a layer that does not look compressed.
+pub const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+
 /// Bytes that no compression makes smaller.
 fn noise(name: &str, size: usize) -> Bytes {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -261,5 +264,6 @@ fn noise(name: &str, size: usize) -> Bytes {
     });
     let mut bytes = vec![0; size];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes[..GZIP.len()].copy_from_slice(&GZIP);
     bytes.into()
 }

@@ -110,17 +110,17 @@ impl Options {
 
     fn shrink(&mut self) {
         self.repositories = self.repositories.min(4);
-        self.tags = self.tags.min(20);
+        self.tags = self.tags.min(12);
         self.layer_kib = self.layer_kib.min(256);
         self.rtt_ms = self.rtt_ms.min(50);
         self.reset_mib = self.reset_mib.min(1.0);
         self.stall_mib = self.stall_mib.min(2.0);
         self.stall_seconds = self.stall_seconds.min(2);
-        self.tiny_tags = self.tiny_tags.min(400);
+        self.tiny_tags = self.tiny_tags.min(200);
         self.tiny_repositories = self.tiny_repositories.min(10);
         self.large_mib = self.large_mib.min(128);
         self.kills = self.kills.min(3);
-        self.limit_minutes = self.limit_minutes.min(2);
+        self.limit_minutes = self.limit_minutes.min(1);
     }
 
     pub fn measures(&self, section: Section) -> bool {

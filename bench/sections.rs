@@ -30,7 +30,12 @@ fn loopback(options: &Options, report: &mut Report) {
     if !of_loopback.iter().any(|section| options.measures(*section)) {
         return;
     }
-    report.section("Loopback", &describe(options.shape()));
+    let words = format!(
+        "{} The target is behind a counter. {}",
+        describe(options.shape()),
+        link_check::describe(Weather::default())
+    );
+    report.section("Loopback", &words);
     for tool in options.tools() {
         let mut stage = Stage::with(options.shape(), tool, Weather::default(), options);
         report.row(&stage.run("cold"));

@@ -133,7 +133,7 @@ impl Stage {
         drop((self.source.new_requests(), self.target.new_requests()));
         let before = self.link.crossed();
         let usage = work(self);
-        let crossed = self.link.crossed().since(before);
+        let crossed = since(before, self.link.crossed());
         let (asked, sent) = (self.source.new_requests(), self.target.new_requests());
         let tags = self.tags();
         let (from, to) = [&self.source, &self.target]
@@ -206,5 +206,16 @@ impl Stage {
         for line in &lines[lines.len().saturating_sub(12)..] {
             eprintln!("  {}: {line}", self.tool.name());
         }
+    }
+}
+
+/// What has crossed between two counts.
+fn since(before: Crossed, now: Crossed) -> Crossed {
+    Crossed {
+        up: now.up - before.up,
+        down: now.down - before.down,
+        connections: now.connections - before.connections,
+        resets: now.resets - before.resets,
+        stalls: now.stalls - before.stalls,
     }
 }

@@ -1,4 +1,4 @@
-//! A link on which connections are reset and fall silent, between the binary and a real registry.
+//! Links on which connections are reset and fall silent, between the binary and real registries.
 
 use std::time::Duration;
 
@@ -9,40 +9,46 @@ use crate::support::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::registry::Registry;
 use crate::support::transship::Transship;
 
-/// Connections to both sides are given up when they are silent for so long.
+/// A download that is silent for so long is begun anew.
 const KEYS: &str = "plain_http = true\nstall = \"1s\"";
 
-/// Layers that images share, and one that each has for itself.
+/// Images with a layer that they share and one of their own, together more than the links let pass without a fault.
 fn images() -> Vec<Image> {
     let image = |number: usize| {
-        let own = layer(&format!("own {number}"), 400_000);
+        let own = layer(&format!("own {number}"), 300_000);
         Image::oci_with(
             &format!("image {number}"),
             vec![layer("base", 600_000), own],
         )
     };
-    (0..8).map(image).collect()
+    (0..12).map(image).collect()
 }
 
 #[test]
-fn everything_arrives_over_a_link_that_resets_and_stalls() {
+fn everything_arrives_over_links_that_reset_and_stall() {
     let (source, target) = (Registry::start(), Registry::start());
     let images = images();
     for (number, image) in images.iter().enumerate() {
         source.client().push("app", &format!("v{number}"), image);
     }
-    let weather = Weather {
+    let lossy = Weather {
         round_trip: Duration::from_millis(10),
         flow_rate: Some(50 << 20),
         total_rate: Some(100 << 20),
-        reset_every: Some(1_000_000),
-        stall_every: Some(2_000_000),
+        reset_every: Some(2_000_000),
+        stall_every: None,
     };
-    let link = Link::to(target.host(), weather);
+    let silent = Weather {
+        stall_every: Some(2_500_000),
+        ..lossy
+    };
+    let down = Link::to(source.host(), silent);
+    let up = Link::to(target.host(), lossy);
     let text = mirror_toml_with(KEYS, KEYS, &all_tags_of("app"));
-    Transship::new(&fill_in(&text, source.host(), link.host())).sync();
-    let crossed = link.crossed();
-    assert!(crossed.resets > 0 && crossed.stalls > 0, "{crossed:?}");
+    Transship::new(&fill_in(&text, down.host(), up.host())).sync();
+    let (down, up) = (down.crossed(), up.crossed());
+    assert!(down.stalls > 0 && down.resets > 0, "{down:?}");
+    assert!(up.resets > 0, "{up:?}");
     let (from, to) = (source.client(), target.client());
     for number in 0..images.len() {
         assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));

@@ -43,19 +43,6 @@ pub struct Crossed {
     pub stalls: u64,
 }
 
-impl Crossed {
-    /// What has crossed since an earlier count.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            up: self.up - earlier.up,
-            down: self.down - earlier.down,
-            connections: self.connections - earlier.connections,
-            resets: self.resets - earlier.resets,
-            stalls: self.stalls - earlier.stalls,
-        }
-    }
-}
-
 /// A running link to one host; it ends with the value.
 pub struct Link {
     host: String,
