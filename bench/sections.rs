@@ -8,10 +8,13 @@ use crate::support::link::Weather;
 use crate::table::Report;
 use crate::tools::Tool;
 
+/// Measures a section.
+type Part = fn(&Options, &mut Report);
+
 /// Measures what the options name.
 pub fn run(options: &Options, report: &mut Report) {
     loopback(options, report);
-    let parts: [(Section, fn(&Options, &mut Report)); 5] = [
+    let parts: [(Section, Part); 5] = [
         (Section::Link, link),
         (Section::Lossy, lossy),
         (Section::Tiny, tiny),
