@@ -31,9 +31,12 @@ use table::Report;
 fn main() -> ExitCode {
     let options = Options::read();
     let mut report = Report::default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("bench/run {}", arguments.join(" "));
+    let machine = table::describe_machine(&options.tools());
     report.say(&format!(
-        "# Measured\n\n{}\n",
-        table::describe_machine(&options.tools())
+        "# Measured\n\n- `{}`\n{machine}\n",
+        command.replace(" --bench", "").trim()
     ));
     sections::run(&options, &mut report);
     if options.write {

@@ -112,7 +112,7 @@ impl Options {
         self.repositories = self.repositories.min(4);
         self.tags = self.tags.min(12);
         self.layer_kib = self.layer_kib.min(256);
-        self.rtt_ms = self.rtt_ms.min(50);
+        self.rtt_ms = self.rtt_ms.min(10);
         self.reset_mib = self.reset_mib.min(1.0);
         self.stall_mib = self.stall_mib.min(2.0);
         self.stall_seconds = self.stall_seconds.min(2);

@@ -58,7 +58,10 @@ impl Row {
             self.case.clone(),
             self.tool.name().to_owned(),
             format!("{:.2}{end}", self.usage.seconds),
-            ratio(self.usage.seconds, limit),
+            match limit < 0.1 {
+                true => "-".to_owned(),
+                false => ratio(self.usage.seconds, limit),
+            },
             format!("{:.2}", self.usage.processor_seconds),
             format!("{:.0}", self.usage.peak_bytes as f64 / MIB),
             self.source_requests.to_string(),
