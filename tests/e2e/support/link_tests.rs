@@ -106,12 +106,8 @@ fn a_link_resets_connections_that_carry_too_much() {
         ..Weather::default()
     };
     let link = Link::to(&doubling_server(), weather);
-    let error = exchange(&link, &vec![7; 4 * MIB]).unwrap_err();
-    let kinds = [
-        std::io::ErrorKind::ConnectionReset,
-        std::io::ErrorKind::BrokenPipe,
-    ];
-    assert!(kinds.contains(&error.kind()), "{error}");
+    // Which step of the exchange hears of it is chance, and so is the error's name.
+    assert!(exchange(&link, &vec![7; 4 * MIB]).is_err());
     assert_eq!(link.crossed().resets, 1);
     assert_eq!(exchange(&link, b"small").unwrap(), b"smallsmall");
 }
