@@ -18,10 +18,10 @@ fn images() -> Vec<Image> {
         let own = layer(&format!("own {number}"), 300_000);
         Image::oci_with(
             &format!("image {number}"),
-            vec![layer("base", 600_000), own],
+            vec![layer("base", 100_000), own],
         )
     };
-    (0..12).map(image).collect()
+    (0..15).map(image).collect()
 }
 
 #[test]
@@ -45,7 +45,10 @@ fn everything_arrives_over_links_that_reset_and_stall() {
     let down = Link::to(source.host(), silent);
     let up = Link::to(target.host(), lossy);
     let text = mirror_toml_with(KEYS, KEYS, &all_tags_of("app"));
-    Transship::new(&fill_in(&text, down.host(), up.host())).sync();
+    let transship = Transship::new(&fill_in(&text, down.host(), up.host()));
+    // A blob may break as often as it is tried; the next run has it then.
+    let is_well = (0..5).any(|_| transship.run(&["sync"]).code == Some(0));
+    assert!(is_well, "five runs, and there are still failures");
     let (down, up) = (down.crossed(), up.crossed());
     assert!(down.stalls > 0 && down.resets > 0, "{down:?}");
     assert!(up.resets > 0, "{up:?}");
