@@ -22,6 +22,7 @@ mod discovery;
 mod faults;
 mod healing;
 mod helpers;
+mod lossy_link;
 mod mended;
 mod mended_runs;
 mod network;

@@ -203,6 +203,7 @@ fn seen(parts: &Parts) -> Request {
         authorization: text(header::AUTHORIZATION),
         range: text(header::RANGE).or_else(|| text(header::CONTENT_RANGE)),
         received: 0,
+        answered_bytes: 0,
     }
 }
 

@@ -10,6 +10,8 @@ pub mod fake_contents;
 pub mod fake_tokens;
 pub mod held;
 pub mod http;
+pub mod link;
+mod link_tests;
 pub mod mail;
 pub mod pair;
 pub mod prometheus;

@@ -269,11 +269,13 @@ fn parse_line(line: &str) -> Option<Request> {
     let mut words = request.split(' ');
     let (method, uri) = (words.next()?, words.next()?);
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let mut result = result.split_whitespace();
     Some(Request {
         method: method.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
-        status: result.split_whitespace().next()?.parse().ok()?,
+        status: result.next()?.parse().ok()?,
+        answered_bytes: result.next()?.parse().ok()?,
         authorization: None,
         range: None,
         received: 0,

@@ -9,6 +9,8 @@ pub struct Request {
     pub path: String,
     pub query: String,
     pub status: u16,
+    /// Bytes of the answer's body; a fake does not count them.
+    pub answered_bytes: u64,
     /// The `Authorization` header; a real registry's log does not keep it.
     pub authorization: Option<String>,
     /// The `Range` or `Content-Range` header; a real registry's log does not keep it.
