@@ -9,7 +9,7 @@ use futures::{
 };
 use reqwest::Method;
 
-use super::{Error, Kind, Registry, found, wire::Wire};
+use super::{Error, Kind, Registry, found, pacing::Direction, wire::Wire};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
 /// A blob's bytes. The last frame is withheld until the digest of all of them is known to be
@@ -63,9 +63,9 @@ impl Registry {
             });
         let stall = wire.stall;
         let guarded = guard(frames.boxed(), blob, stall);
-        Ok(guarded
-            .map_err(move |kind| fail(&wire, call.operation, &call.subject, kind))
-            .boxed())
+        let pace = wire.pace.clone();
+        let bytes = guarded.map_err(move |kind| fail(&wire, call.operation, &call.subject, kind));
+        Ok(pace.keep(Direction::Received, bytes.boxed()))
     }
 }
 

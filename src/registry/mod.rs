@@ -9,6 +9,7 @@ mod error;
 mod limits;
 mod login;
 mod manifests;
+mod pacing;
 mod probe;
 mod referrers;
 mod tags;
@@ -35,6 +36,7 @@ pub use blobs::BlobStream;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
+pub use pacing::Traffic;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
@@ -44,6 +46,7 @@ pub use wire::Meter;
 
 use auth::{Auth, Scope};
 use limits::Limits;
+use pacing::{Pace, Whole};
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
 use wire::Wire;
@@ -55,6 +58,7 @@ pub struct Registries {
     configs: Mutex<HashMap<RegistryName, RegistryConfig>>,
     metrics: Arc<Metrics>,
     retry: Retry,
+    whole: Arc<Whole>,
     open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
 }
 
@@ -70,10 +74,13 @@ impl Registries {
     pub fn new(config: &Config, metrics: Arc<Metrics>, retry: Retry) -> Self {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let whole = Whole::default();
+        whole.lane.set(config.limits.bandwidth.clone());
         Self {
             configs: Mutex::new(config.registries.clone()),
             metrics,
             retry,
+            whole: Arc::new(whole),
             open: Mutex::default(),
         }
     }
@@ -87,8 +94,13 @@ impl Registries {
                 let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
+                let pace = Arc::new(Pace::new(
+                    config.requests_per_second_of(name),
+                    config.bandwidth.clone(),
+                    self.whole.clone(),
+                ));
                 let transport = Arc::new(Transport {
-                    wire: Wire::new(name, &config, self.metrics.clone())?,
+                    wire: Wire::new(name, &config, pace, self.metrics.clone())?,
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
@@ -118,6 +130,12 @@ impl Registries {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|name, _| of(&before, name).is_same(&of(&config.registries, name)));
+        self.whole.lane.set(config.limits.bandwidth.clone());
+    }
+
+    /// What was moved from and to all of them.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.whole.traffic
     }
 }
 

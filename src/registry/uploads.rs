@@ -17,6 +17,7 @@ use url::Url;
 
 use super::{
     BlobStream, Error, Kind, Registry, header,
+    pacing::Direction,
     transport::{Answer, Call, keep_to_origin},
     wire::Wire,
 };
@@ -138,6 +139,8 @@ impl Registry {
             HeaderValue::from_static("application/octet-stream"),
         );
         let watch = Arc::new(Watch::default());
+        // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
+        let bytes = self.wire.pace.keep(Direction::Sent, bytes);
         let mut body = Some(watched(bytes, &self.wire, watch.clone()));
         let send = self.transport.open(&self.wire, &call, None, || body.take());
         let silence = watch.silence(blob.size, self.wire.stall);

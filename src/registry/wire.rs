@@ -19,6 +19,7 @@ use url::Url;
 
 use super::{
     error::{Error, Kind},
+    pacing::Pace,
     probe::quota,
 };
 use crate::{
@@ -71,6 +72,7 @@ pub(super) struct Wire {
     pub(super) writing: reqwest::Client,
     pub(super) base: Arc<Url>,
     pub(super) stall: Duration,
+    pub(super) pace: Arc<Pace>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
 }
@@ -79,6 +81,7 @@ impl Wire {
     pub(super) fn new(
         name: &RegistryName,
         config: &RegistryConfig,
+        pace: Arc<Pace>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
@@ -92,6 +95,7 @@ impl Wire {
             writing,
             base,
             stall: config.stall,
+            pace,
             metrics,
             meter: Arc::default(),
         })
@@ -131,6 +135,7 @@ impl Wire {
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
         let method = request.method().clone();
+        self.pace.request().await;
         let started = Instant::now();
         self.meter.requests.fetch_add(1, Ordering::Relaxed);
         let send = self.client(&method).execute(request);
