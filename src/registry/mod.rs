@@ -1,5 +1,6 @@
 //! The only code that talks to registries.
 
+mod asked_pause;
 mod auth;
 mod blobs;
 mod catalog;
@@ -11,6 +12,7 @@ mod login;
 mod manifests;
 mod pacing;
 mod probe;
+mod quota;
 mod referrers;
 mod tags;
 mod transport;
@@ -32,6 +34,7 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
+pub(crate) use asked_pause::retry_after;
 pub use blobs::BlobStream;
 pub use error::{Error, Kind};
 pub use limits::{Flow, Retry};
@@ -40,7 +43,6 @@ pub use pacing::Traffic;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use tags::{Listing, Tags};
-pub(crate) use transport::retry_after;
 pub use uploads::{Started, Upload};
 pub use wire::Meter;
 

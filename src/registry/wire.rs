@@ -21,6 +21,7 @@ use super::{
     error::{Error, Kind},
     pacing::Pace,
     probe::quota,
+    quota::PullQuota,
 };
 use crate::{
     config::{IpFamily, Proxy, RegistryConfig},
@@ -73,6 +74,7 @@ pub(super) struct Wire {
     pub(super) base: Arc<Url>,
     pub(super) stall: Duration,
     pub(super) pace: Arc<Pace>,
+    pub(super) quota: Arc<PullQuota>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
 }
@@ -96,6 +98,7 @@ impl Wire {
             base,
             stall: config.stall,
             pace,
+            quota: Arc::default(),
             metrics,
             meter: Arc::default(),
         })
@@ -156,6 +159,7 @@ impl Wire {
             self.meter.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
+            self.quota.told(quota);
             self.metrics
                 .quota(self.name.as_str(), quota.limit, quota.remaining);
         }
