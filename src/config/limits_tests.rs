@@ -37,86 +37,89 @@ fn rates_are_read_in_bytes_and_in_bits() {
     assert_eq!(rate("512 B/s"), 512);
 }
 
+/// What stands below `[registries."quay.io"]`, and the beginning of what is said of it.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "bandwidth = \"20 MiB\"",
+        "2: `20 MiB` is not a rate | write a rate such as",
+    ),
+    (
+        "bandwidth = \"20 Mb/s\"",
+        "2: `20 Mb/s` may mean bits or bytes | write \"MB/s\"",
+    ),
+    ("bandwidth = \"fast/s\"", "2: `fast/s` is not a rate"),
+    ("bandwidth = \"0 MB/s\"", "2: `0 MB/s` moves nothing"),
+    (
+        "bandwidth = 20",
+        "2: bad value for `bandwidth`: this is of type integer | write a rate",
+    ),
+    ("bandwidth = []", "2: `bandwidth` is an empty list"),
+    (
+        "bandwidth = [\"1 MB/s\"]",
+        "2: `bandwidth` is of type string, not a table",
+    ),
+    (
+        "bandwidth = [{ from = \"8\", to = \"9:00\", rate = \"1 MB/s\" }]",
+        "2: `8` is not a time",
+    ),
+    (
+        "bandwidth = [{ from = \"08:00\", rate = \"1 MB/s\" }]",
+        "2: one of `from` and `to` is",
+    ),
+    (
+        "bandwidth = [{ from = \"08:00\", to = \"08:00\", rate = \"1 MB/s\" }]",
+        "2: `from` and `to` are the same",
+    ),
+    (
+        "bandwidth = [{ from = \"08:00\", to = \"09:00\" }]",
+        "2: `bandwidth` has an entry without a",
+    ),
+    (
+        "bandwidth = [{ rat = \"1 MB/s\" }]",
+        "2: unknown key `rat` in `bandwidth` | did you mean `rate`?",
+    ),
+    (
+        "bandwidth = [{ rate = \"1 MB/s\" }, { rate = \"2 MB/s\" }]",
+        "2: this rate never holds",
+    ),
+    (
+        "requests_per_second = 0",
+        "2: `requests_per_second = 0` is out of range | write a number",
+    ),
+    (
+        "requests_per_second = \"many\"",
+        "2: bad value for `requests_per_second`",
+    ),
+    (
+        "[limits]\nbandwith = \"1 MB/s\"",
+        "3: unknown key `bandwith` in [limits] | did you mean `bandwidth`?",
+    ),
+    (
+        "[limits]\ntraffic = \"1 TB\"",
+        "3: [traffic] is of type string",
+    ),
+    (
+        "[limits]\ntraffic = { per = \"month\" }",
+        "3: `traffic` names no `bytes`",
+    ),
+    (
+        "[limits]\ntraffic = { bytes = \"much\" }",
+        "3: `much` is not a number of bytes",
+    ),
+    (
+        "[limits]\ntraffic = { bytes = \"1 TB\", per = \"year\" }",
+        "3: `per = \"year\"` is no period",
+    ),
+    (
+        "[limits]\ntraffic = { bytes = \"1 TB\", counts = \"all\" }",
+        "3: `counts = \"all\"` is unknown",
+    ),
+];
+
 #[test]
 fn what_is_wrong_with_a_limit_is_told_with_its_line_and_a_remedy() {
     let registry = "[registries.\"quay.io\"]\n";
-    for (keys, expected) in [
-        (
-            "bandwidth = \"20 MiB\"",
-            "2: `20 MiB` is not a rate | write a rate such as",
-        ),
-        (
-            "bandwidth = \"20 Mb/s\"",
-            "2: `20 Mb/s` may mean bits or bytes | write \"MB/s\"",
-        ),
-        ("bandwidth = \"fast/s\"", "2: `fast/s` is not a rate"),
-        ("bandwidth = \"0 MB/s\"", "2: `0 MB/s` moves nothing"),
-        (
-            "bandwidth = 20",
-            "2: bad value for `bandwidth`: this is of type integer | write a rate",
-        ),
-        ("bandwidth = []", "2: `bandwidth` is an empty list"),
-        (
-            "bandwidth = [\"1 MB/s\"]",
-            "2: `bandwidth` is of type string, not a table",
-        ),
-        (
-            "bandwidth = [{ from = \"8\", to = \"9:00\", rate = \"1 MB/s\" }]",
-            "2: `8` is not a time",
-        ),
-        (
-            "bandwidth = [{ from = \"08:00\", rate = \"1 MB/s\" }]",
-            "2: one of `from` and `to` is",
-        ),
-        (
-            "bandwidth = [{ from = \"08:00\", to = \"08:00\", rate = \"1 MB/s\" }]",
-            "2: `from` and `to` are the same",
-        ),
-        (
-            "bandwidth = [{ from = \"08:00\", to = \"09:00\" }]",
-            "2: `bandwidth` has an entry without a",
-        ),
-        (
-            "bandwidth = [{ rat = \"1 MB/s\" }]",
-            "2: unknown key `rat` in `bandwidth` | did you mean `rate`?",
-        ),
-        (
-            "bandwidth = [{ rate = \"1 MB/s\" }, { rate = \"2 MB/s\" }]",
-            "2: this rate never holds",
-        ),
-        (
-            "requests_per_second = 0",
-            "2: `requests_per_second = 0` is out of range | write a number",
-        ),
-        (
-            "requests_per_second = \"many\"",
-            "2: bad value for `requests_per_second`",
-        ),
-        (
-            "[limits]\nbandwith = \"1 MB/s\"",
-            "3: unknown key `bandwith` in [limits] | did you mean `bandwidth`?",
-        ),
-        (
-            "[limits]\ntraffic = \"1 TB\"",
-            "3: [traffic] is of type string",
-        ),
-        (
-            "[limits]\ntraffic = { per = \"month\" }",
-            "3: `traffic` names no `bytes`",
-        ),
-        (
-            "[limits]\ntraffic = { bytes = \"much\" }",
-            "3: `much` is not a number of bytes",
-        ),
-        (
-            "[limits]\ntraffic = { bytes = \"1 TB\", per = \"year\" }",
-            "3: `per = \"year\"` is no period",
-        ),
-        (
-            "[limits]\ntraffic = { bytes = \"1 TB\", counts = \"all\" }",
-            "3: `counts = \"all\"` is unknown",
-        ),
-    ] {
+    for (keys, expected) in MISTAKES {
         let found = problem(&format!("{registry}{keys}"));
         assert!(found.starts_with(expected), "{keys}: {found}");
         assert_eq!(found.lines().count(), 1, "{keys}: {found}");

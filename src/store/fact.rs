@@ -1,8 +1,14 @@
 //! What can be learned, and how it is written down.
 
+use chrono::NaiveDate;
 use sqlx::{SqliteConnection, query};
 
-use super::{change::NewChange, daily::Upkeep, run::EndedRun};
+use super::{
+    change::NewChange,
+    daily::Upkeep,
+    run::EndedRun,
+    traffic::{self, Moved},
+};
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something learned about a target.
@@ -83,6 +89,8 @@ pub enum Fact {
         /// Whether the source no longer has it.
         is_orphaned: bool,
     },
+    /// Bytes were moved on a day.
+    Moved(NaiveDate, Moved),
     /// A run ended.
     RunEnded(EndedRun),
     /// The daemon's own.
@@ -166,6 +174,7 @@ impl Fact {
                 tag,
                 is_orphaned,
             } => released(db, repository, tag, *is_orphaned).await,
+            Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
         }

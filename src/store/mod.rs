@@ -7,6 +7,7 @@ mod pages;
 mod recorder;
 mod run;
 mod standing;
+mod traffic;
 mod view;
 
 use std::{
@@ -32,6 +33,7 @@ pub use pages::MirrorTag;
 pub use recorder::Recorder;
 pub use run::{EndedRun, RunCounts, TargetCounts};
 pub use standing::{RunRecord, Standing, TargetStanding};
+pub use traffic::Moved;
 pub use view::{BehindTag, RepositoryState, TagRecord};
 
 /// How long another process may hold the store before that is an error.

@@ -2,6 +2,7 @@
 //! what became of it.
 
 mod age;
+mod budget;
 mod discover;
 mod error;
 mod lag;
@@ -25,9 +26,10 @@ use crate::{
     metrics::Metrics,
     oci::Repository,
     registry::{Meter, Registries, Registry},
-    store::{Recorder, Store},
+    store::{self, Recorder, Store},
 };
 
+pub use budget::Usage;
 pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
@@ -41,6 +43,7 @@ pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
 
 use self::{
+    budget::Budget,
     discover::Catalogs,
     outcome::Progress,
     record::Record,
@@ -97,7 +100,13 @@ impl Sync {
         stop: CancellationToken,
         abort: CancellationToken,
     ) -> Self {
-        let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
+        let budget = Budget::new(
+            registries.traffic().clone(),
+            store.clone(),
+            recorder.clone(),
+            metrics.clone(),
+        );
+        let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone(), budget);
         Self {
             registries,
             store,
@@ -118,6 +127,11 @@ impl Sync {
     /// The registries, to be told of a config that was read anew.
     pub fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    /// How much of the budget of traffic is used; `None` where there is none.
+    pub async fn usage(&self, config: &Config) -> Result<Option<Usage>, store::Error> {
+        self.transfer.budget().usage(config).await
     }
 
     /// What a sync would do.
@@ -187,7 +201,7 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = stream::iter(scope.narrow(routes))
-            .map(|route| self.run_route(mirror, scope, route, &tally));
+            .map(|route| self.run_route(config, mirror, scope, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -199,6 +213,7 @@ impl Sync {
                 progress.targets.entry(registry).or_default();
             }
         }
+        self.transfer.budget().write(config).await;
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
@@ -212,6 +227,7 @@ impl Sync {
 
     async fn run_route(
         &self,
+        config: &Config,
         mirror: &Mirror,
         scope: &Scope,
         route: Result<Route, Refused>,
@@ -231,7 +247,7 @@ impl Sync {
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
+            Ok((sides, plan)) => self.run_plan(config, mirror, plan, &sides, tally).await,
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
                 fail(&route.source.to_string(), &error).at(registries)
@@ -276,6 +292,7 @@ impl Sync {
 
     async fn run_plan(
         &self,
+        config: &Config,
         mirror: &Mirror,
         plan: Plan,
         sides: &Sides,
@@ -291,6 +308,7 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
+                config,
                 mirror,
                 listing,
                 fanout,

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     oci::{Descriptor, Digest, Repository},
     registry::{self, BlobStream, Flow, Started, Upload},
+    sync::budget::WRITTEN_EVERY,
 };
 
 /// The other targets of a route, and the image that they copy too.
@@ -178,7 +179,22 @@ impl Transfer {
         };
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane.to);
-        lane.target.upload(&upload, blob, entry.count(bytes)).await
+        let upload = lane.target.upload(&upload, blob, entry.count(bytes));
+        self.written_down(lane, upload).await
+    }
+}
+
+impl Transfer {
+    /// Writes down what moved while a transfer is under way, and at its end.
+    async fn written_down<T>(&self, lane: Lane<'_>, transfer: impl Future<Output = T>) -> T {
+        futures::pin_mut!(transfer);
+        loop {
+            let ended = tokio::time::timeout(WRITTEN_EVERY, &mut transfer).await;
+            self.budget.write(lane.config).await;
+            if let Ok(ended) = ended {
+                return ended;
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod fanout;
 mod flights;
 mod holdings;
 mod image;
+mod missing;
 mod referrers;
 
 use std::{
@@ -24,10 +25,11 @@ use self::{
 };
 use super::{
     Error,
+    budget::Budget,
     plan::{Action, Knowledge, Plan, Step},
 };
 use crate::{
-    config::Mirror,
+    config::{Config, Mirror},
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
     registry::{self, Kind, Meter, Registry},
@@ -57,6 +59,7 @@ pub struct Transfer {
     images: Semaphore,
     metrics: Arc<Metrics>,
     activity: Activity,
+    budget: Budget,
 }
 
 /// What one run of one mirror did, counted as it goes.
@@ -87,6 +90,8 @@ pub struct Lane<'a> {
     pub target: &'a Registry,
     /// The target repository.
     pub to: &'a Repository,
+    /// The config of the run.
+    pub config: &'a Config,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
     /// Every tag that the source lists, where it was listed.
@@ -101,7 +106,12 @@ pub struct Lane<'a> {
 
 impl Transfer {
     /// Nothing in flight.
-    pub fn new(store: Store, recorder: Arc<Recorder>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        recorder: Arc<Recorder>,
+        metrics: Arc<Metrics>,
+        budget: Budget,
+    ) -> Self {
         Self {
             wants: Flights::default(),
             uploads: Flights::default(),
@@ -110,12 +120,18 @@ impl Transfer {
             images: Semaphore::new(IMAGES),
             metrics,
             activity: Activity::default(),
+            budget,
         }
     }
 
     /// What is moving now.
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// The budget of traffic.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Announces what the targets of a route copy, so that they pull it together. Targets on one
