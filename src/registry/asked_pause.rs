@@ -47,8 +47,8 @@ fn in_words(said: &str) -> Option<Duration> {
 /// Seconds with or without parts, or a duration as Go prints it: `1m30s`, `880.092µs`.
 fn lax(text: &str) -> Option<Duration> {
     let seconds = match text.parse::<f64>() {
-        Ok(seconds) => seconds,
-        Err(_) => go_seconds(text)?,
+        Ok(seconds) if !seconds.is_nan() => seconds,
+        _ => go_seconds(text)?,
     };
     let wait = Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).ok()?;
     Some(wait.max(SHORTEST))
@@ -56,7 +56,7 @@ fn lax(text: &str) -> Option<Duration> {
 
 fn go_seconds(mut text: &str) -> Option<f64> {
     let mut sum = 0.0;
-    while !text.is_empty() {
+    loop {
         let (number, rest) = text.split_at(text.find(|c: char| c.is_alphabetic())?);
         let end = rest.find(|c: char| !c.is_alphabetic());
         let (unit, rest) = rest.split_at(end.unwrap_or(rest.len()));
@@ -71,9 +71,11 @@ fn go_seconds(mut text: &str) -> Option<f64> {
             _ => return None,
         };
         sum += number.parse::<f64>().ok()? * seconds;
+        if rest.is_empty() {
+            return Some(sum);
+        }
         text = rest;
     }
-    Some(sum)
 }
 
 #[cfg(test)]
