@@ -7,6 +7,7 @@ use toml::{Spanned, de::DeTable};
 
 use super::{
     daemon::{self, HttpEntry},
+    limits::{self, LimitsEntry, RateEntry},
     notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
     prune::UpkeepEntry,
@@ -25,6 +26,7 @@ pub(super) struct File {
     pub(super) state_path: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
     pub(super) http: HttpEntry,
+    pub(super) limits: LimitsEntry,
     pub(super) registries: Vec<RegistryEntry>,
     pub(super) defaults: MirrorEntry,
     pub(super) mirrors: Vec<MirrorEntry>,
@@ -51,6 +53,8 @@ pub(super) struct RegistryEntry {
     pub(super) connections: Option<Spanned<i64>>,
     pub(super) stall: Option<Spanned<String>>,
     pub(super) chunk: Option<Spanned<String>>,
+    pub(super) requests_per_second: Option<Spanned<f64>>,
+    pub(super) bandwidth: Option<RateEntry>,
 }
 
 /// The value of `login`.
@@ -124,6 +128,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             .section("http")
             .map(daemon::read_http)
             .unwrap_or_default(),
+        limits: top.section("limits").map(limits::read).unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
@@ -164,6 +169,8 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
         chunk: section.take("chunk", "a size such as \"32 MiB\""),
+        requests_per_second: section.take("requests_per_second", "a number such as 20 or 0.5"),
+        bandwidth: limits::read_bandwidth(&mut section),
     };
     RegistryEntry {
         is_whole: section.finish(),

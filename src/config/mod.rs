@@ -7,6 +7,7 @@ mod discovery;
 mod entry;
 mod file;
 mod helper;
+mod limits;
 mod login;
 mod network;
 mod notify;
@@ -44,6 +45,7 @@ use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 pub use cron::BadSchedule;
 pub use daemon::HttpConfig;
 pub use discovery::Discovery;
+pub use limits::{Bandwidth, Counted, Limits, Period, TrafficBudget};
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic};
@@ -71,6 +73,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where metrics, the status page and the API are served.
     pub http: HttpConfig,
+    /// What all registries together may move.
+    pub limits: Limits,
     /// The registries that differ from the default.
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
@@ -106,6 +110,10 @@ pub struct RegistryConfig {
     pub stall: Duration,
     /// Blobs larger than this are sent in parts of this size, in bytes.
     pub chunk: u64,
+    /// Most requests in a second; `None` leaves it to what the host is known for.
+    pub requests_per_second: Option<f64>,
+    /// How fast blobs may move.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 impl Default for RegistryConfig {
@@ -121,6 +129,8 @@ impl Default for RegistryConfig {
             connections: 16,
             stall: Duration::from_secs(30),
             chunk: 32 << 20,
+            requests_per_second: None,
+            bandwidth: None,
         }
     }
 }
@@ -139,6 +149,14 @@ impl RegistryConfig {
             && self.connections == other.connections
             && self.stall == other.stall
             && self.chunk == other.chunk
+            && self.requests_per_second == other.requests_per_second
+            && self.bandwidth == other.bandwidth
+    }
+
+    /// Most requests in a second to a registry with these settings; `None` for as many as come.
+    pub fn requests_per_second_of(&self, registry: &RegistryName) -> Option<f64> {
+        let usual = || limits::usual_requests_per_second(registry);
+        self.requests_per_second.or_else(usual)
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Metrics {
     config_read_at: IntGauge,
     report_sent_at: IntGauge,
     disk_available: IntGauge,
+    traffic_bytes: IntGaugeVec,
+    traffic_budget: IntGauge,
+    traffic_used: IntGauge,
     notifications: IntCounterVec,
     mirrors: MirrorGauges,
     /// Registries whose series are there from the start.
@@ -108,6 +111,9 @@ impl Metrics {
             config_read_at: new.gauge("config_last_reload_success_timestamp_seconds", "When a good mirror.toml was last read.")?,
             report_sent_at: new.gauge("report_last_success_timestamp_seconds", "When the last daily report was made; 0 before the first.")?,
             disk_available: new.gauge("disk_available_bytes", "Space left where the store is.")?,
+            traffic_bytes: new.gauges("traffic_bytes", "Blob bytes moved in the current period of the traffic budget; the month where there is none.", &["direction"])?,
+            traffic_budget: new.gauge("traffic_budget_bytes", "The traffic budget of a period; 0 where there is none.")?,
+            traffic_used: new.gauge("traffic_budget_used_bytes", "What of the moved bytes the traffic budget counts.")?,
             notifications: new.counters(
                 "notifications_total",
                 "Reports and alarms by what became of them at each channel.",
@@ -270,6 +276,16 @@ impl Metrics {
     pub fn disk_available(&self, bytes: u64) {
         self.disk_available
             .set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Notes what was moved in the current period; of a budget, all of it and what is used.
+    pub fn traffic(&self, sent: u64, received: u64, budget: Option<(u64, u64)>) {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        set(&self.traffic_bytes, &["sent"], signed(sent));
+        set(&self.traffic_bytes, &["received"], signed(received));
+        let (bytes, used) = budget.unwrap_or_default();
+        self.traffic_budget.set(signed(bytes));
+        self.traffic_used.set(signed(used));
     }
 
     /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).

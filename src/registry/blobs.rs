@@ -13,7 +13,9 @@ use reqwest::{
     header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE},
 };
 
-use super::{Error, Kind, Registry, found, header, limits::is_large, transport::Call};
+use super::{
+    Error, Kind, Registry, found, header, limits::is_large, pacing::Direction, transport::Call,
+};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
 /// Bytes that a connection has to bring for the breaks before it to be forgotten.
@@ -109,7 +111,7 @@ impl Registry {
             let frame = pull.next().await?;
             Ok(frame.map(|frame| (frame, pull)))
         });
-        Ok(frames.boxed())
+        Ok(self.wire.pace.keep(Direction::Received, frames.boxed()))
     }
 }
 

@@ -51,6 +51,9 @@ pub enum Kind {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
     },
+    /// What the registry gives out in a time is used up.
+    #[error("{0}")]
+    Quota(String),
     /// The registry failed.
     #[error("the registry failed with status {status} ({message})")]
     Server {
@@ -157,6 +160,7 @@ impl Error {
             Kind::Denied(_) => "denied",
             Kind::NotFound(_) => "not_found",
             Kind::Throttled { .. } => "throttled",
+            Kind::Quota(_) => "quota",
             Kind::Server { .. } => "server",
             Kind::Rejected { .. } => "rejected",
             Kind::Mismatch { .. } => "digest_mismatch",

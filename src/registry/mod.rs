@@ -1,5 +1,6 @@
 //! The only code that talks to registries.
 
+mod asked_pause;
 mod auth;
 mod blobs;
 mod bulk;
@@ -14,7 +15,9 @@ mod limits;
 mod login;
 mod manifests;
 mod outgoing;
+mod pacing;
 mod probe;
+mod quota;
 mod referrers;
 mod sends;
 mod tags;
@@ -39,6 +42,7 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
+pub(crate) use asked_pause::retry_after;
 pub use blobs::{BlobSize, BlobStream};
 pub use deletions::Deleted;
 pub use dialect::Dialect;
@@ -47,11 +51,11 @@ pub use flows::Wanted;
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
 pub use outgoing::Outgoing;
+pub use pacing::Traffic;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
 pub use sends::Sent;
 pub use tags::{Listing, Tags};
-pub(crate) use transport::retry_after;
 pub use uploads::{SavedUpload, Started, Upload};
 pub use wire::Meter;
 
@@ -59,6 +63,7 @@ use auth::{Auth, Scope};
 use bulk::BulkApi;
 use dialect::Dialects;
 use limits::Limits;
+use pacing::{Pace, Whole};
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
 use wire::Wire;
@@ -70,6 +75,7 @@ pub struct Registries {
     configs: Mutex<HashMap<RegistryName, RegistryConfig>>,
     metrics: Arc<Metrics>,
     retry: Retry,
+    whole: Arc<Whole>,
     open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
     dialects: Mutex<HashMap<RegistryName, Arc<Dialects>>>,
 }
@@ -96,11 +102,14 @@ impl Registries {
             let dialects = Arc::new(Dialects::new(&name, dialect));
             (name, dialects)
         });
+        let whole = Whole::default();
+        whole.lane.set(config.limits.bandwidth.clone());
         Self {
             dialects: Mutex::new(dialects.collect()),
             configs: Mutex::new(config.registries.clone()),
             metrics,
             retry,
+            whole: Arc::new(whole),
             open: Mutex::default(),
         }
     }
@@ -114,8 +123,13 @@ impl Registries {
                 let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
+                let pace = Arc::new(Pace::new(
+                    config.requests_per_second_of(name),
+                    config.bandwidth.clone(),
+                    self.whole.clone(),
+                ));
                 let transport = Arc::new(Transport {
-                    wire: Wire::new(name, &config, self.metrics.clone())?,
+                    wire: Wire::new(name, &config, pace, self.metrics.clone())?,
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
@@ -156,6 +170,12 @@ impl Registries {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|name, _| of(&before, name).is_same(&of(&config.registries, name)));
+        self.whole.lane.set(config.limits.bandwidth.clone());
+    }
+
+    /// What was moved from and to all of them.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.whole.traffic
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, future, stream};
+use futures::{Stream, StreamExt as _, future, stream};
 use reqwest::{
     Method, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
@@ -11,6 +11,7 @@ use reqwest::{
 
 use super::{
     Dialect, Error, Kind, Outgoing, Registry, Upload,
+    pacing::Direction,
     transport::Call,
     uploads::last_byte,
     watch::{Watch, watched},
@@ -155,6 +156,8 @@ impl Registry {
         length: u64,
     ) -> Result<(StatusCode, HeaderMap), Error> {
         let watch = Arc::new(Watch::default());
+        // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
+        let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
         let mut body = Some(watched(bytes, &self.wire, watch.clone()));
         let send = self.transport.open(&self.wire, call, None, || body.take());
         let silence = watch.silence(length, self.wire.stall);

@@ -19,7 +19,9 @@ use url::Url;
 
 use super::{
     error::{Error, Kind},
+    pacing::Pace,
     probe::quota,
+    quota::PullQuota,
 };
 use crate::{
     config::{IpFamily, Proxy, RegistryConfig},
@@ -73,6 +75,8 @@ pub(super) struct Wire {
     pub(super) fetching: reqwest::Client,
     pub(super) base: Arc<Url>,
     pub(super) stall: Duration,
+    pub(super) pace: Arc<Pace>,
+    pub(super) quota: Arc<PullQuota>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
 }
@@ -81,6 +85,7 @@ impl Wire {
     pub(super) fn new(
         name: &RegistryName,
         config: &RegistryConfig,
+        pace: Arc<Pace>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
@@ -96,6 +101,8 @@ impl Wire {
             fetching,
             base,
             stall: config.stall,
+            pace,
+            quota: Arc::default(),
             metrics,
             meter: Arc::default(),
         })
@@ -135,6 +142,7 @@ impl Wire {
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
         let method = request.method().clone();
+        self.pace.request().await;
         let started = Instant::now();
         self.meter.requests.fetch_add(1, Ordering::Relaxed);
         let send = self.client(&method).execute(request);
@@ -155,6 +163,7 @@ impl Wire {
             self.meter.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
+            self.quota.told(quota);
             self.metrics
                 .quota(self.name.as_str(), quota.limit, quota.remaining);
         }

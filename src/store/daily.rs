@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{Error, Store, upload, view::unsigned};
+use super::{Error, Store, traffic, upload, view::unsigned};
 use crate::oci::Repository;
 
 /// How long, in seconds, changes and the runs that did something are kept.
@@ -184,7 +184,8 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
     query!("DELETE FROM readings WHERE read_at < ?", history_ms)
         .execute(&mut *db)
         .await?;
-    upload::thinned(db, now).await
+    upload::thinned(&mut *db, now).await?;
+    traffic::thin(db, now).await
 }
 
 impl Store {

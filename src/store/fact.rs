@@ -1,5 +1,6 @@
 //! What can be learned, and how it is written down.
 
+use chrono::NaiveDate;
 use sqlx::{SqliteConnection, query};
 
 use super::{
@@ -7,6 +8,7 @@ use super::{
     daily::Upkeep,
     prune::Pruning,
     run::EndedRun,
+    traffic::{self, Moved},
     upload::{self, UploadState},
     verification::Check,
 };
@@ -97,6 +99,8 @@ pub enum Fact {
     Upload(UploadState),
     /// A registry taught how it takes large blobs.
     Taught(RegistryName, Dialect),
+    /// Bytes were moved on a day.
+    Moved(NaiveDate, Moved),
     /// A run ended.
     RunEnded(EndedRun),
     /// The daemon's own.
@@ -186,6 +190,7 @@ impl Fact {
             } => released(db, repository, tag, *is_orphaned).await,
             Self::Upload(state) => state.write(db).await,
             Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
+            Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
             Self::Check(check) => check.write(db).await,

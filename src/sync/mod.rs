@@ -3,6 +3,7 @@
 
 mod action;
 mod age;
+mod budget;
 mod discover;
 mod error;
 mod lag;
@@ -29,10 +30,11 @@ use crate::{
     metrics::Metrics,
     oci::Repository,
     registry::{Meter, Registries, Registry},
-    store::{Recorder, Store},
+    store::{self, Recorder, Store},
 };
 
 pub use action::{Action, Reason, Unchanged};
+pub use budget::Usage;
 pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
@@ -49,6 +51,7 @@ pub use transfer::{Activity, Moving, Transfer};
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
+    budget::Budget,
     discover::Catalogs,
     outcome::Progress,
     record::Record,
@@ -105,10 +108,17 @@ impl Sync {
         stop: CancellationToken,
         abort: CancellationToken,
     ) -> Self {
+        let budget = Budget::new(
+            registries.traffic().clone(),
+            store.clone(),
+            recorder.clone(),
+            metrics.clone(),
+        );
         let transfer = Transfer::new(
             store.clone(),
             recorder.clone(),
             metrics.clone(),
+            budget,
             stop.clone(),
         );
         Self {
@@ -131,6 +141,11 @@ impl Sync {
     /// The registries, to be told of a config that was read anew.
     pub fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    /// How much of the budget of traffic is used; `None` where there is none.
+    pub async fn usage(&self, config: &Config) -> Result<Option<Usage>, store::Error> {
+        self.transfer.budget().usage(config).await
     }
 
     /// What a sync would do.
@@ -213,6 +228,7 @@ impl Sync {
                 progress.targets.entry(registry).or_default();
             }
         }
+        self.transfer.budget().write(config).await;
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
@@ -310,8 +326,8 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
+                config,
                 mirror,
-                mirrors: &config.mirrors,
                 listing,
                 fanout,
                 image: None,

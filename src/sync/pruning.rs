@@ -138,7 +138,7 @@ impl Sync {
                 target: registry,
                 to: &target.repository,
                 mirror,
-                mirrors: &config.mirrors,
+                config,
                 listing: plan.listing.as_ref(),
                 fanout: None,
                 image: None,
@@ -245,7 +245,7 @@ fn claimant<'a>(lane: Lane<'a>, tag: &Tag) -> Option<&'a Mirror> {
         let takes = name.is_some_and(|name| select::allows(route, &name));
         takes && route.targets.contains(lane.to)
     };
-    let others = lane.mirrors.iter();
+    let others = lane.config.mirrors.iter();
     let mut others = others.filter(|other| other.name != lane.mirror.name);
     others.find(|other| {
         let found = other.discoveries.iter();

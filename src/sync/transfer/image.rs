@@ -23,6 +23,8 @@ impl Transfer {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Digest, Error> {
+        let allowance = self.budget.allowance(lane.config, lane.target.name());
+        let allowance = allowance.await?;
         let _copying = lane
             .fanout
             .map(|fanout| fanout.copy(digest, lane.target.name()));
@@ -37,6 +39,7 @@ impl Transfer {
         let shape = |attestations| shape(&whole, lane.mirror, attestations).map_err(broken);
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
+        self.admit(lane, &manifest, allowance).await?;
         match self.bring_manifest(lane, &manifest, &to, 0).await {
             Err(Error::Registry(error))
                 if error.is_attestation_refused()
@@ -200,7 +203,7 @@ fn shape(
     }
 }
 
-async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
+pub(super) async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
     let pull = async {
         let found = lane.source.get_manifest(reference).await?;
         found.ok_or_else(|| {
@@ -214,7 +217,7 @@ async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> 
     }
 }
 
-fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
+pub(super) fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
     fail(lane, reference, Kind::from(error))
 }
 

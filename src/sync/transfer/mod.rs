@@ -7,6 +7,7 @@ mod fanout;
 mod flights;
 mod holdings;
 mod image;
+mod missing;
 mod referrers;
 mod upload;
 
@@ -28,10 +29,11 @@ use self::{
 use super::{
     Error,
     action::Action,
+    budget::Budget,
     plan::{Knowledge, Plan, Step},
 };
 use crate::{
-    config::Mirror,
+    config::{Config, Mirror},
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
     registry::{self, Kind, Meter, Registry},
@@ -66,6 +68,7 @@ pub struct Transfer {
     stop: CancellationToken,
     metrics: Arc<Metrics>,
     activity: Activity,
+    budget: Budget,
 }
 
 /// What one run of one mirror did, counted as it goes.
@@ -96,11 +99,10 @@ pub struct Lane<'a> {
     pub target: &'a Registry,
     /// The target repository.
     pub to: &'a Repository,
+    /// The config of the run.
+    pub config: &'a Config,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
-    /// Every mirror of the config.
-    pub mirrors: &'a [Mirror],
-
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
     /// What several targets pull together.
@@ -113,10 +115,11 @@ pub struct Lane<'a> {
 
 impl Transfer {
     /// Nothing in flight.
-    pub fn new(
+    pub(super) fn new(
         store: Store,
         recorder: Arc<Recorder>,
         metrics: Arc<Metrics>,
+        budget: Budget,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -130,12 +133,18 @@ impl Transfer {
             stop,
             metrics,
             activity: Activity::default(),
+            budget,
         }
     }
 
     /// What is moving now.
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// The budget of traffic.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Announces what the targets of a route copy, so that they pull it together. Targets on one

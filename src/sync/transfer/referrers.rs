@@ -146,6 +146,8 @@ impl Transfer {
         if !wanted.wants(&kind.unwrap_or_default()) {
             return Ok(false);
         }
+        let allowance = self.budget.allowance(lane.config, lane.target.name());
+        self.admit(lane, &manifest, allowance.await?).await?;
         self.bring_manifest(lane, &manifest, &lane.to.digest(&referrer.digest), 0)
             .await?;
         tracing::info!(digest = %referrer.digest, "copied a referrer to {}", lane.to);

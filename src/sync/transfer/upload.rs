@@ -12,6 +12,7 @@ use crate::{
     oci::{Descriptor, Digest, Hasher},
     registry::{self, BlobStream, Flow, Outgoing, Sent, Started, Upload, Wanted},
     store::{Fact, UploadState},
+    sync::budget::WRITTEN_EVERY,
 };
 
 /// The other targets of a route, and the image that they copy too.
@@ -147,7 +148,8 @@ impl Transfer {
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane.to);
         let bytes = Outgoing::new(entry.count(bytes), hashed);
-        self.send(lane, blob, upload, &bytes).await
+        let sending = self.send(lane, blob, upload, &bytes);
+        self.written_down(lane, sending).await
     }
 
     /// Asks how far a session is in which something broke. One that is lost is begun anew.
@@ -199,6 +201,20 @@ impl Transfer {
             at: Utc::now().timestamp(),
         };
         self.recorder.record(Fact::Upload(state)).await;
+    }
+}
+
+impl Transfer {
+    /// Writes down what moved while a transfer is under way, and at its end.
+    async fn written_down<T>(&self, lane: Lane<'_>, transfer: impl Future<Output = T>) -> T {
+        futures::pin_mut!(transfer);
+        loop {
+            let ended = tokio::time::timeout(WRITTEN_EVERY, &mut transfer).await;
+            self.budget.write(lane.config).await;
+            if let Ok(ended) = ended {
+                return ended;
+            }
+        }
     }
 }
 
