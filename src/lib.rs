@@ -27,3 +27,7 @@ pub mod http_server;
 pub mod daemon;
 
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/fuzz/kit.rs"]
+mod fuzz;

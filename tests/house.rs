@@ -144,3 +144,25 @@ fn names_are_found_alone_and_in_braces() {
     let text = "use crate::oci::Tag; use crate::{config::{A, B}, store::Store}; crate::sync::run()";
     assert_eq!(named(text), ["oci", "config", "store", "sync"]);
 }
+
+#[test]
+fn every_test_that_holds_a_promise_is_there() {
+    let promises = fs::read_to_string(top().join("SECURITY.md")).unwrap();
+    let is_name = |text: &&str| {
+        let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        text.matches('_').count() > 2 && text.bytes().all(is_letter)
+    };
+    let named: Vec<&str> = promises.split('`').filter(is_name).collect();
+    let sources: Vec<String> = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| sources(&top().join(folder)))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let is_there = |name: &&&str| {
+        let function = format!("fn {name}()");
+        sources.iter().any(|text| text.contains(&function))
+    };
+    let missing: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named.len() > 40, "{}", named.len());
+}

@@ -148,6 +148,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             .unwrap_or_default(),
         channels: top.each_named("notify", notify::read_channel),
     };
+    top.hide_rest();
     top.finish();
     file
 }
@@ -172,6 +173,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         requests_per_second: section.take("requests_per_second", "a number such as 20 or 0.5"),
         bandwidth: limits::read_bandwidth(&mut section),
     };
+    section.hide_rest();
     RegistryEntry {
         is_whole: section.finish(),
         ..entry

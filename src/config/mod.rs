@@ -446,3 +446,6 @@ mod schedule_tests;
 mod tests;
 #[cfg(test)]
 mod timing_tests;
+
+#[cfg(test)]
+mod fuzz;

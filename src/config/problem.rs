@@ -31,6 +31,9 @@ impl Problem {
     }
 }
 
+/// What stands in a line that may hold a secret, or in the URL that does.
+const TELLTALES: [&str; 8] = ["pass", "pwd", "pasw", "secret", "tok", "url", "proxy", "@"];
+
 /// Everything found wrong while one file is read.
 #[derive(Default)]
 pub(super) struct Problems {
@@ -47,16 +50,19 @@ impl Problems {
         self.hidden.push(span);
     }
 
-    /// Hides what may be a secret in a file of which it is not known what is what.
+    /// Hides what may be a secret in a file of which it is not known what is what: the lines that
+    /// look like one, and all of a text of several lines that begins in one.
     pub(super) fn hide_secrets(&mut self, text: &str) {
         let mut start = 0;
+        let mut is_inside = false;
         for line in text.split_inclusive('\n') {
             let lower = line.to_ascii_lowercase();
-            if ["password", "secret", "token", "url"]
+            let is_odd = ["\"\"\"", "'''"]
                 .iter()
-                .any(|key| lower.contains(key))
-            {
+                .any(|quotes| line.matches(quotes).count() % 2 == 1);
+            if is_inside || TELLTALES.iter().any(|word| lower.contains(word)) {
                 self.hide(start..start + line.trim_end().len());
+                is_inside ^= is_odd;
             }
             start += line.len();
         }

@@ -194,3 +194,17 @@ fn whoever_talks_to_nobody_needs_no_secret() {
     assert_eq!(config.mirrors.len(), 1);
     assert!(Config::load(Some(&path)).is_err());
 }
+
+#[test]
+fn what_may_be_a_secret_is_hidden_in_a_file_that_is_no_toml() {
+    for keys in [
+        "password = hunter2",
+        "pasword = \"hunter2\" oops",
+        "password = \"\"\"\nhunter2\n\"\"\" oops",
+        "proxy = http://u:hunter2@127.0.0.1:1",
+    ] {
+        let text = format!("[registries.\"quay.io\"]\n{keys}\n{TARGET}");
+        let shown = Config::parse(Path::new("mirror.toml"), &text).unwrap_err();
+        assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    }
+}

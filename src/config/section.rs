@@ -147,10 +147,10 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 
     /// Hides the values of the keys that nobody has asked for so far: one may be a secret under a
-    /// misspelt name.
+    /// misspelt name, or in a table of one.
     pub(super) fn hide_rest(&mut self) {
         for value in self.table.values() {
-            self.problems.hide(value.span());
+            hide_strings(value, self.problems);
         }
     }
 
@@ -288,6 +288,16 @@ impl<'p, 'i> Section<'p, 'i> {
             self.problems.error(key.span(), message, help);
         }
         self.problems.len() == self.problems_before
+    }
+}
+
+fn hide_strings(value: &Spanned<DeValue<'_>>, problems: &mut Problems) {
+    match value.get_ref() {
+        DeValue::Table(table) => table
+            .values()
+            .for_each(|value| hide_strings(value, problems)),
+        DeValue::Array(items) => items.iter().for_each(|item| hide_strings(item, problems)),
+        _ => problems.hide(value.span()),
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION},
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
@@ -23,6 +23,9 @@ use crate::{
     sync::{Scope, allows},
 };
 
+/// Where browsers say from which site a request comes
+/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
+const SITE: &str = "sec-fetch-site";
 /// Most runs that one answer names.
 const RUNS: i64 = 1000;
 
@@ -137,8 +140,13 @@ pub(super) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
         .into_response()
 }
 
-/// Lets in who has the token of `[http]`. The comparison takes as long whatever is wrong.
+/// Lets in who has the token of `[http]`, unless a page of another site asks through a browser.
+/// The comparison takes as long whatever is wrong.
 fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
+    if !headers.get(SITE).is_none_or(is_own) {
+        return Err((StatusCode::FORBIDDEN, "another site asks for this"));
+    }
     let config = app.config.load();
     let Some(token) = &config.http.token else {
         let text = "no run can be asked for here: set [http] token in mirror.toml";

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Most connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 256;
+/// Most bytes of a request's head.
+const HEAD_BYTES: usize = 64 << 10;
 /// How long a request's head may take, and a connection may lie idle.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection lives at the most, however slowly its client reads.
@@ -60,6 +62,7 @@ async fn talk(stream: TcpStream, router: Router, stop: CancellationToken) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::time::timeout(LIFE, async {

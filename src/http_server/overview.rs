@@ -157,7 +157,9 @@ fn mood(status: &Status, alarms: &[Alarm]) -> &'static str {
 fn sums(status: &Status, words: &'static Words) -> String {
     let tags = |mirror: &MirrorStatus| mirror.targets.iter().map(|t| t.tags).sum::<u64>();
     let mirrors = &status.mirrors;
-    let size = mirrors.iter().map(|mirror| mirror.size_bytes).sum();
+    // Sizes are what sources say.
+    let sizes = mirrors.iter().map(|mirror| mirror.size_bytes);
+    let size = sizes.fold(0, u64::saturating_add);
     let parts = [
         (words.mirrors)(mirrors.len() as u64),
         (words.tags_kept)(mirrors.iter().map(tags).sum()),

@@ -10,3 +10,4 @@ mod moving;
 mod overview;
 mod report;
 mod search;
+mod visitors;

@@ -21,6 +21,13 @@ pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
     IMAGE_MANIFEST_MEDIA_TYPE,
 ];
 
+/// Most blobs or children of one manifest: images have a few dozen, indexes a few hundred.
+pub(super) const DESCRIPTORS: usize = 10_000;
+/// Largest blob that is believed to be one, 16 TiB: sums of what is larger would overflow.
+pub(super) const LARGEST: u64 = 1 << 44;
+/// Longest media type ([RFC 6838](https://www.rfc-editor.org/rfc/rfc6838#section-4.2)).
+const MEDIA_TYPE: usize = 255;
+
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// A manifest as a registry served it: never re-serialised, so its digest holds.
@@ -77,6 +84,20 @@ pub enum ManifestError {
     /// JSON, but neither image nor index.
     #[error("it has neither layers nor manifests")]
     Shapeless,
+    /// More entries than any image has.
+    #[error("it names {0} blobs or manifests, more than {DESCRIPTORS}")]
+    Crowded(usize),
+    /// A size that no blob has.
+    #[error("it says that {digest} has {size} bytes, which no blob has")]
+    Size {
+        /// The blob.
+        digest: Digest,
+        /// Its size, as it is said to be.
+        size: u64,
+    },
+    /// A type that fits in no header.
+    #[error("its media type is no media type")]
+    MediaType,
     /// No entry of the index is for a wanted platform.
     #[error("no entry of its index is for {0}")]
     NoPlatform(String),
@@ -95,6 +116,26 @@ struct Body {
     manifests: Option<Vec<Descriptor>>,
 }
 
+impl Body {
+    /// Refuses what no image has, before anything is begun on its account.
+    fn check(&self) -> Result<(), ManifestError> {
+        let lists = [&self.layers, &self.blobs, &self.manifests];
+        let all = lists.into_iter().flatten().flatten().chain(&self.config);
+        let mut count = 0;
+        for descriptor in all {
+            count += 1;
+            if descriptor.size > LARGEST {
+                let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+                return Err(ManifestError::Size { digest, size });
+            }
+        }
+        match count > DESCRIPTORS {
+            true => Err(ManifestError::Crowded(count)),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Manifest {
     /// Takes a body in. The type comes from the body, else from the answer's Content-Type, else
     /// from the body's shape: registries get the header wrong now and then.
@@ -103,6 +144,7 @@ impl Manifest {
         if body.schema_version == 1 {
             return Err(ManifestError::Schema1);
         }
+        body.check()?;
         let declared = content_type.map(|t| t.split(';').next().unwrap_or(t).trim());
         let shaped = if body.manifests.is_some() {
             OCI_IMAGE_INDEX_MEDIA_TYPE
@@ -117,6 +159,10 @@ impl Manifest {
                     .map(Into::into)
             })
             .unwrap_or_else(|| shaped.into());
+        // It becomes a header, and is shown.
+        if media_type.len() > MEDIA_TYPE || !media_type.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ManifestError::MediaType);
+        }
         Ok(Self {
             media_type,
             digest: Digest::of(&bytes),

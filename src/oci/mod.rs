@@ -12,3 +12,6 @@ pub use reference::{NameError, Reference, RegistryName, Repository, Tag, Version
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -141,6 +141,8 @@ fn is_host(text: &str) -> bool {
     host.split('.').all(is_label)
         && port.is_none_or(is_port)
         && (text.contains(['.', ':']) || text == "localhost")
+        // What ends in a number has to be an address.
+        && url::Host::parse(host).is_ok()
 }
 
 impl RegistryName {

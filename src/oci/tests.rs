@@ -257,8 +257,11 @@ fn oracle(text: &str) -> Option<(String, String, Option<String>, Option<String>)
     let parsed: oci_client::Reference = text.parse().ok()?;
     // It takes a first component in upper case for a host, and then for a part of the path; and
     // it takes a part of a path with a dot and an underscore for a host.
+    // It takes what ends in a number and is no address for a host.
+    let host = parsed.registry().split(':').next().unwrap_or_default();
     if parsed.repository().bytes().any(|b| b.is_ascii_uppercase())
         || parsed.registry().contains('_')
+        || url::Host::parse(host).is_err()
     {
         return None;
     }

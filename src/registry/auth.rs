@@ -11,12 +11,16 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use url::{Url, form_urlencoded};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::ExposeSecret as _;
 
-use super::{challenge::Challenge, error::words, login::LoginInUse, wire::Wire};
+use super::{
+    challenge::Challenge,
+    error::words,
+    login::LoginInUse,
+    token::{Token, fetch},
+    wire::Wire,
+};
 use crate::{
     config::{Credential, Login},
     registry::{Error, Kind},
@@ -25,13 +29,6 @@ use crate::{
 /// How long refused credentials are not tried again: Docker Hub locks a user out after a few
 /// failed logins.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// What a token lives when its answer does not say
-/// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
-const DEFAULT_LIFE: Duration = Duration::from_secs(60);
-/// Seconds after which a token is renewed, whatever its answer says.
-const LONGEST_LIFE: f64 = 24.0 * 3600.0;
-/// How long before its end a token is renewed.
-const RENEW_EARLY: Duration = Duration::from_secs(30);
 
 /// What a token is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,13 +39,6 @@ pub(super) struct Scope {
     pub(super) writes: bool,
     /// A second repository to read from, for a mount.
     pub(super) from: Option<Arc<str>>,
-}
-
-/// A token and the time from which a new one is better.
-#[derive(Debug)]
-pub(super) struct Token {
-    value: SecretString,
-    renew_at: Instant,
 }
 
 /// What a request is authorized with.
@@ -307,7 +297,7 @@ impl Authorization {
         let value = match self {
             Self::None => return,
             Self::Basic(value, _) => Some(value.clone()),
-            Self::Bearer(token) => sensitive(&format!("Bearer {}", token.value.expose_secret())),
+            Self::Bearer(token) => Some(token.header.clone()),
         };
         headers.extend(value.map(|value| (AUTHORIZATION, value)));
     }
@@ -322,7 +312,7 @@ fn may_mean_an_old_login(kind: &Kind) -> bool {
     }
 }
 
-fn unauthorized(credential: &Credential, said: &str) -> Kind {
+pub(super) fn unauthorized(credential: &Credential, said: &str) -> Kind {
     Kind::Unauthorized(match credential {
         Credential::Anonymous => format!("the registry wants a login ({said})"),
         Credential::Basic { username, .. } => {
@@ -334,7 +324,7 @@ fn unauthorized(credential: &Credential, said: &str) -> Kind {
     })
 }
 
-fn basic_header(credential: &Credential) -> Option<HeaderValue> {
+pub(super) fn basic_header(credential: &Credential) -> Option<HeaderValue> {
     match credential {
         Credential::Basic { username, password } => {
             let pair = format!("{username}:{}", password.expose_secret());
@@ -344,7 +334,7 @@ fn basic_header(credential: &Credential) -> Option<HeaderValue> {
     }
 }
 
-fn sensitive(text: &str) -> Option<HeaderValue> {
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -366,7 +356,7 @@ impl Scope {
         self.repository.is_empty()
     }
 
-    fn texts(&self) -> Vec<String> {
+    pub(super) fn texts(&self) -> Vec<String> {
         if self.is_catalog() {
             return vec!["registry:catalog:*".into()];
         }
@@ -379,101 +369,4 @@ impl Scope {
             .chain(from)
             .collect()
     }
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-    /// Seconds; whole ones by the specification, and not by every server.
-    expires_in: Option<serde_json::Number>,
-}
-
-impl TokenAnswer {
-    /// The token, under either of its names; Docker Hub gives both.
-    fn value(&self) -> Option<&String> {
-        let mut values = [&self.token, &self.access_token].into_iter().flatten();
-        values.find(|value| !value.is_empty())
-    }
-
-    fn life(&self) -> Duration {
-        let seconds = self
-            .expires_in
-            .as_ref()
-            .and_then(serde_json::Number::as_f64);
-        let seconds = seconds.filter(|seconds| *seconds > 0.0);
-        seconds.map_or(DEFAULT_LIFE, |seconds| {
-            Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
-        })
-    }
-}
-
-/// Asks the realm for a token.
-async fn fetch(
-    wire: Wire,
-    credential: Credential,
-    realm: Url,
-    service: Option<String>,
-    scope: Scope,
-) -> Result<Arc<Token>, Error> {
-    let fail = |kind: Kind| wire.error("get a token for", scope.texts().join(" "), kind);
-    if realm.scheme() != "https" && wire.is_secure() {
-        let text = format!("its token server {realm} has no TLS; credentials are not sent there");
-        return Err(fail(Kind::Protocol(text)));
-    }
-    let request = match &credential {
-        Credential::IdentityToken(token) => {
-            let form = refresh_form(token, service.as_deref(), &scope);
-            let kind = "application/x-www-form-urlencoded";
-            wire.writing
-                .post(realm)
-                .header(CONTENT_TYPE, kind)
-                .body(form)
-        }
-        _ => {
-            let mut url = realm;
-            url.query_pairs_mut()
-                .extend_pairs(service.iter().map(|service| ("service", service)))
-                .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
-            let mut headers = HeaderMap::new();
-            headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
-            wire.http.get(url).headers(headers)
-        }
-    };
-    let (status, headers, body) = wire.exchange(request).await.map_err(fail)?;
-    match status.as_u16() {
-        200 => {}
-        401 => return Err(fail(unauthorized(&credential, &words(401, &body)))),
-        403 => return Err(fail(Kind::Denied(words(403, &body)))),
-        _ => return Err(fail(super::transport::failure(status, &headers, &body))),
-    }
-    let unreadable = |e| {
-        fail(Kind::Protocol(format!(
-            "its token server's answer makes no sense: {e}"
-        )))
-    };
-    let answer: TokenAnswer =
-        serde_json::from_slice(&body).map_err(|e| unreadable(e.to_string()))?;
-    let value = answer
-        .value()
-        .ok_or_else(|| unreadable("it holds no token".into()))?;
-    let (value, life) = (value.as_str(), answer.life());
-    let fresh = life
-        .checked_sub(RENEW_EARLY)
-        .unwrap_or_default()
-        .max(life / 2);
-    Ok(Arc::new(Token {
-        value: value.into(),
-        renew_at: Instant::now() + fresh,
-    }))
-}
-
-fn refresh_form(token: &SecretString, service: Option<&str>, scope: &Scope) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "refresh_token")
-        .append_pair("refresh_token", token.expose_secret())
-        .append_pair("client_id", "transship")
-        .append_pair("scope", &scope.texts().join(" "))
-        .extend_pairs(service.map(|service| ("service", service)))
-        .finish()
 }

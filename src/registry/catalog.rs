@@ -1,8 +1,6 @@
 //! Which repositories a registry has: the catalog of the specification, and the interfaces of
 //! those that keep theirs elsewhere.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use reqwest::{
     Method,
@@ -12,8 +10,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{
-    Error, Kind, Registry,
+    Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
+    pages::{Pages, legal_names},
     tags::next_page,
     transport::{Answer, Call, Login, keep_to_origin},
 };
@@ -31,7 +30,8 @@ type Page = (Vec<String>, Option<Url>);
 
 #[derive(Deserialize)]
 struct CatalogPage {
-    repositories: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "legal_names")]
+    repositories: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +138,7 @@ impl Registry {
         first.set_query(Some("n=1000"));
         self.pages(self.listing(prefix, first), Login::Token, |url, answer| {
             let page: CatalogPage = parse(&answer.body)?;
-            let names = page.repositories.into_iter().flatten();
+            let names = page.repositories.into_iter();
             let names = names.filter(|name| is_under(name, prefix)).collect();
             let next = match answer.headers.contains_key(LINK) {
                 true => next_page(url, &answer.headers)?,
@@ -184,6 +184,7 @@ impl Registry {
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            most: PAGE_BYTES,
         }
     }
 
@@ -195,15 +196,13 @@ impl Registry {
         mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
     ) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
-        let mut seen = HashSet::new();
+        let mut pages = Pages::at_most(PAGE_LIMIT);
         loop {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            if !seen.insert(call.url.clone()) || seen.len() > PAGE_LIMIT {
-                let text = format!("its catalog goes in a circle at {}", call.url);
-                return Err(fail(Kind::Protocol(text)));
-            }
+            pages.turn(&call.url).map_err(fail)?;
             let answer = self.transport.call_as(&self.wire, &call, login).await?;
             let (found, next) = read(&call.url, &answer).map_err(fail)?;
+            pages.took(answer.body.len(), found.len()).map_err(fail)?;
             names.extend(found);
             match next {
                 Some(next) => call.url = next,

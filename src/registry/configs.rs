@@ -5,6 +5,9 @@ use reqwest::Method;
 use super::{Error, Kind, Registry};
 use crate::oci::{Descriptor, Repository};
 
+/// Largest config that is read: they have some ten thousand bytes.
+const SIZE_LIMIT: usize = 8 << 20;
+
 impl Registry {
     /// An image's config, checked against its digest.
     pub async fn get_config(
@@ -14,7 +17,8 @@ impl Registry {
     ) -> Result<bytes::Bytes, Error> {
         let subject = format!("{} of {repository}", config.digest);
         let path = format!("blobs/{}", config.digest);
-        let call = self.request("pull config", subject, Method::GET, repository, &path);
+        let mut call = self.request("pull config", subject, Method::GET, repository, &path);
+        call.most = SIZE_LIMIT;
         let answer = self.transport.call(&self.wire, &call).await?;
         if config.digest.matches(&answer.body) {
             return Ok(answer.body);

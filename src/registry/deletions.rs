@@ -5,7 +5,7 @@ use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
 use super::{
-    Error, Kind, Registry,
+    Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
     transport::{Call, Login},
 };
@@ -91,6 +91,7 @@ impl Registry {
             method: Method::DELETE,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            most: PAGE_BYTES,
         };
         let answer = self
             .transport

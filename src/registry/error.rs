@@ -4,7 +4,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use oci_client::errors::OciEnvelope;
 
-use super::limits::PATIENCE;
+use super::{boundary::Refusal, limits::PATIENCE};
 
 use crate::oci::{Digest, ManifestError, RegistryName};
 
@@ -127,7 +127,7 @@ impl Error {
             operation,
             subject,
             registry,
-            kind: Box::new(kind),
+            kind: Box::new(kind.bounded()),
         }
     }
 
@@ -208,6 +208,22 @@ impl Error {
     }
 }
 
+impl Kind {
+    /// The same, with no more than a screen of what others said, and nothing that moves a
+    /// terminal's cursor: it ends in logs, the store and pages.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Network(text) => Self::Network(printable(&text)),
+            Self::Unauthorized(text) => Self::Unauthorized(printable(&text)),
+            Self::Denied(text) => Self::Denied(printable(&text)),
+            Self::NotFound(text) => Self::NotFound(printable(&text)),
+            Self::Protocol(text) => Self::Protocol(printable(&text)),
+            Self::Manifest(text) => Self::Manifest(printable(&text)),
+            other => other,
+        }
+    }
+}
+
 impl From<ManifestError> for Kind {
     fn from(error: ManifestError) -> Self {
         Self::Manifest(error.to_string())
@@ -220,6 +236,9 @@ impl From<&reqwest::Error> for Kind {
         let mut causes: Vec<String> = Vec::new();
         let mut cause: Option<&(dyn StdError + 'static)> = error.source();
         while let Some(error) = cause {
+            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+                return Self::Protocol(refusal.to_string());
+            }
             if let Some(inner) = error.downcast_ref::<Error>() {
                 return Self::Elsewhere(Box::new(inner.clone()));
             }
@@ -260,10 +279,35 @@ pub(super) fn words(status: u16, body: &[u8]) -> String {
     }
 }
 
-/// At most 300 characters without control characters: error texts end in logs and terminals.
+/// Most letters of what others said that are shown.
+const LETTERS: usize = 600;
+
+/// A text without control characters, and without those that write it backwards, cut to a screen:
+/// error texts end in logs and terminals.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect()
+    let is_shown = |c: &char| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut letters = text
+        .chars()
+        .filter(is_shown)
+        .map(|c| if c.is_control() { ' ' } else { c });
+    let mut shown: String = letters.by_ref().take(LETTERS).collect();
+    if letters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_said_is_cut_and_moves_no_cursor() {
+        let long = Kind::Protocol("x".repeat(5_000_000)).bounded().to_string();
+        assert_eq!(long.chars().count(), LETTERS + 1);
+        let odd = Kind::Denied("a\u{1b}[2Jb\r\nc\u{202e}d".into()).bounded();
+        let text = odd.to_string();
+        assert!(text.contains("a [2Jb  cd"), "{text:?}");
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+    }
 }

@@ -10,8 +10,8 @@ use crate::oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version};
 
 const DIGEST_HEADER: &str = "docker-content-digest";
 
-/// Largest manifest that is copied: registries refuse more than 4 MiB.
-const SIZE_LIMIT: usize = 8 << 20;
+/// Largest manifest that is read: registries refuse more.
+const SIZE_LIMIT: usize = 4 << 20;
 
 /// What a HEAD tells about a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +54,6 @@ impl Registry {
         let Some(answer) = answer? else {
             return Ok(None);
         };
-        if answer.body.len() > SIZE_LIMIT {
-            let size = bytesize::ByteSize(answer.body.len() as u64);
-            let text = format!("it has {size}, more than a registry takes");
-            return Err(fail(Kind::Manifest(text)));
-        }
         let content_type = header(&answer.headers, CONTENT_TYPE.as_str());
         let mut manifest =
             Manifest::new(answer.body, content_type).map_err(|e| fail(Kind::from(e)))?;
@@ -118,6 +113,7 @@ impl Registry {
         let path = format!("manifests/{}", reference.version.as_str());
         let subject = reference.to_string();
         let mut call = self.request(operation, subject, method, &reference.repository, &path);
+        call.most = SIZE_LIMIT;
         if let Ok(accept) = HeaderValue::from_str(&ACCEPTED_MEDIA_TYPES.join(", ")) {
             call.headers.insert(ACCEPT, accept);
         }

@@ -3,6 +3,7 @@
 mod asked_pause;
 mod auth;
 mod blobs;
+mod boundary;
 mod bulk;
 mod catalog;
 mod challenge;
@@ -16,11 +17,13 @@ mod login;
 mod manifests;
 mod outgoing;
 mod pacing;
+mod pages;
 mod probe;
 mod quota;
 mod referrers;
 mod sends;
 mod tags;
+mod token;
 mod transport;
 mod uploads;
 mod watch;
@@ -67,6 +70,10 @@ use pacing::{Pace, Whole};
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
 use wire::Wire;
+
+/// Most bytes of a page of a listing: Artifact Registry's alone comes near, which tells of every
+/// manifest at once.
+const PAGE_BYTES: usize = 32 << 20;
 
 /// Every registry that was spoken to, each opened once: connections, tokens and limits are shared
 /// by all runs of the process.
@@ -238,6 +245,7 @@ impl Registry {
             method,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            most: PAGE_BYTES,
         }
     }
 }
@@ -255,3 +263,6 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -1,18 +1,19 @@
 //! Referrers: the signatures, SBOMs and attestations that point at a manifest.
 
-use std::{
-    collections::HashSet,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Error, Kind, Registry, found, tags::next_page};
+use super::{Error, Kind, Registry, found, pages::Pages, tags::next_page};
 use crate::oci::{Digest, Repository};
 
 /// Most pages of one listing.
 const PAGE_LIMIT: usize = 1000;
+/// Most bytes of a page, which is an index, and as large as one may be.
+const PAGE_BYTES: usize = 4 << 20;
+/// Most referrers that are listed for one manifest.
+const LIMIT: usize = 10_000;
 
 /// A manifest that refers to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,17 +70,12 @@ impl Registry {
         let path = format!("referrers/{subject}");
         let mut call = self.request("list referrers of", text, Method::GET, repository, &path);
         let mut referrers = Vec::new();
-        let mut seen = HashSet::new();
+        call.most = PAGE_BYTES;
+        let mut pages = Pages::at_most(PAGE_LIMIT);
         loop {
-            let fail = |text: &str| {
-                let kind = Kind::Protocol(text.into());
-                self.wire.error(call.operation, call.subject.clone(), kind)
-            };
-            if seen.len() >= PAGE_LIMIT || !seen.insert(call.url.clone()) {
-                return Err(fail(
-                    "its listing of referrers goes in a circle or has no end",
-                ));
-            }
+            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+            let protocol = |text: String| fail(Kind::Protocol(text));
+            pages.turn(&call.url).map_err(fail)?;
             let answer = match found(self.transport.call(&self.wire, &call).await) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => {
@@ -93,12 +89,16 @@ impl Registry {
                 Err(error) => return Err(error),
             };
             let page: Value = serde_json::from_slice(&answer.body)
-                .map_err(|_| fail("its listing of referrers is not JSON"))?;
+                .map_err(|_| protocol("its listing of referrers is not JSON".into()))?;
             referrers.extend(Referrer::all_of(&page));
-            match next_page(&call.url, &answer.headers) {
-                Ok(Some(next)) => call.url = next,
-                Ok(None) => return Ok(Some(referrers)),
-                Err(kind) => return Err(self.wire.error(call.operation, call.subject, kind)),
+            if referrers.len() > LIMIT {
+                let text = format!("its listing names more than {LIMIT} referrers");
+                return Err(protocol(text));
+            }
+            pages.took(answer.body.len(), 0).map_err(fail)?;
+            match next_page(&call.url, &answer.headers).map_err(fail)? {
+                Some(next) => call.url = next,
+                None => return Ok(Some(referrers)),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Tag listings, page by page.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use reqwest::{
     Method,
@@ -13,6 +13,7 @@ use super::{
     Error, Kind, Registry,
     bulk::{Told, Uploads},
     found,
+    pages::{Pages, legal_names},
     transport::{Answer, Call, keep_to_origin},
 };
 use crate::oci::{Digest, Repository, Tag};
@@ -42,7 +43,9 @@ pub struct Listing {
 #[derive(Deserialize)]
 struct Page {
     // Nexus writes null for none.
-    tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "legal_names")]
+    tags: Vec<Tag>,
+    // Artifact Registry and gcr.io alone.
     #[serde(default)]
     manifest: Uploads,
 }
@@ -50,7 +53,8 @@ struct Page {
 /// A page of which only the names make sense.
 #[derive(Deserialize)]
 struct Names {
-    tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "legal_names")]
+    tags: Vec<Tag>,
 }
 
 impl Listing {
@@ -74,30 +78,26 @@ impl Registry {
     pub async fn list_tags(&self, repository: &Repository) -> Result<Tags, Error> {
         let mut call = self.tags_call(repository);
         let mut listing = Listing::default();
-        let mut seen = HashSet::new();
-        while seen.len() < PAGE_LIMIT {
+        let mut pages = Pages::at_most(PAGE_LIMIT);
+        loop {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            if !seen.insert(call.url.clone()) {
-                let text = format!("its listing goes in a circle at {}", call.url);
-                return Err(fail(Kind::Protocol(text)));
-            }
+            pages.turn(&call.url).map_err(fail)?;
             let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
-                return if seen.len() == 1 {
+                return if pages.is_first() {
                     Ok(None)
                 } else {
                     Err(fail(Kind::Protocol("a page of its listing is gone".into())))
                 };
             };
+            let before = listing.tags.len();
             self.read_page(&call, &answer, &mut listing)?;
+            let tags = listing.tags.len() - before;
+            pages.took(answer.body.len(), tags).map_err(fail)?;
             match next_page(&call.url, &answer.headers).map_err(fail)? {
                 Some(next) => call.url = next,
                 None => return Ok(Some(listing)),
             }
         }
-        let text = format!("its listing has more than {PAGE_LIMIT} pages");
-        Err(self
-            .wire
-            .error(call.operation, call.subject, Kind::Protocol(text)))
     }
 
     /// The call for a listing's first page.
@@ -132,8 +132,7 @@ impl Registry {
                 let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
                 self.wire.error(call.operation, call.subject.clone(), kind)
             })?;
-        let tags = page.tags.into_iter().flatten();
-        listing.tags.extend(tags.filter_map(|tag| tag.parse().ok()));
+        listing.tags.extend(page.tags);
         page.manifest
             .0
             .into_iter()
@@ -171,6 +170,12 @@ pub(super) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url
         )));
     }
     Ok(Some(next))
+}
+
+/// The tags of one page.
+#[cfg(test)]
+pub(super) fn page_names(body: &[u8]) -> Result<Vec<Tag>, serde_json::Error> {
+    serde_json::from_slice::<Page>(body).map(|page| page.tags)
 }
 
 /// The links of a header, each with its parameters.

@@ -50,6 +50,8 @@ pub(super) struct Call {
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Most bytes of the answer that are read.
+    pub(super) most: usize,
 }
 
 /// What a call is authorized with.
@@ -124,7 +126,7 @@ impl Transport {
         let response = Box::pin(self.open(wire, call, Some(wire.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
-        let body = wire.body(response).await.map_err(fail)?;
+        let body = wire.read(response, call.most).await.map_err(fail)?;
         Ok(Answer {
             status,
             headers,
@@ -147,11 +149,14 @@ impl Transport {
             self.auth.basic().apply(&mut headers);
         }
         let request = wire.http.request(call.method.clone(), call.url.clone());
-        let exchange = wire.exchange(request.headers(headers)).await;
-        let (status, headers, body) = exchange.map_err(fail)?;
+        let sent = wire.head(request.headers(headers), Some(wire.stall)).await;
+        let response = sent.map_err(fail)?;
+        let (status, headers) = (response.status(), response.headers().clone());
         if status.as_u16() >= 400 {
-            return Err(fail(failure(status, &headers, &body)));
+            let said = wire.beginning(response).await;
+            return Err(fail(failure(status, &headers, &said)));
         }
+        let body = wire.read(response, call.most).await.map_err(fail)?;
         Ok(Answer {
             status,
             headers,
@@ -188,7 +193,7 @@ impl Transport {
                 return Ok(response);
             }
             let (status, headers) = (response.status(), response.headers().clone());
-            let said = wire.body(response).await.unwrap_or_default();
+            let said = wire.beginning(response).await;
             let refusal = match status {
                 StatusCode::UNAUTHORIZED => {
                     match self.unauthorized(call, &authorization, &headers, &said, is_second) {
@@ -312,7 +317,10 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
 /// authorization. A proxy that ends TLS may not know its scheme and port, so that they are put
 /// right where the URL names no other port.
 pub(super) fn keep_to_origin(origin: &Url, url: &mut Url) -> bool {
-    let is_own = url.host() == origin.host()
+    // A login in it would be sent in the place of ours.
+    let has_login = !url.username().is_empty() || url.password().is_some();
+    let is_own = !has_login
+        && url.host() == origin.host()
         && (url.port().is_none() || url.port() == origin.port())
         && matches!(url.scheme(), "http" | "https");
     is_own && url.set_scheme(origin.scheme()).is_ok() && url.set_port(origin.port()).is_ok()

@@ -18,6 +18,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{
+    boundary::{Boundary, Resolver},
     error::{Error, Kind},
     pacing::Pace,
     probe::quota,
@@ -29,8 +30,12 @@ use crate::{
     oci::RegistryName,
 };
 
-/// Most bytes of an answer that is held in memory: no manifest and no page of tags comes near.
-const BODY_LIMIT: usize = 32 << 20;
+/// Most bytes of an answer of which nothing much is expected: a token, a word about an upload.
+const ANSWER_LIMIT: usize = 1 << 20;
+/// Bytes of a failed answer that are looked at: its codes and messages stand at its beginning.
+const WORDS_LIMIT: usize = 64 << 10;
+/// How long a small answer may take as a whole: one that comes byte by byte is never silent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
 /// Idle connections that are kept, for each flow: as many as small requests may have had.
 const IDLE: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -74,6 +79,7 @@ pub(super) struct Wire {
     /// For blobs that are fetched: a connection that brought one keeps a large buffer.
     pub(super) fetching: reqwest::Client,
     pub(super) base: Arc<Url>,
+    pub(super) boundary: Arc<Boundary>,
     pub(super) stall: Duration,
     pub(super) pace: Arc<Pace>,
     pub(super) quota: Arc<PullQuota>,
@@ -90,9 +96,10 @@ impl Wire {
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
-        let http = client(config, Policy::limited(10)).map_err(fail)?;
-        let writing = client(config, Policy::none()).map_err(fail)?;
-        let fetching = client(config, Policy::limited(10)).map_err(fail)?;
+        let boundary = Boundary::new(&base, &config.proxy);
+        let http = client(config, &boundary, boundary.policy()).map_err(fail)?;
+        let writing = client(config, &boundary, Policy::none()).map_err(fail)?;
+        let fetching = client(config, &boundary, boundary.policy()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
@@ -100,6 +107,7 @@ impl Wire {
             writing,
             fetching,
             base,
+            boundary,
             stall: config.stall,
             pace,
             quota: Arc::default(),
@@ -125,12 +133,7 @@ impl Wire {
     pub(super) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
         match kind {
             Kind::Elsewhere(error) => *error,
-            kind => Error {
-                operation,
-                subject,
-                registry: self.name.clone(),
-                kind: Box::new(kind),
-            },
+            kind => Error::new(operation, subject, &self.name, kind),
         }
     }
 
@@ -180,23 +183,51 @@ impl Wire {
         Ok((status, headers, self.body(response).await?))
     }
 
-    /// Reads an answer's body, within bounds of size and silence.
-    pub(super) async fn body(&self, mut response: Response) -> Result<Bytes, Kind> {
-        let mut body = BytesMut::new();
-        loop {
-            match tokio::time::timeout(self.stall, response.chunk()).await {
-                Err(_) => return Err(Kind::Stalled(self.stall)),
-                Ok(Err(error)) => return Err(Kind::from(&error)),
-                Ok(Ok(None)) => return Ok(body.freeze()),
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() > BODY_LIMIT => {
-                    let mib = BODY_LIMIT >> 20;
-                    return Err(Kind::Protocol(format!(
-                        "its answer is larger than {mib} MiB"
-                    )));
+    /// Reads the body of an answer of which nothing much is expected.
+    pub(super) async fn body(&self, response: Response) -> Result<Bytes, Kind> {
+        self.read(response, ANSWER_LIMIT).await
+    }
+
+    /// Reads an answer's body, within bounds of size, silence and time. One that announces more
+    /// than `most` bytes is not begun.
+    pub(super) async fn read(&self, mut response: Response, most: usize) -> Result<Bytes, Kind> {
+        let too_large = || {
+            let most = bytesize::ByteSize(most as u64);
+            Kind::Protocol(format!("its answer is larger than {most}, and is not read"))
+        };
+        let announced = response.content_length().unwrap_or_default();
+        if announced > most as u64 {
+            return Err(too_large());
+        }
+        let read = async {
+            let mut body = BytesMut::new();
+            loop {
+                match tokio::time::timeout(self.stall, response.chunk()).await {
+                    Err(_) => return Err(Kind::Stalled(self.stall)),
+                    Ok(Err(error)) => return Err(Kind::from(&error)),
+                    Ok(Ok(None)) => return Ok(body.freeze()),
+                    Ok(Ok(Some(chunk))) if body.len() + chunk.len() > most => {
+                        return Err(too_large());
+                    }
+                    Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 }
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            }
+        };
+        let ended = tokio::time::timeout(ANSWER_TIMEOUT, read).await;
+        ended.unwrap_or(Err(Kind::Stalled(ANSWER_TIMEOUT)))
+    }
+
+    /// The beginning of what a failed answer says; nothing where it cannot be read.
+    pub(super) async fn beginning(&self, mut response: Response) -> Bytes {
+        let mut said = BytesMut::new();
+        while said.len() < WORDS_LIMIT {
+            match tokio::time::timeout(self.stall, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => said.extend_from_slice(&chunk),
+                _ => break,
             }
         }
+        said.truncate(WORDS_LIMIT);
+        said.freeze()
     }
 }
 
@@ -213,11 +244,18 @@ fn base(name: &RegistryName, config: &RegistryConfig) -> Result<Url, url::ParseE
     Url::parse(&format!("{scheme}://{host}/"))
 }
 
-fn client(config: &RegistryConfig, redirects: Policy) -> Result<reqwest::Client, String> {
+fn client(
+    config: &RegistryConfig,
+    boundary: &Arc<Boundary>,
+    redirects: Policy,
+) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
+        // A URL may be signed, and is nobody else's business.
+        .referer(false)
+        .dns_resolver(Resolver(boundary.clone()))
         .pool_max_idle_per_host(IDLE * config.connections)
         .tcp_keepalive(Duration::from_secs(30))
         // What nobody acknowledges is not waited for, even where all of it fits into buffers.

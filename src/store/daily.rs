@@ -194,8 +194,9 @@ impl Store {
         let row = query!(
             r#"SELECT COUNT(*) AS "runs!: i64", SUM(result = 'ok') AS "ok: i64",
                       SUM(copied) AS "copied: i64", SUM(failed) AS "failed: i64",
-                      SUM(downloaded_bytes) AS "downloaded: i64",
-                      SUM(uploaded_bytes) AS "uploaded: i64", SUM(saved_bytes) AS "saved: i64",
+                      CAST(TOTAL(downloaded_bytes) AS INTEGER) AS "downloaded: i64",
+                      CAST(TOTAL(uploaded_bytes) AS INTEGER) AS "uploaded: i64",
+                      CAST(TOTAL(saved_bytes) AS INTEGER) AS "saved: i64",
                       SUM(throttled) AS "throttled: i64"
                FROM runs WHERE finished_at >= ? AND finished_at < ?"#,
             from,

@@ -98,11 +98,13 @@ impl Store {
                    SELECT registry, COUNT(*) AS tags, COUNT(lagging_since) AS behind,
                           SUM(lagging_since IS NOT NULL AND error_class IS NOT NULL) AS failed,
                           SUM(is_orphaned) AS orphaned, MIN(lagging_since) AS lagging_since,
-                          SUM((SELECT bytes FROM sizes WHERE digest = written_digest)) AS size,
-                          SUM(CASE WHEN lagging_since IS NOT NULL THEN COALESCE(
+                          -- Sizes are what sources say, and SUM fails where it overflows.
+                          CAST(TOTAL((SELECT bytes FROM sizes WHERE digest = written_digest))
+                              AS INTEGER) AS size,
+                          CAST(TOTAL(CASE WHEN lagging_since IS NOT NULL THEN COALESCE(
                               (SELECT bytes FROM sizes WHERE digest = seen_digest),
                               (SELECT bytes FROM sizes WHERE digest = written_digest)) END)
-                              AS pending
+                              AS INTEGER) AS pending
                    FROM tags JOIN repositories ON repositories.id = repository_id
                    WHERE mirror = ?1 GROUP BY registry
                )

@@ -9,7 +9,7 @@ use serde::{
 };
 
 use super::Told;
-use crate::oci::Digest;
+use crate::{oci::Digest, registry::pages::ENTRIES};
 
 /// What the map says of tags.
 #[derive(Debug, Default)]
@@ -55,6 +55,10 @@ impl<'de> Deserialize<'de> for Uploads {
                 let mut uploads = Vec::new();
                 while let Some((digest, upload)) = map.next_entry::<String, Upload>()? {
                     uploads.extend(upload.told(&digest));
+                    if uploads.len() > ENTRIES {
+                        let text = format!("it names more than {ENTRIES} uploads");
+                        return Err(serde::de::Error::custom(text));
+                    }
                 }
                 Ok(Uploads(uploads))
             }

@@ -1,5 +1,7 @@
 //! Copies one image: its children, its blobs, its manifests, and last of all its tag.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use super::{Error, Lane, Transfer, holdings::Holding};
@@ -13,6 +15,50 @@ use crate::{
 const PARTS: usize = 16;
 /// How deep indexes may nest; real ones nest once or twice.
 const DEPTH: usize = 8;
+
+/// Most bytes of the manifests of one image together, of which many are held at a time.
+const MANIFESTS: u64 = 32 << 20;
+
+/// How far into an image a copy is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Descent<'a> {
+    depth: usize,
+    /// Bytes of its manifests that were pulled so far.
+    pulled: &'a AtomicU64,
+}
+
+impl<'a> Descent<'a> {
+    /// At the top of an image, of whose parts `pulled` counts the manifests.
+    pub(super) fn from_top(pulled: &'a AtomicU64) -> Self {
+        Self { depth: 0, pulled }
+    }
+
+    fn down(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// Refuses to go deeper than indexes nest.
+    fn check(self) -> Result<(), Kind> {
+        let text = || format!("its indexes nest more than {DEPTH} deep");
+        (self.depth <= DEPTH)
+            .then_some(())
+            .ok_or_else(|| Kind::Manifest(text()))
+    }
+
+    /// Takes note of a manifest that was pulled.
+    fn took(self, manifest: &Manifest) -> Result<(), Kind> {
+        let size = manifest.bytes.len() as u64;
+        let sum = self.pulled.fetch_add(size, Ordering::Relaxed) + size;
+        let most = bytesize::ByteSize(MANIFESTS);
+        let text = || format!("its manifests are together larger than {most}");
+        (sum <= MANIFESTS)
+            .then_some(())
+            .ok_or_else(|| Kind::Manifest(text()))
+    }
+}
 
 impl Transfer {
     /// Copies the image that `digest` names at the source, and writes `tag` for it. Returns the
@@ -40,14 +86,16 @@ impl Transfer {
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
         self.admit(lane, &manifest, allowance).await?;
-        match self.bring_manifest(lane, &manifest, &to, 0).await {
+        let pulled = AtomicU64::new(0);
+        let top = Descent::from_top(&pulled);
+        match self.bring_manifest(lane, &manifest, &to, top).await {
             Err(Error::Registry(error))
                 if error.is_attestation_refused()
                     && lane.mirror.attestations == Attestations::IfAccepted =>
             {
                 tracing::info!(%error, "{to} is written without attestations");
                 let manifest = shape(Attestations::Drop)?;
-                self.bring_manifest(lane, &manifest, &to, 0).await?;
+                self.bring_manifest(lane, &manifest, &to, top).await?;
                 Ok(manifest.digest)
             }
             other => other.map(|_| manifest.digest),
@@ -96,9 +144,9 @@ impl Transfer {
         lane: Lane<'_>,
         manifest: &Manifest,
         to: &Reference,
-        depth: usize,
+        descent: Descent<'_>,
     ) -> Result<u64, Error> {
-        let size = self.bring_parts(lane, manifest, to, depth).await?;
+        let size = self.bring_parts(lane, manifest, to, descent).await?;
         match lane.target.put_manifest(to, manifest).await {
             Err(error) if error.is_missing_content() => {
                 tracing::warn!(%error, "the target lost content; it is brought again");
@@ -107,7 +155,7 @@ impl Transfer {
                 for part in parts(manifest).map_err(|e| broken(lane, to, e))? {
                     self.holdings.learn(lane.to, &part.digest, false).await;
                 }
-                self.bring_parts(lane, manifest, to, depth).await?;
+                self.bring_parts(lane, manifest, to, descent).await?;
                 lane.target.put_manifest(to, manifest).await?;
             }
             other => other?,
@@ -122,7 +170,7 @@ impl Transfer {
         lane: Lane<'_>,
         manifest: &Manifest,
         to: &Reference,
-        depth: usize,
+        descent: Descent<'_>,
     ) -> Result<u64, Error> {
         match manifest.content().map_err(|e| broken(lane, to, e))? {
             Content::Image(blobs) => {
@@ -136,8 +184,8 @@ impl Transfer {
                 Ok(size)
             }
             Content::Index(children) => {
-                let brought =
-                    stream::iter(children).map(|child| self.bring_child(lane, child, depth + 1));
+                let brought = stream::iter(children)
+                    .map(|child| self.bring_child(lane, child, descent.down()));
                 let sum = |sum: u64, size| async move { Ok(sum.saturating_add(size)) };
                 let size = brought.buffer_unordered(PARTS).try_fold(0, sum).await?;
                 self.holdings.sized(&manifest.digest, size).await;
@@ -151,17 +199,14 @@ impl Transfer {
         &'a self,
         lane: Lane<'a>,
         child: Descriptor,
-        depth: usize,
+        descent: Descent<'a>,
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let (from, to) = (
                 lane.from.digest(&child.digest),
                 lane.to.digest(&child.digest),
             );
-            if depth > DEPTH {
-                let text = format!("its indexes nest more than {DEPTH} deep");
-                return Err(fail(lane, &from, Kind::Manifest(text)));
-            }
+            descent.check().map_err(|kind| fail(lane, &from, kind))?;
             let _lead = self.lead(lane, &child.digest).await;
             match self.holdings.look_up(lane.to, &child.digest).await? {
                 Holding::Held => return Ok(self.holdings.size(&child.digest).await?),
@@ -175,7 +220,9 @@ impl Transfer {
                 }
             }
             let manifest = pull(lane, &from).await?;
-            self.bring_manifest(lane, &manifest, &to, depth).await
+            let took = descent.took(&manifest);
+            took.map_err(|kind| fail(lane, &from, kind))?;
+            self.bring_manifest(lane, &manifest, &to, descent).await
         })
     }
 }

@@ -1,12 +1,15 @@
 //! Brings what refers to an image: signatures, SBOMs and attestations, by the referrers API, by
 //! its fallback tag, and by the tags that cosign writes.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::atomic::AtomicU64,
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Error, Lane, Transfer, holdings::Holding};
+use super::{Error, Lane, Transfer, holdings::Holding, image::Descent};
 use crate::{
     config::Referrers,
     oci::{Content, Digest, Manifest, Tag},
@@ -148,7 +151,8 @@ impl Transfer {
         }
         let allowance = self.budget.allowance(lane.config, lane.target.name());
         self.admit(lane, &manifest, allowance.await?).await?;
-        self.bring_manifest(lane, &manifest, &lane.to.digest(&referrer.digest), 0)
+        let (pulled, to) = (AtomicU64::new(0), lane.to.digest(&referrer.digest));
+        self.bring_manifest(lane, &manifest, &to, Descent::from_top(&pulled))
             .await?;
         tracing::info!(digest = %referrer.digest, "copied a referrer to {}", lane.to);
         Ok(true)

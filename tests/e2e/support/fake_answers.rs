@@ -1,5 +1,8 @@
 //! The answers that a fake registry gives.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use bytes::Bytes;
@@ -57,6 +60,39 @@ pub fn held(bytes: &Bytes, mut gate: watch::Receiver<bool>) -> Response<Body> {
         .header(header::CONTENT_LENGTH, bytes.len())
         .body(Body::from_stream(frames))
         .unwrap()
+}
+
+/// Answers without end, and how much of them was taken.
+#[derive(Clone, Default)]
+pub struct Endless(Arc<AtomicU64>);
+
+impl Endless {
+    /// A 200 whose body is `frame`, again and again; it may announce a length.
+    pub fn answer(&self, frame: &'static [u8], announced: Option<u64>) -> Response<Body> {
+        let taken = self.0.clone();
+        let frames = stream::repeat_with(move || {
+            taken.fetch_add(frame.len() as u64, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from_static(frame))
+        });
+        let mut response = Response::new(Body::from_stream(frames));
+        if let Some(length) = announced {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        response
+    }
+
+    /// Bytes that were taken, into the buffers of the connections, too.
+    pub fn taken(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A 307 that leads elsewhere.
+pub fn redirect(location: &str) -> Response<Body> {
+    let builder = Response::builder().status(StatusCode::TEMPORARY_REDIRECT);
+    let builder = builder.header(header::LOCATION, location);
+    builder.body(Body::empty()).unwrap()
 }
 
 /// A 201 for what was stored.

@@ -1,0 +1,160 @@
+//! How far a listing is followed, page after page, before it is called endless.
+
+use std::{collections::HashSet, fmt, marker::PhantomData, str::FromStr};
+
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use url::Url;
+
+use super::Kind;
+
+/// Most bytes of all pages of one listing.
+const BYTES: usize = 256 << 20;
+/// Most entries of one listing: the largest repositories known have a tenth of that.
+pub(super) const ENTRIES: usize = 1_000_000;
+/// Longest address of a page.
+const ADDRESS: usize = 8 << 10;
+
+/// The pages of one listing that were read so far.
+#[derive(Debug)]
+pub(super) struct Pages {
+    most: usize,
+    seen: HashSet<Url>,
+    bytes: usize,
+    entries: usize,
+}
+
+impl Pages {
+    /// None so far, of `most` that there may be.
+    pub(super) fn at_most(most: usize) -> Self {
+        Self {
+            most,
+            seen: HashSet::new(),
+            bytes: 0,
+            entries: 0,
+        }
+    }
+
+    /// Turns to a page, which has to be another one.
+    pub(super) fn turn(&mut self, url: &Url) -> Result<(), Kind> {
+        if url.as_str().len() > ADDRESS {
+            let text = format!("its next page has an address of more than {ADDRESS} letters");
+            return Err(Kind::Protocol(text));
+        }
+        if !self.seen.insert(url.clone()) {
+            let text = format!("its listing goes in a circle at {url}");
+            return Err(Kind::Protocol(text));
+        }
+        self.within(self.seen.len() <= self.most, self.most, "pages")
+    }
+
+    /// Whether the first page is being read.
+    pub(super) fn is_first(&self) -> bool {
+        self.seen.len() <= 1
+    }
+
+    /// Takes note of what a page held.
+    pub(super) fn took(&mut self, bytes: usize, entries: usize) -> Result<(), Kind> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.entries = self.entries.saturating_add(entries);
+        self.within(self.bytes <= BYTES, BYTES >> 20, "MiB")?;
+        self.within(self.entries <= ENTRIES, ENTRIES, "entries")
+    }
+
+    fn within(&self, is_within: bool, most: usize, of_what: &str) -> Result<(), Kind> {
+        let endless = || Kind::Protocol(format!("its listing has more than {most} {of_what}"));
+        is_within.then_some(()).ok_or_else(endless)
+    }
+}
+
+/// Reads a list of names, each as it comes: those that are no legal ones are left out. No list is
+/// a list of none.
+pub(super) fn legal_names<'de, D: Deserializer<'de>, T: FromStr>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Names<T>(PhantomData<T>);
+    impl<'de, T: FromStr> Visitor<'de> for Names<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of names")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut names = Vec::new();
+            while let Some(name) = list.next_element::<std::borrow::Cow<'de, str>>()? {
+                names.extend(name.parse().ok());
+                if names.len() > ENTRIES {
+                    let text = format!("it names more than {ENTRIES}");
+                    return Err(de::Error::custom(text));
+                }
+            }
+            Ok(names)
+        }
+    }
+    deserializer.deserialize_any(Names(PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Tag;
+
+    fn page(number: usize) -> Url {
+        let text = format!("https://r.example/v2/a/tags/list?n={number}");
+        Url::parse(&text).unwrap()
+    }
+
+    fn tags(json: &str) -> Result<Vec<Tag>, serde_json::Error> {
+        legal_names(&mut serde_json::Deserializer::from_str(json))
+    }
+
+    #[test]
+    fn a_listing_without_end_is_ended() {
+        let mut pages = Pages::at_most(3);
+        assert!((0..3).all(|number| pages.turn(&page(number)).is_ok()));
+        assert!(pages.turn(&page(4)).is_err());
+        assert!(Pages::at_most(3).took(BYTES, 0).is_ok());
+        assert!(Pages::at_most(3).took(BYTES + 1, 0).is_err());
+        assert!(Pages::at_most(3).took(0, ENTRIES + 1).is_err());
+        let mut pages = Pages::at_most(3);
+        assert!(pages.took(usize::MAX, usize::MAX).is_err());
+        assert!(pages.took(usize::MAX, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn a_circle_and_an_address_without_end_are_refused() {
+        let mut pages = Pages::at_most(3);
+        assert!(pages.turn(&page(1)).is_ok());
+        assert!(pages.turn(&page(1)).is_err());
+        let long = format!("https://r.example/?{}", "x".repeat(ADDRESS));
+        assert!(pages.turn(&Url::parse(&long).unwrap()).is_err());
+    }
+
+    #[test]
+    fn names_that_are_no_legal_ones_are_left_out() {
+        let odd = format!(
+            r#"["v1", "../x", "a b", "%2e%2e", "a\n", "", "-x", ".x", "{}", "1.0"]"#,
+            "x".repeat(10_000)
+        );
+        let texts: Vec<String> = tags(&odd).unwrap().iter().map(Tag::to_string).collect();
+        assert_eq!(texts, ["v1", "1.0"]);
+        assert_eq!(tags("null").unwrap(), []);
+        assert!(tags("[1]").is_err() && tags("\"v1\"").is_err());
+    }
+
+    #[test]
+    fn a_page_of_more_than_a_million_tags_is_refused() {
+        let list = |count: usize| format!("[{}\"v\"]", "\"v\",".repeat(count - 1));
+        assert_eq!(tags(&list(ENTRIES)).unwrap().len(), ENTRIES);
+        let refused = tags(&list(ENTRIES + 1)).unwrap_err().to_string();
+        assert!(refused.contains("more than 1000000"), "{refused}");
+    }
+}
