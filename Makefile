@@ -2,13 +2,16 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo test check deps fmt features deny units rules clippy sqlx-check doc unit fuzz sqlx package
+.PHONY: help demo bench test check deps fmt features deny units rules clippy sqlx-check doc unit fuzz sqlx package
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: deps ## mirror real images between two registries on this machine, and prove that both sides agree
 	@demo/run
+
+bench: ## measure transship, and other tools that are installed; bench/README.md says what
+	@bench/run
 
 test: deps check ## install what is missing, then run all that CI runs
 

@@ -8,6 +8,7 @@ mod online;
 mod open;
 mod plan;
 mod progress;
+mod prune;
 mod report;
 mod serve;
 mod status;
@@ -15,6 +16,7 @@ mod summary;
 mod sync;
 mod text;
 mod verdict;
+mod verify;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -57,6 +59,10 @@ enum Command {
     Plan(plan::Plan),
     /// Run mirrors once, now
     Sync(sync::Sync),
+    /// Compare targets with the store and the source: tags, manifests, blobs; the next sync repairs
+    Verify(verify::Verify),
+    /// Show which tags at targets are no longer mirrored, and delete them where that is asked for
+    Prune(prune::Prune),
     /// Show every mirror: how far it lags, its last runs, what is behind and why
     Status(status::Status),
     /// Run mirrors on their schedules, with metrics, a status page and reports
@@ -125,6 +131,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Check(check) => check.run(&global).await,
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
+        Command::Verify(verify) => verify.run(&global).await,
+        Command::Prune(prune) => prune.run(&global).await,
         Command::Status(status) => status.run(&global).await,
         Command::Serve(serve) => serve.run(&global).await,
         Command::Report(report) => report.run(&global).await,

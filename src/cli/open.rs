@@ -39,7 +39,8 @@ pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let stop = CancellationToken::new();
     let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
     let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
-    let registries = Registries::new(config, metrics.clone(), Retry::default());
+    let learned = store.dialects().await?;
+    let registries = Registries::new(config, metrics.clone(), Retry::default(), learned);
     let sync = Sync::new(
         registries,
         store,

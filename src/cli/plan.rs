@@ -116,11 +116,20 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
             let tag = step.tag.as_str();
             text::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
         }
-        if !target.orphaned.is_empty() {
-            let names: Vec<&str> = target.orphaned.iter().map(|tag| tag.as_str()).collect();
+        let stays = |tag: &&Tag| target.deleted().all(|deleted| deleted.tag != **tag);
+        let orphaned = target.orphaned.iter().filter(stays);
+        let names: Vec<&str> = orphaned.map(Tag::as_str).collect();
+        if !names.is_empty() {
             text::line(&format!(
                 "    no longer at the source, kept: {}",
                 names.join(", ")
+            ))?;
+        }
+        for tag in target.deleted() {
+            let (name, digest) = (tag.tag.as_str(), tag.digest.short());
+            text::line(&format!(
+                "    {name:width$}  {digest:12}  delete: {}",
+                tag.cause
             ))?;
         }
         let skipped = |step: &&_| matches!(step, Action::Skip { .. });

@@ -65,7 +65,7 @@ fn exit(report: &RunReport) -> Exit {
 }
 
 /// Stops the run on the first signal; returns on the second.
-async fn interrupt(stop: &CancellationToken) {
+pub(super) async fn interrupt(stop: &CancellationToken) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
     };

@@ -144,7 +144,9 @@ fn failed(
 fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> Check {
     let remedy = match error.class() {
         "auth" => return skipped(check, "the login comes first"),
-        "throttled" => "wait as long as it says; an account has a larger quota than nobody".into(),
+        "throttled" | "quota" => {
+            "wait as long as it says; an account has a larger quota than nobody".into()
+        }
         "network" | "stalled" | "server" => "try again; then look at the link, or `proxy`".into(),
         _ => own_remedy,
     };

@@ -11,6 +11,7 @@ use super::{
     path::{PATH_HELP, PathTemplate},
     placement::{Fault, Misplaced, Placement, Target},
     problem::Problems,
+    prune,
     section::Wanted,
     selectors, timing,
 };
@@ -40,6 +41,7 @@ pub(super) fn validate(
         template: template(entry.path.as_ref(), problems),
     });
     let timing = timing::validate(&entry.timing, problems);
+    let upkeep = prune::validate(&entry.upkeep, problems);
     let mut validated = Validated {
         mirror: Mirror {
             name,
@@ -54,6 +56,9 @@ pub(super) fn validate(
             rename: rename(entry.tag.as_ref(), problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
             referrers: referrers(entry.referrers.as_ref(), problems),
+            prune: upkeep.prune,
+            backup: upkeep.backup,
+            verify_blobs_every: upkeep.verify_blobs_every,
         },
         places: Vec::new(),
     };

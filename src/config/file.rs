@@ -7,8 +7,10 @@ use toml::{Spanned, de::DeTable};
 
 use super::{
     daemon::{self, HttpEntry},
+    limits::{self, LimitsEntry, RateEntry},
     notify::{self, ChannelEntry, ReportEntry},
     problem::Problems,
+    prune::UpkeepEntry,
     secret::SecretSource,
     section::{Section, Wanted},
     timing::TimingEntry,
@@ -24,6 +26,7 @@ pub(super) struct File {
     pub(super) state_path: Option<Spanned<String>>,
     pub(super) drain: Option<Spanned<String>>,
     pub(super) http: HttpEntry,
+    pub(super) limits: LimitsEntry,
     pub(super) registries: Vec<RegistryEntry>,
     pub(super) defaults: MirrorEntry,
     pub(super) mirrors: Vec<MirrorEntry>,
@@ -49,6 +52,9 @@ pub(super) struct RegistryEntry {
     pub(super) login: Option<Spanned<LoginEntry>>,
     pub(super) connections: Option<Spanned<i64>>,
     pub(super) stall: Option<Spanned<String>>,
+    pub(super) chunk: Option<Spanned<String>>,
+    pub(super) requests_per_second: Option<Spanned<f64>>,
+    pub(super) bandwidth: Option<RateEntry>,
 }
 
 /// The value of `login`.
@@ -84,6 +90,7 @@ pub(super) struct MirrorEntry {
     pub(super) tag: Option<Spanned<String>>,
     pub(super) attestations: Option<Spanned<String>>,
     pub(super) referrers: Option<Spanned<Wanted>>,
+    pub(super) upkeep: UpkeepEntry,
 }
 
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
@@ -121,6 +128,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             .section("http")
             .map(daemon::read_http)
             .unwrap_or_default(),
+        limits: top.section("limits").map(limits::read).unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {
             Some(section) => read_mirror(section, None),
@@ -161,6 +169,9 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         login: read_login(&mut section),
         connections: section.take("connections", "a whole number such as 16"),
         stall: section.take("stall", "a duration such as \"30s\""),
+        chunk: section.take("chunk", "a size such as \"32 MiB\""),
+        requests_per_second: section.take("requests_per_second", "a number such as 20 or 0.5"),
+        bandwidth: limits::read_bandwidth(&mut section),
     };
     section.hide_rest();
     RegistryEntry {
@@ -251,6 +262,7 @@ fn read_mirror(
         tag: section.take("tag", "a template such as \"{tag}-mirror\""),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
+        upkeep: UpkeepEntry::read(&mut section),
     };
     MirrorEntry {
         is_whole: section.finish(),
@@ -283,6 +295,7 @@ impl MirrorEntry {
             tag: self.tag.or(defaults.tag),
             attestations: self.attestations.or(defaults.attestations),
             referrers: self.referrers.or(defaults.referrers),
+            upkeep: self.upkeep.or(defaults.upkeep),
         }
     }
 }

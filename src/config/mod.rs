@@ -7,6 +7,7 @@ mod discovery;
 mod entry;
 mod file;
 mod helper;
+mod limits;
 mod login;
 mod network;
 mod notify;
@@ -14,6 +15,7 @@ mod overlap;
 mod path;
 mod placement;
 mod problem;
+mod prune;
 mod rename;
 mod schedule;
 mod secret;
@@ -43,11 +45,13 @@ use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
 pub use cron::BadSchedule;
 pub use daemon::HttpConfig;
 pub use discovery::Discovery;
+pub use limits::{Bandwidth, Counted, Limits, Period, TrafficBudget};
 pub use login::{Login, Renewal};
 pub use network::{ClientIdentity, IpFamily, Proxy};
 pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic};
 pub use overlap::{Claim, Clash};
 pub use problem::{ProblemRecord, ProblemReport};
+pub use prune::Prune;
 pub use rename::Rename;
 pub use schedule::Schedule;
 pub use secret::Credential;
@@ -69,6 +73,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where metrics, the status page and the API are served.
     pub http: HttpConfig,
+    /// What all registries together may move.
+    pub limits: Limits,
     /// The registries that differ from the default.
     pub registries: HashMap<RegistryName, RegistryConfig>,
     /// The mirrors, in the order of the file.
@@ -102,6 +108,12 @@ pub struct RegistryConfig {
     pub connections: usize,
     /// How long a connection may be silent before it counts as broken.
     pub stall: Duration,
+    /// Blobs larger than this are sent in parts of this size, in bytes.
+    pub chunk: u64,
+    /// Most requests in a second; `None` leaves it to what the host is known for.
+    pub requests_per_second: Option<f64>,
+    /// How fast blobs may move.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 impl Default for RegistryConfig {
@@ -116,6 +128,9 @@ impl Default for RegistryConfig {
             login: Login::default(),
             connections: 16,
             stall: Duration::from_secs(30),
+            chunk: 32 << 20,
+            requests_per_second: None,
+            bandwidth: None,
         }
     }
 }
@@ -133,6 +148,15 @@ impl RegistryConfig {
             && self.login.is_same(&other.login)
             && self.connections == other.connections
             && self.stall == other.stall
+            && self.chunk == other.chunk
+            && self.requests_per_second == other.requests_per_second
+            && self.bandwidth == other.bandwidth
+    }
+
+    /// Most requests in a second to a registry with these settings; `None` for as many as come.
+    pub fn requests_per_second_of(&self, registry: &RegistryName) -> Option<f64> {
+        let usual = || limits::usual_requests_per_second(registry);
+        self.requests_per_second.or_else(usual)
     }
 }
 
@@ -163,6 +187,13 @@ pub struct Mirror {
     pub attestations: Attestations,
     /// Which referrers are mirrored along; `None` mirrors none.
     pub referrers: Option<Referrers>,
+    /// Which tags that are no longer mirrored are deleted at the target; `None` keeps all.
+    pub prune: Option<Prune>,
+    /// What the old image of a tag is called at the target, by the tag's name there, when another
+    /// takes its place; `None` gives it no name.
+    pub backup: Option<Rename>,
+    /// How often the daemon verifies all that each tag leads to; `None` is never.
+    pub verify_blobs_every: Option<Duration>,
 }
 
 /// What becomes of the attestations that builders put into indexes.
@@ -405,6 +436,8 @@ fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
 
 #[cfg(test)]
 mod notify_tests;
+#[cfg(test)]
+mod prune_tests;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! How a registry is reached: its endpoint, its proxy, the IP family, a client's certificate.
 
-use std::{fmt, fs};
+use std::{fmt, fs, ops::RangeInclusive, time::Duration};
 
+use bytesize::ByteSize;
 use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -12,6 +13,9 @@ use toml::Spanned;
 use url::Url;
 
 use super::problem::Problems;
+
+/// Sizes of a chunk that make sense, in bytes.
+const CHUNKS: RangeInclusive<u64> = 64 << 10..=4 << 30;
 
 /// Through what a registry is reached.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +109,64 @@ pub(super) fn ip_family(written: Option<&Spanned<String>>, problems: &mut Proble
             let message = format!("`ip = \"{other}\"` is no family of addresses");
             problems.error(written.span(), message, "write \"4\", \"6\" or \"any\"");
             IpFamily::Any
+        }
+    }
+}
+
+/// Reads `connections`.
+pub(super) fn connections(
+    written: Option<&Spanned<i64>>,
+    default: usize,
+    problems: &mut Problems,
+) -> usize {
+    let Some(written) = written else {
+        return default;
+    };
+    match usize::try_from(*written.get_ref()) {
+        Ok(count @ 1..=256) => count,
+        _ => {
+            let message = format!("`connections = {}` is out of range", written.get_ref());
+            problems.error(written.span(), message, "write a number from 1 to 256");
+            default
+        }
+    }
+}
+
+/// Reads `stall`.
+pub(super) fn stall(
+    written: Option<&Spanned<String>>,
+    default: Duration,
+    problems: &mut Problems,
+) -> Duration {
+    let Some(written) = written else {
+        return default;
+    };
+    match humantime::parse_duration(written.get_ref()) {
+        Ok(stall) if !stall.is_zero() => stall,
+        _ => {
+            let message = format!("`{}` is not a duration", written.get_ref());
+            problems.error(written.span(), message, "write a duration such as \"30s\"");
+            default
+        }
+    }
+}
+
+/// Reads `chunk`, in bytes.
+pub(super) fn chunk(
+    written: Option<&Spanned<String>>,
+    default: u64,
+    problems: &mut Problems,
+) -> u64 {
+    let Some(written) = written else {
+        return default;
+    };
+    match written.get_ref().parse() {
+        Ok(ByteSize(bytes)) if CHUNKS.contains(&bytes) => bytes,
+        _ => {
+            let message = format!("`chunk = \"{}\"` is no size for a chunk", written.get_ref());
+            let help = "write a size from \"64 KiB\" to \"4 GiB\", such as \"32 MiB\"";
+            problems.error(written.span(), message, help);
+            default
         }
     }
 }

@@ -57,6 +57,8 @@ pub enum Topic {
     Throttled,
     /// The disk is full, or nearly so.
     Disk,
+    /// The budget of traffic is nearly used up.
+    Traffic,
     /// Content was not what its digest says.
     Digest,
     /// A changed `mirror.toml` was refused.
@@ -180,7 +182,7 @@ impl fmt::Debug for SecretUrl {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    const USUAL: [Self; 10] = [
+    const USUAL: [Self; 11] = [
         Self::Report,
         Self::Lag,
         Self::Stale,
@@ -188,6 +190,7 @@ impl Topic {
         Self::Auth,
         Self::Throttled,
         Self::Disk,
+        Self::Traffic,
         Self::Digest,
         Self::Config,
         Self::Recovered,
@@ -209,6 +212,7 @@ impl Topic {
             Self::Auth => "auth",
             Self::Throttled => "throttled",
             Self::Disk => "disk",
+            Self::Traffic => "traffic",
             Self::Digest => "digest",
             Self::Config => "config",
             Self::Recovered => "recovered",

@@ -172,6 +172,35 @@ impl<'p, 'i> Section<'p, 'i> {
         }
     }
 
+    /// A value that is either a string or a list of tables, each handed to `read`: the string is
+    /// returned as `Err`.
+    pub(super) fn string_or_each<T>(
+        &mut self,
+        key: &'static str,
+        help: &str,
+        read: impl FnMut(Section<'_, 'i>) -> T,
+    ) -> Option<Result<Vec<T>, Spanned<String>>> {
+        let value = self.remove(key)?;
+        let span = value.span();
+        let wrong = match value.into_inner() {
+            DeValue::String(text) => return Some(Err(Spanned::new(span, text.into_owned()))),
+            DeValue::Array(items) if items.is_empty() => format!("`{key}` is an empty list"),
+            DeValue::Array(items) => {
+                let mut read = read;
+                let items = items.into_iter();
+                let read = items
+                    .filter_map(|item| self.subsection(format!("`{key}`"), item).map(&mut read));
+                return Some(Ok(read.collect()));
+            }
+            other => format!(
+                "bad value for `{key}`: this is of type {}",
+                other.type_str()
+            ),
+        };
+        self.problems.error(span, wrong, help);
+        None
+    }
+
     /// The tables of an array of tables, each handed to `read`.
     pub(super) fn each<T>(
         &mut self,

@@ -14,6 +14,7 @@ use super::{
     Config, Credential, Login, RegistryConfig, daemon,
     entry::{self, Validated},
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
+    limits,
     login::{self, Keeper},
     network::{self, Proxy},
     notify, overlap,
@@ -42,13 +43,15 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
     overlap::settle(&mut validated, problems);
     let names: Vec<Arc<str>> = validated.iter().map(|v| v.mirror.name.clone()).collect();
     let (channels, report) = notify::validate(&file.channels, &file.report, &names, path, problems);
+    let timezone = timezone(file.timezone.as_ref(), problems);
     Config {
         path: path.into(),
-        timezone: timezone(file.timezone.as_ref(), problems),
+        timezone,
         state_path: state_path(file.state_path),
         drain: daemon::drain(file.drain.as_ref(), problems),
         http: daemon::http(&file.http, path, problems),
-        registries: registries(&file.registries, path, problems),
+        limits: limits::validate(&file.limits, timezone, problems),
+        registries: registries(&file.registries, timezone, path, problems),
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
         report,
         channels,
@@ -84,6 +87,7 @@ fn state_path(written: Option<Spanned<String>>) -> PathBuf {
 
 fn registries(
     entries: &[RegistryEntry],
+    timezone: Tz,
     path: &Path,
     problems: &mut Problems,
 ) -> HashMap<RegistryName, RegistryConfig> {
@@ -91,7 +95,8 @@ fn registries(
     for entry in entries {
         match entry.name.get_ref().parse::<RegistryName>() {
             Ok(name) => {
-                let config = registry(&name, entry, path, problems);
+                let mut config = registry(&name, entry, path, problems);
+                config.bandwidth = limits::bandwidth(entry.bandwidth.as_ref(), timezone, problems);
                 if registries.insert(name.clone(), config).is_some() {
                     let message = format!("{name} is configured twice");
                     problems.error(entry.name.span(), message, "merge the two tables");
@@ -113,30 +118,6 @@ fn registry(
     problems: &mut Problems,
 ) -> RegistryConfig {
     let default = RegistryConfig::default();
-    let connections = entry
-        .connections
-        .as_ref()
-        .map_or(default.connections, |written| {
-            match usize::try_from(*written.get_ref()) {
-                Ok(count @ 1..=256) => count,
-                _ => {
-                    let message = format!("`connections = {}` is out of range", written.get_ref());
-                    problems.error(written.span(), message, "write a number from 1 to 256");
-                    default.connections
-                }
-            }
-        });
-    let stall =
-        entry.stall.as_ref().map_or(default.stall, |written| {
-            match humantime::parse_duration(written.get_ref()) {
-                Ok(stall) if !stall.is_zero() => stall,
-                _ => {
-                    let message = format!("`{}` is not a duration", written.get_ref());
-                    problems.error(written.span(), message, "write a duration such as \"30s\"");
-                    default.stall
-                }
-            }
-        });
     RegistryConfig {
         plain_http: entry
             .plain_http
@@ -155,8 +136,18 @@ fn registry(
         proxy: proxy(entry.proxy.as_ref(), path, problems),
         ip: network::ip_family(entry.ip.as_ref(), problems),
         login: login(name, entry, path, problems),
-        connections,
-        stall,
+        connections: network::connections(
+            entry.connections.as_ref(),
+            default.connections,
+            problems,
+        ),
+        stall: network::stall(entry.stall.as_ref(), default.stall, problems),
+        chunk: network::chunk(entry.chunk.as_ref(), default.chunk, problems),
+        requests_per_second: limits::requests_per_second(
+            entry.requests_per_second.as_ref(),
+            problems,
+        ),
+        bandwidth: None,
     }
 }
 

@@ -139,6 +139,8 @@ async fn run(
     if !report.is_cut() {
         let (ending, text) = ending(&report);
         notifier.run_ended(&mirror.name, id, ending, &text).await;
+        // The mirror is still busy, so that no run writes what is being read.
+        sync.verify_due(mirror).await;
     }
     report
 }

@@ -1,6 +1,6 @@
 //! Opens what the daemon needs, and begins: runs that were missed are made up.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -42,16 +42,8 @@ impl Daemon {
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
         let recorder = Arc::new(recorder);
-        let listener = listen(&config).await?;
-        let address = listener.local_addr().unwrap_or(config.http.listen);
-        let sync = Sync::new(
-            Registries::new(&config, metrics.clone(), Retry::default()),
-            store.clone(),
-            recorder.clone(),
-            metrics.clone(),
-            stop.clone(),
-            abort.clone(),
-        );
+        let (listener, address) = listen(&config).await?;
+        let sync = sync(&config, &store, &recorder, &metrics, [&stop, &abort]).await?;
         let (clockwork, clock) = Clockwork::start().await.map_err(failed)?;
         let (changes, changed) = mpsc::channel(1);
         let watch = watch(&config, changes);
@@ -189,10 +181,33 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::Start(error.to_string())
 }
 
-async fn listen(config: &Config) -> Result<TcpListener, Error> {
+/// The pipeline. `stop` and `abort` end it.
+async fn sync(
+    config: &Config,
+    store: &Store,
+    recorder: &Arc<Recorder>,
+    metrics: &Arc<Metrics>,
+    [stop, abort]: [&CancellationToken; 2],
+) -> Result<Sync, Error> {
+    let learned = store.dialects().await?;
+    let registries = Registries::new(config, metrics.clone(), Retry::default(), learned);
+    Ok(Sync::new(
+        registries,
+        store.clone(),
+        recorder.clone(),
+        metrics.clone(),
+        stop.clone(),
+        abort.clone(),
+    ))
+}
+
+/// A listener, and where it listens: the config's port may be any that is free.
+async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), Error> {
     let address = config.http.listen;
     let fail = |error| Error::Listen { address, error };
-    TcpListener::bind(address).await.map_err(fail)
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().unwrap_or(address);
+    Ok((listener, bound))
 }
 
 /// The trouble that was told before, of what can be known now. Pauses and channels that fail belong to

@@ -17,7 +17,7 @@ impl Daemon {
         let now = self.now();
         let status = self.board.status(&config, now);
         self.service.status(&status, config.timezone);
-        let around = self.surroundings();
+        let around = self.surroundings().await;
         let mut found = alarms(&status, &around);
         let changes = compare(&self.told, &mut found);
         self.told = found.iter().map(Alarm::record).collect();
@@ -35,8 +35,12 @@ impl Daemon {
             .spawn(async move { Event::Told(notifier.deliver(&message).await) });
     }
 
-    fn surroundings(&self) -> Surroundings {
-        let config = self.config.load();
+    async fn surroundings(&self) -> Surroundings {
+        let config = self.config.load_full();
+        let traffic = self.sync.usage(&config).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "how much of the traffic budget is used is not known");
+            None
+        });
         let disk_available = disk_available(&config.state_path);
         if let Some(bytes) = disk_available {
             self.metrics.disk_available(bytes);
@@ -57,6 +61,7 @@ impl Daemon {
                 .map(|(channel, error)| (channel.to_string(), error.clone()))
                 .collect(),
             disk_available,
+            traffic,
             zone: config.timezone,
         }
     }

@@ -147,6 +147,9 @@ impl ChangeRow {
             "removed" => words.removed,
             "healed" => words.healed,
             "reshaped" => words.reshaped,
+            "damaged" => words.damaged,
+            "repaired" => words.repaired,
+            "pruned" => words.pruned,
             other => other,
         };
         Self {

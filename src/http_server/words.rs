@@ -128,6 +128,9 @@ pub(super) struct Words {
     pub(super) removed: &'static str,
     pub(super) healed: &'static str,
     pub(super) reshaped: &'static str,
+    pub(super) damaged: &'static str,
+    pub(super) repaired: &'static str,
+    pub(super) pruned: &'static str,
 
     pub(super) ask: &'static str,
     pub(super) ask_button: &'static str,
@@ -285,6 +288,9 @@ pub(super) const ENGLISH: Words = Words {
     removed: "removed at the source",
     healed: "healed",
     reshaped: "reshaped",
+    damaged: "found damaged",
+    repaired: "repaired",
+    pruned: "pruned at the target",
 
     ask: "Is this image mirrored?",
     ask_button: "Look up",
@@ -430,6 +436,9 @@ pub(super) const CHINESE: Words = Words {
     removed: "源已删除",
     healed: "修复",
     reshaped: "内容调整",
+    damaged: "发现损坏",
+    repaired: "损坏已修复",
+    pruned: "已从目标清理",
 
     ask: "这个镜像同步了吗？",
     ask_button: "查询",

@@ -23,6 +23,19 @@ use series::{count, forget, set};
 /// was still under way.
 const RESULTS: [&str; 4] = ["ok", "partial", "failed", "skipped"];
 
+/// What verification can find at a target.
+const FINDINGS: [&str; 9] = [
+    "missing_tag",
+    "wrong_digest",
+    "behind",
+    "missing_child",
+    "wrong_manifest",
+    "missing_blob",
+    "wrong_size",
+    "wrong_bytes",
+    "unreachable",
+];
+
 /// Every metric that the process keeps. Labels are names from `mirror.toml` and closed sets, never
 /// tags, digests or texts, so that their number stays bounded.
 #[derive(Debug)]
@@ -39,6 +52,9 @@ pub struct Metrics {
     transferred_bytes: IntCounterVec,
     blobs: IntCounterVec,
     tags_copied: IntCounterVec,
+    tags_pruned: IntCounterVec,
+    tags_verified: IntCounterVec,
+    findings: IntCounterVec,
     mismatches: IntCounterVec,
     syncs: IntCounterVec,
     sync_seconds: HistogramVec,
@@ -48,6 +64,9 @@ pub struct Metrics {
     config_read_at: IntGauge,
     report_sent_at: IntGauge,
     disk_available: IntGauge,
+    traffic_bytes: IntGaugeVec,
+    traffic_budget: IntGauge,
+    traffic_used: IntGauge,
     notifications: IntCounterVec,
     mirrors: MirrorGauges,
     /// Registries whose series are there from the start.
@@ -80,6 +99,9 @@ impl Metrics {
             transferred_bytes: new.counters("transferred_bytes_total", "Blob bytes received from and sent to registries.", &["registry", "direction"])?,
             blobs: new.counters("blobs_total", "Blobs that a target was given, or held already.", &["registry", "outcome"])?,
             tags_copied: new.counters("tags_copied_total", "Tags written to a target.", &["mirror", "target"])?,
+            tags_pruned: new.counters("pruned_tags_total", "Tags deleted at a target because they are no longer mirrored.", &["mirror", "target"])?,
+            tags_verified: new.counters("verified_tags_total", "Tags of which all that they lead to was looked for at a target.", &["mirror"])?,
+            findings: new.counters("verify_findings_total", "What verification found missing or wrong at targets.", &["class"])?,
             mismatches: new.counters("digest_mismatches_total", "Contents that were not what their digest says, and were refused.", &["mirror", "target"])?,
             syncs: new.counters("syncs_total", "Runs by their result.", &["mirror", "target", "result"])?,
             sync_seconds: new.histograms("sync_duration_seconds", "Duration of runs by their result.", &["result"], &SYNC_SECONDS)?,
@@ -89,6 +111,9 @@ impl Metrics {
             config_read_at: new.gauge("config_last_reload_success_timestamp_seconds", "When a good mirror.toml was last read.")?,
             report_sent_at: new.gauge("report_last_success_timestamp_seconds", "When the last daily report was made; 0 before the first.")?,
             disk_available: new.gauge("disk_available_bytes", "Space left where the store is.")?,
+            traffic_bytes: new.gauges("traffic_bytes", "Blob bytes moved in the current period of the traffic budget; the month where there is none.", &["direction"])?,
+            traffic_budget: new.gauge("traffic_budget_bytes", "The traffic budget of a period; 0 where there is none.")?,
+            traffic_used: new.gauge("traffic_budget_used_bytes", "What of the moved bytes the traffic budget counts.")?,
             notifications: new.counters(
                 "notifications_total",
                 "Reports and alarms by what became of them at each channel.",
@@ -98,6 +123,9 @@ impl Metrics {
             known: Mutex::default(),
             registry: new.0,
         };
+        for class in FINDINGS {
+            count(&metrics.findings, &[class], 0);
+        }
         for result in &RESULTS[..3] {
             metrics
                 .sync_seconds
@@ -199,6 +227,21 @@ impl Metrics {
         series::sum(&self.mismatches, "mirror", mirror)
     }
 
+    /// Notes a tag that was deleted at a target.
+    pub fn tag_pruned(&self, mirror: &str, target: &str) {
+        count(&self.tags_pruned, &[mirror, target], 1);
+    }
+
+    /// Notes that all of a tag was looked for.
+    pub fn tag_verified(&self, mirror: &str) {
+        count(&self.tags_verified, &[mirror], 1);
+    }
+
+    /// Notes what verification found.
+    pub fn finding(&self, class: &str) {
+        count(&self.findings, &[class], 1);
+    }
+
     /// Notes the result of a run of a mirror at one target.
     pub fn sync(&self, mirror: &str, target: &str, result: &str) {
         count(&self.syncs, &[mirror, target, result], 1);
@@ -235,6 +278,16 @@ impl Metrics {
             .set(bytes.try_into().unwrap_or(i64::MAX));
     }
 
+    /// Notes what was moved in the current period; of a budget, all of it and what is used.
+    pub fn traffic(&self, sent: u64, received: u64, budget: Option<(u64, u64)>) {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        set(&self.traffic_bytes, &["sent"], signed(sent));
+        set(&self.traffic_bytes, &["received"], signed(received));
+        let (bytes, used) = budget.unwrap_or_default();
+        self.traffic_budget.set(signed(bytes));
+        self.traffic_used.set(signed(used));
+    }
+
     /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub fn notification(&self, channel: &str, result: &str) {
         count(&self.notifications, &[channel, result], 1);
@@ -262,13 +315,21 @@ impl Metrics {
     pub fn keep(&self, mirrors: &[(Arc<str>, Vec<String>)], registries: &HashSet<String>) {
         let names: HashSet<&str> = mirrors.iter().map(|(name, _)| &**name).collect();
         self.mirrors.keep(|name| names.contains(name));
-        for vec in [&self.tags_copied, &self.mismatches, &self.syncs] {
+        for vec in [
+            &self.tags_copied,
+            &self.tags_pruned,
+            &self.tags_verified,
+            &self.mismatches,
+            &self.syncs,
+        ] {
             forget(vec, "mirror", |name| !names.contains(name));
         }
         for (mirror, targets) in mirrors {
+            count(&self.tags_verified, &[mirror], 0);
             for target in targets {
                 count(&self.tags_copied, &[mirror, target], 0);
                 count(&self.mismatches, &[mirror, target], 0);
+                count(&self.tags_pruned, &[mirror, target], 0);
                 for result in RESULTS {
                     count(&self.syncs, &[mirror, target, result], 0);
                 }

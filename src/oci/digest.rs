@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha256, Sha512, digest::common::hazmat::SerializableState};
 
 /// The identity of content, `sha256:<64 hex digits>` or `sha512:<128 hex digits>`
 /// ([descriptor.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests)).
@@ -18,9 +18,7 @@ pub struct DigestError(String);
 impl Digest {
     /// The SHA-256 digest of bytes at hand.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::Sha256(Sha256::new());
-        hasher.update(bytes);
-        hasher.finish()
+        to_digest("sha256", &Sha256::digest(bytes))
     }
 
     /// The whole text, algorithm included.
@@ -43,10 +41,21 @@ impl Digest {
 
     /// A hasher that makes digests of the same algorithm.
     pub fn hasher(&self) -> Hasher {
-        match self.algorithm() {
-            "sha512" => Hasher::Sha512(Sha512::new()),
-            _ => Hasher::Sha256(Sha256::new()),
-        }
+        let state = match self.algorithm() {
+            "sha512" => State::Sha512(Sha512::new()),
+            _ => State::Sha256(Sha256::new()),
+        };
+        Hasher { state, length: 0 }
+    }
+
+    /// The hasher of this algorithm that has taken `length` bytes in and then saved its state;
+    /// nothing where that is no such state.
+    pub fn hasher_at(&self, length: u64, saved: &[u8]) -> Option<Hasher> {
+        let state = match self.algorithm() {
+            "sha512" => State::Sha512(restore(saved)?),
+            _ => State::Sha256(restore(saved)?),
+        };
+        Some(Hasher { state, length })
     }
 
     /// Whether the bytes at hand have this digest.
@@ -106,31 +115,54 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A running hash over streamed bytes.
+/// A running hash over streamed bytes, which can be put down and taken up again.
 #[derive(Clone, Debug)]
-pub enum Hasher {
-    /// SHA-256, what nearly all content uses.
+pub struct Hasher {
+    state: State,
+    length: u64,
+}
+
+#[derive(Clone, Debug)]
+enum State {
     Sha256(Sha256),
-    /// SHA-512, registered by the specification and rarely met.
+    /// Registered by the specification and rarely met.
     Sha512(Sha512),
 }
 
 impl Hasher {
     /// Takes more bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(state) => state.update(bytes),
-            Self::Sha512(state) => state.update(bytes),
+        self.length += bytes.len() as u64;
+        match &mut self.state {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// Bytes taken in.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What [`Digest::hasher_at`] goes on from.
+    pub fn save(&self) -> Vec<u8> {
+        match &self.state {
+            State::Sha256(state) => state.serialize().to_vec(),
+            State::Sha512(state) => state.serialize().to_vec(),
         }
     }
 
     /// The digest of all bytes taken in.
     pub fn finish(self) -> Digest {
-        match self {
-            Self::Sha256(state) => to_digest("sha256", &state.finalize()),
-            Self::Sha512(state) => to_digest("sha512", &state.finalize()),
+        match self.state {
+            State::Sha256(state) => to_digest("sha256", &state.finalize()),
+            State::Sha512(state) => to_digest("sha512", &state.finalize()),
         }
     }
+}
+
+fn restore<S: SerializableState>(saved: &[u8]) -> Option<S> {
+    S::deserialize(saved.try_into().ok()?).ok()
 }
 
 fn to_digest(algorithm: &str, hash: &[u8]) -> Digest {

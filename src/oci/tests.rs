@@ -102,6 +102,26 @@ fn sha512_content_is_hashed_with_sha512() {
 }
 
 #[test]
+fn a_hash_is_put_down_and_taken_up_again() {
+    let sha512 = format!("sha512:{}", "0".repeat(128));
+    let sha256 = digest(1);
+    for algorithm in [sha256.as_str(), &sha512] {
+        let algorithm: Digest = algorithm.parse().unwrap();
+        let mut whole = algorithm.hasher();
+        whole.update(b"a layer of an image");
+        let mut first = algorithm.hasher();
+        first.update(b"a layer of");
+        let mut second = algorithm
+            .hasher_at(first.length(), &first.save())
+            .expect("what was saved is taken up");
+        second.update(b" an image");
+        assert_eq!(second.length(), whole.length());
+        assert_eq!(second.finish(), whole.finish());
+        assert!(algorithm.hasher_at(10, b"no state").is_none());
+    }
+}
+
+#[test]
 fn the_body_names_its_type_before_the_header_does() {
     let manifest = index(&[entry(1, "linux", "amd64")]);
     let again = Manifest::new(manifest.bytes.clone(), Some("text/plain")).unwrap();

@@ -221,6 +221,12 @@ impl Auth {
         self.lock().challenge.is_some()
     }
 
+    /// Whether the registry asks for tokens in this name.
+    pub(super) fn is_service(&self, name: &str) -> bool {
+        matches!(&self.lock().challenge, Some(Challenge::Bearer { service: Some(service), .. })
+            if service == name)
+    }
+
     /// The generation of the login that a request carried, or would carry now.
     pub(super) fn generation(&self, used: &Authorization) -> u64 {
         match used {

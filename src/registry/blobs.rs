@@ -1,146 +1,314 @@
-//! Blobs on their way out of a registry: streamed, counted and verified.
+//! Blobs on their way out of a registry: streamed, counted and verified, and gone on with after a
+//! break.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{
-    Stream, StreamExt as _, TryStreamExt as _,
+    StreamExt as _, TryStreamExt as _, future,
     stream::{self, BoxStream},
 };
-use reqwest::Method;
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE},
+};
 
-use super::{Error, Kind, Registry, found, wire::Wire};
+use super::{
+    Error, Kind, Registry, found, header, limits::is_large, pacing::Direction, transport::Call,
+};
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
+
+/// Bytes that a connection has to bring for the breaks before it to be forgotten.
+const PROGRESS: u64 = 1 << 20;
 
 /// A blob's bytes. The last frame is withheld until the digest of all of them is known to be
 /// right, so that whoever reads a length announced before never completes a wrong blob.
 pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
+type Frames = BoxStream<'static, Result<Bytes, Kind>>;
+/// What a registry tells of a blob that it holds: its size, where it says.
+pub type BlobSize = Option<u64>;
+
 impl Registry {
     /// Whether a repository holds a blob.
     pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// What a repository tells of a blob; `None` when it is not there.
+    pub async fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<BlobSize>, Error> {
         let subject = format!("{digest} in {repository}");
         let path = format!("blobs/{digest}");
         let call = self.request("check blob", subject, Method::HEAD, repository, &path);
-        Ok(found(self.transport.call(&self.wire, &call).await)?.is_some())
+        let answer = found(self.transport.call(&self.wire, &call).await)?;
+        Ok(answer.map(|answer| {
+            header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
+        }))
     }
 
-    /// Starts to fetch a blob. The caller holds a flow of this registry.
+    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. Again while
+    /// that fails in a way that may pass.
+    pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            let flow = self.pull_flow(blob.size).await;
+            let read = async {
+                let mut bytes = self
+                    .pull_blob(repository, blob, blob.digest.hasher())
+                    .await?;
+                while bytes.try_next().await?.is_some() {}
+                Ok(())
+            };
+            let error: Error = match read.await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            drop(flow);
+            let pause = self
+                .retry()
+                .pause_after(attempt)
+                .filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// Starts to fetch a blob, from the byte on up to which `hashed` has taken it in. The caller
+    /// holds a flow of this registry for as long as it reads. A connection that breaks is replaced
+    /// by one that goes on from its byte, as often as bytes come.
     pub async fn pull_blob(
         &self,
         repository: &Repository,
         blob: &Descriptor,
+        hashed: Hasher,
     ) -> Result<BlobStream, Error> {
         let subject = format!("{} of {repository}", blob.digest);
         let path = format!("blobs/{}", blob.digest);
-        let call = self.request("pull blob", subject, Method::GET, repository, &path);
-        let body = || Some(Bytes::new().into());
-        let response = self
-            .transport
-            .open(&self.wire, &call, Some(self.wire.stall), body)
-            .await?;
-        if let Some(length) = response
-            .content_length()
-            .filter(|length| *length != blob.size)
-        {
-            let kind = Kind::Length {
-                expected: blob.size,
-                found: length,
-            };
-            return Err(self.wire.error(call.operation, call.subject, kind));
+        let mut registry = self.clone();
+        if is_large(blob.size) {
+            registry.wire.http = registry.wire.fetching.clone();
         }
-        let wire = self.wire.clone();
-        let frames = response
-            .bytes_stream()
-            .map_err(|e| Kind::from(&e))
-            .inspect_ok({
-                let wire = wire.clone();
-                move |frame| {
-                    wire.meter.add_bytes(frame.len() as u64);
-                    wire.metrics
-                        .transferred(wire.name.as_str(), "downloaded", frame.len() as u64);
-                }
-            });
-        let stall = wire.stall;
-        let guarded = guard(frames.boxed(), blob, stall);
-        Ok(guarded
-            .map_err(move |kind| fail(&wire, call.operation, &call.subject, kind))
-            .boxed())
+        let origin = Origin {
+            registry,
+            call: self.request("pull blob", subject, Method::GET, repository, &path),
+            size: blob.size,
+        };
+        let pull = Pull {
+            frames: origin.open(hashed.length()).await?,
+            origin,
+            broke_at: hashed.length(),
+            breaks: 0,
+            guard: Guard::new(blob, hashed),
+        };
+        let frames = stream::try_unfold(pull, |mut pull| async move {
+            let frame = pull.next().await?;
+            Ok(frame.map(|frame| (frame, pull)))
+        });
+        Ok(self.wire.pace.keep(Direction::Received, frames.boxed()))
     }
 }
 
-fn fail(wire: &Wire, operation: &'static str, subject: &str, kind: Kind) -> Error {
-    wire.error(operation, subject.to_owned(), kind)
+/// A blob that is being fetched.
+struct Pull {
+    origin: Origin,
+    frames: Frames,
+    guard: Guard,
+    /// Bytes received when the last connection broke.
+    broke_at: u64,
+    /// Breaks without progress between them.
+    breaks: u32,
 }
 
-struct Guard<S> {
-    frames: S,
-    /// `None` once everything was verified.
-    hasher: Option<Hasher>,
+/// Where a blob can be fetched, from any byte on.
+struct Origin {
+    registry: Registry,
+    call: Call,
+    size: u64,
+}
+
+impl Pull {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let stall = self.origin.registry.wire.stall;
+            let kind = match tokio::time::timeout(stall, self.frames.next()).await {
+                Err(_) => self.origin.stalled(stall),
+                Ok(Some(Err(kind))) => kind,
+                Ok(Some(Ok(frame))) => match self.guard.take(frame) {
+                    Ok(None) => continue,
+                    passed => return passed.map_err(|kind| self.origin.fail(kind)),
+                },
+                Ok(None) => match self.guard.finish() {
+                    Err(kind @ Kind::Length { .. }) => kind,
+                    done => return done.map_err(|kind| self.origin.fail(kind)),
+                },
+            };
+            self.mend(self.origin.fail(kind)).await?;
+        }
+    }
+
+    /// Opens another connection after one that broke, or gives the error back: what is not a
+    /// break, and breaks between which nothing came.
+    async fn mend(&mut self, mut error: Error) -> Result<(), Error> {
+        loop {
+            let received = self.guard.received();
+            if received >= self.broke_at + PROGRESS {
+                self.breaks = 0;
+            }
+            self.broke_at = received;
+            // A pause that the registry asks for is not sat out here: flows are held.
+            let pause = match *error.kind {
+                Kind::Throttled { .. } => None,
+                _ if error.is_transient() => self.origin.registry.retry().pause_after(self.breaks),
+                _ => None,
+            };
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            self.breaks += 1;
+            tracing::debug!(%error, received, "a download broke; it goes on from there");
+            tokio::time::sleep(pause).await;
+            match self.origin.open(received).await {
+                Ok(frames) => {
+                    self.frames = frames;
+                    return Ok(());
+                }
+                Err(again) => error = again,
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// The bytes from an offset on. A registry that knows no ranges, or answers with another one
+    /// than it was asked for, sends everything, and what is known is left out.
+    async fn open(&self, offset: u64) -> Result<Frames, Error> {
+        if offset > 0 && offset == self.size {
+            return Ok(stream::empty().boxed());
+        }
+        let mut response = self.ask(offset).await?;
+        let mut skip = offset;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            match offset > 0 && starts_at(&response) == Some(offset) {
+                true => skip = 0,
+                false => response = self.ask(0).await?,
+            }
+        }
+        let expected = self.size - (offset - skip);
+        if let Some(found) = response.content_length().filter(|found| *found != expected) {
+            return Err(self.fail(Kind::Length { expected, found }));
+        }
+        let wire = self.registry.wire.clone();
+        let count = move |frame: &Bytes| {
+            wire.meter.add_bytes(frame.len() as u64);
+            wire.metrics
+                .transferred(wire.name.as_str(), "downloaded", frame.len() as u64);
+        };
+        let frames = response.bytes_stream().map_err(|e| Kind::from(&e));
+        Ok(without_first(frames.inspect_ok(count).boxed(), skip))
+    }
+
+    async fn ask(&self, offset: u64) -> Result<Response, Error> {
+        let mut call = self.call.clone();
+        if offset > 0 {
+            let range = HeaderValue::try_from(format!("bytes={offset}-"));
+            call.headers.extend(range.ok().map(|range| (RANGE, range)));
+        }
+        let wire = &self.registry.wire;
+        let body = || Some(Bytes::new().into());
+        let transport = &self.registry.transport;
+        transport.open(wire, &call, Some(wire.stall), body).await
+    }
+
+    fn stalled(&self, stall: Duration) -> Kind {
+        let kind = Kind::Stalled(stall);
+        self.registry.transport.note(&kind);
+        kind
+    }
+
+    fn fail(&self, kind: Kind) -> Error {
+        let subject = self.call.subject.clone();
+        self.registry.wire.error(self.call.operation, subject, kind)
+    }
+}
+
+/// The byte that a partial answer begins with
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.content-range)).
+fn starts_at(response: &Response) -> Option<u64> {
+    let range = header(response.headers(), CONTENT_RANGE.as_str())?;
+    let (first, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
+    first.trim().parse().ok()
+}
+
+/// The frames without the first `skip` bytes.
+fn without_first(frames: Frames, mut skip: u64) -> Frames {
+    if skip == 0 {
+        return frames;
+    }
+    let rest = frames.map_ok(move |mut frame| {
+        let gone = skip.min(frame.len() as u64);
+        skip -= gone;
+        // `gone` is at most the frame's length.
+        frame.split_off(usize::try_from(gone).unwrap_or(frame.len()))
+    });
+    rest.try_filter(|frame| future::ready(!frame.is_empty()))
+        .boxed()
+}
+
+/// Holds the last frame back until size and digest are known to be right.
+struct Guard {
     expected: Digest,
     size: u64,
     received: u64,
-    withheld: Option<Bytes>,
-    stall: Duration,
+    /// `None` once everything was verified.
+    hasher: Option<Hasher>,
 }
 
-/// Passes frames on one behind, so that the last goes out only when size and digest are right.
-fn guard<S: Stream<Item = Result<Bytes, Kind>> + Unpin>(
-    frames: S,
-    blob: &Descriptor,
-    stall: Duration,
-) -> impl Stream<Item = Result<Bytes, Kind>> + use<S> {
-    let guard = Guard {
-        frames,
-        hasher: Some(blob.digest.hasher()),
-        expected: blob.digest.clone(),
-        size: blob.size,
-        received: 0,
-        withheld: None,
-        stall,
-    };
-    stream::try_unfold(guard, |mut guard| async move {
-        let frame = guard.next().await?;
-        Ok(frame.map(|frame| (frame, guard)))
-    })
-}
-
-impl<S: Stream<Item = Result<Bytes, Kind>> + Unpin> Guard<S> {
-    async fn next(&mut self) -> Result<Option<Bytes>, Kind> {
-        while let Some(hasher) = &mut self.hasher {
-            let frame = tokio::time::timeout(self.stall, self.frames.next())
-                .await
-                .map_err(|_| Kind::Stalled(self.stall))?;
-            let Some(frame) = frame.transpose()? else {
-                self.verify()?;
-                return Ok(self.withheld.take());
-            };
-            // An empty frame would let the one before it go.
-            if frame.is_empty() {
-                continue;
-            }
-            hasher.update(&frame);
-            self.received += frame.len() as u64;
-            if self.received > self.size {
-                return Err(Kind::Length {
-                    expected: self.size,
-                    found: self.received,
-                });
-            }
-            if let Some(previous) = self.withheld.replace(frame) {
-                return Ok(Some(previous));
-            }
+impl Guard {
+    fn new(blob: &Descriptor, hasher: Hasher) -> Self {
+        Self {
+            expected: blob.digest.clone(),
+            size: blob.size,
+            received: hasher.length(),
+            hasher: Some(hasher),
         }
-        Ok(None)
+    }
+
+    /// Bytes taken in so far.
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes a frame in and lets it go, the last one only if all of them together are right.
+    fn take(&mut self, frame: Bytes) -> Result<Option<Bytes>, Kind> {
+        self.received += frame.len() as u64;
+        if self.received > self.size {
+            return Err(self.length());
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&frame);
+        }
+        if self.received == self.size {
+            self.verify()?;
+        }
+        Ok(Some(frame).filter(|frame| !frame.is_empty()))
+    }
+
+    /// Takes note of the end of all frames.
+    fn finish(&mut self) -> Result<Option<Bytes>, Kind> {
+        match self.received == self.size {
+            true => self.verify().map(|()| None),
+            false => Err(self.length()),
+        }
     }
 
     fn verify(&mut self) -> Result<(), Kind> {
-        if self.received != self.size {
-            return Err(Kind::Length {
-                expected: self.size,
-                found: self.received,
-            });
-        }
         match self.hasher.take().map(Hasher::finish) {
             Some(found) if found != self.expected => Err(Kind::Mismatch {
                 expected: self.expected.clone(),
@@ -149,25 +317,31 @@ impl<S: Stream<Item = Result<Bytes, Kind>> + Unpin> Guard<S> {
             _ => Ok(()),
         }
     }
+
+    fn length(&self) -> Kind {
+        Kind::Length {
+            expected: self.size,
+            found: self.received,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn pass(parts: &[&'static str], blob: &Descriptor) -> (Vec<Bytes>, Option<Kind>) {
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|part| Ok(Bytes::from_static(part.as_bytes())))
-            .collect();
-        let guarded = guard(stream::iter(parts), blob, Duration::from_secs(60));
-        futures::pin_mut!(guarded);
+    fn pass(parts: &[&'static str], blob: &Descriptor) -> (Vec<Bytes>, Option<Kind>) {
+        let mut guard = Guard::new(blob, blob.digest.hasher());
         let mut passed = Vec::new();
-        while let Some(frame) = guarded.next().await {
-            match frame {
-                Ok(frame) => passed.push(frame),
+        for part in parts {
+            match guard.take(Bytes::from_static(part.as_bytes())) {
+                Ok(frame) => passed.extend(frame),
                 Err(kind) => return (passed, Some(kind)),
             }
+        }
+        match guard.finish() {
+            Ok(frame) => passed.extend(frame),
+            Err(kind) => return (passed, Some(kind)),
         }
         (passed, None)
     }
@@ -182,27 +356,27 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn right_bytes_pass_whole() {
-        let (passed, error) = pass(&["ab", "c", "def"], &descriptor("abcdef")).await;
+    #[test]
+    fn right_bytes_pass_whole() {
+        let (passed, error) = pass(&["ab", "c", "def"], &descriptor("abcdef"));
         assert!(error.is_none());
         assert_eq!(passed.concat(), b"abcdef");
-        assert!(pass(&[], &descriptor("")).await.1.is_none());
+        assert!(pass(&[], &descriptor("")).1.is_none());
     }
 
-    #[tokio::test]
-    async fn the_last_frame_of_wrong_bytes_is_withheld() {
-        let (passed, error) = pass(&["ab", "c", "deX"], &descriptor("abcdef")).await;
+    #[test]
+    fn the_last_frame_of_wrong_bytes_is_withheld() {
+        let (passed, error) = pass(&["ab", "c", "deX"], &descriptor("abcdef"));
         assert_eq!(passed.concat(), b"abc");
         assert!(matches!(error, Some(Kind::Mismatch { .. })));
-        let (passed, _) = pass(&["abc", "deX", ""], &descriptor("abcdef")).await;
+        let (passed, _) = pass(&["abc", "deX", ""], &descriptor("abcdef"));
         assert_eq!(passed.concat(), b"abc");
     }
 
-    #[tokio::test]
-    async fn a_body_that_ends_early_or_never_ends_is_an_error() {
-        let short = pass(&["ab"], &descriptor("abcdef")).await;
-        assert_eq!(short.0.len(), 0);
+    #[test]
+    fn a_body_that_ends_early_or_never_ends_is_an_error() {
+        let short = pass(&["ab"], &descriptor("abcdef"));
+        assert_eq!(short.0.concat(), b"ab");
         assert!(matches!(
             short.1,
             Some(Kind::Length {
@@ -210,8 +384,8 @@ mod tests {
                 found: 2
             })
         ));
-        let long = pass(&["abcdef", "g"], &descriptor("abcdef")).await;
-        assert_eq!(long.0.len(), 0);
+        let long = pass(&["abcde", "fg"], &descriptor("abcdef"));
+        assert_eq!(long.0.concat(), b"abcde");
         assert!(matches!(
             long.1,
             Some(Kind::Length {
@@ -221,14 +395,14 @@ mod tests {
         ));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_a_broken_connection() {
-        let guarded = guard(
-            stream::pending().boxed(),
-            &descriptor("abc"),
-            Duration::from_secs(30),
-        );
-        futures::pin_mut!(guarded);
-        assert!(matches!(guarded.next().await, Some(Err(Kind::Stalled(_)))));
+    #[tokio::test]
+    async fn what_is_known_is_left_out_of_an_answer_that_sends_everything() {
+        for skip in 0..=6 {
+            let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
+            let rest = without_first(stream::iter(parts).boxed(), skip);
+            let rest: Vec<Bytes> = rest.try_collect().await.unwrap();
+            let skip = usize::try_from(skip).unwrap();
+            assert_eq!(rest.concat(), b"abcdef"[skip..]);
+        }
     }
 }

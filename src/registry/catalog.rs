@@ -81,7 +81,7 @@ impl Registry {
             let next = page.next.filter(|next| !next.is_empty());
             Ok((
                 names.collect(),
-                next.map(|next| own(url, &next)).transpose()?,
+                next.map(|next| own_next(url, &next)).transpose()?,
             ))
         })
         .await
@@ -213,8 +213,8 @@ impl Registry {
 }
 
 /// A next page that an answer names; it must be of the same host.
-fn own(current: &Url, next: &str) -> Result<Url, Kind> {
-    let wrong = || Kind::Protocol(format!("its catalog goes on at `{next}`"));
+pub(super) fn own_next(current: &Url, next: &str) -> Result<Url, Kind> {
+    let wrong = || Kind::Protocol(format!("its listing goes on at `{next}`"));
     let mut url = current.join(next).map_err(|_| wrong())?;
     match keep_to_origin(current, &mut url) {
         true => Ok(url),

@@ -51,6 +51,9 @@ pub enum Kind {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
     },
+    /// What the registry gives out in a time is used up.
+    #[error("{0}")]
+    Quota(String),
     /// The registry failed.
     #[error("the registry failed with status {status} ({message})")]
     Server {
@@ -83,6 +86,11 @@ pub enum Kind {
         /// Bytes that came.
         found: u64,
     },
+    /// Content that was sent anew, and the target keeps the wrong bytes that it has.
+    #[error(
+        "the target has wrong bytes for it, and keeps them though it was sent anew; delete the blob in the target's storage, and sync again"
+    )]
+    Kept,
     /// An answer that makes no sense.
     #[error("{0}")]
     Protocol(String),
@@ -134,6 +142,15 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing against the bytes that went before it.
+    pub fn is_interruption(&self) -> bool {
+        match &*self.kind {
+            Kind::Throttled { .. } | Kind::Unauthorized(_) | Kind::Denied(_) => true,
+            Kind::Elsewhere(error) => error.is_interruption(),
+            _ => self.is_transient(),
+        }
+    }
+
     /// The error's class: a closed set, for metrics and JSON.
     pub fn class(&self) -> &'static str {
         match &*self.kind {
@@ -143,10 +160,12 @@ impl Error {
             Kind::Denied(_) => "denied",
             Kind::NotFound(_) => "not_found",
             Kind::Throttled { .. } => "throttled",
+            Kind::Quota(_) => "quota",
             Kind::Server { .. } => "server",
             Kind::Rejected { .. } => "rejected",
             Kind::Mismatch { .. } => "digest_mismatch",
             Kind::Length { .. } => "truncated",
+            Kind::Kept => "kept",
             Kind::Protocol(_) => "protocol",
             Kind::Manifest(_) => "manifest",
             Kind::Elsewhere(error) => error.class(),

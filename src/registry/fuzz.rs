@@ -6,8 +6,8 @@ use reqwest::header::{HeaderMap, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICAT
 use url::Url;
 
 use super::{
-    challenge::Challenge, error::words, probe::quota, tags::next_page, tags::page_names,
-    token::read_token, transport::retry_after,
+    asked_pause::retry_after, challenge::Challenge, error::words, probe::quota, tags::next_page,
+    tags::page_names, token::read_token,
 };
 use crate::fuzz::fuzz;
 

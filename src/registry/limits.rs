@@ -7,6 +7,8 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::flows::{Flows, Granted, Wanted};
+
 /// Longest pause that a request sits out. A registry that asks for more fails its requests: a
 /// quota that comes back in hours is a matter for the next run.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,31 +26,27 @@ const SMALL: u64 = 64 << 10;
 /// go both ways between two registries would otherwise hold what the other waits for.
 #[derive(Debug)]
 pub(super) struct Limits {
-    pulls: Flows,
-    pushes: Flows,
-    sessions: Arc<Semaphore>,
+    pulls: Direction,
+    pushes: Direction,
+    sessions: Direction,
     requests: Arc<Semaphore>,
     paused_until: Mutex<Option<Instant>>,
 }
 
-/// The right to move one blob from or to a registry, given back when dropped.
-#[derive(Debug)]
-pub struct Flow(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
-
-impl Flow {
-    /// A right that nothing limits.
-    #[cfg(test)]
-    pub(crate) fn free() -> Self {
-        Self(None)
-    }
+/// The right to move one blob from or to a registry, or to make one request, given back when
+/// dropped.
+#[derive(Debug, Default)]
+pub struct Flow {
+    _large: Option<Granted>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            pulls: Flows::new(connections),
-            pushes: Flows::new(connections),
-            sessions: Arc::new(Semaphore::new(SESSIONS * connections)),
+            pulls: Direction::new(connections),
+            pushes: Direction::new(connections),
+            sessions: Direction::new(SESSIONS * connections),
             requests: Arc::new(Semaphore::new(REQUESTS * connections)),
             paused_until: Mutex::new(None),
         }
@@ -56,25 +54,29 @@ impl Limits {
 
     /// Waits for the right to fetch a blob of this size. The semaphores are never closed.
     pub(super) async fn pull(&self, size: u64) -> Flow {
-        acquire(self.pulls.of_size(size)).await
+        self.pulls.acquire(size, Wanted::default()).await
     }
 
     /// Waits for the right to send a blob of this size.
     pub(super) async fn push(&self, size: u64) -> Flow {
-        acquire(self.pushes.of_size(size)).await
+        self.pushes.acquire(size, Wanted::default()).await
     }
 
-    /// Waits for the right to have an upload session. Small blobs need none.
-    pub(super) async fn session(&self, size: u64) -> Flow {
-        match size > SMALL {
-            true => acquire(&self.sessions).await,
-            false => Flow(None),
-        }
+    /// Waits for the right to have an upload session for a blob of this size.
+    pub(super) async fn session(&self, size: u64, wanted: Wanted) -> Flow {
+        self.sessions.acquire(size, wanted).await
     }
 
     /// Waits for the right to make a small request.
     pub(super) async fn request(&self) -> Flow {
         acquire(&self.requests).await
+    }
+
+    /// Takes note of a registry that asks to slow down, or of a connection that went silent: there
+    /// are fewer flows for a while.
+    pub(super) fn trouble(&self) {
+        self.pulls.large.trouble();
+        self.pushes.large.trouble();
     }
 
     /// Stops every request to the registry for a while; how long it is stopped now.
@@ -108,30 +110,40 @@ impl Limits {
 /// Blobs on their way in one direction: those that want a flow's bandwidth, and small ones, which
 /// want its round trips.
 #[derive(Debug)]
-struct Flows {
-    large: Arc<Semaphore>,
+struct Direction {
+    large: Flows,
     small: Arc<Semaphore>,
 }
 
-impl Flows {
+impl Direction {
     fn new(connections: usize) -> Self {
         Self {
-            large: Arc::new(Semaphore::new(connections)),
+            large: Flows::new(connections),
             small: Arc::new(Semaphore::new(REQUESTS * connections)),
         }
     }
 
-    fn of_size(&self, size: u64) -> &Arc<Semaphore> {
-        if size > SMALL {
-            &self.large
-        } else {
-            &self.small
+    async fn acquire(&self, size: u64, wanted: Wanted) -> Flow {
+        match is_large(size) {
+            true => Flow {
+                _large: self.large.acquire(size, wanted).await,
+                ..Flow::default()
+            },
+            false => acquire(&self.small).await,
         }
     }
 }
 
+/// Whether a blob of this size wants a flow's bandwidth.
+pub(super) fn is_large(size: u64) -> bool {
+    size > SMALL
+}
+
 async fn acquire(permits: &Arc<Semaphore>) -> Flow {
-    Flow(permits.clone().acquire_owned().await.ok())
+    Flow {
+        _permit: permits.clone().acquire_owned().await.ok(),
+        ..Flow::default()
+    }
 }
 
 /// How often, and after what pauses, something transient is tried again.

@@ -47,10 +47,13 @@ impl Registry {
     /// against it.
     pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
         let call = self.manifest_call("pull manifest", reference, Method::GET);
-        let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        let pull = self.wire.quota.pull().await.map_err(fail)?;
+        let answer = found(self.transport.call(&self.wire, &call).await);
+        drop(pull);
+        let Some(answer) = answer? else {
             return Ok(None);
         };
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         let content_type = header(&answer.headers, CONTENT_TYPE.as_str());
         let mut manifest =
             Manifest::new(answer.body, content_type).map_err(|e| fail(Kind::from(e)))?;

@@ -1,22 +1,33 @@
 //! The only code that talks to registries.
 
+mod asked_pause;
 mod auth;
 mod blobs;
 mod boundary;
+mod bulk;
 mod catalog;
 mod challenge;
 mod configs;
+mod deletions;
+mod dialect;
 mod error;
+mod flows;
 mod limits;
 mod login;
 mod manifests;
+mod outgoing;
+mod pacing;
 mod pages;
 mod probe;
+mod quota;
 mod referrers;
+mod sends;
 mod tags;
 mod token;
 mod transport;
 mod uploads;
+mod watch;
+mod width;
 mod wire;
 
 use std::{
@@ -34,19 +45,28 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
-pub use blobs::BlobStream;
+pub(crate) use asked_pause::retry_after;
+pub use blobs::{BlobSize, BlobStream};
+pub use deletions::Deleted;
+pub use dialect::Dialect;
 pub use error::{Error, Kind};
+pub use flows::Wanted;
 pub use limits::{Flow, Retry};
 pub use manifests::Head;
+pub use outgoing::Outgoing;
+pub use pacing::Traffic;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
+pub use sends::Sent;
 pub use tags::{Listing, Tags};
-pub(crate) use transport::retry_after;
-pub use uploads::{Started, Upload};
+pub use uploads::{SavedUpload, Started, Upload};
 pub use wire::Meter;
 
 use auth::{Auth, Scope};
+use bulk::BulkApi;
+use dialect::Dialects;
 use limits::Limits;
+use pacing::{Pace, Whole};
 use referrers::ReferrersApi;
 use transport::{Call, Transport};
 use wire::Wire;
@@ -62,7 +82,9 @@ pub struct Registries {
     configs: Mutex<HashMap<RegistryName, RegistryConfig>>,
     metrics: Arc<Metrics>,
     retry: Retry,
+    whole: Arc<Whole>,
     open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
+    dialects: Mutex<HashMap<RegistryName, Arc<Dialects>>>,
 }
 
 /// One registry, and the meter that counts what is asked of it. Cheap to clone.
@@ -73,14 +95,28 @@ pub struct Registry {
 }
 
 impl Registries {
-    /// Registries as the config describes them; none is contacted yet.
-    pub fn new(config: &Config, metrics: Arc<Metrics>, retry: Retry) -> Self {
+    /// Registries as the config describes them, and as they taught earlier processes; none is
+    /// contacted yet.
+    pub fn new(
+        config: &Config,
+        metrics: Arc<Metrics>,
+        retry: Retry,
+        learned: Vec<(RegistryName, Dialect)>,
+    ) -> Self {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let dialects = learned.into_iter().map(|(name, dialect)| {
+            let dialects = Arc::new(Dialects::new(&name, dialect));
+            (name, dialects)
+        });
+        let whole = Whole::default();
+        whole.lane.set(config.limits.bandwidth.clone());
         Self {
+            dialects: Mutex::new(dialects.collect()),
             configs: Mutex::new(config.registries.clone()),
             metrics,
             retry,
+            whole: Arc::new(whole),
             open: Mutex::default(),
         }
     }
@@ -94,12 +130,20 @@ impl Registries {
                 let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
+                let pace = Arc::new(Pace::new(
+                    config.requests_per_second_of(name),
+                    config.bandwidth.clone(),
+                    self.whole.clone(),
+                ));
                 let transport = Arc::new(Transport {
-                    wire: Wire::new(name, &config, self.metrics.clone())?,
+                    wire: Wire::new(name, &config, pace, self.metrics.clone())?,
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
+                    bulk_api: BulkApi::default(),
                     retry: self.retry,
+                    dialect: self.dialect(name),
+                    part_size: config.chunk,
                 });
                 open.insert(name.clone(), transport.clone());
                 transport
@@ -110,6 +154,14 @@ impl Registries {
             ..transport.wire.clone()
         };
         Ok(Registry { transport, wire })
+    }
+}
+
+impl Registries {
+    fn dialect(&self, name: &RegistryName) -> Arc<Dialects> {
+        let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Dialects::new(name, Dialect::default()));
+        dialects.entry(name.clone()).or_insert_with(new).clone()
     }
 }
 
@@ -125,6 +177,12 @@ impl Registries {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|name, _| of(&before, name).is_same(&of(&config.registries, name)));
+        self.whole.lane.set(config.limits.bandwidth.clone());
+    }
+
+    /// What was moved from and to all of them.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.whole.traffic
     }
 }
 
@@ -159,9 +217,9 @@ impl Registry {
     }
 
     /// Waits for the right to begin the upload of a blob of this size, before there is a flow for
-    /// it.
-    pub async fn upload_session(&self, size: u64) -> Flow {
-        self.transport.limits.session(size).await
+    /// it. What many want comes first, and then what is large.
+    pub async fn upload_session(&self, size: u64, wanted: Wanted) -> Flow {
+        self.transport.limits.session(size, wanted).await
     }
 
     /// A call on a path under `/v2/REPOSITORY/`.

@@ -1,23 +1,22 @@
 //! Tag listings, page by page.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use reqwest::{
     Method,
     header::{HeaderMap, LINK},
 };
-use serde::{
-    Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
-};
+use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Error, Kind, Registry, found,
-    pages::{ENTRIES, Pages, legal_names},
+    Error, Kind, Registry,
+    bulk::{Told, Uploads},
+    found,
+    pages::{Pages, legal_names},
     transport::{Answer, Call, keep_to_origin},
 };
-use crate::oci::{Repository, Tag};
+use crate::oci::{Digest, Repository, Tag};
 
 /// Most pages of one listing: a million tags at a hundred a page.
 const PAGE_LIMIT: usize = 10_000;
@@ -25,13 +24,20 @@ const PAGE_LIMIT: usize = 10_000;
 /// A whole listing, or the word that there is no such repository.
 pub type Tags = Option<Listing>;
 
-/// The tags of a repository.
+/// The tags of a repository, and what a registry tells of many of them at once.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Every tag.
     pub tags: Vec<Tag>,
+    /// Which digest a tag has, where the registry tells; `None` where it tells of several.
+    pub digests: HashMap<Tag, Option<Digest>>,
     /// When a tag was pushed, in seconds since 1970, where the registry tells.
     pub pushed: HashMap<Tag, i64>,
+    /// Whether the names come from an interface beside the registry's own: a tag that moves while
+    /// its pages are read may be missed.
+    pub is_second_hand: bool,
+    /// Whether an interface was not asked for all that it may tell.
+    pub has_more: bool,
 }
 
 #[derive(Deserialize)]
@@ -41,50 +47,28 @@ struct Page {
     tags: Vec<Tag>,
     // Artifact Registry and gcr.io alone.
     #[serde(default)]
-    manifest: Pushes,
+    manifest: Uploads,
 }
 
-/// What the `manifest` map of a page says of tags: when each was pushed.
-#[derive(Default)]
-struct Pushes(Vec<(String, i64)>);
-
+/// A page of which only the names make sense.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Upload {
-    #[serde(default)]
-    tag: Vec<String>,
-    time_uploaded_ms: Option<String>,
+struct Names {
+    #[serde(default, deserialize_with = "legal_names")]
+    tags: Vec<Tag>,
 }
 
-impl<'de> Deserialize<'de> for Pushes {
-    /// Entry by entry: the map holds every manifest of the repository, tagged or not.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Pushes;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of manifests")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pushes, A::Error> {
-                let mut pushes = Vec::new();
-                while let Some((_, upload)) = map.next_entry::<serde::de::IgnoredAny, Upload>()? {
-                    let ms = upload
-                        .time_uploaded_ms
-                        .and_then(|ms| ms.parse::<i64>().ok());
-                    if let Some(ms) = ms.filter(|ms| *ms > 0) {
-                        pushes.extend(upload.tag.into_iter().map(|tag| (tag, ms / 1000)));
-                    }
-                    if pushes.len() > ENTRIES {
-                        let text = format!("it names more than {ENTRIES} uploads");
-                        return Err(serde::de::Error::custom(text));
-                    }
-                }
-                Ok(Pushes(pushes))
-            }
+impl Listing {
+    /// Takes note of what a registry tells of a tag.
+    pub(super) fn tell(&mut self, told: Told) {
+        let Told { tag, digest, at } = told;
+        if let Some(digest) = digest {
+            let known = self.digests.entry(tag.clone());
+            let known = known.or_insert_with(|| Some(digest.clone()));
+            *known = known.take().filter(|known| *known == digest);
         }
-        deserializer.deserialize_map(Entries)
+        if let Some(at) = at.filter(|at| *at > 0) {
+            self.pushed.insert(tag, at);
+        }
     }
 }
 
@@ -137,14 +121,22 @@ impl Registry {
         answer: &Answer,
         listing: &mut Listing,
     ) -> Result<(), Error> {
-        let page: Page = serde_json::from_slice(&answer.body).map_err(|e| {
-            let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
-            self.wire.error(call.operation, call.subject.clone(), kind)
-        })?;
+        let page: Page = serde_json::from_slice(&answer.body)
+            .or_else(|_| {
+                // The names are the listing; a map beside them that makes no sense is none.
+                let Names { tags } = serde_json::from_slice(&answer.body)?;
+                let manifest = Uploads::default();
+                Ok(Page { tags, manifest })
+            })
+            .map_err(|e: serde_json::Error| {
+                let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
+                self.wire.error(call.operation, call.subject.clone(), kind)
+            })?;
         listing.tags.extend(page.tags);
-        let pushes = page.manifest.0.into_iter();
-        let pushes = pushes.filter_map(|(tag, at)| Some((tag.parse().ok()?, at)));
-        listing.pushed.extend(pushes);
+        page.manifest
+            .0
+            .into_iter()
+            .for_each(|told| listing.tell(told));
         Ok(())
     }
 
@@ -234,18 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn push_times_are_read_where_a_page_has_them() {
-        let page = |text: &str| serde_json::from_str::<Page>(text).unwrap().manifest.0;
-        let uploads = r#"{"tags": ["a"], "manifest": {
-            "sha256:1": {"tag": ["a", "b"], "timeUploadedMs": "1700000000123", "mediaType": "x"},
-            "sha256:2": {"tag": [], "timeUploadedMs": "1600000000000"},
-            "sha256:3": {"tag": ["c"], "timeUploadedMs": "0"}, "sha256:4": {"tag": ["d"]}}}"#;
-        let expected = [
-            ("a".to_owned(), 1_700_000_000),
-            ("b".to_owned(), 1_700_000_000),
-        ];
-        assert_eq!(page(uploads), expected);
-        assert_eq!(page(r#"{"tags": null}"#), []);
+    fn a_tag_with_two_digests_has_none_and_one_told_twice_has_it() {
+        let digest = |n: u8| Some(Digest::of(&[n]));
+        let mut listing = Listing::default();
+        for (tag, digest) in [("a", 1), ("b", 1), ("a", 2), ("b", 1), ("a", 2)] {
+            listing.tell(Told {
+                tag: tag.parse().unwrap(),
+                digest: Some(Digest::of(&[digest])),
+                at: None,
+            });
+        }
+        let of = |tag: &str| listing.digests[&tag.parse::<Tag>().unwrap()].clone();
+        assert_eq!((of("a"), of("b")), (None, digest(1)));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::registry::pacing::Pace;
 use crate::{config::RegistryConfig, metrics::Metrics, oci::RegistryName};
 
 fn wire(host: &str, plain_http: bool) -> Wire {
@@ -8,7 +9,8 @@ fn wire(host: &str, plain_http: bool) -> Wire {
         plain_http,
         ..RegistryConfig::default()
     };
-    Wire::new(&name, &config, Arc::new(Metrics::new().unwrap())).unwrap()
+    let pace = Arc::new(Pace::new(None, None, Arc::default()));
+    Wire::new(&name, &config, pace, Arc::new(Metrics::new().unwrap())).unwrap()
 }
 
 fn login() -> Credential {

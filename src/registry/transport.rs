@@ -1,9 +1,9 @@
 //! One registry's calls: authorization, retries and limits, under every operation.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use reqwest::{
     Method, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
@@ -11,17 +11,19 @@ use reqwest::{
 use url::Url;
 
 use super::{
+    asked_pause::asked_pause,
     auth::{Auth, Authorization, Scope},
+    bulk::BulkApi,
+    dialect::Dialects,
     error::{Error, Kind, words},
     limits::{Limits, Retry},
+    probe::quota,
     referrers::ReferrersApi,
     wire::Wire,
 };
 
-/// The pause after a 429 that does not say how long; ghcr names microseconds in its body.
+/// The pause after a 429 that does not say how long.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause that is believed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// One registry, shared by everybody who talks to it.
 #[derive(Debug)]
@@ -30,7 +32,12 @@ pub(super) struct Transport {
     pub(super) auth: Auth,
     pub(super) limits: Limits,
     pub(super) referrers_api: ReferrersApi,
+    pub(super) bulk_api: BulkApi,
     pub(super) retry: Retry,
+    /// Outlives the transport: what a registry taught stays true under another config.
+    pub(super) dialect: Arc<Dialects>,
+    /// Blobs larger than this are sent in parts of this size, in bytes.
+    pub(super) part_size: u64,
 }
 
 /// A request that can be sent again.
@@ -84,8 +91,7 @@ impl Transport {
         loop {
             let once = match login {
                 Login::Token => self.call_once(wire, call).await,
-                Login::Basic => self.ask_once(wire, call, &self.auth.basic()).await,
-                Login::Nobody => self.ask_once(wire, call, &Authorization::None).await,
+                Login::Basic | Login::Nobody => self.ask_once(wire, call, login).await,
             };
             let error = match once {
                 Ok(answer) => {
@@ -116,7 +122,8 @@ impl Transport {
     async fn call_once(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
         let body = || Some(call.body.clone().into());
-        let response = self.open(wire, call, Some(wire.stall), body).await?;
+        // Calls wait by the hundred: only those under way have room for a connection's state.
+        let response = Box::pin(self.open(wire, call, Some(wire.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         let body = wire.read(response, call.most).await.map_err(fail)?;
@@ -127,18 +134,20 @@ impl Transport {
         })
     }
 
-    /// Sends a call to an interface that knows no tokens.
-    async fn ask_once(
+    /// Sends a call to an interface that knows no tokens, once.
+    pub(super) async fn ask_once(
         &self,
         wire: &Wire,
         call: &Call,
-        authorization: &Authorization,
+        login: Login,
     ) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         self.ready().await.map_err(fail)?;
         let mut headers = call.headers.clone();
-        authorization.apply(&mut headers);
+        if login != Login::Nobody {
+            self.auth.basic().apply(&mut headers);
+        }
         let request = wire.http.request(call.method.clone(), call.url.clone());
         let sent = wire.head(request.headers(headers), Some(wire.stall)).await;
         let response = sent.map_err(fail)?;
@@ -178,7 +187,8 @@ impl Transport {
             let client = wire.client(&call.method);
             let request = client.request(call.method.clone(), call.url.clone());
             let request = request.headers(headers).body(body);
-            let response = wire.head(request, timeout).await.map_err(fail)?;
+            let response = wire.head(request, timeout).await;
+            let response = response.inspect_err(|kind| self.note(kind)).map_err(fail)?;
             if response.status().as_u16() < 400 {
                 return Ok(response);
             }
@@ -196,6 +206,7 @@ impl Transport {
             is_second = true;
             let Some(kind) = refusal else { continue };
             self.slow_down(&kind);
+            self.note(&kind);
             let generation = self.auth.generation(&authorization);
             self.auth.renew(&call.scope, generation, fail(kind)).await?;
         }
@@ -248,6 +259,21 @@ impl Transport {
                 .metrics
                 .backoff(self.wire.name.as_str(), until.timestamp());
         }
+        // What costs no pull goes on.
+        if let Kind::Quota(_) = kind {
+            self.wire.quota.refused();
+        }
+    }
+
+    /// Takes note of what speaks for fewer flows.
+    pub(super) fn note(&self, kind: &Kind) {
+        match kind {
+            Kind::Throttled { .. } | Kind::Stalled(_) => self.limits.trouble(),
+            Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
+                self.limits.trouble();
+            }
+            _ => {}
+        }
     }
 
     async fn ready(&self) -> Result<(), Kind> {
@@ -261,39 +287,30 @@ impl Transport {
 /// What a status of 400 or more means.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
     let message = words(status.as_u16(), body);
+    let lower = message.to_ascii_lowercase();
+    let throttled = |message: String| Kind::Throttled {
+        retry_after: asked_pause(headers, &message),
+        message,
+    };
+    let is_spent = || quota(headers).is_some_and(|quota| quota.remaining == 0);
     match status.as_u16() {
         401 => Kind::Unauthorized(format!("the registry wants a login ({message})")),
-        403 if message.contains("secondary rate limit") => Kind::Throttled {
-            message,
-            retry_after: retry_after(headers),
-        },
+        403 | 429 if lower.contains("data limit exceeded") => Kind::Quota(format!(
+            "the registry gives out no more data for now ({message}); the rest is copied by a \
+             later run, and a login has more"
+        )),
+        403 if lower.contains("secondary rate limit") => throttled(message),
         403 => Kind::Denied(message),
         404 => Kind::NotFound(message),
-        429 => Kind::Throttled {
-            message,
-            retry_after: retry_after(headers),
-        },
-        503 if headers.contains_key(RETRY_AFTER) => Kind::Throttled {
-            message,
-            retry_after: retry_after(headers),
-        },
+        429 if lower.contains("pull rate limit") || is_spent() => Kind::Quota(format!(
+            "the registry gives out no more pulls for now ({message}); the rest is copied when \
+             they come back, and a login may have more"
+        )),
+        429 => throttled(message),
+        503 if headers.contains_key(RETRY_AFTER) => throttled(message),
         status @ (408 | 500..) => Kind::Server { status, message },
         status => Kind::Rejected { status, message },
     }
-}
-
-/// Reads `Retry-After`, seconds or a date
-/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)).
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
-    (date - Utc::now())
-        .to_std()
-        .ok()
-        .map(|wait| wait.min(LONGEST_PAUSE))
 }
 
 /// Whether a URL that a registry gave is the registry's own: requests there carry its
@@ -307,4 +324,67 @@ pub(super) fn keep_to_origin(origin: &Url, url: &mut Url) -> bool {
         && (url.port().is_none() || url.port() == origin.port())
         && matches!(url.scheme(), "http" | "https");
     is_own && url.set_scheme(origin.scheme()).is_ok() && url.set_port(origin.port()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: u16, code: &str, message: &str) -> Error {
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+        let status = StatusCode::from_u16(status).unwrap();
+        let name = "registry.example".parse().unwrap();
+        let kind = failure(status, &HeaderMap::new(), body.as_bytes());
+        Error::new("pull manifest", "a:1", &name, kind)
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_is_final_for_now() {
+        for (status, code, message, class, is_transient) in [
+            (429, "TOOMANYREQUESTS", "Rate exceeded", "throttled", true),
+            (
+                429,
+                "TOOMANYREQUESTS",
+                "retry-after: 880.092µs, allowed: 44000/minute",
+                "throttled",
+                true,
+            ),
+            (429, "TOOMANYREQUESTS", "retry after 5h", "throttled", false),
+            (
+                429,
+                "TOOMANYREQUESTS",
+                "Data limit exceeded",
+                "quota",
+                false,
+            ),
+            (
+                429,
+                "TOOMANYREQUESTS",
+                "You have reached your unauthenticated pull rate limit.",
+                "quota",
+                false,
+            ),
+            (
+                403,
+                "DENIED",
+                "You have exceeded a secondary rate limit.",
+                "throttled",
+                true,
+            ),
+            (
+                403,
+                "DENIED",
+                "requested access to the resource is denied",
+                "denied",
+                false,
+            ),
+        ] {
+            let error = told(status, code, message);
+            assert_eq!(
+                (error.class(), error.is_transient()),
+                (class, is_transient),
+                "{message}"
+            );
+        }
+    }
 }

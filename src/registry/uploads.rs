@@ -1,38 +1,96 @@
-//! Blobs on their way into a registry: mounts, upload sessions, streamed uploads.
+//! Upload sessions of a registry: begun, replaced by a mount, found again, cancelled.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use futures::{StreamExt as _, future};
 use reqwest::{
-    Body, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION},
+    Method, StatusCode,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RANGE},
 };
 use url::Url;
 
 use super::{
-    BlobStream, Error, Kind, Registry, header,
-    transport::{Answer, Call, keep_to_origin},
-    wire::Wire,
+    Error, Kind, Registry, header,
+    transport::{Call, keep_to_origin},
 };
-use crate::oci::{Descriptor, Digest, Repository};
+use crate::oci::{Descriptor, Digest, Hasher, Repository};
 
-/// How long a registry may take to store what it was sent whole: some hash it all again, and
-/// copy it to an object store.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long the end of a session is waited for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An upload session of a registry.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    repository: Repository,
-    location: Url,
+    pub(super) repository: Repository,
+    pub(super) location: Url,
+    /// Has taken in all bytes that the registry acknowledged.
+    pub(super) acknowledged: Box<Hasher>,
+    /// Bytes that it has beyond those: part of a request that broke.
+    pub(super) surplus: u64,
+    /// The least bytes that it takes in one request.
+    pub(super) least_part: u64,
+    /// Whether it names the byte that comes next where others name the last.
+    pub(super) names_next_byte: bool,
+    /// Whether something broke since it last told how far it is.
+    pub(super) is_doubtful: bool,
+}
+
+/// What another process needs to go on with an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedUpload {
+    /// Where it goes on.
+    pub location: String,
+    /// Bytes that the registry acknowledged.
+    pub offset: u64,
+    /// The state of the hash over those bytes.
+    pub hash_state: Vec<u8>,
+}
+
+impl Upload {
+    fn new(repository: &Repository, digest: &Digest, location: Url) -> Self {
+        Self {
+            repository: repository.clone(),
+            location,
+            acknowledged: Box::new(digest.hasher()),
+            surplus: 0,
+            least_part: 0,
+            names_next_byte: false,
+            is_doubtful: false,
+        }
+    }
+
+    /// Has taken in all bytes that the registry acknowledged: what is sent next begins there.
+    pub fn acknowledged(&self) -> &Hasher {
+        &self.acknowledged
+    }
+
+    /// Whether [`Registry::resume`] has to ask how far it is.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// What is needed to go on after this process.
+    pub fn save(&self) -> SavedUpload {
+        SavedUpload {
+            location: self.location.to_string(),
+            offset: self.acknowledged.length(),
+            hash_state: self.acknowledged.save(),
+        }
+    }
+
+    /// Takes note of the last byte that the registry says it has, or the next where it counts so.
+    /// Nothing where that is less than it acknowledged, or more than there is.
+    fn found(&mut self, last: u64, size: u64) -> Option<()> {
+        let known = self.acknowledged.length();
+        let held = match last {
+            // What nobody sent yet is named `0-0`, as one byte is.
+            0 if known == 0 => 0,
+            last if last == known || self.names_next_byte => last,
+            last => last.checked_add(1)?,
+        };
+        self.surplus = held.checked_sub(known).filter(|_| held <= size)?;
+        self.is_doubtful = false;
+        Some(())
+    }
 }
 
 /// What became of the wish to mount a blob, or to begin its upload.
@@ -91,70 +149,57 @@ impl Registry {
                 .wire
                 .error(call.operation, call.subject, Kind::Protocol(text)));
         }
-        let location = self.location(&call, &answer)?;
+        let location = self.location(&call, &answer.headers, answer.status)?;
+        let least_part = header(&answer.headers, "oci-chunk-min-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or_default();
         Ok(Started::Session(Upload {
-            repository: repository.clone(),
-            location,
+            least_part,
+            ..Upload::new(repository, digest, location)
         }))
     }
 
-    /// Sends a blob into an upload session, in one request. The caller holds a flow of this
-    /// registry. A failed session is cancelled.
-    pub async fn upload(
-        &self,
-        upload: &Upload,
-        blob: &Descriptor,
-        bytes: BlobStream,
-    ) -> Result<(), Error> {
-        let result = self.put_blob(upload, blob, bytes).await;
-        if result.is_err() {
-            self.cancel(upload).await;
-        }
-        result
-    }
-
-    async fn put_blob(
-        &self,
-        upload: &Upload,
-        blob: &Descriptor,
-        bytes: BlobStream,
-    ) -> Result<(), Error> {
+    /// Finds out how far a session is that something broke in, or that another process began.
+    /// Nothing when the registry no longer has it, or has less of it than it said.
+    pub async fn resume(&self, mut upload: Upload, blob: &Descriptor) -> Option<Upload> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut call = self.request(
-            "upload blob",
+            "resume upload of",
             subject,
-            Method::PUT,
+            Method::GET,
             &upload.repository,
             "blobs/uploads/",
         );
+        call.scope.writes = true;
         call.url = upload.location.clone();
-        call.url
-            .query_pairs_mut()
-            .append_pair("digest", blob.digest.as_str());
-        call.headers
-            .insert(CONTENT_LENGTH, HeaderValue::from(blob.size));
-        call.headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        );
-        let watch = Arc::new(Watch::default());
-        let mut body = Some(watched(bytes, &self.wire, watch.clone()));
-        let send = self.transport.open(&self.wire, &call, None, || body.take());
-        let silence = watch.silence(blob.size, self.wire.stall);
-        futures::pin_mut!(send, silence);
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-        let response: Response = match future::select(send, silence).await {
-            future::Either::Left((result, _)) => result?,
-            future::Either::Right((stalled, _)) => return Err(fail(stalled)),
+        let answer = match self.transport.call(&self.wire, &call).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, "the upload session is lost");
+                return None;
+            }
         };
-        let status = response.status();
-        let _ = self.wire.body(response).await.map_err(fail)?;
-        match status {
-            StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
-            other => Err(fail(Kind::Protocol(format!(
-                "an upload was answered {other}"
-            )))),
+        if answer.headers.contains_key(LOCATION) {
+            upload.location = self.location(&call, &answer.headers, answer.status).ok()?;
         }
+        upload.found(last_byte(&answer.headers)?, blob.size)?;
+        Some(upload)
+    }
+
+    /// A session that another process began, as it was saved.
+    pub fn restore(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        saved: &SavedUpload,
+    ) -> Option<Upload> {
+        let mut location = Url::parse(&saved.location).ok()?;
+        let acknowledged = digest.hasher_at(saved.offset, &saved.hash_state)?;
+        keep_to_origin(&self.wire.base, &mut location).then(|| Upload {
+            acknowledged: Box::new(acknowledged),
+            is_doubtful: true,
+            ..Upload::new(repository, digest, location)
+        })
     }
 
     /// Tells the registry that a session will not be finished. It is a courtesy: registries drop
@@ -178,13 +223,18 @@ impl Registry {
 
     /// Where an upload goes on. Requests there carry the registry's authorization, so that it has
     /// to be the registry's host.
-    fn location(&self, call: &Call, answer: &Answer) -> Result<Url, Error> {
+    pub(super) fn location(
+        &self,
+        call: &Call,
+        headers: &HeaderMap,
+        status: StatusCode,
+    ) -> Result<Url, Error> {
         let fail = |text: String| {
             self.wire
                 .error(call.operation, call.subject.clone(), Kind::Protocol(text))
         };
-        let text = header(&answer.headers, LOCATION.as_str())
-            .ok_or_else(|| fail(format!("answered {} without a Location", answer.status)))?;
+        let text = header(headers, LOCATION.as_str())
+            .ok_or_else(|| fail(format!("answered {status} without a Location")))?;
         let mut location = call
             .url
             .join(text)
@@ -200,58 +250,13 @@ impl Registry {
     }
 }
 
-/// What the body of an upload tells its watchdog.
-#[derive(Debug, Default)]
-struct Watch {
-    /// Bytes that the connection took.
-    sent: AtomicU64,
-    /// Whether the connection asked for the first of them: until then nothing can stall.
-    is_sending: AtomicBool,
-    /// Whether it waits for the source, which has a watchdog of its own.
-    is_waiting: AtomicBool,
+/// The last byte of an upload that a registry says it has: `Range: 0-1023`, some with `bytes=`.
+pub(super) fn last_byte(headers: &HeaderMap) -> Option<u64> {
+    let range = header(headers, RANGE.as_str())?.trim();
+    let range = range.strip_prefix("bytes=").unwrap_or(range);
+    range.split_once('-')?.1.trim().parse().ok()
 }
 
-/// The body of an upload: counts what the connection takes.
-fn watched(bytes: BlobStream, wire: &Wire, watch: Arc<Watch>) -> Body {
-    let wire = wire.clone();
-    let mut bytes = bytes;
-    let frames = futures::stream::poll_fn(move |context| {
-        let polled = bytes.poll_next_unpin(context);
-        watch.is_sending.store(true, Ordering::Relaxed);
-        watch
-            .is_waiting
-            .store(polled.is_pending(), Ordering::Relaxed);
-        if let std::task::Poll::Ready(Some(Ok(frame))) = &polled {
-            watch.sent.fetch_add(frame.len() as u64, Ordering::Relaxed);
-            wire.meter.add_bytes(frame.len() as u64);
-            wire.metrics
-                .transferred(wire.name.as_str(), "uploaded", frame.len() as u64);
-        }
-        polled
-    });
-    Body::wrap_stream(frames)
-}
-
-impl Watch {
-    /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
-    /// for [`COMMIT_TIMEOUT`] after the last byte of `size`. Total time is never limited.
-    async fn silence(&self, size: u64, stall: Duration) -> Kind {
-        let mut last = (0, Instant::now());
-        loop {
-            tokio::time::sleep(stall / 4).await;
-            let sent = self.sent.load(Ordering::Relaxed);
-            let is_sending = self.is_sending.load(Ordering::Relaxed) || size == 0;
-            if sent != last.0 || !is_sending || self.is_waiting.load(Ordering::Relaxed) {
-                last = (sent, Instant::now());
-            }
-            let limit = if sent < size {
-                stall
-            } else {
-                COMMIT_TIMEOUT.max(stall)
-            };
-            if last.1.elapsed() >= limit {
-                return Kind::Stalled(limit);
-            }
-        }
-    }
-}
+#[cfg(test)]
+#[path = "uploads_tests.rs"]
+mod tests;

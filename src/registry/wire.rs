@@ -20,7 +20,9 @@ use url::Url;
 use super::{
     boundary::{Boundary, Resolver},
     error::{Error, Kind},
+    pacing::Pace,
     probe::quota,
+    quota::PullQuota,
 };
 use crate::{
     config::{IpFamily, Proxy, RegistryConfig},
@@ -74,9 +76,13 @@ pub(super) struct Wire {
     pub(super) http: reqwest::Client,
     /// For requests that write: what was meant for a registry is not sent on to another host.
     pub(super) writing: reqwest::Client,
+    /// For blobs that are fetched: a connection that brought one keeps a large buffer.
+    pub(super) fetching: reqwest::Client,
     pub(super) base: Arc<Url>,
     pub(super) boundary: Arc<Boundary>,
     pub(super) stall: Duration,
+    pub(super) pace: Arc<Pace>,
+    pub(super) quota: Arc<PullQuota>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
 }
@@ -85,6 +91,7 @@ impl Wire {
     pub(super) fn new(
         name: &RegistryName,
         config: &RegistryConfig,
+        pace: Arc<Pace>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
@@ -92,14 +99,18 @@ impl Wire {
         let boundary = Boundary::new(&base, &config.proxy);
         let http = client(config, &boundary, boundary.policy()).map_err(fail)?;
         let writing = client(config, &boundary, Policy::none()).map_err(fail)?;
+        let fetching = client(config, &boundary, boundary.policy()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
             http,
             writing,
+            fetching,
             base,
             boundary,
             stall: config.stall,
+            pace,
+            quota: Arc::default(),
             metrics,
             meter: Arc::default(),
         })
@@ -134,6 +145,7 @@ impl Wire {
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
         let method = request.method().clone();
+        self.pace.request().await;
         let started = Instant::now();
         self.meter.requests.fetch_add(1, Ordering::Relaxed);
         let send = self.client(&method).execute(request);
@@ -154,6 +166,7 @@ impl Wire {
             self.meter.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
+            self.quota.told(quota);
             self.metrics
                 .quota(self.name.as_str(), quota.limit, quota.remaining);
         }
@@ -244,7 +257,9 @@ fn client(
         .referer(false)
         .dns_resolver(Resolver(boundary.clone()))
         .pool_max_idle_per_host(IDLE * config.connections)
-        .tcp_keepalive(Duration::from_secs(30));
+        .tcp_keepalive(Duration::from_secs(30))
+        // What nobody acknowledges is not waited for, even where all of it fits into buffers.
+        .tcp_user_timeout(config.stall);
     if let Some(pem) = &config.ca_pem {
         let certificates = Certificate::from_pem_bundle(pem)
             .map_err(|e| format!("its ca_file cannot be used: {e}"))?;

@@ -10,12 +10,14 @@ use super::{
     status::{MirrorStatus, Status},
     words,
 };
-use crate::{config::Topic, store::AlarmRecord};
+use crate::{config::Topic, store::AlarmRecord, sync::Usage};
 
 /// Failed runs in succession that are trouble.
 const FAILURES: u64 = 3;
 /// Space for the store below which there is trouble, in bytes.
 const DISK: u64 = 256 << 20;
+/// Percent of the budget of traffic that are trouble.
+const TRAFFIC: u64 = 80;
 /// How long, in seconds, a registry may want to be left alone before that is trouble.
 const PAUSE: i64 = 300;
 
@@ -45,6 +47,8 @@ pub struct Surroundings {
     pub mute: Vec<(String, String)>,
     /// Space left where the store is, in bytes.
     pub disk_available: Option<u64>,
+    /// How much of the budget of traffic is used.
+    pub traffic: Option<Usage>,
     /// The zone in which times are told.
     pub zone: Tz,
 }
@@ -80,6 +84,9 @@ pub fn alarms(status: &Status, around: &Surroundings) -> Vec<Alarm> {
         let message = format!("only {} are left where the store is", words::bytes(left));
         alarms.push(new(Topic::Disk, "", message));
     }
+    if let Some(usage) = around.traffic.filter(|usage| usage.percent() >= TRAFFIC) {
+        alarms.push(new(Topic::Traffic, "", traffic(&usage)));
+    }
     for registry in &around.refusing {
         let message = format!("{registry} refuses the credentials");
         alarms.push(new(Topic::Auth, registry, message));
@@ -106,6 +113,19 @@ pub fn alarms(status: &Status, around: &Surroundings) -> Vec<Alarm> {
         );
     }
     alarms
+}
+
+fn traffic(usage: &Usage) -> String {
+    let consequence = match usage.percent() {
+        100.. => format!("; nothing more is copied before {}", usage.ends),
+        90.. => format!(
+            "; images that lack more than {} are not copied before {}",
+            words::bytes(usage.small_bytes()),
+            usage.ends
+        ),
+        _ => format!("; it is to last until {}", usage.ends),
+    };
+    usage.words() + &consequence
 }
 
 fn of_mirror(mirror: &MirrorStatus, now: i64) -> Vec<(Topic, String)> {

@@ -1,7 +1,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::{config::Config, report::Known};
+use crate::{
+    config::{Config, Counted, Period, TrafficBudget},
+    report::Known,
+};
 
 /// The status of one mirror of which nothing is known, changed as a test wants it.
 fn status(change: impl FnOnce(&mut MirrorStatus)) -> Status {
@@ -47,6 +50,38 @@ fn a_source_that_is_not_compared_is_stale_unless_the_mirror_is_paused_or_new() {
     assert_eq!(at(None, false), []);
 }
 
+fn usage(used_bytes: u64) -> Usage {
+    Usage {
+        budget: TrafficBudget {
+            bytes: 1000,
+            per: Period::Month,
+            counts: Counted::Both,
+        },
+        used_bytes,
+        ends: "2026-12-01".parse().unwrap(),
+    }
+}
+
+#[test]
+fn the_traffic_is_trouble_from_eighty_percent_on_and_its_words_say_what_follows() {
+    let message = |used| {
+        let around = Surroundings {
+            traffic: Some(usage(used)),
+            ..Surroundings::default()
+        };
+        let found = alarms(&status(|_| {}), &around);
+        found.first().map(|alarm| alarm.message.clone())
+    };
+    assert_eq!(message(799), None);
+    assert!(message(800).unwrap().contains("80% of the traffic budget"));
+    assert!(message(900).unwrap().contains("images that lack more than"));
+    let spent = message(1000).unwrap();
+    assert!(
+        spent.ends_with("nothing more is copied before 2026-12-01"),
+        "{spent}"
+    );
+}
+
 #[test]
 fn registries_channels_the_disk_and_the_config_have_trouble_of_their_own() {
     let around = Surroundings {
@@ -55,11 +90,13 @@ fn registries_channels_the_disk_and_the_config_have_trouble_of_their_own() {
         pausing: vec![("quay.io".into(), 100_600), ("gcr.io".into(), 100_010)],
         mute: vec![("ops".into(), "410 gone".into())],
         disk_available: Some(1 << 20),
+        traffic: Some(usage(800)),
         zone: Tz::UTC,
     };
     let expected = [
         Topic::Config,
         Topic::Disk,
+        Topic::Traffic,
         Topic::Auth,
         Topic::Throttled,
         Topic::Failing,

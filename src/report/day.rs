@@ -72,6 +72,12 @@ pub struct ChangeCounts {
     pub moved: u64,
     pub removed: u64,
     pub healed: u64,
+    #[serde(default)]
+    pub damaged: u64,
+    #[serde(default)]
+    pub repaired: u64,
+    #[serde(default)]
+    pub pruned: u64,
 }
 
 /// One change.
@@ -170,10 +176,14 @@ impl Day {
                 .add_headed("Behind, failing or stale")
                 .table(self.trouble_table(zone));
         }
-        if detail == Detail::Full && !self.changes.is_empty() {
-            document
-                .add_headed("Changes")
-                .table(self.change_table(zone));
+        let (found, others): (Vec<&ChangeLine>, Vec<_>) =
+            self.changes.iter().partition(|change| change.is_finding());
+        for (head, changes) in [("Found and repaired", found), ("Changes", others)] {
+            if detail == Detail::Full && !changes.is_empty() {
+                document
+                    .add_headed(head)
+                    .table(change_table(&changes, zone));
+            }
         }
         document
     }
@@ -235,12 +245,18 @@ impl Day {
             moved,
             removed,
             healed,
+            damaged,
+            repaired,
+            pruned,
         } = self.counts;
         let kinds = [
             ("new", new),
             ("moved", moved),
             ("removed", removed),
             ("healed", healed),
+            ("found damaged", damaged),
+            ("repaired", repaired),
+            ("pruned", pruned),
         ];
         let kinds = kinds.iter().filter(|(_, count)| *count > 0);
         let kinds: Vec<String> = kinds
@@ -292,33 +308,19 @@ impl Day {
         }
         table
     }
-
-    fn change_table(&self, zone: Tz) -> Table {
-        let mut table = Table::new(["time", "change", "image", "from", "to"]);
-        let short = |digest: &Option<String>| {
-            digest
-                .as_deref()
-                .map(words::short_digest)
-                .unwrap_or("-")
-                .to_owned()
-        };
-        for change in &self.changes {
-            table.row([
-                &words::time(change.at, zone),
-                &change.kind,
-                &change.reference,
-                &short(&change.old_digest),
-                &short(&change.new_digest),
-            ]);
-        }
-        table
-    }
 }
 
 impl ChangeLine {
+    /// Whether verification found it, or it was put right after that.
+    fn is_finding(&self) -> bool {
+        ["damaged", "repaired"].contains(&&*self.kind)
+    }
+
     /// The order in which changes are told: what moved says most.
     fn rank(&self) -> usize {
-        let order = ["moved", "removed", "healed", "new"];
+        let order = [
+            "moved", "damaged", "repaired", "removed", "pruned", "healed", "new",
+        ];
         let known = order.iter().position(|kind| *kind == self.kind);
         known.unwrap_or(order.len())
     }
@@ -333,6 +335,27 @@ impl ChangeLine {
             _ => format!("{} {}", self.reference, self.kind),
         }
     }
+}
+
+fn change_table(changes: &[&ChangeLine], zone: Tz) -> Table {
+    let mut table = Table::new(["time", "change", "image", "from", "to"]);
+    let short = |digest: &Option<String>| {
+        digest
+            .as_deref()
+            .map(words::short_digest)
+            .unwrap_or("-")
+            .to_owned()
+    };
+    for change in changes {
+        table.row([
+            &words::time(change.at, zone),
+            &change.kind,
+            &change.reference,
+            &short(&change.old_digest),
+            &short(&change.new_digest),
+        ]);
+    }
+    table
 }
 
 fn troubles(status: &Status) -> Vec<MirrorTrouble> {
@@ -382,6 +405,9 @@ fn counts(counted: &[(String, u64)]) -> ChangeCounts {
         moved: of("moved"),
         removed: of("removed"),
         healed: of("healed"),
+        damaged: of("damaged"),
+        repaired: of("repaired"),
+        pruned: of("pruned"),
     }
 }
 

@@ -174,3 +174,36 @@ async fn a_day_is_held_against_the_one_before() {
     let text = bench.day().await.document(Detail::Brief).to_text();
     assert!(text.contains("the day before: 5.0 GiB"), "{text}");
 }
+
+#[tokio::test]
+async fn what_verification_found_has_a_section_of_its_own() {
+    let bench = bench().await;
+    for kind in [
+        ChangeKind::Damaged,
+        ChangeKind::Repaired,
+        ChangeKind::Pruned,
+    ] {
+        let change = NewChange {
+            key: key(),
+            kind,
+            old: None,
+            new: None,
+            at: NOW - 60,
+        };
+        bench.recorder.record(Fact::Changed(change)).await;
+    }
+    bench.run(NOW - 60, 0).await;
+    let text = bench.day().await.document(Detail::Full).to_text();
+    let counts = "tags: 1 found damaged, 1 repaired, 1 pruned";
+    assert!(text.contains(counts), "{text}");
+    let (_, sections) = text.split_once("Found and repaired").unwrap();
+    let (found, others) = sections.split_once("Changes").unwrap();
+    assert!(
+        found.contains("damaged") && found.contains("repaired"),
+        "{text}"
+    );
+    assert!(
+        others.contains("pruned") && !others.contains("damaged"),
+        "{text}"
+    );
+}

@@ -20,6 +20,12 @@ pub enum ChangeKind {
     Healed,
     /// Other platforms or attestations of the same image were written.
     Reshaped,
+    /// Verification found something of it missing or wrong at the target.
+    Damaged,
+    /// What verification had found was written anew.
+    Repaired,
+    /// It was deleted at the target, as `prune` asks for.
+    Pruned,
 }
 
 /// A change that was written down.
@@ -44,6 +50,9 @@ impl ChangeKind {
             Self::Removed => "removed",
             Self::Healed => "healed",
             Self::Reshaped => "reshaped",
+            Self::Damaged => "damaged",
+            Self::Repaired => "repaired",
+            Self::Pruned => "pruned",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{Error, Store, view::unsigned};
+use super::{Error, Store, traffic, upload, view::unsigned};
 use crate::oci::Repository;
 
 /// How long, in seconds, changes and the runs that did something are kept.
@@ -178,9 +178,14 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
         .execute(&mut *db)
         .await?;
     query!("DELETE FROM reports WHERE made_at < ?", reports)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    Ok(())
+    let history_ms = history * 1000;
+    query!("DELETE FROM readings WHERE read_at < ?", history_ms)
+        .execute(&mut *db)
+        .await?;
+    upload::thinned(&mut *db, now).await?;
+    traffic::thin(db, now).await
 }
 
 impl Store {

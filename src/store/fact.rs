@@ -1,9 +1,21 @@
 //! What can be learned, and how it is written down.
 
+use chrono::NaiveDate;
 use sqlx::{SqliteConnection, query};
 
-use super::{change::NewChange, daily::Upkeep, run::EndedRun};
-use crate::oci::{Digest, Repository, Tag};
+use super::{
+    change::NewChange,
+    daily::Upkeep,
+    prune::Pruning,
+    run::EndedRun,
+    traffic::{self, Moved},
+    upload::{self, UploadState},
+    verification::Check,
+};
+use crate::{
+    oci::{Digest, RegistryName, Repository, Tag},
+    registry::Dialect,
+};
 
 /// Something learned about a target.
 #[derive(Clone, Debug)]
@@ -83,10 +95,20 @@ pub enum Fact {
         /// Whether the source no longer has it.
         is_orphaned: bool,
     },
+    /// A blob that is sent in parts got further, or is over.
+    Upload(UploadState),
+    /// A registry taught how it takes large blobs.
+    Taught(RegistryName, Dialect),
+    /// Bytes were moved on a day.
+    Moved(NaiveDate, Moved),
     /// A run ended.
     RunEnded(EndedRun),
     /// The daemon's own.
     Upkeep(Upkeep),
+    /// Verification's own.
+    Check(Check),
+    /// Pruning's own.
+    Pruning(Pruning),
 }
 
 /// What a check found of a tag.
@@ -166,14 +188,19 @@ impl Fact {
                 tag,
                 is_orphaned,
             } => released(db, repository, tag, *is_orphaned).await,
+            Self::Upload(state) => state.write(db).await,
+            Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
+            Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
+            Self::Check(check) => check.write(db).await,
+            Self::Pruning(pruning) => pruning.write(db).await,
         }
     }
 }
 
 /// The row of a repository, made if there is none.
-async fn id(
+pub(super) async fn id(
     db: &mut SqliteConnection,
     repository: &Repository,
 ) -> std::result::Result<i64, sqlx::Error> {
@@ -214,6 +241,13 @@ async fn holds(db: &mut SqliteConnection, repository: &Repository, digest: &Dige
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
         "INSERT OR IGNORE INTO blobs (digest, repository_id) VALUES (?, ?)",
+        digest,
+        id
+    )
+    .execute(&mut *db)
+    .await?;
+    query!(
+        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
         digest,
         id
     )
@@ -315,6 +349,9 @@ async fn mirrored(
              shape = excluded.shape,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
              referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
+             damaged_at = CASE WHEN ?7 IS NULL THEN tags.damaged_at END,
+             examined_at = CASE WHEN ?7 IS NULL THEN tags.examined_at END,
+             prunable_since = NULL,
              checked_at = excluded.checked_at,
              verified_at = excluded.verified_at,
              lagging_since = NULL,

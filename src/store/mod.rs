@@ -4,9 +4,13 @@ mod change;
 mod daily;
 mod fact;
 mod pages;
+mod prune;
 mod recorder;
 mod run;
 mod standing;
+mod traffic;
+mod upload;
+mod verification;
 mod view;
 
 use std::{
@@ -29,9 +33,13 @@ pub use change::{Change, ChangeKind, NewChange};
 pub use daily::{AlarmRecord, Sums, Upkeep};
 pub use fact::{Fact, TagKey, Verdict};
 pub use pages::MirrorTag;
+pub use prune::Pruning;
 pub use recorder::Recorder;
 pub use run::{EndedRun, RunCounts, TargetCounts};
 pub use standing::{RunRecord, Standing, TargetStanding};
+pub use traffic::Moved;
+pub use upload::UploadState;
+pub use verification::{Check, Reading, WrittenTag};
 pub use view::{BehindTag, RepositoryState, TagRecord};
 
 /// How long another process may hold the store before that is an error.

@@ -31,6 +31,12 @@ pub struct TagRecord {
     pub referrers_at: Option<i64>,
     /// Whether the source no longer has it.
     pub is_orphaned: bool,
+    /// When it was last written.
+    pub mirrored_at: Option<i64>,
+    /// Whether verification found it, or something that it leads to, missing or wrong.
+    pub is_damaged: bool,
+    /// Since when it is to be pruned.
+    pub prunable_since: Option<i64>,
 }
 
 /// What is known of a target repository.
@@ -60,7 +66,8 @@ impl Store {
         let mut rows = query!(
             r#"SELECT tag, mirror, source, seen_digest, source_digest, written_digest, shape,
                       lagging_since, verified_at, referrers_at,
-                      is_orphaned AS "is_orphaned: bool"
+                      is_orphaned AS "is_orphaned: bool", mirrored_at, prunable_since,
+                      damaged_at IS NOT NULL AS "is_damaged: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ?"#,
             registry,
@@ -81,6 +88,9 @@ impl Store {
                 verified_at: row.verified_at,
                 referrers_at: row.referrers_at,
                 is_orphaned: row.is_orphaned,
+                mirrored_at: row.mirrored_at,
+                is_damaged: row.is_damaged,
+                prunable_since: row.prunable_since,
             };
             tags.insert(tag, record);
         }

@@ -1,6 +1,6 @@
 //! Why an action of a run failed.
 
-use crate::{registry, store};
+use crate::{oci::RegistryName, registry, store};
 
 /// An action that failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,14 @@ pub enum Error {
     /// outside of its guards.
     #[error("{0}")]
     Refused(String),
+    /// The budget of traffic does not allow it.
+    #[error("{message}")]
+    Budget {
+        /// Why, and until when.
+        message: String,
+        /// The registry that it was for.
+        target: RegistryName,
+    },
     /// The run was told to stop.
     #[error("interrupted; the next run goes on")]
     Interrupted,
@@ -27,6 +35,7 @@ impl Error {
             Self::Registry(error) => error.class(),
             Self::Store(_) => "store",
             Self::Refused(_) => "refused",
+            Self::Budget { .. } => "budget",
             Self::Interrupted => "interrupted",
         }
     }
@@ -35,6 +44,7 @@ impl Error {
     pub fn registry(&self) -> &str {
         match self {
             Self::Registry(error) => error.registry.as_str(),
+            Self::Budget { target, .. } => target.as_str(),
             Self::Store(_) | Self::Refused(_) | Self::Interrupted => "",
         }
     }

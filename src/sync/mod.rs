@@ -1,17 +1,22 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
+mod action;
 mod age;
+mod budget;
 mod discover;
 mod error;
 mod lag;
 mod outcome;
 mod plan;
+mod prune;
+mod pruning;
 mod record;
 mod scope;
 mod select;
 mod snapshot;
 mod transfer;
+mod verify;
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,13 +26,15 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Mirror, Route},
+    config::{Config, Mirror, Prune, Route},
     metrics::Metrics,
     oci::Repository,
     registry::{Meter, Registries, Registry},
-    store::{Recorder, Store},
+    store::{self, Recorder, Store},
 };
 
+pub use action::{Action, Reason, Unchanged};
+pub use budget::Usage;
 pub use discover::Refused;
 pub use error::Error;
 pub use lag::Lag;
@@ -35,12 +42,16 @@ pub use outcome::{
     BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
     TagCounts, Totals,
 };
-pub use plan::{Action, Knowledge, Plan, Reason, Step, TargetPlan, Unchanged};
+pub use plan::{Knowledge, Plan, Step, TargetPlan};
+pub use prune::{Cause, Fate, Prunable, Pruned};
+pub use pruning::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use scope::Scope;
 pub use select::{Clock, Dropped, Selected, allows, select, undated};
 pub use transfer::{Activity, Moving, Transfer};
+pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
+    budget::Budget,
     discover::Catalogs,
     outcome::Progress,
     record::Record,
@@ -97,7 +108,19 @@ impl Sync {
         stop: CancellationToken,
         abort: CancellationToken,
     ) -> Self {
-        let transfer = Transfer::new(store.clone(), recorder.clone(), metrics.clone());
+        let budget = Budget::new(
+            registries.traffic().clone(),
+            store.clone(),
+            recorder.clone(),
+            metrics.clone(),
+        );
+        let transfer = Transfer::new(
+            store.clone(),
+            recorder.clone(),
+            metrics.clone(),
+            budget,
+            stop.clone(),
+        );
         Self {
             registries,
             store,
@@ -120,6 +143,11 @@ impl Sync {
         &self.registries
     }
 
+    /// How much of the budget of traffic is used; `None` where there is none.
+    pub async fn usage(&self, config: &Config) -> Result<Option<Usage>, store::Error> {
+        self.transfer.budget().usage(config).await
+    }
+
     /// What a sync would do.
     pub async fn plan(&self, config: &Config, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
         let catalogs = Catalogs::default();
@@ -134,7 +162,8 @@ impl Sync {
                     let looked = async {
                         let sides = self.open(&route, &tally)?;
                         let releases = Releases::of(mirror, &route, &Scope::Whole);
-                        self.look(mirror, &route, &sides, releases).await
+                        self.look(mirror, &route, &sides, releases, mirror.prune)
+                            .await
                     };
                     let source = route.source.to_string();
                     looked.await.map_err(|error| Refused { source, error })
@@ -187,7 +216,7 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = stream::iter(scope.narrow(routes))
-            .map(|route| self.run_route(mirror, scope, route, &tally));
+            .map(|route| self.run_route(config, mirror, scope, route, &tally));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -199,6 +228,7 @@ impl Sync {
                 progress.targets.entry(registry).or_default();
             }
         }
+        self.transfer.budget().write(config).await;
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
@@ -212,6 +242,7 @@ impl Sync {
 
     async fn run_route(
         &self,
+        config: &Config,
         mirror: &Mirror,
         scope: &Scope,
         route: Result<Route, Refused>,
@@ -226,12 +257,13 @@ impl Sync {
         let looked = async {
             let sides = self.open(route, tally)?;
             let releases = Releases::of(mirror, route, scope);
-            let plan = self.look(mirror, route, &sides, releases).await?;
+            let prune = mirror.prune.filter(|_| *scope == Scope::Whole);
+            let plan = self.look(mirror, route, &sides, releases, prune).await?;
             Ok((sides, plan))
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => self.run_plan(mirror, plan, &sides, tally).await,
+            Ok((sides, plan)) => self.run_plan(config, mirror, plan, &sides, tally).await,
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
                 fail(&route.source.to_string(), &error).at(registries)
@@ -261,6 +293,7 @@ impl Sync {
         route: &Route,
         sides: &Sides,
         releases: Releases,
+        prune: Option<Prune>,
     ) -> Result<Plan, Error> {
         let view = View {
             mirror,
@@ -269,6 +302,7 @@ impl Sync {
             store: &self.store,
             recorder: &self.recorder,
             now: Utc::now().timestamp(),
+            prune,
         };
         let snapshot = snapshot::take(&view).await?;
         Ok(plan::make(&mirror.name, snapshot, &releases))
@@ -276,6 +310,7 @@ impl Sync {
 
     async fn run_plan(
         &self,
+        config: &Config,
         mirror: &Mirror,
         plan: Plan,
         sides: &Sides,
@@ -291,6 +326,7 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
+                config,
                 mirror,
                 listing,
                 fanout,
@@ -304,15 +340,7 @@ impl Sync {
     }
 
     async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
-        let record = Record {
-            recorder: &self.recorder,
-            metrics: &self.metrics,
-            mirror: lane.mirror,
-            source: lane.from,
-            target: lane.to,
-            shape: lane.mirror.shape(),
-            at: Utc::now().timestamp(),
-        };
+        let record = Record::new(&self.recorder, &self.metrics, lane);
         record.seen(plan).await;
         self.transfer
             .hold(lane.to, plan.knowledge, plan.steps.len())
@@ -323,13 +351,14 @@ impl Sync {
             .map(|at| self.run_step(lane, &plan.steps[at], &record));
         let steps = steps.buffer_unordered(STEPS);
         let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        let progress = progress.await.at([lane.target.name()]);
+        let progress = progress.await;
         self.transfer.release(lane.to).await;
-        progress
+        let pruned = self.prune_after(lane, plan).await;
+        progress.add(pruned).at([lane.target.name()])
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
-        let work = self.unless_stopped(self.transfer.perform(lane, step));
+        let work = self.unless_stopped(|| self.transfer.perform(lane, step));
         let result = match (&step.action, work) {
             (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
             (_, work) => work.await,
@@ -343,9 +372,10 @@ impl Sync {
         let progress = record.outcome(step, result).await;
         match (&lane.mirror.referrers, &step.digest, written) {
             (Some(wanted), Some(digest), Some(written)) if step.referrers => {
-                let work = self
-                    .transfer
-                    .bring_referrers(lane, wanted, digest, &written);
+                let work = || {
+                    self.transfer
+                        .bring_referrers(lane, wanted, digest, &written)
+                };
                 let brought = self.unless_stopped(work).await;
                 progress.add(record.referrers(step, brought).await)
             }
@@ -354,15 +384,16 @@ impl Sync {
     }
 
     /// Begins work unless nothing more is to be begun, and goes on with it unless it is cut off.
-    async fn unless_stopped<T>(
+    async fn unless_stopped<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl FnOnce() -> F,
     ) -> Result<T, Error> {
         let turn = self.stop.run_until_cancelled(self.transfer.turn()).await;
         if turn.is_none() {
             return Err(self.stopped());
         }
-        let done = self.abort.run_until_cancelled(work).await;
+        // Steps wait by the thousand: only those under way have room for what they do.
+        let done = self.abort.run_until_cancelled(Box::pin(work())).await;
         done.unwrap_or_else(|| Err(self.stopped()))
     }
 

@@ -1,22 +1,22 @@
 //! What a sync would do, and why. A pure value: it prints, it serialises, and nothing below it
 //! decides whether to copy.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-};
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::{
+    action::{Action, Reason, Unchanged},
+    prune::{Cause, Fate, Judge, Prunable, Pruned},
     scope::Releases,
     select::Dropped,
     snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due},
 };
 use crate::{
+    config::Prune,
     oci::{Digest, Repository, Tag},
     registry,
-    store::{RepositoryState, TagRecord, Verdict},
+    store::{RepositoryState, TagRecord},
 };
 
 /// The plan of one route.
@@ -45,6 +45,9 @@ pub struct TargetPlan {
     pub steps: Vec<Step>,
     /// Tags that were mirrored and that the source no longer has.
     pub orphaned: Vec<Tag>,
+    /// What becomes of tags that are no longer mirrored, where they are pruned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Tags whose state in the store ends: orphaned, or no longer selected.
     #[serde(skip)]
     pub released: Vec<Released>,
@@ -77,73 +80,6 @@ pub struct Step {
     /// When a difference was first seen that is not mirrored since: now, if there was none.
     #[serde(skip)]
     pub since: i64,
-}
-
-/// What is to be done.
-#[derive(Debug, Serialize)]
-#[serde(tag = "action", rename_all = "lowercase")]
-pub enum Action {
-    /// Copy the image.
-    Copy {
-        /// Why.
-        #[serde(flatten)]
-        reason: Reason,
-    },
-    /// Write the tag alone: the repository holds the image, or will by then.
-    Retag {
-        /// Why.
-        #[serde(flatten)]
-        reason: Reason,
-        /// The digest that the target holds it under, where that is known.
-        written: Option<Digest>,
-    },
-    /// Leave it.
-    Skip {
-        /// Why.
-        reason: Unchanged,
-    },
-    /// Nothing can be done.
-    Fail {
-        /// The error's class.
-        class: &'static str,
-        /// The error.
-        message: String,
-        /// The registry that it is about.
-        #[serde(skip)]
-        registry: String,
-    },
-}
-
-/// Why a tag is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Reason {
-    /// It was never mirrored.
-    New,
-    /// It moved at the source.
-    Moved {
-        /// The digest that was mirrored last.
-        from: Digest,
-    },
-    /// The target no longer has it.
-    Lost,
-    /// Somebody else moved it at the target.
-    Overwritten {
-        /// The digest found there.
-        found: Digest,
-    },
-    /// Other parts of the image are wanted than were written.
-    Shape,
-}
-
-/// Why a tag is left as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unchanged {
-    /// The source has not moved since it was mirrored.
-    Unchanged,
-    /// The target was asked, and has what the source has.
-    Verified,
 }
 
 /// A tag whose state in the store ends.
@@ -181,9 +117,12 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Pla
         shape,
         now,
         has_referrers,
+        prune,
     } = snapshot;
     let context = Context {
         mirror,
+        source: &source.to_string(),
+        prune,
         releases,
         now,
         tags: &tags,
@@ -204,6 +143,8 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Pla
 
 struct Context<'a> {
     mirror: &'a str,
+    source: &'a str,
+    prune: Option<Prune>,
     releases: &'a Releases,
     now: i64,
     tags: &'a [SourceTag],
@@ -223,6 +164,7 @@ impl Context<'_> {
                 repository,
                 steps: self.steps(&holds),
                 orphaned: self.orphaned(&holds.records),
+                pruned: self.pruned(&holds),
                 released: self.released(&holds.records),
                 knowledge: knowledge(holds.is_empty, holds.state),
                 strangers: holds.strangers,
@@ -235,6 +177,7 @@ impl Context<'_> {
                     .map(|source| fail(source, &error, self.now))
                     .collect(),
                 orphaned: Vec::new(),
+                pruned: None,
                 released: Vec::new(),
                 knowledge: Knowledge::Partial,
                 strangers: Vec::new(),
@@ -260,10 +203,13 @@ impl Context<'_> {
 
     /// The digests that the target's tags stand for, so that one more tag needs no copy.
     fn held(&self, holds: &TargetHolds) -> HashMap<Digest, Option<Digest>> {
+        let damaged = holds.records.values().filter(|record| record.is_damaged);
+        let damaged: HashSet<_> = damaged.map(|record| &record.written).collect();
         let is_held = |tag: &Tag, record: &TagRecord| {
             let asked = holds.asked.get(tag);
             holds.listing.contains(tag)
                 && record.shape == self.shape
+                && !damaged.contains(&record.written)
                 && asked.is_none_or(|found| *found == record.written)
         };
         let records = holds
@@ -300,7 +246,10 @@ impl Context<'_> {
             },
         };
         let was_lagging = record.is_some_and(|record| record.lagging_since.is_some());
+        // A tag that another mirror kept until now is this one's.
+        let is_taken_over = record.is_some_and(|record| record.mirror != self.mirror);
         let is_news = was_lagging
+            || is_taken_over
             || !matches!(
                 action,
                 Action::Skip {
@@ -350,11 +299,15 @@ impl Context<'_> {
             (Some((record, _)), true, Some(Some(found)))
                 if record.written.as_ref() == Some(found) =>
             {
-                Ok(Unchanged::Verified)
+                match record.is_damaged {
+                    true => Err(Reason::Damaged),
+                    false => Ok(Unchanged::Verified),
+                }
             }
             (Some(_), true, Some(Some(found))) => Err(Reason::Overwritten {
                 found: found.clone(),
             }),
+            (Some((record, _)), true, None) if record.is_damaged => Err(Reason::Damaged),
             (Some(_), true, None) => Ok(Unchanged::Unchanged),
         }
     }
@@ -366,6 +319,28 @@ impl Context<'_> {
         let mut orphaned: Vec<Tag> = gone.map(|(tag, _)| tag.clone()).collect();
         orphaned.sort();
         orphaned
+    }
+
+    /// An empty listing tells of no tag that it is no longer mirrored.
+    fn pruned(&self, holds: &TargetHolds) -> Option<Pruned> {
+        let own: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
+        let cause = |tag: &Tag| {
+            if self.is_gone(tag) {
+                Some(Cause::Orphaned)
+            } else if !own.contains(tag) && self.releases.allow(tag) {
+                Some(Cause::Unselected)
+            } else {
+                None
+            }
+        };
+        let judge = Judge {
+            rule: self.prune?,
+            mirror: self.mirror,
+            source: self.source,
+            now: self.now,
+        };
+        let is_told = self.listing.is_none_or(|listing| !listing.is_empty());
+        is_told.then(|| judge.judge(holds, cause))
     }
 
     fn released(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Released> {
@@ -440,50 +415,33 @@ fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     }
 }
 
+impl TargetPlan {
+    /// The tags that are to be deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = &Prunable> {
+        let pruned = self.pruned.iter().flat_map(|pruned| &pruned.tags);
+        pruned.filter(|tag| tag.fate == Fate::Delete)
+    }
+}
+
+impl Step {
+    /// Whether the target has another image there, which it is to lose.
+    pub fn is_overwriting(&self) -> bool {
+        let (Action::Copy { reason } | Action::Retag { reason, .. }) = &self.action else {
+            return false;
+        };
+        ![Reason::New, Reason::Lost, Reason::Damaged].contains(reason)
+    }
+}
+
 impl Plan {
     /// Whether anything is to be written, or cannot be compared.
     pub fn has_differences(&self) -> bool {
         let mut steps = self.targets.iter().flat_map(|target| &target.steps);
         steps.any(|step| !matches!(step.action, Action::Skip { .. }))
-    }
-}
-
-impl Action {
-    /// What the check found.
-    pub fn verdict(&self) -> Verdict {
-        match self {
-            Self::Skip { .. } => Verdict::Equal,
-            Self::Copy { .. } | Self::Retag { .. } => Verdict::Differs,
-            Self::Fail { .. } => Verdict::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Copy { reason } => write!(f, "copy: {reason}"),
-            Self::Retag { reason, .. } => write!(f, "retag: {reason}"),
-            Self::Skip {
-                reason: Unchanged::Unchanged,
-            } => f.write_str("skip: unchanged"),
-            Self::Skip {
-                reason: Unchanged::Verified,
-            } => f.write_str("skip: the target has it"),
-            Self::Fail { message, .. } => write!(f, "fail: {message}"),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::New => f.write_str("not mirrored yet"),
-            Self::Moved { from } => write!(f, "moved at the source, was {}", from.short()),
-            Self::Lost => f.write_str("the target no longer has it"),
-            Self::Overwritten { found } => write!(f, "the target has {}", found.short()),
-            Self::Shape => f.write_str("other platforms or attestations are wanted"),
-        }
+            || self
+                .targets
+                .iter()
+                .any(|target| target.deleted().next().is_some())
     }
 }
 

@@ -22,6 +22,9 @@ fn record(content: &str) -> TagRecord {
         lagging_since: None,
         verified_at: Some(0),
         is_orphaned: false,
+        mirrored_at: Some(0),
+        is_damaged: false,
+        prunable_since: None,
     }
 }
 
@@ -49,6 +52,7 @@ impl Scene {
         };
         let holds = TargetHolds {
             is_empty: self.listed.is_empty(),
+            told: HashMap::new(),
             strangers: Vec::new(),
             listing: self.listed.iter().map(|name| tag(name)).collect(),
             records: self
@@ -76,6 +80,7 @@ impl Scene {
             shape: self.shape.into(),
             now: 100_000,
             has_referrers: self.has_referrers,
+            prune: None,
         }
     }
 
@@ -367,4 +372,86 @@ proptest! {
         prop_assert_eq!(steps.len(), source.len());
         prop_assert_eq!(planned, selected);
     }
+}
+
+#[test]
+fn what_verification_found_damaged_is_copied_and_lends_its_digest_to_no_other_tag() {
+    let mut damaged = record("x");
+    damaged.is_damaged = true;
+    let plan = Scene {
+        source: vec![("1", "x"), ("2", "x"), ("3", "x")],
+        listed: vec!["1", "2"],
+        records: vec![("1", damaged), ("2", record("x"))],
+        ..Scene::default()
+    }
+    .plan();
+    let action = |name: &str| {
+        let step = plan.steps.iter().find(|step| step.tag == tag(name));
+        step.unwrap().action.to_string()
+    };
+    let why = "something of it is missing or wrong at the target";
+    assert_eq!(action("1"), format!("copy: {why}"));
+    assert_eq!(action("2"), "skip: unchanged");
+    assert_eq!(action("3"), "retag: not mirrored yet");
+    assert!(matches!(
+        &plan
+            .steps
+            .iter()
+            .find(|step| step.tag == tag("3"))
+            .unwrap()
+            .action,
+        Action::Retag { written: None, .. }
+    ));
+}
+
+/// What a mirror with `prune` says of tags that it mirrored, by name: their causes.
+fn causes(listing: Option<Vec<&str>>, selected: Vec<&'static str>) -> Option<Vec<(Tag, Cause)>> {
+    let theirs = TagRecord {
+        mirror: "other".into(),
+        ..record("x")
+    };
+    let elsewhere = TagRecord {
+        source_repository: "quay.io/c/d".into(),
+        ..record("x")
+    };
+    let mut snapshot = Scene {
+        source: selected.into_iter().map(|name| (name, "x")).collect(),
+        listed: vec!["1", "2", "3", "theirs", "elsewhere"],
+        records: vec![
+            ("1", record("x")),
+            ("2", record("x")),
+            ("3", record("x")),
+            ("theirs", theirs),
+            ("elsewhere", elsewhere),
+        ],
+        ..Scene::default()
+    }
+    .snapshot();
+    snapshot.listing = listing.map(|names| names.into_iter().map(tag).collect());
+    snapshot.prune = Some(Prune {
+        keep: 0,
+        after: std::time::Duration::from_secs(7),
+        max_share: 0.5,
+    });
+    let pruned = make("m", snapshot, &all()).targets.remove(0).pruned?;
+    let mut causes: Vec<_> = pruned.tags.into_iter().map(|t| (t.tag, t.cause)).collect();
+    causes.sort_by(|a, b| a.0.cmp(&b.0));
+    Some(causes)
+}
+
+#[test]
+fn own_tags_that_are_gone_or_no_longer_selected_are_prunable_and_no_others() {
+    let (gone, unselected) = (Cause::Orphaned, Cause::Unselected);
+    let listed = causes(Some(vec!["1", "2"]), vec!["1"]);
+    assert_eq!(listed, Some(vec![(tag("2"), unselected), (tag("3"), gone)]));
+    let named = causes(None, vec!["1"]);
+    assert_eq!(
+        named,
+        Some(vec![(tag("2"), unselected), (tag("3"), unselected)])
+    );
+}
+
+#[test]
+fn an_empty_listing_makes_nothing_prunable() {
+    assert_eq!(causes(Some(Vec::new()), Vec::new()), None);
 }

@@ -6,15 +6,17 @@ use chrono::Utc;
 
 use super::{
     Error,
+    action::{Action, Reason},
     outcome::{Failure, MirrorReport, Progress, RunResult},
-    plan::{Action, Reason, Step, TargetPlan},
-    transfer::ReferringTag,
+    plan::{Step, TargetPlan},
+    prune::Pruned,
+    transfer::{Deletion, Gone, Lane, ReferringTag},
 };
 use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, Repository, Tag},
-    store::{ChangeKind, EndedRun, Fact, NewChange, Recorder, TagKey},
+    store::{ChangeKind, EndedRun, Fact, NewChange, Pruning, Recorder, TagKey},
 };
 
 /// Where the outcomes of one route at one target go.
@@ -26,6 +28,21 @@ pub(super) struct Record<'a> {
     pub(super) target: &'a Repository,
     pub(super) shape: String,
     pub(super) at: i64,
+}
+
+impl<'a> Record<'a> {
+    /// Where the outcomes of a lane go, from now on.
+    pub(super) fn new(recorder: &'a Recorder, metrics: &'a Metrics, lane: Lane<'a>) -> Self {
+        Self {
+            recorder,
+            metrics,
+            mirror: lane.mirror,
+            source: lane.from,
+            target: lane.to,
+            shape: lane.mirror.shape(),
+            at: Utc::now().timestamp(),
+        }
+    }
 }
 
 impl Record<'_> {
@@ -50,12 +67,7 @@ impl Record<'_> {
         for (tag, is_orphaned) in strangers.chain(released) {
             let repository = self.target.clone();
             if is_orphaned {
-                let key = TagKey {
-                    mirror: self.mirror.name.clone(),
-                    source: self.source.clone(),
-                    target: self.target.clone(),
-                    tag: tag.clone(),
-                };
+                let key = self.key_of(tag.clone());
                 self.changed(key, ChangeKind::Removed, [None, None]).await;
             }
             let fact = Fact::Released {
@@ -128,6 +140,7 @@ impl Record<'_> {
                 Reason::Moved { from } => (ChangeKind::Moved, Some(from.clone())),
                 Reason::Lost | Reason::Overwritten { .. } => (ChangeKind::Healed, None),
                 Reason::Shape => (ChangeKind::Reshaped, None),
+                Reason::Damaged => (ChangeKind::Repaired, None),
             };
             self.changed(self.key(step), kind, [old, Some(digest.clone())])
                 .await;
@@ -233,17 +246,69 @@ impl Record<'_> {
         }
     }
 
+    /// Since when tags are no longer mirrored, and which are again.
+    pub(super) async fn prunable(&self, pruned: &Pruned) {
+        let new = pruned.tags.iter().filter(|tag| tag.is_news());
+        let new = new.map(|tag| (&tag.tag, Some(tag.since)));
+        let reprieved = pruned.reprieved.iter().map(|tag| (tag, None));
+        for (tag, since) in new.chain(reprieved) {
+            let fact = Pruning::Prunable {
+                repository: self.target.clone(),
+                tag: self.name(tag),
+                since,
+            };
+            self.recorder.record(Fact::Pruning(fact)).await;
+        }
+    }
+
+    /// What became of a tag that was to be deleted.
+    pub(super) async fn pruned(&self, deletion: &Deletion, gone: &Gone) {
+        let Deletion { tag, digest, .. } = deletion;
+        let (mirror, reference) = (&self.mirror.name, self.target.tag(tag));
+        if let Gone::Left(reason) = gone {
+            tracing::info!(%mirror, "{reference} is not pruned: {reason}");
+            return;
+        }
+        let fact = Pruning::Pruned(self.target.clone(), tag.clone());
+        self.recorder.record(Fact::Pruning(fact)).await;
+        if *gone == Gone::Deleted {
+            tracing::info!(%mirror, %digest, "pruned {reference}");
+            self.metrics
+                .tag_pruned(mirror, self.target.registry().as_str());
+            let key = self.key_of(tag.clone());
+            self.changed(key, ChangeKind::Pruned, [Some(digest.clone()), None])
+                .await;
+        }
+    }
+
+    /// A tag that could not be deleted.
+    pub(super) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
+        let reference = self.target.tag(&deletion.tag).to_string();
+        let (class, message) = (error.class(), error.to_string());
+        tracing::warn!(mirror = %self.mirror.name, class, "{reference} is not pruned: {message}");
+        self.metrics.error(error.registry(), class);
+        Failure {
+            reference,
+            class,
+            message,
+        }
+    }
+
     /// A tag's name at the target; its own where that cannot be one, which failed by then.
-    fn name(&self, tag: &Tag) -> Tag {
+    pub(super) fn name(&self, tag: &Tag) -> Tag {
         self.mirror.target_tag(tag).unwrap_or_else(|_| tag.clone())
     }
 
     fn key(&self, step: &Step) -> TagKey {
+        self.key_of(self.name(&step.tag))
+    }
+
+    fn key_of(&self, tag: Tag) -> TagKey {
         TagKey {
             mirror: self.mirror.name.clone(),
             source: self.source.clone(),
             target: self.target.clone(),
-            tag: self.name(&step.tag),
+            tag,
         }
     }
 }

@@ -138,6 +138,22 @@ pub fn undated(route: &Route, listing: &[Tag], times: &HashMap<Tag, i64>) -> Vec
     asked.filter(is_unknown).map(|tag| (*tag).clone()).collect()
 }
 
+/// Whether it takes push times to tell what is newest: there are fewer versions than wanted.
+pub(super) fn needs_times(route: &Route, listing: &[Tag]) -> bool {
+    let mut selections = std::iter::once(&route.selection).chain(&route.taken);
+    selections.any(|selection| {
+        let Selection::Matching(selectors) = selection else {
+            return false;
+        };
+        let Some(latest) = selectors.latest else {
+            return false;
+        };
+        let left = Sieve::new(listing).by_name(selectors).left;
+        let versions = left.iter().filter(|left| left.version().is_some()).count();
+        versions < latest && latest < left.len()
+    })
+}
+
 fn sorted(listing: &[Tag]) -> Vec<&Tag> {
     let mut sorted: Vec<&Tag> = listing.iter().collect();
     sorted.sort_unstable_by(|a, b| natural(a.as_str(), b.as_str()));

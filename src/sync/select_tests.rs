@@ -170,6 +170,17 @@ fn latest_goes_by_push_time_where_tags_are_no_versions() {
 }
 
 #[test]
+fn push_times_are_needed_where_there_are_fewer_versions_than_wanted() {
+    let needs = |selectors: &str, names: &[&str]| needs_times(&route(selectors), &tags(names));
+    let newest = "tags = \"*\"\nlatest = 2";
+    assert!(needs(newest, &["a", "b", "c"]));
+    assert!(needs(newest, &["a", "b", "v1"]));
+    assert!(!needs(newest, &["a", "v1", "v2"]));
+    assert!(!needs(newest, &["a", "b"]));
+    assert!(!needs("tags = \"*\"", &["a", "b", "c"]));
+}
+
+#[test]
 fn a_selection_outside_of_its_guards_is_refused_in_a_sentence() {
     let listing = tags(&["v1", "v2", "x"]);
     let refused = |guard: &str| {

@@ -6,12 +6,12 @@ use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 
 use super::{
     Error, Sides, age,
-    select::{Clock, Dropped, select, undated},
+    select::{Clock, Dropped, needs_times, select, undated},
 };
 use crate::{
-    config::{Mirror, Origin, Route, Selection},
+    config::{Mirror, Origin, Prune, Route, Selection},
     oci::{Digest, Repository, Tag},
-    registry::{self, Kind, Listing, Registry},
+    registry::{self, Kind, Listing, Registry, Tags},
     store::{Recorder, RepositoryState, Store, TagRecord},
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Snapshot {
     pub now: i64,
     /// Whether referrers are mirrored.
     pub has_referrers: bool,
+    /// Which tags are pruned that are no longer mirrored.
+    pub prune: Option<Prune>,
 }
 
 /// A selected tag and its digest at the source.
@@ -69,6 +71,8 @@ pub(super) struct TargetHolds {
     pub is_empty: bool,
     /// Every tag that it lists, by its name at the source.
     pub listing: HashSet<Tag>,
+    /// The digests that its listing tells.
+    pub told: HashMap<Tag, Digest>,
     /// Tags that the store knows, by a name that the mirror no longer gives.
     pub strangers: Vec<Tag>,
     /// What the store knows of its tags, by their names at the source.
@@ -87,7 +91,11 @@ pub(super) struct View<'a> {
     pub(super) store: &'a Store,
     pub(super) recorder: &'a Recorder,
     pub(super) now: i64,
+    pub(super) prune: Option<Prune>,
 }
+
+/// What the store knows of a target's tags, by their names there.
+type Records = HashMap<Tag, TagRecord>;
 
 /// Digests of the source, and why there are none, by tag.
 type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
@@ -96,17 +104,25 @@ type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
     let route = view.route;
-    let target_side = route.targets.iter().zip(targets);
-    let target_side =
-        try_join_all(target_side.map(|(target, registry)| list_target(target, registry, view)));
+    let records = route.targets.iter().map(|target| view.store.tags(target));
+    let records = try_join_all(records).await?;
+    let saves = saves(view, &records);
+    let target_side = route.targets.iter().zip(targets).zip(records);
+    let target_side = try_join_all(
+        target_side
+            .map(|((target, registry), records)| list_target(target, registry, records, view)),
+    );
     let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
-        futures::try_join!(list_source(route, source), target_side)?;
-    let mut known = settled(view, &snapshots);
+        futures::try_join!(list_source(route, source, saves), target_side)?;
+    let listing = confirmed(view, listing, &snapshots).await?;
     let lists = listing.is_some();
     let Listing {
         tags: listing,
+        digests: told,
         pushed: mut times,
+        ..
     } = listing.unwrap_or_default();
+    let mut known = settled(view, &told, &snapshots);
     let undated = undated(route, &listing, &times);
     if !undated.is_empty() {
         let dated = digests(&route.source, source, undated, &mut known).await;
@@ -138,49 +154,136 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         shape: view.mirror.shape(),
         now: view.now,
         has_referrers: view.mirror.referrers.is_some(),
+        prune: view.prune,
     })
 }
 
-/// The digests of tags that never move, where each target that can be read has them: the source
-/// need not be asked.
-fn settled(view: &View<'_>, snapshots: &[TargetSnapshot]) -> Digests {
+/// Digests that the source need not be asked for, because each target that can be read was given
+/// the image: those of tags that never move, and those that the source's listing tells. A listing
+/// is believed in that alone: what it tells is never copied, so that one which lies costs
+/// requests, and no more than [`VERIFY_EVERY`].
+fn settled(
+    view: &View<'_>,
+    told: &HashMap<Tag, Option<Digest>>,
+    snapshots: &[TargetSnapshot],
+) -> Digests {
     let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
     let holds: Vec<&TargetHolds> = holds.collect();
-    let (Some(immutable), Some(first)) = (&view.mirror.immutable, holds.first()) else {
+    let Some(first) = holds.first() else {
         return Digests::new();
     };
     let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
-    let mirrored = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
+    let never_moves = |tag: &Tag| never_moves(view.mirror, tag);
+    let is_told = |tag: &Tag, digest: &Digest| {
+        let told = told.get(tag).and_then(Option::as_ref);
+        told.is_some_and(|told| told == digest)
+    };
+    let is_settled = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
         holds.listing.contains(tag)
             && holds.records.get(tag).is_some_and(|record| {
+                let is_fresh =
+                    record.lagging_since.is_none() && !is_due(record.verified_at, tag, view.now);
                 record.source.as_ref() == Some(digest)
                     && record.source_repository == source
                     && record.shape == shape
+                    && (is_fresh || never_moves(tag))
             })
     };
-    let never_move = first.records.iter();
-    let never_move = never_move.filter(|(tag, _)| immutable.is_match(tag.as_str()));
-    never_move
+    let records = first.records.iter();
+    records
         .filter_map(|(tag, record)| Some((tag, record.source.as_ref()?)))
-        .filter(|(tag, digest)| holds.iter().all(|holds| mirrored(holds, tag, digest)))
+        .filter(|(tag, digest)| never_moves(tag) || is_told(tag, digest))
+        .filter(|(tag, digest)| holds.iter().all(|holds| is_settled(holds, tag, digest)))
         .map(|(tag, digest)| (tag.clone(), Ok(digest.clone())))
         .collect()
 }
 
-async fn list_source(route: &Route, source: &Registry) -> Result<Option<Listing>, Error> {
+/// How many requests the digests of a listing may save: all of them, where ages decide.
+fn saves(view: &View<'_>, records: &[Records]) -> usize {
+    let selections = std::iter::once(&view.route.selection).chain(&view.route.taken);
+    let mut selections = selections.filter_map(|selection| match selection {
+        Selection::Matching(selectors) => Some(selectors),
+        Selection::Tag(_) => None,
+    });
+    if selections.any(|selectors| selectors.max_age.is_some()) {
+        return usize::MAX;
+    }
+    let source = view.route.source.to_string();
+    let is_asked_for = |(tag, record): &(&Tag, &TagRecord)| {
+        let tag = view.mirror.source_tag(tag);
+        record.source.is_some()
+            && record.source_repository == source
+            && tag.is_some_and(|tag| !never_moves(view.mirror, &tag))
+    };
+    let counts = records
+        .iter()
+        .map(|records| records.iter().filter(is_asked_for).count());
+    counts.max().unwrap_or_default()
+}
+
+fn never_moves(mirror: &Mirror, tag: &Tag) -> bool {
+    let immutable = mirror.immutable.as_ref();
+    immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
+}
+
+async fn list_source(
+    route: &Route,
+    source: &Registry,
+    saves: usize,
+) -> Result<Option<Listing>, Error> {
     let lists = |selection: &Selection| matches!(selection, Selection::Matching(_));
     if !lists(&route.selection) && !route.taken.iter().any(lists) {
         return Ok(None);
     }
-    match source.list_tags(&route.source).await? {
-        Some(listing) => Ok(Some(listing)),
-        None if route.origin == Origin::Found => Ok(Some(Listing::default())),
+    let listed = source.list_source_tags(&route.source, saves).await?;
+    let listing = is_there(route, listed)?;
+    if !listing.has_more || !needs_times(route, &listing.tags) {
+        return Ok(Some(listing));
+    }
+    let listed = source.list_source_tags(&route.source, usize::MAX).await?;
+    is_there(route, listed).map(Some)
+}
+
+/// A repository that has no listing is an error, unless a catalog named it.
+fn is_there(route: &Route, listed: Tags) -> Result<Listing, Error> {
+    match listed {
+        Some(listing) => Ok(listing),
+        None if route.origin == Origin::Found => Ok(Listing::default()),
         None => {
             let kind = Kind::NotFound("there is no such repository".into());
             let registry = route.source.registry();
             Err(registry::Error::new("list tags of", &route.source, registry, kind).into())
         }
     }
+}
+
+/// A listing that is second-hand, and lacks a tag that was mirrored, is not the last word on which
+/// tags there are: the registry's own is.
+async fn confirmed(
+    view: &View<'_>,
+    listing: Option<Listing>,
+    snapshots: &[TargetSnapshot],
+) -> Result<Option<Listing>, Error> {
+    let Some(listing) = listing else {
+        return Ok(None);
+    };
+    let (route, source) = (view.route, view.route.source.to_string());
+    let names: HashSet<&Tag> = listing.tags.iter().collect();
+    let is_missed = |(tag, record): (&Tag, &TagRecord)| {
+        record.mirror == *view.mirror.name
+            && record.source_repository == source
+            && record.source.is_some()
+            && !record.is_orphaned
+            && !names.contains(tag)
+    };
+    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
+    let mut records = holds.flat_map(|holds| &holds.records);
+    if !listing.is_second_hand || !records.any(is_missed) {
+        return Ok(Some(listing));
+    }
+    let own = view.sides.source.list_tags(&route.source).await?;
+    let tags = is_there(route, own)?.tags;
+    Ok(Some(Listing { tags, ..listing }))
 }
 
 /// The digests of tags: those that are known, and for the others what the source says.
@@ -224,10 +327,11 @@ async fn digests(
 async fn list_target(
     target: &Repository,
     registry: &Registry,
+    stored: Records,
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
     let listing = match registry.list_tags(target).await {
-        Ok(listing) => listing.unwrap_or_default().tags,
+        Ok(listing) => listing.unwrap_or_default(),
         Err(error) => {
             return Ok(TargetSnapshot {
                 repository: target.clone(),
@@ -238,7 +342,7 @@ async fn list_target(
     let mirror = view.mirror;
     let mut records = HashMap::new();
     let mut strangers = Vec::new();
-    for (tag, record) in view.store.tags(target).await? {
+    for (tag, record) in stored {
         match mirror.source_tag(&tag) {
             Some(source) => {
                 records.insert(source, record);
@@ -248,10 +352,16 @@ async fn list_target(
         }
     }
     let holds = TargetHolds {
-        is_empty: listing.is_empty(),
+        is_empty: listing.tags.is_empty(),
         listing: listing
+            .tags
             .iter()
             .filter_map(|tag| mirror.source_tag(tag))
+            .collect(),
+        told: listing
+            .digests
+            .into_iter()
+            .filter_map(|(tag, digest)| Some((mirror.source_tag(&tag)?, digest?)))
             .collect(),
         records,
         strangers,
@@ -302,7 +412,10 @@ fn needs_asking(source: &SourceTag, holds: &TargetHolds, now: i64) -> bool {
     }
     match holds.records.get(&source.tag) {
         Some(record) if record.source.is_some() => {
-            record.source.as_ref() == Some(digest) && is_due(record.verified_at, &source.tag, now)
+            let told = holds.told.get(&source.tag);
+            let is_moved = told.is_some_and(|told| record.written.as_ref() != Some(told));
+            record.source.as_ref() == Some(digest)
+                && (is_moved || is_due(record.verified_at, &source.tag, now))
         }
         _ => true,
     }

@@ -7,7 +7,7 @@ use crate::support::corpus::Image;
 use crate::support::fake::{Fake, Verdict};
 use crate::support::fake_answers::{answer, parameter, refusal};
 use crate::support::fake_tokens::Habits;
-use crate::support::pair::{Pair, between, fill_in, mirror_toml_with};
+use crate::support::pair::{Pair, all_tags_of, behind_proxy, between, fill_in, mirror_toml_with};
 use crate::support::registry::{Guard, Registry};
 use crate::support::requests::{Request, count};
 use crate::support::transship::{Transship, mirror, number};
@@ -219,19 +219,6 @@ fn a_project_of_a_harbor_is_read_where_the_catalog_is_refused() {
     );
 }
 
-/// The binary with a fake in the place of every other host, by way of a proxy.
-fn behind_proxy(source: &Fake, target: &Registry, registry: &str, from: &str) -> Transship {
-    let text = mirror_toml_with(
-        "plain_http = true",
-        "plain_http = true",
-        &format!("[[mirror]]\nfrom = \"{from}\"\ntags = \"*\"\n"),
-    );
-    let mut transship = Transship::new(&fill_in(&text, registry, target.host()));
-    transship.set_env("http_proxy", &format!("http://{}", source.host()));
-    transship.set_env("no_proxy", "127.0.0.1");
-    transship
-}
-
 #[test]
 fn a_namespace_of_docker_hub_is_read_from_its_own_interface() {
     let (source, target) = (Fake::start(), Registry::start());
@@ -247,7 +234,13 @@ fn a_namespace_of_docker_hub_is_read_from_its_own_interface() {
             true => json!({ "next": null, "results": [{ "name": "two" }] }),
         },
     );
-    behind_proxy(&source, &target, "docker.io", "acme/*").sync();
+    behind_proxy(
+        source.host(),
+        target.host(),
+        "docker.io",
+        &all_tags_of("acme/*"),
+    )
+    .sync();
     assert_eq!(
         target.client().repositories(),
         ["mirror/acme/one", "mirror/acme/two"]
@@ -270,7 +263,13 @@ fn a_namespace_of_quay_is_read_from_its_own_interface() {
             Some(_) => json!({ "repositories": [{ "name": "two" }] }),
         }
     });
-    behind_proxy(&source, &target, "quay.io", "quay.io/acme/*").sync();
+    behind_proxy(
+        source.host(),
+        target.host(),
+        "quay.io",
+        &all_tags_of("acme/*"),
+    )
+    .sync();
     assert_eq!(
         target.client().repositories(),
         ["mirror/acme/one", "mirror/acme/two"]

@@ -1,23 +1,15 @@
 //! Brings one blob into one repository: it is there, or mounted, or streamed from the source.
 
-use futures::StreamExt as _;
-use tokio::sync::oneshot;
+use chrono::Utc;
 
-use super::{
-    Error, Lane, Transfer,
-    fanout::{Branch, Fanout, Part, fell_behind, split},
-    holdings::Holding,
-};
+use super::{Error, Lane, Transfer, holdings::Holding};
 use crate::{
-    oci::{Descriptor, Digest, Repository},
-    registry::{self, BlobStream, Flow, Started, Upload},
+    oci::{Descriptor, Repository},
+    registry::{self, Kind, Started, Upload, Wanted},
 };
 
-/// The other targets of a route, and the image that they copy too.
-type Company<'a> = (&'a Fanout, &'a Digest);
-
-/// A blob's bytes, and the source's flow where nobody else holds it.
-type Pulled = (BlobStream, Option<Flow>);
+/// How long, in seconds, a target that kept wrong bytes is not sent the right ones again.
+const REFUSED: i64 = 24 * 3600;
 
 impl Transfer {
     /// Sees to it that the lane's target repository holds a blob.
@@ -32,7 +24,8 @@ impl Transfer {
                     return Ok(());
                 }
                 Holding::Missing { elsewhere } => {
-                    return self.bring_missing(lane, blob, elsewhere).await;
+                    // Blobs that are there are many, and need no room for this.
+                    return Box::pin(self.bring_missing(lane, blob, elsewhere)).await;
                 }
                 Holding::Unknown => {
                     let is_held = lane.target.has_blob(lane.to, &blob.digest).await?;
@@ -79,16 +72,57 @@ impl Transfer {
                 Holding::Missing { elsewhere } if !is_refused => elsewhere,
                 _ => None,
             };
-            if lead.is_some() && elsewhere.is_none() {
-                self.upload(lane, blob, session).await?;
+            if let Some(lead) = lead.filter(|_| elsewhere.is_none()) {
+                let wanted = lead.wanted();
+                match self.holdings.doubt(lane.to, &blob.digest) {
+                    None => self.upload(lane, blob, session, wanted).await?,
+                    Some(refused_at) => {
+                        let session = (session, wanted);
+                        self.replace(lane, blob, session, refused_at).await?;
+                    }
+                }
                 self.brought(lane, blob, "copied").await;
                 return Ok(());
             }
         }
     }
 
+    /// Uploads a blob whose bytes at the target are wrong, and looks whether they are right then:
+    /// some registries take an upload of what they have for done.
+    async fn replace(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        (session, wanted): (Option<Upload>, &Wanted),
+        refused_at: Option<i64>,
+    ) -> Result<(), Error> {
+        let now = Utc::now().timestamp();
+        let kept = || {
+            let subject = format!("{} in {}", blob.digest, lane.to);
+            registry::Error::new("replace", subject, lane.target.name(), Kind::Kept)
+        };
+        let was_refused = refused_at.is_some_and(|at| now < at + REFUSED);
+        if was_refused && lane.target.has_blob(lane.to, &blob.digest).await? {
+            return Err(kept().into());
+        }
+        self.upload(lane, blob, session, wanted).await?;
+        let size = lane.target.head_blob(lane.to, &blob.digest).await?;
+        let is_right = match size.flatten().is_none_or(|size| size == blob.size) {
+            true => lane.target.read_blob(lane.to, blob).await,
+            false => Err(kept()),
+        };
+        match is_right {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(*error.kind, Kind::Mismatch { .. } | Kind::Kept) => {
+                self.holdings.unhealed(lane.to, &blob.digest, now).await;
+                Err(kept().into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Tells the other targets that this one has the blob.
-    fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
+    pub(super) fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
         if let Some(fanout) = lane.fanout {
             fanout.pass(&blob.digest, lane.target.name());
         }
@@ -105,114 +139,4 @@ impl Transfer {
         self.metrics.blob(lane.target.name().as_str(), outcome);
         self.holdings.learn(lane.to, &blob.digest, true).await;
     }
-
-    /// Streams a blob from the source into the target, again while it fails in a way that may
-    /// pass. A flow of each side is held for each try and given back before the pause.
-    async fn upload(
-        &self,
-        lane: Lane<'_>,
-        blob: &Descriptor,
-        mut session: Option<Upload>,
-    ) -> Result<(), Error> {
-        // Whoever comes back after a failure is too late for the others.
-        let mut company = lane.fanout.zip(lane.image);
-        let mut attempt = 0;
-        loop {
-            let work = self.upload_once(lane, blob, session.take(), company.take());
-            let error = match work.await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let pause = lane
-                .target
-                .retry()
-                .pause_after(attempt)
-                .filter(|_| error.is_transient());
-            let Some(pause) = pause else {
-                return Err(error.into());
-            };
-            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
-    }
-
-    async fn upload_once(
-        &self,
-        lane: Lane<'_>,
-        blob: &Descriptor,
-        session: Option<Upload>,
-        company: Option<Company<'_>>,
-    ) -> Result<(), registry::Error> {
-        let _session = lane.target.upload_session(blob.size).await;
-        let part = match company {
-            Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
-            None => Part::Alone,
-        };
-        let begin = async {
-            match session {
-                Some(session) => Ok(Started::Session(session)),
-                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
-            }
-        };
-        // The session is begun while the flow is waited for, so that the round trip costs nothing.
-        let pull = async {
-            let to = lane.target.push_flow(blob.size).await;
-            let pulled = match part {
-                Part::Follow(branch) => Ok((branch.boxed(), None)),
-                Part::Lead(seats) => pull(lane, blob, seats).await,
-                Part::Alone => pull(lane, blob, Vec::new()).await,
-            };
-            (to, pulled)
-        };
-        let (started, (_to, pulled)) = futures::join!(begin, pull);
-        let Started::Session(upload) = started? else {
-            return Ok(());
-        };
-        let (bytes, _from) = match pulled {
-            Ok(pulled) => pulled,
-            Err(error) => {
-                lane.target.cancel(&upload).await;
-                return Err(error);
-            }
-        };
-        let gauge = self.metrics.transfers_in_flight();
-        let entry = self.activity.enter(gauge, blob, lane.to);
-        lane.target.upload(&upload, blob, entry.count(bytes)).await
-    }
-}
-
-/// Pulls a blob, for the lane's target and for the others that sit there.
-async fn pull(
-    lane: Lane<'_>,
-    blob: &Descriptor,
-    seats: Vec<oneshot::Sender<Branch>>,
-) -> Result<Pulled, registry::Error> {
-    let flow = lane.source.pull_flow(blob.size).await;
-    let bytes = lane
-        .source
-        .pull_blob(lane.from, blob)
-        .await
-        .map_err(|e| explain(e, blob))?;
-    if seats.is_empty() {
-        return Ok((bytes, Some(flow)));
-    }
-    let behind = fell_behind(
-        lane.target.name(),
-        format!("{} of {}", blob.digest, lane.from),
-    );
-    Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
-}
-
-/// A layer that its vendor serves elsewhere is often not at the source, and never was.
-fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
-    let is_foreign = ["foreign", "nondistributable"]
-        .iter()
-        .any(|word| blob.media_type.contains(word));
-    if is_foreign && error.is_not_found() {
-        let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
-                    with `platforms`";
-        error.kind = Box::new(registry::Kind::NotFound(text.into()));
-    }
-    error
 }

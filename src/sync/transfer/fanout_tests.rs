@@ -39,7 +39,7 @@ async fn one_target_pulls_for_all_that_gather() {
         match fanout.gather(&image, &wanted, &a).await {
             Part::Lead(seats) => {
                 assert_eq!(seats.len(), 1);
-                split(frames(50), Flow::free(), &blob(500), seats, &error())
+                split(frames(50), Flow::default(), &blob(500), seats, &error())
             }
             Part::Follow(branch) => branch,
             Part::Alone => panic!("it is not alone"),
@@ -47,7 +47,7 @@ async fn one_target_pulls_for_all_that_gather() {
     };
     let follow = async {
         match fanout.gather(&image, &wanted, &b).await {
-            Part::Lead(seats) => split(frames(50), Flow::free(), &blob(500), seats, &error()),
+            Part::Lead(seats) => split(frames(50), Flow::default(), &blob(500), seats, &error()),
             Part::Follow(branch) => branch,
             Part::Alone => panic!("it is not alone"),
         }
@@ -93,7 +93,13 @@ async fn nobody_waits_for_ever_and_who_comes_late_pulls_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_target_is_left_behind_and_the_others_go_on() {
     let (seat, slow) = oneshot::channel();
-    let fast = split(frames(200), Flow::free(), &blob(2000), vec![seat], &error());
+    let fast = split(
+        frames(200),
+        Flow::default(),
+        &blob(2000),
+        vec![seat],
+        &error(),
+    );
     let slow = slow.await.unwrap();
     let read: Vec<_> = fast.collect().await;
     assert_eq!(read.len(), 200);
@@ -106,7 +112,13 @@ async fn a_slow_target_is_left_behind_and_the_others_go_on() {
 #[tokio::test]
 async fn a_target_that_breaks_off_does_not_end_the_pull() {
     let (seat, other) = oneshot::channel();
-    let first = split(frames(50), Flow::free(), &blob(500), vec![seat], &error());
+    let first = split(
+        frames(50),
+        Flow::default(),
+        &blob(500),
+        vec![seat],
+        &error(),
+    );
     drop(first);
     let read: Vec<_> = other.await.unwrap().collect().await;
     assert_eq!(read.iter().filter(|frame| frame.is_ok()).count(), 50);
@@ -116,7 +128,7 @@ async fn a_target_that_breaks_off_does_not_end_the_pull() {
 async fn an_error_of_the_source_reaches_every_target_once() {
     let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err(error())]).boxed();
     let (seat, other) = oneshot::channel();
-    let first = split(broken, Flow::free(), &blob(500), vec![seat], &error());
+    let first = split(broken, Flow::default(), &blob(500), vec![seat], &error());
     let (first, other) = futures::join!(
         first.collect::<Vec<_>>(),
         other.await.unwrap().collect::<Vec<_>>()

@@ -8,15 +8,18 @@ use std::{
 
 use tokio::sync::watch;
 
+use crate::registry::Wanted;
+
 /// What is being done now, by key.
 #[derive(Debug)]
-pub(super) struct Flights<K>(Mutex<HashMap<K, watch::Sender<()>>>);
+pub(super) struct Flights<K>(Mutex<HashMap<K, (watch::Sender<()>, Wanted)>>);
 
 /// The right to do a thing alone, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Lead<'a, K: Eq + Hash> {
     flights: &'a Flights<K>,
     key: K,
+    wanted: Wanted,
 }
 
 impl<K> Default for Flights<K> {
@@ -33,18 +36,30 @@ impl<K: Clone + Eq + Hash> Flights<K> {
             let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match leaders.get(key) {
                 None => {
-                    leaders.insert(key.clone(), watch::channel(()).0);
+                    let wanted = Wanted::default();
+                    leaders.insert(key.clone(), (watch::channel(()).0, wanted.clone()));
                     return Some(Lead {
                         flights: self,
                         key: key.clone(),
+                        wanted,
                     });
                 }
-                Some(leader) => leader.subscribe(),
+                Some((leader, wanted)) => {
+                    wanted.once_more();
+                    leader.subscribe()
+                }
             }
         };
         // The leader never sends: its end closes the channel.
         let _ = done.changed().await;
         None
+    }
+}
+
+impl<K: Eq + Hash> Lead<'_, K> {
+    /// How many wait for this one.
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     oci::{Digest, Repository},
-    store::{self, Fact, Recorder, Store},
+    store::{self, Check, Fact, Recorder, Store},
     sync::plan::Knowledge,
 };
 
@@ -49,6 +49,8 @@ struct Known {
     runs: usize,
     /// The digests on which it had a word, some of them more than once.
     said: Vec<Digest>,
+    /// What is not taken for held, and when writing it anew was in vain.
+    doubts: HashMap<Digest, Option<i64>>,
 }
 
 impl Holdings {
@@ -63,9 +65,15 @@ impl Holdings {
     /// Takes note of what a listing told of a repository to which a run writes from now on, until
     /// [`Self::release`].
     pub(super) async fn hold(&self, repository: &Repository, knowledge: Knowledge) {
+        // A store that cannot be read fails every step.
+        let doubts = self.store.doubts(repository).await.unwrap_or_default();
         {
             let mut learned = self.lock();
+            for (digest, _) in &doubts {
+                forget(&mut learned.said, repository, digest);
+            }
             let known = learned.repositories.entry(repository.clone()).or_default();
+            known.doubts = doubts.into_iter().collect();
             // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
             if known.runs == 0 || known.knowledge != Knowledge::Doubtful {
                 known.knowledge = knowledge;
@@ -104,12 +112,7 @@ impl Holdings {
             .remove(repository)
             .map_or_else(Vec::new, |known| known.said);
         for digest in digests {
-            if let Some(words) = said.get_mut(&digest) {
-                words.retain(|(known, _)| known != repository);
-                if words.is_empty() {
-                    said.remove(&digest);
-                }
-            }
+            forget(said, repository, &digest);
         }
     }
 
@@ -117,6 +120,11 @@ impl Holdings {
     pub(super) async fn learn(&self, repository: &Repository, digest: &Digest, is_held: bool) {
         {
             let mut learned = self.lock();
+            if let Some(known) = learned.repositories.get_mut(repository)
+                && is_held
+            {
+                known.doubts.remove(digest);
+            }
             let said = learned.said.entry(digest.clone()).or_default();
             match said.iter_mut().find(|(known, _)| known == repository) {
                 Some(known) => known.1 = is_held,
@@ -181,10 +189,36 @@ impl Holdings {
         let is_believed = holders.contains(repository);
         Ok(match (said, knowledge) {
             (Some(false), _) => Holding::Missing { elsewhere },
+            _ if self.doubt(repository, digest).is_some() => Holding::Missing { elsewhere },
             (None, Knowledge::Complete | Knowledge::Partial) if is_believed => Holding::Held,
             (None, Knowledge::Complete | Knowledge::Empty) => Holding::Missing { elsewhere },
             _ => Holding::Unknown,
         })
+    }
+
+    /// Whether a run writes to a repository now.
+    pub(super) fn is_held(&self, repository: &Repository) -> bool {
+        let learned = self.lock();
+        let known = learned.repositories.get(repository);
+        known.is_some_and(|known| known.runs > 0)
+    }
+
+    /// Whether content is not taken for held until it was written anew, and (`Some(Some)`) when
+    /// writing it was in vain.
+    pub(super) fn doubt(&self, repository: &Repository, digest: &Digest) -> Option<Option<i64>> {
+        let learned = self.lock();
+        let known = learned.repositories.get(repository)?;
+        known.doubts.get(digest).copied()
+    }
+
+    /// Takes note that a target kept the wrong bytes that it had.
+    pub(super) async fn unhealed(&self, repository: &Repository, digest: &Digest, at: i64) {
+        let fact = Check::Unhealed {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            at,
+        };
+        self.recorder.record(Fact::Check(fact)).await;
     }
 
     fn said(
@@ -208,6 +242,20 @@ impl Holdings {
 
     fn lock(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops what a repository said of a digest.
+fn forget(
+    said: &mut HashMap<Digest, Vec<(Repository, bool)>>,
+    repository: &Repository,
+    digest: &Digest,
+) {
+    if let Some(words) = said.get_mut(digest) {
+        words.retain(|(known, _)| known != repository);
+        if words.is_empty() {
+            said.remove(digest);
+        }
     }
 }
 

@@ -69,6 +69,8 @@ impl Transfer {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Digest, Error> {
+        let allowance = self.budget.allowance(lane.config, lane.target.name());
+        let allowance = allowance.await?;
         let _copying = lane
             .fanout
             .map(|fanout| fanout.copy(digest, lane.target.name()));
@@ -83,6 +85,7 @@ impl Transfer {
         let shape = |attestations| shape(&whole, lane.mirror, attestations).map_err(broken);
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
+        self.admit(lane, &manifest, allowance).await?;
         let pulled = AtomicU64::new(0);
         let top = Descent::from_top(&pulled);
         match self.bring_manifest(lane, &manifest, &to, top).await {
@@ -247,7 +250,7 @@ fn shape(
     }
 }
 
-async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
+pub(super) async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
     let pull = async {
         let found = lane.source.get_manifest(reference).await?;
         found.ok_or_else(|| {
@@ -261,7 +264,7 @@ async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> 
     }
 }
 
-fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
+pub(super) fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
     fail(lane, reference, Kind::from(error))
 }
 

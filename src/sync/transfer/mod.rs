@@ -2,11 +2,14 @@
 
 mod activity;
 mod blob;
+mod deletion;
 mod fanout;
 mod flights;
 mod holdings;
 mod image;
+mod missing;
 mod referrers;
+mod upload;
 
 use std::{
     collections::HashSet,
@@ -17,6 +20,7 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     flights::{Flights, Lead},
@@ -24,10 +28,12 @@ use self::{
 };
 use super::{
     Error,
-    plan::{Action, Knowledge, Plan, Step},
+    action::Action,
+    budget::Budget,
+    plan::{Knowledge, Plan, Step},
 };
 use crate::{
-    config::Mirror,
+    config::{Config, Mirror},
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
     registry::{self, Kind, Meter, Registry},
@@ -37,6 +43,7 @@ use crate::{
 use self::fanout::Fanout;
 pub(in crate::sync) use self::fanout::Sharing;
 pub use activity::{Activity, Moving};
+pub(in crate::sync) use deletion::{Deletion, Gone};
 pub(in crate::sync) use referrers::ReferringTag;
 
 /// Images in flight at a time, over all runs.
@@ -55,8 +62,13 @@ pub struct Transfer {
     holdings: Holdings,
     fanout: Fanout,
     images: Semaphore,
+    store: Store,
+    recorder: Arc<Recorder>,
+    /// Once cancelled, nothing more is begun.
+    stop: CancellationToken,
     metrics: Arc<Metrics>,
     activity: Activity,
+    budget: Budget,
 }
 
 /// What one run of one mirror did, counted as it goes.
@@ -87,6 +99,8 @@ pub struct Lane<'a> {
     pub target: &'a Registry,
     /// The target repository.
     pub to: &'a Repository,
+    /// The config of the run.
+    pub config: &'a Config,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
     /// Every tag that the source lists, where it was listed.
@@ -101,21 +115,36 @@ pub struct Lane<'a> {
 
 impl Transfer {
     /// Nothing in flight.
-    pub fn new(store: Store, recorder: Arc<Recorder>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        recorder: Arc<Recorder>,
+        metrics: Arc<Metrics>,
+        budget: Budget,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             wants: Flights::default(),
             uploads: Flights::default(),
-            holdings: Holdings::new(store, recorder),
+            holdings: Holdings::new(store.clone(), recorder.clone()),
             fanout: Fanout::default(),
             images: Semaphore::new(IMAGES),
+            store,
+            recorder,
+            stop,
             metrics,
             activity: Activity::default(),
+            budget,
         }
     }
 
     /// What is moving now.
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// The budget of traffic.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Announces what the targets of a route copy, so that they pull it together. Targets on one
@@ -168,6 +197,7 @@ impl Transfer {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name a tag of", lane.to, name, kind)
         })?;
+        self.back_up(lane, &tag, step).await?;
         match (&step.action, &step.digest) {
             (Action::Copy { .. }, Some(digest)) => {
                 self.copy_image(lane, &tag, digest).await.map(Some)
@@ -177,6 +207,37 @@ impl Transfer {
                 .await
                 .map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// Gives the image that a tag stands for now its own name, where the mirror has one for it and
+    /// another image is to take its place.
+    async fn back_up(&self, lane: Lane<'_>, tag: &Tag, step: &Step) -> Result<(), Error> {
+        let Some(backup) = lane
+            .mirror
+            .backup
+            .as_ref()
+            .filter(|_| step.is_overwriting())
+        else {
+            return Ok(());
+        };
+        let name = backup.target(tag).map_err(|error| {
+            let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
+            registry::Error::new("name the backup of", lane.to.tag(tag), name, kind)
+        })?;
+        let Some(old) = lane.target.get_manifest(&lane.to.tag(tag)).await? else {
+            return Ok(());
+        };
+        if Some(&old.digest) == step.digest.as_ref() {
+            return Ok(());
+        }
+        match lane.target.put_manifest(&lane.to.tag(&name), &old).await {
+            // What it leads to is lost already.
+            Err(error) if error.is_missing_content() => {
+                tracing::warn!(%error, "the image before {} is not kept", lane.to.tag(tag));
+                Ok(())
+            }
+            other => Ok(other?),
         }
     }
 

@@ -149,6 +149,8 @@ impl Transfer {
         if !wanted.wants(&kind.unwrap_or_default()) {
             return Ok(false);
         }
+        let allowance = self.budget.allowance(lane.config, lane.target.name());
+        self.admit(lane, &manifest, allowance.await?).await?;
         let (pulled, to) = (AtomicU64::new(0), lane.to.digest(&referrer.digest));
         self.bring_manifest(lane, &manifest, &to, Descent::from_top(&pulled))
             .await?;
@@ -222,7 +224,8 @@ impl Transfer {
                 continue;
             };
             let there = lane.target.head_manifest(&lane.to.tag(&tag)).await?;
-            let is_new = there.is_none_or(|there| there.digest != head.digest);
+            let is_doubted = self.holdings.doubt(lane.to, &head.digest).is_some();
+            let is_new = is_doubted || there.is_none_or(|there| there.digest != head.digest);
             if is_new {
                 self.copy_image(lane, &tag, &head.digest).await?;
             }

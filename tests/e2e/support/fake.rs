@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Response, header};
-use bytes::Bytes;
+use axum::http::{HeaderValue, Response, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 
 use super::client::{Client, USER_AGENT};
 use super::fake_answers::refusal;
@@ -119,6 +120,14 @@ impl Fake {
         self.shared.lock().contents.sessions
     }
 
+    /// Turns the bytes of a blob into others, behind everybody's back.
+    pub fn rot_blob(&self, repository: &str, digest: &str) {
+        let mut state = self.shared.lock();
+        let key = (repository.to_owned(), digest.to_owned());
+        let blob = state.contents.blobs.get_mut(&key).expect("it is there");
+        *blob = blob.iter().map(|byte| !byte).collect();
+    }
+
     /// Every blob that it holds, as `(repository, digest)`.
     pub fn blobs(&self) -> Vec<(String, String)> {
         self.shared.lock().contents.blobs.keys().cloned().collect()
@@ -151,10 +160,15 @@ async fn handle(
     let ours = agent.is_some_and(|agent| agent == USER_AGENT);
     let place = (!ours).then(|| shared.record(&seen));
     // A body that ends early is an upload that never was.
-    let response = match to_bytes(body, usize::MAX).await {
-        Err(_) => refusal(400, "BLOB_UPLOAD_INVALID"),
-        Ok(body) if ours => shared.serve(&parts, &seen, body),
-        Ok(body) => shared.respond(&parts, &seen, body).await,
+    let (body, is_whole) = read(body).await;
+    seen.received = body.len();
+    let response = match is_whole {
+        false => {
+            shared.lock().contents.broke_off(&parts, &body);
+            refusal(400, "BLOB_UPLOAD_INVALID")
+        }
+        true if ours => shared.serve(&parts, &seen, body),
+        true => shared.respond(&parts, &seen, body).await,
     };
     seen.status = response.status().as_u16();
     if let Some(place) = place {
@@ -163,14 +177,33 @@ async fn handle(
     response
 }
 
+/// What comes of a body, and whether that is all of it.
+async fn read(body: Body) -> (Bytes, bool) {
+    let mut frames = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = frames.next().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame),
+            Err(_) => return (bytes.freeze(), false),
+        }
+    }
+    (bytes.freeze(), true)
+}
+
 fn seen(parts: &Parts) -> Request {
-    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let text = |name| {
+        let value: Option<&HeaderValue> = parts.headers.get(name);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
     Request {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         status: 0,
-        authorization: authorization.map(|value| value.to_str().unwrap().to_owned()),
+        authorization: text(header::AUTHORIZATION),
+        range: text(header::RANGE).or_else(|| text(header::CONTENT_RANGE)),
+        received: 0,
+        answered_bytes: 0,
     }
 }
 
@@ -197,7 +230,8 @@ impl Shared {
     fn challenge(&self, request: &Request) -> Option<Response<Body>> {
         let mut state = self.lock();
         let tokens = state.tokens.as_mut()?;
-        let admitted = request.path == "/token" || tokens.admit(request);
+        // What is beside the registry knows no tokens.
+        let admitted = !request.path.starts_with("/v2/") || tokens.admit(request);
         (!admitted).then(|| tokens.challenge(request, &self.host))
     }
 

@@ -25,6 +25,18 @@ pub enum Link {
     OtherHost,
 }
 
+/// What becomes of a session in which a request breaks off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BrokenParts {
+    /// It is as if the request had never been made: a proxy before it takes requests in whole.
+    #[default]
+    Dropped,
+    /// What arrived is kept.
+    Kept,
+    /// What arrived is kept, and the session is no use any more: distribution 2 does so.
+    EndTheSession,
+}
+
 /// The ways in which it is not like a well-behaved registry.
 #[derive(Default)]
 pub struct Oddities {
@@ -38,6 +50,14 @@ pub struct Oddities {
     pub referrers: Option<usize>,
     /// The host that `Link::OtherHost` names.
     pub other_host: String,
+    /// What becomes of a session in which a request breaks off.
+    pub broken_parts: BrokenParts,
+    /// `Range` names the byte that comes next, and the state of an upload lacks its `Location`.
+    pub counts_like_quay: bool,
+    /// Of several parts only the last is kept.
+    pub last_part_wins: bool,
+    /// The largest body of an upload that it takes.
+    pub largest_body: Option<usize>,
 }
 
 /// How many upload sessions were opened, and how many of them became a blob.
@@ -75,9 +95,10 @@ impl Contents {
         } else if let Some(repository) = path.strip_suffix("/tags/list") {
             self.tag_list(repository, query, host)
         } else if let Some((repository, reference)) = path.split_once("/manifests/") {
-            match request.is_write() {
-                false => self.read_manifest(repository, reference),
-                true => self.write_manifest(repository, reference, headers, body),
+            match request.method.as_str() {
+                "PUT" => self.write_manifest(repository, reference, headers, body),
+                "DELETE" => self.delete_manifest(repository, reference),
+                _ => self.read_manifest(repository, reference),
             }
         } else if let Some((repository, subject)) = path.split_once("/referrers/") {
             self.list_referrers(repository, subject, query)
@@ -197,6 +218,19 @@ impl Contents {
         created(&format!("/v2/{repository}/manifests/{digest}"), &digest)
     }
 
+    /// A tag goes alone, a digest with all of its tags.
+    fn delete_manifest(&mut self, repository: &str, reference: &str) -> Response<Body> {
+        let before = self.manifests.len();
+        self.manifests.retain(|(name, known), (_, bytes)| {
+            let goes = known == reference || digest_of(bytes) == reference;
+            name != repository || !goes
+        });
+        match self.manifests.len() < before {
+            true => answer(202, &json!({})),
+            false => refusal(404, "MANIFEST_UNKNOWN"),
+        }
+    }
+
     fn read_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Response<Body> {
         let Some(bytes) = self.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
             return refusal(404, "BLOB_UNKNOWN");
@@ -227,7 +261,17 @@ impl Contents {
         body: &Bytes,
     ) -> Response<Body> {
         match *method {
+            Method::POST | Method::PATCH | Method::PUT if self.is_too_large(body) => {
+                Response::builder()
+                    .status(StatusCode::PAYLOAD_TOO_LARGE)
+                    .body(Body::from("<html>413 Payload Too Large</html>"))
+                    .unwrap()
+            }
             Method::POST => self.open_upload(repository, query),
+            Method::PATCH if self.oddities.last_part_wins => {
+                self.uploads.insert(session.to_owned(), Vec::new());
+                self.append(repository, session, body)
+            }
             Method::PATCH => self.append(repository, session, body),
             Method::PUT => self.complete(repository, session, query, body),
             Method::DELETE => {
@@ -237,7 +281,32 @@ impl Contents {
                     .body(Body::empty())
                     .unwrap()
             }
-            _ => self.append(repository, session, &Bytes::new()),
+            _ => {
+                let mut state = self.append(repository, session, &Bytes::new());
+                if self.oddities.counts_like_quay {
+                    state.headers_mut().remove(header::LOCATION);
+                }
+                state
+            }
+        }
+    }
+
+    fn is_too_large(&self, body: &Bytes) -> bool {
+        let largest = self.oddities.largest_body;
+        largest.is_some_and(|largest| body.len() > largest)
+    }
+
+    /// Takes note of a request that broke off after `part` of its body.
+    pub fn broke_off(&mut self, parts: &Parts, part: &[u8]) {
+        let path = parts.uri.path();
+        let session = path.split("/blobs/uploads/").nth(1).unwrap_or_default();
+        if parts.method != Method::PATCH || self.oddities.broken_parts == BrokenParts::Dropped {
+            return;
+        }
+        if self.oddities.broken_parts == BrokenParts::EndTheSession {
+            self.uploads.remove(session);
+        } else if let Some(upload) = self.uploads.get_mut(session) {
+            upload.extend_from_slice(part);
         }
     }
 
@@ -262,6 +331,10 @@ impl Contents {
             return refusal(404, "BLOB_UPLOAD_UNKNOWN");
         };
         upload.extend_from_slice(body);
+        let last = match self.oddities.counts_like_quay {
+            true => upload.len(),
+            false => upload.len().saturating_sub(1),
+        };
         Response::builder()
             .status(StatusCode::ACCEPTED)
             .header(
@@ -269,10 +342,7 @@ impl Contents {
                 format!("/v2/{repository}/blobs/uploads/{session}"),
             )
             .header("docker-upload-uuid", session)
-            .header(
-                header::RANGE,
-                format!("0-{}", upload.len().saturating_sub(1)),
-            )
+            .header(header::RANGE, format!("0-{last}"))
             .body(Body::empty())
             .unwrap()
     }
@@ -291,6 +361,9 @@ impl Contents {
             return refusal(400, "DIGEST_INVALID");
         };
         upload.extend_from_slice(body);
+        if self.oddities.last_part_wins && digest_of(&upload) != digest {
+            return refusal(400, "DIGEST_INVALID");
+        }
         self.sessions.completed += 1;
         self.blobs
             .insert((repository.to_owned(), digest.clone()), upload.into());

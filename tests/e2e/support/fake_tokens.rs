@@ -12,6 +12,8 @@ use super::requests::Request;
 
 /// How tokens are given and honoured.
 pub struct Habits {
+    /// What it calls the registry.
+    pub service: &'static str,
     /// The members that carry the token: `token`, `access_token` or both.
     pub members: &'static [&'static str],
     /// What the realm already carries as its query; a request without it is refused.
@@ -29,6 +31,7 @@ pub struct Habits {
 impl Default for Habits {
     fn default() -> Self {
         Self {
+            service: "fake",
             members: &["token"],
             realm_query: "",
             expires_in: Some(3600.into()),
@@ -115,8 +118,8 @@ impl Tokens {
             "?"
         };
         let mut value = format!(
-            "Bearer realm=\"http://{host}/token{question}{}\",service=\"fake\"",
-            self.habits.realm_query
+            "Bearer realm=\"http://{host}/token{question}{}\",service=\"{}\"",
+            self.habits.realm_query, self.habits.service
         );
         if let Some((repository, actions)) = scope_of(request) {
             value.push_str(&format!(",scope=\"repository:{repository}:{actions}\""));
@@ -150,7 +153,7 @@ impl Tokens {
         if !self.habits.realm_query.is_empty() && !parameters.contains(&self.habits.realm_query) {
             return refusal(400, "BAD_REQUEST");
         }
-        if parameter(question, "service").as_deref() != Some("fake") {
+        if parameter(question, "service").as_deref() != Some(self.habits.service) {
             return refusal(400, "BAD_REQUEST");
         }
         let token = format!("token-{}", self.requests);

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: registries, content to put into them, and the binary under test.
 
+pub mod bulk;
 pub mod client;
 pub mod corpus;
 pub mod daemon;
@@ -9,6 +10,8 @@ pub mod fake_contents;
 pub mod fake_tokens;
 pub mod held;
 pub mod http;
+pub mod link;
+mod link_tests;
 pub mod mail;
 pub mod pair;
 pub mod prometheus;

@@ -30,6 +30,15 @@ pub fn between(source: &str, target: &str, mirrors: &str) -> Transship {
     Transship::new(&fill_in(&mirror_toml(mirrors), source, target))
 }
 
+/// The same with a host in the place of every other, by way of a proxy: `SOURCE` is the registry of
+/// this name.
+pub fn behind_proxy(source: &str, target: &str, registry: &str, mirrors: &str) -> Transship {
+    let mut transship = between(registry, target, mirrors);
+    transship.set_env("http_proxy", &format!("http://{source}"));
+    transship.set_env("no_proxy", "127.0.0.1");
+    transship
+}
+
 /// Two open registries and the binary.
 pub struct Pair {
     pub source: Registry,

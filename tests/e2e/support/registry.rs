@@ -135,6 +135,19 @@ impl Registry {
         fs::remove_file(self.blob_file(digest)).unwrap();
     }
 
+    /// Turns the bytes of a blob into others of the same length, behind everybody's back.
+    pub fn rot_blob(&self, digest: &str) {
+        let mut bytes = fs::read(self.blob_file(digest)).unwrap();
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        fs::write(self.blob_file(digest), bytes).unwrap();
+    }
+
+    /// Cuts a blob off after its first half.
+    pub fn truncate_blob(&self, digest: &str) {
+        let bytes = fs::read(self.blob_file(digest)).unwrap();
+        fs::write(self.blob_file(digest), &bytes[..bytes.len() / 2]).unwrap();
+    }
+
     /// Whether the bytes of a blob are there, whichever repository they belong to.
     pub fn has_blob(&self, digest: &str) -> bool {
         self.blob_file(digest).exists()
@@ -256,11 +269,15 @@ fn parse_line(line: &str) -> Option<Request> {
     let mut words = request.split(' ');
     let (method, uri) = (words.next()?, words.next()?);
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let mut result = result.split_whitespace();
     Some(Request {
         method: method.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
-        status: result.split_whitespace().next()?.parse().ok()?,
+        status: result.next()?.parse().ok()?,
+        answered_bytes: result.next()?.parse().ok()?,
         authorization: None,
+        range: None,
+        received: 0,
     })
 }

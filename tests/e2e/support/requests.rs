@@ -9,8 +9,14 @@ pub struct Request {
     pub path: String,
     pub query: String,
     pub status: u16,
+    /// Bytes of the answer's body; a fake does not count them.
+    pub answered_bytes: u64,
     /// The `Authorization` header; a real registry's log does not keep it.
     pub authorization: Option<String>,
+    /// The `Range` or `Content-Range` header; a real registry's log does not keep it.
+    pub range: Option<String>,
+    /// Bytes of its body that arrived; a real registry's log does not keep them.
+    pub received: usize,
 }
 
 impl Request {

@@ -75,6 +75,23 @@ impl Transship {
         ));
     }
 
+    /// Lets every tag that is to be pruned have waited so many days longer.
+    pub fn let_prunable_tags_wait(&self, days: i64) {
+        let seconds = days * 24 * 3600;
+        self.change_store(&format!(
+            "UPDATE tags SET prunable_since = prunable_since - {seconds}"
+        ));
+    }
+
+    /// Lets every tag have been written and looked at so many days earlier.
+    pub fn let_tags_age(&self, days: i64) {
+        let seconds = days * 24 * 3600;
+        self.change_store(&format!(
+            "UPDATE tags SET mirrored_at = mirrored_at - {seconds}, \
+             examined_at = examined_at - {seconds}"
+        ));
+    }
+
     /// Lets every tag that lags have begun to an hour earlier.
     pub fn let_the_lag_be_an_hour_older(&self) {
         self.change_store("UPDATE tags SET lagging_since = lagging_since - 3600");

@@ -1,7 +1,8 @@
 //! A listener that passes connections on to a registry: as they are, or as a SOCKS5 proxy.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -27,6 +28,22 @@ impl Tunnel {
     /// A SOCKS5 proxy that passes everything on to `target`, whatever it is asked for.
     pub fn socks(target: &str) -> Self {
         Self::start("127.0.0.1:0", target, Greeting::Socks)
+    }
+
+    /// Passes on to `target`, and breaks `times` connections after about so many bytes of theirs
+    /// went there.
+    pub fn breaking(target: &str, after: usize, times: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let (target, left) = (target.to_owned(), Arc::new(AtomicUsize::new(times)));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (target, left) = (target.clone(), Arc::clone(&left));
+                thread::spawn(move || stream.and_then(|s| pass_some(s, &target, after, &left)));
+            }
+        });
+        let asked = Arc::default();
+        Self { host, asked }
     }
 
     fn start(address: &str, target: &str, greeting: Greeting) -> Self {
@@ -79,6 +96,31 @@ fn pass(
     thread::spawn(move || io::copy(&mut up.0, &mut up.1));
     io::copy(&mut down.0, &mut down.1)?;
     Ok(())
+}
+
+fn pass_some(
+    mut from: TcpStream,
+    target: &str,
+    after: usize,
+    left: &AtomicUsize,
+) -> io::Result<()> {
+    let mut to = TcpStream::connect(target)?;
+    let (mut answers, mut back) = (to.try_clone()?, from.try_clone()?);
+    thread::spawn(move || io::copy(&mut answers, &mut back));
+    let (mut buffer, mut passed) = ([0; 4096], 0);
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return to.shutdown(Shutdown::Write);
+        }
+        to.write_all(&buffer[..length])?;
+        passed += length;
+        let one_less = |left: usize| left.checked_sub(1);
+        if passed > after && left.fetch_update(Relaxed, Relaxed, one_less).is_ok() {
+            from.shutdown(Shutdown::Both)?;
+            return to.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// The greeting of [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) and the login of RFC 1929.

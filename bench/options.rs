@@ -1,0 +1,230 @@
+//! What `bench/run` may be told.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::corpus::Shape;
+use crate::support::link::Weather;
+use crate::tools::Tool;
+
+/// Measures transship, and what else is installed, between two registries on this machine.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bench/run", max_term_width = 100)]
+pub struct Options {
+    /// What to measure; everything if nothing is named
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// A small version of everything, in about a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the tables to bench/RESULTS.md, too
+    #[arg(long)]
+    pub write: bool,
+    /// These tools instead of all that are installed
+    #[arg(long, value_enum, value_delimiter = ',')]
+    tools: Vec<Tool>,
+    /// Every tool in every section; otherwise `lossy`, `tiny`, `large` and `scale` are transship's alone
+    #[arg(long)]
+    all_tools: bool,
+    /// Repositories of the corpus
+    #[arg(long, default_value_t = 20)]
+    repositories: usize,
+    /// Tags of the corpus, in all repositories together
+    #[arg(long, default_value_t = 200)]
+    tags: usize,
+    /// So many times the tags
+    #[arg(long, default_value_t = 1)]
+    scale: usize,
+    /// Size of a layer; the one that a tag does not share has a quarter of it
+    #[arg(long, default_value_t = 2144)]
+    layer_kib: usize,
+    /// Round trip of the link
+    #[arg(long, default_value_t = 200)]
+    rtt_ms: u64,
+    /// Rate of one direction of one connection
+    #[arg(long, default_value_t = 20.0)]
+    flow_mbit: f64,
+    /// Rate of one direction of all connections together
+    #[arg(long, default_value_t = 200.0)]
+    total_mbit: f64,
+    /// `lossy`: a connection is reset each time so much has crossed the link in all; 0: never
+    #[arg(long, default_value_t = 20.0)]
+    reset_mib: f64,
+    /// `lossy`: a connection falls silent each time so much has crossed the link in all; 0: never
+    #[arg(long, default_value_t = 100.0)]
+    stall_mib: f64,
+    /// `lossy`: `stall` of mirror.toml
+    #[arg(long, default_value_t = 30)]
+    pub stall_seconds: u64,
+    /// `tiny`: tags
+    #[arg(long, default_value_t = 10_000)]
+    tiny_tags: usize,
+    /// `tiny`: repositories
+    #[arg(long, default_value_t = 100)]
+    tiny_repositories: usize,
+    /// `large`: size of the layer
+    #[arg(long, default_value_t = 4096)]
+    large_mib: u64,
+    /// `large`: how often the process is killed
+    #[arg(long, default_value_t = 10)]
+    pub kills: usize,
+    /// A tool that takes longer is stopped
+    #[arg(long, default_value_t = 30)]
+    limit_minutes: u64,
+    /// What `cargo bench` passes on
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Into an empty target
+    Cold,
+    /// Once more, and nothing has changed
+    Unchanged,
+    /// One tag in a hundred has moved; one image in ten is new
+    Moved,
+    /// All of these over a long link with a limited rate
+    Link,
+    /// Over the same link, which resets connections and lets them fall silent
+    Lossy,
+    /// Very many tags with next to no bytes
+    Tiny,
+    /// One very large layer, and a process that is killed on the way
+    Large,
+    /// N tags and ten times as many
+    Scale,
+}
+
+impl Options {
+    /// What the command line says; a quick run is small in everything.
+    pub fn read() -> Self {
+        let mut options = Self::parse();
+        if options.quick {
+            options.shrink();
+        }
+        options
+    }
+
+    fn shrink(&mut self) {
+        self.repositories = self.repositories.min(4);
+        self.tags = self.tags.min(12);
+        self.layer_kib = self.layer_kib.min(256);
+        self.rtt_ms = self.rtt_ms.min(10);
+        self.reset_mib = self.reset_mib.min(1.0);
+        self.stall_mib = self.stall_mib.min(2.0);
+        self.stall_seconds = self.stall_seconds.min(2);
+        self.tiny_tags = self.tiny_tags.min(200);
+        self.tiny_repositories = self.tiny_repositories.min(10);
+        self.large_mib = self.large_mib.min(128);
+        self.kills = self.kills.min(3);
+        self.limit_minutes = self.limit_minutes.min(1);
+    }
+
+    pub fn measures(&self, section: Section) -> bool {
+        self.sections.is_empty() || self.sections.contains(&section)
+    }
+
+    /// The tools that are asked for and there.
+    pub fn tools(&self) -> Vec<Tool> {
+        let is_wanted = |tool: &Tool| self.tools.is_empty() || self.tools.contains(tool);
+        let found = Tool::value_variants().iter().copied();
+        found.filter(is_wanted).filter(Tool::is_installed).collect()
+    }
+
+    /// The tools of a section in which other tools only take long.
+    pub fn tools_of_hard_sections(&self) -> Vec<Tool> {
+        let is_measured = |tool: &Tool| self.all_tools || *tool == Tool::Transship;
+        self.tools().into_iter().filter(is_measured).collect()
+    }
+
+    /// The usual corpus.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            repositories: self.repositories,
+            tags: self.tags * self.scale,
+            platforms: 2,
+            common_layers: 3,
+            repository_layers: 2,
+            layer_bytes: self.layer_kib << 10,
+        }
+    }
+
+    /// The same number of tags, a thirty-second of the bytes.
+    pub fn light_shape(&self) -> Shape {
+        let shape = self.shape();
+        Shape {
+            layer_bytes: (shape.layer_bytes / 32).max(1024),
+            ..shape
+        }
+    }
+
+    /// One platform, one layer that all share, and a config for each tag.
+    pub fn tiny_shape(&self) -> Shape {
+        Shape {
+            repositories: self.tiny_repositories,
+            tags: self.tiny_tags,
+            platforms: 1,
+            common_layers: 1,
+            repository_layers: 0,
+            layer_bytes: 1024,
+        }
+    }
+
+    pub fn large_bytes(&self) -> u64 {
+        self.large_mib << 20
+    }
+
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(60 * self.limit_minutes)
+    }
+
+    /// The link without faults.
+    pub fn long_link(&self) -> Weather {
+        let bytes_per_second = |mbit: f64| Some((mbit * 125_000.0) as u64);
+        Weather {
+            round_trip: Duration::from_millis(self.rtt_ms),
+            flow_rate: bytes_per_second(self.flow_mbit),
+            total_rate: bytes_per_second(self.total_mbit),
+            reset_every: None,
+            stall_every: None,
+        }
+    }
+
+    /// The same link with faults.
+    pub fn lossy_link(&self) -> Weather {
+        let bytes = |mib: f64| (mib > 0.0).then_some((mib * 1_048_576.0) as u64);
+        Weather {
+            reset_every: bytes(self.reset_mib),
+            stall_every: bytes(self.stall_mib),
+            ..self.long_link()
+        }
+    }
+
+    /// The link in words.
+    pub fn describe_link(&self) -> String {
+        let Self {
+            rtt_ms,
+            flow_mbit,
+            total_mbit,
+            ..
+        } = self;
+        format!("{rtt_ms} ms, {flow_mbit} Mbit/s a connection, {total_mbit} Mbit/s in all")
+    }
+
+    /// The faults of the link in words.
+    pub fn describe_faults(&self) -> String {
+        let Self {
+            reset_mib,
+            stall_mib,
+            stall_seconds,
+            ..
+        } = self;
+        format!(
+            "a reset every {reset_mib} MiB in all, a connection silent for ever every {stall_mib} MiB, \
+             `stall = \"{stall_seconds}s\"`"
+        )
+    }
+}

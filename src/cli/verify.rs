@@ -1,0 +1,107 @@
+//! `transship verify`: whether targets hold what was written to them, whole and right.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Exit, Global, open, text};
+use crate::sync::{Fault, Finding, MirrorVerification, Reach};
+
+/// References that are named for one message; the others are counted.
+const NAMED: usize = 3;
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// Which mirrors; default: all
+    mirrors: Vec<String>,
+    /// Read every blob of the targets, too, and compare its bytes with its digest
+    #[arg(long)]
+    deep: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = open::config(global)?;
+        let mirrors = open::mirrors(&config, &self.mirrors)?;
+        let pipeline = open::pipeline(&config).await?;
+        let reach = if self.deep {
+            Reach::Bytes
+        } else {
+            Reach::Presence
+        };
+        let verifications = {
+            let verify = pipeline.sync.verify(&mirrors, reach);
+            tokio::select! {
+                verifications = verify => verifications,
+                () = super::sync::interrupt(&pipeline.stop) => {
+                    anyhow::bail!("ended at once, as you asked twice")
+                }
+            }
+        };
+        let is_cut = pipeline.stop.is_cancelled();
+        pipeline.close().await?;
+        if global.json {
+            let is_deep = self.deep;
+            text::json(&json!({ "is_deep": is_deep, "is_cut": is_cut, "mirrors": verifications }))?;
+        } else {
+            verifications.iter().try_for_each(print)?;
+        }
+        Ok(exit(&verifications))
+    }
+}
+
+fn exit(verifications: &[MirrorVerification]) -> Exit {
+    let faults = || {
+        let findings = verifications.iter().flat_map(|mirror| &mirror.findings);
+        findings.map(|finding| &finding.fault)
+    };
+    let is_open = |fault: &Fault| matches!(fault, Fault::Unreachable { .. });
+    let is_auth = |fault: &Fault| matches!(fault, Fault::Unreachable { class: "auth", .. });
+    let verified: u64 = verifications.iter().map(|mirror| mirror.verified).sum();
+    let tags: u64 = verifications.iter().map(|mirror| mirror.tags).sum();
+    if faults().any(is_auth) {
+        Exit::Unauthorized
+    } else if verified == 0 && (tags > 0 || faults().next().is_some()) && faults().all(is_open) {
+        Exit::AllFailed
+    } else if faults().next().is_some() || verified < tags {
+        Exit::SomeFailed
+    } else {
+        Exit::Ok
+    }
+}
+
+fn print(mirror: &MirrorVerification) -> anyhow::Result<()> {
+    let mut parts = vec![format!(
+        "{} of {} verified",
+        mirror.verified,
+        text::count(mirror.tags, "tag")
+    )];
+    parts.push(text::count(mirror.blobs, "blob"));
+    if mirror.read_blobs > 0 {
+        parts.push(format!("{} read", mirror.read_blobs));
+    }
+    parts.push(match mirror.findings.len() as u64 {
+        0 => "all is well".into(),
+        count => text::count(count, "finding"),
+    });
+    text::line(&format!("{}: {}", mirror.name, parts.join(", ")))?;
+    let mut by_message: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
+    for finding in &mirror.findings {
+        let message = format!("{} ({})", finding.fault, finding.fault.class());
+        by_message.entry(message).or_default().push(finding);
+    }
+    for (message, findings) in by_message {
+        let named = findings.iter().take(NAMED);
+        let named: Vec<&str> = named.map(|finding| finding.reference.as_str()).collect();
+        let more = match findings.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        text::line(&format!("  {}{more}\n    {message}", named.join(", ")))?;
+        if let Some(first) = findings.first() {
+            text::line(&format!("    help: {}", first.remedy()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The tags of a repository of quay.io, by its own interface
+//! ([its API](https://docs.quay.io/api/swagger/)), the public part of it.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::{PAGE_SIZE, Page, Told, parse};
+use crate::{
+    oci::Repository,
+    registry::{
+        Kind, Listing, Registry,
+        transport::{Answer, Login},
+    },
+};
+
+#[derive(Deserialize)]
+struct QuayPage {
+    has_additional: bool,
+    tags: Vec<QuayTag>,
+}
+
+#[derive(Deserialize)]
+struct QuayTag {
+    name: String,
+    manifest_digest: Option<String>,
+    start_ts: Option<i64>,
+}
+
+impl Registry {
+    /// Every tag of a public repository. It always pays: pages of the registry's own list are no
+    /// larger here.
+    pub(super) async fn list_quay_tags(&self, repository: &Repository) -> Listing {
+        let mut start = Url::clone(&self.wire.base);
+        start.set_path(&format!("/api/v1/repository/{}/tag/", repository.path()));
+        let page_url = |number: usize| {
+            let mut url = start.clone();
+            url.set_query(Some(&format!(
+                "onlyActiveTags=true&limit={PAGE_SIZE}&page={number}"
+            )));
+            url
+        };
+        let mut number = 1;
+        let read = |_: &Url, answer: &Answer| {
+            let (told, has_additional) = read(answer)?;
+            number += 1;
+            Ok(Page {
+                told,
+                next: has_additional.then(|| page_url(number)),
+                total: None,
+            })
+        };
+        let told = self.gather(repository, page_url(1), Login::Nobody, usize::MAX, read);
+        told.await
+    }
+}
+
+/// What a page tells, and whether there are more.
+fn read(answer: &Answer) -> Result<(Vec<Told>, bool), Kind> {
+    let page: QuayPage = parse(answer)?;
+    let told = page.tags.into_iter().filter_map(|found| {
+        Some(Told {
+            tag: found.name.parse().ok()?,
+            digest: found.manifest_digest.and_then(|digest| digest.parse().ok()),
+            at: found.start_ts,
+        })
+    });
+    Ok((told.collect(), page.has_additional))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::answer, *};
+    use crate::oci::Digest;
+
+    #[test]
+    fn a_page_tells_what_it_knows_and_whether_there_is_more() {
+        let digest = Digest::of(b"a");
+        let page = format!(
+            r#"{{"page": 1, "has_additional": true, "tags": [
+                {{"name": "a", "manifest_digest": "{digest}", "start_ts": 1700000000}},
+                {{"name": "b"}}]}}"#
+        );
+        let (told, has_additional) = read(&answer(&page)).unwrap();
+        let told: Vec<_> = told
+            .into_iter()
+            .map(|told| (told.tag.to_string(), told.digest, told.at))
+            .collect();
+        let expected = [
+            ("a".into(), Some(digest), Some(1_700_000_000)),
+            ("b".into(), None, None),
+        ];
+        assert_eq!((told.as_slice(), has_additional), (&expected[..], true));
+    }
+
+    #[test]
+    fn an_odd_page_is_an_error() {
+        for page in [
+            r#"{"tags": [{}], "has_additional": false}"#,
+            r#"{"tags": []}"#,
+            "[]",
+        ] {
+            assert!(read(&answer(page)).is_err(), "{page}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The `manifest` map that gcr.io and Artifact Registry put into a page of tags, and so does
+//! registry.k8s.io, which is redirected there.
+
+use std::fmt;
+
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
+
+use super::Told;
+use crate::{oci::Digest, registry::pages::ENTRIES};
+
+/// What the map says of tags.
+#[derive(Debug, Default)]
+pub(in crate::registry) struct Uploads(pub(in crate::registry) Vec<Told>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Upload {
+    #[serde(default)]
+    tag: Vec<String>,
+    time_uploaded_ms: Option<String>,
+}
+
+impl Upload {
+    /// What is known of its tags; what is no legal tag is left out.
+    fn told(self, digest: &str) -> impl Iterator<Item = Told> {
+        let digest: Option<Digest> = match self.tag.is_empty() {
+            true => None,
+            false => digest.parse().ok(),
+        };
+        let ms = self.time_uploaded_ms.and_then(|ms| ms.parse::<i64>().ok());
+        let tags = self.tag.into_iter().filter_map(|tag| tag.parse().ok());
+        tags.map(move |tag| Told {
+            tag,
+            digest: digest.clone(),
+            at: ms.map(|ms| ms / 1000),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Uploads {
+    /// Entry by entry: the map holds every manifest of the repository, tagged or not.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Uploads;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of manifests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Uploads, A::Error> {
+                let mut uploads = Vec::new();
+                while let Some((digest, upload)) = map.next_entry::<String, Upload>()? {
+                    uploads.extend(upload.told(&digest));
+                    if uploads.len() > ENTRIES {
+                        let text = format!("it names more than {ENTRIES} uploads");
+                        return Err(serde::de::Error::custom(text));
+                    }
+                }
+                Ok(Uploads(uploads))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_and_push_times_of_tags_are_read() {
+        let digest = |n: u8| Digest::of(&[n]);
+        let text = format!(
+            r#"{{"{}": {{"tag": ["a", "b", "!"], "timeUploadedMs": "1700000000123", "mediaType": "x"}},
+               "{}": {{"tag": [], "timeUploadedMs": "1600000000000"}},
+               "sha256:3": {{"tag": ["c"]}}, "{}": {{"tag": ["d"], "timeUploadedMs": "x"}}}}"#,
+            digest(1),
+            digest(2),
+            digest(4),
+        );
+        let told = |tag: &str, digest, at| Told {
+            tag: tag.parse().unwrap(),
+            digest,
+            at,
+        };
+        let Uploads(found) = serde_json::from_str(&text).unwrap();
+        let expected = [
+            told("a", Some(digest(1)), Some(1_700_000_000)),
+            told("b", Some(digest(1)), Some(1_700_000_000)),
+            told("c", None, None),
+            told("d", Some(digest(4)), None),
+        ];
+        assert_eq!(found, expected);
+    }
+}

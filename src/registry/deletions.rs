@@ -1,0 +1,129 @@
+//! Deleting tags, in the ways that registries have for it.
+
+use bytes::Bytes;
+use reqwest::{Method, header::HeaderMap};
+use url::Url;
+
+use super::{
+    Error, Kind, PAGE_BYTES, Registry,
+    auth::Scope,
+    transport::{Call, Login},
+};
+use crate::oci::{Digest, Reference, Repository, Tag};
+
+/// What became of a tag that was to be deleted alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Gone,
+    /// The registry deletes no tag alone, only a digest with all of its tags.
+    DigestsAlone,
+    /// The registry's API deletes nothing.
+    Never(&'static str),
+}
+
+impl Registry {
+    /// Deletes a tag and nothing else, by the distribution specification or by Harbor's own API.
+    pub async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<Deleted, Error> {
+        match self.name().as_str() {
+            "docker.io" => {
+                let text =
+                    "Docker Hub's registry deletes nothing; delete the tag at hub.docker.com";
+                return Ok(Deleted::Never(text));
+            }
+            "ghcr.io" => {
+                let text = "ghcr.io deletes nothing; delete the version on the package's page";
+                return Ok(Deleted::Never(text));
+            }
+            _ => {}
+        }
+        let reference = repository.tag(tag);
+        match self.delete_manifest(&reference).await {
+            Ok(()) => return Ok(Deleted::Gone),
+            Err(error) if error.is_not_found() => {
+                if self.head_manifest(&reference).await?.is_none() {
+                    return Ok(Deleted::Gone);
+                }
+            }
+            Err(error) if !is_unsupported(&error) => return Err(error),
+            Err(_) => {}
+        }
+        match self.delete_harbor_tag(&reference, tag).await {
+            Ok(()) => Ok(Deleted::Gone),
+            Err(error) if is_no_harbor(&error) => Ok(Deleted::DigestsAlone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a manifest, and with it every tag that names it.
+    pub async fn delete_digest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        match self.delete_manifest(&repository.digest(digest)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
+        let call = self.manifest_call("delete", reference, Method::DELETE);
+        self.transport.call(&self.wire, &call).await.map(drop)
+    }
+
+    /// Harbor's own interface
+    /// ([its API](https://github.com/goharbor/harbor/blob/main/api/v2.0/swagger.yaml)); a slash in
+    /// a repository's name is escaped twice there.
+    async fn delete_harbor_tag(&self, reference: &Reference, tag: &Tag) -> Result<(), Error> {
+        let path = reference.repository.path();
+        let (project, name) = path.split_once('/').unwrap_or((path, ""));
+        let name = name.replace('/', "%252F");
+        let mut url = Url::clone(&self.wire.base);
+        url.set_path(&format!(
+            "/api/v2.0/projects/{project}/repositories/{name}/artifacts/{tag}/tags/{tag}"
+        ));
+        let call = Call {
+            operation: "delete",
+            subject: reference.to_string(),
+            url,
+            scope: Scope::catalog(),
+            method: Method::DELETE,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            most: PAGE_BYTES,
+        };
+        let answer = self
+            .transport
+            .call_as(&self.wire, &call, Login::Basic)
+            .await?;
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => {
+                let text = format!("answered {}", answer.status);
+                Err(self
+                    .wire
+                    .error(call.operation, call.subject, Kind::Protocol(text)))
+            }
+        }
+    }
+}
+
+/// Whether the registry deletes no tags: distribution 2 takes a tag for a broken digest, and
+/// Harbor says that it is unsupported.
+fn is_unsupported(error: &Error) -> bool {
+    match &*error.kind {
+        Kind::Rejected { status, .. } => matches!(status, 400 | 405),
+        Kind::Server { status, .. } => *status == 501,
+        _ => false,
+    }
+}
+
+/// Whether nothing answers there as Harbor does.
+fn is_no_harbor(error: &Error) -> bool {
+    match &*error.kind {
+        Kind::NotFound(_) | Kind::Unauthorized(_) | Kind::Protocol(_) => true,
+        Kind::Rejected { status, .. } => matches!(status, 400 | 405),
+        _ => false,
+    }
+}

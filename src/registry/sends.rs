@@ -1,0 +1,186 @@
+//! Blobs on their way into a registry: whole, or in parts that are acknowledged one by one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, future, stream};
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
+};
+
+use super::{
+    Dialect, Error, Kind, Outgoing, Registry, Upload,
+    pacing::Direction,
+    transport::Call,
+    uploads::last_byte,
+    watch::{Watch, watched},
+};
+use crate::oci::Descriptor;
+
+/// How far an upload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The registry has another part.
+    Part,
+    /// The registry has the blob.
+    Whole,
+}
+
+impl Registry {
+    /// Whether a blob of this size is sent in parts.
+    pub fn sends_parts(&self, size: u64) -> bool {
+        self.part(size, 0).is_some()
+    }
+
+    /// Sends the next part of a blob into its session, or all of it where it is small or the
+    /// registry takes no parts. The caller holds a flow of this registry, and calls again until
+    /// the blob is there. `bytes` begin where the session's acknowledged bytes end.
+    pub async fn send(
+        &self,
+        upload: &mut Upload,
+        blob: &Descriptor,
+        bytes: &Outgoing,
+    ) -> Result<Sent, Error> {
+        // Whatever breaks now, how far the session is has to be asked for.
+        upload.is_doubtful = true;
+        let in_parts = upload.acknowledged.length() + upload.surplus > 0;
+        let part = match self.part(blob.size, upload.least_part) {
+            None if in_parts => blob.size,
+            None => {
+                self.complete(upload, blob, bytes.whole(), blob.size)
+                    .await?;
+                return Ok(Sent::Whole);
+            }
+            Some(part) => part,
+        };
+        bytes.pass(std::mem::take(&mut upload.surplus)).await?;
+        *upload.acknowledged = bytes.hashed();
+        let missing = blob.size - upload.acknowledged.length();
+        if missing > 0 {
+            self.send_part(upload, blob, bytes, missing.min(part))
+                .await?;
+            upload.is_doubtful = false;
+            return Ok(Sent::Part);
+        }
+        bytes.end().await?;
+        self.complete(upload, blob, stream::empty(), 0).await?;
+        self.transport.dialect.took_parts();
+        Ok(Sent::Whole)
+    }
+
+    /// Learns from an error that came of sending a blob; whether a new session will be different.
+    pub fn learn(&self, error: &Error, upload: &Upload, blob: &Descriptor) -> bool {
+        if error.registry != self.wire.name {
+            return false;
+        }
+        let part = self.part(blob.size, upload.least_part);
+        let dialect = &self.transport.dialect;
+        dialect.learn(error, part.unwrap_or(blob.size), part.is_some())
+    }
+
+    /// How it takes large blobs, as far as that is known.
+    pub fn dialect(&self) -> Dialect {
+        self.transport.dialect.known()
+    }
+
+    fn part(&self, size: u64, least: u64) -> Option<u64> {
+        let dialect = &self.transport.dialect;
+        dialect.part(size, self.transport.part_size, least)
+    }
+
+    async fn send_part(
+        &self,
+        upload: &mut Upload,
+        blob: &Descriptor,
+        bytes: &Outgoing,
+        length: u64,
+    ) -> Result<(), Error> {
+        let mut call = self.upload_call("upload part of blob", upload, blob, Method::PATCH, length);
+        let first = upload.acknowledged.length();
+        let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
+        call.headers
+            .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
+        let (status, headers) = self.put(&call, bytes.part(length), length).await?;
+        if headers.contains_key(LOCATION) {
+            upload.location = self.location(&call, &headers, status)?;
+        }
+        *upload.acknowledged = bytes.hashed();
+        // Quay names the next byte. What ECR names stands still: the bytes sent are what counts.
+        let next = upload.acknowledged.length();
+        upload.names_next_byte |= last_byte(&headers) == Some(next);
+        Ok(())
+    }
+
+    /// Ends a session: with its blob, or with nothing where parts brought it.
+    async fn complete(
+        &self,
+        upload: &Upload,
+        blob: &Descriptor,
+        bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
+        length: u64,
+    ) -> Result<(), Error> {
+        let mut call = self.upload_call("upload blob", upload, blob, Method::PUT, length);
+        call.url
+            .query_pairs_mut()
+            .append_pair("digest", blob.digest.as_str());
+        self.put(&call, bytes, length).await.map(|_| ())
+    }
+
+    fn upload_call(
+        &self,
+        operation: &'static str,
+        upload: &Upload,
+        blob: &Descriptor,
+        method: Method,
+        length: u64,
+    ) -> Call {
+        let subject = format!("{} to {}", blob.digest, upload.repository);
+        let path = "blobs/uploads/";
+        let mut call = self.request(operation, subject, method, &upload.repository, path);
+        call.url = upload.location.clone();
+        call.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+        call.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        call
+    }
+
+    /// Sends a body of `length` bytes, for as long as something moves.
+    async fn put(
+        &self,
+        call: &Call,
+        bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
+        length: u64,
+    ) -> Result<(StatusCode, HeaderMap), Error> {
+        let watch = Arc::new(Watch::default());
+        // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
+        let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
+        let mut body = Some(watched(bytes, &self.wire, watch.clone()));
+        let send = self.transport.open(&self.wire, call, None, || body.take());
+        let silence = watch.silence(length, self.wire.stall);
+        futures::pin_mut!(send, silence);
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        let response = match future::select(send, silence).await {
+            future::Either::Left((result, _)) => result?,
+            future::Either::Right((stalled, _)) => {
+                self.transport.note(&stalled);
+                return Err(fail(stalled));
+            }
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let _ = self.wire.body(response).await.map_err(fail)?;
+        let is_taken = match call.method {
+            Method::PATCH => status.is_success(),
+            _ => [StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::OK].contains(&status),
+        };
+        match is_taken {
+            true => Ok((status, headers)),
+            false => Err(fail(Kind::Protocol(format!(
+                "an upload was answered {status}"
+            )))),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Streams one blob from the source into the target, and goes on where something broke.
+
+use chrono::Utc;
+use futures::StreamExt as _;
+use tokio::sync::oneshot;
+
+use super::{
+    Error, Lane, Transfer,
+    fanout::{Branch, Fanout, Part, fell_behind, split},
+};
+use crate::{
+    oci::{Descriptor, Digest, Hasher},
+    registry::{self, BlobStream, Flow, Outgoing, Sent, Started, Upload, Wanted},
+    store::{Fact, UploadState},
+    sync::budget::WRITTEN_EVERY,
+};
+
+/// The other targets of a route, and the image that they copy too.
+type Company<'a> = (&'a Fanout, &'a Digest);
+
+/// A blob's bytes, and the source's flow where nobody else holds it.
+type Pulled = (BlobStream, Option<Flow>);
+
+impl Transfer {
+    /// Streams a blob from the source into the target, again while it fails in a way that may
+    /// pass. A flow of each side is held for each try and given back before the pause. What the
+    /// target acknowledged is not sent again, neither in this process nor in the next.
+    pub(super) async fn upload(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: Option<Upload>,
+        wanted: &Wanted,
+    ) -> Result<(), Error> {
+        let mut session = match session {
+            None => self.saved(lane, blob).await?,
+            new => new,
+        };
+        // Whoever comes back after a failure is too late for the others.
+        let mut company = lane.fanout.zip(lane.image);
+        if session.is_some() && company.take().is_some() {
+            self.pass(lane, blob);
+        }
+        let mut attempt = 0;
+        loop {
+            let before = sent(session.as_ref());
+            // Many wait here at a time, and little is held for each.
+            let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
+            let company = company.take();
+            let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
+            let done = work.await;
+            drop(turn);
+            let Err(error) = done else {
+                return Ok(());
+            };
+            let Error::Registry(error) = error else {
+                return Err(error);
+            };
+            if self.give_up(lane, blob, &mut session, &error).await {
+                continue;
+            }
+            if sent(session.as_ref()) > before {
+                attempt = 0;
+            }
+            let retry = lane.target.retry().pause_after(attempt);
+            let Some(pause) = retry.filter(|_| error.is_transient()) else {
+                return Err(error.into());
+            };
+            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// The session that an earlier process left, if there is one.
+    async fn saved(&self, lane: Lane<'_>, blob: &Descriptor) -> Result<Option<Upload>, Error> {
+        if !lane.target.sends_parts(blob.size) {
+            return Ok(None);
+        }
+        let saved = self.store.upload(lane.to, &blob.digest).await?;
+        Ok(saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved)))
+    }
+
+    /// Ends a session that is no use after an error; whether another is begun at once, because
+    /// the error taught something.
+    async fn give_up(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        error: &registry::Error,
+    ) -> bool {
+        let Some(upload) = session.take() else {
+            return false;
+        };
+        if sent(Some(&upload)) > 0 && error.is_interruption() {
+            *session = Some(upload);
+            return false;
+        }
+        lane.target.cancel(&upload).await;
+        self.note(lane, blob, None).await;
+        let has_learned = lane.target.learn(error, &upload, blob);
+        if has_learned {
+            tracing::info!(%error, "{} takes large blobs in another way", lane.target.name());
+            let (name, dialect) = (lane.target.name().clone(), lane.target.dialect());
+            self.recorder.record(Fact::Taught(name, dialect)).await;
+        }
+        has_learned
+    }
+
+    async fn upload_once(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        company: Option<Company<'_>>,
+    ) -> Result<(), Error> {
+        let part = match company {
+            Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
+            None => Part::Alone,
+        };
+        self.find_again(lane, blob, session).await?;
+        let hashed = session
+            .as_ref()
+            .map_or_else(|| blob.digest.hasher(), |s| s.acknowledged().clone());
+        let begin = async {
+            match session.take() {
+                Some(session) => Ok(Started::Session(session)),
+                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
+            }
+        };
+        // The session is begun while the flow is waited for, so that the round trip costs nothing.
+        let pull = async {
+            let to = lane.target.push_flow(blob.size).await;
+            let pulled = match part {
+                Part::Follow(branch) => Ok((branch.boxed(), None)),
+                Part::Lead(seats) => pull(lane, blob, hashed.clone(), seats).await,
+                Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
+            };
+            (to, pulled)
+        };
+        let (started, (_to, pulled)) = futures::join!(begin, pull);
+        let Started::Session(upload) = started? else {
+            return Ok(());
+        };
+        let upload = session.insert(upload);
+        let (bytes, _from) = pulled?;
+        let gauge = self.metrics.transfers_in_flight();
+        let entry = self.activity.enter(gauge, blob, lane.to);
+        let bytes = Outgoing::new(entry.count(bytes), hashed);
+        let sending = self.send(lane, blob, upload, &bytes);
+        self.written_down(lane, sending).await
+    }
+
+    /// Asks how far a session is in which something broke. One that is lost is begun anew.
+    async fn find_again(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+    ) -> Result<(), Error> {
+        let Some(upload) = session.take_if(|upload| upload.is_doubtful()) else {
+            return Ok(());
+        };
+        let bytes = sent(Some(&upload));
+        *session = lane.target.resume(upload, blob).await;
+        if session.is_none() {
+            let (digest, target) = (&blob.digest, lane.target.name());
+            tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+            self.note(lane, blob, None).await;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        upload: &mut Upload,
+        bytes: &Outgoing,
+    ) -> Result<(), Error> {
+        while lane.target.send(upload, blob, bytes).await? == Sent::Part {
+            self.note(lane, blob, Some(upload)).await;
+            // Here it can be gone on with, whatever the registry makes of broken requests.
+            if self.stop.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+        }
+        if sent(Some(upload)) > 0 {
+            self.note(lane, blob, None).await;
+        }
+        Ok(())
+    }
+
+    /// Writes down how far an upload is, or that it is over.
+    async fn note(&self, lane: Lane<'_>, blob: &Descriptor, upload: Option<&Upload>) {
+        let state = UploadState {
+            repository: lane.to.clone(),
+            digest: blob.digest.clone(),
+            saved: upload.map(Upload::save),
+            at: Utc::now().timestamp(),
+        };
+        self.recorder.record(Fact::Upload(state)).await;
+    }
+}
+
+impl Transfer {
+    /// Writes down what moved while a transfer is under way, and at its end.
+    async fn written_down<T>(&self, lane: Lane<'_>, transfer: impl Future<Output = T>) -> T {
+        futures::pin_mut!(transfer);
+        loop {
+            let ended = tokio::time::timeout(WRITTEN_EVERY, &mut transfer).await;
+            self.budget.write(lane.config).await;
+            if let Ok(ended) = ended {
+                return ended;
+            }
+        }
+    }
+}
+
+/// Bytes that the target acknowledged.
+fn sent(session: Option<&Upload>) -> u64 {
+    session.map_or(0, |upload| upload.acknowledged().length())
+}
+
+/// Pulls a blob, for the lane's target and for the others that sit there.
+async fn pull(
+    lane: Lane<'_>,
+    blob: &Descriptor,
+    hashed: Hasher,
+    seats: Vec<oneshot::Sender<Branch>>,
+) -> Result<Pulled, registry::Error> {
+    let flow = lane.source.pull_flow(blob.size).await;
+    let bytes = lane
+        .source
+        .pull_blob(lane.from, blob, hashed)
+        .await
+        .map_err(|e| explain(e, blob))?;
+    if seats.is_empty() {
+        return Ok((bytes, Some(flow)));
+    }
+    let behind = fell_behind(
+        lane.target.name(),
+        format!("{} of {}", blob.digest, lane.from),
+    );
+    Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
+}
+
+/// A layer that its vendor serves elsewhere is often not at the source, and never was.
+fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
+    let is_foreign = ["foreign", "nondistributable"]
+        .iter()
+        .any(|word| blob.media_type.contains(word));
+    if is_foreign && error.is_not_found() {
+        let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
+                    with `platforms`";
+        error.kind = Box::new(registry::Kind::NotFound(text.into()));
+    }
+    error
+}

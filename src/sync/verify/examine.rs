@@ -1,0 +1,223 @@
+//! Reads one target repository: tags, the manifests that they lead to, and the blobs of those. Each
+//! manifest and each blob is asked for once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::Utc;
+use futures::{StreamExt as _, future::BoxFuture, stream};
+use tokio::sync::OnceCell;
+
+use super::finding::Fault;
+use crate::{
+    oci::{Content, Descriptor, Digest, Repository, Tag},
+    registry::{BlobSize, Registry},
+    store::{self, Check, Fact, Recorder, Store},
+};
+
+/// Parts of one manifest that are looked for at a time.
+const PARTS: usize = 16;
+/// How deep indexes may nest; real ones nest once or twice.
+const DEPTH: usize = 8;
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Whether everything is there.
+    Presence,
+    /// The bytes of blobs, too.
+    Bytes {
+        /// Blobs read since then need not be read again, in milliseconds.
+        since_ms: i64,
+        /// When this run began, in milliseconds.
+        now_ms: i64,
+    },
+}
+
+/// A fault, and the manifests below the first one that lead to it.
+#[derive(Clone, Debug)]
+pub(super) struct Trace {
+    pub(super) fault: Fault,
+    pub(super) path: Vec<Digest>,
+}
+
+/// What is wrong with one manifest or blob; nothing, most often.
+type Traces = Arc<[Trace]>;
+
+/// One target repository that is being read.
+pub(super) struct Examination<'a> {
+    pub(super) target: &'a Registry,
+    pub(super) repository: &'a Repository,
+    pub(super) depth: Depth,
+    pub(super) store: &'a Store,
+    pub(super) recorder: &'a Recorder,
+    /// What was found of each manifest and each blob.
+    found: Mutex<HashMap<Digest, Arc<OnceCell<Traces>>>>,
+    /// Blobs looked for.
+    pub(super) blobs: AtomicU64,
+    /// Blobs read.
+    pub(super) read_blobs: AtomicU64,
+}
+
+impl<'a> Examination<'a> {
+    /// Nothing was read yet.
+    pub(super) fn new(
+        target: &'a Registry,
+        repository: &'a Repository,
+        depth: Depth,
+        store: &'a Store,
+        recorder: &'a Recorder,
+    ) -> Self {
+        Self {
+            target,
+            repository,
+            depth,
+            store,
+            recorder,
+            found: Mutex::default(),
+            blobs: AtomicU64::new(0),
+            read_blobs: AtomicU64::new(0),
+        }
+    }
+
+    /// What is wrong with a tag for which `written` was written.
+    pub(super) async fn tag(&self, tag: &Tag, written: &Digest) -> Result<Traces, store::Error> {
+        let head = self.target.head_manifest(&self.repository.tag(tag)).await;
+        let fault = match head {
+            Err(error) => Fault::unreachable(&error),
+            Ok(None) => Fault::MissingTag,
+            Ok(Some(head)) if head.digest != *written => Fault::WrongDigest {
+                found: head.digest,
+                expected: written.clone(),
+            },
+            Ok(Some(_)) => return self.manifest(written.clone(), 0).await,
+        };
+        Ok(one(fault))
+    }
+
+    fn manifest(
+        &self,
+        digest: Digest,
+        depth: usize,
+    ) -> BoxFuture<'_, Result<Traces, store::Error>> {
+        Box::pin(async move {
+            let cell = self.cell(&digest);
+            let read = cell.get_or_try_init(|| self.read_manifest(&digest, depth));
+            Ok(read.await?.clone())
+        })
+    }
+
+    async fn read_manifest(&self, digest: &Digest, depth: usize) -> Result<Traces, store::Error> {
+        let wrong = |text: String| Ok(one(Fault::WrongManifest(digest.clone(), text)));
+        if depth > DEPTH {
+            return wrong(format!("its indexes nest more than {DEPTH} deep"));
+        }
+        let reference = self.repository.digest(digest);
+        let manifest = match self.target.get_manifest(&reference).await {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => return Ok(one(Fault::MissingChild(digest.clone()))),
+            Err(error) => return Ok(one(Fault::of_manifest(&error, digest))),
+        };
+        let (parts, is_index) = match manifest.content() {
+            Ok(Content::Image(blobs)) => (blobs, false),
+            Ok(Content::Index(children)) => (children, true),
+            Err(error) => return wrong(error.to_string()),
+        };
+        let examined = stream::iter(parts).map(async |part| match is_index {
+            true => {
+                let traces = self.manifest(part.digest.clone(), depth + 1).await?;
+                Ok(under(&part.digest, &traces))
+            }
+            false => Ok(self.blob(&part).await?.to_vec()),
+        });
+        let mut examined = examined.buffer_unordered(PARTS);
+        let mut traces = Vec::new();
+        while let Some(found) = examined.next().await {
+            traces.extend(found?);
+        }
+        Ok(traces.into())
+    }
+
+    async fn blob(&self, blob: &Descriptor) -> Result<Traces, store::Error> {
+        let cell = self.cell(&blob.digest);
+        let look = cell.get_or_try_init(|| self.look_for_blob(blob));
+        Ok(look.await?.clone())
+    }
+
+    async fn look_for_blob(&self, blob: &Descriptor) -> Result<Traces, store::Error> {
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        let digest = &blob.digest;
+        let told: Option<BlobSize> = match self.target.head_blob(self.repository, digest).await {
+            Ok(told) => told,
+            Err(error) => return Ok(one(Fault::unreachable(&error))),
+        };
+        let fault = match (told, self.depth) {
+            (None, _) => Some(Fault::MissingBlob(digest.clone())),
+            (Some(Some(found)), _) if found != blob.size => Some(Fault::WrongSize {
+                blob: digest.clone(),
+                found,
+                expected: blob.size,
+            }),
+            (Some(_), Depth::Presence) => None,
+            (Some(_), Depth::Bytes { since_ms, now_ms }) => {
+                self.read(blob, since_ms, now_ms).await?
+            }
+        };
+        Ok(fault.map_or_else(|| Vec::new().into(), one))
+    }
+
+    /// Reads a blob's bytes, unless they were read since.
+    async fn read(
+        &self,
+        blob: &Descriptor,
+        since_ms: i64,
+        now_ms: i64,
+    ) -> Result<Option<Fault>, store::Error> {
+        let (registry, digest) = (self.target.name(), &blob.digest);
+        match self.store.reading(registry, digest).await? {
+            Some(reading) if !reading.is_wrong && reading.at_ms >= since_ms => return Ok(None),
+            // What was wrong before this run may have been put right.
+            Some(reading) if reading.is_wrong && reading.at_ms >= now_ms => {
+                return Ok(Some(Fault::WrongBytes(digest.clone())));
+            }
+            _ => {}
+        }
+        self.read_blobs.fetch_add(1, Ordering::Relaxed);
+        let read = self.target.read_blob(self.repository, blob).await;
+        let fault = read.err().map(|error| Fault::of_blob(&error, digest));
+        if fault.as_ref().is_none_or(Fault::is_damage) {
+            let check = Check::Read {
+                registry: registry.clone(),
+                digest: digest.clone(),
+                at_ms: Utc::now().timestamp_millis(),
+                is_wrong: fault.is_some(),
+            };
+            self.recorder.record(Fact::Check(check)).await;
+        }
+        Ok(fault)
+    }
+
+    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Traces>> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.entry(digest.clone()).or_default().clone()
+    }
+}
+
+fn one(fault: Fault) -> Traces {
+    let path = Vec::new();
+    Arc::new([Trace { fault, path }])
+}
+
+/// What is wrong with a child, seen from the index that leads to it.
+fn under(child: &Digest, traces: &[Trace]) -> Vec<Trace> {
+    let under = traces.iter().map(|trace| Trace {
+        fault: trace.fault.clone(),
+        path: std::iter::once(child).chain(&trace.path).cloned().collect(),
+    });
+    under.collect()
+}
