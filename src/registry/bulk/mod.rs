@@ -7,7 +7,6 @@ mod quay;
 mod uploads;
 
 use std::{
-    collections::HashSet,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,6 +17,7 @@ use url::Url;
 
 use super::{
     Error, Kind, Listing, Registry, Tags,
+    pages::Pages,
     transport::{Answer, Call, Login},
 };
 use crate::oci::{Digest, Repository, Tag};
@@ -130,7 +130,7 @@ impl Registry {
         let mut call = self.request("list tags of", subject, Method::GET, repository, "");
         call.url = first;
         let mut listing = Listing::default();
-        let mut seen = HashSet::new();
+        let mut pages = Pages::at_most(PAGE_LIMIT);
         if self.transport.bulk_api.rests() {
             return listing;
         }
@@ -139,20 +139,11 @@ impl Registry {
                 listing.has_more = true;
                 return listing;
             }
-            let page = match seen.insert(call.url.clone()) && seen.len() <= PAGE_LIMIT {
-                true => self.page(&call, login, &mut read).await,
-                false => {
-                    let text = format!("its listing goes in a circle at {}", call.url);
-                    let subject = call.subject.clone();
-                    Err(self
-                        .wire
-                        .error(call.operation, subject, Kind::Protocol(text)))
-                }
-            };
+            let page = self.page(&call, login, &mut pages, &mut read).await;
             let Page { told, next, total } = match page {
                 Ok(page) => page,
                 Err(error) => {
-                    self.fall_back(&call, &error, seen.len());
+                    self.fall_back(&call, &error, &pages);
                     return listing;
                 }
             };
@@ -176,14 +167,18 @@ impl Registry {
         &self,
         call: &Call,
         login: Login,
+        pages: &mut Pages,
         read: &mut (impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send),
     ) -> Result<Page, Error> {
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        pages.turn(&call.url).map_err(fail)?;
         let answer = self.transport.ask_once(&self.wire, call, login).await?;
-        read(&call.url, &answer)
-            .map_err(|kind| self.wire.error(call.operation, call.subject.clone(), kind))
+        let page = read(&call.url, &answer).map_err(fail)?;
+        let took = pages.took(answer.body.len(), page.told.len());
+        took.map_err(fail).map(|()| page)
     }
 
-    fn fall_back(&self, call: &Call, error: &Error, pages: usize) {
+    fn fall_back(&self, call: &Call, error: &Error, pages: &Pages) {
         tracing::debug!(
             %error,
             "{} tells of no more tags at once: the others are asked for one by one", call.subject
@@ -192,7 +187,7 @@ impl Registry {
             &*error.kind,
             Kind::Network(_) | Kind::Stalled(_) | Kind::Throttled { .. }
         );
-        if is_silent && pages == 1 {
+        if is_silent && pages.is_first() {
             self.transport.bulk_api.rest();
         }
     }

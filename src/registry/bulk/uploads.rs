@@ -9,7 +9,10 @@ use serde::{
 };
 
 use super::Told;
-use crate::{oci::Digest, registry::pages::ENTRIES};
+use crate::{
+    oci::{Digest, Tag},
+    registry::pages::{ENTRIES, legal_names},
+};
 
 /// What the map says of tags.
 #[derive(Debug, Default)]
@@ -18,8 +21,8 @@ pub(in crate::registry) struct Uploads(pub(in crate::registry) Vec<Told>);
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Upload {
-    #[serde(default)]
-    tag: Vec<String>,
+    #[serde(default, deserialize_with = "legal_names")]
+    tag: Vec<Tag>,
     time_uploaded_ms: Option<String>,
 }
 
@@ -31,8 +34,7 @@ impl Upload {
             false => digest.parse().ok(),
         };
         let ms = self.time_uploaded_ms.and_then(|ms| ms.parse::<i64>().ok());
-        let tags = self.tag.into_iter().filter_map(|tag| tag.parse().ok());
-        tags.map(move |tag| Told {
+        self.tag.into_iter().map(move |tag| Told {
             tag,
             digest: digest.clone(),
             at: ms.map(|ms| ms / 1000),
