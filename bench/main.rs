@@ -12,6 +12,7 @@
 
 mod corpus;
 mod hand;
+mod keeper;
 mod link_check;
 mod options;
 mod process;

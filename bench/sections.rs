@@ -109,7 +109,8 @@ fn large(options: &Options, report: &mut Report) {
     let size = options.large_bytes();
     let words = format!(
         "One image with a layer of {} MiB, on loopback; then the same, but the process is killed at random moments of \
-         the upload and started again.",
+         the upload and started again; last the same with a target that keeps what arrives of a request that breaks, as the \
+         specification has it. docker-registry refuses a session in which one broke.",
         size >> 20
     );
     report.section("A large layer", &words);
@@ -119,6 +120,10 @@ fn large(options: &Options, report: &mut Report) {
         drop(stage);
         let mut stage = Stage::with_a_large_layer(size, tool, options);
         let case = format!("cold, killed {} times", options.kills);
+        report.row(&stage.run_with_kills(options.kills, &case));
+        drop(stage);
+        let mut stage = Stage::with_a_large_layer(size, tool, options).keeping();
+        let case = format!("{case}, kept");
         report.row(&stage.run_with_kills(options.kills, &case));
     }
 }

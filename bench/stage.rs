@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::corpus::{Corpus, Shape, push_large};
 use crate::hand::Hand;
+use crate::keeper::Keeper;
 use crate::options::Options;
 use crate::process::{self, End, Usage};
 use crate::support::link::{Crossed, Link, Weather};
@@ -20,7 +21,7 @@ use crate::tools::{Errand, Tool};
 pub struct Stage {
     tool: Tool,
     source: Registry,
-    target: Registry,
+    target: Target,
     link: Link,
     weather: Weather,
     folder: TempDir,
@@ -30,6 +31,29 @@ pub struct Stage {
     stall: u64,
     /// Bytes at the source that no errand has brought to the target yet.
     new_bytes: u64,
+}
+
+/// Where the tool brings everything.
+enum Target {
+    Real(Registry),
+    Keeping(Keeper),
+}
+
+impl Target {
+    fn host(&self) -> &str {
+        match self {
+            Self::Real(registry) => registry.host(),
+            Self::Keeping(keeper) => keeper.host(),
+        }
+    }
+
+    /// Requests since the last call.
+    fn new_requests(&self) -> usize {
+        match self {
+            Self::Real(registry) => registry.new_requests().len(),
+            Self::Keeping(keeper) => keeper.new_requests(),
+        }
+    }
 }
 
 enum Contents {
@@ -58,12 +82,22 @@ impl Stage {
         stage
     }
 
+    /// Its target becomes one that keeps what arrives of a request that breaks.
+    pub fn keeping(self) -> Self {
+        let target = Target::Keeping(self.runtime.block_on(Keeper::start()));
+        Self {
+            link: Link::to(target.host(), self.weather),
+            target,
+            ..self
+        }
+    }
+
     fn empty(tool: Tool, weather: Weather, options: &Options) -> Self {
-        let (source, target) = (Registry::start(), Registry::start());
+        let target = Target::Real(Registry::start());
         Self {
             tool,
             link: Link::to(target.host(), weather),
-            source,
+            source: Registry::start(),
             target,
             weather,
             folder: TempDir::new().unwrap(),
@@ -136,15 +170,15 @@ impl Stage {
         let crossed = since(before, self.link.crossed());
         let (asked, sent) = (self.source.new_requests(), self.target.new_requests());
         let tags = self.tags();
-        let (from, to) = [&self.source, &self.target]
-            .map(|one| Hand::in_registry(one.host()))
+        let (from, to) = [self.source.host(), self.target.host()]
+            .map(Hand::in_registry)
             .into();
         let row = Row {
             case: case.to_owned(),
             tool: self.tool,
             usage,
             source_requests: asked.len(),
-            target_requests: sent.len(),
+            target_requests: sent,
             source_bytes: asked.iter().map(|request| request.answered_bytes).sum(),
             crossed,
             new_bytes: std::mem::take(&mut self.new_bytes),

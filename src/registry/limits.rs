@@ -18,6 +18,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 const SESSIONS: usize = 2;
 /// Small requests at a time, for each flow: they wait for round trips, and move next to nothing.
 const REQUESTS: usize = 4;
+/// Small blobs at a time, for each flow: they wait for round trips, too, but each holds a pair of
+/// connections with what they buffer.
+const SMALL_BLOBS: usize = 2;
 /// Blobs up to this size move like small requests: a flow would mostly wait.
 const SMALL: u64 = 64 << 10;
 
@@ -119,7 +122,7 @@ impl Direction {
     fn new(connections: usize) -> Self {
         Self {
             large: Flows::new(connections),
-            small: Arc::new(Semaphore::new(REQUESTS * connections)),
+            small: Arc::new(Semaphore::new(SMALL_BLOBS * connections)),
         }
     }
 

@@ -56,8 +56,8 @@ pub(super) fn watched(
 
 impl Watch {
     /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
-    /// for twice as long after the last byte of `size`, and for as long as it may take to store so
-    /// many. Total time is never limited.
+    /// for as long after the last byte of `size`, and for what it may take to store so many. Total
+    /// time is never limited.
     pub(super) async fn silence(&self, size: u64, stall: Duration) -> Kind {
         let mut last = (0, Instant::now());
         loop {
@@ -70,7 +70,7 @@ impl Watch {
             let limit = if sent < size {
                 stall
             } else {
-                2 * stall + Duration::from_secs(size / COMMIT_RATE)
+                stall + Duration::from_secs(size / COMMIT_RATE)
             };
             if last.1.elapsed() >= limit {
                 return Kind::Stalled(limit);

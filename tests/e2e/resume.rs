@@ -3,11 +3,13 @@
 use axum::body::Body;
 use axum::http::{Response, header};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::support::client::assert_mirrored;
 use crate::support::corpus::{Blob, Image, layer};
+use crate::support::daemon::{Daemon, mirror_of, serving};
 use crate::support::fake::{Fake, Verdict};
-use crate::support::fake_answers::{refusal, truncated};
+use crate::support::fake_answers::{held, refusal, truncated};
 use crate::support::fake_contents::{BrokenParts, Oddities};
 use crate::support::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::registry::Registry;
@@ -363,4 +365,43 @@ fn a_real_registry_that_loses_a_session_with_the_connection_gets_the_blob_in_the
     Transship::new(&config(source.host(), tunnel.host())).sync();
     let (from, to) = (source.client(), target.client());
     assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_stops_between_two_parts_and_goes_on_from_there() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let large = layer("large", SIZE);
+    let image = Image::oci_with("large", vec![large.clone()]);
+    source.client().push("app", "v1", &image);
+    let (gate, opened) = watch::channel(false);
+    let (digest, bytes) = (large.digest(), large.bytes.clone());
+    source.rule(move |request| {
+        let is_first = request.path.ends_with(&digest) && request.range.is_none();
+        match is_first {
+            true => Verdict::Answer(held(&bytes, opened.clone())),
+            false => Verdict::Serve,
+        }
+    });
+    let keys = "plain_http = true\nchunk = \"64 KiB\"\nstall = \"1h\"";
+    let text = serving("", &mirror_of("app")).replace("plain_http = true", keys);
+    let transship = Transship::new(&fill_in(&text, source.host(), target.host()));
+    let mut daemon = Daemon::start(&transship);
+    // Half of the layer is two parts and something.
+    let known = (2 * PART).to_string();
+    daemon.until_true("two parts", |_| {
+        transship.ask_store("SELECT offset FROM uploads") == known
+    });
+    daemon.signal("-TERM");
+    daemon.until_true("the order to end to be heard", |daemon| {
+        daemon.log().contains("ending")
+    });
+    gate.send_replace(true);
+    assert!(daemon.wait().success());
+    let offset = transship.ask_store("SELECT offset FROM uploads");
+    assert_eq!(offset, (3 * PART).to_string());
+    transship.sync();
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+    let parts = count(&target.new_requests(), |r| r.method == "PATCH");
+    assert_eq!(parts, SIZE.div_ceil(PART), "no part was sent twice");
 }
