@@ -7,6 +7,7 @@ CREATE TABLE uploads (
     location      TEXT    NOT NULL,  -- where its session goes on
     offset        INTEGER NOT NULL,  -- bytes that the registry acknowledged
     hash_state    BLOB    NOT NULL,  -- of the hash over those bytes
+    names_next_byte INTEGER,         -- whether the registry names the next byte; NULL where nobody knows
     at            INTEGER NOT NULL,
     PRIMARY KEY (repository_id, digest)
 ) STRICT, WITHOUT ROWID;

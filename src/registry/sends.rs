@@ -106,9 +106,9 @@ impl Registry {
             upload.location = self.location(&call, &headers, status)?;
         }
         *upload.acknowledged = bytes.hashed();
-        // Quay names the next byte. What ECR names stands still: the bytes sent are what counts.
+        // What was sent is what counts, whatever is named.
         let next = upload.acknowledged.length();
-        upload.names_next_byte |= last_byte(&headers) == Some(next);
+        upload.counts(last_byte(&headers), next);
         Ok(())
     }
 

@@ -28,8 +28,9 @@ pub struct Upload {
     pub(super) surplus: u64,
     /// The least bytes that it takes in one request.
     pub(super) least_part: u64,
-    /// Whether it names the byte that comes next where others name the last.
-    pub(super) names_next_byte: bool,
+    /// Whether it names the byte that comes next where others name the last; nothing until an
+    /// acknowledged part showed it.
+    pub(super) names_next_byte: Option<bool>,
     /// Whether something broke since it last told how far it is.
     pub(super) is_doubtful: bool,
 }
@@ -43,6 +44,8 @@ pub struct SavedUpload {
     pub offset: u64,
     /// The state of the hash over those bytes.
     pub hash_state: Vec<u8>,
+    /// Whether the registry names the byte that comes next, where that is known.
+    pub names_next_byte: Option<bool>,
 }
 
 impl Upload {
@@ -53,7 +56,7 @@ impl Upload {
             acknowledged: Box::new(digest.hasher()),
             surplus: 0,
             least_part: 0,
-            names_next_byte: false,
+            names_next_byte: None,
             is_doubtful: false,
         }
     }
@@ -74,18 +77,30 @@ impl Upload {
             location: self.location.to_string(),
             offset: self.acknowledged.length(),
             hash_state: self.acknowledged.save(),
+            names_next_byte: self.names_next_byte,
         }
     }
 
-    /// Takes note of the last byte that the registry says it has, or the next where it counts so.
-    /// Nothing where that is less than it acknowledged, or more than there is.
-    fn found(&mut self, last: u64, size: u64) -> Option<()> {
+    /// Takes note of what a registry names once it has a part, of which `next` is the byte that
+    /// comes next. ECR names the same byte again and again: that shows nothing.
+    pub(super) fn counts(&mut self, named: Option<u64>, next: u64) {
+        self.names_next_byte = match named {
+            Some(named) if named == next => Some(true),
+            Some(named) if named + 1 == next => Some(false),
+            _ => self.names_next_byte,
+        };
+    }
+
+    /// Takes note of the byte that the registry names when it is asked how far it is. Nothing where
+    /// that is less than it acknowledged or more than there is, or where nobody knows how it counts:
+    /// one byte too many or too few would be a wrong blob.
+    fn found(&mut self, named: u64, size: u64) -> Option<()> {
         let known = self.acknowledged.length();
-        let held = match last {
-            // What nobody sent yet is named `0-0`, as one byte is.
-            0 if known == 0 => 0,
-            last if last == known || self.names_next_byte => last,
-            last => last.checked_add(1)?,
+        let held = match self.names_next_byte {
+            Some(true) => named,
+            Some(false) => named.checked_add(1)?,
+            // Nothing is lost by beginning anew, or only what a registry that names nothing holds.
+            None => return None,
         };
         self.surplus = held.checked_sub(known).filter(|_| held <= size)?;
         self.is_doubtful = false;
@@ -197,6 +212,7 @@ impl Registry {
         let acknowledged = digest.hasher_at(saved.offset, &saved.hash_state)?;
         keep_to_origin(&self.wire.base, &mut location).then(|| Upload {
             acknowledged: Box::new(acknowledged),
+            names_next_byte: saved.names_next_byte,
             is_doubtful: true,
             ..Upload::new(repository, digest, location)
         })

@@ -39,13 +39,15 @@ impl UploadState {
         };
         let offset = i64::try_from(saved.offset).unwrap_or(i64::MAX);
         query!(
-            "INSERT OR REPLACE INTO uploads (repository_id, digest, location, offset, hash_state, at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO uploads
+                 (repository_id, digest, location, offset, hash_state, names_next_byte, at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             id,
             digest,
             saved.location,
             offset,
             saved.hash_state,
+            saved.names_next_byte,
             self.at
         )
         .execute(db)
@@ -94,9 +96,9 @@ impl Store {
         let (registry, path) = (repository.registry().as_str(), repository.path());
         let digest = digest.as_str();
         let row = query!(
-            "SELECT location, offset, hash_state
+            r#"SELECT location, offset, hash_state, names_next_byte AS "names_next_byte: bool"
              FROM uploads JOIN repositories ON repositories.id = repository_id
-             WHERE registry = ? AND path = ? AND digest = ?",
+             WHERE registry = ? AND path = ? AND digest = ?"#,
             registry,
             path,
             digest
@@ -108,6 +110,7 @@ impl Store {
             location: row.location,
             offset: unsigned(row.offset),
             hash_state: row.hash_state,
+            names_next_byte: row.names_next_byte,
         }))
     }
 
