@@ -12,6 +12,7 @@ mod auth_server;
 mod bad_input;
 mod bulk;
 mod bulk_interfaces;
+mod crashes;
 mod credentials;
 mod daemon;
 mod daemon_control;
