@@ -22,6 +22,7 @@ mod dashboard;
 mod discovery;
 mod faults;
 mod healing;
+mod healing_faults;
 mod helpers;
 mod lossy_link;
 mod mended;
