@@ -7,15 +7,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::{NaiveDateTime, Utc};
 use sqlx::SqliteConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::{Error, Store};
 
 /// What SQLite keeps beside a store. The log goes first: a new store must never find an old log.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 /// Beside a store that was found damaged: why it is to be set aside.
 const MARK: &str = ".damaged";
+/// When a store was set aside, in its name.
+const MOMENT: &str = "%Y%m%d-%H%M%S";
 /// A page of SQLite's, as it is made by default.
 const PAGE: u64 = 4096;
 
@@ -98,7 +101,7 @@ pub(super) async fn first_fault(db: &mut SqliteConnection) -> Result<Option<Stri
 
 /// Renames a store and what belongs to it; the name that it has now.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let now = chrono::Utc::now().format("%Y%m%d-%H%M%S");
+    let now = Utc::now().format(MOMENT);
     let aside = beside(path, &format!("{MARK}-{now}"));
     for companion in COMPANIONS {
         match fs::rename(beside(path, companion), beside(&aside, companion)) {
@@ -110,6 +113,29 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     match fs::remove_file(beside(path, MARK)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(aside),
+    }
+}
+
+impl Store {
+    /// The names of the stores that were set aside here in a span of time.
+    pub fn set_aside(&self, from: i64, to: i64) -> Vec<String> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!("{name}{MARK}-");
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // Who cannot list the folder is told nothing, and loses nothing.
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let was_then = |name: &String| {
+            let moment = name.strip_prefix(&prefix);
+            let moment = moment.and_then(|m| NaiveDateTime::parse_from_str(m, MOMENT).ok());
+            moment.is_some_and(|at| (from..to).contains(&at.and_utc().timestamp()))
+        };
+        let mut found: Vec<_> = names.filter(was_then).collect();
+        found.sort_unstable();
+        found
     }
 }
 

@@ -197,7 +197,7 @@ fn a_sync_that_is_killed_again_and_again_breaks_nothing_and_arrives() {
     whole.assert_all(&pair.to);
     let uploads = uploads(&pair.target.new_requests());
     let twice: u64 = uploads.values().map(|times| times - 1).sum();
-    println!(
+    eprintln!(
         "{killed} kills in {rounds} runs: {} blobs were uploaded, {twice} of them again",
         uploads.len()
     );

@@ -71,6 +71,10 @@ fn a_damaged_store_is_set_aside_and_rebuilt_without_a_byte_sent() {
     let target = pair.target.new_requests();
     assert_eq!(count(&target, Request::is_blob_body), 0, "{target:#?}");
     assert_eq!(set_aside(&pair.transship), 1);
+    expect_report(
+        &pair.transship,
+        &["store was damaged", "transship.db.damaged-"],
+    );
     assert_eq!(sum(&pair.transship.sync(), "/tags/unchanged"), 2);
     assert_eq!(set_aside(&pair.transship), 1);
 }
