@@ -1,15 +1,16 @@
 //! Opens what commands need: the config, the chosen mirrors, the store, the pipeline.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Global, Usage};
 use crate::{
     config::{Config, Mirror, closest},
+    daemon::Lock,
     metrics::Metrics,
     registry::{Registries, Retry},
-    store::{Recorder, Store},
+    store::{self, Recorder, Store},
     sync::Sync,
 };
 
@@ -37,7 +38,7 @@ pub(super) fn config_without_secrets(global: &Global) -> anyhow::Result<Config> 
 /// Opens the store and what stands on it.
 pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let stop = CancellationToken::new();
-    let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
+    let (store, recorder) = store(&config.state_path, &stop).await?;
     let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
     let learned = store.dialects().await?;
     let registries = Registries::new(config, metrics.clone(), Retry::default(), learned);
@@ -54,6 +55,17 @@ pub(super) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
         recorder,
         stop,
     })
+}
+
+/// Opens the store. One that is damaged is replaced, unless a daemon still uses it.
+async fn store(path: &Path, stop: &CancellationToken) -> anyhow::Result<(Store, Recorder)> {
+    match Store::open(path, stop.clone()).await {
+        Err(store::Error::Damaged { .. }) => {
+            let _lock = Lock::take(path)?;
+            Ok(Store::open_or_replace(path, stop.clone()).await?)
+        }
+        opened => Ok(opened?),
+    }
 }
 
 impl Pipeline {

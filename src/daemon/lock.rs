@@ -9,7 +9,7 @@ use std::{
 
 /// Held as long as the daemon runs; the system lets go of it however the process ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Why the store cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the store, or says who has it.
-    pub(super) fn take(store: &Path) -> Result<Self, LockError> {
+    pub fn take(store: &Path) -> Result<Self, LockError> {
         let path = PathBuf::from(format!("{}.lock", store.display()));
         let unusable = |error| LockError::Unusable {
             path: path.clone(),

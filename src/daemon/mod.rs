@@ -42,11 +42,10 @@ use crate::{
 use self::{
     clockwork::{Clockwork, Signal},
     events::Event,
-    lock::Lock,
     service::Service,
     watch::Watch,
 };
-pub use lock::LockError;
+pub use lock::{Lock, LockError};
 
 /// What the clock's entries are called: a mirror's name after this, and the daily report.
 const MIRROR: &str = "mirror ";
@@ -138,7 +137,7 @@ struct Inbox {
     interrupt: UnixSignal,
 }
 
-/// Runs the daemon until it is told to end, or the store can no longer be written.
+/// Runs the daemon until it is told to end, or the store can no longer be used.
 pub async fn serve(config: Config, metrics: Arc<Metrics>) -> Result<(), Error> {
     let (daemon, inbox) = Daemon::open(config, metrics).await?;
     daemon.run(inbox).await

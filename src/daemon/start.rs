@@ -40,7 +40,7 @@ impl Daemon {
     ) -> Result<(Self, Inbox), Error> {
         let lock = Lock::take(&config.state_path)?;
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let (store, recorder) = Store::open(&config.state_path, stop.clone()).await?;
+        let (store, recorder) = Store::open_or_replace(&config.state_path, stop.clone()).await?;
         let recorder = Arc::new(recorder);
         let (listener, address) = listen(&config).await?;
         let sync = sync(&config, &store, &recorder, &metrics, [&stop, &abort]).await?;

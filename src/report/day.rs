@@ -133,6 +133,8 @@ impl Day {
             .mirrors
             .iter()
             .filter(|mirror| mirror.is_within_objective());
+        let mut alarms = beside_mirrors(alarms, status);
+        alarms.extend(store.set_aside(from, to + 1).iter().map(replaced));
         Ok(Self {
             day,
             from,
@@ -141,7 +143,7 @@ impl Day {
             mirrors: status.mirrors.len(),
             within_objective: within.count(),
             troubles: troubles(status),
-            alarms: beside_mirrors(alarms, status),
+            alarms,
             counts: counts(&store.change_counts(from, to + 1).await?),
             changes: changes.into_iter().map(line).collect(),
             work: work(&store.sums(from, to + 1).await?),
@@ -381,6 +383,11 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
         last_success: mirror.last_success,
         reason: mirror.last_error.clone().or_else(of_tag),
     }
+}
+
+/// What is told of a damaged store.
+fn replaced(aside: &String) -> String {
+    format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
 }
 
 /// The alarms that no line of a mirror tells.

@@ -2,6 +2,7 @@
 
 mod change;
 mod daily;
+mod damage;
 mod fact;
 mod pages;
 mod prune;
@@ -19,15 +20,14 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, SqlitePool,
+    ConnectOptions as _, Connection as _, SqlitePool,
     migrate::MigrateError,
-    sqlite::{
-        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
-        SqliteSynchronous,
-    },
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions},
 };
 
 use tokio_util::sync::CancellationToken;
+
+use damage::Failure;
 
 pub use change::{Change, ChangeKind, NewChange};
 pub use daily::{AlarmRecord, Sums, Upkeep};
@@ -50,6 +50,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    /// What damage ends; nothing where a store is only looked at.
+    failure: Option<Failure>,
 }
 
 /// Why the store cannot be used.
@@ -64,6 +66,22 @@ pub enum Error {
         reason: String,
         /// What to do.
         help: &'static str,
+    },
+    /// Its file is no longer what SQLite wrote.
+    #[error("the store {path} is damaged: {reason}\n  help: run `transship sync`, or start the daemon: they set it aside, and a new one is rebuilt from the target, at the cost of requests", path = .path.display())]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// It is damaged, and nobody can put it out of the way.
+    #[error("the store {path} is damaged, and cannot be set aside: {reason}\n  help: make its folder writable for this user, or move it away with its -wal and -shm", path = .path.display())]
+    SetAside {
+        /// Its file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
     },
     /// It cannot be read or written.
     #[error("cannot {operation} the store {path}: {reason}\n  help: {help}", path = .path.display())]
@@ -81,49 +99,52 @@ pub enum Error {
 
 impl Store {
     /// Opens the store, makes it if there is none, and brings it up to date. `stop` is cancelled
-    /// when the store can no longer be written.
+    /// when the store can no longer be used.
     pub async fn open(path: &Path, stop: CancellationToken) -> Result<(Self, Recorder), Error> {
-        let fail = |reason: String, help| Error::Open {
-            path: path.into(),
-            reason,
-            help,
-        };
+        if let Some(reason) = damage::marked(path).filter(|_| path.exists()) {
+            let path = path.into();
+            return Err(Error::Damaged { path, reason });
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
-        let mut writer: SqliteConnection = options
-            .connect()
-            .await
-            .map_err(|e| fail(reason(&e), help(&e)))?;
-        sqlx::migrate!()
-            .run_direct(None, &mut writer, false)
-            .await
-            .map_err(|error| match &error {
-                MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => fail(
-                    "a newer version of transship wrote it".into(),
-                    "install that version again, or move the file away: it is rebuilt from the \
-                 target, at the cost of requests",
-                ),
-                MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => {
-                    fail(reason(e), help(e))
-                }
-                other => fail(other.to_string(), help(&sqlx::Error::RowNotFound)),
-            })?;
+        let writer = writer(path, &options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
-            .connect_with(options.read_only(true).create_if_missing(false))
+            .connect_with(options.read_only(true))
             .await
-            .map_err(|e| fail(reason(&e), help(&e)))?;
+            .map_err(|e| open_error(path, &e))?;
+        let failure = Failure::new(path, stop);
         let store = Self {
             path: path.into(),
             readers,
+            failure: Some(failure.clone()),
         };
-        Ok((store, Recorder::start(path.into(), writer, stop)))
+        Ok((store, Recorder::start(writer, failure)))
+    }
+
+    /// The same, but a damaged store is set aside, with a warning, and a new one is made. Nobody
+    /// else may be opening the store.
+    pub async fn open_or_replace(
+        path: &Path,
+        stop: CancellationToken,
+    ) -> Result<(Self, Recorder), Error> {
+        let reason = match Self::open(path, stop.clone()).await {
+            Err(Error::Damaged { reason, .. }) => reason,
+            opened => return opened,
+        };
+        let aside = damage::set_aside(path).map_err(|error| Error::SetAside {
+            path: path.into(),
+            reason: error.to_string(),
+        })?;
+        let (store, aside) = (path.display(), aside.display());
+        tracing::warn!(
+            "the store {store} is damaged ({reason}); it was set aside as {aside}, and a new one is \
+             rebuilt from the target by the next run of each mirror"
+        );
+        Self::open(path, stop).await
     }
 
     /// Opens a store that is there to read it alone: nothing is made, and nothing brought up to
@@ -144,30 +165,93 @@ impl Store {
             .max_connections(1)
             .connect_with(options)
             .await;
-        let fail = |e: sqlx::Error| {
-            let (reason, help) = (reason(&e), help(&e));
-            Error::Open {
-                path: path.into(),
-                reason,
-                help,
-            }
-        };
         Ok(Some(Self {
             path: path.into(),
-            readers: readers.map_err(fail)?,
+            readers: readers.map_err(|e| open_error(path, &e))?,
+            failure: None,
         }))
     }
 
     fn read_error(&self, error: sqlx::Error) -> Error {
-        use_error("read", &self.path, &error)
+        let told = use_error("read", &self.path, &error);
+        if let (Error::Damaged { .. }, Some(failure)) = (&told, &self.failure) {
+            failure.end(told.clone());
+        }
+        told
     }
 }
 
+/// The connection that writes, to a store that is sound and up to date.
+async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, Error> {
+    let is_left_open = damage::is_left_open(path);
+    // Nothing that reads the file is set here: a connection that fails to is not closed at once,
+    // and would take the log of a new store away when it is.
+    let options = options.clone().create_if_missing(true);
+    let told = |e: sqlx::Error| open_error(path, &e);
+    let mut writer: SqliteConnection = options.connect().await.map_err(told)?;
+    match prepare(path, &mut writer, is_left_open).await {
+        Ok(()) => Ok(writer),
+        Err(error) => {
+            if let Error::Damaged { reason, .. } = &error {
+                damage::mark(path, reason);
+            }
+            // Why it cannot be used is told already.
+            let _ = writer.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn prepare(
+    path: &Path,
+    writer: &mut SqliteConnection,
+    is_left_open: bool,
+) -> Result<(), Error> {
+    let told = |e: sqlx::Error| open_error(path, &e);
+    sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        .execute(&mut *writer)
+        .await
+        .map_err(told)?;
+    // A store that was closed well is not read through at each start.
+    if is_left_open && let Some(reason) = damage::first_fault(writer).await.map_err(told)? {
+        let path = path.into();
+        return Err(Error::Damaged { path, reason });
+    }
+    let fail = |reason: String, help| Error::Open {
+        path: path.into(),
+        reason,
+        help,
+    };
+    let migrated = sqlx::migrate!().run_direct(None, writer, false).await;
+    migrated.map_err(|error| match &error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => fail(
+            "a newer version of transship wrote it".into(),
+            "install that version again, or move the file away: it is rebuilt from the target, at \
+             the cost of requests",
+        ),
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => open_error(path, e),
+        other => fail(other.to_string(), help(&sqlx::Error::RowNotFound)),
+    })
+}
+
+fn open_error(path: &Path, error: &sqlx::Error) -> Error {
+    let (path, reason) = (path.to_owned(), reason(error));
+    if damage::is_told_by(error) && !damage::is_text(&path) {
+        return Error::Damaged { path, reason };
+    }
+    let help = help(error);
+    Error::Open { path, reason, help }
+}
+
 fn use_error(operation: &'static str, path: &Path, error: &sqlx::Error) -> Error {
-    let (reason, help) = (reason(error), help(error));
+    let (path, reason) = (path.to_owned(), reason(error));
+    if damage::is_told_by(error) && !damage::is_text(&path) {
+        return Error::Damaged { path, reason };
+    }
+    let help = help(error);
     Error::Use {
         operation,
-        path: path.into(),
+        path,
         reason,
         help,
     }
@@ -180,14 +264,19 @@ fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// What an operator does about an SQLite error
+/// SQLite's own code of an error
 /// ([result codes](https://www.sqlite.org/rescode.html); the low byte is the primary code).
-fn help(error: &sqlx::Error) -> &'static str {
-    let code = match error {
-        sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()),
-        _ => None,
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(error) = error else {
+        return None;
     };
-    match code.map(|code| code & 0xff) {
+    let code: u32 = error.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// What an operator does about an SQLite error.
+fn help(error: &sqlx::Error) -> &'static str {
+    match primary_code(error) {
         Some(5 | 6) => "another process holds it; stop that one, or name another [state] path",
         Some(8) => "make the file and its folder writable for this user",
         Some(10 | 13) => {
@@ -195,8 +284,8 @@ fn help(error: &sqlx::Error) -> &'static str {
         }
         Some(14) => "make the folder of [state] path, writable for this user: mkdir -p, chown",
         Some(11 | 26) => {
-            "the file is damaged or no store; move it away: it is rebuilt from the target, at the \
-             cost of requests"
+            "the file is a text and no store; name another [state] path, or move it away: a new \
+             store is rebuilt from the target, at the cost of requests"
         }
         _ => "check the file and its folder, or name another [state] path in mirror.toml",
     }
@@ -208,5 +297,7 @@ fn digest(text: Option<String>) -> Option<crate::oci::Digest> {
     text?.parse().ok()
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

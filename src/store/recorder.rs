@@ -1,18 +1,14 @@
 //! Writes facts down in batches, beside the work and never in its way.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{Error, Fact, run::begin_run, use_error};
+use super::{Error, Fact, damage::Failure, run::begin_run, use_error};
 
 /// Facts that may wait for the disk before the work waits too.
 const QUEUE: usize = 4096;
@@ -24,7 +20,7 @@ const BATCH: usize = 512;
 #[derive(Debug)]
 pub struct Recorder {
     entries: mpsc::Sender<Entry>,
-    failure: Arc<Mutex<Option<Error>>>,
+    failure: Failure,
     writer: JoinHandle<()>,
 }
 
@@ -40,16 +36,13 @@ enum Entry {
 }
 
 impl Recorder {
-    pub(super) fn start(path: PathBuf, db: SqliteConnection, stop: CancellationToken) -> Self {
+    pub(super) fn start(db: SqliteConnection, failure: Failure) -> Self {
         let (entries, queue) = mpsc::channel(QUEUE);
-        let failure = Arc::new(Mutex::new(None));
         let writer = tokio::spawn({
             let failure = failure.clone();
             async move {
-                if let Err(error) = write_all(&path, db, queue).await {
-                    tracing::error!(%error, "the store takes no more; no new transfers are started");
-                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    stop.cancel();
+                if let Err(error) = write_all(db, queue).await {
+                    failure.end(use_error("write", failure.path(), &error));
                 }
             }
         });
@@ -92,35 +85,28 @@ impl Recorder {
         }
     }
 
-    /// Why the store can no longer be written.
+    /// Why the store can no longer be used.
     pub fn failure(&self) -> Option<Error> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.failure.first()
     }
 
     /// Writes what is left and ends. Tells the failure, if there was one.
     pub async fn close(self) -> Result<(), Error> {
         drop(self.entries);
         let _ = self.writer.await;
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.take().map_or(Ok(()), Err)
+        self.failure.first().map_or(Ok(()), Err)
     }
 }
 
 async fn write_all(
-    path: &Path,
     mut db: SqliteConnection,
     mut queue: mpsc::Receiver<Entry>,
-) -> Result<(), Error> {
+) -> Result<(), sqlx::Error> {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        write(&mut db, &mut batch)
-            .await
-            .map_err(|e| use_error("write", path, &e))?;
+        write(&mut db, &mut batch).await?;
     }
-    db.close().await.map_err(|e| use_error("write", path, &e))
+    db.close().await
 }
 
 /// Writes one batch in one transaction. Replies go out when it is committed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::wait_for;
+use super::{wait_for, wait_until};
 
 /// `transship` with its directory, which is also its home.
 pub struct Transship {
@@ -184,6 +184,16 @@ impl Running {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-INT", &pid]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Kills it as a power cut does, unless it ends before; whether it was killed.
+    pub fn kill_after(&mut self, moment: Duration) -> bool {
+        let pause = Duration::from_millis(5);
+        if wait_until(moment, pause, || self.child.try_wait().unwrap()).is_some() {
+            return false;
+        }
+        self.child.kill().unwrap();
+        self.child.wait().unwrap().code().is_none()
     }
 
     /// Waits for its end, not for long.
