@@ -35,7 +35,7 @@ impl Size {
         match is_full {
             true => Self {
                 mirrors: 500,
-                schedule: "*/30 * * * * *",
+                schedule: "*/20 * * * * *",
                 rounds: rounds.map_or(6, |rounds| rounds.parse().unwrap()),
                 reloads: 3,
                 pause: Duration::from_secs(1),
@@ -172,6 +172,8 @@ fn a_daemon_under_load_holds_no_more_than_after_its_warm_up() {
     load.rounds(&daemon, all.clone(), load.size.rounds);
     let later = load.rounds(&daemon, all, 1);
     load.tell("later", later);
+    let changes = load.transship.ask_store("SELECT count(*) FROM changes");
+    assert_eq!(changes, (load.size.mirrors * TAGS).to_string());
     later.assert_no_growth_since(warm);
 }
 

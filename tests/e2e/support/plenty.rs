@@ -1,6 +1,6 @@
 //! A registry that has as many repositories as it is asked for, all of them with the same tags: cheap to ask, however large.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -21,6 +21,8 @@ struct Contents {
     images: Vec<Image>,
     /// What was written, by its path.
     written: Mutex<HashMap<String, Bytes>>,
+    /// The tags among it, by their repository.
+    listed: Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
 /// A running one; it ends with the value.
@@ -47,6 +49,7 @@ impl Plenty {
             tags,
             images: images.collect(),
             written: Mutex::default(),
+            listed: Mutex::default(),
         });
         let app = axum::Router::new()
             .fallback(handle)
@@ -65,11 +68,8 @@ impl Plenty {
 
     /// How many tags were written to it.
     pub fn written_tags(&self) -> usize {
-        let written = self.contents.written.lock().unwrap();
-        let tags = written
-            .keys()
-            .filter(|path| path.contains("/manifests/") && !path.contains("sha256:"));
-        tags.count()
+        let listed = self.contents.listed.lock().unwrap();
+        listed.values().map(BTreeSet::len).sum()
     }
 }
 
@@ -114,7 +114,12 @@ impl Contents {
             written.insert(path.clone(), body);
             return created(&path, &named);
         }
-        if let Some((repository, _)) = path.split_once("/manifests/") {
+        if let Some((repository, reference)) = path.split_once("/manifests/") {
+            if !reference.contains(':') {
+                let mut listed = self.listed.lock().unwrap();
+                let tags = listed.entry(repository.to_owned()).or_default();
+                tags.insert(reference.to_owned());
+            }
             written.insert(format!("{repository}/manifests/{digest}"), body.clone());
         }
         written.insert(path.to_owned(), body);
@@ -125,9 +130,8 @@ impl Contents {
         if path == "/v2/" {
             return answer(200, &json!({}));
         }
-        if path.ends_with("/tags/list") && self.tags > 0 {
-            let tags: Vec<_> = (0..self.tags).map(|tag| format!("v{tag}")).collect();
-            return answer(200, &json!({ "name": "any", "tags": tags }));
+        if let Some(repository) = path.strip_suffix("/tags/list") {
+            return self.list(repository);
         }
         let written = self.written.lock().unwrap().get(path).cloned();
         let Some(bytes) = written.or_else(|| self.made(path)) else {
@@ -141,6 +145,17 @@ impl Contents {
             false => builder,
         };
         builder.body(Body::from(bytes)).unwrap()
+    }
+
+    fn list(&self, repository: &str) -> Response<Body> {
+        let tags = match self.tags {
+            0 => self.listed.lock().unwrap().get(repository).cloned(),
+            tags => Some((0..tags).map(|tag| format!("v{tag}")).collect()),
+        };
+        match tags {
+            Some(tags) => answer(200, &json!({ "name": "any", "tags": tags })),
+            None => refusal(404, "NAME_UNKNOWN"),
+        }
     }
 
     /// What the source has without anybody having written it.
