@@ -114,6 +114,11 @@ impl Daemon {
         if self.owed.remove(name) && !self.stop.is_cancelled() {
             self.start(name, Scope::Whole, Duration::ZERO);
         }
+        let config = self.config.load_full();
+        if mirror(&config, name).is_none() {
+            // It left while this run was under way, which has counted since.
+            self.keep_series(&config);
+        }
         self.recorder.flush().await;
         self.refresh(name).await;
         self.look().await;

@@ -113,13 +113,7 @@ impl Daemon {
     /// Puts the config in force to use: schedules, metrics, and what pages show.
     pub(super) async fn take_up(&mut self) -> Result<(), Error> {
         let config = self.config.load_full();
-        let mirrors: Vec<_> = config
-            .mirrors
-            .iter()
-            .map(|mirror| (mirror.name.clone(), mirror.target_registries()))
-            .collect();
-        let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
-        self.metrics.keep(&mirrors, &registries.collect());
+        self.keep_series(&config);
         self.release_what_left(&config).await?;
         self.board.keep(&config, self.now()).await?;
         self.set_clock(&config).await;
@@ -128,6 +122,17 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// Lets go of the series of what the config no longer names.
+    pub(super) fn keep_series(&self, config: &Config) {
+        let mirrors: Vec<_> = config
+            .mirrors
+            .iter()
+            .map(|mirror| (mirror.name.clone(), mirror.target_registries()))
+            .collect();
+        let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
+        self.metrics.keep(&mirrors, &registries.collect());
+    }
+
     /// Nothing lags where no mirror goes any more.
     async fn release_what_left(&self, config: &Config) -> Result<(), Error> {
         for (name, source, target) in self.store.lagging().await? {

@@ -21,11 +21,11 @@ const CONNECTIONS: usize = 256;
 const HEAD_BYTES: usize = 64 << 10;
 /// How long a request's head may take, and a connection may lie idle.
 const HEAD: Duration = Duration::from_secs(10);
-/// How long a connection lives at the most, however slowly its client reads.
+/// How long a connection takes requests, however slowly its client reads.
 const LIFE: Duration = Duration::from_secs(120);
 /// What the kernel refuses for a moment, such as too many open files, is tried again after it.
 const BREATH: Duration = Duration::from_millis(100);
-/// How long requests under way get at the end.
+/// How long requests under way get at the end, of the server or of the connection's life.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Accepts connections until `stop` is cancelled, and lets those under way end.
@@ -65,14 +65,15 @@ async fn talk(stream: TcpStream, router: Router, stop: CancellationToken) {
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::time::timeout(LIFE, async {
+    let ended = tokio::time::timeout(LIFE + FAREWELL, async {
         tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LIFE) => {}
         }
+        // A request that is under way gets its answer: whoever asks all the time meets this moment.
+        connection.as_mut().graceful_shutdown();
+        connection.await
     });
     // A client that goes away, or is too slow, is its own affair.
     let _ = ended.await;

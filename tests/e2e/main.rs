@@ -27,6 +27,7 @@ mod helpers;
 mod hostile_listings;
 mod hostile_manifests;
 mod hostile_ways;
+mod load;
 mod lossy_link;
 mod mended;
 mod mended_runs;

@@ -1,6 +1,6 @@
 //! `transship serve` as a child process: its log, its pages, its metrics, and the signals it is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -204,6 +204,14 @@ impl Metrics {
         let first = found.next()?;
         assert_eq!(found.next(), None, "several {name} with {labels:?}");
         Some(first.2)
+    }
+
+    /// The values that a label has, over all series.
+    pub fn values(&self, key: &str) -> BTreeSet<String> {
+        let labels = self.0.iter().map(|(_, labels, _)| labels);
+        labels
+            .filter_map(|labels| labels.get(key).cloned())
+            .collect()
     }
 
     /// How many series have this label.

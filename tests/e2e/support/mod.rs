@@ -14,6 +14,7 @@ pub mod link;
 mod link_tests;
 pub mod mail;
 pub mod pair;
+pub mod plenty;
 pub mod prometheus;
 pub mod receiver;
 pub mod registry;
@@ -23,6 +24,7 @@ pub mod skopeo;
 pub mod supervisor;
 pub mod transship;
 pub mod tunnel;
+pub mod vitals;
 
 use std::time::{Duration, Instant};
 
