@@ -165,9 +165,16 @@ impl Store {
             .max_connections(1)
             .connect_with(options)
             .await;
+        let told = |e: sqlx::Error| open_error(path, &e);
+        let readers = readers.map_err(told)?;
+        // Whoever made it was killed before it held anything.
+        let tables = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema");
+        if tables.fetch_one(&readers).await.map_err(told)? == 0 {
+            return Ok(None);
+        }
         Ok(Some(Self {
             path: path.into(),
-            readers: readers.map_err(|e| open_error(path, &e))?,
+            readers,
             failure: None,
         }))
     }
