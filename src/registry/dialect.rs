@@ -66,9 +66,7 @@ impl Dialects {
                 is_smaller
             }
             // A registry that has taken parts before refuses something else.
-            Kind::Rejected { .. } | Kind::NotFound(_) | Kind::Protocol(_)
-                if in_parts && known.takes_parts.is_none() =>
-            {
+            kind if in_parts && known.takes_parts.is_none() && is_about_parts(kind) => {
                 known.takes_parts = Some(false);
                 true
             }
@@ -78,6 +76,16 @@ impl Dialects {
 
     fn lock(&self) -> MutexGuard<'_, Dialect> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a refusal may be one of parts. A quota, a login or an immutable tag is refused in other
+/// words.
+fn is_about_parts(kind: &Kind) -> bool {
+    match kind {
+        Kind::NotFound(_) | Kind::Protocol(_) => true,
+        Kind::Rejected { status, .. } => [400, 405, 411, 415, 416].contains(status),
+        _ => false,
     }
 }
 
@@ -131,6 +139,7 @@ mod tests {
     fn a_registry_that_refuses_parts_gets_blobs_whole() {
         let dialects = dialects("r.example.com");
         assert!(!dialects.learn(&refused(400), 10, false));
+        assert!(!dialects.learn(&refused(412), 10, true));
         assert!(dialects.learn(&refused(400), 10, true));
         assert_eq!(dialects.part(64, 32, 0), None);
         assert!(!dialects.learn(&refused(400), 10, true));

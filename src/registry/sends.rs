@@ -105,7 +105,14 @@ impl Registry {
         if headers.contains_key(LOCATION) {
             upload.location = self.location(&call, &headers, status)?;
         }
-        *upload.acknowledged = bytes.hashed();
+        let hashed = bytes.hashed();
+        if hashed.length() != first + length {
+            let text = "it took a part for done before it had all of it".into();
+            return Err(self
+                .wire
+                .error(call.operation, call.subject, Kind::Protocol(text)));
+        }
+        *upload.acknowledged = hashed;
         // What was sent is what counts, whatever is named.
         let next = upload.acknowledged.length();
         upload.counts(last_byte(&headers), next);
