@@ -62,7 +62,9 @@ impl Dialects {
             Kind::Rejected { status: 413, .. } if known.takes_parts != Some(false) => {
                 let body = (sent / 2).max(SMALLEST);
                 let is_smaller = body < sent;
-                known.largest_body = Some(body);
+                if is_smaller {
+                    known.largest_body = Some(known.largest_body.unwrap_or(body).min(body));
+                }
                 is_smaller
             }
             // A registry that has taken parts before refuses something else.

@@ -42,6 +42,13 @@ impl Registry {
         blob: &Descriptor,
         bytes: &Outgoing,
     ) -> Result<Sent, Error> {
+        if blob.size == 0 && !blob.digest.matches(b"") {
+            let text = "it is said to be empty, and its digest is not that of nothing".into();
+            let subject = format!("{} to {}", blob.digest, upload.repository);
+            return Err(self
+                .wire
+                .error("upload blob", subject, Kind::Manifest(text)));
+        }
         // Whatever breaks now, how far the session is has to be asked for.
         upload.is_doubtful = true;
         let in_parts = upload.acknowledged.length() + upload.surplus > 0;
@@ -101,7 +108,9 @@ impl Registry {
         let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
         call.headers
             .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
-        let (status, headers) = self.put(&call, bytes.part(length), length).await?;
+        let (status, headers) = self
+            .put(&call, bytes.part(length), [length, length])
+            .await?;
         if headers.contains_key(LOCATION) {
             upload.location = self.location(&call, &headers, status)?;
         }
@@ -131,7 +140,9 @@ impl Registry {
         call.url
             .query_pairs_mut()
             .append_pair("digest", blob.digest.as_str());
-        self.put(&call, bytes, length).await.map(|_| ())
+        self.put(&call, bytes, [length, blob.size])
+            .await
+            .map(|_| ())
     }
 
     fn upload_call(
@@ -155,19 +166,20 @@ impl Registry {
         call
     }
 
-    /// Sends a body of `length` bytes, for as long as something moves.
+    /// Sends a body of `length` bytes, for as long as something moves; after it the registry has
+    /// `stored` bytes to see to.
     async fn put(
         &self,
         call: &Call,
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
-        length: u64,
+        [length, stored]: [u64; 2],
     ) -> Result<(StatusCode, HeaderMap), Error> {
         let watch = Arc::new(Watch::default());
         // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
         let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
         let mut body = Some(watched(bytes, &self.wire, watch.clone()));
         let send = self.transport.open(&self.wire, call, None, || body.take());
-        let silence = watch.silence(length, self.wire.stall);
+        let silence = watch.silence(length, stored, self.wire.stall);
         futures::pin_mut!(send, silence);
         let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         let response = match future::select(send, silence).await {

@@ -86,7 +86,7 @@ impl Upload {
     pub(super) fn counts(&mut self, named: Option<u64>, next: u64) {
         self.names_next_byte = match named {
             Some(named) if named == next => Some(true),
-            Some(named) if named + 1 == next => Some(false),
+            Some(named) if named.checked_add(1) == Some(next) => Some(false),
             _ => self.names_next_byte,
         };
     }
@@ -175,8 +175,8 @@ impl Registry {
     }
 
     /// Finds out how far a session is that something broke in, or that another process began.
-    /// Nothing when the registry no longer has it, or has less of it than it said.
-    pub async fn resume(&self, mut upload: Upload, blob: &Descriptor) -> Option<Upload> {
+    /// False when the registry no longer has it, or has less of it than it said.
+    pub async fn resume(&self, upload: &mut Upload, blob: &Descriptor) -> Result<bool, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut call = self.request(
             "resume upload of",
@@ -189,16 +189,17 @@ impl Registry {
         call.url = upload.location.clone();
         let answer = match self.transport.call(&self.wire, &call).await {
             Ok(answer) => answer,
-            Err(error) => {
+            Err(error) if matches!(*error.kind, Kind::NotFound(_) | Kind::Rejected { .. }) => {
                 tracing::debug!(%error, "the upload session is lost");
-                return None;
+                return Ok(false);
             }
+            Err(error) => return Err(error),
         };
         if answer.headers.contains_key(LOCATION) {
-            upload.location = self.location(&call, &answer.headers, answer.status).ok()?;
+            upload.location = self.location(&call, &answer.headers, answer.status)?;
         }
-        upload.found(last_byte(&answer.headers)?, blob.size)?;
-        Some(upload)
+        let named = last_byte(&answer.headers);
+        Ok(named.is_some_and(|named| upload.found(named, blob.size).is_some()))
     }
 
     /// A session that another process began, as it was saved.

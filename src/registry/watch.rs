@@ -56,9 +56,9 @@ pub(super) fn watched(
 
 impl Watch {
     /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
-    /// for as long after the last byte of `size`, and for what it may take to store so many. Total
+    /// for as long after the last byte of `size`, and for what it may take to store `stored`. Total
     /// time is never limited.
-    pub(super) async fn silence(&self, size: u64, stall: Duration) -> Kind {
+    pub(super) async fn silence(&self, size: u64, stored: u64, stall: Duration) -> Kind {
         let mut last = (0, Instant::now());
         loop {
             tokio::time::sleep(stall / 4).await;
@@ -70,7 +70,7 @@ impl Watch {
             let limit = if sent < size {
                 stall
             } else {
-                stall + Duration::from_secs(size / COMMIT_RATE)
+                stall + Duration::from_secs(stored / COMMIT_RATE)
             };
             if last.1.elapsed() >= limit {
                 return Kind::Stalled(limit);

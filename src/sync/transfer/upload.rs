@@ -15,6 +15,9 @@ use crate::{
     sync::budget::WRITTEN_EVERY,
 };
 
+/// How often one upload is begun anew because the registry taught something.
+const LESSONS: u32 = 8;
+
 /// The other targets of a route, and the image that they copy too.
 type Company<'a> = (&'a Fanout, &'a Digest);
 
@@ -41,9 +44,8 @@ impl Transfer {
         if session.is_some() && company.take().is_some() {
             self.pass(lane, blob);
         }
-        let mut attempt = 0;
+        let (mut attempt, mut furthest, mut lessons) = (0, sent(session.as_ref()), 0);
         loop {
-            let before = sent(session.as_ref());
             // Many wait here at a time, and little is held for each.
             let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
             let company = company.take();
@@ -56,11 +58,15 @@ impl Transfer {
             let Error::Registry(error) = error else {
                 return Err(error);
             };
-            if self.give_up(lane, blob, &mut session, &error).await {
+            if lessons < LESSONS && self.give_up(lane, blob, &mut session, &error).await {
+                lessons += 1;
                 continue;
             }
-            if sent(session.as_ref()) > before {
-                attempt = 0;
+            if self.stop.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            if sent(session.as_ref()) > furthest {
+                (attempt, furthest) = (0, sent(session.as_ref()));
             }
             let retry = lane.target.retry().pause_after(attempt);
             let Some(pause) = retry.filter(|_| error.is_transient()) else {
@@ -159,14 +165,14 @@ impl Transfer {
         blob: &Descriptor,
         session: &mut Option<Upload>,
     ) -> Result<(), Error> {
-        let Some(upload) = session.take_if(|upload| upload.is_doubtful()) else {
+        let Some(upload) = session.as_mut().filter(|upload| upload.is_doubtful()) else {
             return Ok(());
         };
-        let bytes = sent(Some(&upload));
-        *session = lane.target.resume(upload, blob).await;
-        if session.is_none() {
-            let (digest, target) = (&blob.digest, lane.target.name());
+        if !lane.target.resume(upload, blob).await? {
+            let (bytes, target) = (sent(session.as_ref()), lane.target.name());
+            let digest = &blob.digest;
             tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+            *session = None;
             self.note(lane, blob, None).await;
         }
         Ok(())
