@@ -134,6 +134,12 @@ async fn needed(
     going: &HashSet<&Tag>,
 ) -> Result<HashMap<Digest, Tag>, registry::Error> {
     let listing = lane.target.list_tags(lane.to).await?.unwrap_or_default();
+    // They are there, as was asked just now: a list without them lacks others, too.
+    if !going.iter().all(|tag| listing.tags.contains(tag)) {
+        let text = "its list lacks tags that it has, so that nothing is deleted by it";
+        let (name, kind) = (lane.target.name(), Kind::Protocol(text.into()));
+        return Err(registry::Error::new("list tags of", lane.to, name, kind));
+    }
     let staying = listing.tags.into_iter().filter(|tag| !going.contains(tag));
     let heads = stream::iter(staying).map(async |tag| {
         let head = lane.target.head_manifest(&lane.to.tag(&tag)).await?;

@@ -26,7 +26,7 @@ use crate::{
 /// How long targets wait for each other before a pull. Who is slower pulls for itself.
 const GATHERING: Duration = Duration::from_secs(5);
 /// How long a target may hold the others up during a pull.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Frames that a target may be behind the others.
 const FRAMES: usize = 16;
 

@@ -2,11 +2,11 @@
 
 use chrono::Utc;
 use futures::StreamExt as _;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Error, Lane, Transfer,
-    fanout::{Branch, Fanout, Part, fell_behind, split},
+    fanout::{Branch, Fanout, PATIENCE, Part, fell_behind, split},
 };
 use crate::{
     oci::{Descriptor, Digest, Hasher},
@@ -137,13 +137,23 @@ impl Transfer {
         };
         // The session is begun while the flow is waited for, so that the round trip costs nothing.
         let pull = async {
-            let to = lane.target.push_flow(blob.size).await;
-            let pulled = match part {
-                Part::Follow(branch) => Ok((branch.boxed(), None)),
-                Part::Lead(seats) => pull(lane, blob, hashed.clone(), seats).await,
-                Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
-            };
-            (to, pulled)
+            let flow = lane.target.push_flow(blob.size);
+            match part {
+                Part::Follow(branch) => match timeout(PATIENCE, flow).await {
+                    Ok(to) => (to, Ok((branch.boxed(), None))),
+                    // A pull that nobody reads may hold the flow that others wait for.
+                    Err(_) => {
+                        drop(branch);
+                        let to = lane.target.push_flow(blob.size).await;
+                        (to, pull(lane, blob, hashed.clone(), Vec::new()).await)
+                    }
+                },
+                Part::Lead(seats) => (flow.await, pull(lane, blob, hashed.clone(), seats).await),
+                Part::Alone => (
+                    flow.await,
+                    pull(lane, blob, hashed.clone(), Vec::new()).await,
+                ),
+            }
         };
         let (started, (_to, pulled)) = futures::join!(begin, pull);
         let Started::Session(upload) = started? else {
