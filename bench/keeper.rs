@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::client::digest_of;
+use crate::support::server::Server;
 
 type Shared = Arc<Mutex<Contents>>;
 
@@ -31,24 +32,24 @@ struct Session {
     hash: Sha256,
 }
 
-/// A running one; it ends with its runtime.
+/// A running one; it ends with the value.
 pub struct Keeper {
-    host: String,
     contents: Shared,
+    server: Server,
 }
 
 impl Keeper {
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         let contents = Shared::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
         let app = Router::new().fallback(handle).with_state(contents.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { host, contents }
+        Self {
+            contents,
+            server: Server::start(|_| app),
+        }
     }
 
     pub fn host(&self) -> &str {
-        &self.host
+        self.server.host()
     }
 
     /// Requests since the last call.

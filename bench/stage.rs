@@ -84,7 +84,7 @@ impl Stage {
 
     /// Its target becomes one that keeps what arrives of a request that breaks.
     pub fn keeping(self) -> Self {
-        let target = Target::Keeping(self.runtime.block_on(Keeper::start()));
+        let target = Target::Keeping(Keeper::start());
         Self {
             link: Link::to(target.host(), self.weather),
             target,

@@ -77,12 +77,7 @@ fn a_redirect_takes_no_credentials_along() {
     transship.sync();
     let (from, to) = (source.client(), target.client());
     assert_mirrored(&from, "app", &to, "mirror/app", "v1");
-    let seen = other.requests();
-    assert!(!seen.is_empty());
-    assert!(
-        seen.iter().all(|request| request.authorization.is_none()),
-        "{seen:?}"
-    );
+    assert_asked_without_login(&other);
 }
 
 #[test]
@@ -118,6 +113,13 @@ fn a_registry_elsewhere_does_not_send_us_to_this_machine() {
     finished.expect_stderr(&[&host_of(&other), "an address of this machine"]);
     assert!(other.requests().is_empty(), "{:?}", other.requests());
     assert!(target.blobs().is_empty());
+}
+
+fn assert_asked_without_login(fake: &Fake) {
+    let seen = fake.requests();
+    assert!(!seen.is_empty());
+    let is_open = |request: &Request| request.authorization.is_none();
+    assert!(seen.iter().all(is_open), "{seen:?}");
 }
 
 fn host_of(fake: &Fake) -> String {
@@ -166,12 +168,7 @@ fn a_token_server_that_sends_us_on_sends_no_login_along() {
         false => Verdict::Serve,
     });
     transship.run(&["sync"]).expect_code(2);
-    let seen = other.requests();
-    assert!(!seen.is_empty());
-    assert!(
-        seen.iter().all(|request| request.authorization.is_none()),
-        "{seen:?}"
-    );
+    assert_asked_without_login(&other);
 }
 
 #[test]

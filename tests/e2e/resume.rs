@@ -1,5 +1,8 @@
 //! Large blobs over connections that break: what was sent is not sent again.
 
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::http::{Response, header};
 use bytes::Bytes;
@@ -16,6 +19,7 @@ use crate::support::registry::Registry;
 use crate::support::requests::{Request, count};
 use crate::support::transship::Transship;
 use crate::support::tunnel::Tunnel;
+use crate::support::wait_for;
 
 const PART: usize = 65536;
 const SIZE: usize = 300_000;
@@ -31,6 +35,13 @@ struct Stage {
 impl Stage {
     fn with(oddities: Oddities) -> Self {
         Self::through(oddities, |_| None)
+    }
+
+    /// The way to the target breaks so many times, after 100,000 bytes each.
+    fn breaking(oddities: Oddities, times: usize) -> Self {
+        Self::through(oddities, |target| {
+            Some(Tunnel::breaking(target.host(), 100_000, times))
+        })
     }
 
     /// The target is reached through the tunnel, if there is one.
@@ -87,6 +98,28 @@ impl Stage {
         let requests = self.target.requests().into_iter();
         let parts = requests.filter(|request| request.method == "PATCH");
         parts.map(|part| part.received).sum()
+    }
+
+    /// Starts a process and kills it when the target has got a request that it will never answer,
+    /// the first for which `is_last` holds, and `known` bytes are in the store.
+    fn kill_at(&self, known: usize, mut is_last: impl FnMut(&Request) -> bool + Send + 'static) {
+        let (gate, closed) = mpsc::channel();
+        let mut is_over = false;
+        self.target.rule(move |request| {
+            if is_over || !is_last(request) {
+                return Verdict::Serve;
+            }
+            is_over = true;
+            let _ = gate.send(());
+            Verdict::ServeAt(Instant::now() + Duration::from_secs(3600))
+        });
+        let process = self.transship.start(&["sync"]);
+        closed.recv().unwrap();
+        wait_for("the offset in the store", || {
+            let offset = self.transship.ask_store("SELECT offset FROM uploads");
+            (offset == known.to_string()).then_some(())
+        });
+        drop(process);
     }
 
     fn part_count(&self) -> usize {
@@ -178,9 +211,7 @@ fn an_upload_that_breaks_goes_on_after_the_last_byte_that_the_target_kept() {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
     };
-    let stage = Stage::through(oddities, |target| {
-        Some(Tunnel::breaking(target.host(), 100_000, 1))
-    });
+    let stage = Stage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.sent(), SIZE, "no byte was sent twice");
     assert!(stage.part_count() > SIZE.div_ceil(PART));
@@ -188,9 +219,7 @@ fn an_upload_that_breaks_goes_on_after_the_last_byte_that_the_target_kept() {
 
 #[test]
 fn an_upload_that_breaks_goes_on_after_the_last_part_that_the_target_acknowledged() {
-    let stage = Stage::through(Oddities::default(), |target| {
-        Some(Tunnel::breaking(target.host(), 100_000, 2))
-    });
+    let stage = Stage::breaking(Oddities::default(), 2);
     stage.assert_synced();
     assert!(stage.sent() <= SIZE + 2 * PART, "{} bytes", stage.sent());
     assert_eq!(
@@ -206,9 +235,7 @@ fn an_upload_whose_session_is_lost_is_begun_anew() {
         broken_parts: BrokenParts::EndTheSession,
         ..Oddities::default()
     };
-    let stage = Stage::through(oddities, |target| {
-        Some(Tunnel::breaking(target.host(), 100_000, 1))
-    });
+    let stage = Stage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.target.sessions().opened, 3);
 }
@@ -220,9 +247,7 @@ fn a_registry_that_names_the_next_byte_and_no_location_is_understood() {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
     };
-    let stage = Stage::through(oddities, |target| {
-        Some(Tunnel::breaking(target.host(), 100_000, 1))
-    });
+    let stage = Stage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.sent(), SIZE);
 }
@@ -230,31 +255,16 @@ fn a_registry_that_names_the_next_byte_and_no_location_is_understood() {
 #[test]
 fn a_killed_process_is_followed_by_one_that_goes_on_where_it_was() {
     let stage = Stage::with(Oddities::default());
-    let mut seen = 0;
-    let (gate, closed) = std::sync::mpsc::channel::<()>();
-    stage.target.rule(move |request| {
-        seen += usize::from(request.method == "PATCH");
-        // The fourth part is never answered to the first process.
-        match request.method == "PATCH" && seen == 4 {
-            true => {
-                let _ = gate.send(());
-                Verdict::ServeAt(std::time::Instant::now() + std::time::Duration::from_secs(3600))
-            }
-            false => Verdict::Serve,
-        }
+    let (known, mut parts) = (3 * PART, 0);
+    stage.kill_at(known, move |request| {
+        parts += usize::from(request.method == "PATCH");
+        parts == 4
     });
-    let first = stage.transship.start(&["sync"]);
-    closed.recv().unwrap();
-    let known = format!("{}", 3 * PART);
-    crate::support::wait_for("the offset in the store", || {
-        (stage.transship.ask_store("SELECT offset FROM uploads") == known).then_some(())
-    });
-    drop(first);
     let sent = stage.sent();
     stage.target.new_requests();
     stage.assert_synced();
     let again: usize = stage.sent() - sent;
-    assert_eq!(again, SIZE - 3 * PART);
+    assert_eq!(again, SIZE - known);
     assert_eq!(
         stage.reads().last().unwrap(),
         &Some(format!("bytes={known}-"))
@@ -268,25 +278,10 @@ fn a_killed_process_is_followed_by_one_that_goes_on_where_it_was() {
 #[test]
 fn a_process_that_was_killed_before_the_last_request_sends_only_that() {
     let stage = Stage::with(Oddities::default());
-    let (gate, closed) = std::sync::mpsc::channel::<()>();
-    let mut is_first = true;
-    stage.target.rule(move |request| {
+    stage.kill_at(SIZE, |request| {
         let ends = request.method == "PUT" && request.query.contains("digest=");
-        match ends && request.received == 0 && std::mem::take(&mut is_first) {
-            true => {
-                let _ = gate.send(());
-                Verdict::ServeAt(std::time::Instant::now() + std::time::Duration::from_secs(3600))
-            }
-            false => Verdict::Serve,
-        }
+        ends && request.received == 0
     });
-    let first = stage.transship.start(&["sync"]);
-    closed.recv().unwrap();
-    let known = SIZE.to_string();
-    crate::support::wait_for("the offset in the store", || {
-        (stage.transship.ask_store("SELECT offset FROM uploads") == known).then_some(())
-    });
-    drop(first);
     stage.assert_synced();
     assert_eq!(stage.sent(), SIZE);
     assert_eq!(stage.reads(), [None]);

@@ -33,6 +33,13 @@ impl Said {
         self.0.push((by.to_owned(), text.into()));
     }
 
+    /// Fails the test where a secret of `mirror.toml` is said.
+    fn expect_nothing_of_the_file(&self) {
+        for secret in [INLINE, ENVIRONMENT, FILE, HOOK, GONE, TOKEN, PROXY] {
+            self.expect_nothing_of(secret);
+        }
+    }
+
     /// Fails the test where a secret is said, in any of the forms that it may have.
     fn expect_nothing_of(&self, secret: &str) {
         let encoded = [secret.to_owned(), format!("{USER}:{secret}")];
@@ -225,19 +232,9 @@ fn secrets_never_appear() {
     for (_, body) in stage.receiver.received() {
         said.hear("a notification", body);
     }
-    for secret in [
-        INLINE,
-        ENVIRONMENT,
-        FILE,
-        HOOK,
-        GONE,
-        TOKEN,
-        PROXY,
-        GIVEN,
-        &stage.key,
-    ] {
-        said.expect_nothing_of(secret);
-    }
+    said.expect_nothing_of_the_file();
+    said.expect_nothing_of(GIVEN);
+    said.expect_nothing_of(&stage.key);
 }
 
 #[test]
@@ -267,16 +264,6 @@ fn a_file_with_mistakes_is_told_without_the_secrets_beside_them() {
             said.hear(&format!("{wrong}: {arguments:?}"), finished.to_string());
         }
     }
-    for secret in [
-        INLINE,
-        ENVIRONMENT,
-        FILE,
-        HOOK,
-        GONE,
-        TOKEN,
-        PROXY,
-        CREDENTIAL,
-    ] {
-        said.expect_nothing_of(secret);
-    }
+    said.expect_nothing_of_the_file();
+    said.expect_nothing_of(CREDENTIAL);
 }

@@ -14,6 +14,7 @@ use super::fake_answers::refusal;
 use super::fake_contents::{Contents, Oddities, Sessions};
 use super::fake_tokens::{Habits, Tokens};
 use super::requests::Request;
+use super::server::Server;
 
 /// What a rule makes of a request.
 pub enum Verdict {
@@ -45,7 +46,7 @@ struct Shared {
 /// A running fake; it ends with the value.
 pub struct Fake {
     shared: Shared,
-    runtime: Option<tokio::runtime::Runtime>,
+    _server: Server,
 }
 
 impl Fake {
@@ -54,27 +55,21 @@ impl Fake {
     }
 
     pub fn with(oddities: Oddities) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let shared = Shared {
-            host,
-            state: Arc::default(),
+        let state = Arc::<Mutex<State>>::default();
+        let shared = |host: &str| Shared {
+            host: host.to_owned(),
+            state: state.clone(),
         };
+        let server = Server::start(|host| {
+            axum::Router::new()
+                .fallback(handle)
+                .with_state(shared(host))
+        });
+        let shared = shared(server.host());
         shared.lock().contents.oddities = oddities;
-        let app = axum::Router::new()
-            .fallback(handle)
-            .with_state(shared.clone());
-        runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
             shared,
-            runtime: Some(runtime),
+            _server: server,
         }
     }
 
@@ -131,14 +126,6 @@ impl Fake {
     /// Every blob that it holds, as `(repository, digest)`.
     pub fn blobs(&self) -> Vec<(String, String)> {
         self.shared.lock().contents.blobs.keys().cloned().collect()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

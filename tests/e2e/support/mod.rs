@@ -20,6 +20,7 @@ pub mod receiver;
 pub mod registry;
 pub mod requests;
 mod self_tests;
+pub mod server;
 pub mod skopeo;
 pub mod supervisor;
 pub mod transship;

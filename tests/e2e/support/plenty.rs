@@ -12,6 +12,7 @@ use serde_json::json;
 use super::client::digest_of;
 use super::corpus::{Image, OCI_MANIFEST};
 use super::fake_answers::{answer, created, parameter, refusal};
+use super::server::Server;
 
 /// So many images stand behind the tags.
 const IMAGES: usize = 4;
@@ -28,22 +29,12 @@ struct Contents {
 /// A running one; it ends with the value.
 pub struct Plenty {
     contents: Arc<Contents>,
-    host: String,
-    runtime: Option<tokio::runtime::Runtime>,
+    server: Server,
 }
 
 impl Plenty {
     /// With so many tags in each repository; none makes it an empty target.
     pub fn start(tags: usize) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let host = listener.local_addr().unwrap().to_string();
         let images = (0..IMAGES).map(|image| Image::without_layers(&format!("image {image}")));
         let contents = Arc::new(Contents {
             tags,
@@ -54,30 +45,20 @@ impl Plenty {
         let app = axum::Router::new()
             .fallback(handle)
             .with_state(contents.clone());
-        runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
             contents,
-            host,
-            runtime: Some(runtime),
+            server: Server::start(|_| app),
         }
     }
 
     pub fn host(&self) -> &str {
-        &self.host
+        self.server.host()
     }
 
     /// How many tags were written to it.
     pub fn written_tags(&self) -> usize {
         let listed = self.contents.listed.lock().unwrap();
         listed.values().map(BTreeSet::len).sum()
-    }
-}
-
-impl Drop for Plenty {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

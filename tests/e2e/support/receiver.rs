@@ -6,6 +6,8 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::server::Server;
+
 /// An answer that every service would give to a message that it took.
 const TAKEN: &str = r#"{"errcode":0,"code":0,"ok":true}"#;
 
@@ -13,35 +15,23 @@ type Book = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A running receiver; it ends with the value.
 pub struct Receiver {
-    host: String,
     book: Book,
-    runtime: Option<tokio::runtime::Runtime>,
+    server: Server,
 }
 
 impl Receiver {
     /// Takes everything, but says of paths that start with `/gone` that they are not there.
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let host = listener.local_addr().unwrap().to_string();
         let book = Book::default();
         let app = axum::Router::new().fallback(take).with_state(book.clone());
-        runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
-            host,
             book,
-            runtime: Some(runtime),
+            server: Server::start(|_| app),
         }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.host)
+        format!("http://{}{path}", self.server.host())
     }
 
     /// Path and body of everything that came so far, in the order of the paths.
@@ -49,14 +39,6 @@ impl Receiver {
         let mut received = self.book.lock().unwrap().clone();
         received.sort();
         received
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
