@@ -50,29 +50,22 @@ impl Registry {
         }))
     }
 
-    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. Again while
-    /// that fails in a way that may pass.
+    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. The first
+    /// request is made again while it fails in a way that may pass; the stream sees to the others.
     pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
             let flow = self.pull_flow(blob.size).await;
-            let read = async {
-                let mut bytes = self
-                    .pull_blob(repository, blob, blob.digest.hasher())
-                    .await?;
-                while bytes.try_next().await?.is_some() {}
-                Ok(())
-            };
-            let error: Error = match read.await {
-                Ok(()) => return Ok(()),
+            let opened = self.pull_blob(repository, blob, blob.digest.hasher());
+            let error = match opened.await {
+                Ok(mut bytes) => {
+                    while bytes.try_next().await?.is_some() {}
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             drop(flow);
-            let pause = self
-                .retry()
-                .pause_after(attempt)
-                .filter(|_| error.is_transient());
-            let Some(pause) = pause else {
+            let Some(pause) = self.retry().pause_for(&error, attempt) else {
                 return Err(error);
             };
             tokio::time::sleep(pause).await;
@@ -163,12 +156,10 @@ impl Pull {
             }
             self.broke_at = received;
             // A pause that the registry asks for is not sat out here: flows are held.
-            let pause = match *error.kind {
-                Kind::Throttled { .. } => None,
-                _ if error.is_transient() => self.origin.registry.retry().pause_after(self.breaks),
-                _ => None,
-            };
-            let Some(pause) = pause else {
+            let may_wait = !matches!(*error.kind, Kind::Throttled { .. });
+            let retry = self.origin.registry.retry();
+            let pause = retry.pause_for(&error, self.breaks);
+            let Some(pause) = pause.filter(|_| may_wait) else {
                 return Err(error);
             };
             self.breaks += 1;

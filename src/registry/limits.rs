@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::flows::{Flows, Granted, Wanted};
+use super::{
+    Error,
+    flows::{Flows, Granted, Wanted},
+};
 
 /// Longest pause that a request sits out. A registry that asks for more fails its requests: a
 /// quota that comes back in hours is a matter for the next run.
@@ -168,6 +171,12 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// The pause after an attempt, counted from 0, that failed in this way; `None` when it was the
+    /// last, or when the failure is final.
+    pub fn pause_for(&self, error: &Error, attempt: u32) -> Option<Duration> {
+        self.pause_after(attempt).filter(|_| error.is_transient())
+    }
+
     /// The pause after a failed attempt, counted from 0, or `None` when it was the last. Half of
     /// it is chance, so that many failures at once do not come back at once.
     pub fn pause_after(&self, attempt: u32) -> Option<Duration> {

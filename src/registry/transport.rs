@@ -106,11 +106,7 @@ impl Transport {
             if matches!(*error.kind, Kind::Unauthorized(_)) && self.auth.has_login() {
                 wire.metrics.auth(wire.name.as_str(), false);
             }
-            let pause = self
-                .retry
-                .pause_after(attempt)
-                .filter(|_| error.is_transient());
-            let Some(pause) = pause else {
+            let Some(pause) = self.retry.pause_for(&error, attempt) else {
                 return Err(error);
             };
             tracing::debug!(%error, attempt, "trying again");
@@ -178,7 +174,7 @@ impl Transport {
         loop {
             self.ready().await.map_err(fail)?;
             let authorization = self.auth.authorize(wire, &call.scope).await;
-            let authorization = authorization.inspect_err(|error| self.slow_down(&error.kind))?;
+            let authorization = authorization.inspect_err(|error| self.note(&error.kind))?;
             let Some(body) = body() else {
                 return Err(fail(Kind::TokenExpired));
             };
@@ -205,7 +201,6 @@ impl Transport {
             };
             is_second = true;
             let Some(kind) = refusal else { continue };
-            self.slow_down(&kind);
             self.note(&kind);
             let generation = self.auth.generation(&authorization);
             self.auth.renew(&call.scope, generation, fail(kind)).await?;
@@ -249,26 +244,19 @@ impl Transport {
         }
     }
 
-    /// Pauses the registry where it asks for that, whether or not it says for how long.
-    fn slow_down(&self, kind: &Kind) {
-        if let Kind::Throttled { retry_after, .. } = kind {
-            let pause = retry_after.unwrap_or(SHORT_PAUSE);
-            let pause = self.limits.pause(pause);
-            let until = Utc::now() + pause;
-            self.wire
-                .metrics
-                .backoff(self.wire.name.as_str(), until.timestamp());
-        }
-        // What costs no pull goes on.
-        if let Kind::Quota(_) = kind {
-            self.wire.quota.refused();
-        }
-    }
-
-    /// Takes note of what speaks for fewer flows.
+    /// Takes note of a failure: the registry is left alone where it asks for that, whether or not
+    /// it says for how long, and gets fewer flows where it has trouble.
     pub(super) fn note(&self, kind: &Kind) {
         match kind {
-            Kind::Throttled { .. } | Kind::Stalled(_) => self.limits.trouble(),
+            Kind::Throttled { retry_after, .. } => {
+                let pause = self.limits.pause(retry_after.unwrap_or(SHORT_PAUSE));
+                let until = (Utc::now() + pause).timestamp();
+                self.wire.metrics.backoff(self.wire.name.as_str(), until);
+                self.limits.trouble();
+            }
+            // What costs no pull goes on.
+            Kind::Quota(_) => self.wire.quota.refused(),
+            Kind::Stalled(_) => self.limits.trouble(),
             Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
                 self.limits.trouble();
             }

@@ -68,8 +68,7 @@ impl Transfer {
             if sent(session.as_ref()) > furthest {
                 (attempt, furthest) = (0, sent(session.as_ref()));
             }
-            let retry = lane.target.retry().pause_after(attempt);
-            let Some(pause) = retry.filter(|_| error.is_transient()) else {
+            let Some(pause) = lane.target.retry().pause_for(&error, attempt) else {
                 return Err(error.into());
             };
             tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
