@@ -2,41 +2,77 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::Utc;
+
 use super::{Error, Kind};
 use crate::oci::RegistryName;
 
 /// Parts never become smaller than this, in bytes: each costs a round trip.
 const SMALLEST: u64 = 1 << 20;
 
-/// What a registry taught. It stays true from one process to the next.
+/// How long a lesson counts, in seconds: registries change, and some words are misunderstood.
+const LESSONS: i64 = 7 * 24 * 3600;
+
+/// What a registry taught. It stays true from one process to the next, for a week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dialect {
     /// Whether it takes a blob in parts.
     pub takes_parts: Option<bool>,
     /// The largest body that it takes, in bytes, where it refused a larger one.
     pub largest_body: Option<u64>,
+    /// When it last taught something, in seconds since 1970.
+    pub learned_at: i64,
+}
+
+/// How bytes were sent that a registry refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Try {
+    /// The length of the request's body, in bytes.
+    pub(super) length: u64,
+    /// Whether it was a part of a blob, or the end of one that came in parts.
+    pub(super) in_parts: bool,
+    /// Whether the session had parts before.
+    pub(super) had_parts: bool,
+    /// The least bytes that the registry takes in one part.
+    pub(super) least: u64,
 }
 
 /// A registry's dialect, shared by all who talk to it.
 #[derive(Debug)]
 pub(super) struct Dialects {
-    learned: Mutex<Dialect>,
+    /// What is known of the host before anything was sent.
+    takes_parts: Option<bool>,
+    learned: Mutex<Learned>,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    dialect: Dialect,
+    /// Whether something was learned since it was last told.
+    is_news: bool,
 }
 
 impl Dialects {
     /// What is known of a registry before anything was sent.
     pub(super) fn new(name: &RegistryName, learned: Dialect) -> Self {
         Self {
-            learned: Mutex::new(Dialect {
-                takes_parts: learned.takes_parts.or(takes_parts(name.as_str())),
-                ..learned
+            takes_parts: takes_parts(name.as_str()),
+            learned: Mutex::new(Learned {
+                dialect: learned,
+                is_news: false,
             }),
         }
     }
 
     /// What is known now.
-    pub(super) fn known(&self) -> Dialect {
-        *self.lock()
+    fn known(&self) -> Dialect {
+        self.lock().known(Utc::now().timestamp(), self.takes_parts)
+    }
+
+    /// What was learned since this was last asked.
+    pub(super) fn news(&self) -> Option<Dialect> {
+        let mut learned = self.lock();
+        std::mem::take(&mut learned.is_news).then_some(learned.dialect)
     }
 
     /// The size of the parts in which a blob is sent, if it is, in bytes. `wished` is what the
@@ -51,41 +87,72 @@ impl Dialects {
 
     /// Takes note that a blob arrived in parts.
     pub(super) fn took_parts(&self) {
-        self.lock().takes_parts = Some(true);
+        if self.known().takes_parts != Some(true) {
+            self.lock()
+                .learn(|dialect| dialect.takes_parts = Some(true));
+        }
     }
 
-    /// Learns from a refusal of a body of `sent` bytes; whether another try will be different.
-    pub(super) fn learn(&self, error: &Error, sent: u64, in_parts: bool) -> bool {
-        let mut known = self.lock();
+    /// Learns from a refusal; whether another try will be different.
+    pub(super) fn learn(&self, error: &Error, refused: Try) -> bool {
+        let known = self.known();
         match &*error.kind {
             // Cloudflare takes 100 MB, and says so with a page of HTML.
             Kind::Rejected { status: 413, .. } if known.takes_parts != Some(false) => {
-                let body = (sent / 2).max(SMALLEST);
-                let is_smaller = body < sent;
-                if is_smaller {
-                    known.largest_body = Some(known.largest_body.unwrap_or(body).min(body));
+                let body = (refused.length / 2).max(SMALLEST).max(refused.least);
+                if body < known.largest_body.unwrap_or(u64::MAX) && body < refused.length {
+                    self.lock()
+                        .learn(|dialect| dialect.largest_body = Some(body));
                 }
-                is_smaller
+                body < refused.length
             }
-            // A registry that has taken parts before refuses something else.
-            kind if in_parts && known.takes_parts.is_none() && is_about_parts(kind) => {
-                known.takes_parts = Some(false);
-                true
+            kind if refused.in_parts && is_about_parts(kind, refused.had_parts) => {
+                // A registry that has taken parts before refuses something else.
+                if known.takes_parts.is_none() {
+                    self.lock()
+                        .learn(|dialect| dialect.takes_parts = Some(false));
+                }
+                // Others may have learned it in the meantime.
+                known.takes_parts != Some(true)
             }
             _ => false,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Dialect> {
+    fn lock(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Learned {
+    fn known(&self, now: i64, takes_parts: Option<bool>) -> Dialect {
+        let is_old = now - self.dialect.learned_at > LESSONS;
+        let learned = if is_old {
+            Dialect::default()
+        } else {
+            self.dialect
+        };
+        Dialect {
+            takes_parts: learned.takes_parts.or(takes_parts),
+            ..learned
+        }
+    }
+
+    fn learn(&mut self, lesson: impl FnOnce(&mut Dialect)) {
+        let now = Utc::now().timestamp();
+        self.dialect = self.known(now, None);
+        lesson(&mut self.dialect);
+        self.dialect.learned_at = now;
+        self.is_news = true;
+    }
+}
+
 /// Whether a refusal may be one of parts. A quota, a login or an immutable tag is refused in other
-/// words.
-fn is_about_parts(kind: &Kind) -> bool {
+/// words, and a session that had parts and is not there any more was lost.
+fn is_about_parts(kind: &Kind, had_parts: bool) -> bool {
     match kind {
-        Kind::NotFound(_) | Kind::Protocol(_) => true,
+        Kind::NotFound(_) => !had_parts,
+        Kind::Protocol(_) => true,
         Kind::Rejected { status, .. } => [400, 405, 411, 415, 416].contains(status),
         _ => false,
     }
@@ -126,32 +193,110 @@ mod tests {
         }
     }
 
+    fn whole(length: u64) -> Try {
+        Try {
+            length,
+            in_parts: false,
+            had_parts: false,
+            least: 0,
+        }
+    }
+
+    fn part(length: u64) -> Try {
+        Try {
+            in_parts: true,
+            ..whole(length)
+        }
+    }
+
     #[test]
     fn a_body_that_was_too_large_is_halved_down_to_a_limit() {
         let dialects = dialects("r.example.com");
-        assert!(dialects.learn(&refused(413), 64 << 20, false));
+        assert!(dialects.learn(&refused(413), whole(64 << 20)));
         assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(32 << 20));
-        assert!(dialects.learn(&refused(413), 32 << 20, true));
+        assert!(dialects.learn(&refused(413), part(32 << 20)));
         assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(16 << 20));
-        assert!(!dialects.learn(&refused(413), 1 << 20, true));
+        assert!(!dialects.learn(&refused(413), part(1 << 20)));
         assert_eq!(dialects.known().takes_parts, None);
+    }
+
+    #[test]
+    fn many_bodies_that_were_too_large_at_once_teach_one_thing() {
+        let dialects = dialects("r.example.com");
+        for _ in 0..9 {
+            assert!(dialects.learn(&refused(413), whole(64 << 20)));
+        }
+        assert_eq!(dialects.known().largest_body, Some(32 << 20));
+    }
+
+    #[test]
+    fn a_registry_that_refuses_the_least_that_it_takes_teaches_nothing() {
+        let least = Try {
+            least: 8 << 20,
+            ..part(8 << 20)
+        };
+        assert!(!dialects("r.example.com").learn(&refused(413), least));
     }
 
     #[test]
     fn a_registry_that_refuses_parts_gets_blobs_whole() {
         let dialects = dialects("r.example.com");
-        assert!(!dialects.learn(&refused(400), 10, false));
-        assert!(!dialects.learn(&refused(412), 10, true));
-        assert!(dialects.learn(&refused(400), 10, true));
+        assert!(!dialects.learn(&refused(400), whole(10)));
+        assert!(!dialects.learn(&refused(412), part(10)));
+        assert!(dialects.learn(&refused(400), part(10)));
         assert_eq!(dialects.part(64, 32, 0), None);
-        assert!(!dialects.learn(&refused(400), 10, true));
+        assert!(!dialects.learn(&refused(400), whole(10)));
+    }
+
+    #[test]
+    fn whoever_was_sending_parts_when_others_learned_it_tries_again_too() {
+        let dialects = dialects("r.example.com");
+        for _ in 0..9 {
+            assert!(dialects.learn(&refused(405), part(10)));
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_lost_after_parts_teaches_nothing() {
+        let dialects = dialects("r.example.com");
+        let name = "r.example.com".parse().unwrap();
+        let lost = Error::new("upload", "a blob", &name, Kind::NotFound(String::new()));
+        let after_parts = Try {
+            had_parts: true,
+            ..part(10)
+        };
+        assert!(!dialects.learn(&lost, after_parts));
+        assert!(dialects.learn(&lost, part(10)));
     }
 
     #[test]
     fn a_registry_that_took_parts_before_goes_on_getting_them() {
         let dialects = dialects("r.example.com");
         dialects.took_parts();
-        assert!(!dialects.learn(&refused(400), 10, true));
+        assert!(!dialects.learn(&refused(400), part(10)));
         assert_eq!(dialects.part(64, 32, 0), Some(32));
+    }
+
+    #[test]
+    fn a_lesson_counts_for_a_week_and_is_told_once() {
+        let learned = Dialect {
+            takes_parts: Some(false),
+            largest_body: Some(1 << 20),
+            learned_at: 1_000_000,
+        };
+        let name = "r.example.com".parse().unwrap();
+        let of = |learned_at| Dialect {
+            learned_at,
+            ..learned
+        };
+        let now = Utc::now().timestamp();
+        let fresh = Dialects::new(&name, of(now - LESSONS + 60));
+        assert_eq!(fresh.known().takes_parts, Some(false));
+        let old = Dialects::new(&name, of(now - LESSONS - 60));
+        assert_eq!(old.known(), Dialect::default());
+        assert_eq!(old.news(), None);
+        old.took_parts();
+        assert_eq!(old.news().map(|news| news.largest_body), Some(None));
+        assert_eq!(old.news(), None);
     }
 }

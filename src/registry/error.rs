@@ -145,7 +145,9 @@ impl Error {
     /// Whether it says nothing against the bytes that went before it.
     pub fn is_interruption(&self) -> bool {
         match &*self.kind {
-            Kind::Throttled { .. } | Kind::Unauthorized(_) | Kind::Denied(_) => true,
+            Kind::Throttled { .. } | Kind::Quota(_) | Kind::Unauthorized(_) | Kind::Denied(_) => {
+                true
+            }
             Kind::Elsewhere(error) => error.is_interruption(),
             _ => self.is_transient(),
         }

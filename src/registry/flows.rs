@@ -120,6 +120,7 @@ impl State {
         }
         let width = self.width.now();
         let takes_huge = self.huge_in_use < (width - width / 4);
+        self.waiting.retain(|waiter| !waiter.grant.is_closed());
         let waiting = self.waiting.iter().enumerate();
         let (first, _) = waiting
             .filter(|(_, waiter)| waiter.size < HUGE || takes_huge)

@@ -57,7 +57,7 @@ pub use outgoing::Outgoing;
 pub use pacing::Traffic;
 pub use probe::{Identity, Quota, Reach, Seen};
 pub use referrers::Referrer;
-pub use sends::Sent;
+pub use sends::{Prospect, Sent};
 pub use tags::{Listing, Tags};
 pub use uploads::{SavedUpload, Started, Upload};
 pub use wire::Meter;

@@ -15,6 +15,8 @@ const PULLS_WORTH: u32 = 10;
 /// How soon it is asked again at the earliest, and where no window is told.
 const SHORTEST: Duration = Duration::from_secs(60);
 const UNTOLD: Duration = Duration::from_secs(3600);
+/// A longer window is nonsense.
+const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// What is left of a registry's pulls, by its own word. One that tells nothing limits nothing.
 #[derive(Debug, Default)]
@@ -112,7 +114,7 @@ impl State {
 }
 
 fn pause(told: Quota) -> Duration {
-    let Some(window) = told.window else {
+    let Some(window) = told.window.map(|window| window.min(LONGEST)) else {
         return UNTOLD;
     };
     let limit = told.limit.and_then(|limit| u32::try_from(limit).ok());

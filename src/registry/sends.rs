@@ -11,12 +11,16 @@ use reqwest::{
 
 use super::{
     Dialect, Error, Kind, Outgoing, Registry, Upload,
+    dialect::Try,
     pacing::Direction,
     transport::Call,
     uploads::last_byte,
     watch::{Watch, watched},
 };
 use crate::oci::Descriptor;
+
+const UPLOAD: &str = "upload blob";
+const UPLOAD_PART: &str = "upload part of blob";
 
 /// How far an upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,17 @@ pub enum Sent {
     Part,
     /// The registry has the blob.
     Whole,
+}
+
+/// What a new session is worth after one failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It would fare like the one before, as far as the error tells.
+    Same,
+    /// The old one was lost, or something in it broke: a new one may fare better.
+    Fresh,
+    /// The registry taught how it wants large blobs: they will be sent in another way.
+    Different,
 }
 
 impl Registry {
@@ -45,16 +60,22 @@ impl Registry {
         if blob.size == 0 && !blob.digest.matches(b"") {
             let text = "it is said to be empty, and its digest is not that of nothing".into();
             let subject = format!("{} to {}", blob.digest, upload.repository);
-            return Err(self
-                .wire
-                .error("upload blob", subject, Kind::Manifest(text)));
+            return Err(self.wire.error(UPLOAD, subject, Kind::Manifest(text)));
         }
         // Whatever breaks now, how far the session is has to be asked for.
         upload.is_doubtful = true;
         let in_parts = upload.acknowledged.length() + upload.surplus > 0;
+        let mut this_try = Try {
+            length: blob.size,
+            in_parts: true,
+            had_parts: in_parts,
+            least: upload.least_part,
+        };
         let part = match self.part(blob.size, upload.least_part) {
             None if in_parts => blob.size,
             None => {
+                this_try.in_parts = false;
+                upload.last_try = Some(this_try);
                 self.complete(upload, blob, bytes.whole(), blob.size)
                     .await?;
                 return Ok(Sent::Whole);
@@ -64,9 +85,10 @@ impl Registry {
         bytes.pass(std::mem::take(&mut upload.surplus)).await?;
         *upload.acknowledged = bytes.hashed();
         let missing = blob.size - upload.acknowledged.length();
+        this_try.length = missing.min(part);
+        upload.last_try = Some(this_try);
         if missing > 0 {
-            self.send_part(upload, blob, bytes, missing.min(part))
-                .await?;
+            self.send_part(upload, blob, bytes, this_try.length).await?;
             upload.is_doubtful = false;
             return Ok(Sent::Part);
         }
@@ -76,19 +98,31 @@ impl Registry {
         Ok(Sent::Whole)
     }
 
-    /// Learns from an error that came of sending a blob; whether a new session will be different.
-    pub fn learn(&self, error: &Error, upload: &Upload, blob: &Descriptor) -> bool {
-        if error.registry != self.wire.name {
-            return false;
+    /// What an error makes of an upload that it came of, and learns from it.
+    pub fn judge(&self, error: &Error, upload: &Upload) -> Prospect {
+        let is_of_sending = [UPLOAD, UPLOAD_PART].contains(&error.operation);
+        let Some(last) = upload.last_try.filter(|_| error.registry == self.wire.name) else {
+            return Prospect::Same;
+        };
+        let is_refusal = matches!(
+            *error.kind,
+            Kind::NotFound(_) | Kind::Rejected { .. } | Kind::Protocol(_)
+        );
+        let is_lost = matches!(*error.kind, Kind::NotFound(_)) && last.had_parts;
+        if !is_of_sending || !is_refusal {
+            Prospect::Same
+        } else if upload.has_broken || is_lost {
+            Prospect::Fresh
+        } else if self.transport.dialect.learn(error, last) {
+            Prospect::Different
+        } else {
+            Prospect::Same
         }
-        let part = self.part(blob.size, upload.least_part);
-        let dialect = &self.transport.dialect;
-        dialect.learn(error, part.unwrap_or(blob.size), part.is_some())
     }
 
-    /// How it takes large blobs, as far as that is known.
-    pub fn dialect(&self) -> Dialect {
-        self.transport.dialect.known()
+    /// What was learned of how it takes large blobs since this was last asked.
+    pub fn news(&self) -> Option<Dialect> {
+        self.transport.dialect.news()
     }
 
     fn part(&self, size: u64, least: u64) -> Option<u64> {
@@ -103,7 +137,7 @@ impl Registry {
         bytes: &Outgoing,
         length: u64,
     ) -> Result<(), Error> {
-        let mut call = self.upload_call("upload part of blob", upload, blob, Method::PATCH, length);
+        let mut call = self.upload_call(UPLOAD_PART, upload, blob, Method::PATCH, length);
         let first = upload.acknowledged.length();
         let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
         call.headers
@@ -136,7 +170,7 @@ impl Registry {
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
         length: u64,
     ) -> Result<(), Error> {
-        let mut call = self.upload_call("upload blob", upload, blob, Method::PUT, length);
+        let mut call = self.upload_call(UPLOAD, upload, blob, Method::PUT, length);
         call.url
             .query_pairs_mut()
             .append_pair("digest", blob.digest.as_str());
@@ -174,6 +208,9 @@ impl Registry {
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
         [length, stored]: [u64; 2],
     ) -> Result<(StatusCode, HeaderMap), Error> {
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        // A pause that the registry asked for is no silence of it.
+        self.transport.ready().await.map_err(fail)?;
         let watch = Arc::new(Watch::default());
         // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
         let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
@@ -181,7 +218,6 @@ impl Registry {
         let send = self.transport.open(&self.wire, call, None, || body.take());
         let silence = watch.silence(length, stored, self.wire.stall);
         futures::pin_mut!(send, silence);
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         let response = match future::select(send, silence).await {
             future::Either::Left((result, _)) => result?,
             future::Either::Right((stalled, _)) => {

@@ -264,7 +264,8 @@ impl Transport {
         }
     }
 
-    async fn ready(&self) -> Result<(), Kind> {
+    /// Sits out a pause that the registry asked for, or fails where it is too long.
+    pub(super) async fn ready(&self) -> Result<(), Kind> {
         self.limits.ready().await.map_err(|left| Kind::Throttled {
             message: "it asked for a pause".into(),
             retry_after: Some(left),

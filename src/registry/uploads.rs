@@ -9,7 +9,9 @@ use reqwest::{
 use url::Url;
 
 use super::{
-    Error, Kind, Registry, header,
+    Error, Kind, Registry,
+    dialect::Try,
+    header,
     transport::{Call, keep_to_origin},
 };
 use crate::oci::{Descriptor, Digest, Hasher, Repository};
@@ -33,6 +35,10 @@ pub struct Upload {
     pub(super) names_next_byte: Option<bool>,
     /// Whether something broke since it last told how far it is.
     pub(super) is_doubtful: bool,
+    /// Whether something ever broke in it: what it is refused for then may be due to that.
+    pub(super) has_broken: bool,
+    /// How bytes were last sent.
+    pub(super) last_try: Option<Try>,
 }
 
 /// What another process needs to go on with an upload.
@@ -58,6 +64,8 @@ impl Upload {
             least_part: 0,
             names_next_byte: None,
             is_doubtful: false,
+            has_broken: false,
+            last_try: None,
         }
     }
 
@@ -177,6 +185,7 @@ impl Registry {
     /// Finds out how far a session is that something broke in, or that another process began.
     /// False when the registry no longer has it, or has less of it than it said.
     pub async fn resume(&self, upload: &mut Upload, blob: &Descriptor) -> Result<bool, Error> {
+        upload.has_broken = true;
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut call = self.request(
             "resume upload of",

@@ -67,10 +67,12 @@ pub(super) async fn taught(
         .largest_body
         .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     query!(
-        "INSERT OR REPLACE INTO dialects (registry, takes_parts, largest_body) VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO dialects (registry, takes_parts, largest_body, learned_at)
+         VALUES (?, ?, ?, ?)",
         registry,
         dialect.takes_parts,
-        largest
+        largest,
+        dialect.learned_at
     )
     .execute(db)
     .await?;
@@ -117,7 +119,8 @@ impl Store {
     /// What registries taught.
     pub async fn dialects(&self) -> Result<Vec<(RegistryName, Dialect)>, Error> {
         let rows = query!(
-            r#"SELECT registry, takes_parts AS "takes_parts: bool", largest_body FROM dialects"#
+            r#"SELECT registry, takes_parts AS "takes_parts: bool", largest_body, learned_at
+             FROM dialects"#
         )
         .fetch_all(&self.readers)
         .await
@@ -126,6 +129,7 @@ impl Store {
             let dialect = Dialect {
                 takes_parts: row.takes_parts,
                 largest_body: row.largest_body.map(unsigned),
+                learned_at: row.learned_at,
             };
             Some((row.registry.parse().ok()?, dialect))
         });

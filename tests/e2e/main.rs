@@ -41,6 +41,7 @@ mod prune_needed;
 mod referrers;
 mod renaming;
 mod resume;
+mod resume_refusals;
 mod secrets;
 mod selection;
 mod status_and_plan;

@@ -21,19 +21,19 @@ use crate::support::transship::Transship;
 use crate::support::tunnel::Tunnel;
 use crate::support::wait_for;
 
-const PART: usize = 65536;
-const SIZE: usize = 300_000;
+pub const PART: usize = 65536;
+pub const SIZE: usize = 300_000;
 
 /// A source with `app:v1`, which has one large layer, and a target that gets it in parts.
-struct Stage {
-    source: Fake,
-    target: Fake,
-    layer: Blob,
-    transship: Transship,
+pub struct Stage {
+    pub source: Fake,
+    pub target: Fake,
+    pub layer: Blob,
+    pub transship: Transship,
 }
 
 impl Stage {
-    fn with(oddities: Oddities) -> Self {
+    pub fn with(oddities: Oddities) -> Self {
         Self::through(oddities, |_| None)
     }
 
@@ -62,7 +62,7 @@ impl Stage {
     }
 
     /// The same between a source that misbehaves once, when the layer is read, and a target.
-    fn reading(
+    pub fn reading(
         fault: impl Fn(&Request, &Bytes) -> Option<Response<Body>> + Send + 'static,
     ) -> Self {
         let stage = Self::with(Oddities::default());
@@ -75,18 +75,18 @@ impl Stage {
         stage
     }
 
-    fn assert_synced(&self) {
+    pub fn assert_synced(&self) {
         self.transship.sync();
         self.assert_mirrored();
     }
 
-    fn assert_mirrored(&self) {
+    pub fn assert_mirrored(&self) {
         let (from, to) = (self.source.client(), self.target.client());
         assert_mirrored(&from, "app", &to, "mirror/app", "v1");
     }
 
     /// How often the layer was asked for at the source, and from which byte on.
-    fn reads(&self) -> Vec<Option<String>> {
+    pub fn reads(&self) -> Vec<Option<String>> {
         let digest = self.layer.digest();
         let requests = self.source.requests().into_iter();
         let reads = requests.filter(|r| r.method == "GET" && r.path.ends_with(&digest));
@@ -94,7 +94,7 @@ impl Stage {
     }
 
     /// Bytes that the target was sent in parts, in vain or not.
-    fn sent(&self) -> usize {
+    pub fn sent(&self) -> usize {
         let requests = self.target.requests().into_iter();
         let parts = requests.filter(|request| request.method == "PATCH");
         parts.map(|part| part.received).sum()
@@ -102,7 +102,11 @@ impl Stage {
 
     /// Starts a process and kills it when the target has got a request that it will never answer,
     /// the first for which `is_last` holds, and `known` bytes are in the store.
-    fn kill_at(&self, known: usize, mut is_last: impl FnMut(&Request) -> bool + Send + 'static) {
+    pub fn kill_at(
+        &self,
+        known: usize,
+        mut is_last: impl FnMut(&Request) -> bool + Send + 'static,
+    ) {
         let (gate, closed) = mpsc::channel();
         let mut is_over = false;
         self.target.rule(move |request| {
@@ -122,12 +126,12 @@ impl Stage {
         drop(process);
     }
 
-    fn part_count(&self) -> usize {
+    pub fn part_count(&self) -> usize {
         count(&self.target.requests(), |r| r.method == "PATCH")
     }
 }
 
-fn config(source: &str, target: &str) -> String {
+pub fn config(source: &str, target: &str) -> String {
     let keys = "plain_http = true\nchunk = \"64 KiB\"";
     let text = mirror_toml_with("plain_http = true", keys, &all_tags_of("app"));
     fill_in(&text, source, target)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     oci::{Descriptor, Digest, Hasher},
-    registry::{self, BlobStream, Flow, Outgoing, Sent, Started, Upload, Wanted},
+    registry::{self, BlobStream, Flow, Kind, Outgoing, Prospect, Sent, Started, Upload, Wanted},
     store::{Fact, UploadState},
     sync::budget::WRITTEN_EVERY,
 };
@@ -35,10 +35,7 @@ impl Transfer {
         session: Option<Upload>,
         wanted: &Wanted,
     ) -> Result<(), Error> {
-        let mut session = match session {
-            None => self.saved(lane, blob).await?,
-            new => new,
-        };
+        let mut session = self.furthest(lane, blob, session).await?;
         // Whoever comes back after a failure is too late for the others.
         let mut company = lane.fanout.zip(lane.image);
         if session.is_some() && company.take().is_some() {
@@ -53,12 +50,14 @@ impl Transfer {
             let done = work.await;
             drop(turn);
             let Err(error) = done else {
+                self.write_lessons(lane, blob, lessons).await;
                 return Ok(());
             };
             let Error::Registry(error) = error else {
                 return Err(error);
             };
-            if lessons < LESSONS && self.give_up(lane, blob, &mut session, &error).await {
+            let prospect = self.give_up(lane, blob, &mut session, &error).await;
+            if prospect == Prospect::Different && lessons < LESSONS {
                 lessons += 1;
                 continue;
             }
@@ -68,7 +67,12 @@ impl Transfer {
             if sent(session.as_ref()) > furthest {
                 (attempt, furthest) = (0, sent(session.as_ref()));
             }
-            let Some(pause) = lane.target.retry().pause_for(&error, attempt) else {
+            let retry = lane.target.retry();
+            let pause = match prospect {
+                Prospect::Fresh => retry.pause_after(attempt),
+                Prospect::Same | Prospect::Different => retry.pause_for(&error, attempt),
+            };
+            let Some(pause) = pause else {
                 return Err(error.into());
             };
             tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
@@ -77,40 +81,60 @@ impl Transfer {
         }
     }
 
-    /// The session that an earlier process left, if there is one.
-    async fn saved(&self, lane: Lane<'_>, blob: &Descriptor) -> Result<Option<Upload>, Error> {
+    /// The session that an earlier process left, if there is one, and else a new one, if there is.
+    async fn furthest(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        new: Option<Upload>,
+    ) -> Result<Option<Upload>, Error> {
         if !lane.target.sends_parts(blob.size) {
-            return Ok(None);
+            return Ok(new);
         }
         let saved = self.store.upload(lane.to, &blob.digest).await?;
-        Ok(saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved)))
+        let saved = saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved));
+        if let (Some(_), Some(new)) = (&saved, &new) {
+            lane.target.cancel(new).await;
+        }
+        Ok(saved.or(new))
     }
 
-    /// Ends a session that is no use after an error; whether another is begun at once, because
-    /// the error taught something.
+    /// Ends a session that is no use after an error; what another is worth.
     async fn give_up(
         &self,
         lane: Lane<'_>,
         blob: &Descriptor,
         session: &mut Option<Upload>,
         error: &registry::Error,
-    ) -> bool {
-        let Some(upload) = session.take() else {
-            return false;
+    ) -> Prospect {
+        let target = lane.target;
+        // What the source says of itself is nothing against the bytes that it gave.
+        let is_other = error.registry != *target.name()
+            && matches!(*error.kind, Kind::NotFound(_) | Kind::Rejected { .. });
+        let is_of_use = error.is_interruption() || is_other;
+        let upload = session.take_if(|upload| !is_of_use || sent(Some(&*upload)) == 0);
+        let Some(upload) = upload else {
+            return Prospect::Same;
         };
-        if sent(Some(&upload)) > 0 && error.is_interruption() {
-            *session = Some(upload);
-            return false;
-        }
-        lane.target.cancel(&upload).await;
+        target.cancel(&upload).await;
         self.note(lane, blob, None).await;
-        let has_learned = lane.target.learn(error, &upload, blob);
-        if has_learned {
-            tracing::info!(%error, "{} takes large blobs in another way", lane.target.name());
-            let (name, dialect) = (lane.target.name().clone(), lane.target.dialect());
-            self.recorder.record(Fact::Taught(name, dialect)).await;
+        let prospect = target.judge(error, &upload);
+        if prospect == Prospect::Different {
+            tracing::info!(%error, "{} takes large blobs in another way", target.name());
         }
-        has_learned
+        prospect
+    }
+
+    /// Writes down what the registry taught, now that a blob arrived in that way.
+    async fn write_lessons(&self, lane: Lane<'_>, blob: &Descriptor, lessons: u32) {
+        // One that went in the way of all others shows nothing.
+        if lessons == 0 && !lane.target.sends_parts(blob.size) {
+            return;
+        }
+        if let Some(news) = lane.target.news() {
+            let name = lane.target.name().clone();
+            self.recorder.record(Fact::Taught(name, news)).await;
+        }
     }
 
     async fn upload_once(
@@ -124,7 +148,9 @@ impl Transfer {
             Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
             None => Part::Alone,
         };
-        self.find_again(lane, blob, session).await?;
+        if self.find_again(lane, blob, session).await? {
+            return Ok(());
+        }
         let hashed = session
             .as_ref()
             .map_or_else(|| blob.digest.hasher(), |s| s.acknowledged().clone());
@@ -167,24 +193,30 @@ impl Transfer {
         self.written_down(lane, sending).await
     }
 
-    /// Asks how far a session is in which something broke. One that is lost is begun anew.
+    /// Asks how far a session is in which something broke; whether the blob has arrived. A session
+    /// that is lost is begun anew.
     async fn find_again(
         &self,
         lane: Lane<'_>,
         blob: &Descriptor,
         session: &mut Option<Upload>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let Some(upload) = session.as_mut().filter(|upload| upload.is_doubtful()) else {
-            return Ok(());
+            return Ok(false);
         };
-        if !lane.target.resume(upload, blob).await? {
-            let (bytes, target) = (sent(session.as_ref()), lane.target.name());
-            let digest = &blob.digest;
-            tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
-            *session = None;
-            self.note(lane, blob, None).await;
+        if lane.target.resume(upload, blob).await? {
+            return Ok(false);
         }
-        Ok(())
+        let (bytes, target) = (sent(session.as_ref()), lane.target.name());
+        let digest = &blob.digest;
+        *session = None;
+        self.note(lane, blob, None).await;
+        // Only the answer to the last request may have been lost.
+        if bytes == blob.size && lane.target.has_blob(lane.to, digest).await? {
+            return Ok(true);
+        }
+        tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+        Ok(false)
     }
 
     async fn send(

@@ -22,6 +22,8 @@ pub enum Verdict {
     Serve,
     /// Answer with this instead.
     Answer(Response<Body>),
+    /// Do as a registry would, but answer with this: a proxy that lost the answer.
+    ServeBut(Response<Body>),
     /// Answer as a registry would, but not before this moment.
     ServeAt(Instant),
 }
@@ -208,6 +210,10 @@ impl Shared {
         }
         match self.judge(request) {
             Verdict::Answer(response) => return response,
+            Verdict::ServeBut(response) => {
+                self.serve(parts, request, body);
+                return response;
+            }
             Verdict::ServeAt(moment) => tokio::time::sleep_until(moment.into()).await,
             Verdict::Serve => {}
         }
