@@ -10,7 +10,7 @@ use super::{
     action::Action,
     outcome::{Failure, Progress},
     plan::TargetPlan,
-    prune::{Fate, Prunable},
+    prune::{Cause, Fate, Prunable},
     record::{Record, route_failed},
     scope::{Releases, Scope},
     select,
@@ -194,6 +194,7 @@ impl Sync {
             let going = plan.deleted().map(|tag| Deletion {
                 tag: record.name(&tag.tag),
                 digest: tag.digest.clone(),
+                orphan: (tag.cause == Cause::Orphaned).then(|| tag.tag.clone()),
                 shared_with: tag.shared_with.as_ref().map(|other| record.name(other)),
             });
             let (claimed, going): (Vec<_>, Vec<_>) =

@@ -194,6 +194,10 @@ fn a_source_that_shows_few_of_its_tags_has_nothing_pruned_until_somebody_says_so
         "--however-many",
     ]);
     assert_eq!(target.client().tags("mirror/app"), tags);
+    for tag in &tags[2..] {
+        let digest = Image::oci(tag).digest();
+        source.client().delete_manifest("app", &digest);
+    }
     transship
         .run(&["prune", "--apply", "--however-many"])
         .expect_code(0);
@@ -202,4 +206,23 @@ fn a_source_that_shows_few_of_its_tags_has_nothing_pruned_until_somebody_says_so
     assert_eq!(target.client().tags("mirror/app"), ["t00", "t01"]);
     let deletes = count(&target.requests(), |request| request.method == "DELETE");
     assert_eq!(deletes, 10);
+}
+
+#[test]
+fn a_tag_that_the_source_has_and_does_not_list_is_not_pruned() {
+    let (source, target) = (Fake::start(), Fake::start());
+    for tag in ["a", "b"] {
+        source.client().push("app", tag, &Image::oci(tag));
+    }
+    let transship = between(source.host(), target.host(), PRUNED);
+    transship.sync();
+    source.rule(|request| match request.is_tag_list() {
+        true => Verdict::Answer(answer(200, &json!({ "tags": ["b"] }))),
+        false => Verdict::Serve,
+    });
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    let said = transship.run(&["prune", "--apply"]).expect_code(0);
+    said.expect_stdout(&["the source has it, and leaves it out of its list of tags"]);
+    assert_eq!(target.client().tags("mirror/app"), ["a", "b"]);
 }

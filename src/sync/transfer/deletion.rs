@@ -22,6 +22,8 @@ pub(in crate::sync) struct Deletion {
     pub(in crate::sync) tag: Tag,
     /// What was written for it; if another digest stands there, it is somebody else's.
     pub(in crate::sync) digest: Digest,
+    /// Its name at the source, where the source is said to have it no longer.
+    pub(in crate::sync) orphan: Option<Tag>,
     /// A tag that stays and stands for the same digest, as the store knows.
     pub(in crate::sync) shared_with: Option<Tag>,
 }
@@ -66,9 +68,8 @@ impl Transfer {
         deletions: Vec<Deletion>,
     ) -> Vec<(Deletion, Result<Gone, Error>)> {
         if self.holdings.is_held(lane.to) {
-            let text = "another run writes to the repository now, and may need its digest";
             let left = deletions.into_iter();
-            let left = left.map(|deletion| (deletion, Ok(Gone::Left(text.into()))));
+            let left = left.map(|deletion| (deletion, Ok(needed_by_another_run())));
             return left.collect();
         }
         let going: HashSet<&Tag> = deletions.iter().map(|deletion| &deletion.tag).collect();
@@ -82,6 +83,7 @@ impl Transfer {
                 Ok(needed) => match (needed.get(digest), deleted.get(digest)) {
                     (Some(other), _) => Ok(left_to(other)),
                     (None, Some(Ok(gone))) => Ok(gone.clone()),
+                    (None, _) if self.holdings.is_held(lane.to) => Ok(needed_by_another_run()),
                     (None, _) => {
                         let gone = lane.target.delete_digest(lane.to, digest).await;
                         let gone = gone.map(|()| Gone::Deleted).map_err(Error::from);
@@ -99,8 +101,16 @@ impl Transfer {
     }
 }
 
-/// Deletes a tag alone; `None` where that takes its digest along.
+/// Deletes a tag alone; `None` where that takes its digest along. A list may have been cut off
+/// without a word: what is no longer listed is asked for once more.
 async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>, registry::Error> {
+    if let Some(orphan) = &deletion.orphan {
+        let reference = lane.from.tag(orphan);
+        if lane.source.head_manifest(&reference).await?.is_some() {
+            let text = "the source has it, and leaves it out of its list of tags";
+            return Ok(Some(Gone::Left(text.into())));
+        }
+    }
     let found = lane
         .target
         .head_manifest(&lane.to.tag(&deletion.tag))
@@ -119,6 +129,10 @@ async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>,
         (Deleted::DigestsAlone, Some(other)) => Some(left_to(other)),
         (Deleted::DigestsAlone, None) => None,
     })
+}
+
+fn needed_by_another_run() -> Gone {
+    Gone::Left("another run writes to the repository now, and may need its digest".into())
 }
 
 fn left_to(other: &Tag) -> Gone {
