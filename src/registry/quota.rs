@@ -29,6 +29,8 @@ pub(super) struct PullQuota {
 struct State {
     told: Option<Quota>,
     in_flight: u64,
+    /// Pulls in all.
+    begun: u64,
     /// When a spent quota is tried again.
     again_at: Option<Instant>,
 }
@@ -36,6 +38,10 @@ struct State {
 /// The right to pull one manifest, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Pull<'a>(&'a PullQuota);
+
+/// How many pulls had begun when a request was sent; nothing where others were under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked(Option<u64>);
 
 enum Admission {
     Go,
@@ -57,9 +63,22 @@ impl PullQuota {
         }
     }
 
-    /// Takes note of what the registry tells.
-    pub(super) fn told(&self, quota: Quota) {
+    /// What was known when a request was sent, which may be a pull.
+    pub(super) fn asked(&self, may_be_pull: bool) -> Asked {
+        let state = self.lock();
+        let is_alone = state.in_flight <= u64::from(may_be_pull);
+        Asked(is_alone.then_some(state.begun))
+    }
+
+    /// Takes note of what the registry tells. An answer that a pull may have overtaken raises
+    /// nothing: that pull is not counted in it.
+    pub(super) fn told(&self, quota: Quota, asked: Asked) {
         let mut state = self.lock();
+        let is_late = asked.0 != Some(state.begun);
+        let is_more = |told: Quota| quota.remaining > told.remaining;
+        if is_late && state.told.is_some_and(is_more) {
+            return;
+        }
         if quota.remaining > 0 {
             state.again_at = None;
         }
@@ -93,10 +112,15 @@ impl Drop for Pull<'_> {
 }
 
 impl State {
+    fn go(&mut self) -> Admission {
+        self.in_flight += 1;
+        self.begun += 1;
+        Admission::Go
+    }
+
     fn admit(&mut self, now: Instant) -> Admission {
         let Some(told) = self.told.filter(|told| told.remaining <= self.in_flight) else {
-            self.in_flight += 1;
-            return Admission::Go;
+            return self.go();
         };
         // What is under way may be counted already, or not yet: its answer tells.
         if self.in_flight > 0 {
@@ -106,8 +130,7 @@ impl State {
         let again_at = *self.again_at.get_or_insert(now + pause);
         if again_at <= now {
             self.again_at = Some(now + pause);
-            self.in_flight += 1;
-            return Admission::Go;
+            return self.go();
         }
         Admission::Spent(Kind::Quota(words(told, again_at - now)))
     }
@@ -154,6 +177,30 @@ mod tests {
         poll.is_pending()
     }
 
+    fn tell(quota: &PullQuota, remaining: u64) {
+        quota.told(docker_hub(remaining), quota.asked(true));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_a_pull_overtook_raises_nothing() {
+        let quota = PullQuota::default();
+        tell(&quota, 2);
+        let head = quota.asked(false);
+        let first = quota.pull().await.unwrap();
+        let second = quota.pull().await.unwrap();
+        tell(&quota, 1);
+        quota.told(docker_hub(2), head);
+        drop(first);
+        assert!(is_waiting(&futures::poll!(Box::pin(quota.pull()))));
+        tell(&quota, 0);
+        drop(second);
+        assert!(quota.pull().await.is_err());
+        quota.told(docker_hub(2), head);
+        assert!(quota.pull().await.is_err());
+        tell(&quota, 2);
+        assert!(quota.pull().await.is_ok());
+    }
+
     #[tokio::test]
     async fn a_registry_that_tells_nothing_limits_nothing() {
         let quota = PullQuota::default();
@@ -166,15 +213,15 @@ mod tests {
     #[tokio::test]
     async fn the_last_pull_is_given_out_once_and_the_answer_is_waited_for() {
         let quota = PullQuota::default();
-        quota.told(docker_hub(1));
+        tell(&quota, 1);
         let last = quota.pull().await.unwrap();
         let mut next = Box::pin(quota.pull());
         assert!(is_waiting(&futures::poll!(&mut next)));
         // The answer tells that there is one left after all.
-        quota.told(docker_hub(1));
+        tell(&quota, 1);
         drop(last);
         drop(next.await.unwrap());
-        quota.told(docker_hub(0));
+        tell(&quota, 0);
         match quota.pull().await {
             Err(Kind::Quota(text)) => {
                 assert!(text.contains("100 pulls in 6h"), "{text}");
@@ -187,15 +234,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_spent_quota_is_tried_again_by_one_pull_at_a_time() {
         let quota = PullQuota::default();
-        quota.told(docker_hub(0));
+        tell(&quota, 0);
         assert!(quota.pull().await.is_err());
         tokio::time::advance(Duration::from_secs(36 * 60)).await;
         let probe = quota.pull().await.unwrap();
-        quota.told(docker_hub(0));
+        tell(&quota, 0);
         drop(probe);
         assert!(quota.pull().await.is_err());
         // Any answer may tell that there are pulls again, that to a HEAD too.
-        quota.told(docker_hub(7));
+        tell(&quota, 7);
         assert!(quota.pull().await.is_ok());
     }
 

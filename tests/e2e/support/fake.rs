@@ -13,6 +13,7 @@ use super::client::{Client, USER_AGENT};
 use super::fake_answers::refusal;
 use super::fake_contents::{Contents, Oddities, Sessions};
 use super::fake_tokens::{Habits, Tokens};
+use super::faults;
 use super::requests::Request;
 use super::server::Server;
 
@@ -232,7 +233,9 @@ impl Shared {
         let mut state = self.lock();
         let mut verdicts = state.rules.iter_mut().map(|rule| rule(request));
         let decided = verdicts.find(|verdict| !matches!(verdict, Verdict::Serve));
-        decided.unwrap_or(Verdict::Serve)
+        decided
+            .inspect(|_| faults::injected())
+            .unwrap_or(Verdict::Serve)
     }
 
     fn serve(&self, parts: &Parts, request: &Request, body: Bytes) -> Response<Body> {

@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use super::faults;
+
 /// Most bytes that one read takes off a socket.
 const FRAME: usize = 32 << 10;
 
@@ -170,6 +172,7 @@ impl Shared {
             Fate::Silence => &self.counters.stalls,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        faults::injected();
         Some(fate)
     }
 

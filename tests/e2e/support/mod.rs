@@ -8,6 +8,7 @@ pub mod fake;
 pub mod fake_answers;
 pub mod fake_contents;
 pub mod fake_tokens;
+pub mod faults;
 pub mod held;
 pub mod http;
 pub mod link;

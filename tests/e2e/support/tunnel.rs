@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::faults;
+
 /// A running tunnel; its threads end with the test's process.
 pub struct Tunnel {
     host: String,
@@ -117,6 +119,7 @@ fn pass_some(
         passed += length;
         let one_less = |left: usize| left.checked_sub(1);
         if passed > after && left.fetch_update(Relaxed, Relaxed, one_less).is_ok() {
+            faults::injected();
             from.shutdown(Shutdown::Both)?;
             return to.shutdown(Shutdown::Both);
         }
