@@ -145,13 +145,19 @@ impl Auth {
         let mut state = self.lock();
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
-            (Some(Challenge::Bearer { .. }), _, Authorization::Bearer(used)) => {
+            (Some(Challenge::Bearer { .. }), offered, Authorization::Bearer(used)) => {
                 // Another request may have been refused first, and a new token be held by now.
                 if state.tokens.get(scope).is_some_and(|held| held.gave(used)) {
                     state.tokens.remove(scope);
                 }
+                // Its token server may be another one by now.
+                if let Some(challenge @ Challenge::Bearer { .. }) = offered {
+                    state.challenge = Some(challenge);
+                }
                 Ok(())
             }
+            // What another request has learned meanwhile is to be tried first.
+            (Some(Challenge::Bearer { .. }), _, Authorization::None) => Ok(()),
             (_, Some(Challenge::Basic), Authorization::None)
                 if !matches!(self.login.credential(), Credential::Basic { .. }) =>
             {

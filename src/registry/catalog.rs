@@ -160,12 +160,10 @@ impl Registry {
             url.set_query(Some(&format!("page={number}&page_size={PAGE_SIZE}")));
             url
         };
-        let mut number = 1;
-        let listing = self.listing(prefix, page_url(number));
-        self.pages(listing, Login::Basic, |_, answer| {
+        let listing = self.listing(prefix, page_url(1));
+        self.pages(listing, Login::Basic, |url, answer| {
             let page: Vec<Named> = parse(&answer.body)?;
-            number += 1;
-            let next = (page.len() >= PAGE_SIZE).then(|| page_url(number));
+            let next = (page.len() >= PAGE_SIZE).then(|| page_url(number_of(url) + 1));
             Ok((page.into_iter().map(|found| found.name).collect(), next))
         })
         .await
@@ -197,10 +195,18 @@ impl Registry {
     ) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
         let mut pages = Pages::at_most(PAGE_LIMIT);
+        let mut first = call.url.clone();
         loop {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
             pages.turn(&call.url).map_err(fail)?;
-            let answer = self.transport.call_as(&self.wire, &call, login).await?;
+            let answer = match self.transport.call_as(&self.wire, &call, login).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    call.url = pages.again(&mut first, error)?;
+                    names.clear();
+                    continue;
+                }
+            };
             let (found, next) = read(&call.url, &answer).map_err(fail)?;
             pages.took(answer.body.len(), found.len()).map_err(fail)?;
             names.extend(found);
@@ -220,6 +226,14 @@ pub(super) fn own_next(current: &Url, next: &str) -> Result<Url, Kind> {
         true => Ok(url),
         false => Err(wrong()),
     }
+}
+
+/// Which page an address of [`Registry::list_harbor`] names.
+fn number_of(url: &Url) -> usize {
+    let mut pairs = url.query_pairs();
+    let page = pairs.find(|(key, _)| key == "page");
+    page.and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(1)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Kind> {

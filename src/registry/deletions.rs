@@ -112,11 +112,13 @@ impl Registry {
 /// Whether the registry deletes no tags: distribution 2 takes a tag for a broken digest, and
 /// Harbor says that it is unsupported.
 fn is_unsupported(error: &Error) -> bool {
-    match &*error.kind {
-        Kind::Rejected { status, .. } => matches!(status, 400 | 405),
-        Kind::Server { status, .. } => *status == 501,
-        _ => false,
-    }
+    matches!(
+        &*error.kind,
+        Kind::Rejected {
+            status: 400 | 405 | 501,
+            ..
+        }
+    )
 }
 
 /// Whether nothing answers there as Harbor does.

@@ -153,7 +153,7 @@ fn is_about_parts(kind: &Kind, had_parts: bool) -> bool {
     match kind {
         Kind::NotFound(_) => !had_parts,
         Kind::Protocol(_) => true,
-        Kind::Rejected { status, .. } => [400, 405, 411, 415, 416].contains(status),
+        Kind::Rejected { status, .. } => [400, 405, 411, 415, 416, 501].contains(status),
         _ => false,
     }
 }

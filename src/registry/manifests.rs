@@ -96,7 +96,8 @@ impl Registry {
             return Err(fail(Kind::Protocol(text)));
         }
         match told {
-            Some(found) if found != manifest.digest => {
+            // It may be named in another algorithm than the one that was asked for.
+            Some(found) if found != manifest.digest && !found.matches(&manifest.bytes) => {
                 let text = format!("it was stored as {found} and not as {}", manifest.digest);
                 Err(fail(Kind::Protocol(text)))
             }
@@ -122,12 +123,12 @@ impl Registry {
 }
 
 /// A server that knows no HEAD says so with one of these.
-fn is_head_refused(error: &Error) -> bool {
-    let refusals = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
-    match &*error.kind {
-        Kind::Rejected { status, .. } | Kind::Server { status, .. } => {
-            refusals.iter().any(|refusal| refusal.as_u16() == *status)
+pub(super) fn is_head_refused(error: &Error) -> bool {
+    matches!(
+        &*error.kind,
+        Kind::Rejected {
+            status: 405 | 501,
+            ..
         }
-        _ => false,
-    }
+    )
 }

@@ -1,11 +1,12 @@
-//! How far a listing is followed, page after page, before it is called endless.
+//! How far a listing is followed, page after page, before it is called endless, and what is done
+//! where a page is lost on the way.
 
 use std::{collections::HashSet, fmt, marker::PhantomData, str::FromStr};
 
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use url::Url;
 
-use super::Kind;
+use super::{Error, Kind};
 
 /// Most bytes of all pages of one listing.
 const BYTES: usize = 256 << 20;
@@ -13,6 +14,8 @@ const BYTES: usize = 256 << 20;
 pub(super) const ENTRIES: usize = 1_000_000;
 /// Longest address of a page.
 const ADDRESS: usize = 8 << 10;
+/// What is asked for at a time where a registry refuses more: quay.io and Docker Hub give a hundred.
+const MODEST: &str = "n=100";
 
 /// The pages of one listing that were read so far.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(super) struct Pages {
     seen: HashSet<Url>,
     bytes: usize,
     entries: usize,
+    /// Whether a page was lost before, and the listing begun anew.
+    is_anew: bool,
 }
 
 impl Pages {
@@ -31,6 +36,7 @@ impl Pages {
             seen: HashSet::new(),
             bytes: 0,
             entries: 0,
+            is_anew: false,
         }
     }
 
@@ -47,9 +53,46 @@ impl Pages {
         self.within(self.seen.len() <= self.most, self.most, "pages")
     }
 
-    /// Whether the first page is being read.
+    /// Whether the first page is being read, for the first time.
     pub(super) fn is_first(&self) -> bool {
-        self.seen.len() <= 1
+        self.seen.len() <= 1 && !self.is_anew
+    }
+
+    /// After a page that was not given: where the listing is begun anew, or the error, which is
+    /// then no word of a listing that is not there. What the pages before it held is forgotten.
+    ///
+    /// A page is lost where the entry that it begins after is deleted meanwhile, or its token ends;
+    /// that may happen once. A registry may also refuse the number that `first` asks for.
+    pub(super) fn again(&mut self, first: &mut Url, mut error: Error) -> Result<Url, Error> {
+        let (status, said) = match &*error.kind {
+            Kind::NotFound(said) => (404, said),
+            Kind::Rejected { status, message } if [400, 410, 422].contains(status) => {
+                (*status, message)
+            }
+            _ => return Err(error),
+        };
+        if self.is_first() {
+            let asks_for_more = first
+                .query()
+                .is_some_and(|n| n.starts_with("n=") && n != MODEST);
+            if status != 400 || !asks_for_more {
+                return Err(error);
+            }
+            first.set_query(Some(MODEST));
+            *self = Self::at_most(self.most);
+        } else if self.is_anew {
+            let text = format!(
+                "a page in the middle of its listing is gone, and was again when it was read anew \
+                 (status {status}: {said}); a later run reads it again"
+            );
+            *error.kind = Kind::Protocol(text);
+            return Err(error);
+        } else {
+            tracing::debug!(%error, "a page of a listing is gone; it is read anew");
+            *self = Self::at_most(self.most);
+            self.is_anew = true;
+        }
+        Ok(first.clone())
     }
 
     /// Takes note of what a page held.
@@ -141,8 +184,9 @@ mod tests {
     #[test]
     fn names_that_are_no_legal_ones_are_left_out() {
         let odd = format!(
-            r#"["v1", "../x", "a b", "%2e%2e", "a\n", "", "-x", ".x", "{}", "1.0"]"#,
-            "x".repeat(10_000)
+            r#"["v1", "../x", "a b", "%2e%2e", "a\n", "", "-x", ".x", "{}", "sha256:{}", "1.0"]"#,
+            "x".repeat(10_000),
+            "0".repeat(64)
         );
         let texts: Vec<String> = tags(&odd).unwrap().iter().map(Tag::to_string).collect();
         assert_eq!(texts, ["v1", "1.0"]);

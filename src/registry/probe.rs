@@ -4,7 +4,10 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use reqwest::{Method, header::HeaderMap};
 
-use super::{Error, Kind, Listing, Registry, Started, auth::Presence, found, header};
+use super::{
+    Error, Kind, Listing, Registry, Started, auth::Presence, found, header,
+    manifests::is_head_refused,
+};
 use crate::oci::{Digest, Reference, Repository, Tag};
 
 /// Whether a registry answers at all.
@@ -79,13 +82,20 @@ impl Registry {
     }
 
     /// Asks for a manifest by HEAD, which no quota counts: whether it is there, and what quota is
-    /// left for others.
+    /// left for others. Where a HEAD finds nothing, or is not known, the manifest itself is asked
+    /// for.
     pub async fn probe_manifest(&self, reference: &Reference) -> Result<Option<Seen>, Error> {
         let call = self.manifest_call("check", reference, Method::HEAD);
-        let answer = found(self.transport.call(&self.wire, &call).await)?;
-        Ok(answer.map(|answer| Seen {
-            quota: quota(&answer.headers),
-        }))
+        match found(self.transport.call(&self.wire, &call).await) {
+            Ok(Some(answer)) => Ok(Some(Seen {
+                quota: quota(&answer.headers),
+            })),
+            Err(error) if !is_head_refused(&error) => Err(error),
+            Ok(None) | Err(_) => {
+                let manifest = self.get_manifest(reference).await?;
+                Ok(manifest.map(|_| Seen { quota: None }))
+            }
+        }
     }
 
     /// Begins an upload into a repository and cancels it. No blob and no repository comes of it;

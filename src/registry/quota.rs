@@ -28,9 +28,9 @@ pub(super) struct PullQuota {
 #[derive(Debug, Default)]
 struct State {
     told: Option<Quota>,
+    /// When that was heard.
+    heard_at: Option<Instant>,
     in_flight: u64,
-    /// Pulls in all.
-    begun: u64,
     /// When a spent quota is tried again.
     again_at: Option<Instant>,
 }
@@ -38,10 +38,6 @@ struct State {
 /// The right to pull one manifest, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Pull<'a>(&'a PullQuota);
-
-/// How many pulls had begun when a request was sent; nothing where others were under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked(Option<u64>);
 
 enum Admission {
     Go,
@@ -63,26 +59,20 @@ impl PullQuota {
         }
     }
 
-    /// What was known when a request was sent, which may be a pull.
-    pub(super) fn asked(&self, may_be_pull: bool) -> Asked {
-        let state = self.lock();
-        let is_alone = state.in_flight <= u64::from(may_be_pull);
-        Asked(is_alone.then_some(state.begun))
-    }
-
-    /// Takes note of what the registry tells. An answer that a pull may have overtaken raises
-    /// nothing: that pull is not counted in it.
-    pub(super) fn told(&self, quota: Quota, asked: Asked) {
+    /// Takes note of what the registry tells in answer to what it was asked then. Answers overtake
+    /// one another: one that was asked for before another was heard does not speak for more pulls.
+    pub(super) fn told(&self, quota: Quota, asked_at: Instant) {
         let mut state = self.lock();
-        let is_late = asked.0 != Some(state.begun);
-        let is_more = |told: Quota| quota.remaining > told.remaining;
-        if is_late && state.told.is_some_and(is_more) {
+        let is_late = state.heard_at.is_some_and(|heard_at| asked_at < heard_at);
+        let known = state.told.map(|told| told.remaining);
+        if is_late && known.is_some_and(|known| known <= quota.remaining) {
             return;
         }
         if quota.remaining > 0 {
             state.again_at = None;
         }
         state.told = Some(quota);
+        state.heard_at = Some(Instant::now());
     }
 
     /// Takes note of a refusal for want of pulls, which may tell no number.
@@ -97,6 +87,7 @@ impl PullQuota {
             remaining: 0,
             ..told
         });
+        state.heard_at = Some(Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,15 +103,10 @@ impl Drop for Pull<'_> {
 }
 
 impl State {
-    fn go(&mut self) -> Admission {
-        self.in_flight += 1;
-        self.begun += 1;
-        Admission::Go
-    }
-
     fn admit(&mut self, now: Instant) -> Admission {
         let Some(told) = self.told.filter(|told| told.remaining <= self.in_flight) else {
-            return self.go();
+            self.in_flight += 1;
+            return Admission::Go;
         };
         // What is under way may be counted already, or not yet: its answer tells.
         if self.in_flight > 0 {
@@ -130,7 +116,8 @@ impl State {
         let again_at = *self.again_at.get_or_insert(now + pause);
         if again_at <= now {
             self.again_at = Some(now + pause);
-            return self.go();
+            self.in_flight += 1;
+            return Admission::Go;
         }
         Admission::Spent(Kind::Quota(words(told, again_at - now)))
     }
@@ -177,30 +164,6 @@ mod tests {
         poll.is_pending()
     }
 
-    fn tell(quota: &PullQuota, remaining: u64) {
-        quota.told(docker_hub(remaining), quota.asked(true));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_a_pull_overtook_raises_nothing() {
-        let quota = PullQuota::default();
-        tell(&quota, 2);
-        let head = quota.asked(false);
-        let first = quota.pull().await.unwrap();
-        let second = quota.pull().await.unwrap();
-        tell(&quota, 1);
-        quota.told(docker_hub(2), head);
-        drop(first);
-        assert!(is_waiting(&futures::poll!(Box::pin(quota.pull()))));
-        tell(&quota, 0);
-        drop(second);
-        assert!(quota.pull().await.is_err());
-        quota.told(docker_hub(2), head);
-        assert!(quota.pull().await.is_err());
-        tell(&quota, 2);
-        assert!(quota.pull().await.is_ok());
-    }
-
     #[tokio::test]
     async fn a_registry_that_tells_nothing_limits_nothing() {
         let quota = PullQuota::default();
@@ -213,15 +176,15 @@ mod tests {
     #[tokio::test]
     async fn the_last_pull_is_given_out_once_and_the_answer_is_waited_for() {
         let quota = PullQuota::default();
-        tell(&quota, 1);
+        quota.told(docker_hub(1), Instant::now());
         let last = quota.pull().await.unwrap();
         let mut next = Box::pin(quota.pull());
         assert!(is_waiting(&futures::poll!(&mut next)));
         // The answer tells that there is one left after all.
-        tell(&quota, 1);
+        quota.told(docker_hub(1), Instant::now());
         drop(last);
         drop(next.await.unwrap());
-        tell(&quota, 0);
+        quota.told(docker_hub(0), Instant::now());
         match quota.pull().await {
             Err(Kind::Quota(text)) => {
                 assert!(text.contains("100 pulls in 6h"), "{text}");
@@ -234,15 +197,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_spent_quota_is_tried_again_by_one_pull_at_a_time() {
         let quota = PullQuota::default();
-        tell(&quota, 0);
+        quota.told(docker_hub(0), Instant::now());
         assert!(quota.pull().await.is_err());
         tokio::time::advance(Duration::from_secs(36 * 60)).await;
         let probe = quota.pull().await.unwrap();
-        tell(&quota, 0);
+        quota.told(docker_hub(0), Instant::now());
         drop(probe);
         assert!(quota.pull().await.is_err());
         // Any answer may tell that there are pulls again, that to a HEAD too.
-        tell(&quota, 7);
+        quota.told(docker_hub(7), Instant::now());
+        assert!(quota.pull().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_overtaken_speaks_for_no_more_pulls() {
+        let quota = PullQuota::default();
+        quota.told(docker_hub(2), Instant::now());
+        let (first, asked_at) = (quota.pull().await.unwrap(), Instant::now());
+        let second = quota.pull().await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        quota.told(docker_hub(0), asked_at);
+        drop(second);
+        quota.told(docker_hub(1), asked_at);
+        drop(first);
+        assert!(quota.pull().await.is_err());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        quota.told(docker_hub(1), Instant::now());
         assert!(quota.pull().await.is_ok());
     }
 

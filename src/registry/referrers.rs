@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Error, Kind, Registry, found, pages::Pages, tags::next_page};
+use super::{Error, Kind, Registry, pages::Pages, tags::next_page};
 use crate::oci::{Digest, Repository};
 
 /// Most pages of one listing.
@@ -69,6 +69,7 @@ impl Registry {
         let text = repository.digest(subject).to_string();
         let path = format!("referrers/{subject}");
         let mut call = self.request("list referrers of", text, Method::GET, repository, &path);
+        let mut first = call.url.clone();
         let mut referrers = Vec::new();
         call.most = PAGE_BYTES;
         let mut pages = Pages::at_most(PAGE_LIMIT);
@@ -76,17 +77,17 @@ impl Registry {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
             let protocol = |text: String| fail(Kind::Protocol(text));
             pages.turn(&call.url).map_err(fail)?;
-            let answer = match found(self.transport.call(&self.wire, &call).await) {
-                Ok(Some(answer)) => answer,
-                Ok(None) => {
+            let answer = match self.transport.call(&self.wire, &call).await {
+                Ok(answer) => answer,
+                Err(error) if is_unknown_route(&error) && pages.is_first() => {
                     api.is_missing.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
-                Err(error) if is_unknown_route(&error) => {
-                    api.is_missing.store(true, Ordering::Relaxed);
-                    return Ok(None);
+                Err(error) => {
+                    call.url = pages.again(&mut first, error)?;
+                    referrers.clear();
+                    continue;
                 }
-                Err(error) => return Err(error),
             };
             let page: Value = serde_json::from_slice(&answer.body)
                 .map_err(|_| protocol("its listing of referrers is not JSON".into()))?;
@@ -104,14 +105,15 @@ impl Registry {
     }
 }
 
-/// Registries answer a route that they do not know in more ways than 404. A 403 is none of them:
-/// it would read as "no referrers" where there are some.
+/// Registries answer a route that they do not know with 404, and in other ways. A 403 is none of
+/// them: it would read as "no referrers" where there are some.
 fn is_unknown_route(error: &Error) -> bool {
     matches!(
         &*error.kind,
-        Kind::Rejected {
-            status: 400 | 405 | 406,
-            ..
-        }
+        Kind::NotFound(_)
+            | Kind::Rejected {
+                status: 400 | 405 | 406 | 501,
+                ..
+            }
     )
 }

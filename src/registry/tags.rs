@@ -12,7 +12,6 @@ use url::Url;
 use super::{
     Error, Kind, Registry,
     bulk::{Told, Uploads},
-    found,
     pages::{Pages, legal_names},
     transport::{Answer, Call, keep_to_origin},
 };
@@ -77,17 +76,20 @@ impl Registry {
     /// digests among them.
     pub async fn list_tags(&self, repository: &Repository) -> Result<Tags, Error> {
         let mut call = self.tags_call(repository);
+        let mut first = call.url.clone();
         let mut listing = Listing::default();
         let mut pages = Pages::at_most(PAGE_LIMIT);
         loop {
             let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
             pages.turn(&call.url).map_err(fail)?;
-            let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
-                return if pages.is_first() {
-                    Ok(None)
-                } else {
-                    Err(fail(Kind::Protocol("a page of its listing is gone".into())))
-                };
+            let answer = match self.transport.call(&self.wire, &call).await {
+                Ok(answer) => answer,
+                Err(error) if error.is_not_found() && pages.is_first() => return Ok(None),
+                Err(error) => {
+                    call.url = pages.again(&mut first, error)?;
+                    listing = Listing::default();
+                    continue;
+                }
             };
             let before = listing.tags.len();
             self.read_page(&call, &answer, &mut listing)?;
@@ -215,6 +217,15 @@ mod tests {
         );
         assert_eq!(
             next("<http://r.example/v2/a/tags/list?last=b&n=2>; rel=next").unwrap(),
+            expected
+        );
+        for relative in ["?last=b&n=2", "list?last=b&n=2"] {
+            assert_eq!(next(&format!("<{relative}>; rel=next")).unwrap(), expected);
+        }
+        let opaque = "/v2/a/tags/list?next_page=gAAA-_%2F%3D%3D&n=100";
+        let expected = Some(format!("https://r.example:5000{opaque}"));
+        assert_eq!(
+            next(&format!("<{opaque}>; rel=\"next\"")).unwrap(),
             expected
         );
     }

@@ -84,7 +84,7 @@ pub(super) async fn fetch(
                 .body(form)
         }
         _ => {
-            let mut url = realm;
+            let mut url = without_scope(realm);
             url.query_pairs_mut()
                 .extend_pairs(service.iter().map(|service| ("service", service)))
                 .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
@@ -98,12 +98,52 @@ pub(super) async fn fetch(
         200 => {}
         401 => return Err(fail(unauthorized(&credential, &words(401, &body)))),
         403 => return Err(fail(Kind::Denied(words(403, &body)))),
-        _ => return Err(fail(failure(status, &headers, &body))),
+        // A login that has ended, by RFC 6749.
+        400 if is_grant_refused(&body) => {
+            return Err(fail(unauthorized(&credential, &words(400, &body))));
+        }
+        _ => return Err(fail(no_token(failure(status, &headers, &body)))),
     }
     read_token(&body).map(Arc::new).map_err(|reason| {
         let text = format!("its token server's answer makes no sense: {reason}");
         fail(Kind::Protocol(text))
     })
+}
+
+/// A realm without a scope of its own: nvcr.io names that of the repository which was asked for
+/// first, and a server may honour no other.
+fn without_scope(mut realm: Url) -> Url {
+    let pairs: Vec<(String, String)> = realm.query_pairs().into_owned().collect();
+    if pairs.iter().any(|(key, _)| key == "scope") {
+        let kept = pairs.iter().filter(|(key, _)| key != "scope");
+        realm.query_pairs_mut().clear().extend_pairs(kept);
+    }
+    realm
+}
+
+/// Whether an answer says that a refresh token is good no longer
+/// ([RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+fn is_grant_refused(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    refusal.is_some_and(|refusal| refusal.error == "invalid_grant")
+}
+
+/// What a token server's failure means for who needs the token: it is no word of what the
+/// registry holds, nor of what the registry takes.
+fn no_token(kind: Kind) -> Kind {
+    let (status, said) = match kind {
+        Kind::NotFound(said) => (404, said),
+        Kind::Rejected { status, message } => (status, message),
+        other => return other,
+    };
+    Kind::Protocol(format!(
+        "its token server gives no token: status {status} ({said}); check the registry's name, \
+         endpoint and login in mirror.toml"
+    ))
 }
 
 /// What a token server answers; what is wrong with it is said.

@@ -71,3 +71,38 @@ fn a_token_lives_as_long_as_makes_sense_whatever_its_answer_says() {
         assert_eq!(life(huge), 24 * 3600, "{huge}");
     }
 }
+
+#[test]
+fn a_realm_keeps_its_query_but_for_its_scope() {
+    let kept = |realm: &str| without_scope(realm.parse().unwrap()).to_string();
+    assert_eq!(
+        kept("https://r.example/t?a=%24b"),
+        "https://r.example/t?a=%24b"
+    );
+    let odd = "https://r.example/t?scope=repository:a:pull&account=$oauthtoken&scope=x";
+    assert_eq!(kept(odd), "https://r.example/t?account=%24oauthtoken");
+}
+
+#[test]
+fn a_scope_names_its_repository_first_and_never_a_deletion() {
+    let scope = |writes, from: Option<&str>| Scope {
+        repository: "a/b".into(),
+        writes,
+        from: from.map(Into::into),
+    };
+    assert_eq!(scope(false, None).texts(), ["repository:a/b:pull"]);
+    assert_eq!(scope(true, None).texts(), ["repository:a/b:pull,push"]);
+    let mount = ["repository:a/b:pull,push", "repository:c:pull"];
+    assert_eq!(scope(true, Some("c")).texts(), mount);
+    assert_eq!(Scope::catalog().texts(), ["registry:catalog:*"]);
+}
+
+#[test]
+fn a_login_that_has_ended_is_told_by_the_words_of_the_rfc() {
+    assert!(is_grant_refused(
+        br#"{"error": "invalid_grant", "error_description": "expired"}"#
+    ));
+    for other in [&br#"{"error": "invalid_scope"}"#[..], b"{}", b"<html>", b""] {
+        assert!(!is_grant_refused(other));
+    }
+}

@@ -14,6 +14,7 @@ use super::{
     asked_pause::asked_pause,
     auth::{Auth, Authorization, Scope},
     bulk::BulkApi,
+    challenge::Challenge,
     dialect::Dialects,
     error::{Error, Kind, words},
     limits::{Limits, Retry},
@@ -188,22 +189,53 @@ impl Transport {
             if response.status().as_u16() < 400 {
                 return Ok(response);
             }
-            let (status, headers) = (response.status(), response.headers().clone());
-            let said = wire.beginning(response).await;
-            let refusal = match status {
-                StatusCode::UNAUTHORIZED => {
-                    match self.unauthorized(call, &authorization, &headers, &said, is_second) {
-                        Ok(()) => None,
-                        Err(kind) => Some(self.judge(wire, &authorization, kind).await),
-                    }
-                }
-                _ => Some(failure(status, &headers, &said)),
-            };
+            let refusal = self.refusal(wire, call, &authorization, response, is_second);
+            let refusal = refusal.await;
             is_second = true;
             let Some(kind) = refusal else { continue };
             self.note(&kind);
             let generation = self.auth.generation(&authorization);
             self.auth.renew(&call.scope, generation, fail(kind)).await?;
+        }
+    }
+
+    /// What a refused request means; nothing where it is worth a second try.
+    async fn refusal(
+        &self,
+        wire: &Wire,
+        call: &Call,
+        used: &Authorization,
+        response: Response,
+        is_second: bool,
+    ) -> Option<Kind> {
+        let store = elsewhere(&call.url, &response);
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        let said = wire.beginning(response).await;
+        if let Some(store) = store {
+            return Some(refused_elsewhere(&store, failure(status, &headers, &said)));
+        }
+        if status != StatusCode::UNAUTHORIZED {
+            return Some(failure(status, &headers, &said));
+        }
+        if matches!(used, Authorization::None) && Challenge::read(&headers).is_none() {
+            headers = self.challenge_of_base(wire).await;
+        }
+        match self.unauthorized(call, used, &headers, &said, is_second) {
+            Ok(()) => None,
+            Err(kind) => Some(self.judge(wire, used, kind).await),
+        }
+    }
+
+    /// What `/v2/` says of authorization, for a 401 that says nothing: gcr.io sends such.
+    async fn challenge_of_base(&self, wire: &Wire) -> HeaderMap {
+        let mut url = Url::clone(&wire.base);
+        url.set_path("/v2/");
+        match wire
+            .head(wire.http.get(url.clone()), Some(wire.stall))
+            .await
+        {
+            Ok(response) if elsewhere(&url, &response).is_none() => response.headers().clone(),
+            _ => HeaderMap::new(),
         }
     }
 
@@ -297,8 +329,37 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
         )),
         429 => throttled(message),
         503 if headers.contains_key(RETRY_AFTER) => throttled(message),
-        status @ (408 | 500..) => Kind::Server { status, message },
+        // What a registry does not know today, it does not know in a second either.
+        status @ (408 | 500 | 502..) => Kind::Server { status, message },
         status => Kind::Rejected { status, message },
+    }
+}
+
+/// Who answered a request that a registry sent on to another host; nothing where it is the
+/// registry itself.
+fn elsewhere(asked: &Url, response: &Response) -> Option<String> {
+    let is_own = keep_to_origin(asked, &mut response.url().clone());
+    (!is_own).then(|| response.url().origin().ascii_serialization())
+}
+
+/// What it means that a store refuses what a registry sent there. Nobody's login was refused: the
+/// URL was signed by the registry for a while, and may have ended, so that it gives a new one.
+fn refused_elsewhere(store: &str, kind: Kind) -> Kind {
+    let (status, said) = match kind {
+        Kind::Unauthorized(said) => (401, said),
+        Kind::Denied(said) => (403, said),
+        Kind::Rejected {
+            status: status @ (400 | 410),
+            message,
+        } => (status, message),
+        other => return other,
+    };
+    Kind::Server {
+        status,
+        message: format!(
+            "{store}, where it sends us for the content, does not accept the URL that it signed: \
+             {said}"
+        ),
     }
 }
 

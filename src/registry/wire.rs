@@ -147,7 +147,6 @@ impl Wire {
         let method = request.method().clone();
         self.pace.request().await;
         let started = Instant::now();
-        let asked = self.quota.asked(method == Method::GET);
         self.meter.requests.fetch_add(1, Ordering::Relaxed);
         let send = self.client(&method).execute(request);
         let result = match timeout {
@@ -167,7 +166,7 @@ impl Wire {
             self.meter.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
-            self.quota.told(quota, asked);
+            self.quota.told(quota, started.into());
             self.metrics
                 .quota(self.name.as_str(), quota.limit, quota.remaining);
         }

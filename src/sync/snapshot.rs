@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Mirror, Origin, Prune, Route, Selection},
-    oci::{Digest, Repository, Tag},
+    oci::{Digest, Reference, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
     store::{Recorder, RepositoryState, Store, TagRecord},
 };
@@ -305,15 +305,7 @@ async fn digests(
             let reference = repository.tag(&tag);
             let digest = match source.head_manifest(&reference).await {
                 Ok(Some(head)) => Ok(head.digest),
-                Ok(None) => {
-                    let kind = Kind::NotFound("there is no such tag".into());
-                    Err(registry::Error::new(
-                        "check",
-                        &reference,
-                        repository.registry(),
-                        kind,
-                    ))
-                }
+                Ok(None) => read_through(source, &reference).await,
                 Err(error) => Err(error),
             };
             SourceTag { tag, digest }
@@ -321,6 +313,17 @@ async fn digests(
         .buffered(HEADS)
         .collect()
         .await
+}
+
+/// The digest of a tag that a HEAD does not find: a proxy before a registry may know only what was
+/// read through it.
+async fn read_through(source: &Registry, reference: &Reference) -> Result<Digest, registry::Error> {
+    let missing = || {
+        let kind = Kind::NotFound("there is no such tag".into());
+        registry::Error::new("check", reference, source.name(), kind)
+    };
+    let manifest = source.get_manifest(reference).await?;
+    manifest.map(|found| found.digest).ok_or_else(missing)
 }
 
 /// What a target holds, by the names that its tags have at the source.

@@ -82,7 +82,12 @@ impl Transfer {
         let reference = lane.from.digest(digest);
         let whole = pull(lane, &reference).await?;
         let broken = |error| broken(lane, &reference, error);
-        let shape = |attestations| shape(&whole, lane.mirror, attestations).map_err(broken);
+        let shape = |attestations| {
+            let mut manifest = shape(&whole, lane.mirror, attestations).map_err(broken)?;
+            // Of what a tag names, targets tell SHA-256, whatever the source tells.
+            manifest.digest = Digest::of(&manifest.bytes);
+            Ok::<_, Error>(manifest)
+        };
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
         self.admit(lane, &manifest, allowance).await?;
