@@ -251,10 +251,9 @@ fn push(findings: &Findings) -> Check {
         None => skipped("push", "no target"),
         Some((repository, Ok(()))) => ok("push", format!("an upload to {repository} may begin")),
         Some((repository, Err(error))) => {
-            let remedy = format!(
-                "let the account push to {repository}; some registries want its project, \
-                 namespace or repository made first"
-            );
+            let made_first = "some registries want its project, namespace or repository made first";
+            let more = error.remedy.as_deref().unwrap_or(made_first);
+            let remedy = format!("let the account push to {repository}; {more}");
             failed_for("push", error, remedy)
         }
     }
@@ -326,12 +325,8 @@ mod tests {
     use crate::registry::Kind;
 
     fn error(kind: Kind) -> Error {
-        Error {
-            operation: "start upload of",
-            subject: "x".into(),
-            registry: "r.example.com".parse().unwrap(),
-            kind: Box::new(kind),
-        }
+        let name = "r.example.com".parse().unwrap();
+        Error::new("start upload of", "x", &name, kind)
     }
 
     fn target(pushed: Result<(), Error>) -> Report {

@@ -106,7 +106,7 @@ impl Dialects {
                 }
                 body < refused.length
             }
-            kind if refused.in_parts && is_about_parts(kind, refused.had_parts) => {
+            kind if refused.in_parts && is_about_parts(kind) => {
                 // A registry that has taken parts before refuses something else.
                 if known.takes_parts.is_none() {
                     self.lock()
@@ -148,11 +148,10 @@ impl Learned {
 }
 
 /// Whether a refusal may be one of parts. A quota, a login or an immutable tag is refused in other
-/// words, and a session that had parts and is not there any more was lost.
-fn is_about_parts(kind: &Kind, had_parts: bool) -> bool {
+/// words.
+fn is_about_parts(kind: &Kind) -> bool {
     match kind {
-        Kind::NotFound(_) => !had_parts,
-        Kind::Protocol(_) => true,
+        Kind::NotFound(_) | Kind::Protocol(_) => true,
         Kind::Rejected { status, .. } => [400, 405, 411, 415, 416, 501].contains(status),
         _ => false,
     }
@@ -254,19 +253,6 @@ mod tests {
         for _ in 0..9 {
             assert!(dialects.learn(&refused(405), part(10)));
         }
-    }
-
-    #[test]
-    fn a_session_that_is_lost_after_parts_teaches_nothing() {
-        let dialects = dialects("r.example.com");
-        let name = "r.example.com".parse().unwrap();
-        let lost = Error::new("upload", "a blob", &name, Kind::NotFound(String::new()));
-        let after_parts = Try {
-            had_parts: true,
-            ..part(10)
-        };
-        assert!(!dialects.learn(&lost, after_parts));
-        assert!(dialects.learn(&lost, part(10)));
     }
 
     #[test]

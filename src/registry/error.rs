@@ -10,7 +10,7 @@ use crate::oci::{Digest, ManifestError, RegistryName};
 
 /// A failed operation on a registry.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{operation} {subject}: {kind}")]
+#[error("{operation} {subject}: {kind}{}", told(.remedy.as_deref()))]
 pub struct Error {
     /// What was tried, such as `pull manifest`.
     pub operation: &'static str,
@@ -20,6 +20,8 @@ pub struct Error {
     pub registry: RegistryName,
     /// What went wrong.
     pub kind: Box<Kind>,
+    /// What helps, where more can be told than the kind tells.
+    pub remedy: Option<Box<str>>,
 }
 
 /// What went wrong.
@@ -62,6 +64,11 @@ pub enum Kind {
         /// Its words.
         message: String,
     },
+    /// The target does not let a tag move to another digest, or go.
+    #[error(
+        "the target does not let this tag move or go ({0}); lift its rule or delete the tag there, or leave the tag as it is with `immutable` or `exclude`"
+    )]
+    Blocked(String),
     /// The registry refused what it was sent.
     #[error("refused with status {status} ({message})")]
     Rejected {
@@ -102,6 +109,10 @@ pub enum Kind {
     Elsewhere(Box<Error>),
 }
 
+fn told(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
 fn wait(retry_after: Option<Duration>) -> String {
     match retry_after {
         Some(wait) => {
@@ -128,6 +139,15 @@ impl Error {
             subject,
             registry,
             kind: Box::new(kind.bounded()),
+            remedy: None,
+        }
+    }
+
+    /// The same, with what helps.
+    pub(super) fn with_remedy(self, remedy: Option<String>) -> Self {
+        Self {
+            remedy: remedy.map(|text| printable(&text).into()),
+            ..self
         }
     }
 
@@ -164,6 +184,7 @@ impl Error {
             Kind::Throttled { .. } => "throttled",
             Kind::Quota(_) => "quota",
             Kind::Server { .. } => "server",
+            Kind::Blocked(_) => "blocked",
             Kind::Rejected { .. } => "rejected",
             Kind::Mismatch { .. } => "digest_mismatch",
             Kind::Length { .. } => "truncated",
@@ -177,6 +198,11 @@ impl Error {
     /// Whether the registry says that the thing is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(&*self.kind, Kind::NotFound(_))
+    }
+
+    /// Whether the target does not let a tag move, or go.
+    pub fn is_blocked(&self) -> bool {
+        matches!(&*self.kind, Kind::Blocked(_))
     }
 
     /// Whether the target refused a manifest for being an attestation: Aliyun ACR does so to the
@@ -219,6 +245,7 @@ impl Kind {
             Self::Unauthorized(text) => Self::Unauthorized(printable(&text)),
             Self::Denied(text) => Self::Denied(printable(&text)),
             Self::NotFound(text) => Self::NotFound(printable(&text)),
+            Self::Blocked(text) => Self::Blocked(printable(&text)),
             Self::Protocol(text) => Self::Protocol(printable(&text)),
             Self::Manifest(text) => Self::Manifest(printable(&text)),
             other => other,

@@ -67,7 +67,8 @@ impl Registry {
         Ok(Some(manifest))
     }
 
-    /// Writes a manifest under a tag or its digest.
+    /// Writes a manifest under a tag or its digest. A tag that may not move, and stands for this
+    /// manifest, is as good as written.
     pub async fn put_manifest(
         &self,
         reference: &Reference,
@@ -82,7 +83,15 @@ impl Registry {
             .map_err(|_| fail(Kind::Manifest("its media type is no legal header".into())))?;
         call.headers.insert(CONTENT_TYPE, media_type);
         call.body = manifest.bytes.clone();
-        let answer = self.transport.call(&self.wire, &call).await?;
+        let answer = match self.transport.call(&self.wire, &call).await {
+            // Some refuse to write a tag that is immutable even where nothing would change.
+            Err(error) if error.is_blocked() => {
+                let there = self.head_manifest(reference).await.ok().flatten();
+                let is_settled = there.is_some_and(|head| head.digest == manifest.digest);
+                return if is_settled { Ok(()) } else { Err(error) };
+            }
+            other => other?,
+        };
         let told = header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
         let is_stored = match answer.status {
             StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => true,

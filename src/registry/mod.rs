@@ -21,6 +21,7 @@ mod pages;
 mod probe;
 mod quota;
 mod referrers;
+mod refusals;
 mod sends;
 mod tags;
 mod token;

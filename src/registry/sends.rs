@@ -98,8 +98,10 @@ impl Registry {
         Ok(Sent::Whole)
     }
 
-    /// What an error makes of an upload that it came of, and learns from it.
-    pub fn judge(&self, error: &Error, upload: &Upload) -> Prospect {
+    /// What an error makes of an upload that it came of, and learns from it. A session that is
+    /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
+    /// registry takes no parts.
+    pub fn judge(&self, error: &Error, upload: &Upload, is_again: bool) -> Prospect {
         let is_of_sending = [UPLOAD, UPLOAD_PART].contains(&error.operation);
         let Some(last) = upload.last_try.filter(|_| error.registry == self.wire.name) else {
             return Prospect::Same;
@@ -108,13 +110,18 @@ impl Registry {
             *error.kind,
             Kind::NotFound(_) | Kind::Rejected { .. } | Kind::Protocol(_)
         );
-        let is_lost = matches!(*error.kind, Kind::NotFound(_)) && last.had_parts;
+        let is_too_large = matches!(*error.kind, Kind::Rejected { status: 413, .. });
+        let is_lost = last.had_parts
+            && (error.operation == UPLOAD_PART && !is_too_large
+                || matches!(*error.kind, Kind::NotFound(_)));
         if !is_of_sending || !is_refusal {
             Prospect::Same
-        } else if upload.has_broken || is_lost {
+        } else if upload.has_broken || is_lost && !is_again {
             Prospect::Fresh
         } else if self.transport.dialect.learn(error, last) {
             Prospect::Different
+        } else if is_lost {
+            Prospect::Fresh
         } else {
             Prospect::Same
         }

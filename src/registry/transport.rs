@@ -20,6 +20,7 @@ use super::{
     limits::{Limits, Retry},
     probe::quota,
     referrers::ReferrersApi,
+    refusals::{judged, remedy},
     wire::Wire,
 };
 
@@ -151,7 +152,8 @@ impl Transport {
         let (status, headers) = (response.status(), response.headers().clone());
         if status.as_u16() >= 400 {
             let said = wire.beginning(response).await;
-            return Err(fail(failure(status, &headers, &said)));
+            let kind = failure(status, &headers, &said);
+            return Err(fail(judged(call, kind)));
         }
         let body = wire.read(response, call.most).await.map_err(fail)?;
         Ok(Answer {
@@ -193,9 +195,12 @@ impl Transport {
             let refusal = refusal.await;
             is_second = true;
             let Some(kind) = refusal else { continue };
-            self.note(&kind);
+            let error = fail(judged(call, kind));
+            self.note(&error.kind);
             let generation = self.auth.generation(&authorization);
-            self.auth.renew(&call.scope, generation, fail(kind)).await?;
+            let remedy = remedy(call, &error);
+            let error = error.with_remedy(remedy);
+            self.auth.renew(&call.scope, generation, error).await?;
         }
     }
 

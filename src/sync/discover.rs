@@ -154,12 +154,8 @@ fn matching<'a>(discovery: &Discovery, catalog: &'a [Repository]) -> BTreeSet<&'
 fn nothing(discovery: &Discovery) -> registry::Error {
     let text = "the catalog names no repository that matches; is the pattern right, and may this \
                 account see them?";
-    registry::Error {
-        operation: "find",
-        subject: discovery.to_string(),
-        registry: discovery.registry().clone(),
-        kind: Box::new(Kind::NotFound(text.into())),
-    }
+    let (name, kind) = (discovery.registry(), Kind::NotFound(text.into()));
+    registry::Error::new("find", discovery, name, kind)
 }
 
 /// Who writes to which target repository.

@@ -111,12 +111,8 @@ fn a_repository_that_two_patterns_of_one_entry_find_is_mirrored_once() {
 fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
     let config = config("[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n");
     let mirror = &config.mirrors[0];
-    let error = registry::Error {
-        operation: "list the repositories of",
-        subject: "r.io/a".into(),
-        registry: "r.io".parse().unwrap(),
-        kind: Box::new(Kind::Denied("no".into())),
-    };
+    let (name, kind) = ("r.io".parse().unwrap(), Kind::Denied("no".into()));
+    let error = registry::Error::new("list the repositories of", "r.io/a", &name, kind);
     let found = HashMap::from([(key(&mirror.discoveries[0]), Err(error))]);
     let expanded = expand(&config, mirror, &found);
     let [Err(refused)] = &expanded[..] else {

@@ -56,3 +56,5 @@ mod traffic;
 mod verify;
 mod verify_daemon;
 mod verify_deep;
+mod writing_refusals;
+mod writing_rows;

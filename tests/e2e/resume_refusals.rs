@@ -57,6 +57,24 @@ fn a_session_that_is_lost_between_two_parts_is_begun_anew_and_teaches_nothing() 
 }
 
 #[test]
+fn a_registry_that_takes_one_part_alone_gets_blobs_whole_from_then_on() {
+    let stage = Stage::with(Oddities::default());
+    stage.target.rule(|request| {
+        let is_first = request
+            .range
+            .as_deref()
+            .is_some_and(|range| range.starts_with("0-"));
+        match request.method == "PATCH" && !is_first {
+            true => Verdict::Answer(refusal(416, "RANGE_INVALID")),
+            false => Verdict::Serve,
+        }
+    });
+    stage.assert_synced();
+    let learned = "SELECT takes_parts FROM dialects";
+    assert_eq!(stage.transship.ask_store(learned), "0");
+}
+
+#[test]
 fn an_upload_that_broke_and_is_refused_at_its_end_is_begun_anew() {
     let stage = Stage::with(Oddities {
         broken_parts: BrokenParts::Kept,

@@ -345,14 +345,8 @@ impl Stream for Branch {
 
 /// What a target is told that was too slow for the others.
 pub(super) fn fell_behind(target: &RegistryName, subject: String) -> Error {
-    Error {
-        operation: "upload blob",
-        subject,
-        registry: target.clone(),
-        kind: Box::new(Kind::Network(
-            "it fell behind the other targets, and goes on alone".into(),
-        )),
-    }
+    let text = "it fell behind the other targets, and goes on alone".into();
+    Error::new("upload blob", subject, target, Kind::Network(text))
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ impl Transfer {
             self.pass(lane, blob);
         }
         let (mut attempt, mut furthest, mut lessons) = (0, sent(session.as_ref()), 0);
+        let mut is_again = false;
         loop {
             // Many wait here at a time, and little is held for each.
             let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
@@ -56,7 +57,9 @@ impl Transfer {
             let Error::Registry(error) = error else {
                 return Err(error);
             };
-            let prospect = self.give_up(lane, blob, &mut session, &error).await;
+            let prospect = self.give_up(lane, blob, &mut session, &error, is_again);
+            let prospect = prospect.await;
+            is_again |= prospect == Prospect::Fresh;
             if prospect == Prospect::Different && lessons < LESSONS {
                 lessons += 1;
                 continue;
@@ -106,6 +109,7 @@ impl Transfer {
         blob: &Descriptor,
         session: &mut Option<Upload>,
         error: &registry::Error,
+        is_again: bool,
     ) -> Prospect {
         let target = lane.target;
         // What the source says of itself is nothing against the bytes that it gave.
@@ -118,7 +122,7 @@ impl Transfer {
         };
         target.cancel(&upload).await;
         self.note(lane, blob, None).await;
-        let prospect = target.judge(error, &upload);
+        let prospect = target.judge(error, &upload, is_again);
         if prospect == Prospect::Different {
             tracing::info!(%error, "{} takes large blobs in another way", target.name());
         }

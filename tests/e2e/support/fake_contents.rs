@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -56,6 +56,12 @@ pub struct Oddities {
     pub counts_like_quay: bool,
     /// Of several parts only the last is kept.
     pub last_part_wins: bool,
+    /// The least bytes of a part, as it says when an upload begins.
+    pub least_part: Option<usize>,
+    /// The location of an upload is relative, has a query that each part changes, and is good for one.
+    pub locations_move: bool,
+    /// A part is answered with 201 and a `Range` that stands still.
+    pub range_stands_still: bool,
     /// The largest body of an upload that it takes.
     pub largest_body: Option<usize>,
 }
@@ -267,10 +273,20 @@ impl Contents {
                     .body(Body::from("<html>413 Payload Too Large</html>"))
                     .unwrap()
             }
+            Method::PATCH | Method::PUT if self.is_out_of_date(session, query) => {
+                refusal(404, "BLOB_UPLOAD_UNKNOWN")
+            }
             Method::POST => self.open_upload(repository, query),
             Method::PATCH if self.oddities.last_part_wins => {
                 self.uploads.insert(session.to_owned(), Vec::new());
                 self.append(repository, session, body)
+            }
+            Method::PATCH if self.oddities.range_stands_still => {
+                let mut state = self.append(repository, session, body);
+                *state.status_mut() = StatusCode::CREATED;
+                let range = HeaderValue::from_static("0-0");
+                state.headers_mut().insert(header::RANGE, range);
+                state
             }
             Method::PATCH => self.append(repository, session, body),
             Method::PUT => self.complete(repository, session, query, body),
@@ -289,6 +305,14 @@ impl Contents {
                 state
             }
         }
+    }
+
+    fn is_out_of_date(&self, session: &str, query: &str) -> bool {
+        let length = self
+            .uploads
+            .get(session)
+            .map(|upload| upload.len().to_string());
+        self.oddities.locations_move && parameter(query, "_state") != length
     }
 
     fn is_too_large(&self, body: &Bytes) -> bool {
@@ -335,12 +359,19 @@ impl Contents {
             true => upload.len(),
             false => upload.len().saturating_sub(1),
         };
-        Response::builder()
-            .status(StatusCode::ACCEPTED)
-            .header(
-                header::LOCATION,
-                format!("/v2/{repository}/blobs/uploads/{session}"),
-            )
+        let location = match self.oddities.locations_move {
+            true => format!(
+                "/v2/{repository}/blobs/uploads/{session}?a=b%2Fc&_state={}",
+                upload.len()
+            ),
+            false => format!("/v2/{repository}/blobs/uploads/{session}"),
+        };
+        let mut builder = Response::builder().status(StatusCode::ACCEPTED);
+        if let Some(least) = self.oddities.least_part {
+            builder = builder.header("oci-chunk-min-length", least);
+        }
+        builder
+            .header(header::LOCATION, location)
             .header("docker-upload-uuid", session)
             .header(header::RANGE, format!("0-{last}"))
             .body(Body::empty())
