@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +40,8 @@ pub(super) struct Scope {
     pub(super) repository: Arc<str>,
     /// Whether something is to be written there.
     pub(super) writes: bool,
+    /// Whether something is to be deleted there, in so many words.
+    pub(super) deletes: bool,
     /// A second repository to read from, for a mount.
     pub(super) from: Option<Arc<str>>,
 }
@@ -57,6 +62,8 @@ type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
 #[derive(Debug)]
 pub(super) struct Auth {
     login: LoginInUse,
+    /// Whether deletions want a token that says so.
+    deletes: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -75,6 +82,15 @@ struct Held {
 }
 
 impl Held {
+    /// Whether it is waited for, or holds a token that has not ended.
+    fn is_of_use(&self) -> bool {
+        match self.fetch.peek() {
+            None => true,
+            Some(Ok(token)) => Instant::now() < token.renew_at,
+            Some(Err(_)) => false,
+        }
+    }
+
     /// Whether a token is the one that was fetched.
     fn gave(&self, token: &Arc<Token>) -> bool {
         match self.fetch.peek() {
@@ -103,6 +119,7 @@ impl Auth {
     pub(super) fn new(login: Login) -> Self {
         Self {
             login: LoginInUse::new(login),
+            deletes: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -196,7 +213,9 @@ impl Auth {
                 *error.kind = Kind::Unauthorized(format!("{said}, and {reason}"));
             }
         }
-        let is_refusal = matches!(&*error.kind, Kind::Unauthorized(_)) && !scope.is_catalog();
+        // Whoever may write may not delete everywhere, so that it says nothing of the login.
+        let is_usual = !scope.is_catalog() && !scope.deletes;
+        let is_refusal = matches!(&*error.kind, Kind::Unauthorized(_)) && is_usual;
         if is_refusal && !matches!(self.login.credential(), Credential::Anonymous) {
             self.lock().refused = Some((Instant::now(), (*error.kind).clone()));
         }
@@ -220,6 +239,21 @@ impl Auth {
     /// Tries again what was refused.
     pub(super) fn forget_refusal(&self) {
         self.lock().refused = None;
+    }
+
+    /// Whether a deletion was let pass with a token that says so, and with no other.
+    pub(super) fn deletes_in_words(&self) -> bool {
+        self.deletes.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of such a deletion.
+    pub(super) fn deleted_in_words(&self) {
+        self.deletes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the registry wants tokens, as far as it was asked.
+    pub(super) fn wants_tokens(&self) -> bool {
+        matches!(self.lock().challenge, Some(Challenge::Bearer { .. }))
     }
 
     /// Whether the registry has asked for authorization so far.
@@ -263,6 +297,10 @@ impl Auth {
                 generation,
             }
         };
+        // Before it grows, what is no use any more goes.
+        if state.tokens.len() == state.tokens.capacity() {
+            state.tokens.retain(|_, held| held.is_of_use());
+        }
         let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
         Ok(Need::Token(held.clone()))
     }
@@ -352,6 +390,7 @@ impl Scope {
         Self {
             repository: "".into(),
             writes: false,
+            deletes: false,
             from: None,
         }
     }
@@ -366,7 +405,11 @@ impl Scope {
         if self.is_catalog() {
             return vec!["registry:catalog:*".into()];
         }
-        let actions = if self.writes { "pull,push" } else { "pull" };
+        let actions = match (self.writes, self.deletes) {
+            (_, true) => "pull,push,delete",
+            (true, false) => "pull,push",
+            (false, false) => "pull",
+        };
         let from = self
             .from
             .iter()

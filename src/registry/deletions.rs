@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
-    transport::{Call, Login},
+    transport::{Answer, Call, Login},
 };
 use crate::oci::{Digest, Reference, Repository, Tag};
 
@@ -67,9 +67,39 @@ impl Registry {
         }
     }
 
+    /// Distribution, Harbor and GitLab want a token that is for deletions in so many words; Quay
+    /// gives none that is good for anything where that is asked for.
     async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let call = self.manifest_call("delete", reference, Method::DELETE);
-        self.transport.call(&self.wire, &call).await.map(drop)
+        let mut call = self.manifest_call("delete", reference, Method::DELETE);
+        let auth = &self.transport.auth;
+        call.scope.deletes = auth.deletes_in_words();
+        let deleted = self.transport.call(&self.wire, &call).await;
+        let is_denied = |error: &Error| matches!(*error.kind, Kind::Denied(_));
+        let may_pass = auth.wants_tokens() && !call.scope.deletes;
+        if !may_pass || !deleted.as_ref().is_err_and(is_denied) {
+            return deleted.and_then(|answer| self.is_deleted(call, &answer));
+        }
+        call.scope.deletes = true;
+        let deleted = self.transport.call(&self.wire, &call).await;
+        if !deleted
+            .as_ref()
+            .is_err_and(|e| is_denied(e) || e.class() == "auth")
+        {
+            auth.deleted_in_words();
+        }
+        deleted.and_then(|answer| self.is_deleted(call, &answer))
+    }
+
+    /// Whether an answer says so: one that sends us elsewhere does not.
+    fn is_deleted(&self, call: Call, answer: &Answer) -> Result<(), Error> {
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => {
+                let text = format!("a deletion was answered {}", answer.status);
+                let kind = Kind::Protocol(text);
+                Err(self.wire.error(call.operation, call.subject, kind))
+            }
+        }
     }
 
     /// Harbor's own interface
@@ -97,15 +127,7 @@ impl Registry {
             .transport
             .call_as(&self.wire, &call, Login::Basic)
             .await?;
-        match answer.status.is_success() {
-            true => Ok(()),
-            false => {
-                let text = format!("answered {}", answer.status);
-                Err(self
-                    .wire
-                    .error(call.operation, call.subject, Kind::Protocol(text)))
-            }
-        }
+        self.is_deleted(call, &answer)
     }
 }
 

@@ -50,6 +50,9 @@ struct Learned {
     dialect: Dialect,
     /// Whether something was learned since it was last told.
     is_news: bool,
+    /// Whether it names the byte that comes next when it is asked how far an upload is, where others
+    /// name the last; nothing where nobody asked, or where that was no help.
+    counting: Option<Option<bool>>,
 }
 
 impl Dialects {
@@ -59,7 +62,7 @@ impl Dialects {
             takes_parts: takes_parts(name.as_str()),
             learned: Mutex::new(Learned {
                 dialect: learned,
-                is_news: false,
+                ..Learned::default()
             }),
         }
     }
@@ -85,6 +88,17 @@ impl Dialects {
         (known.takes_parts != Some(false) && size > part).then_some(part)
     }
 
+    /// How it counts the bytes of an upload, if it was asked.
+    pub(super) fn counting(&self) -> Option<Option<bool>> {
+        self.lock().counting
+    }
+
+    /// Takes note of how it counts.
+    pub(super) fn counts(&self, names_next_byte: Option<bool>) -> Option<bool> {
+        self.lock().counting = Some(names_next_byte);
+        names_next_byte
+    }
+
     /// Takes note that a blob arrived in parts.
     pub(super) fn took_parts(&self) {
         if self.known().takes_parts != Some(true) {
@@ -98,11 +112,16 @@ impl Dialects {
         let known = self.known();
         match &*error.kind {
             // Cloudflare takes 100 MB, and says so with a page of HTML.
-            Kind::Rejected { status: 413, .. } if known.takes_parts != Some(false) => {
+            Kind::Rejected { status: 413, .. } if self.takes_parts != Some(false) => {
                 let body = (refused.length / 2).max(SMALLEST).max(refused.least);
-                if body < known.largest_body.unwrap_or(u64::MAX) && body < refused.length {
-                    self.lock()
-                        .learn(|dialect| dialect.largest_body = Some(body));
+                let is_less = body < known.largest_body.unwrap_or(u64::MAX);
+                let is_whole = known.takes_parts == Some(false);
+                if body < refused.length && (is_less || is_whole) {
+                    self.lock().learn(|dialect| {
+                        dialect.largest_body = Some(body);
+                        // Whole it goes no better, so that parts are tried once more.
+                        dialect.takes_parts = dialect.takes_parts.filter(|takes| *takes);
+                    });
                 }
                 body < refused.length
             }
@@ -217,6 +236,16 @@ mod tests {
         assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(16 << 20));
         assert!(!dialects.learn(&refused(413), part(1 << 20)));
         assert_eq!(dialects.known().takes_parts, None);
+    }
+
+    #[test]
+    fn a_registry_that_takes_neither_parts_nor_a_large_body_is_asked_for_parts_again() {
+        let dialects = dialects("r.example.com");
+        assert!(dialects.learn(&refused(400), part(10)));
+        assert!(dialects.learn(&refused(413), whole(64 << 20)));
+        assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(32 << 20));
+        let known_by_its_name = self::dialects("ghcr.io");
+        assert!(!known_by_its_name.learn(&refused(413), whole(64 << 20)));
     }
 
     #[test]

@@ -241,6 +241,7 @@ impl Registry {
             scope: Scope {
                 repository: repository.path().into(),
                 writes: method != Method::GET && method != Method::HEAD,
+                deletes: false,
                 from: None,
             },
             method,

@@ -20,6 +20,7 @@ fn call(method: Method, path: &str) -> Call {
         scope: Scope {
             repository: repository.into(),
             writes: true,
+            deletes: false,
             from: None,
         },
         headers: HeaderMap::new(),

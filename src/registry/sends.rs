@@ -10,11 +10,10 @@ use reqwest::{
 };
 
 use super::{
-    Dialect, Error, Kind, Outgoing, Registry, Upload,
+    BlobStream, Dialect, Error, Kind, Outgoing, Registry, Upload,
     dialect::Try,
     pacing::Direction,
     transport::Call,
-    uploads::last_byte,
     watch::{Watch, watched},
 };
 use crate::oci::Descriptor;
@@ -76,9 +75,11 @@ impl Registry {
             None => {
                 this_try.in_parts = false;
                 upload.last_try = Some(this_try);
-                self.complete(upload, blob, bytes.whole(), blob.size)
-                    .await?;
-                return Ok(Sent::Whole);
+                let watch = Arc::new(Watch::default());
+                let whole = Some(bytes.whole().boxed());
+                let done = self.complete(upload, blob, whole, &watch).await;
+                upload.is_all_sent = watch.sent() == blob.size;
+                return done.map(|()| Sent::Whole);
             }
             Some(part) => part,
         };
@@ -90,10 +91,13 @@ impl Registry {
         if missing > 0 {
             self.send_part(upload, blob, bytes, this_try.length).await?;
             upload.is_doubtful = false;
+            if upload.names_next_byte.is_none() && missing > this_try.length {
+                self.learn_counting(upload, blob).await;
+            }
             return Ok(Sent::Part);
         }
         bytes.end().await?;
-        self.complete(upload, blob, stream::empty(), 0).await?;
+        self.complete(upload, blob, None, &Arc::default()).await?;
         self.transport.dialect.took_parts();
         Ok(Sent::Whole)
     }
@@ -102,8 +106,7 @@ impl Registry {
     /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
     /// registry takes no parts.
     pub fn judge(&self, error: &Error, upload: &Upload, is_again: bool) -> Prospect {
-        let is_of_sending = [UPLOAD, UPLOAD_PART].contains(&error.operation);
-        let Some(last) = upload.last_try.filter(|_| error.registry == self.wire.name) else {
+        let Some(last) = upload.last_try.filter(|_| self.speaks_of_bytes(error)) else {
             return Prospect::Same;
         };
         let is_refusal = matches!(
@@ -114,7 +117,7 @@ impl Registry {
         let is_lost = last.had_parts
             && (error.operation == UPLOAD_PART && !is_too_large
                 || matches!(*error.kind, Kind::NotFound(_)));
-        if !is_of_sending || !is_refusal {
+        if !is_refusal {
             Prospect::Same
         } else if upload.has_broken || is_lost && !is_again {
             Prospect::Fresh
@@ -125,6 +128,11 @@ impl Registry {
         } else {
             Prospect::Same
         }
+    }
+
+    /// Whether an error is this registry's word on bytes that it was sent.
+    pub fn speaks_of_bytes(&self, error: &Error) -> bool {
+        error.registry == self.wire.name && [UPLOAD, UPLOAD_PART].contains(&error.operation)
     }
 
     /// What was learned of how it takes large blobs since this was last asked.
@@ -150,7 +158,7 @@ impl Registry {
         call.headers
             .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
         let (status, headers) = self
-            .put(&call, bytes.part(length), [length, length])
+            .put(&call, bytes.part(length), [length; 2], &Arc::default())
             .await?;
         if headers.contains_key(LOCATION) {
             upload.location = self.location(&call, &headers, status)?;
@@ -162,10 +170,8 @@ impl Registry {
                 .wire
                 .error(call.operation, call.subject, Kind::Protocol(text)));
         }
-        *upload.acknowledged = hashed;
         // What was sent is what counts, whatever is named.
-        let next = upload.acknowledged.length();
-        upload.counts(last_byte(&headers), next);
+        *upload.acknowledged = hashed;
         Ok(())
     }
 
@@ -174,16 +180,17 @@ impl Registry {
         &self,
         upload: &Upload,
         blob: &Descriptor,
-        bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
-        length: u64,
+        bytes: Option<BlobStream>,
+        watch: &Arc<Watch>,
     ) -> Result<(), Error> {
+        let length = if bytes.is_some() { blob.size } else { 0 };
         let mut call = self.upload_call(UPLOAD, upload, blob, Method::PUT, length);
         call.url
             .query_pairs_mut()
             .append_pair("digest", blob.digest.as_str());
-        self.put(&call, bytes, [length, blob.size])
-            .await
-            .map(|_| ())
+        let bytes = bytes.unwrap_or_else(|| stream::empty().boxed());
+        let sent = self.put(&call, bytes, [length, blob.size], watch).await;
+        sent.map(|_| ())
     }
 
     fn upload_call(
@@ -214,11 +221,11 @@ impl Registry {
         call: &Call,
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
         [length, stored]: [u64; 2],
+        watch: &Arc<Watch>,
     ) -> Result<(StatusCode, HeaderMap), Error> {
         let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         // A pause that the registry asked for is no silence of it.
         self.transport.ready().await.map_err(fail)?;
-        let watch = Arc::new(Watch::default());
         // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
         let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
         let mut body = Some(watched(bytes, &self.wire, watch.clone()));

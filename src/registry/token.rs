@@ -26,6 +26,9 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 const LONGEST_LIFE: f64 = 24.0 * 3600.0;
 /// How long before its end a token is renewed.
 const RENEW_EARLY: Duration = Duration::from_secs(30);
+/// A token serves at least so long, whatever its server says: it is asked for again and again
+/// otherwise.
+const SHORTEST_USE: Duration = Duration::from_secs(1);
 /// Longest token that is used: servers refuse heads of requests that are larger than this.
 const LONGEST_TOKEN: usize = 64 << 10;
 
@@ -159,7 +162,8 @@ pub(super) fn read_token(body: &[u8]) -> Result<Token, String> {
     let fresh = life
         .checked_sub(RENEW_EARLY)
         .unwrap_or_default()
-        .max(life / 2);
+        .max(life / 2)
+        .max(SHORTEST_USE);
     Ok(Token {
         header,
         renew_at: Instant::now() + fresh,

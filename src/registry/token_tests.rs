@@ -73,6 +73,12 @@ fn a_token_lives_as_long_as_makes_sense_whatever_its_answer_says() {
 }
 
 #[test]
+fn a_token_that_ends_at_once_is_not_asked_for_without_end() {
+    let token = read_token(br#"{"token": "x", "expires_in": 1e-9}"#).unwrap();
+    assert!(token.renew_at > Instant::now() + SHORTEST_USE / 2);
+}
+
+#[test]
 fn a_realm_keeps_its_query_but_for_its_scope() {
     let kept = |realm: &str| without_scope(realm.parse().unwrap()).to_string();
     assert_eq!(
@@ -84,14 +90,20 @@ fn a_realm_keeps_its_query_but_for_its_scope() {
 }
 
 #[test]
-fn a_scope_names_its_repository_first_and_never_a_deletion() {
+fn a_scope_names_its_repository_first_and_a_deletion_only_where_one_is_meant() {
     let scope = |writes, from: Option<&str>| Scope {
         repository: "a/b".into(),
         writes,
+        deletes: false,
         from: from.map(Into::into),
     };
     assert_eq!(scope(false, None).texts(), ["repository:a/b:pull"]);
     assert_eq!(scope(true, None).texts(), ["repository:a/b:pull,push"]);
+    let deletion = Scope {
+        deletes: true,
+        ..scope(true, None)
+    };
+    assert_eq!(deletion.texts(), ["repository:a/b:pull,push,delete"]);
     let mount = ["repository:a/b:pull,push", "repository:c:pull"];
     assert_eq!(scope(true, Some("c")).texts(), mount);
     assert_eq!(Scope::catalog().texts(), ["registry:catalog:*"]);

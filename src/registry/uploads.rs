@@ -37,6 +37,8 @@ pub struct Upload {
     pub(super) is_doubtful: bool,
     /// Whether something ever broke in it: what it is refused for then may be due to that.
     pub(super) has_broken: bool,
+    /// Whether all bytes of the blob went out in one request that has failed since.
+    pub(super) is_all_sent: bool,
     /// How bytes were last sent.
     pub(super) last_try: Option<Try>,
 }
@@ -65,6 +67,7 @@ impl Upload {
             names_next_byte: None,
             is_doubtful: false,
             has_broken: false,
+            is_all_sent: false,
             last_try: None,
         }
     }
@@ -72,6 +75,11 @@ impl Upload {
     /// Has taken in all bytes that the registry acknowledged: what is sent next begins there.
     pub fn acknowledged(&self) -> &Hasher {
         &self.acknowledged
+    }
+
+    /// Whether all bytes of the blob went out in one request, of which the answer may be lost.
+    pub fn is_all_sent(&self) -> bool {
+        self.is_all_sent
     }
 
     /// Whether [`Registry::resume`] has to ask how far it is.
@@ -89,14 +97,15 @@ impl Upload {
         }
     }
 
-    /// Takes note of what a registry names once it has a part, of which `next` is the byte that
-    /// comes next. ECR names the same byte again and again: that shows nothing.
-    pub(super) fn counts(&mut self, named: Option<u64>, next: u64) {
-        self.names_next_byte = match named {
-            Some(named) if named == next => Some(true),
-            Some(named) if named.checked_add(1) == Some(next) => Some(false),
-            _ => self.names_next_byte,
-        };
+    /// How a registry counts, from what it names when it is asked how far a session is in which
+    /// nothing broke. ECR names the same byte again and again: that shows nothing.
+    fn counts(&self, named: u64) -> Option<bool> {
+        let next = self.acknowledged.length();
+        match named {
+            _ if named == next => Some(true),
+            _ if named.checked_add(1) == Some(next) => Some(false),
+            _ => None,
+        }
     }
 
     /// Takes note of the byte that the registry names when it is asked how far it is. Nothing where
@@ -186,6 +195,38 @@ impl Registry {
     /// False when the registry no longer has it, or has less of it than it said.
     pub async fn resume(&self, upload: &mut Upload, blob: &Descriptor) -> Result<bool, Error> {
         upload.has_broken = true;
+        let Some(headers) = self.state_of(upload, blob).await? else {
+            return Ok(false);
+        };
+        let named = last_byte(&headers);
+        Ok(named.is_some_and(|named| upload.found(named, blob.size).is_some()))
+    }
+
+    /// Finds out how the registry counts, in a session in which nothing broke: what it names after
+    /// a part is counted in another way by Quay than what it names when it is asked.
+    pub(super) async fn learn_counting(&self, upload: &mut Upload, blob: &Descriptor) {
+        let dialect = &self.transport.dialect;
+        upload.names_next_byte = match dialect.counting() {
+            Some(known) => known,
+            None => match self.state_of(upload, blob).await {
+                Ok(headers) => {
+                    let named = headers.and_then(|headers| last_byte(&headers));
+                    dialect.counts(named.and_then(|named| upload.counts(named)))
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "how it counts is asked at the next part");
+                    None
+                }
+            },
+        };
+    }
+
+    /// What a registry tells of a session; nothing where it is lost.
+    async fn state_of(
+        &self,
+        upload: &mut Upload,
+        blob: &Descriptor,
+    ) -> Result<Option<HeaderMap>, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut call = self.request(
             "resume upload of",
@@ -200,15 +241,14 @@ impl Registry {
             Ok(answer) => answer,
             Err(error) if matches!(*error.kind, Kind::NotFound(_) | Kind::Rejected { .. }) => {
                 tracing::debug!(%error, "the upload session is lost");
-                return Ok(false);
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
         if answer.headers.contains_key(LOCATION) {
             upload.location = self.location(&call, &answer.headers, answer.status)?;
         }
-        let named = last_byte(&answer.headers);
-        Ok(named.is_some_and(|named| upload.found(named, blob.size).is_some()))
+        Ok(Some(answer.headers))
     }
 
     /// A session that another process began, as it was saved.
@@ -240,6 +280,8 @@ impl Registry {
             "blobs/uploads/",
         );
         call.url = upload.location.clone();
+        // A token of its own: a refusal does not cost the uploads theirs.
+        call.scope.deletes = true;
         let body = || Some(bytes::Bytes::new().into());
         let work = self.transport.open(&self.wire, &call, None, body);
         if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, work).await, Ok(Ok(_))) {

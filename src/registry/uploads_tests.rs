@@ -128,8 +128,7 @@ impl Both<'_> {
         self.upload
             .acknowledged
             .update(&self.blob[from..self.held.len()]);
-        let (named, next) = (self.named(), self.held.len() as u64);
-        self.upload.counts(Some(named), next);
+        self.upload.names_next_byte = self.upload.counts(self.named());
         self.saved = Some(self.upload.save());
     }
 

@@ -55,6 +55,11 @@ pub(super) fn watched(
 }
 
 impl Watch {
+    /// Bytes that the connection took so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
     /// for as long after the last byte of `size`, and for what it may take to store `stored`. Total
     /// time is never limited.

@@ -208,21 +208,37 @@ fn a_source_that_shows_few_of_its_tags_has_nothing_pruned_until_somebody_says_so
     assert_eq!(deletes, 10);
 }
 
-#[test]
-fn a_tag_that_the_source_has_and_does_not_list_is_not_pruned() {
+/// A source whose list lacks the tag `a`, which it has, as far as GET finds it.
+fn unlisted(finds_by_head: bool) {
     let (source, target) = (Fake::start(), Fake::start());
     for tag in ["a", "b"] {
         source.client().push("app", tag, &Image::oci(tag));
     }
     let transship = between(source.host(), target.host(), PRUNED);
     transship.sync();
-    source.rule(|request| match request.is_tag_list() {
-        true => Verdict::Answer(answer(200, &json!({ "tags": ["b"] }))),
-        false => Verdict::Serve,
+    source.rule(move |request| {
+        let is_asked = request.method == "HEAD" && request.path.ends_with("/manifests/a");
+        match request.is_tag_list() {
+            true => Verdict::Answer(answer(200, &json!({ "tags": ["b"] }))),
+            false if is_asked && !finds_by_head => {
+                Verdict::Answer(refusal(404, "MANIFEST_UNKNOWN"))
+            }
+            false => Verdict::Serve,
+        }
     });
     transship.sync();
     transship.let_prunable_tags_wait(8);
     let said = transship.run(&["prune", "--apply"]).expect_code(0);
     said.expect_stdout(&["the source has it, and leaves it out of its list of tags"]);
     assert_eq!(target.client().tags("mirror/app"), ["a", "b"]);
+}
+
+#[test]
+fn a_tag_that_the_source_has_and_does_not_list_is_not_pruned() {
+    unlisted(true);
+}
+
+#[test]
+fn a_tag_that_a_cache_has_to_fetch_first_is_not_pruned() {
+    unlisted(false);
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::support::corpus::Image;
 use crate::support::fake::{Fake, Verdict};
-use crate::support::fake_answers::{answer, refusal};
+use crate::support::fake_answers::{answer, redirect, refusal};
+use crate::support::fake_tokens::Habits;
 use crate::support::pair::{Pair, between};
 use crate::support::transship::{Transship, sum};
 
@@ -112,6 +113,39 @@ fn a_harbor_is_asked_in_its_own_way() {
             "/api/v2.0/projects/mirror/repositories/app/artifacts/v1/tags/v1"
         ]
     );
+}
+
+fn deletes_with(habits: Habits) {
+    let (_source, target, transship) = sharing();
+    target.demand_tokens(habits);
+    prune(&transship).expect_stdout(&["v1", "deleted"]);
+    assert_eq!(target.client().tags("mirror/app"), ["v2"]);
+}
+
+#[test]
+fn a_registry_that_wants_a_token_for_deletions_gets_one() {
+    deletes_with(Habits::default());
+}
+
+#[test]
+fn a_registry_that_gives_no_token_for_deletions_is_asked_for_none() {
+    deletes_with(Habits {
+        is_quay: true,
+        ..Habits::default()
+    });
+}
+
+#[test]
+fn a_deletion_that_is_sent_elsewhere_is_no_deletion() {
+    let (_source, target, transship) = sharing();
+    target.rule(|request| match request.method.as_str() {
+        "DELETE" => Verdict::Answer(redirect("/login")),
+        _ => Verdict::Serve,
+    });
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    let said = transship.run(&["prune", "--apply"]).expect_code(1);
+    said.expect_stdout(&["a deletion was answered 30"]);
 }
 
 #[test]

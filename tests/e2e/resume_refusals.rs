@@ -9,6 +9,7 @@ use crate::support::corpus::{Image, layer};
 use crate::support::fake::{Fake, Verdict};
 use crate::support::fake_answers::{refusal, truncated};
 use crate::support::fake_contents::{BrokenParts, Oddities};
+use crate::support::fake_tokens::Habits;
 use crate::support::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::requests::Request;
 use crate::support::transship::Transship;
@@ -152,4 +153,49 @@ fn a_mount_that_is_refused_does_not_hide_what_an_earlier_process_sent() {
     let sent = stage.sent();
     stage.assert_synced();
     assert_eq!(stage.sent() - sent, SIZE - known);
+}
+
+#[test]
+fn a_whole_blob_whose_answer_was_lost_is_not_sent_again() {
+    let (source, target) = (Fake::start(), Fake::start());
+    let large = layer("large", SIZE);
+    let image = Image::oci_with("large", vec![large.clone()]);
+    source.client().push("app", "v1", &image);
+    let (digest, is_lost) = (large.digest().replace(':', "%3A"), AtomicBool::new(false));
+    target.rule(move |request| {
+        let is_sent = request.method == "PUT" && request.query.contains(&digest);
+        match is_sent && !is_lost.swap(true, Ordering::Relaxed) {
+            true => Verdict::ServeBut(refusal(504, "UNKNOWN")),
+            false => Verdict::Serve,
+        }
+    });
+    let text = config(source.host(), target.host()).replace("64 KiB", "64 MiB");
+    Transship::new(&text).sync();
+    let requests = target.requests();
+    let sent = requests.iter().filter(|request| request.received == SIZE);
+    assert_eq!(sent.count(), 1);
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+}
+
+#[test]
+fn a_token_server_that_fails_in_the_middle_costs_the_target_no_byte() {
+    let stage = Stage::with(Oddities::default());
+    stage.target.demand_tokens(Habits::default());
+    let is_down = Arc::new(AtomicBool::new(true));
+    let (down, mut parts) = (is_down.clone(), 0);
+    stage.target.rule(move |request| {
+        let is_part = request.method == "PATCH";
+        parts += usize::from(is_part);
+        let is_late = parts > 3 && down.load(Ordering::Relaxed);
+        match (is_late, is_part, request.path == "/token") {
+            (true, true, _) => Verdict::Answer(refusal(401, "UNAUTHORIZED")),
+            (true, _, true) => Verdict::Answer(refusal(404, "GONE")),
+            _ => Verdict::Serve,
+        }
+    });
+    stage.transship.run(&["sync"]).expect_code(2);
+    is_down.store(false, Ordering::Relaxed);
+    stage.assert_synced();
+    assert!(stage.sent() <= SIZE + PART, "{} bytes", stage.sent());
 }

@@ -102,11 +102,14 @@ impl Transfer {
 }
 
 /// Deletes a tag alone; `None` where that takes its digest along. A list may have been cut off
-/// without a word: what is no longer listed is asked for once more.
+/// without a word: what is no longer listed is asked for once more, by GET too, for a cache may have
+/// to fetch it first.
 async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>, registry::Error> {
     if let Some(orphan) = &deletion.orphan {
         let reference = lane.from.tag(orphan);
-        if lane.source.head_manifest(&reference).await?.is_some() {
+        let is_there = lane.source.head_manifest(&reference).await?.is_some()
+            || lane.source.get_manifest(&reference).await?.is_some();
+        if is_there {
             let text = "the source has it, and leaves it out of its list of tags";
             return Ok(Some(Gone::Left(text.into())));
         }

@@ -57,6 +57,7 @@ impl Transfer {
             let Error::Registry(error) = error else {
                 return Err(error);
             };
+            let is_all_sent = session.as_ref().is_some_and(Upload::is_all_sent);
             let prospect = self.give_up(lane, blob, &mut session, &error, is_again);
             let prospect = prospect.await;
             is_again |= prospect == Prospect::Fresh;
@@ -80,6 +81,11 @@ impl Transfer {
             };
             tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
             tokio::time::sleep(pause).await;
+            // Only the answer may have been lost.
+            if is_all_sent && matches!(lane.target.has_blob(lane.to, &blob.digest).await, Ok(true))
+            {
+                return Ok(());
+            }
             attempt += 1;
         }
     }
@@ -112,9 +118,9 @@ impl Transfer {
         is_again: bool,
     ) -> Prospect {
         let target = lane.target;
-        // What the source says of itself is nothing against the bytes that it gave.
-        let is_other = error.registry != *target.name()
-            && matches!(*error.kind, Kind::NotFound(_) | Kind::Rejected { .. });
+        // Nothing speaks against what the target has but its own word on it, and wrong bytes.
+        let is_wrong = matches!(*error.kind, Kind::Mismatch { .. } | Kind::Length { .. });
+        let is_other = !target.speaks_of_bytes(error) && !is_wrong;
         let is_of_use = error.is_interruption() || is_other;
         let upload = session.take_if(|upload| !is_of_use || sent(Some(&*upload)) == 0);
         let Some(upload) = upload else {

@@ -52,7 +52,7 @@ pub struct Oddities {
     pub other_host: String,
     /// What becomes of a session in which a request breaks off.
     pub broken_parts: BrokenParts,
-    /// `Range` names the byte that comes next, and the state of an upload lacks its `Location`.
+    /// Who asks how far an upload is is told the byte that comes next, and no `Location`.
     pub counts_like_quay: bool,
     /// Of several parts only the last is kept.
     pub last_part_wins: bool,
@@ -300,6 +300,9 @@ impl Contents {
             _ => {
                 let mut state = self.append(repository, session, &Bytes::new());
                 if self.oddities.counts_like_quay {
+                    let next = self.uploads.get(session).map_or(0, Vec::len);
+                    let range = format!("bytes=0-{next}").parse().unwrap();
+                    state.headers_mut().insert(header::RANGE, range);
                     state.headers_mut().remove(header::LOCATION);
                 }
                 state
@@ -355,10 +358,7 @@ impl Contents {
             return refusal(404, "BLOB_UPLOAD_UNKNOWN");
         };
         upload.extend_from_slice(body);
-        let last = match self.oddities.counts_like_quay {
-            true => upload.len(),
-            false => upload.len().saturating_sub(1),
-        };
+        let last = upload.len().saturating_sub(1);
         let location = match self.oddities.locations_move {
             true => format!(
                 "/v2/{repository}/blobs/uploads/{session}?a=b%2Fc&_state={}",

@@ -24,6 +24,8 @@ pub struct Habits {
     pub revoke_after: usize,
     /// Nobody gets a token.
     pub refuses: bool,
+    /// Who asks for deletions gets a token that is good for nothing; who may push may delete.
+    pub is_quay: bool,
     /// Tokens are given for this refresh token alone, by `POST`.
     pub refresh_token: Option<&'static str>,
 }
@@ -37,6 +39,7 @@ impl Default for Habits {
             expires_in: Some(3600.into()),
             revoke_after: usize::MAX,
             refuses: false,
+            is_quay: false,
             refresh_token: None,
         }
     }
@@ -102,7 +105,12 @@ impl Tokens {
             self.expired_uses += 1;
             return false;
         }
-        let admitted = scope_of(request).is_none_or(|needed| issued.grants(&needed));
+        let admitted = scope_of(request).is_none_or(|(repository, actions)| {
+            let is_deletion = self.habits.is_quay && actions == "delete";
+            let actions = if is_deletion { "pull,push" } else { actions };
+            let forbidden = issued.scopes.iter().any(|scope| scope.ends_with("delete"));
+            !(self.habits.is_quay && forbidden) && issued.grants(&(repository, actions))
+        });
         self.admitted += usize::from(admitted);
         if admitted && self.admitted == self.habits.revoke_after {
             self.issued.clear();
@@ -201,10 +209,10 @@ fn scope_of(request: &Request) -> Option<(String, &'static str)> {
         .min()?;
     Some((
         path[..end].to_owned(),
-        if request.is_write() {
-            "pull,push"
-        } else {
-            "pull"
+        match request.method.as_str() {
+            "GET" | "HEAD" => "pull",
+            "DELETE" => "delete",
+            _ => "pull,push",
         },
     ))
 }
