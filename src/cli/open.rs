@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Global, Usage};
+use super::{Global, Usage, sync::interrupt};
 use crate::{
     config::{Config, Mirror, closest},
     daemon::Lock,
@@ -69,15 +69,13 @@ async fn store(path: &Path, stop: &CancellationToken) -> anyhow::Result<(Store, 
 }
 
 impl Pipeline {
-    /// Writes what is left to the store, and tells if that failed.
+    /// Writes what is left to the store and closes it, and tells if that failed. Whoever interrupts
+    /// this waits no longer than the store does.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         drop(self.sync);
-        match Arc::try_unwrap(self.recorder) {
-            Ok(recorder) => Ok(recorder.close().await?),
-            Err(shared) => {
-                shared.flush().await;
-                shared.failure().map_or(Ok(()), |error| Err(error.into()))
-            }
+        tokio::select! {
+            closed = self.recorder.close() => Ok(closed?),
+            () = interrupt(&self.stop) => anyhow::bail!("ended at once, as you asked twice"),
         }
     }
 }

@@ -75,9 +75,9 @@ impl Daemon {
             at: status.now,
             body: json.to_string(),
         };
-        self.recorder.record(Fact::Upkeep(reported)).await;
+        self.recorder.note(Fact::Upkeep(reported));
         let thinned = Upkeep::Thinned { now: status.now };
-        self.recorder.record(Fact::Upkeep(thinned)).await;
+        self.recorder.note(Fact::Upkeep(thinned));
         self.metrics.report_made(status.now);
         let document = day.document(Detail::Brief);
         tracing::info!("{}", document.title());

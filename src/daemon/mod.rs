@@ -189,11 +189,7 @@ impl Daemon {
         }
         self.http_stop.cancel();
         let _ = self.http.await;
-        self.recorder.flush().await;
-        match self.recorder.failure() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        Ok(self.recorder.close().await?)
     }
 
     fn now(&self) -> i64 {

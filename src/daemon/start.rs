@@ -1,6 +1,6 @@
 //! Opens what the daemon needs, and begins: runs that were missed are made up.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -25,7 +25,7 @@ use crate::{
     notify::Notifier,
     registry::{Registries, Retry},
     report::Board,
-    store::{AlarmRecord, Fact, Recorder, Store, Upkeep},
+    store::{self, AlarmRecord, Fact, Recorder, Store, Upkeep},
     sync::Sync,
 };
 
@@ -40,7 +40,7 @@ impl Daemon {
     ) -> Result<(Self, Inbox), Error> {
         let lock = Lock::take(&config.state_path)?;
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let (store, recorder) = Store::open_or_replace(&config.state_path, stop.clone()).await?;
+        let (store, recorder) = in_turn(&config.state_path, &stop).await?;
         let recorder = Arc::new(recorder);
         let (listener, address) = listen(&config).await?;
         let sync = sync(&config, &store, &recorder, &metrics, [&stop, &abort]).await?;
@@ -93,7 +93,7 @@ impl Daemon {
     /// Takes up the config, and starts what was missed while nobody ran.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
         let abandoned = Fact::Upkeep(Upkeep::Abandoned);
-        self.recorder.record(abandoned).await;
+        self.recorder.note(abandoned);
         self.recorder.flush().await;
         self.take_up().await?;
         self.metrics.config_read(Some(self.now()));
@@ -145,7 +145,7 @@ impl Daemon {
                     source: source.to_string(),
                     target,
                 };
-                self.recorder.record(Fact::Upkeep(left)).await;
+                self.recorder.note(Fact::Upkeep(left));
             }
         }
         self.recorder.flush().await;
@@ -169,6 +169,22 @@ impl Inbox {
             interrupt: listen(SignalKind::interrupt())?,
         };
         Ok((sender, inbox))
+    }
+}
+
+/// Opens the store as soon as no other process holds it.
+async fn in_turn(path: &Path, stop: &CancellationToken) -> Result<(Store, Recorder), Error> {
+    let mut is_told = false;
+    loop {
+        match Store::open_or_replace(path, stop.clone()).await {
+            Err(error @ store::Error::Held { .. }) => {
+                if !is_told {
+                    tracing::warn!("the daemon begins as soon as it can: {error}");
+                }
+                is_told = true;
+            }
+            opened => return Ok(opened?),
+        }
     }
 }
 
@@ -229,7 +245,7 @@ async fn told(
     };
     for alarm in told.extract_if(.., |alarm| is_of_the_process(alarm)) {
         let cleared = Upkeep::Cleared(alarm.topic, alarm.subject);
-        recorder.record(Fact::Upkeep(cleared)).await;
+        recorder.note(Fact::Upkeep(cleared));
     }
     // Until the registry says otherwise, it refuses what it refused.
     let refusing = told

@@ -70,13 +70,13 @@ impl Daemon {
         for alarm in &changes.raised {
             tracing::warn!(topic = alarm.topic.as_str(), "{}", alarm.message);
             let fact = Fact::Upkeep(Upkeep::Raised(alarm.record()));
-            self.recorder.record(fact).await;
+            self.recorder.note(fact);
         }
         for alarm in &changes.recovered {
             let (topic, subject) = (alarm.topic.as_str().to_owned(), alarm.subject.clone());
             tracing::info!(topic, "over: {}", alarm.message);
             let fact = Fact::Upkeep(Upkeep::Cleared(topic, subject));
-            self.recorder.record(fact).await;
+            self.recorder.note(fact);
         }
     }
 }

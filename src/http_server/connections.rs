@@ -2,16 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    http::{HeaderValue, header::CONNECTION},
+};
+use hyper::{
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +27,16 @@ use tokio_util::sync::CancellationToken;
 const CONNECTIONS: usize = 256;
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
-/// How long a request's head may take, and a connection may lie idle.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a connection takes requests, however slowly its client reads.
-const LIFE: Duration = Duration::from_secs(120);
+/// How long a connection may lie idle until a request's head is there. It is no time that people let
+/// pass between two requests, which would come just when the connection is closed.
+const HEAD: Duration = Duration::from_secs(12);
+/// After how long a connection ends with its next answer.
+pub(super) const LIFE: Duration = Duration::from_secs(120);
+/// How long the last answer of a connection may take, however slowly its client reads.
+const ANSWER: Duration = Duration::from_secs(30);
 /// What the kernel refuses for a moment, such as too many open files, is tried again after it.
 const BREATH: Duration = Duration::from_millis(100);
-/// How long requests under way get at the end, of the server or of the connection's life.
+/// How long requests under way get at the end of the server.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Accepts connections until `stop` is cancelled, and lets those under way end.
@@ -58,20 +69,40 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     let _ = tokio::time::timeout(FAREWELL, open.join_all()).await;
 }
 
-async fn talk(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// Answers what comes over a connection. One that is old says so in its next answer, and ends with it
+/// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)): were it closed between two
+/// answers, a request that is on its way would be lost.
+pub(super) async fn talk<S>(stream: S, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let old = Instant::now() + LIFE;
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            answer.map(|mut answer| {
+                if Instant::now() >= old {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                answer
+            })
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::time::timeout(LIFE + FAREWELL, async {
+    // One that is old and lies idle ends by itself, and a last request may come until it does.
+    let ended = tokio::time::timeout(LIFE + HEAD + ANSWER, async {
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(LIFE) => {}
         }
-        // A request that is under way gets its answer: whoever asks all the time meets this moment.
         connection.as_mut().graceful_shutdown();
         connection.await
     });

@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod browser;
+mod connections;
 mod escaping;
 mod guard;
 mod mirror;

@@ -23,6 +23,28 @@ use series::{count, forget, set};
 /// was still under way.
 const RESULTS: [&str; 4] = ["ok", "partial", "failed", "skipped"];
 
+/// The classes of errors that are about a registry.
+pub(crate) const ERRORS: [&str; 16] = [
+    "auth",
+    "blocked",
+    "budget",
+    "denied",
+    "digest_mismatch",
+    "kept",
+    "manifest",
+    "network",
+    "not_found",
+    "protocol",
+    "quota",
+    "rejected",
+    "server",
+    "stalled",
+    "throttled",
+    "truncated",
+];
+/// Those that are about none.
+pub(crate) const OWN_ERRORS: [&str; 3] = ["interrupted", "refused", "store"];
+
 /// What verification can find at a target.
 const FINDINGS: [&str; 9] = [
     "missing_tag",
@@ -123,6 +145,9 @@ impl Metrics {
             known: Mutex::default(),
             registry: new.0,
         };
+        for class in OWN_ERRORS {
+            count(&metrics.errors, &["", class], 0);
+        }
         for class in FINDINGS {
             count(&metrics.findings, &[class], 0);
         }
@@ -362,6 +387,9 @@ impl Metrics {
         known.clone_from(registries);
         for registry in registries {
             count(&self.throttled, &[registry], 0);
+            for class in ERRORS {
+                count(&self.errors, &[registry, class], 0);
+            }
             for direction in ["downloaded", "uploaded"] {
                 self.transferred(registry, direction, 0);
             }

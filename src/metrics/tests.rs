@@ -52,6 +52,12 @@ fn counters_of_a_mirror_are_zero_from_the_start_and_go_with_it() {
     assert!(before.contains(skipped), "{before}");
     let mounted = r#"transship_blobs_total{outcome="mounted",registry="quay.io"} 0"#;
     assert!(before.contains(mounted), "{before}");
+    for failed in [
+        r#"transship_errors_total{class="network",registry="quay.io"} 0"#,
+        r#"transship_errors_total{class="store",registry=""} 0"#,
+    ] {
+        assert!(before.contains(failed), "{before}");
+    }
     assert!(
         before.contains(r#"transship_interval_seconds{mirror="a"} 3600"#),
         "{before}"

@@ -164,8 +164,7 @@ async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
              AND (started_at < ?2 OR (result = 'ok' AND copied = 0))
              AND id NOT IN (SELECT MAX(id) FROM runs WHERE image IS NULL GROUP BY mirror, result)
              AND id NOT IN (SELECT MAX(id) FROM runs
-                            WHERE image IS NULL AND unchecked = 0 AND result <> 'interrupted'
-                            GROUP BY mirror)
+                            WHERE image IS NULL AND is_checked GROUP BY mirror)
              AND id NOT IN (SELECT MAX(run_id) FROM run_targets JOIN runs ON runs.id = run_id
                             WHERE run_targets.failed = 0 AND image IS NULL
                               AND result <> 'interrupted' GROUP BY mirror, registry)",

@@ -44,6 +44,11 @@ impl Failure {
         &self.path
     }
 
+    /// Whether the work is to end, for whatever reason.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Ends the work.
     pub(super) fn end(&self, error: Error) {
         tracing::error!(%error, "the store can no longer be used; no new transfers are started");

@@ -7,7 +7,7 @@ use super::{
     change::NewChange,
     daily::Upkeep,
     prune::Pruning,
-    run::EndedRun,
+    run::{EndedRun, run_checked},
     traffic::{self, Moved},
     upload::{self, UploadState},
     verification::Check,
@@ -101,6 +101,8 @@ pub enum Fact {
     Taught(RegistryName, Dialect),
     /// Bytes were moved on a day.
     Moved(NaiveDate, Moved),
+    /// A run, by its id, has compared all of the source.
+    Checked(i64),
     /// A run ended.
     RunEnded(EndedRun),
     /// The daemon's own.
@@ -191,6 +193,7 @@ impl Fact {
             Self::Upload(state) => state.write(db).await,
             Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
             Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
+            Self::Checked(run) => run_checked(db, *run).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
             Self::Check(check) => check.write(db).await,

@@ -42,7 +42,7 @@ pub use upload::UploadState;
 pub use verification::{Check, Reading, WrittenTag};
 pub use view::{BehindTag, RepositoryState, TagRecord};
 
-/// How long another process may hold the store before that is an error.
+/// How long another process may hold a store that is to be opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store, open for reading. What is learned goes through a [`Recorder`].
@@ -81,6 +81,16 @@ pub enum Error {
         /// Its file.
         path: PathBuf,
         /// What the system says.
+        reason: String,
+    },
+    /// Another process holds it.
+    #[error("cannot {operation} the store {path}: {reason}\n  help: another process holds it (`fuser {path}` tells which); end that one, or name another [state] path", path = .path.display())]
+    Held {
+        /// `open`, `read` or `write`.
+        operation: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite says.
         reason: String,
     },
     /// It cannot be read or written.
@@ -122,7 +132,8 @@ impl Store {
             readers,
             failure: Some(failure.clone()),
         };
-        Ok((store, Recorder::start(writer, failure)))
+        let readers = store.readers.clone();
+        Ok((store, Recorder::start(writer, readers, failure)))
     }
 
     /// The same, but a damaged store is set aside, with a warning, and a new one is made. Nobody
@@ -229,7 +240,7 @@ async fn prepare(
         reason,
         help,
     };
-    let migrated = sqlx::migrate!().run_direct(None, writer, false).await;
+    let migrated = sqlx::migrate!().run_direct(None, &mut *writer, false).await;
     migrated.map_err(|error| match &error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => fail(
             "a newer version of transship wrote it".into(),
@@ -238,13 +249,33 @@ async fn prepare(
         ),
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => open_error(path, e),
         other => fail(other.to_string(), help(&sqlx::Error::RowNotFound)),
-    })
+    })?;
+    // Whether it can be written is known before anything is done: a file that may only be read
+    // refuses a change of no row, too. From then on whoever waits is told soon.
+    let change = "BEGIN IMMEDIATE; DELETE FROM runs WHERE FALSE; ROLLBACK";
+    sqlx::raw_sql(change)
+        .execute(&mut *writer)
+        .await
+        .map_err(told)?;
+    sqlx::raw_sql("PRAGMA busy_timeout = 2000")
+        .execute(writer)
+        .await
+        .map_err(told)?;
+    Ok(())
 }
 
 fn open_error(path: &Path, error: &sqlx::Error) -> Error {
     let (path, reason) = (path.to_owned(), reason(error));
     if damage::is_told_by(error) && !damage::is_text(&path) {
         return Error::Damaged { path, reason };
+    }
+    if is_held(error) {
+        let operation = "open";
+        return Error::Held {
+            operation,
+            path,
+            reason,
+        };
     }
     let help = help(error);
     Error::Open { path, reason, help }
@@ -254,6 +285,13 @@ fn use_error(operation: &'static str, path: &Path, error: &sqlx::Error) -> Error
     let (path, reason) = (path.to_owned(), reason(error));
     if damage::is_told_by(error) && !damage::is_text(&path) {
         return Error::Damaged { path, reason };
+    }
+    if is_held(error) {
+        return Error::Held {
+            operation,
+            path,
+            reason,
+        };
     }
     let help = help(error);
     Error::Use {
@@ -281,10 +319,14 @@ fn primary_code(error: &sqlx::Error) -> Option<u32> {
     Some(code & 0xff)
 }
 
+/// Whether another process holds the store.
+fn is_held(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(5 | 6))
+}
+
 /// What an operator does about an SQLite error.
 fn help(error: &sqlx::Error) -> &'static str {
     match primary_code(error) {
-        Some(5 | 6) => "another process holds it; stop that one, or name another [state] path",
         Some(8) => "make the file and its folder writable for this user",
         Some(10 | 13) => {
             "the disk is full or broken; free some space, and run again: nothing is lost"
@@ -304,6 +346,8 @@ fn digest(text: Option<String>) -> Option<crate::oci::Digest> {
     text?.parse().ok()
 }
 
+#[cfg(test)]
+mod closing_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]

@@ -82,6 +82,14 @@ pub(super) async fn begin_run(
     Ok(made.last_insert_rowid())
 }
 
+/// Writes down that a run has compared all of the source.
+pub(super) async fn run_checked(db: &mut SqliteConnection, run: i64) -> Result<(), sqlx::Error> {
+    query!("UPDATE runs SET is_checked = 1 WHERE id = ?", run)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Writes down what a run did.
 async fn run_ended(
     db: &mut SqliteConnection,
@@ -102,11 +110,13 @@ async fn run_ended(
         error.map(|(class, _)| class),
         error.map(|(_, message)| message),
     );
+    let is_checked = counts.unchecked == 0 && result != "interrupted";
     query!(
         "UPDATE runs SET finished_at = ?, result = ?, unchanged = ?, copied = ?, failed = ?,
              orphaned = ?, blobs_copied = ?, blobs_mounted = ?, blobs_present = ?,
              downloaded_bytes = ?, uploaded_bytes = ?, saved_bytes = ?, source_requests = ?,
-             target_requests = ?, unchecked = ?, throttled = ?, error_class = ?, error_message = ?
+             target_requests = ?, unchecked = ?, throttled = ?, error_class = ?, error_message = ?,
+             is_checked = MAX(is_checked, ?)
          WHERE id = ?",
         at,
         result,
@@ -126,6 +136,7 @@ async fn run_ended(
         throttled,
         class,
         message,
+        is_checked,
         run
     )
     .execute(db)

@@ -68,8 +68,7 @@ impl Store {
     /// How a mirror stands, with its last `runs` runs.
     pub async fn standing(&self, mirror: &str, runs: i64) -> Result<Standing, Error> {
         let last = query!(
-            r#"SELECT MAX(started_at) FILTER (WHERE unchecked = 0 AND result IN ('ok', 'partial', 'failed'))
-                          AS "checked: i64",
+            r#"SELECT MAX(started_at) FILTER (WHERE is_checked) AS "checked: i64",
                       MAX(finished_at) FILTER (WHERE result = 'ok') AS "success: i64"
                FROM runs WHERE mirror = ? AND image IS NULL"#,
             mirror

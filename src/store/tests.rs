@@ -341,7 +341,7 @@ async fn a_store_of_a_newer_version_is_refused() {
 async fn a_full_disk_ends_the_recording_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let (_store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
+    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     recorder.close().await.unwrap();
     let mut db: SqliteConnection = SqliteConnectOptions::new()
         .filename(&path)
@@ -353,7 +353,7 @@ async fn a_full_disk_ends_the_recording_and_says_so() {
         .execute(&mut db)
         .await
         .unwrap();
-    let recorder = Recorder::start(db, Failure::new(&path, stop.clone()));
+    let recorder = Recorder::start(db, store.readers, Failure::new(&path, stop.clone()));
     for n in 0..2000 {
         recorder
             .record(Fact::Holds(target(), digest(&n.to_string())))

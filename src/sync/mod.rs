@@ -4,6 +4,7 @@
 mod action;
 mod age;
 mod budget;
+mod check;
 mod discover;
 mod error;
 mod lag;
@@ -52,6 +53,7 @@ pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
     budget::Budget,
+    check::Check,
     discover::Catalogs,
     outcome::Progress,
     record::Record,
@@ -215,8 +217,10 @@ impl Sync {
             let (source, error) = (mirror.name.to_string(), self.stopped());
             vec![Err(Refused { source, error })]
         });
-        let routes = stream::iter(scope.narrow(routes))
-            .map(|route| self.run_route(config, mirror, scope, route, &tally));
+        let routes = scope.narrow(routes);
+        let check = Check::new(&self.recorder, run, routes.len());
+        let routes = stream::iter(routes)
+            .map(|route| self.run_route(config, mirror, scope, route, &tally, &check));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -247,12 +251,16 @@ impl Sync {
         scope: &Scope,
         route: Result<Route, Refused>,
         tally: &Tally,
+        check: &Check<'_>,
     ) -> Progress {
-        let fail =
-            |source: &str, error| record::route_failed(&self.metrics, &mirror.name, source, error);
+        let fail = async |source: &str, error| {
+            let failed = record::route_failed(&self.metrics, &mirror.name, source, error);
+            check.looked(failed.unchecked == 0).await;
+            failed
+        };
         let route = match &route {
             Ok(route) => route,
-            Err(refused) => return fail(&refused.source, &refused.error).nowhere(),
+            Err(refused) => return fail(&refused.source, &refused.error).await.nowhere(),
         };
         let looked = async {
             let sides = self.open(route, tally)?;
@@ -263,10 +271,13 @@ impl Sync {
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => self.run_plan(config, mirror, plan, &sides, tally).await,
+            Ok((sides, plan)) => {
+                check.looked(plan.is_whole()).await;
+                self.run_plan(config, mirror, plan, &sides, tally).await
+            }
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
-                fail(&route.source.to_string(), &error).at(registries)
+                fail(&route.source.to_string(), &error).await.at(registries)
             }
         }
     }

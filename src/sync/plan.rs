@@ -415,6 +415,14 @@ fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     }
 }
 
+impl Plan {
+    /// Whether all of the source was compared.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut steps = self.targets.iter().flat_map(|target| &target.steps);
+        !steps.any(Step::is_unchecked)
+    }
+}
+
 impl TargetPlan {
     /// The tags that are to be deleted.
     pub fn deleted(&self) -> impl Iterator<Item = &Prunable> {
@@ -424,6 +432,15 @@ impl TargetPlan {
 }
 
 impl Step {
+    /// Whether the source could not be compared. One that says it has no such tag was.
+    pub(super) fn is_unchecked(&self) -> bool {
+        let class = match &self.action {
+            Action::Fail { class, .. } => Some(*class),
+            _ => None,
+        };
+        self.digest.is_none() && class.is_some_and(|class| class != "not_found")
+    }
+
     /// Whether the target has another image there, which it is to lose.
     pub fn is_overwriting(&self) -> bool {
         let (Action::Copy { reason } | Action::Retag { reason, .. }) = &self.action else {

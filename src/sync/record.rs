@@ -96,9 +96,7 @@ impl Record<'_> {
                 _,
             ) => {
                 let (message, registry) = (message.clone(), registry.clone());
-                // A source that says it has no such tag was compared.
-                let is_unchecked = step.digest.is_none() && *class != "not_found";
-                progress.unchecked += u64::from(is_unchecked);
+                progress.unchecked += u64::from(step.is_unchecked());
                 progress.fail(self.failed(step, class, message, registry).await);
             }
             (_, Err(error)) => {

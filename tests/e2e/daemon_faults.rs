@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::corpus::Image;
 use crate::support::daemon::{Daemon, Service, mirror_of, serving};
+use crate::support::held::Held;
 use crate::support::pair::fill_in;
 use crate::support::receiver::Receiver;
 use crate::support::registry::{Guard, PASSWORD, Registry, USERNAME};
@@ -91,6 +92,17 @@ fn expect_alarm(
 
 fn in_sync(text: &str) -> Service {
     Service::in_sync(text, |pair| pair.from.push("app", "v1", &Image::oci("app")))
+}
+
+#[test]
+fn a_source_counts_as_compared_before_the_last_image_is_copied() {
+    let held = Held::with("", "");
+    let daemon = held.start();
+    daemon.until_metric(CHECKED, APP, |at| at > 0.0);
+    let copied = "transship_tags_copied_total";
+    assert_eq!(daemon.metric(copied, APP), 0.0);
+    held.open();
+    daemon.until_metric(copied, APP, |tags| tags == 1.0);
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod resume_refusals;
 mod secrets;
 mod selection;
 mod status_and_plan;
+mod store_held;
 mod support;
 mod sync_copies;
 mod sync_requests;

@@ -31,7 +31,9 @@ impl Http {
         // Whether this call or another test's installed it makes no difference.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy();
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // One that works between two requests, too: it sees that an idle connection was closed.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
             .build();
         Self {

@@ -148,9 +148,12 @@ impl Transship {
         }
     }
 
-    /// The binary with these arguments, in its directory and environment.
+    /// The binary with these arguments, in its directory and environment; `TRANSSHIP_BINARY` names
+    /// another, such as a release build.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_transship"));
+        let binary = std::env::var_os("TRANSSHIP_BINARY");
+        let built = env!("CARGO_BIN_EXE_transship");
+        let mut command = Command::new(binary.unwrap_or_else(|| built.into()));
         command
             .args(arguments)
             .current_dir(self.path())
