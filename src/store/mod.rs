@@ -257,7 +257,8 @@ async fn prepare(
         .execute(&mut *writer)
         .await
         .map_err(told)?;
-    sqlx::raw_sql("PRAGMA busy_timeout = 2000")
+    // A log that one large change has blown up does not keep its size.
+    sqlx::raw_sql("PRAGMA busy_timeout = 2000; PRAGMA journal_size_limit = 16777216")
         .execute(writer)
         .await
         .map_err(told)?;
