@@ -183,6 +183,9 @@ impl Store {
         if tables.fetch_one(&readers).await.map_err(told)? == 0 {
             return Ok(None);
         }
+        if is_foreign(&readers).await.map_err(told)? {
+            return Err(foreign(path));
+        }
         Ok(Some(Self {
             path: path.into(),
             readers,
@@ -226,6 +229,9 @@ async fn prepare(
     is_left_open: bool,
 ) -> Result<(), Error> {
     let told = |e: sqlx::Error| open_error(path, &e);
+    if is_foreign(&mut *writer).await.map_err(told)? {
+        return Err(foreign(path));
+    }
     sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         .execute(&mut *writer)
         .await
@@ -248,7 +254,7 @@ async fn prepare(
              the cost of requests",
         ),
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => open_error(path, e),
-        other => fail(other.to_string(), help(&sqlx::Error::RowNotFound)),
+        other => fail(other.to_string(), help(path, &sqlx::Error::RowNotFound)),
     })?;
     // Whether it can be written is known before anything is done: a file that may only be read
     // refuses a change of no row, too. From then on whoever waits is told soon.
@@ -265,6 +271,23 @@ async fn prepare(
     Ok(())
 }
 
+/// Whether a database has tables, and none that was ever migrated by us.
+async fn is_foreign(db: impl sqlx::SqliteExecutor<'_>) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) > 0 AND NOT TOTAL(name = '_sqlx_migrations') FROM sqlite_schema",
+    )
+    .fetch_one(db)
+    .await
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::Open {
+        path: path.into(),
+        reason: "it is another program's database".into(),
+        help: "name another [state] path in mirror.toml; nothing was changed",
+    }
+}
+
 fn open_error(path: &Path, error: &sqlx::Error) -> Error {
     let (path, reason) = (path.to_owned(), reason(error));
     if damage::is_told_by(error) && !damage::is_text(&path) {
@@ -278,7 +301,7 @@ fn open_error(path: &Path, error: &sqlx::Error) -> Error {
             reason,
         };
     }
-    let help = help(error);
+    let help = help(&path, error);
     Error::Open { path, reason, help }
 }
 
@@ -294,7 +317,7 @@ fn use_error(operation: &'static str, path: &Path, error: &sqlx::Error) -> Error
             reason,
         };
     }
-    let help = help(error);
+    let help = help(&path, error);
     Error::Use {
         operation,
         path,
@@ -326,8 +349,10 @@ fn is_held(error: &sqlx::Error) -> bool {
 }
 
 /// What an operator does about an SQLite error.
-fn help(error: &sqlx::Error) -> &'static str {
+fn help(path: &Path, error: &sqlx::Error) -> &'static str {
     match primary_code(error) {
+        _ if path.is_dir() => "it is a folder; name a file in it as [state] path",
+        Some(14) if path.exists() => "make the file readable and writable for this user",
         Some(8) => "make the file and its folder writable for this user",
         Some(10 | 13) => {
             "the disk is full or broken; free some space, and run again: nothing is lost"

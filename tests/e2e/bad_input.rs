@@ -447,3 +447,25 @@ fn a_store_that_is_no_database_is_told_and_left_as_it_is() {
     let kept = fs::read_to_string(pair.transship.path().join("state.db")).unwrap();
     assert_eq!(kept, text);
 }
+
+#[test]
+fn another_program_s_database_is_told_and_left_as_it_is() {
+    let pair = Pair::holding(&Image::oci("no store, no sync"));
+    let ask = |sql| pair.transship.ask_store(sql);
+    ask("CREATE TABLE users (name TEXT)");
+    for command in ["sync", "status"] {
+        let said = pair.transship.run(&[command]).expect_code(2);
+        said.expect_stderr(&["another program's database", "[state] path"]);
+    }
+    assert_eq!(ask("SELECT group_concat(name) FROM sqlite_schema"), "users");
+    assert_only_reads(&pair.target.new_requests());
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_store_is_called_a_folder() {
+    let pair = with_store_at("state.db", |transship| {
+        fs::create_dir(transship.path().join("state.db")).unwrap();
+    });
+    let said = pair.transship.run(&["status"]).expect_code(2);
+    said.expect_stderr(&["it is a folder"]);
+}
