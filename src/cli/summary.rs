@@ -20,10 +20,13 @@ pub(super) fn print(report: &RunReport) -> anyhow::Result<()> {
         let name = &mirror.name;
         text::line(&format!(
             "{name:width$}  {}",
-            tags(mirror.result, &mirror.counts)
+            tags(mirror.result, &mirror.counts, mirror.is_cut())
         ))?;
         print_failures(mirror)?;
     }
+    let is_ok = |mirror: &MirrorReport| mirror.result == RunResult::Ok;
+    let is_cut = report.mirrors.iter().any(MirrorReport::is_cut)
+        && report.mirrors.iter().all(|m| is_ok(m) || m.is_cut());
     let counts = &report.totals.counts;
     let blobs = &counts.blobs;
     let took = std::time::Duration::from_secs_f64(report.totals.duration_seconds);
@@ -31,7 +34,7 @@ pub(super) fn print(report: &RunReport) -> anyhow::Result<()> {
         std::time::Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     text::line(&format!(
         "{}; sent {} in {}, saved {} by dedup ({} mounted, {} present); {}",
-        tags(report.result(), counts),
+        tags(report.result(), counts, is_cut),
         text::bytes(counts.bytes.uploaded),
         text::count(blobs.copied, "blob"),
         text::bytes(counts.bytes.saved),
@@ -41,25 +44,32 @@ pub(super) fn print(report: &RunReport) -> anyhow::Result<()> {
     ))
 }
 
-fn tags(result: RunResult, counts: &Counts) -> String {
+/// What a run cut short by an order did not get to is no failure.
+fn tags(result: RunResult, counts: &Counts, is_cut: bool) -> String {
     let tags = &counts.tags;
     let mut parts = vec![
         format!("{} copied", tags.copied),
         format!("{} unchanged", tags.unchanged),
     ];
     if tags.failed > 0 {
-        parts.push(format!("{} failed", tags.failed));
+        let word = if is_cut { "to do" } else { "failed" };
+        parts.push(format!("{} {word}", tags.failed));
     }
     if tags.orphaned > 0 {
         parts.push(format!("{} no longer at the source", tags.orphaned));
     }
-    format!("{}: {}", result.as_str(), parts.join(", "))
+    let result = if is_cut {
+        "interrupted"
+    } else {
+        result.as_str()
+    };
+    format!("{result}: {}", parts.join(", "))
 }
 
 /// One line a message, however many tags it struck.
 fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {
     let mut by_message: BTreeMap<String, Vec<&Failure>> = BTreeMap::new();
-    for failure in &mirror.errors {
+    for failure in mirror.errors.iter().filter(|_| !mirror.is_cut()) {
         let message = format!("{} ({})", failure.message, failure.class);
         by_message.entry(message).or_default().push(failure);
     }
@@ -79,4 +89,19 @@ fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_order_to_end_left_undone_is_no_failure() {
+        let mut counts = Counts::default();
+        counts.tags.failed = 18;
+        let said = tags(RunResult::Failed, &counts, true);
+        assert_eq!(said, "interrupted: 0 copied, 0 unchanged, 18 to do");
+        let said = tags(RunResult::Failed, &counts, false);
+        assert_eq!(said, "failed: 0 copied, 0 unchanged, 18 failed");
+    }
 }

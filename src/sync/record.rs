@@ -219,7 +219,7 @@ impl Record<'_> {
         registry: String,
     ) -> Failure {
         let reference = self.target.tag(&self.name(&step.tag)).to_string();
-        tracing::warn!(mirror = %self.mirror.name, class, "{reference} failed: {message}");
+        told(&self.mirror.name, class, &reference, &message);
         self.metrics.error(&registry, class);
         if class == "digest_mismatch" {
             self.metrics
@@ -311,6 +311,15 @@ impl Record<'_> {
     }
 }
 
+/// Tells a failure. What an order to end left undone is none: the order was told.
+fn told(mirror: &str, class: &str, what: &str, message: &str) {
+    if class == Error::Interrupted.class() {
+        tracing::debug!(mirror, "{what}: {message}");
+    } else {
+        tracing::warn!(mirror, class, "{what} failed: {message}");
+    }
+}
+
 /// A route that could not be looked at.
 pub(super) fn route_failed(
     metrics: &Metrics,
@@ -320,7 +329,7 @@ pub(super) fn route_failed(
 ) -> Progress {
     let class = error.class();
     let message = error.to_string();
-    tracing::warn!(mirror, class, "{source} failed: {message}");
+    told(mirror, class, source, &message);
     metrics.error(error.registry(), class);
     let mut progress = Progress {
         unchecked: u64::from(class != "not_found"),
