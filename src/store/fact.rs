@@ -22,7 +22,7 @@ use crate::{
 pub enum Fact {
     /// A repository was seen empty: from now on every blob in it is known.
     Empty(Repository),
-    /// A repository holds a blob.
+    /// A repository holds a blob. What was doubted of it stays so: see [`Check::Proven`].
     Holds(Repository, Digest),
     /// A repository lacks a blob that it was believed to hold.
     Lacks(Repository, Digest),
@@ -247,13 +247,6 @@ async fn holds(db: &mut SqliteConnection, repository: &Repository, digest: &Dige
         digest,
         id
     )
-    .execute(&mut *db)
-    .await?;
-    query!(
-        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
-        digest,
-        id
-    )
     .execute(db)
     .await?;
     Ok(())
@@ -339,6 +332,8 @@ async fn mirrored(
     let id = id(db, &key.target).await?;
     let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
     let (source_digest, written) = (source_digest.as_str(), written.as_str());
+    // Whoever knew of the damage proved the manifest first. A tag that was written by one who did
+    // not, and stands or stood for a manifest in doubt, stays damaged.
     query!(
         "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, source_digest,
                            written_digest, shape, mirrored_at, checked_at, verified_at)
@@ -352,7 +347,12 @@ async fn mirrored(
              shape = excluded.shape,
              mirrored_at = COALESCE(?7, tags.mirrored_at, ?8),
              referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
-             damaged_at = CASE WHEN ?7 IS NULL THEN tags.damaged_at END,
+             damaged_at = CASE
+                 WHEN ?7 IS NULL OR EXISTS (
+                     SELECT 1 FROM doubts WHERE repository_id = ?1
+                     AND digest IN (tags.written_digest, excluded.written_digest)
+                 ) THEN tags.damaged_at
+             END,
              examined_at = CASE WHEN ?7 IS NULL THEN tags.examined_at END,
              prunable_since = NULL,
              checked_at = excluded.checked_at,

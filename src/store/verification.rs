@@ -23,6 +23,8 @@ pub enum Check {
     Doubted(Repository, Digest),
     /// A blob has wrong bytes; in every repository of the registry, for all that is known.
     Rotten(Repository, Digest),
+    /// Doubted content was written anew, and what the target has now is right.
+    Proven(Repository, Digest),
     /// Content was written anew, and the target kept the wrong bytes that it had.
     Unhealed {
         /// The target repository.
@@ -95,6 +97,7 @@ impl Check {
             } => examined(db, repository, tag, *at, is_damaged.then_some(*at)).await,
             Self::Doubted(repository, digest) => doubted(db, repository, digest).await,
             Self::Rotten(repository, digest) => rotten(db, repository, digest).await,
+            Self::Proven(repository, digest) => proven(db, repository, digest).await,
             Self::Unhealed {
                 repository,
                 digest,
@@ -211,6 +214,22 @@ async fn rotten(
              (SELECT id FROM repositories WHERE registry = ?)",
         digest,
         registry
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn proven(
+    db: &mut SqliteConnection,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<(), sqlx::Error> {
+    let (id, digest) = (id(db, repository).await?, digest.as_str());
+    query!(
+        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
+        digest,
+        id
     )
     .execute(db)
     .await?;

@@ -78,7 +78,7 @@ fn examined(tag: &str, at: i64, is_damaged: bool) -> Fact {
 }
 
 #[tokio::test]
-async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_written_anew() {
+async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right() {
     let elsewhere: Repository = "other.example.com/a".parse().unwrap();
     let bench = bench([
         Fact::Holds(repository("a"), blob()),
@@ -92,8 +92,31 @@ async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_written_anew
     let here = repository("a");
     let holders = bench.store.holders(here.registry(), &blob(), &here).await;
     assert_eq!(holders.unwrap(), []);
+    // That something stands there, or was sent, says nothing of its bytes.
     bench.record([Fact::Holds(repository("b"), blob())]).await;
+    assert_eq!((bench.doubted("a").await, bench.doubted("b").await), (1, 1));
+    let holders = bench.store.holders(here.registry(), &blob(), &here).await;
+    assert_eq!(holders.unwrap(), []);
+    let proven = Check::Proven(repository("b"), blob());
+    bench.record([Fact::Check(proven)]).await;
     assert_eq!((bench.doubted("a").await, bench.doubted("b").await), (1, 0));
+    let holders = bench.store.holders(here.registry(), &blob(), &here).await;
+    assert_eq!(holders.unwrap(), [repository("b")]);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_written_by_one_who_did_not_know_of_its_damage_stays_damaged() {
+    let doubt = Fact::Check(Check::Doubted(repository("a"), blob()));
+    let bench = bench([mirrored("1", 10), doubt, examined("1", 20, true)]).await;
+    let is_damaged = async || {
+        let tags = bench.store.tags(&repository("a")).await.unwrap();
+        tags[&"1".parse().unwrap()].is_damaged
+    };
+    bench.record([mirrored("1", 30)]).await;
+    assert!(is_damaged().await);
+    let proven = Fact::Check(Check::Proven(repository("a"), blob()));
+    bench.record([proven, mirrored("1", 40)]).await;
+    assert!(!is_damaged().await);
 }
 
 #[tokio::test]

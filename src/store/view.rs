@@ -128,8 +128,8 @@ impl Store {
         Ok(row.map(|row| row.created_at))
     }
 
-    /// Repositories of a registry that are believed to hold a blob: a few of them, `preferred`
-    /// first if it is one.
+    /// Repositories of a registry that are believed to hold a blob, and not in doubt of it: a few
+    /// of them, `preferred` first if it is one.
     pub async fn holders(
         &self,
         registry: &RegistryName,
@@ -139,7 +139,11 @@ impl Store {
         let (registry, blob, preferred) = (registry.as_str(), blob.as_str(), preferred.path());
         let rows = query!(
             "SELECT path FROM blobs JOIN repositories ON repositories.id = repository_id
-             WHERE digest = ? AND registry = ? ORDER BY path = ? DESC LIMIT 4",
+             WHERE digest = ? AND registry = ? AND NOT EXISTS (
+                 SELECT 1 FROM doubts WHERE doubts.digest = blobs.digest
+                 AND doubts.repository_id = blobs.repository_id
+             )
+             ORDER BY path = ? DESC LIMIT 4",
             blob,
             registry,
             preferred

@@ -12,6 +12,7 @@ mod auth_server;
 mod bad_input;
 mod bulk;
 mod bulk_interfaces;
+mod company;
 mod crashes;
 mod credentials;
 mod daemon;

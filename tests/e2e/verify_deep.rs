@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::header::CONTENT_TYPE;
+use tokio::sync::watch;
+
+use crate::support::client::assert_mirrored;
 use crate::support::corpus::{Image, layer};
 use crate::support::fake::{Fake, Verdict};
-use crate::support::fake_answers::refusal;
-use crate::support::pair::{Pair, all_tags_of, between};
-use crate::support::requests::blob_gets;
+use crate::support::fake_answers::{held, refusal};
+use crate::support::pair::{Pair, all_tags_of, between, fill_in, mirror_toml};
+use crate::support::registry::Registry;
+use crate::support::requests::{Request, blob_gets};
 use crate::support::transship::sum;
+use crate::support::wait_for;
 use crate::verify::findings;
 
 fn found(tag: &str, class: &str) -> (String, String) {
@@ -68,6 +74,90 @@ fn wrong_bytes_that_a_target_keeps_fail_the_tag_until_the_blob_is_deleted_there(
     pair.transship.sync();
     pair.assert_mirrored(&[("app", "v1")]);
     assert_eq!(findings(&pair.transship, &["--deep"], 0), []);
+}
+
+/// A GET of the image's manifest gets half of it, and the other half when the gate opens.
+fn hold_back(source: &Fake, image: Image) -> watch::Sender<bool> {
+    let (gate, opened) = watch::channel(false);
+    source.rule(move |request| {
+        if request.method != "GET" || !request.path.ends_with(&image.digest()) {
+            return Verdict::Serve;
+        }
+        let mut answer = held(&image.bytes, opened.clone());
+        let media_type = image.media_type.parse().unwrap();
+        answer.headers_mut().insert(CONTENT_TYPE, media_type);
+        Verdict::Answer(answer)
+    });
+    gate
+}
+
+#[test]
+fn a_blob_in_doubt_is_not_mounted_from_where_nobody_read_it() {
+    let (source, target) = (Fake::start(), Fake::start());
+    let shared = layer("shared", 3000);
+    let holding = |name: &str| Image::oci_with(name, vec![shared.clone()]);
+    source.client().push("app", "v1", &holding("app"));
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    let theirs = Image::oci_with("theirs", vec![shared.clone()]);
+    target.client().push("mirror/lib", "theirs", &theirs);
+    for repository in ["mirror/app", "mirror/lib"] {
+        target.rot_blob(repository, &shared.digest());
+    }
+    let wrong = [found("v1", "wrong_bytes")];
+    assert_eq!(findings(&transship, &["--deep"], 1), wrong);
+    source.client().push("lib", "v1", &holding("lib"));
+    let both = mirror_toml(&(all_tags_of("app") + &all_tags_of("lib")));
+    transship.write("mirror.toml", &fill_in(&both, source.host(), target.host()));
+    // By then the other repository is known to claim the blob.
+    let gate = hold_back(&source, holding("app"));
+    target.rule(move |request| {
+        if request.is_manifest_put() && request.path.contains("/lib/") {
+            gate.send_replace(true);
+        }
+        Verdict::Serve
+    });
+    target.new_requests();
+    transship.sync();
+    let requests = target.new_requests();
+    let is_claimed = |r: &Request| r.method == "HEAD" && r.path.contains("/lib/blobs/");
+    assert!(requests.iter().any(is_claimed), "{requests:#?}");
+    assert!(!requests.iter().any(Request::is_mount), "{requests:#?}");
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+}
+
+#[test]
+fn a_run_that_began_before_wrong_bytes_were_found_repairs_nothing() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let shared = layer("shared", 3000);
+    let push = |tag: &str| {
+        let image = Image::oci_with(tag, vec![shared.clone()]);
+        source.client().push("app", tag, &image);
+        image
+    };
+    push("v1");
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    let new = push("v2");
+    let gate = hold_back(&source, new);
+    source.new_requests();
+    let mut early = transship.start(&["sync"]);
+    wait_for("the new image to be asked for", || {
+        let requests = source.new_requests();
+        let mut gets = requests.iter().filter(|request| request.method == "GET");
+        gets.any(|get| get.path.contains("/manifests/"))
+            .then_some(())
+    });
+    target.rot_blob(&shared.digest());
+    let wrong = [found("v1", "wrong_bytes")];
+    assert_eq!(findings(&transship, &["--deep"], 1), wrong);
+    gate.send_replace(true);
+    assert!(early.wait().success());
+    // The target keeps what it has: nobody has repaired it, and it is not said to be so.
+    let failed = transship.run(&["--json", "sync"]).expect_code(1).json();
+    let error = &failed["mirrors"][0]["errors"][0];
+    assert_eq!(error["class"], "kept", "{failed:#}");
 }
 
 #[test]

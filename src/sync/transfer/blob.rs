@@ -112,7 +112,10 @@ impl Transfer {
             false => Err(kept()),
         };
         match is_right {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.holdings.prove(lane.to, &blob.digest).await;
+                Ok(())
+            }
             Err(error) if matches!(*error.kind, Kind::Mismatch { .. } | Kind::Kept) => {
                 self.holdings.unhealed(lane.to, &blob.digest, now).await;
                 Err(kept().into())

@@ -72,6 +72,11 @@ impl Transfer {
             let left = left.map(|deletion| (deletion, Ok(needed_by_another_run())));
             return left.collect();
         }
+        let Some(_alone) = self.presence.alone() else {
+            let left = deletions.into_iter();
+            let left = left.map(|deletion| (deletion, Ok(needed_by_another_process())));
+            return left.collect();
+        };
         let going: HashSet<&Tag> = deletions.iter().map(|deletion| &deletion.tag).collect();
         let needed = needed(lane, &going).await;
         let mut done = Vec::new();
@@ -97,6 +102,8 @@ impl Transfer {
             };
             done.push((deletion, gone));
         }
+        // Whoever writes next reads in the store what is gone.
+        self.recorder.flush().await;
         done
     }
 }
@@ -136,6 +143,12 @@ async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>,
 
 fn needed_by_another_run() -> Gone {
     Gone::Left("another run writes to the repository now, and may need its digest".into())
+}
+
+fn needed_by_another_process() -> Gone {
+    let text = "another transship writes by the same store now, and may need its digest; prune \
+                again when its run is over";
+    Gone::Left(text.into())
 }
 
 fn left_to(other: &Tag) -> Gone {

@@ -41,6 +41,13 @@ struct Learned {
     said: HashMap<Digest, Vec<(Repository, bool)>>,
 }
 
+impl Learned {
+    fn is_doubted(&self, repository: &Repository, digest: &Digest) -> bool {
+        let known = self.repositories.get(repository);
+        known.is_some_and(|known| known.doubts.contains_key(digest))
+    }
+}
+
 /// What is known of a repository while runs write to it.
 #[derive(Debug, Default)]
 struct Known {
@@ -69,9 +76,6 @@ impl Holdings {
         let doubts = self.store.doubts(repository).await.unwrap_or_default();
         {
             let mut learned = self.lock();
-            for (digest, _) in &doubts {
-                forget(&mut learned.said, repository, digest);
-            }
             let known = learned.repositories.entry(repository.clone()).or_default();
             known.doubts = doubts.into_iter().collect();
             // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
@@ -116,15 +120,11 @@ impl Holdings {
         }
     }
 
-    /// Takes note of a target's word on one digest.
+    /// Takes note of a target's word on one digest. It ends no doubt: a target says of what it
+    /// holds that it is there, and not that it is right.
     pub(super) async fn learn(&self, repository: &Repository, digest: &Digest, is_held: bool) {
         {
             let mut learned = self.lock();
-            if let Some(known) = learned.repositories.get_mut(repository)
-                && is_held
-            {
-                known.doubts.remove(digest);
-            }
             let said = learned.said.entry(digest.clone()).or_default();
             match said.iter_mut().find(|(known, _)| known == repository) {
                 Some(known) => known.1 = is_held,
@@ -139,6 +139,16 @@ impl Holdings {
         self.recorder
             .record(fact(repository.clone(), digest.clone()))
             .await;
+    }
+
+    /// Ends a doubt that [`Self::doubt`] told of before the content was brought anew: what the
+    /// target has now is right.
+    pub(super) async fn prove(&self, repository: &Repository, digest: &Digest) {
+        if let Some(known) = self.lock().repositories.get_mut(repository) {
+            known.doubts.remove(digest);
+        }
+        let proven = Check::Proven(repository.clone(), digest.clone());
+        self.recorder.record(Fact::Check(proven)).await;
     }
 
     /// Believes nothing of a repository any more: it lacked what it was believed to hold.
@@ -166,12 +176,16 @@ impl Holdings {
         Ok(self.store.size(image).await?.unwrap_or_default())
     }
 
-    /// What is known of a digest in a repository.
+    /// What is known of a digest in a repository. What is doubted there is to be written anew, and
+    /// mounted from nowhere: what another repository holds may be the same bytes.
     pub(super) async fn look_up(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Holding, store::Error> {
+        if self.doubt(repository, digest).is_some() {
+            return Ok(Holding::Missing { elsewhere: None });
+        }
         let (said, learned_elsewhere, knowledge) = self.said(repository, digest);
         if said == Some(true) {
             return Ok(Holding::Held);
@@ -183,13 +197,15 @@ impl Holdings {
         let elsewhere = learned_elsewhere.or_else(|| {
             let mut others = holders.iter().filter(|holder| *holder != repository);
             others
-                .find(|holder| self.said(holder, digest).0 != Some(false))
+                .find(|holder| {
+                    self.said(holder, digest).0 != Some(false)
+                        && self.doubt(holder, digest).is_none()
+                })
                 .cloned()
         });
         let is_believed = holders.contains(repository);
         Ok(match (said, knowledge) {
             (Some(false), _) => Holding::Missing { elsewhere },
-            _ if self.doubt(repository, digest).is_some() => Holding::Missing { elsewhere },
             (None, Knowledge::Complete | Knowledge::Partial) if is_believed => Holding::Held,
             (None, Knowledge::Complete | Knowledge::Empty) => Holding::Missing { elsewhere },
             _ => Holding::Unknown,
@@ -233,7 +249,10 @@ impl Holdings {
             .find(|(known, _)| known == repository)
             .map(|(_, held)| *held);
         let elsewhere = said.iter().find(|(known, held)| {
-            *held && known != repository && known.registry() == repository.registry()
+            *held
+                && known != repository
+                && known.registry() == repository.registry()
+                && !learned.is_doubted(known, digest)
         });
         let known = learned.repositories.get(repository);
         let knowledge = known.map_or_else(Knowledge::default, |known| known.knowledge);
@@ -361,6 +380,28 @@ mod tests {
         assert_eq!(
             holdings.look_up(&here, &blob()).await.unwrap(),
             Holding::Unknown
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
+        let Bench { holdings, .. } = &bench().await;
+        let (here, other) = (repository("a"), repository("b"));
+        let doubt = Check::Doubted(here.clone(), blob());
+        holdings.recorder.record(Fact::Check(doubt)).await;
+        holdings.recorder.flush().await;
+        holdings.hold(&here, Knowledge::Complete).await;
+        holdings.hold(&other, Knowledge::Doubtful).await;
+        holdings.learn(&other, &blob(), true).await;
+        holdings.learn(&here, &blob(), true).await;
+        assert_eq!(
+            holdings.look_up(&here, &blob()).await.unwrap(),
+            missing(None)
+        );
+        holdings.prove(&here, &blob()).await;
+        assert_eq!(
+            holdings.look_up(&here, &blob()).await.unwrap(),
+            Holding::Held
         );
     }
 }

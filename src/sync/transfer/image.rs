@@ -151,6 +151,8 @@ impl Transfer {
         to: &Reference,
         descent: Descent<'_>,
     ) -> Result<u64, Error> {
+        // Whoever knew the doubt before the parts were looked for brought those in doubt, too.
+        let doubt = self.holdings.doubt(lane.to, &manifest.digest);
         let size = self.bring_parts(lane, manifest, to, descent).await?;
         match lane.target.put_manifest(to, manifest).await {
             Err(error) if error.is_missing_content() => {
@@ -164,6 +166,9 @@ impl Transfer {
                 lane.target.put_manifest(to, manifest).await?;
             }
             other => other?,
+        }
+        if doubt.is_some() {
+            self.holdings.prove(lane.to, &manifest.digest).await;
         }
         self.holdings.learn(lane.to, &manifest.digest, true).await;
         Ok(size)

@@ -37,7 +37,7 @@ use crate::{
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
     registry::{self, Kind, Meter, Registry},
-    store::{Recorder, Store},
+    store::{Presence, Recorder, Store},
 };
 
 use self::fanout::Fanout;
@@ -60,6 +60,8 @@ pub struct Transfer {
     /// Blobs that are being uploaded to a registry, by registry and digest.
     uploads: Flights<(RegistryName, Digest)>,
     holdings: Holdings,
+    /// Other processes that write by the same store.
+    presence: Presence,
     fanout: Fanout,
     images: Semaphore,
     store: Store,
@@ -126,6 +128,7 @@ impl Transfer {
             wants: Flights::default(),
             uploads: Flights::default(),
             holdings: Holdings::new(store.clone(), recorder.clone()),
+            presence: store.presence(),
             fanout: Fanout::default(),
             images: Semaphore::new(IMAGES),
             store,
@@ -176,6 +179,7 @@ impl Transfer {
     /// Takes note of steps that will be performed on a target repository, until
     /// [`Self::release`].
     pub(super) async fn hold(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
+        self.presence.enter().await;
         self.holdings.hold(target, knowledge).await;
         self.activity.plan_tags(steps);
     }
@@ -183,6 +187,7 @@ impl Transfer {
     /// The steps on a target repository are done.
     pub(super) async fn release(&self, target: &Repository) {
         self.holdings.release(target).await;
+        self.presence.leave();
     }
 
     /// Waits for the right to copy an image, which lasts until it is dropped.

@@ -91,13 +91,14 @@ impl Transfer {
     }
 
     /// The session that an earlier process left, if there is one, and else a new one, if there is.
+    /// While another process writes, what the store keeps is its own.
     async fn furthest(
         &self,
         lane: Lane<'_>,
         blob: &Descriptor,
         new: Option<Upload>,
     ) -> Result<Option<Upload>, Error> {
-        if !lane.target.sends_parts(blob.size) {
+        if !lane.target.sends_parts(blob.size) || !self.presence.keeps_uploads() {
             return Ok(new);
         }
         let saved = self.store.upload(lane.to, &blob.digest).await?;
@@ -249,8 +250,12 @@ impl Transfer {
         Ok(())
     }
 
-    /// Writes down how far an upload is, or that it is over.
+    /// Writes down how far an upload is, or that it is over. Beside another process that does, one
+    /// goes on with what it sends, and a process after it begins that anew.
     async fn note(&self, lane: Lane<'_>, blob: &Descriptor, upload: Option<&Upload>) {
+        if !self.presence.keeps_uploads() {
+            return;
+        }
         let state = UploadState {
             repository: lane.to.clone(),
             digest: blob.digest.clone(),
