@@ -1,6 +1,7 @@
 //! `transship explain IMAGE`: whether an image is mirrored, where to, and how current it is there.
 
 use chrono::Utc;
+use chrono_tz::Tz;
 
 use super::{Exit, Global, Usage, open, text};
 use crate::{
@@ -31,12 +32,28 @@ impl Explain {
         let image = &explained.image;
         match &explained.answer {
             Answer::Mirrored { mirror, copies, .. } => {
-                text::line(&format!("{image} is mirrored by `{mirror}`"))?;
-                copies.iter().try_for_each(print)?;
+                let has_come = copies.iter().any(|copy| copy.digest.is_some());
+                let is_to_come = copies.iter().any(|copy| copy.state == CopyState::NotYet);
+                text::line(&match (has_come, is_to_come) {
+                    (true, _) => format!("{image} is mirrored by `{mirror}`"),
+                    (false, true) => format!("{image} is to be mirrored by `{mirror}`"),
+                    (false, false) => {
+                        format!("{image} is not mirrored, though `{mirror}` mirrors its repository")
+                    }
+                })?;
+                copies
+                    .iter()
+                    .try_for_each(|copy| print(copy, config.timezone))?;
             }
             Answer::NotSelected { mirror, toml } => {
                 let said = "mirrors its repository, and does not select this tag; to add it:";
                 text::line(&format!("{image}: `{mirror}` {said}\n\n{toml}"))?;
+            }
+            Answer::AtTarget { mirror } => {
+                let said = "lies where it mirrors to, and no entry mirrors anything to this name";
+                text::line(&format!(
+                    "{image} is not mirrored: by the target of `{mirror}`, it {said}"
+                ))?;
             }
             Answer::NotMirrored { toml } => {
                 text::line(&format!("{image} is not mirrored; to add it:\n\n{toml}"))?;
@@ -46,19 +63,35 @@ impl Explain {
     }
 }
 
-fn print(copy: &Copy) -> anyhow::Result<()> {
+fn print(copy: &Copy, zone: Tz) -> anyhow::Result<()> {
     let state = match (copy.state, copy.lagging_since) {
         (CopyState::Current, _) => "current, by the last check".to_owned(),
         (CopyState::Behind, Some(since)) => {
-            let lag = text::duration(Utc::now().timestamp() - since);
-            format!("behind the source for {lag}")
+            let lag = Utc::now().timestamp() - since;
+            match lag >= 0 {
+                true => format!("behind the source for {}", text::duration(lag)),
+                false => "behind the source since a time in the future: is the clock right?".into(),
+            }
         }
         (CopyState::Behind, None) => "behind the source".to_owned(),
+        (CopyState::Damaged, _) => {
+            let found = copy.damaged_at.map(|at| text::damaged(at, zone));
+            format!("damaged, {}", found.unwrap_or_default())
+        }
         (CopyState::NotYet, _) => "not copied yet".to_owned(),
+        (CopyState::Absent, _) => "not copied".to_owned(),
+        (CopyState::LeftOut, _) if copy.digest.is_some() => {
+            "kept; left out by `latest` since".to_owned()
+        }
+        (CopyState::LeftOut, _) => {
+            "not copied: left out by `latest`, as far as names tell".to_owned()
+        }
         (CopyState::Orphaned, _) => "kept; the source no longer has it".to_owned(),
     };
-    text::line(&format!("  {}: {state}", copy.reference))?;
-    if copy.state != CopyState::NotYet {
+    let reason = copy.reason.iter().map(|reason| format!(": {reason}"));
+    let reason: String = reason.collect();
+    text::line(&format!("  {}: {state}{reason}", copy.reference))?;
+    if copy.digest.is_some() {
         text::line(&format!("  {}", copy.pull))?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 
 use super::{Exit, Global, open, text};
 use crate::{
+    daemon::Lock,
     report::{self, Known, MirrorStatus},
     store::Store,
 };
@@ -30,12 +31,16 @@ impl Status {
             });
         }
         let all = mirrors.iter().zip(&known);
-        let status = report::Status {
+        let mut status = report::Status {
             now,
             mirrors: all
                 .map(|(mirror, known)| known.at(&config, mirror, now))
                 .collect(),
         };
+        if let Some(since) = Lock::held_since(&config.state_path) {
+            let mirrors = status.mirrors.iter_mut();
+            mirrors.for_each(|mirror| tell_running(mirror, since));
+        }
         if global.json {
             text::json(&status)?;
         } else {
@@ -47,11 +52,19 @@ impl Status {
     }
 }
 
+/// A run that began since the daemon did, and has not ended, is under way; any other may have been
+/// killed.
+fn tell_running(mirror: &mut MirrorStatus, since: i64) {
+    if mirror.running && mirror.last_attempt.is_some_and(|at| at >= since) {
+        mirror.last_result = Some("running".into());
+    }
+}
+
 fn print_verdict(status: &report::Status) -> anyhow::Result<()> {
     let all = text::count(status.mirrors.len() as u64, "mirror");
     text::line(&match status.others() {
         0 => format!("{all}, all in sync"),
-        others => format!("{all}, {others} of them behind, failing or never synced"),
+        others => format!("{all}, {others} of them behind, damaged, failing or never synced"),
     })
 }
 
@@ -71,15 +84,16 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
             0 => String::new(),
             count => format!(", {count} no longer at the source"),
         };
-        text::line(&format!("  {}: {tags}, {lag}{orphaned}", target.target))?;
+        let damaged = match target.damaged {
+            0 => String::new(),
+            count => format!(", {count} damaged"),
+        };
+        text::line(&format!(
+            "  {}: {tags}, {lag}{orphaned}{damaged}",
+            target.target
+        ))?;
     }
-    let ago = |at: i64| {
-        format!(
-            "{} ({} ago)",
-            text::time(at, zone),
-            text::duration(now - at)
-        )
-    };
+    let ago = |at: i64| format!("{} ({})", text::time(at, zone), text::ago(at, now));
     if let Some(at) = status.last_success {
         text::line(&format!("  last success  {}", ago(at)))?;
     }
@@ -100,6 +114,10 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
             text::time(at, zone)
         ))?;
     }
+    print_tags(status, zone)
+}
+
+fn print_tags(status: &MirrorStatus, zone: Tz) -> anyhow::Result<()> {
     for tag in &status.behind {
         let lag = text::duration(tag.lag_seconds);
         let reason = tag.message.as_deref().unwrap_or("not tried since");
@@ -107,6 +125,10 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
             "  behind        {} for {lag}: {reason}",
             tag.reference
         ))?;
+    }
+    for tag in &status.damaged {
+        let found = text::damaged(tag.damaged_at, zone);
+        text::line(&format!("  damaged       {}: {found}", tag.reference))?;
     }
     Ok(())
 }

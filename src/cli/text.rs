@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use chrono_tz::Tz;
 use serde::Serialize;
 
 pub(super) use crate::report::words::{bytes, count, duration, time};
@@ -12,6 +13,20 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// How long ago something was, or that the clock must be wrong.
+pub(super) fn ago(at: i64, now: i64) -> String {
+    match now - at {
+        past if past >= 0 => format!("{} ago", duration(past)),
+        _ => "in the future: is the clock right?".into(),
+    }
+}
+
+/// What is said of a tag that verification found damaged.
+pub(super) fn damaged(at: i64, zone: Tz) -> String {
+    let at = time(at, zone);
+    format!("found by verify at {at}; the next sync brings it again")
 }
 
 /// Prints one JSON object on standard output.

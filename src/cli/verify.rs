@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Exit, Global, open, text};
-use crate::sync::{Fault, Finding, MirrorVerification, Reach};
+use crate::{
+    store::Store,
+    sync::{Fault, Finding, MirrorVerification, Reach},
+};
 
 /// References that are named for one message; the others are counted.
 const NAMED: usize = 3;
@@ -24,6 +27,12 @@ impl Verify {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = open::config(global)?;
         let mirrors = open::mirrors(&config, &self.mirrors)?;
+        if matches!(Store::open_existing(&config.state_path).await, Ok(None)) {
+            let path = config.state_path.display();
+            anyhow::bail!(
+                "nothing was mirrored yet, so nothing was verified: no store at {path}\n  help: run `transship serve`, or `transship sync` once"
+            );
+        }
         let pipeline = open::pipeline(&config).await?;
         let reach = if self.deep {
             Reach::Bytes
@@ -62,7 +71,7 @@ fn exit(verifications: &[MirrorVerification]) -> Exit {
     let tags: u64 = verifications.iter().map(|mirror| mirror.tags).sum();
     if faults().any(is_auth) {
         Exit::Unauthorized
-    } else if verified == 0 && (tags > 0 || faults().next().is_some()) && faults().all(is_open) {
+    } else if verified == 0 && faults().all(is_open) {
         Exit::AllFailed
     } else if faults().next().is_some() || verified < tags {
         Exit::SomeFailed
@@ -72,6 +81,10 @@ fn exit(verifications: &[MirrorVerification]) -> Exit {
 }
 
 fn print(mirror: &MirrorVerification) -> anyhow::Result<()> {
+    if mirror.tags == 0 && mirror.findings.is_empty() {
+        let nothing = "nothing was mirrored yet, so nothing was verified";
+        return text::line(&format!("{}: {nothing}", mirror.name));
+    }
     let mut parts = vec![format!(
         "{} of {} verified",
         mirror.verified,

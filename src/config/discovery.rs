@@ -75,6 +75,17 @@ impl Discovery {
             .map(|target| target.registry.to_string())
     }
 
+    /// Whether a repository lies where what is found goes.
+    pub fn goes_to(&self, repository: &Repository) -> bool {
+        let mut targets = self.placement.targets.iter();
+        targets.any(|target| {
+            let below = repository.path().strip_prefix(target.prefix.as_str());
+            let is_below =
+                below.is_some_and(|rest| target.prefix.is_empty() || rest.starts_with('/'));
+            target.registry == *repository.registry() && is_below
+        })
+    }
+
     /// Whether both could write to one repository, by where their targets are.
     pub fn may_meet(&self, other: &Self) -> bool {
         self.placement.shares_a_target(&other.placement)

@@ -27,8 +27,9 @@ enum Part {
 }
 
 /// The parts, by their names in `?state=`.
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("behind", Part::State(State::Behind)),
+    ("damaged", Part::State(State::Damaged)),
     ("failing", Part::State(State::Failing)),
     ("late", Part::Flag(Flag::Late)),
     ("stale", Part::Flag(Flag::Stale)),

@@ -115,6 +115,7 @@ fn verdict(status: &Status, visit: &Visit) -> String {
     let all = status.mirrors.len() as u64;
     let states = [
         State::Behind,
+        State::Damaged,
         State::Failing,
         State::Unfinished,
         State::NeverSynced,

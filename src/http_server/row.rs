@@ -146,6 +146,7 @@ pub(super) fn badge(state: State, words: &'static Words) -> Badge {
     let (class, sign) = match state {
         State::InSync => ("good", "●"),
         State::Behind => ("warning", "▲"),
+        State::Damaged => ("bad", "✚"),
         State::Failing => ("bad", "✕"),
         State::Unfinished => ("open", "◐"),
         State::NeverSynced => ("open", "○"),
@@ -162,6 +163,7 @@ pub(super) fn word(state: State, words: &'static Words) -> &'static str {
     match state {
         State::InSync => words.in_sync,
         State::Behind => words.behind,
+        State::Damaged => words.is_damaged,
         State::Failing => words.failing,
         State::Unfinished => words.unfinished,
         State::NeverSynced => words.never_synced,

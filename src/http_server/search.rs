@@ -120,11 +120,13 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
     };
     match explanation.answer {
         Answer::Mirrored { mirror, copies, .. } => {
-            let has_come = copies.iter().any(|copy| copy.state != CopyState::NotYet);
+            let has_come = copies.iter().any(|copy| copy.digest.is_some());
+            let is_to_come = copies.iter().any(|copy| copy.state == CopyState::NotYet);
             let is_current = copies.iter().all(|copy| copy.state == CopyState::Current);
-            let verdict = match has_come {
-                true => (words.mirrored)(image),
-                false => (words.not_copied)(image),
+            let verdict = match (has_come, is_to_come) {
+                (true, _) => (words.mirrored)(image),
+                (false, true) => (words.not_copied)(image),
+                (false, false) => (words.not_mirrored)(image),
             };
             let now = Utc::now().timestamp();
             let checked = checked(app, &mirror, visit, now);
@@ -147,6 +149,7 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
             toml: Some(toml),
             ..absent
         },
+        Answer::AtTarget { .. } => absent,
         Answer::NotMirrored { toml } => Found {
             toml: Some(toml),
             ..absent
@@ -169,7 +172,7 @@ impl CopyRow {
             state: badge(copy.state, visit.words()),
             lag: copy.lagging_since.map(lag).or(checked),
             reference: copy.reference,
-            pull: Some(copy.pull).filter(|_| copy.state != CopyState::NotYet),
+            pull: Some(copy.pull).filter(|_| copy.digest.is_some()),
             digest: copy.digest.map(Digest::new),
         }
     }
@@ -179,7 +182,10 @@ fn badge(state: CopyState, words: &'static Words) -> Badge {
     let (class, sign, text) = match state {
         CopyState::Current => ("good", "●", words.current),
         CopyState::Behind => ("warning", "▲", words.behind),
+        CopyState::Damaged => ("bad", "✚", words.is_damaged),
         CopyState::NotYet => ("warning", "○", words.not_yet),
+        CopyState::Absent => ("warning", "○", words.not_at_source),
+        CopyState::LeftOut => ("open", "◌", words.left_out),
         CopyState::Orphaned => ("open", "◌", words.is_orphaned),
     };
     Badge { class, sign, text }

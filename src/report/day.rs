@@ -38,6 +38,9 @@ pub struct Day {
     pub mirrors: usize,
     /// See `mirrors`.
     pub within_objective: usize,
+    /// Tags that verification found damaged, and that no run has brought again.
+    #[serde(default)]
+    pub damaged: u64,
     /// Trouble with mirrors, worst first.
     pub troubles: Vec<MirrorTrouble>,
     /// Trouble with registries, the disk and the config.
@@ -54,7 +57,7 @@ pub struct Day {
     pub next: Vec<(String, i64)>,
 }
 
-/// A mirror that is behind, failing or stale.
+/// A mirror that is behind, damaged, failing or stale.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MirrorTrouble {
     pub mirror: String,
@@ -142,6 +145,7 @@ impl Day {
             timezone: zone.name().into(),
             mirrors: status.mirrors.len(),
             within_objective: within.count(),
+            damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
             troubles: troubles(status),
             alarms,
             counts: counts(&store.change_counts(from, to + 1).await?),
@@ -175,7 +179,7 @@ impl Day {
         section.line(self.work_line()).line(self.next_line(zone));
         if !self.troubles.is_empty() {
             document
-                .add_headed("Behind, failing or stale")
+                .add_headed("Behind, damaged, failing or stale")
                 .table(self.trouble_table(zone));
         }
         let (found, others): (Vec<&ChangeLine>, Vec<_>) =
@@ -193,15 +197,19 @@ impl Day {
     fn verdict(&self) -> String {
         let all = words::count(self.mirrors as u64, "mirror");
         let day = self.day;
+        let damaged = match self.damaged {
+            0 => String::new(),
+            tags => format!(", {} damaged", words::count(tags, "tag")),
+        };
         match (
             self.mirrors - self.within_objective.min(self.mirrors),
             self.troubles.len(),
         ) {
-            (0, 0) => format!("{day}: {all}, all in sync"),
+            (0, 0) => format!("{day}: {all}, all in sync{damaged}"),
             (0, troubles) => {
-                format!("{day}: {all}, all within their objective, {troubles} to look at")
+                format!("{day}: {all}, all within their objective, {troubles} to look at{damaged}")
             }
-            (late, _) => format!("{day}: {late} of {all} late"),
+            (late, _) => format!("{day}: {late} of {all} late{damaged}"),
         }
     }
 
@@ -374,6 +382,15 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
         true => format!("{}, stale", mirror.state.as_str()),
         false => mirror.state.as_str().to_owned(),
     };
+    let damage = || match mirror.damaged_tags() {
+        0 => None,
+        tags => {
+            let tags = words::count(tags, "tag");
+            Some(format!(
+                "verify found {tags} damaged; the next sync brings them again"
+            ))
+        }
+    };
     let of_tag = || mirror.behind.iter().find_map(|tag| tag.message.clone());
     MirrorTrouble {
         mirror: mirror.name.to_string(),
@@ -381,7 +398,7 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
         lag_seconds: mirror.lag_seconds,
         behind: mirror.behind_tags(),
         last_success: mirror.last_success,
-        reason: mirror.last_error.clone().or_else(of_tag),
+        reason: mirror.last_error.clone().or_else(of_tag).or_else(damage),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::absent::{absence, is_left_out};
 use crate::{
     config::{Config, Mirror, Route},
-    oci::{NameError, Repository, Tag, Version, parse_image},
-    store::{self, Store, TagRecord},
+    oci::{Digest, NameError, Repository, Tag, Version, parse_image},
+    store::{self, CopyRecord, Store},
     sync::allows,
 };
 
@@ -39,6 +40,11 @@ pub enum Answer {
         /// What to add to mirror.toml.
         toml: String,
     },
+    /// It lies where an entry mirrors to, and none mirrors anything to this name.
+    AtTarget {
+        /// The entry.
+        mirror: String,
+    },
     /// No entry mirrors it.
     NotMirrored {
         /// What to add to mirror.toml.
@@ -59,6 +65,10 @@ pub struct Copy {
     pub digest: Option<String>,
     /// Since when it differs from the source, in seconds since 1970.
     pub lagging_since: Option<i64>,
+    /// When verification found it damaged, in seconds since 1970.
+    pub damaged_at: Option<i64>,
+    /// Why it has not come, where that is known.
+    pub reason: Option<String>,
 }
 
 /// How current an image is at a target.
@@ -69,8 +79,14 @@ pub enum CopyState {
     Current,
     /// The source has moved on.
     Behind,
+    /// Something of it is missing or wrong, by the last verification.
+    Damaged,
     /// It was not copied yet.
     NotYet,
+    /// It was not at the source when all of the source was last looked at.
+    Absent,
+    /// `latest` leaves it out.
+    LeftOut,
     /// The source no longer has it.
     Orphaned,
 }
@@ -82,20 +98,29 @@ pub async fn explain(
     config: &Config,
     store: Option<&Store>,
 ) -> Result<Explanation, Failure> {
-    let (repository, version) = parse_image(text.trim())?;
-    let tag = match version {
-        Some(Version::Tag(tag)) => tag,
-        Some(Version::Digest(_)) => return Err(Failure::Digest),
-        None => "latest".parse()?,
+    let text = text.trim();
+    let (repository, version) = parse_image(text)?;
+    let (repository, tag) = match version {
+        Some(Version::Tag(tag)) => (repository, tag),
+        Some(Version::Digest(digest)) => by_digest(text, &repository, &digest, store).await?,
+        None => (repository, "latest".parse()?),
     };
-    let found = find(config, &repository, &tag);
+    let found = match find(config, &repository, &tag) {
+        Some(found) => Some(found),
+        None => find_by_store(config, &repository, &tag, store).await?,
+    };
     let image = found.as_ref().map_or_else(
         || repository.tag(&tag),
         |found| found.route.source.tag(&found.tag),
     );
     let answer = match found {
-        None => Answer::NotMirrored {
-            toml: toml(&image.to_string()),
+        None => match lies_at_target(config, &repository) {
+            Some(mirror) => Answer::AtTarget {
+                mirror: mirror.name.to_string(),
+            },
+            None => Answer::NotMirrored {
+                toml: toml(&image.to_string()),
+            },
         },
         Some(found) if !allows(&found.route, &found.tag) => Answer::NotSelected {
             mirror: found.mirror.name.to_string(),
@@ -104,7 +129,7 @@ pub async fn explain(
         Some(found) => Answer::Mirrored {
             mirror: found.mirror.name.to_string(),
             source: image.to_string(),
-            copies: copies(&found, store).await?,
+            copies: copies(&found, config, store).await?,
         },
     };
     let image = image.to_string();
@@ -117,8 +142,10 @@ pub enum Failure {
     /// It is no name of an image.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// It has no tag.
-    #[error("tags are mirrored; name the image by a tag instead of a digest")]
+    /// Its digest was never seen there.
+    #[error(
+        "no tag is known that has, or had, this digest; name the image by a tag instead of a digest"
+    )]
     Digest,
     /// The store cannot be read.
     #[error(transparent)]
@@ -159,33 +186,115 @@ fn find<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Option<Fo
     }
 }
 
-async fn copies(found: &Found<'_>, store: Option<&Store>) -> Result<Vec<Copy>, Failure> {
+/// The target repository and the tag there of a digest; the tag that was written beside it first.
+async fn by_digest(
+    text: &str,
+    repository: &Repository,
+    digest: &Digest,
+    store: Option<&Store>,
+) -> Result<(Repository, Tag), Failure> {
+    let mut known = match store {
+        Some(store) => store.tags_of_digest(repository, digest).await?,
+        None => Vec::new(),
+    };
+    let written = text.split_once('@').map(|(name, _)| parse_image(name));
+    if let Some(Ok((_, Some(Version::Tag(tag))))) = written {
+        known.sort_by_key(|(_, name)| *name != tag);
+    }
+    known.into_iter().next().ok_or(Failure::Digest)
+}
+
+/// The route that brought a target repository, which a catalog named.
+async fn find_by_store<'a>(
+    config: &'a Config,
+    repository: &Repository,
+    tag: &Tag,
+    store: Option<&Store>,
+) -> Result<Option<Found<'a>>, Failure> {
+    let Some(store) = store else { return Ok(None) };
+    let records = store.tags(repository).await?;
+    let Some(record) = records.get(tag).or_else(|| records.values().next()) else {
+        return Ok(None);
+    };
+    let mirror = config
+        .mirrors
+        .iter()
+        .find(|mirror| *mirror.name == *record.mirror);
+    let source = record.source_repository.parse::<Repository>();
+    let (Some(mirror), Ok(source)) = (mirror, source) else {
+        return Ok(None);
+    };
+    let tag = mirror.source_tag(tag);
+    let found = tag.and_then(|tag| find(config, &source, &tag));
+    Ok(found.filter(|found| found.route.targets.contains(repository)))
+}
+
+/// The mirror that has a repository's namespace, or part of its registry, for a target.
+fn lies_at_target<'a>(config: &'a Config, repository: &Repository) -> Option<&'a Mirror> {
+    let space = |repository: &Repository| {
+        let first = repository.path().split('/').next();
+        (repository.registry().clone(), first.map(str::to_owned))
+    };
+    config.mirrors.iter().find(|mirror| {
+        let mut named = mirror.routes.iter().flat_map(|route| &route.targets);
+        named.any(|target| space(target) == space(repository))
+            || mirror
+                .discoveries
+                .iter()
+                .any(|found| found.goes_to(repository))
+    })
+}
+
+async fn copies(
+    found: &Found<'_>,
+    config: &Config,
+    store: Option<&Store>,
+) -> Result<Vec<Copy>, Failure> {
     let name = found.mirror.target_tag(&found.tag)?;
     let mut copies = Vec::new();
     for target in &found.route.targets {
         let record = match store {
-            Some(store) => store.tags(target).await?.remove(&name),
+            Some(store) => store.copy(target, &name).await?,
             None => None,
         };
+        let (mut state, mut reason) = (state(record.as_ref()), None);
+        if let Some(store) = store {
+            let (mirror, route, tag) = (found.mirror, &found.route, &found.tag);
+            match (&record, state) {
+                (None, _) => {
+                    (state, reason) = absence(store, config, mirror, route, tag, target).await?;
+                }
+                (Some(record), CopyState::NotYet) => reason.clone_from(&record.error),
+                (_, CopyState::Current)
+                    if is_left_out(store, mirror, route, tag, target).await? =>
+                {
+                    state = CopyState::LeftOut;
+                }
+                _ => {}
+            }
+        }
         let reference = target.tag(&name).to_string();
         copies.push(Copy {
             pull: format!("docker pull {reference}"),
             reference,
-            state: state(record.as_ref()),
+            state,
+            reason,
             digest: record
                 .as_ref()
                 .and_then(|r| Some(r.source.as_ref()?.to_string())),
-            lagging_since: record.and_then(|record| record.lagging_since),
+            lagging_since: record.as_ref().and_then(|record| record.lagging_since),
+            damaged_at: record.and_then(|record| record.damaged_at),
         });
     }
     Ok(copies)
 }
 
-fn state(record: Option<&TagRecord>) -> CopyState {
+fn state(record: Option<&CopyRecord>) -> CopyState {
     match record {
         Some(record) if record.source.is_none() => CopyState::NotYet,
         None => CopyState::NotYet,
         Some(record) if record.is_orphaned => CopyState::Orphaned,
+        Some(record) if record.damaged_at.is_some() => CopyState::Damaged,
         Some(record) if record.lagging_since.is_some() => CopyState::Behind,
         Some(_) => CopyState::Current,
     }

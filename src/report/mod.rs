@@ -1,5 +1,6 @@
 //! How every mirror stands and what a day brought: one model, and its renderings.
 
+mod absent;
 mod alarm;
 mod board;
 mod day;

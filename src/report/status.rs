@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, Mirror},
-    store::{BehindTag, RunRecord, Standing, Store},
+    store::{BehindTag, DamagedTag, RunRecord, Standing, Store},
     sync::Lag,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub const RUNS: i64 = 30;
 /// Intervals of a schedule without a check that make a mirror stale.
 const STALE_INTERVALS: i64 = 3;
-/// Tags that are behind and named, for each mirror.
+/// Tags that are behind, and damaged, and named, for each mirror.
 const NAMED: i64 = 10;
 
 /// Every mirror, as it stands.
@@ -53,7 +53,8 @@ pub struct MirrorStatus {
     pub last_success: Option<i64>,
     /// The start of the last run.
     pub last_attempt: Option<i64>,
-    /// How it ended; `unfinished` while it runs, or where it was killed.
+    /// How it ended; `unfinished` while it runs, or where it was killed. `transship status` says
+    /// `running` where it knows.
     pub last_result: Option<String>,
     /// What the first error said of the last run that ended.
     pub last_error: Option<String>,
@@ -61,6 +62,8 @@ pub struct MirrorStatus {
     pub last_checked: Option<i64>,
     /// Tags that are behind, longest first: some of them.
     pub behind: Vec<Behind>,
+    /// Tags that verification found damaged, and that no run has brought again: some of them.
+    pub damaged: Vec<Damaged>,
     /// The results of the last runs, oldest first.
     pub runs: Vec<RunMark>,
 }
@@ -74,6 +77,9 @@ pub enum State {
     /// Something differs from the source.
     #[serde(rename = "behind")]
     Behind,
+    /// Nothing differs from the source, and verification found something missing or wrong.
+    #[serde(rename = "damaged")]
+    Damaged,
     /// The last run failed in part or in whole.
     #[serde(rename = "failing")]
     Failing,
@@ -94,6 +100,7 @@ pub struct TargetStatus {
     pub behind: u64,
     pub failed: u64,
     pub orphaned: u64,
+    pub damaged: u64,
     pub lag_seconds: i64,
     pub lag_upper_seconds: Option<i64>,
     pub consecutive_failures: u64,
@@ -110,6 +117,15 @@ pub struct Behind {
     pub lag_seconds: i64,
     pub class: Option<String>,
     pub message: Option<String>,
+}
+
+/// A tag that is damaged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Damaged {
+    /// The tag at the target, written out.
+    pub reference: String,
+    /// When verification found it, in seconds since 1970.
+    pub damaged_at: i64,
 }
 
 /// A run in the strip.
@@ -132,6 +148,7 @@ pub struct RunMark {
 pub struct Known {
     standing: Standing,
     behind: Vec<BehindTag>,
+    damaged: Vec<DamagedTag>,
 }
 
 impl Known {
@@ -140,6 +157,7 @@ impl Known {
         Ok(Self {
             standing: store.standing(mirror, RUNS).await?,
             behind: store.behind(mirror, NAMED).await?,
+            damaged: store.damaged(mirror, NAMED).await?,
         })
     }
 
@@ -168,6 +186,7 @@ impl Known {
                     behind: target.behind,
                     failed: target.failed,
                     orphaned: target.orphaned,
+                    damaged: target.damaged,
                     lag_seconds: lag.at_least,
                     lag_upper_seconds: lag.at_most,
                     consecutive_failures: target.failures,
@@ -195,6 +214,7 @@ impl Known {
             last_error: ended.and_then(|run| run.error_message.clone()),
             last_checked: *last_checked,
             behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
+            damaged: self.damaged.iter().map(damaged).collect(),
             runs: runs.iter().rev().map(mark).collect(),
         }
     }
@@ -235,6 +255,11 @@ impl MirrorStatus {
     pub fn behind_tags(&self) -> u64 {
         self.targets.iter().map(|target| target.behind).sum()
     }
+
+    /// Tags that are damaged, at all targets.
+    pub fn damaged_tags(&self) -> u64 {
+        self.targets.iter().map(|target| target.damaged).sum()
+    }
 }
 
 impl State {
@@ -243,6 +268,7 @@ impl State {
         match self {
             Self::InSync => "in sync",
             Self::Behind => "behind",
+            Self::Damaged => "damaged",
             Self::Failing => "failing",
             Self::Unfinished => "unfinished",
             Self::NeverSynced => "never synced",
@@ -252,9 +278,11 @@ impl State {
 
 fn state(last: Option<&RunRecord>, ended: Option<&RunRecord>, targets: &[TargetStatus]) -> State {
     let is_behind = targets.iter().any(|target| target.behind > 0);
+    let is_damaged = targets.iter().any(|target| target.damaged > 0);
     match ended.and_then(|run| run.result.as_deref()) {
         _ if last.is_none() => State::NeverSynced,
         _ if is_behind => State::Behind,
+        Some("ok") if is_damaged => State::Damaged,
         Some("ok") => State::InSync,
         None | Some("interrupted") => State::Unfinished,
         Some(_) => State::Failing,
@@ -272,6 +300,13 @@ fn behind(tag: &BehindTag, now: i64) -> Behind {
         lag_seconds: Lag::at(now, Some(tag.lagging_since), None).at_least,
         class: tag.error_class.clone(),
         message: tag.error_message.clone(),
+    }
+}
+
+fn damaged(tag: &DamagedTag) -> Damaged {
+    Damaged {
+        reference: tag.reference.clone(),
+        damaged_at: tag.damaged_at,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
 mod change;
+mod copies;
 mod daily;
 mod damage;
 mod fact;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use damage::Failure;
 
 pub use change::{Change, ChangeKind, NewChange};
+pub use copies::{CopyRecord, DamagedTag};
 pub use daily::{AlarmRecord, Sums, Upkeep};
 pub use fact::{Fact, TagKey, Verdict};
 pub use pages::MirrorTag;

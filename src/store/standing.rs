@@ -30,6 +30,8 @@ pub struct TargetStanding {
     pub failed: u64,
     /// Tags that the source no longer has.
     pub orphaned: u64,
+    /// Tags that verification found damaged, those that the source no longer has left out.
+    pub damaged: u64,
     /// Since when the longest of those behind differs.
     pub lagging_since: Option<i64>,
     /// The start of the last run that left everything equal there.
@@ -96,7 +98,9 @@ impl Store {
                ), kept AS (
                    SELECT registry, COUNT(*) AS tags, COUNT(lagging_since) AS behind,
                           SUM(lagging_since IS NOT NULL AND error_class IS NOT NULL) AS failed,
-                          SUM(is_orphaned) AS orphaned, MIN(lagging_since) AS lagging_since,
+                          SUM(is_orphaned) AS orphaned,
+                          SUM(damaged_at IS NOT NULL AND NOT is_orphaned) AS damaged,
+                          MIN(lagging_since) AS lagging_since,
                           -- Sizes are what sources say, and SUM fails where it overflows.
                           CAST(TOTAL((SELECT bytes FROM sizes WHERE digest = written_digest))
                               AS INTEGER) AS size,
@@ -109,7 +113,8 @@ impl Store {
                )
                SELECT names.registry AS "registry!", kept.tags AS "tags: i64",
                       kept.behind AS "behind: i64", kept.failed AS "failed: i64",
-                      kept.orphaned AS "orphaned: i64", kept.lagging_since AS "lagging_since: i64",
+                      kept.orphaned AS "orphaned: i64", kept.damaged AS "damaged: i64",
+                      kept.lagging_since AS "lagging_since: i64",
                       kept.size AS "size: i64", kept.pending AS "pending: i64",
                       proved.started_at AS "last_in_sync: i64",
                       proved.finished_at AS "last_success: i64",
@@ -123,16 +128,15 @@ impl Store {
                ORDER BY names.registry"#,
             mirror
         )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        let count = |count: Option<i64>| unsigned(count.unwrap_or_default());
+        .fetch_all(&self.readers);
+        let rows = rows.await.map_err(|e| self.read_error(e))?;
         let targets = rows.into_iter().map(|row| TargetStanding {
             registry: row.registry,
             tags: count(row.tags),
             behind: count(row.behind),
             failed: count(row.failed),
             orphaned: count(row.orphaned),
+            damaged: count(row.damaged),
             lagging_since: row.lagging_since,
             last_in_sync: row.last_in_sync,
             last_success: row.last_success,
@@ -173,4 +177,8 @@ impl Store {
         };
         found.map_err(|e| self.read_error(e))
     }
+}
+
+fn count(count: Option<i64>) -> u64 {
+    unsigned(count.unwrap_or_default())
 }

@@ -50,6 +50,18 @@ fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
 }
 
 #[test]
+fn a_run_under_way_is_told_as_running_and_a_killed_one_as_unfinished() {
+    let held = Held::with("", "");
+    let daemon = held.start();
+    let last = || held.transship.status()["mirrors"][0]["last_result"].clone();
+    daemon.until_true("the run to be told as running", |_| last() == "running");
+    let said = held.transship.run(&["status"]).expect_code(0);
+    said.expect_stdout(&["ago): running"]);
+    daemon.kill();
+    assert_eq!(last(), "unfinished");
+}
+
+#[test]
 fn a_transfer_that_outlasts_the_drain_is_cut_and_the_next_daemon_takes_it_up() {
     let held = Held::with("[state]\ndrain = \"1s\"\n", "");
     let mut daemon = held.start();

@@ -21,6 +21,7 @@ mod daemon_faults;
 mod daemon_process;
 mod dashboard;
 mod discovery;
+mod explain;
 mod faults;
 mod healing;
 mod healing_faults;

@@ -109,6 +109,16 @@ fn the_status_tells_what_is_behind_after_a_failed_sync() {
 }
 
 #[test]
+fn a_time_that_is_yet_to_come_is_told_as_a_doubt_of_the_clock() {
+    let pair = two_of_three();
+    pair.transship.sync();
+    pair.transship
+        .ask_store("UPDATE runs SET finished_at = finished_at + 86400");
+    let said = pair.transship.run(&["status"]).expect_code(0);
+    said.expect_stdout(&["in the future: is the clock right?"]);
+}
+
+#[test]
 fn the_status_before_the_first_sync_asks_no_registry() {
     let pair = two_of_three();
     pair.transship.run(&["status"]).expect_stdout(&["apps"]);

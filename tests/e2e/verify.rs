@@ -61,6 +61,19 @@ fn what_is_whole_has_no_findings_and_costs_reads_alone() {
 }
 
 #[test]
+fn where_nothing_was_mirrored_nothing_is_verified_and_no_store_is_made() {
+    let pair = Pair::of_repositories(&["app"]);
+    let said = pair.transship.run(&["verify"]).expect_code(2);
+    said.expect_stderr(&["nothing was mirrored yet, so nothing was verified", "help:"]);
+    let files = pair.transship.files();
+    assert_eq!(files.len(), 1, "mirror.toml alone: {files:?}");
+    pair.source.client().push("other", "v1", &Image::oci("one"));
+    pair.transship.run(&["sync"]);
+    let said = pair.transship.run(&["verify"]).expect_code(2);
+    said.expect_stdout(&["nothing was mirrored yet, so nothing was verified"]);
+}
+
+#[test]
 fn a_blob_that_several_tags_share_is_asked_for_once() {
     let pair = Pair::of_repositories(&["app"]);
     let base = layer("base of all", 2000);
@@ -87,6 +100,37 @@ fn a_blob_that_is_lost_is_found_and_brought_again() {
     let missing = [found("v1", "missing_blob"), found("v2", "missing_blob")];
     assert_eq!(findings(&pair.transship, &[], 1), missing);
     assert_healed(&pair, &[("app", "v1"), ("app", "v2")]);
+}
+
+#[test]
+fn what_is_known_to_be_damaged_is_told_until_a_sync_brings_it_again() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.transship.sync();
+    pair.target.lose_blob(&image.blobs[1].digest());
+    pair.transship.run(&["verify"]).expect_code(1);
+    let named = format!("{}/app:v1", pair.source.host());
+    let tell = |words: [&str; 3]| {
+        let commands: [&[&str]; 3] = [&["status"], &["explain", &named], &["report"]];
+        for (command, word) in commands.iter().zip(words) {
+            let said = pair.transship.run(command).expect_code(0);
+            said.expect_stdout(&[word]);
+        }
+    };
+    let found = "mirror/app:v1: found by verify at";
+    tell([found, "damaged, found by verify at", "1 tag damaged"]);
+    let said = pair.transship.run(&["status"]).stdout;
+    assert!(!said.contains("in sync"), "{said}");
+    let status = pair.transship.status();
+    let app = &mirrors(&status)[0];
+    assert_eq!(
+        (&app["state"], &app["lag_seconds"]),
+        (&json!("damaged"), &json!(0))
+    );
+    assert_eq!(app["targets"][0]["damaged"], 1);
+    assert!(app["damaged"][0]["damaged_at"].is_i64(), "{app:#}");
+    pair.transship.sync();
+    tell(["all in sync", "current, by the last check", "all in sync"]);
 }
 
 #[test]

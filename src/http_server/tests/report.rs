@@ -13,7 +13,7 @@ async fn the_report_stands_in_the_frame_of_the_pages() {
     );
     assert!(page.text().contains("transship Mirrors Search Report"));
     assert!(
-        page.text().contains("Behind, failing or stale"),
+        page.text().contains("Behind, damaged, failing or stale"),
         "{}",
         page.text()
     );
