@@ -48,15 +48,11 @@ impl Drop for Holder {
     }
 }
 
-/// The files of the store, without the folder.
-fn store_files(transship: &Transship) -> Vec<String> {
-    let names = transship.files().into_iter();
-    let names = names.map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
-    let mut names: Vec<_> = names
-        .filter(|name| name.starts_with("transship.db"))
-        .collect();
-    names.sort();
-    names
+/// Whether a journal lies beside the store: it does until the last connection is closed.
+fn has_a_journal(transship: &Transship) -> bool {
+    let files = transship.files();
+    let mut names = files.iter().filter_map(|path| path.file_name()?.to_str());
+    names.any(|name| ["transship.db-wal", "transship.db-shm"].contains(&name))
 }
 
 fn app() -> Pair {
@@ -169,18 +165,17 @@ fn a_daemon_that_ends_in_order_closes_the_store() {
         pair.from.push("app", "v1", &Image::oci("before"));
     });
     let Service { pair, mut daemon } = service;
-    assert!(store_files(&pair.transship).contains(&"transship.db-wal".into()));
+    assert!(has_a_journal(&pair.transship));
     daemon.signal("-TERM");
     assert!(daemon.wait().success(), "{}", daemon.log());
-    let left = store_files(&pair.transship);
-    assert_eq!(left, ["transship.db", "transship.db.lock"]);
+    assert!(!has_a_journal(&pair.transship));
 }
 
 #[test]
 fn a_sync_closes_the_store() {
     let pair = app();
     pair.transship.sync();
-    assert_eq!(store_files(&pair.transship), ["transship.db"]);
+    assert!(!has_a_journal(&pair.transship));
 }
 
 /// Sets what everybody may do with the folder and the files of the store.
