@@ -5,7 +5,7 @@ use reqwest::{
     header::{ACCEPT, CONTENT_TYPE, HeaderValue},
 };
 
-use super::{Error, Kind, Registry, found, header, transport::Call};
+use super::{Error, Kind, Registry, Turn, found, header, transport::Call};
 use crate::oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version};
 
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -41,6 +41,12 @@ impl Registry {
                 .await?
                 .map(|m| Head { digest: m.digest })),
         }
+    }
+
+    /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970: where
+    /// pulls are few, those awaited longest come first.
+    pub async fn turn(&self, image: &Digest, since: i64) -> Option<Turn> {
+        self.wire.quota.turn(image, since).await
     }
 
     /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked

@@ -1,13 +1,17 @@
 //! The pulls that a registry gives out in a window of time, and who may still have one.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
-use super::{Kind, probe::Quota};
+use super::{Kind, probe::Quota, turns::Turns};
+use crate::oci::Digest;
 
 /// The window slides, so that pulls come back one by one: asked again is when this many may have
 /// come back, for an image is several pulls.
@@ -33,11 +37,19 @@ struct State {
     in_flight: u64,
     /// When a spent quota is tried again.
     again_at: Option<Instant>,
+    turns: Turns<Turn>,
 }
 
 /// The right to pull one manifest, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Pull<'a>(&'a PullQuota);
+
+/// The right to pull the manifests of one image, until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    quota: Arc<PullQuota>,
+    image: Digest,
+}
 
 enum Admission {
     Go,
@@ -61,33 +73,35 @@ impl PullQuota {
 
     /// Takes note of what the registry tells in answer to what it was asked then. Answers overtake
     /// one another: one that was asked for before another was heard does not speak for more pulls.
-    pub(super) fn told(&self, quota: Quota, asked_at: Instant) {
-        let mut state = self.lock();
-        let is_late = state.heard_at.is_some_and(|heard_at| asked_at < heard_at);
-        let known = state.told.map(|told| told.remaining);
-        if is_late && known.is_some_and(|known| known <= quota.remaining) {
-            return;
-        }
-        if quota.remaining > 0 {
-            state.again_at = None;
-        }
-        state.told = Some(quota);
-        state.heard_at = Some(Instant::now());
+    pub(super) fn told(self: &Arc<Self>, quota: Quota, asked_at: Instant) {
+        self.change(|state| state.told(quota, asked_at));
     }
 
     /// Takes note of a refusal for want of pulls, which may tell no number.
-    pub(super) fn refused(&self) {
+    pub(super) fn refused(self: &Arc<Self>) {
+        self.change(State::refused);
+    }
+
+    /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970.
+    pub(super) async fn turn(self: &Arc<Self>, image: &Digest, since: i64) -> Option<Turn> {
+        let (begin, begun) = oneshot::channel();
+        self.change(|state| state.turns.wait(image.clone(), since, begin));
+        // It waits for as long as somebody waits for it.
+        begun.await.ok()
+    }
+
+    /// Changes what is known, and lets images begin that may now.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        let told = state.told.unwrap_or(Quota {
-            limit: None,
-            remaining: 0,
-            window: None,
-        });
-        state.told = Some(Quota {
-            remaining: 0,
-            ..told
-        });
-        state.heard_at = Some(Instant::now());
+        change(&mut state);
+        let left = state.told.map(|told| told.remaining);
+        let beginning = state.turns.begin(left);
+        drop(state);
+        for waiting in beginning {
+            let (quota, image) = (self.clone(), waiting.image);
+            // Who has stopped waiting by now lets go of it.
+            drop(waiting.begin.send(Turn { quota, image }));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,7 +116,53 @@ impl Drop for Pull<'_> {
     }
 }
 
+impl Turn {
+    /// Takes note of the manifests that are still to be pulled.
+    pub fn needs<'a>(&self, parts: impl Iterator<Item = &'a Digest>) {
+        let change = |state: &mut State| state.turns.needs(&self.image, parts);
+        self.quota.change(change);
+    }
+
+    /// Takes note of a manifest that is not, or no longer.
+    pub fn has(&self, part: &Digest) {
+        let change = |state: &mut State| state.turns.has(&self.image, part);
+        self.quota.change(change);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.quota.change(|state| state.turns.end(&self.image));
+    }
+}
+
 impl State {
+    fn told(&mut self, quota: Quota, asked_at: Instant) {
+        let is_late = self.heard_at.is_some_and(|heard_at| asked_at < heard_at);
+        let known = self.told.map(|told| told.remaining);
+        if is_late && known.is_some_and(|known| known <= quota.remaining) {
+            return;
+        }
+        if quota.remaining > 0 {
+            self.again_at = None;
+        }
+        self.told = Some(quota);
+        self.heard_at = Some(Instant::now());
+    }
+
+    fn refused(&mut self) {
+        let told = self.told.unwrap_or(Quota {
+            limit: None,
+            remaining: 0,
+            window: None,
+        });
+        self.told = Some(Quota {
+            remaining: 0,
+            ..told
+        });
+        self.heard_at = Some(Instant::now());
+    }
+
     fn admit(&mut self, now: Instant) -> Admission {
         let Some(told) = self.told.filter(|told| told.remaining <= self.in_flight) else {
             self.in_flight += 1;
@@ -166,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_registry_that_tells_nothing_limits_nothing() {
-        let quota = PullQuota::default();
+        let quota = Arc::<PullQuota>::default();
         let mut held = Vec::new();
         for _ in 0..1000 {
             held.push(quota.pull().await.unwrap());
@@ -175,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_pull_is_given_out_once_and_the_answer_is_waited_for() {
-        let quota = PullQuota::default();
+        let quota = Arc::<PullQuota>::default();
         quota.told(docker_hub(1), Instant::now());
         let last = quota.pull().await.unwrap();
         let mut next = Box::pin(quota.pull());
@@ -196,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_spent_quota_is_tried_again_by_one_pull_at_a_time() {
-        let quota = PullQuota::default();
+        let quota = Arc::<PullQuota>::default();
         quota.told(docker_hub(0), Instant::now());
         assert!(quota.pull().await.is_err());
         tokio::time::advance(Duration::from_secs(36 * 60)).await;
@@ -211,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_was_overtaken_speaks_for_no_more_pulls() {
-        let quota = PullQuota::default();
+        let quota = Arc::<PullQuota>::default();
         quota.told(docker_hub(2), Instant::now());
         let (first, asked_at) = (quota.pull().await.unwrap(), Instant::now());
         let second = quota.pull().await.unwrap();
@@ -228,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_without_a_number_ends_the_pulls() {
-        let quota = PullQuota::default();
+        let quota = Arc::<PullQuota>::default();
         quota.refused();
         assert!(quota.pull().await.is_err());
     }

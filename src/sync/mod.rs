@@ -342,6 +342,7 @@ impl Sync {
                 listing,
                 fanout,
                 image: None,
+                turn: None,
                 tally,
             };
             self.run_target(lane, plan)
@@ -369,7 +370,13 @@ impl Sync {
     }
 
     async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
-        let work = self.unless_stopped(|| self.transfer.perform(lane, step));
+        let work = async {
+            let turn = self.transfer.pulls(lane, step);
+            let turn = self.stop.run_until_cancelled(turn).await.flatten();
+            let turn = turn.as_ref();
+            self.unless_stopped(|| self.transfer.perform(Lane { turn, ..lane }, step))
+                .await
+        };
         let result = match (&step.action, work) {
             (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
             (_, work) => work.await,

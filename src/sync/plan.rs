@@ -41,7 +41,7 @@ pub struct Plan {
 pub struct TargetPlan {
     /// Which one.
     pub repository: Repository,
-    /// One step a tag, copies first.
+    /// One step a tag: copies first, and of those the tags that lag most.
     pub steps: Vec<Step>,
     /// Tags that were mirrored and that the source no longer has.
     pub orphaned: Vec<Tag>,
@@ -191,12 +191,11 @@ impl Context<'_> {
             let record = holds.records.get(&source.tag);
             self.is_gone(&source.tag) && record.is_some_and(|record| record.source.is_some())
         };
-        let mut steps: Vec<Step> = self
-            .tags
-            .iter()
-            .filter(|source| !is_orphan(source))
-            .map(|source| self.step(source, holds, &mut held))
-            .collect();
+        let since = |source: &&SourceTag| self.since(holds.records.get(&source.tag));
+        let mut tags: Vec<_> = self.tags.iter().filter(|tag| !is_orphan(tag)).collect();
+        tags.sort_by_key(since);
+        let step = |source| self.step(source, holds, &mut held);
+        let mut steps: Vec<Step> = tags.into_iter().map(step).collect();
         steps.sort_by_key(|step| !matches!(step.action, Action::Copy { .. }));
         steps
     }
@@ -268,10 +267,14 @@ impl Context<'_> {
             action,
             is_news,
             referrers: self.referrers_due.is_some_and(is_due),
-            since: record
-                .and_then(|record| record.lagging_since)
-                .unwrap_or(self.now),
+            since: self.since(record),
         }
+    }
+
+    /// When a difference of a tag was first seen that is not mirrored since; now, if there is none.
+    fn since(&self, record: Option<&TagRecord>) -> i64 {
+        let lagging_since = record.and_then(|record| record.lagging_since);
+        lagging_since.unwrap_or(self.now)
     }
 
     /// Why a tag may stay, or why (`Err`) it has to be written.

@@ -142,6 +142,7 @@ impl Sync {
                 listing: plan.listing.as_ref(),
                 fanout: None,
                 image: None,
+                turn: None,
                 tally,
             };
             let (pruning, failures) = self.prune_target(lane, target, apply).await;

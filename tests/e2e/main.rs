@@ -40,6 +40,7 @@ mod pacing;
 mod paging;
 mod prune;
 mod prune_needed;
+mod quota;
 mod reading_blobs;
 mod reading_lists;
 mod reading_logins;

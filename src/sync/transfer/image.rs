@@ -182,7 +182,15 @@ impl Transfer {
         to: &Reference,
         descent: Descent<'_>,
     ) -> Result<u64, Error> {
-        match manifest.content().map_err(|e| broken(lane, to, e))? {
+        let content = manifest.content().map_err(|e| broken(lane, to, e))?;
+        if let Some(turn) = lane.turn {
+            let children: &[Descriptor] = match &content {
+                Content::Image(_) => &[],
+                Content::Index(children) => children,
+            };
+            turn.needs(children.iter().map(|child| &child.digest));
+        }
+        match content {
             Content::Image(blobs) => {
                 let size = blobs
                     .iter()
@@ -218,22 +226,43 @@ impl Transfer {
             );
             descent.check().map_err(|kind| fail(lane, &from, kind))?;
             let _lead = self.lead(lane, &child.digest).await;
-            match self.holdings.look_up(lane.to, &child.digest).await? {
-                Holding::Held => return Ok(self.holdings.size(&child.digest).await?),
-                Holding::Missing { .. } => {}
-                Holding::Unknown => {
-                    let is_held = lane.target.head_manifest(&to).await?.is_some();
-                    self.holdings.learn(lane.to, &child.digest, is_held).await;
-                    if is_held {
-                        return Ok(self.holdings.size(&child.digest).await?);
-                    }
+            let needs_no_pull = || {
+                if let Some(turn) = lane.turn {
+                    turn.has(&child.digest);
                 }
+            };
+            if let Some(size) = self.look_for_child(lane, &child.digest, &to).await? {
+                needs_no_pull();
+                return Ok(size);
             }
             let manifest = pull(lane, &from).await?;
+            needs_no_pull();
             let took = descent.took(&manifest);
             took.map_err(|kind| fail(lane, &from, kind))?;
             self.bring_manifest(lane, &manifest, &to, descent).await
         })
+    }
+
+    /// How large a child of an index is, if the repository has it.
+    async fn look_for_child(
+        &self,
+        lane: Lane<'_>,
+        child: &Digest,
+        to: &Reference,
+    ) -> Result<Option<u64>, Error> {
+        let is_held = match self.holdings.look_up(lane.to, child).await? {
+            Holding::Held => true,
+            Holding::Missing { .. } => false,
+            Holding::Unknown => {
+                let is_held = lane.target.head_manifest(to).await?.is_some();
+                self.holdings.learn(lane.to, child, is_held).await;
+                is_held
+            }
+        };
+        match is_held {
+            true => Ok(Some(self.holdings.size(child).await?)),
+            false => Ok(None),
+        }
     }
 }
 

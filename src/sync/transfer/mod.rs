@@ -36,7 +36,7 @@ use crate::{
     config::{Config, Mirror},
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
-    registry::{self, Kind, Meter, Registry},
+    registry::{self, Kind, Meter, Registry, Turn},
     store::{Presence, Recorder, Store},
 };
 
@@ -111,6 +111,8 @@ pub struct Lane<'a> {
     pub(in crate::sync) fanout: Option<&'a Fanout>,
     /// The image that is being copied, by its digest at the source.
     pub(in crate::sync) image: Option<&'a Digest>,
+    /// The right to pull that image's manifests.
+    pub(in crate::sync) turn: Option<&'a Turn>,
     /// Where the run counts.
     pub tally: &'a Tally,
 }
@@ -188,6 +190,18 @@ impl Transfer {
     pub(super) async fn release(&self, target: &Repository) {
         self.holdings.release(target).await;
         self.presence.leave();
+    }
+
+    /// Waits for the right to pull the manifests of a step's image, if it may need any: the tag that
+    /// lags most comes first where a registry gives out few pulls.
+    pub(super) async fn pulls(&self, lane: Lane<'_>, step: &Step) -> Option<Turn> {
+        let digest = step.digest.as_ref()?;
+        match step.action {
+            Action::Copy { .. } | Action::Retag { written: None, .. } => {
+                lane.source.turn(digest, step.since).await
+            }
+            _ => None,
+        }
     }
 
     /// Waits for the right to copy an image, which lasts until it is dropped.
