@@ -145,3 +145,22 @@ fn the_tag_that_lags_most_gets_the_pulls_first() {
     assert_eq!(sum(&report, "/tags/copied"), 1, "{report:#}");
     assert_eq!(target.client().tags("mirror/app"), ["v4"]);
 }
+
+#[test]
+fn two_targets_share_the_few_pulls_of_an_image() {
+    let images = TAGS.map(|tag| (tag, Image::two_platforms(tag)));
+    let (source, _) = metered(6, &images);
+    let (one, other) = (Registry::start(), Registry::start());
+    let mirror = format!(
+        "{}target = [\"TARGET/x\", \"{}/x\"]\n",
+        all_tags_of("app"),
+        other.host()
+    );
+    let plain = format!("[registries.\"{}\"]\nplain_http = true\n", other.host());
+    let text = format!("{plain}{}", mirror_toml(&mirror));
+    let transship = Transship::new(&fill_in(&text, source.host(), one.host()));
+    let report = transship.run(&["--json", "sync"]).expect_code(1).json();
+    assert_eq!(sum(&report, "/tags/copied"), 4, "{report:#}");
+    assert_eq!(one.client().tags("x/app"), other.client().tags("x/app"));
+    assert_eq!(pulls(&source), 6, "an index and two images each");
+}
