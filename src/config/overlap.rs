@@ -101,12 +101,11 @@ fn settle_two(
     a.share(&b, target)?;
     let (taken, from) = match (&a.route.selection, &b.route.selection) {
         (Selection::Tag(x), Selection::Tag(y)) if x == y => {
-            let message = format!(
-                "{} twice would be written to {target}",
-                a.route.source.tag(x)
-            );
-            let help = "remove one of the two";
-            return Err(Clash { message, help });
+            return Err(twice(&a.route.source.tag(x), target));
+        }
+        // Routes of one entry that name no tag select the same.
+        (Selection::Matching(_), Selection::Matching(_)) if first.0 == second.0 => {
+            return Err(twice(&a.route.source, target));
         }
         (Selection::Tag(_), Selection::Tag(_)) => return Ok(()),
         (Selection::Matching(_), Selection::Tag(_)) => (b.route.selection.clone(), first),
@@ -116,10 +115,42 @@ fn settle_two(
     Ok(())
 }
 
+fn twice(what: &dyn fmt::Display, target: &Repository) -> Clash {
+    Clash {
+        message: format!("{what} twice would be written to {target}"),
+        help: "remove one of the two",
+    }
+}
+
 fn claim(validated: &[Validated], (mirror, route): Place) -> Claim<'_> {
     let mirror = &validated[mirror].mirror;
     Claim {
         route: &mirror.routes[route],
         mirror,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    fn complaint(from: &str) -> Option<String> {
+        let text = format!("[[mirror]]\ntarget = \"t.example/m\"\ntags = \"v*\"\nfrom = {from}");
+        let parsed = Config::parse(Path::new("mirror.toml"), &text);
+        parsed.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_repository_stands_once_in_an_entry() {
+        for twice in [r#"["s.example/a", "s.example/a"]"#, r#"["s.example/{a,b}", "s.example/a"]"#] {
+            let said = complaint(twice).unwrap();
+            assert!(
+                said.contains("s.example/a twice would be written"),
+                "{said}"
+            );
+        }
+        assert_eq!(complaint(r#"["s.example/a", "s.example/a:1"]"#), None);
     }
 }

@@ -4,8 +4,9 @@ use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderValue},
 };
+use tokio::time::Instant;
 
-use super::{Error, Kind, Registry, Turn, found, header, transport::Call};
+use super::{Error, Kind, Registry, Turn, found, header, probe::quota, transport::Call};
 use crate::oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version};
 
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -55,7 +56,13 @@ impl Registry {
         let call = self.manifest_call("pull manifest", reference, Method::GET);
         let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
         let pull = self.wire.quota.pull().await.map_err(fail)?;
+        let asked_at = Instant::now();
         let answer = found(self.transport.call(&self.wire, &call).await);
+        if let Ok(Some(answer)) = &answer
+            && quota(&answer.headers).is_none()
+        {
+            self.wire.quota.given(asked_at);
+        }
         drop(pull);
         let Some(answer) = answer? else {
             return Ok(None);

@@ -82,6 +82,12 @@ impl PullQuota {
         self.change(State::refused);
     }
 
+    /// Takes note of a pull, asked for then, that was given without a word of how many are left: a
+    /// refusal before it, which told none either, holds no longer.
+    pub(super) fn given(self: &Arc<Self>, asked_at: Instant) {
+        self.change(|state| state.given(asked_at));
+    }
+
     /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970.
     pub(super) async fn turn(self: &Arc<Self>, image: &Digest, since: i64) -> Option<Turn> {
         let (begin, begun) = oneshot::channel();
@@ -161,6 +167,13 @@ impl State {
             ..told
         });
         self.heard_at = Some(Instant::now());
+    }
+
+    fn given(&mut self, asked_at: Instant) {
+        let is_spent = self.told.is_some_and(|told| told.remaining == 0);
+        if is_spent && self.heard_at.is_some_and(|heard_at| heard_at < asked_at) {
+            (self.told, self.heard_at, self.again_at) = (None, None, None);
+        }
     }
 
     fn admit(&mut self, now: Instant) -> Admission {
@@ -291,5 +304,22 @@ mod tests {
         let quota = Arc::<PullQuota>::default();
         quota.refused();
         assert!(quota.pull().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_without_a_number_holds_until_a_pull_is_given_again() {
+        let quota = Arc::<PullQuota>::default();
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        quota.refused();
+        quota.given(before);
+        assert!(quota.pull().await.is_err());
+        tokio::time::advance(UNTOLD).await;
+        let (probe, asked_at) = (quota.pull().await.unwrap(), Instant::now());
+        assert!(is_waiting(&futures::poll!(Box::pin(quota.pull()))));
+        quota.given(asked_at);
+        drop(probe);
+        let both = [quota.pull().await.unwrap(), quota.pull().await.unwrap()];
+        drop(both);
     }
 }

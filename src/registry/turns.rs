@@ -83,7 +83,7 @@ impl<T> Turns<T> {
             None => UNKNOWN,
         };
         let needed: u64 = self.begun.values().map(needs).sum();
-        self.begun.is_empty() || needed + UNKNOWN <= left
+        needed == 0 || needed + UNKNOWN <= left
     }
 
     /// Takes note of what is still to be pulled of an image.
@@ -156,6 +156,14 @@ mod tests {
         assert!(begin(&mut turns, Some(21)).is_empty(), "2 + 0 + 10 + 10");
         turns.has(&digest("a"), &parts[0]);
         assert_eq!(begin(&mut turns, Some(21)), [digest("d")]);
+    }
+
+    #[test]
+    fn who_has_all_manifests_holds_nobody_up_while_blobs_are_copied() {
+        let (mut turns, _kept) = waiting(&[("a", 1), ("b", 1)]);
+        assert_eq!(begin(&mut turns, Some(9)), [digest("a")]);
+        turns.needs(&digest("a"), [].iter());
+        assert_eq!(begin(&mut turns, Some(8)), [digest("b")]);
     }
 
     #[test]

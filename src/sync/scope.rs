@@ -69,14 +69,19 @@ impl Releases {
         if *scope != Scope::Whole {
             return Self::Nothing;
         }
-        let meets = |other: &&Route| other.targets.iter().any(|t| route.targets.contains(t));
-        let is_other = |other: &&Route| !select::is_same(&other.selection, &route.selection);
+        let meets = |other: &Route| other.targets.iter().any(|t| route.targets.contains(t));
+        let is_other = |other: &Route| !select::is_same(&other.selection, &route.selection);
+        // What a pattern stands for counts whether or not its catalog could be read.
+        let patterns = mirror.discoveries.iter();
+        let patterns = patterns.filter(|pattern| pattern.matches(&route.source));
+        let found = patterns.filter_map(|pattern| pattern.route(&route.source).ok());
         let mut named = HashSet::new();
-        for other in mirror.routes.iter().filter(meets).filter(is_other) {
-            match &other.selection {
-                Selection::Tag(tag) => named.insert(tag.clone()),
+        for other in mirror.routes.iter().cloned().chain(found) {
+            match other.selection {
+                _ if !meets(&other) || !is_other(&other) => {}
+                Selection::Tag(tag) => drop(named.insert(tag)),
                 Selection::Matching(_) => return Self::Nothing,
-            };
+            }
         }
         Self::AllBut(named)
     }
@@ -121,6 +126,25 @@ mod tests {
         let apart = config("from = [\"s.example/a:1\", \"s.example/b:2\"]");
         let all = || Releases::AllBut(HashSet::new());
         assert_eq!(releases(&apart), [all(), all()]);
+    }
+
+    #[test]
+    fn routes_that_patterns_stand_for_leave_each_others_tags_alone() {
+        let found = |config: &Config| -> Vec<_> {
+            let mirror = &config.mirrors[0];
+            let patterns = mirror.discoveries.iter();
+            let routes = patterns.map(|p| p.route(&"s.example/t/a".parse().unwrap()).unwrap());
+            let of = |route| Releases::of(mirror, &route, &Scope::Whole);
+            routes.map(of).collect()
+        };
+        let named = config("from = [\"s.example/t/*:1\", \"s.example/t/*:2\"]");
+        let but = |name: &str| Releases::AllBut([tag(name)].into());
+        assert_eq!(found(&named), [but("2"), but("1")]);
+        let both = config("from = [\"s.example/t/a:1\", \"s.example/t/*\"]\ntags = \"v*\"");
+        assert_eq!(releases(&both), [Releases::Nothing]);
+        assert_eq!(found(&both), [but("1")]);
+        let apart = config("from = [\"s.example/b:1\", \"s.example/t/*\"]\ntags = \"v*\"");
+        assert_eq!(releases(&apart), [Releases::AllBut(HashSet::new())]);
     }
 
     #[test]

@@ -242,3 +242,21 @@ fn a_tag_that_the_source_has_and_does_not_list_is_not_pruned() {
 fn a_tag_that_a_cache_has_to_fetch_first_is_not_pruned() {
     unlisted(false);
 }
+
+#[test]
+fn tags_that_two_patterns_of_one_entry_name_are_not_pruned_for_one_another() {
+    let pair = Pair::mirroring(
+        "\n[[mirror]]\nfrom = [\"SOURCE/team/*:latest\", \"SOURCE/team/*:stable\"]\n\
+         prune = { after = \"7d\" }\n",
+    );
+    for tag in ["latest", "stable"] {
+        pair.from.push("team/app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    pair.transship.sync();
+    let since = "SELECT COUNT(*) FROM tags WHERE prunable_since IS NOT NULL";
+    assert_eq!(pair.transship.ask_store(since), "0");
+    pair.transship.let_prunable_tags_wait(8);
+    pair.transship.sync();
+    assert_eq!(pair.to.tags("mirror/team/app"), ["latest", "stable"]);
+}
