@@ -144,7 +144,10 @@ mod tests {
 
     #[test]
     fn a_repository_stands_once_in_an_entry() {
-        for twice in [r#"["s.example/a", "s.example/a"]"#, r#"["s.example/{a,b}", "s.example/a"]"#] {
+        for twice in [
+            r#"["s.example/a", "s.example/a"]"#,
+            r#"["s.example/{a,b}", "s.example/a"]"#,
+        ] {
             let said = complaint(twice).unwrap();
             assert!(
                 said.contains("s.example/a twice would be written"),
