@@ -173,6 +173,19 @@ impl Error {
         }
     }
 
+    /// Whether it may concern what was asked for alone, and nothing else that the registry has.
+    pub fn is_of_one_thing(&self) -> bool {
+        matches!(
+            &*self.kind,
+            Kind::Server { .. }
+                | Kind::Rejected { .. }
+                | Kind::Mismatch { .. }
+                | Kind::Length { .. }
+                | Kind::Protocol(_)
+                | Kind::Manifest(_)
+        )
+    }
+
     /// The error's class: a closed set, for metrics and JSON.
     pub fn class(&self) -> &'static str {
         match &*self.kind {

@@ -37,6 +37,8 @@ pub struct Listing {
     pub is_second_hand: bool,
     /// Whether an interface was not asked for all that it may tell.
     pub has_more: bool,
+    /// Whether an interface that tells push times failed for now, and did not tell all of them.
+    pub lacks_times: bool,
 }
 
 #[derive(Deserialize)]

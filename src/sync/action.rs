@@ -63,6 +63,11 @@ pub enum Reason {
     Shape,
     /// Verification found something of it missing or wrong.
     Damaged,
+    /// The target fails when it is asked what it has.
+    Unreadable {
+        /// The error.
+        error: String,
+    },
 }
 
 /// Why a tag is left as it is.
@@ -110,6 +115,7 @@ impl fmt::Display for Reason {
             Self::Lost => f.write_str("the target no longer has it"),
             Self::Overwritten { found } => write!(f, "the target has {}", found.short()),
             Self::Shape => f.write_str("other platforms or attestations are wanted"),
+            Self::Unreadable { error } => write!(f, "the target fails at it: {error}"),
             Self::Damaged => f.write_str("something of it is missing or wrong at the target"),
         }
     }

@@ -12,6 +12,7 @@ mod outcome;
 mod plan;
 mod prune;
 mod pruning;
+mod queues;
 mod record;
 mod scope;
 mod select;
@@ -23,7 +24,6 @@ use std::{sync::Arc, time::Instant};
 
 use chrono::Utc;
 use futures::{StreamExt as _, future::join_all, stream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,13 +56,14 @@ use self::{
     check::Check,
     discover::Catalogs,
     outcome::Progress,
+    queues::Queues,
     record::Record,
     scope::Releases,
-    snapshot::View,
+    snapshot::{Lists, View},
     transfer::{Lane, Sharing, Tally},
 };
 
-/// Mirrors that run at a time, and routes of one mirror.
+/// Mirrors of one source registry that run at a time, and routes of one mirror.
 const MIRRORS: usize = 16;
 const ROUTES: usize = 16;
 /// Steps of one target repository under way at a time; images in flight are limited over all.
@@ -77,8 +78,8 @@ pub struct Sync {
     recorder: Arc<Recorder>,
     metrics: Arc<Metrics>,
     transfer: Transfer,
-    /// The right to run a mirror.
-    mirrors: Semaphore,
+    /// Who may run a mirror.
+    queues: Queues,
     stop: CancellationToken,
     abort: CancellationToken,
 }
@@ -88,6 +89,17 @@ pub struct Sync {
 struct Sides {
     source: Registry,
     targets: Vec<Registry>,
+}
+
+/// One run of one mirror.
+#[derive(Debug)]
+struct Run<'a> {
+    config: &'a Config,
+    mirror: &'a Mirror,
+    scope: &'a Scope,
+    tally: &'a Tally,
+    lists: Lists,
+    check: Check<'a>,
 }
 
 /// The plans of one mirror.
@@ -129,7 +141,7 @@ impl Sync {
             recorder,
             metrics,
             transfer,
-            mirrors: Semaphore::new(MIRRORS),
+            queues: Queues::default(),
             stop,
             abort,
         }
@@ -155,21 +167,20 @@ impl Sync {
         let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
             let tally = Tally::default();
-            let routes = self
-                .routes(config, mirror, &catalogs, &tally.source)
-                .await
-                .into_iter()
-                .map(async |route| {
-                    let route = route?;
-                    let looked = async {
-                        let sides = self.open(&route, &tally)?;
-                        let releases = Releases::of(mirror, &route, &Scope::Whole);
-                        self.look(mirror, &route, &sides, releases, mirror.prune)
-                            .await
-                    };
-                    let source = route.source.to_string();
-                    looked.await.map_err(|error| Refused { source, error })
-                });
+            let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
+            let lists = Lists::of(routes.iter().flatten());
+            let routes = routes.into_iter().map(async |route| {
+                let route = route?;
+                let looked = async {
+                    let sides = self.open(&route, &tally)?;
+                    let releases = Releases::of(mirror, &route, &Scope::Whole);
+                    let prune = mirror.prune;
+                    self.look(mirror, &route, &sides, &lists, releases, prune)
+                        .await
+                };
+                let source = route.source.to_string();
+                looked.await.map_err(|error| Refused { source, error })
+            });
             let routes = stream::iter(routes).buffered(ROUTES).collect().await;
             MirrorPlan {
                 name: mirror.name.clone(),
@@ -204,9 +215,9 @@ impl Sync {
         scope: &Scope,
         catalogs: &Catalogs,
     ) -> MirrorReport {
-        let _turn = self.mirrors.acquire().await;
+        let _turn = self.queues.turn(mirror).await;
         let started = Instant::now();
-        let run = self
+        let id = self
             .recorder
             .begin_run(&mirror.name, scope.image(), Utc::now().timestamp())
             .await;
@@ -218,9 +229,15 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = scope.narrow(routes);
-        let check = Check::new(&self.recorder, run, routes.len());
-        let routes = stream::iter(routes)
-            .map(|route| self.run_route(config, mirror, scope, route, &tally, &check));
+        let run = Run {
+            config,
+            mirror,
+            scope,
+            tally: &tally,
+            lists: Lists::of(routes.iter().flatten()),
+            check: Check::new(&self.recorder, id, routes.len()),
+        };
+        let routes = stream::iter(routes).map(|route| self.run_route(&run, route));
         let routes = routes.buffer_unordered(ROUTES);
         let progress = routes
             .fold(Progress::default(), |sum, part| async { sum.add(part) })
@@ -237,25 +254,18 @@ impl Sync {
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
         }
-        if let Some(run) = run {
+        if let Some(id) = id {
             let now = Utc::now().timestamp();
-            record::run_ended(&self.recorder, &report, run, now).await;
+            record::run_ended(&self.recorder, &report, id, now).await;
         }
         report
     }
 
-    async fn run_route(
-        &self,
-        config: &Config,
-        mirror: &Mirror,
-        scope: &Scope,
-        route: Result<Route, Refused>,
-        tally: &Tally,
-        check: &Check<'_>,
-    ) -> Progress {
+    async fn run_route(&self, run: &Run<'_>, route: Result<Route, Refused>) -> Progress {
+        let mirror = run.mirror;
         let fail = async |source: &str, error| {
             let failed = record::route_failed(&self.metrics, &mirror.name, source, error);
-            check.looked(failed.unchecked == 0).await;
+            run.check.looked(failed.unchecked == 0).await;
             failed
         };
         let route = match &route {
@@ -263,17 +273,17 @@ impl Sync {
             Err(refused) => return fail(&refused.source, &refused.error).await.nowhere(),
         };
         let looked = async {
-            let sides = self.open(route, tally)?;
-            let releases = Releases::of(mirror, route, scope);
-            let prune = mirror.prune.filter(|_| *scope == Scope::Whole);
-            let plan = self.look(mirror, route, &sides, releases, prune).await?;
-            Ok((sides, plan))
+            let sides = self.open(route, run.tally)?;
+            let releases = Releases::of(mirror, route, run.scope);
+            let prune = mirror.prune.filter(|_| *run.scope == Scope::Whole);
+            let plan = self.look(mirror, route, &sides, &run.lists, releases, prune);
+            Ok((plan.await?, sides))
         };
         let looked = self.stop.run_until_cancelled(looked).await;
         match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((sides, plan)) => {
-                check.looked(plan.is_whole()).await;
-                self.run_plan(config, mirror, plan, &sides, tally).await
+            Ok((plan, sides)) => {
+                run.check.looked(plan.is_whole()).await;
+                self.run_plan(run, plan, &sides).await
             }
             Err(error) => {
                 let registries = route.targets.iter().map(Repository::registry);
@@ -303,6 +313,7 @@ impl Sync {
         mirror: &Mirror,
         route: &Route,
         sides: &Sides,
+        lists: &Lists,
         releases: Releases,
         prune: Option<Prune>,
     ) -> Result<Plan, Error> {
@@ -312,6 +323,7 @@ impl Sync {
             sides,
             store: &self.store,
             recorder: &self.recorder,
+            lists,
             now: Utc::now().timestamp(),
             prune,
         };
@@ -319,14 +331,7 @@ impl Sync {
         Ok(plan::make(&mirror.name, snapshot, &releases))
     }
 
-    async fn run_plan(
-        &self,
-        config: &Config,
-        mirror: &Mirror,
-        plan: Plan,
-        sides: &Sides,
-        tally: &Tally,
-    ) -> Progress {
+    async fn run_plan(&self, run: &Run<'_>, plan: Plan, sides: &Sides) -> Progress {
         let (from, listing) = (&plan.source, plan.listing.as_ref());
         let sharing = self.transfer.share(&plan);
         let fanout = sharing.as_ref().map(Sharing::fanout);
@@ -337,13 +342,13 @@ impl Sync {
                 from,
                 target,
                 to: &plan.repository,
-                config,
-                mirror,
+                config: run.config,
+                mirror: run.mirror,
                 listing,
                 fanout,
                 image: None,
                 turn: None,
-                tally,
+                tally: run.tally,
             };
             self.run_target(lane, plan)
         });

@@ -209,7 +209,7 @@ impl Context<'_> {
             holds.listing.contains(tag)
                 && record.shape == self.shape
                 && !damaged.contains(&record.written)
-                && asked.is_none_or(|found| *found == record.written)
+                && asked.is_none_or(|found| found.as_ref().is_ok_and(|f| *f == record.written))
         };
         let records = holds
             .records
@@ -287,7 +287,14 @@ impl Context<'_> {
     ) -> Result<Unchanged, Reason> {
         let mirrored = record.and_then(|record| Some((record, record.source.as_ref()?)));
         let is_listed = holds.listing.contains(tag);
-        let asked = holds.asked.get(tag).map(Option::as_ref);
+        let asked = match holds.asked.get(tag) {
+            Some(Err(error)) => {
+                let error = error.to_string();
+                return Err(Reason::Unreadable { error });
+            }
+            Some(Ok(found)) => Some(found.as_ref()),
+            None => None,
+        };
         match (mirrored, is_listed, asked) {
             (None, true, Some(Some(found))) if found == digest => Ok(Unchanged::Verified),
             (None, true, Some(Some(found))) => Err(Reason::Overwritten {

@@ -63,7 +63,7 @@ impl Scene {
             asked: self
                 .asked
                 .iter()
-                .map(|(name, found)| (tag(name), found.map(digest)))
+                .map(|(name, found)| (tag(name), Ok(found.map(digest))))
                 .collect(),
             state: self.state,
         };

@@ -14,6 +14,7 @@ use super::{
     record::{Record, route_failed},
     scope::{Releases, Scope},
     select,
+    snapshot::Lists,
     transfer::{Deletion, Gone, Lane, Tally},
 };
 use crate::{
@@ -92,8 +93,9 @@ impl Sync {
         let tally = Tally::default();
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
+        let lists = Lists::of(routes.iter().flatten());
         let routes = stream::iter(routes)
-            .map(|route| self.prune_route(config, mirror, route, apply, &tally));
+            .map(|route| self.prune_route(config, mirror, route, apply, (&tally, &lists)));
         let mut routes = routes.buffered(ROUTES);
         while let Some((targets, errors)) = routes.next().await {
             pruning.targets.extend(targets);
@@ -108,7 +110,7 @@ impl Sync {
         mirror: &Mirror,
         route: Result<Route, Refused>,
         apply: Apply,
-        tally: &Tally,
+        (tally, lists): (&Tally, &Lists),
     ) -> (Vec<TargetPruning>, Vec<Failure>) {
         let looked = async {
             let route = route.map_err(|refused| (refused.source, refused.error))?;
@@ -119,7 +121,7 @@ impl Sync {
             if let (Some(rule), Apply::However) = (&mut rule, apply) {
                 rule.max_share = 1.0;
             }
-            let look = self.look(mirror, &route, &sides, releases, rule);
+            let look = self.look(mirror, &route, &sides, lists, releases, rule);
             Ok((look.await.map_err(fail)?, sides))
         };
         let (plan, sides) = match looked.await {

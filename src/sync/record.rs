@@ -136,7 +136,9 @@ impl Record<'_> {
             let (kind, old) = match reason {
                 Reason::New => (ChangeKind::New, None),
                 Reason::Moved { from } => (ChangeKind::Moved, Some(from.clone())),
-                Reason::Lost | Reason::Overwritten { .. } => (ChangeKind::Healed, None),
+                Reason::Lost | Reason::Overwritten { .. } | Reason::Unreadable { .. } => {
+                    (ChangeKind::Healed, None)
+                }
                 Reason::Shape => (ChangeKind::Reshaped, None),
                 Reason::Damaged => (ChangeKind::Repaired, None),
             };

@@ -1,5 +1,8 @@
 //! Docker Hub, quay.io and Harbor tell digests beside their registries: what that saves, and what happens when they do not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::support::bulk::{HARBOR, HUB, QUAY, Row, harbor, hub, push, quay, row, serve};
@@ -327,6 +330,33 @@ fn the_newest_by_push_time_are_found_in_the_first_run_and_in_the_next() {
     let asked = asked_when_unchanged(&source, &transship);
     assert_eq!(target.client().tags("mirror/acme/app"), ["pear"]);
     assert_eq!(count(&asked, is_manifest_head), 0, "{asked:#?}");
+}
+
+#[test]
+fn the_newest_stay_what_they_were_while_an_interface_fails() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let mut rows = push(&source, "acme/app", &["apple", "pear", "plum"]);
+    (rows[0].pushed, rows[2].pushed) = (5, 7);
+    let fails = Arc::new(AtomicBool::new(false));
+    let is_failing = fails.clone();
+    source.rule(move |request| match request.path == HUB {
+        true if is_failing.load(Ordering::SeqCst) => Verdict::Answer(refusal(503, "UNAVAILABLE")),
+        true => Verdict::Answer(answer(200, &hub(&rows, request))),
+        false => Verdict::Serve,
+    });
+    let mirrors = format!(
+        "{}latest = 1\nprune = {{ after = \"7d\" }}\n",
+        all_tags_of("acme/app")
+    );
+    let transship = behind_proxy(source.host(), target.host(), "docker.io", &mirrors);
+    transship.sync();
+    fails.store(true, Ordering::SeqCst);
+    let finished = transship.run(&["--json", "sync"]).expect_code(0);
+    assert_eq!(sum(&finished.json(), "/tags/unchanged"), 1);
+    finished.expect_stderr(&["push times", "latest"]);
+    assert_eq!(target.client().tags("mirror/acme/app"), ["pear"]);
+    let since = "SELECT COUNT(*) FROM tags WHERE prunable_since IS NOT NULL";
+    assert_eq!(transship.ask_store(since), "0");
 }
 
 #[test]

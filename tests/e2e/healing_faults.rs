@@ -215,3 +215,32 @@ fn a_blob_that_is_collected_before_its_manifest_is_written_is_sent_again() {
         assert_only_reads(&target.new_requests());
     }
 }
+
+#[test]
+fn a_target_that_fails_at_one_tag_gets_the_others_and_that_one_anew() {
+    let (source, target) = (Registry::start(), Fake::start());
+    for tag in ["v1", "v2"] {
+        source.client().push("app", tag, &Image::oci(tag));
+    }
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    transship.let_a_year_pass();
+    let mut is_written = false;
+    target.rule(move |request| {
+        let is_bad = request.path.ends_with("/manifests/v1");
+        is_written |= is_bad && request.method == "PUT";
+        match is_bad && !is_written {
+            true => Verdict::Answer(refusal(500, "UNKNOWN")),
+            false => Verdict::Serve,
+        }
+    });
+    let moved = Image::oci("moved");
+    source.client().push("app", "v2", &moved);
+    let report = transship.sync();
+    assert_eq!(sum(&report, "/tags/copied"), 2, "{report:#}");
+    assert_eq!(sum(&report, "/blobs/copied"), moved.blobs.len() as u64);
+    for tag in ["v1", "v2"] {
+        assert_mirrored(&source.client(), "app", &target.client(), "mirror/app", tag);
+    }
+    expect_report(&transship, &["v1", "healed"]);
+}

@@ -1,5 +1,7 @@
 //! Lists as registries really give them: pages that are lost on the way, empty ones, and limits on what may be asked for.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::http::{Response, header};
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use crate::support::fake_contents::{Link, Oddities};
 use crate::support::pair::{all_tags_of, behind_proxy, between};
 use crate::support::requests::{Request, assert_only_reads, count};
 use crate::support::transship::{Transship, sum};
+use crate::support::wait_for;
 
 /// The ways in which registries say that a page is no longer there.
 const LOST: [(u16, &str); 3] = [
@@ -230,4 +233,35 @@ fn an_empty_page_that_names_a_next_one_is_not_the_end() {
 #[test]
 fn a_tag_that_two_pages_name_is_one_tag() {
     assert_eq!(copied_from(&[&["v1", "v1"], &["v1", "v2"], &["v2"]]), 2);
+}
+
+#[test]
+fn a_registry_that_hangs_holds_up_no_mirror_of_another() {
+    let (hung, well, target) = (Fake::start(), Fake::start(), Fake::start());
+    let never = Instant::now() + Duration::from_secs(3600);
+    hung.rule(move |request| match request.is_tag_list() {
+        true => Verdict::ServeAt(never),
+        false => Verdict::Serve,
+    });
+    well.client().push("well", "v1", &Image::oci("well"));
+    let plain = |host: &str| format!("[registries.\"{host}\"]\nplain_http = true\n");
+    let mut text = [&hung, &well, &target]
+        .map(|fake| plain(fake.host()))
+        .concat();
+    let mut mirror = |from: &Fake, name: &str| {
+        let (from, to) = (from.host(), target.host());
+        text += &format!(
+            "[[mirror]]\nfrom = \"{from}/{name}\"\ntags = \"*\"\ntarget = \"{to}\"\npath = \"{name}\"\n"
+        );
+    };
+    for number in 0..40 {
+        mirror(&hung, &format!("hung{number}"));
+    }
+    mirror(&well, "well");
+    let transship = Transship::new(&text);
+    let _running = transship.start(&["sync"]);
+    wait_for("the image of the other registry", || {
+        let is_there = target.client().tags("well") == ["v1"];
+        is_there.then_some(())
+    });
 }

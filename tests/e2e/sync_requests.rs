@@ -75,6 +75,21 @@ fn a_literal_tag_lists_nothing_at_the_source() {
 }
 
 #[test]
+fn literal_tags_of_one_repository_share_its_list() {
+    let pair = Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/app:{v1,v2,v3}\"\n");
+    for tag in ["v1", "v2", "v3"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    pair.ignore_requests();
+    pair.transship.sync();
+    assert_eq!(
+        lines(&pair.target.new_requests()),
+        ["GET /v2/mirror/app/tags/list"]
+    );
+}
+
+#[test]
 fn a_new_image_costs_the_target_a_post_and_a_put_per_blob_and_a_put_per_manifest() {
     let image = Image::two_platforms("budget");
     let pair = Pair::holding(&image);

@@ -112,6 +112,7 @@ impl Registry {
             listing.digests.extend(told.digests);
             listing.pushed.extend(told.pushed);
             listing.has_more = told.has_more;
+            listing.lacks_times = told.lacks_times;
         }
         Ok(Some(listing))
     }
@@ -132,6 +133,7 @@ impl Registry {
         let mut listing = Listing::default();
         let mut pages = Pages::at_most(PAGE_LIMIT);
         if self.transport.bulk_api.rests() {
+            listing.lacks_times = true;
             return listing;
         }
         loop {
@@ -144,6 +146,7 @@ impl Registry {
                 Ok(page) => page,
                 Err(error) => {
                     self.fall_back(&call, &error, &pages);
+                    listing.lacks_times = is_for_now(&error);
                     return listing;
                 }
             };
@@ -191,6 +194,11 @@ impl Registry {
             self.transport.bulk_api.rest();
         }
     }
+}
+
+/// Whether an interface that fails so may tell another time.
+fn is_for_now(error: &Error) -> bool {
+    error.is_transient() || matches!(&*error.kind, Kind::Throttled { .. })
 }
 
 fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Kind> {

@@ -18,7 +18,7 @@ use crate::{
     store::{Recorder, Store, TagRecord},
 };
 
-pub(super) use self::target::{TargetHolds, TargetSnapshot};
+pub(super) use self::target::{Lists, TargetHolds, TargetSnapshot};
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;
@@ -67,6 +67,7 @@ pub(super) struct View<'a> {
     pub(super) sides: &'a Sides,
     pub(super) store: &'a Store,
     pub(super) recorder: &'a Recorder,
+    pub(super) lists: &'a Lists,
     pub(super) now: i64,
     pub(super) prune: Option<Prune>,
 }
@@ -98,7 +99,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         digests: told,
         pushed: mut times,
         ..
-    } = listing.unwrap_or_default();
+    } = stay_newest(route, listing.unwrap_or_default(), &snapshots);
     let mut known = settled(view, &told, &snapshots);
     let undated = undated(route, &listing, &times);
     if !undated.is_empty() {
@@ -261,6 +262,27 @@ async fn confirmed(
     let own = view.sides.source.list_tags(&route.source).await?;
     let tags = is_there(route, own)?.tags;
     Ok(Some(Listing { tags, ..listing }))
+}
+
+/// While the push times that `latest` chooses by are not told, the tags that are mirrored are the
+/// newest, by the times at which they were: nobody knows anything of the others.
+fn stay_newest(route: &Route, mut listing: Listing, snapshots: &[TargetSnapshot]) -> Listing {
+    if !listing.lacks_times || !needs_times(route, &listing.tags) {
+        return listing;
+    }
+    let source = route.source.to_string();
+    tracing::warn!(
+        "the push times of {source} are not told now, by which `latest` chooses: what is mirrored \
+         stays the newest until they are"
+    );
+    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
+    for (tag, record) in holds.flat_map(|holds| &holds.records) {
+        let is_mirrored = record.source.is_some() && record.source_repository == source;
+        if let Some(at) = record.mirrored_at.filter(|_| is_mirrored) {
+            listing.pushed.entry(tag.clone()).or_insert(at);
+        }
+    }
+    listing
 }
 
 /// The digests of tags: those that are known, and for the others what the source says.

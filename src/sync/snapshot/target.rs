@@ -1,16 +1,24 @@
 //! What a target holds now.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::OnceCell;
 
 use super::{HEADS, Records, SourceTag, View, is_due};
 use crate::{
+    config::Route,
     oci::{Digest, Repository, Tag},
-    registry::{self, Registry},
+    registry::{self, Listing, Registry},
     store::{RepositoryState, TagRecord},
     sync::Error,
 };
+
+/// Tags that a target may fail at before it is taken to fail altogether.
+const FAILURES: usize = 16;
 
 /// One target repository.
 #[derive(Debug)]
@@ -35,9 +43,44 @@ pub(in crate::sync) struct TargetHolds {
     /// What the store knows of its tags, by their names at the source.
     pub records: HashMap<Tag, TagRecord>,
     /// What it said of the tags that it was asked about; `None` is "not there".
-    pub asked: HashMap<Tag, Option<Digest>>,
+    pub asked: Asked,
     /// What the store knows of its blobs.
     pub state: RepositoryState,
+}
+
+/// What a target said of tags, or why it could not.
+pub(in crate::sync) type Asked = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
+
+/// The lists of target repositories that several routes of a run write to, each read once.
+#[derive(Debug, Default)]
+pub(in crate::sync) struct Lists(HashMap<Repository, OnceCell<Result<Listing, registry::Error>>>);
+
+impl Lists {
+    /// Nothing is read yet.
+    pub(in crate::sync) fn of<'a>(routes: impl Iterator<Item = &'a Route>) -> Self {
+        let (mut once, mut lists) = (HashSet::new(), HashMap::new());
+        for target in routes.flat_map(|route| &route.targets) {
+            if !once.insert(target) {
+                lists.insert(target.clone(), OnceCell::new());
+            }
+        }
+        Self(lists)
+    }
+
+    async fn read(
+        &self,
+        target: &Repository,
+        registry: &Registry,
+    ) -> Result<Cow<'_, Listing>, registry::Error> {
+        let read = async || Ok(registry.list_tags(target).await?.unwrap_or_default());
+        match self.0.get(target) {
+            Some(cell) => match cell.get_or_init(read).await {
+                Ok(listing) => Ok(Cow::Borrowed(listing)),
+                Err(error) => Err(error.clone()),
+            },
+            None => read().await.map(Cow::Owned),
+        }
+    }
 }
 
 /// What a target holds, by the names that its tags have at the source.
@@ -47,8 +90,8 @@ pub(super) async fn list_target(
     stored: Records,
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
-    let listing = match registry.list_tags(target).await {
-        Ok(listing) => listing.unwrap_or_default(),
+    let listing = match view.lists.read(target, registry).await {
+        Ok(listing) => listing,
         Err(error) => {
             return Ok(TargetSnapshot {
                 repository: target.clone(),
@@ -77,8 +120,8 @@ pub(super) async fn list_target(
             .collect(),
         told: listing
             .digests
-            .into_iter()
-            .filter_map(|(tag, digest)| Some((mirror.source_tag(&tag)?, digest?)))
+            .iter()
+            .filter_map(|(tag, digest)| Some((mirror.source_tag(tag)?, digest.clone()?)))
             .collect(),
         records,
         strangers,
@@ -91,14 +134,15 @@ pub(super) async fn list_target(
     })
 }
 
-/// Asks the target itself about the tags on which the store has no word, or an old one.
+/// Asks the target itself about the tags on which the store has no word, or an old one. One that
+/// fails at a few of them, and not at others, is asked for the others all the same.
 pub(super) async fn ask(
     target: &Repository,
     registry: &Registry,
     tags: &[SourceTag],
     holds: &TargetHolds,
     view: &View<'_>,
-) -> Result<HashMap<Tag, Option<Digest>>, registry::Error> {
+) -> Result<Asked, registry::Error> {
     let doubtful = tags
         .iter()
         .filter(|source| needs_asking(source, holds, view.now));
@@ -110,13 +154,25 @@ pub(super) async fn ask(
     .map(|tag| async move {
         // A name that is too long for a tag is told when it is to be written.
         let Ok(name) = view.mirror.target_tag(&tag) else {
-            return Ok((tag, None));
+            return Ok((tag, Ok(None)));
         };
-        let head = registry.head_manifest(&target.tag(&name)).await?;
-        Ok((tag, head.map(|head| head.digest)))
+        match registry.head_manifest(&target.tag(&name)).await {
+            Ok(head) => Ok((tag, Ok(head.map(|head| head.digest)))),
+            Err(error) if error.is_of_one_thing() => Ok((tag, Err(error))),
+            Err(error) => Err(error),
+        }
     })
     .buffer_unordered(HEADS)
-    .try_collect()
+    .try_fold(Asked::new(), async |mut asked, (tag, found)| {
+        let failed = asked.values().filter(|found| found.is_err()).count();
+        match found {
+            Err(error) if failed >= FAILURES => Err(error),
+            found => {
+                asked.insert(tag, found);
+                Ok(asked)
+            }
+        }
+    })
     .await
 }
 
