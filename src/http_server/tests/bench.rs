@@ -1,6 +1,6 @@
 //! A made-up daemon: a config, a store with a history, and a way to ask.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -73,7 +73,7 @@ impl Bench {
     /// The same with a whole file.
     pub(super) async fn with(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::parse(Path::new("mirror.toml"), file);
+        let config = Config::parse(&folder.path().join("mirror.toml"), file);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let stop = CancellationToken::new();
         let opened = Store::open(&folder.path().join("state.db"), stop.clone()).await;
