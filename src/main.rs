@@ -1,4 +1,4 @@
-//! The program: parse, run, print the error chain.
+//! The program: parse, run.
 
 use std::process::ExitCode;
 
@@ -6,15 +6,8 @@ use transship::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match cli::parse() {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit,
-    };
-    match cli::run(arguments).await {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("{error:#}");
-            cli::exit_of(&error).into()
-        }
+    match cli::parse() {
+        Ok(arguments) => cli::run(arguments).await.into(),
+        Err(exit) => exit,
     }
 }

@@ -3,10 +3,15 @@
 use serde_json::json;
 
 use super::{
-    Exit, Global, online, text,
+    Exit, Global,
+    failure::Failure,
+    online, text,
     verdict::{self, Report},
 };
-use crate::config::{Config, Error};
+use crate::{
+    config::Config,
+    store::{self, Store},
+};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -18,62 +23,66 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let loaded = Config::load(global.config.as_deref());
-        let reports = match &loaded {
-            Ok(config) if self.online => Some(online::ask(config).await?),
-            _ => None,
+        let config = match Config::load(global.config.as_deref()) {
+            Ok(config) => config,
+            Err(error) if global.json => {
+                let mut printed = json!(Failure::of(&error.into()));
+                printed["valid"] = false.into();
+                text::json(&printed)?;
+                return Ok(Exit::Config);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let unusable = Store::unusable(&config.state_path).await;
+        let reports = match self.online {
+            true => Some(online::ask(&config).await?),
+            false => None,
         };
         if global.json {
-            return print_json(&loaded, reports.as_deref());
+            let mut printed = json!({
+                "valid": true,
+                "error": null,
+                "problems": config.warnings.records(),
+                "store": unusable.map(|error| Failure::of(&error.into())),
+            });
+            if let Some(reports) = &reports {
+                printed["registries"] = json!(reports);
+            }
+            text::json(&printed)?;
+        } else {
+            print(&config, unusable, reports.as_deref().unwrap_or_default())?;
         }
-        let config = loaded?;
-        if !config.warnings.is_empty() {
-            text::line(config.warnings.to_string().trim_end())?;
-        }
-        let routes = config
-            .mirrors
-            .iter()
-            .map(|mirror| mirror.routes.len() as u64)
-            .sum();
-        let mirrors = text::count(config.mirrors.len() as u64, "mirror");
-        let repositories = match routes {
-            1 => "1 repository".to_owned(),
-            count => format!("{count} repositories"),
-        };
-        let discoveries: usize = config.mirrors.iter().map(|m| m.discoveries.len()).sum();
-        let patterns = match discoveries {
-            0 => String::new(),
-            count => format!(" and {}", text::count(count as u64, "pattern")),
-        };
-        text::line(&format!(
-            "{}: ok, {mirrors} of {repositories}{patterns}",
-            config.path.display()
-        ))?;
-        let reports = reports.unwrap_or_default();
-        for line in verdict::lines(&reports) {
-            text::line(&line)?;
-        }
-        Ok(verdict::exit(&reports))
+        Ok(verdict::exit(reports.as_deref().unwrap_or_default()))
     }
 }
 
-fn print_json(loaded: &Result<Config, Error>, reports: Option<&[Report]>) -> anyhow::Result<Exit> {
-    let (is_valid, problems) = match loaded {
-        Ok(config) => (true, config.warnings.records()),
-        Err(Error::Invalid(report)) => (false, report.records()),
-        Err(_) => (false, Vec::new()),
-    };
-    let error = match loaded {
-        Err(error @ (Error::NotFound(_) | Error::Unreadable { .. })) => Some(error.to_string()),
-        _ => None,
-    };
-    let mut printed = json!({ "valid": is_valid, "error": error, "problems": problems });
-    if let Some(reports) = reports {
-        printed["registries"] = json!(reports);
+fn print(
+    config: &Config,
+    unusable: Option<store::Error>,
+    reports: &[Report],
+) -> anyhow::Result<()> {
+    if !config.warnings.is_empty() {
+        text::line(config.warnings.to_string().trim_end())?;
     }
-    text::json(&printed)?;
-    Ok(match is_valid {
-        true => verdict::exit(reports.unwrap_or_default()),
-        false => Exit::Config,
-    })
+    let routes: usize = config.mirrors.iter().map(|m| m.routes.len()).sum();
+    let mirrors = text::count(config.mirrors.len() as u64, "mirror");
+    let repositories = match routes {
+        1 => "1 repository".to_owned(),
+        count => format!("{count} repositories"),
+    };
+    let discoveries: usize = config.mirrors.iter().map(|m| m.discoveries.len()).sum();
+    let patterns = match discoveries {
+        0 => String::new(),
+        count => format!(" and {}", text::count(count as u64, "pattern")),
+    };
+    text::line(&format!(
+        "{}: ok, {mirrors} of {repositories}{patterns}",
+        config.path.display()
+    ))?;
+    if let Some(error) = unusable {
+        text::line(&format!("no sync can run here by this user: {error}"))?;
+    }
+    verdict::lines(reports)
+        .iter()
+        .try_for_each(|line| text::line(line))
 }

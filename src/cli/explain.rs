@@ -3,7 +3,7 @@
 use chrono::Utc;
 use chrono_tz::Tz;
 
-use super::{Exit, Global, Usage, open, text};
+use super::{Exit, Global, Refusal, open, text};
 use crate::{
     report::{Answer, Copy, CopyState, Failure, explain},
     store::Store,
@@ -23,7 +23,7 @@ impl Explain {
         let explained = explain(&self.image, &config, store.as_ref()).await;
         let explained = explained.map_err(|failure| match failure {
             Failure::Store(error) => anyhow::Error::new(error),
-            name => Usage(name.to_string()).into(),
+            name => Refusal::Usage(name.to_string()).into(),
         })?;
         if global.json {
             text::json(&explained)?;

@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod explain;
+mod failure;
 mod notify;
 mod online;
 mod open;
@@ -22,7 +23,9 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, daemon, telemetry};
+use crate::telemetry;
+
+use failure::Refusal;
 
 /// Keeps container images mirrored: compares what upstream registries and target registries hold,
 /// and copies what is missing.
@@ -89,7 +92,7 @@ pub enum Exit {
     AllFailed = 2,
     /// A registry refused the credentials.
     Unauthorized = 3,
-    /// There are differences, and `plan --exit-code` asked for them.
+    /// There are differences, and `--exit-code` of `plan` or `status` asked for them.
     Differences = 4,
     /// The command line is wrong.
     Usage = 64,
@@ -103,11 +106,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command line that names something which is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
 /// Parses the command line, or says what is wrong with it.
 pub fn parse() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
@@ -120,14 +118,14 @@ pub fn parse() -> Result<Arguments, ExitCode> {
     })
 }
 
-/// Runs the command.
-pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+/// Runs the command, and tells why it could not be run.
+pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { global, command } = arguments;
     if !matches!(command, Command::Sync(_)) {
         let writer = telemetry::LogWriter::new(std::io::stderr);
         telemetry::init(global.level(), writer);
     }
-    match command {
+    let ended = match command {
         Command::Check(check) => check.run(&global).await,
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
@@ -139,19 +137,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain.run(&global).await,
         Command::Notify(notify) => notify.run(&global).await,
         Command::Completions(completions) => completions.run(),
-    }
-}
-
-/// The exit status that an error stands for.
-pub fn exit_of(error: &anyhow::Error) -> Exit {
-    let of_daemon = matches!(error.downcast_ref(), Some(daemon::Error::Config(_)));
-    if of_daemon || error.is::<config::Error>() {
-        Exit::Config
-    } else if error.is::<Usage>() {
-        Exit::Usage
-    } else {
-        Exit::AllFailed
-    }
+    };
+    ended.unwrap_or_else(|error| {
+        if global.json {
+            failure::print(&error);
+        }
+        failure::tell(&error)
+    })
 }
 
 impl Global {

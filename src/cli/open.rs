@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Global, Usage, sync::interrupt};
+use super::{Global, Refusal, sync::interrupt};
 use crate::{
     config::{Config, Mirror, closest},
     daemon::Lock,
@@ -75,7 +75,7 @@ impl Pipeline {
         drop(self.sync);
         tokio::select! {
             closed = self.recorder.close() => Ok(closed?),
-            () = interrupt(&self.stop) => anyhow::bail!("ended at once, as you asked twice"),
+            () = interrupt(&self.stop) => Err(Refusal::Interrupted.into()),
         }
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn channels(config: &Config, names: &[String]) -> anyhow::Result<Vec<
     if known.is_empty() {
         let file = config.path.display();
         let help = "add a [notify.NAME]; `mirror.toml` in the source tree has examples";
-        return Err(Usage(format!("no channel in {file}\n  help: {help}")).into());
+        return Err(Refusal::Usage(format!("no channel in {file}\n  help: {help}")).into());
     }
     check_names("channel", names, &known, config)?;
     let is_wanted = |name: &&Arc<str>| names.is_empty() || names.iter().any(|n| **n == ***name);
@@ -127,5 +127,5 @@ fn check_names(
         }
     };
     let file = config.path.display();
-    Err(Usage(format!("no {noun} `{unknown}` in {file}\n  help: {help}")).into())
+    Err(Refusal::Usage(format!("no {noun} `{unknown}` in {file}\n  help: {help}")).into())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use clap::ValueEnum;
 
-use super::{Exit, Global, open, text};
+use super::{Exit, Global, Refusal, open, text};
 use crate::{
     config::Topic,
     metrics::Metrics,
@@ -44,10 +44,9 @@ impl Report {
             false => open::config_without_secrets(global)?.into(),
         };
         let Some(store) = Store::open_existing(&config.state_path).await? else {
-            let path = config.state_path.display();
-            anyhow::bail!(
-                "there is nothing to report: no store at {path}\n  help: run `transship serve`, or `transship sync` once"
-            );
+            let said = "there is nothing to report";
+            let path = config.state_path.display().to_string();
+            return Err(Refusal::NoStore { said, path }.into());
         };
         let now = Utc::now().timestamp();
         let mut mirrors = Vec::new();
@@ -63,11 +62,12 @@ impl Report {
             .filter_map(Alarm::from_record)
             .collect();
         let day = Day::read(&store, &config, &status, &alarms, None).await?;
-        self.print(&day, global)?;
         if !self.send {
+            self.print(&day, global)?;
             return Ok(Exit::Ok);
         }
         let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;
+        self.print(&day, global)?;
         let message = Message {
             topic: Topic::Report,
             mirrors: Vec::new(),

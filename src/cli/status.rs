@@ -5,7 +5,6 @@ use chrono_tz::Tz;
 
 use super::{Exit, Global, open, text};
 use crate::{
-    daemon::Lock,
     report::{self, Known, MirrorStatus},
     store::Store,
 };
@@ -15,6 +14,9 @@ use crate::{
 pub(super) struct Status {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
+    /// End with 4 when a mirror is behind, damaged, failing, cut off or never synced
+    #[arg(long)]
+    exit_code: bool,
 }
 
 impl Status {
@@ -31,16 +33,18 @@ impl Status {
             });
         }
         let all = mirrors.iter().zip(&known);
-        let mut status = report::Status {
+        let status = report::Status {
             now,
             mirrors: all
-                .map(|(mirror, known)| known.at(&config, mirror, now))
+                .map(|(mirror, known)| {
+                    let mut status = known.at(&config, mirror, now);
+                    if known.is_under_way() {
+                        status.last_result = Some("running".into());
+                    }
+                    status
+                })
                 .collect(),
         };
-        if let Some(since) = Lock::held_since(&config.state_path) {
-            let mirrors = status.mirrors.iter_mut();
-            mirrors.for_each(|mirror| tell_running(mirror, since));
-        }
         if global.json {
             text::json(&status)?;
         } else {
@@ -48,15 +52,10 @@ impl Status {
             let mut mirrors = status.mirrors.iter();
             mirrors.try_for_each(|mirror| print(mirror, now, config.timezone))?;
         }
-        Ok(Exit::Ok)
-    }
-}
-
-/// A run that began since the daemon did, and has not ended, is under way; any other may have been
-/// killed.
-fn tell_running(mirror: &mut MirrorStatus, since: i64) {
-    if mirror.running && mirror.last_attempt.is_some_and(|at| at >= since) {
-        mirror.last_result = Some("running".into());
+        Ok(match self.exit_code && status.others() > 0 {
+            true => Exit::Differences,
+            false => Exit::Ok,
+        })
     }
 }
 
@@ -64,7 +63,9 @@ fn print_verdict(status: &report::Status) -> anyhow::Result<()> {
     let all = text::count(status.mirrors.len() as u64, "mirror");
     text::line(&match status.others() {
         0 => format!("{all}, all in sync"),
-        others => format!("{all}, {others} of them behind, damaged, failing or never synced"),
+        others => {
+            format!("{all}, {others} of them behind, damaged, failing, cut off or never synced")
+        }
     })
 }
 

@@ -66,14 +66,22 @@ fn tags(result: RunResult, counts: &Counts, is_cut: bool) -> String {
     format!("{result}: {}", parts.join(", "))
 }
 
-/// One line a message, however many tags it struck.
 fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {
-    let mut by_message: BTreeMap<String, Vec<&Failure>> = BTreeMap::new();
-    for failure in mirror.errors.iter().filter(|_| !mirror.is_cut()) {
-        let message = format!("{} ({})", failure.message, failure.class);
-        by_message.entry(message).or_default().push(failure);
+    match mirror.is_cut() {
+        true => Ok(()),
+        false => failures(&mirror.errors)
+            .iter()
+            .try_for_each(|line| text::line(line)),
     }
-    for (message, failures) in by_message {
+}
+
+/// One line a cause, however many tags it struck, with the message of the first.
+fn failures(failures: &[Failure]) -> Vec<String> {
+    let mut by_cause: BTreeMap<(&str, &str, &str), Vec<&Failure>> = BTreeMap::new();
+    for failure in failures {
+        by_cause.entry(failure.cause()).or_default().push(failure);
+    }
+    let line = |failures: Vec<&Failure>| {
         let named: Vec<&str> = failures
             .iter()
             .take(NAMED)
@@ -83,17 +91,44 @@ fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        text::line(&format!(
-            "  failed {}{more}\n    {message}",
-            named.join(", ")
-        ))?;
-    }
-    Ok(())
+        let first = failures.first();
+        let why = first.map(|first| format!("{} ({})", first.message, first.class));
+        let (named, why) = (named.join(", "), why.unwrap_or_default());
+        format!("  failed {named}{more}\n    {why}")
+    };
+    by_cause.into_values().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn failure(at: usize, class: &'static str, registry: &str, why: &str) -> Failure {
+        Failure {
+            reference: format!("{registry}/r{at}"),
+            class,
+            message: format!("list tags of {registry}/r{at}: {why}"),
+            registry: registry.into(),
+        }
+    }
+
+    #[test]
+    fn a_registry_that_is_not_there_is_one_cause_and_others_stay_apart() {
+        let gone = (0..20).map(|at| failure(at, "network", "quay.io", "connection refused"));
+        let other = failure(0, "network", "ghcr.io", "connection refused");
+        let missing = (0..2).map(|at| failure(at, "not_found", "quay.io", "not found"));
+        let all: Vec<Failure> = gone.chain([other]).chain(missing).collect();
+        assert_eq!(
+            failures(&all),
+            [
+                "  failed ghcr.io/r0\n    list tags of ghcr.io/r0: connection refused (network)",
+                "  failed quay.io/r0, quay.io/r1, quay.io/r2 and 17 more\n    \
+                 list tags of quay.io/r0: connection refused (network)",
+                "  failed quay.io/r0\n    list tags of quay.io/r0: not found (not_found)",
+                "  failed quay.io/r1\n    list tags of quay.io/r1: not found (not_found)",
+            ]
+        );
+    }
 
     #[test]
     fn what_an_order_to_end_left_undone_is_no_failure() {

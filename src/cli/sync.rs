@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, Global, open, progress::Bars, summary, text};
+use super::{Exit, Global, Refusal, failure, open, progress::Bars, summary, text};
 use crate::{
     sync::{RunReport, RunResult},
     telemetry,
@@ -40,7 +40,7 @@ impl Sync {
             tokio::select! {
                 report = run => report,
                 () = watch => unreachable!("it goes on as long as the run"),
-                () = interrupt(&pipeline.stop) => anyhow::bail!("ended at once, as you asked twice"),
+                () = interrupt(&pipeline.stop) => return Err(Refusal::Interrupted.into()),
             }
         };
         drop(bars);
@@ -50,8 +50,11 @@ impl Sync {
         } else {
             summary::print(&report)?;
         }
-        closed?;
-        Ok(exit(&report))
+        match closed {
+            Ok(()) => Ok(exit(&report)),
+            // What the run did is told already.
+            Err(error) => Ok(failure::tell(&error)),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Exit, Global, open, text};
+use super::{Exit, Global, Refusal, open, text};
 use crate::{
     store::Store,
     sync::{Fault, Finding, MirrorVerification, Reach},
@@ -28,10 +28,9 @@ impl Verify {
         let config = open::config(global)?;
         let mirrors = open::mirrors(&config, &self.mirrors)?;
         if matches!(Store::open_existing(&config.state_path).await, Ok(None)) {
-            let path = config.state_path.display();
-            anyhow::bail!(
-                "nothing was mirrored yet, so nothing was verified: no store at {path}\n  help: run `transship serve`, or `transship sync` once"
-            );
+            let said = "nothing was mirrored yet, so nothing was verified";
+            let path = config.state_path.display().to_string();
+            return Err(Refusal::NoStore { said, path }.into());
         }
         let pipeline = open::pipeline(&config).await?;
         let reach = if self.deep {
@@ -44,7 +43,7 @@ impl Verify {
             tokio::select! {
                 verifications = verify => verifications,
                 () = super::sync::interrupt(&pipeline.stop) => {
-                    anyhow::bail!("ended at once, as you asked twice")
+                    return Err(Refusal::Interrupted.into())
                 }
             }
         };

@@ -7,15 +7,16 @@ use toml::Spanned;
 use super::{
     Attestations, Discovery, Mirror, Origin, Referrers, Rename, Route, Selection, braces,
     discovery::Pattern,
-    file::{MirrorEntry, Strings},
+    file::MirrorEntry,
     path::{PATH_HELP, PathTemplate},
     placement::{Fault, Misplaced, Placement, Target},
+    platforms,
     problem::Problems,
     prune,
     section::Wanted,
     selectors, timing,
 };
-use crate::oci::{Platform, RegistryName, Repository, Tag, Version, parse_image};
+use crate::oci::{RegistryName, Repository, Tag, Version, parse_image};
 
 const DEFAULT_PATH: &str = "{registry}/{repository}";
 const FROM_HELP: &str = "write registry/repository, such as \"quay.io/prometheus/node-exporter\"";
@@ -51,7 +52,7 @@ pub(super) fn validate(
             is_paused: timing.is_paused,
             routes: Vec::new(),
             discoveries: Vec::new(),
-            platforms: platforms(entry.platforms.as_ref(), problems),
+            platforms: platforms::validate(entry.platforms.as_ref(), problems),
             immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
             rename: rename(entry.tag.as_ref(), problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
@@ -255,21 +256,6 @@ fn target_repositories(
         }
     }
     repositories
-}
-
-fn platforms(list: Option<&Strings>, problems: &mut Problems) -> Option<Arc<[Platform]>> {
-    let mut platforms = Vec::new();
-    for text in list?.get_ref() {
-        match text.get_ref().parse() {
-            Ok(platform) => platforms.push(platform),
-            Err(message) => {
-                let help =
-                    "write os/architecture or os/architecture/variant, as in \"linux/amd64\"";
-                problems.error(text.span(), message, help);
-            }
-        }
-    }
-    Some(platforms.into())
 }
 
 fn rename(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Rename> {

@@ -13,7 +13,7 @@ fn problem(head: &str) -> String {
     let records = report.records();
     let said = records
         .iter()
-        .map(|record| format!("{}: {} | {}", record.line, record.message, record.help));
+        .map(|record| format!("{}: {} | {}", record.line, record.message, record.remedy));
     said.collect::<Vec<_>>().join("\n")
 }
 

@@ -14,6 +14,7 @@ mod notify;
 mod overlap;
 mod path;
 mod placement;
+mod platforms;
 mod problem;
 mod prune;
 mod rename;

@@ -17,7 +17,7 @@ fn mistakes(tables: &str) -> Vec<String> {
     let told = records
         .iter()
         .filter(|r| r.severity == "error")
-        .map(|r| format!("{}: {} | {}", r.line, r.message, r.help));
+        .map(|r| format!("{}: {} | {}", r.line, r.message, r.remedy));
     told.collect()
 }
 

@@ -158,13 +158,23 @@ pub struct ProblemRecord {
     /// What is wrong.
     pub message: String,
     /// What to do.
-    pub help: String,
+    pub remedy: String,
 }
 
 impl ProblemReport {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// How many errors there are.
+    pub fn verdict(&self) -> String {
+        let errors = self.problems.iter().filter(|problem| !problem.is_warning);
+        let path = self.path.display();
+        match errors.count() {
+            1 => format!("1 error in {path}"),
+            errors => format!("{errors} errors in {path}"),
+        }
     }
 
     /// The problems as records.
@@ -188,7 +198,7 @@ impl ProblemReport {
                 "error"
             },
             message: problem.message.clone(),
-            help: problem.help.clone(),
+            remedy: problem.help.clone(),
         }
     }
 
@@ -217,15 +227,9 @@ impl fmt::Display for ProblemReport {
             self.render(problem, f)?;
             writeln!(f)?;
         }
-        let errors = self
-            .problems
-            .iter()
-            .filter(|problem| !problem.is_warning)
-            .count();
-        if errors > 0 {
-            let plural = if errors == 1 { "error" } else { "errors" };
-            writeln!(f, "{errors} {plural} in {}", self.path.display())?;
+        match self.problems.iter().any(|problem| !problem.is_warning) {
+            true => writeln!(f, "{}", self.verdict()),
+            false => Ok(()),
         }
-        Ok(())
     }
 }

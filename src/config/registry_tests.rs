@@ -48,7 +48,7 @@ fn registry_problem(keys: &str) -> (String, String) {
     let report = report(&text);
     let record = report.records().remove(0);
     (
-        format!("{}: {} | {}", record.line, record.message, record.help),
+        format!("{}: {} | {}", record.line, record.message, record.remedy),
         report.to_string(),
     )
 }

@@ -24,7 +24,7 @@ fn messages(entries: &str) -> Vec<String> {
     report
         .records()
         .iter()
-        .map(|r| format!("{}: {} | {}", r.line, r.message, r.help))
+        .map(|r| format!("{}: {} | {}", r.line, r.message, r.remedy))
         .collect()
 }
 

@@ -22,7 +22,7 @@ fn problems(text: &str) -> Vec<String> {
     let records = report(text).records();
     let errors = records.iter().filter(|record| record.severity == "error");
     errors
-        .map(|r| format!("{}: {} | {}", r.line, r.message, r.help))
+        .map(|r| format!("{}: {} | {}", r.line, r.message, r.remedy))
         .collect()
 }
 

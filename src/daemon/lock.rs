@@ -5,7 +5,6 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     process,
-    time::UNIX_EPOCH,
 };
 
 /// Held as long as the daemon runs; the system lets go of it however the process ends.
@@ -34,23 +33,6 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Since when a daemon has the store, in seconds since 1970; `None` where there is none, or
-    /// where that cannot be told. The file is not touched unless the process that it names lives,
-    /// so that a daemon which starts meanwhile is not kept from it.
-    pub fn held_since(store: &Path) -> Option<i64> {
-        let mut file = File::open(format!("{}.lock", store.display())).ok()?;
-        let mut holder = String::new();
-        file.read_to_string(&mut holder).ok()?;
-        let process: u32 = holder.trim().parse().ok()?;
-        let is_alive = Path::new(&format!("/proc/{process}")).exists();
-        if !is_alive || !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-            return None;
-        }
-        let written = file.metadata().ok()?.modified().ok()?;
-        let since = written.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        i64::try_from(since).ok()
-    }
-
     /// Takes the store, or says who has it.
     pub fn take(store: &Path) -> Result<Self, LockError> {
         let path = PathBuf::from(format!("{}.lock", store.display()));
@@ -93,9 +75,7 @@ mod tests {
         let error = Lock::take(&store).unwrap_err().to_string();
         assert!(error.contains(&process::id().to_string()), "{error}");
         assert!(error.contains("help: stop that one"), "{error}");
-        assert!(Lock::held_since(&store).is_some_and(|since| since > 1_700_000_000));
         drop(first);
-        assert_eq!(Lock::held_since(&store), None);
         Lock::take(&store).unwrap();
     }
 }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Bytes, to_bytes},
     extract::{Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
@@ -26,6 +29,7 @@ use crate::{
 /// Where browsers say from which site a request comes
 /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
 const SITE: &str = "sec-fetch-site";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Most runs that one answer names.
 const RUNS: i64 = 1000;
 
@@ -194,6 +198,34 @@ fn resolve(app: &App, ordered: &Ordered) -> Result<(Arc<str>, Scope), (StatusCod
             Err((StatusCode::BAD_REQUEST, text.into()))
         }
     }
+}
+
+/// What is said of an address that has nothing.
+pub(super) async fn missing() -> Response {
+    refuse(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+/// A refusal as JSON, whoever made it: what takes requests apart says in plain text what is wrong
+/// with them, and nothing of a method that is not allowed.
+pub(super) async fn told(response: Response) -> Response {
+    let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
+    if response.status().is_success() || is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, super::BODY).await.unwrap_or_default();
+    let text = match String::from_utf8_lossy(&text).trim() {
+        "" => parts
+            .status
+            .canonical_reason()
+            .unwrap_or("refused")
+            .to_owned(),
+        text => text.to_owned(),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, JSON);
+    let body = json!({ "error": text }).to_string();
+    Response::from_parts(parts, body.into())
 }
 
 /// An error as an answer.

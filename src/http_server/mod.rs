@@ -78,16 +78,24 @@ fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/runs", get(api::runs))
-        .route("/api/v1/explain", get(search::answer))
-        .route("/api/v1/sync", post(api::sync))
+        .nest("/api", programs())
         .route("/tunasync.json", get(tunasync::tunasync))
         .fallback(page::missing)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(page::guarded))
         .with_state(app)
+}
+
+/// What is there for programs, who are told in JSON what is wrong, too.
+fn programs() -> Router<App> {
+    Router::new()
+        .route("/v1/status", get(api::status))
+        .route("/v1/runs", get(api::runs))
+        .route("/v1/explain", get(search::answer))
+        .route("/v1/sync", post(api::sync))
+        .fallback(api::missing)
+        .layer(middleware::map_response(api::told))
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -7,7 +7,7 @@ mod reference;
 
 pub use digest::{Digest, Hasher};
 pub use manifest::{ACCEPTED_MEDIA_TYPES, Content, Descriptor, Manifest, ManifestError};
-pub use platform::Platform;
+pub use platform::{ARCHITECTURES, Platform, SYSTEMS};
 pub use reference::{NameError, Reference, RegistryName, Repository, Tag, Version, parse_image};
 
 #[cfg(test)]

@@ -4,6 +4,57 @@ use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 
+/// The operating systems of Go, by which images name theirs
+/// ([Go's list](https://go.dev/src/internal/syslist/syslist.go),
+/// [the image specification](https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md)).
+pub const SYSTEMS: [&str; 18] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+    "zos",
+];
+/// The architectures of Go, by which images name theirs; from where [`SYSTEMS`] come.
+pub const ARCHITECTURES: [&str; 24] = [
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "armbe",
+    "arm64",
+    "arm64be",
+    "loong64",
+    "mips",
+    "mipsle",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+];
+
 /// An operating system, an architecture, and perhaps a variant.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Platform {

@@ -38,6 +38,9 @@ pub struct Day {
     pub mirrors: usize,
     /// See `mirrors`.
     pub within_objective: usize,
+    /// Mirrors that no run has ever left equal to their source.
+    #[serde(default)]
+    pub never_in_sync: usize,
     /// Tags that verification found damaged, and that no run has brought again.
     #[serde(default)]
     pub damaged: u64,
@@ -145,6 +148,7 @@ impl Day {
             timezone: zone.name().into(),
             mirrors: status.mirrors.len(),
             within_objective: within.count(),
+            never_in_sync: status.never_in_sync(),
             damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
             troubles: troubles(status),
             alarms,
@@ -201,16 +205,15 @@ impl Day {
             0 => String::new(),
             tags => format!(", {} damaged", words::count(tags, "tag")),
         };
-        match (
-            self.mirrors - self.within_objective.min(self.mirrors),
-            self.troubles.len(),
-        ) {
-            (0, 0) => format!("{day}: {all}, all in sync{damaged}"),
-            (0, troubles) => {
-                format!("{day}: {all}, all within their objective, {troubles} to look at{damaged}")
-            }
-            (late, _) => format!("{day}: {late} of {all} late{damaged}"),
-        }
+        let late = self.mirrors - self.within_objective.min(self.mirrors);
+        let verdict = match (late, self.never_in_sync, self.troubles.len()) {
+            (0, 0, 0) => format!("{all}, all in sync"),
+            (0, 0, troubles) => format!("{all}, all within their objective, {troubles} to look at"),
+            (0, never, _) => format!("{never} of {all} never in sync"),
+            (late, 0, _) => format!("{late} of {all} late"),
+            (late, never, _) => format!("{late} of {all} late, {never} never in sync"),
+        };
+        format!("{day}: {verdict}{damaged}")
     }
 
     fn work_line(&self) -> String {

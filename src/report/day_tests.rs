@@ -123,6 +123,30 @@ async fn a_day_without_trouble_is_three_lines_that_name_what_moved() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
+    let bench = bench().await;
+    let never_run = bench.day().await;
+    bench.run(NOW - 1800, 1).await;
+    let only_failed = bench.day().await;
+    for day in [never_run, only_failed] {
+        let text = day.document(Detail::Brief).to_text();
+        let headline = text.lines().next().unwrap();
+        assert!(
+            headline.ends_with(": 1 of 1 mirror never in sync"),
+            "{headline}"
+        );
+        assert_eq!(day.mood(), Mood::Warning);
+    }
+    bench.run(NOW - 60, 0).await;
+    bench.run(NOW - 30, 1).await;
+    let once = bench.day().await.document(Detail::Brief).to_text();
+    assert!(
+        once.contains("1 mirror, all within their objective, 1 to look at"),
+        "{once}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_late_is_named_with_its_age_and_reason() {
     let bench = bench().await;
     let seen = Fact::Seen {
@@ -136,7 +160,8 @@ async fn what_is_late_is_named_with_its_age_and_reason() {
     let day = bench.day().await;
     assert_eq!(day.mood(), Mood::Bad);
     let text = day.document(Detail::Brief).to_text();
-    assert!(text.contains("1 of 1 mirror late"), "{text}");
+    let late = "1 of 1 mirror late, 1 never in sync";
+    assert!(text.contains(late), "{text}");
     assert!(
         text.contains("2h") && text.contains("push is denied"),
         "{text}"

@@ -166,6 +166,12 @@ impl Known {
         &self.standing
     }
 
+    /// Whether its last run goes on; where it was killed, it does not.
+    pub fn is_under_way(&self) -> bool {
+        let last = self.standing.runs.first();
+        last.is_some_and(RunRecord::is_under_way)
+    }
+
     /// How the mirror stands at `now`.
     pub fn at(&self, config: &Config, mirror: &Mirror, now: i64) -> MirrorStatus {
         let Standing {
@@ -225,6 +231,12 @@ impl Status {
     pub fn others(&self) -> usize {
         let is_other = |mirror: &&MirrorStatus| mirror.state != State::InSync;
         self.mirrors.iter().filter(is_other).count()
+    }
+
+    /// Mirrors that no run has ever left equal to their source.
+    pub fn never_in_sync(&self) -> usize {
+        let is_never = |mirror: &&MirrorStatus| mirror.last_success.is_none();
+        self.mirrors.iter().filter(is_never).count()
     }
 
     /// The mirrors, worst first: by lag, then those that fail, then by name.

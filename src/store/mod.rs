@@ -7,12 +7,14 @@ mod damage;
 mod fact;
 mod pages;
 mod presence;
+mod process;
 mod prune;
 mod recorder;
 mod run;
 mod standing;
 mod traffic;
 mod upload;
+mod usable;
 mod verification;
 mod view;
 
@@ -23,7 +25,7 @@ use std::{
 
 use sqlx::{
     ConnectOptions as _, Connection as _, SqlitePool,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions},
 };
 
@@ -78,6 +80,12 @@ pub enum Error {
         path: PathBuf,
         /// What SQLite says.
         reason: String,
+    },
+    /// It is there to be read alone, and whoever writes has not brought it up to date yet.
+    #[error("an older version of transship wrote the store {path}\n  help: run `transship sync`, or start the daemon: they bring it up to date", path = .path.display())]
+    Old {
+        /// Its file.
+        path: PathBuf,
     },
     /// It is damaged, and nobody can put it out of the way.
     #[error("the store {path} is damaged, and cannot be set aside: {reason}\n  help: make its folder writable for this user, or move it away with its -wal and -shm", path = .path.display())]
@@ -190,6 +198,13 @@ impl Store {
         if is_foreign(&readers).await.map_err(told)? {
             return Err(foreign(path));
         }
+        if is_old(&readers).await.map_err(told)? {
+            // It is being made just now, or was made and never used.
+            return match has_runs(&readers).await.map_err(told)? {
+                true => Err(Error::Old { path: path.into() }),
+                false => Ok(None),
+            };
+        }
         Ok(Some(Self {
             path: path.into(),
             readers,
@@ -250,7 +265,7 @@ async fn prepare(
         reason,
         help,
     };
-    let migrated = sqlx::migrate!().run_direct(None, &mut *writer, false).await;
+    let migrated = migrations().run_direct(None, &mut *writer, false).await;
     migrated.map_err(|error| match &error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => fail(
             "a newer version of transship wrote it".into(),
@@ -282,6 +297,33 @@ async fn is_foreign(db: impl sqlx::SqliteExecutor<'_>) -> Result<bool, sqlx::Err
     )
     .fetch_one(db)
     .await
+}
+
+/// What a store goes through, from nothing to what this version reads and writes.
+fn migrations() -> Migrator {
+    sqlx::migrate!()
+}
+
+/// Whether a store lacks what this version reads.
+async fn is_old(db: impl sqlx::SqliteExecutor<'_>) -> Result<bool, sqlx::Error> {
+    let newest = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
+    let has: Option<i64> = sqlx::query_scalar(newest).fetch_one(db).await?;
+    let needed = migrations().iter().map(|migration| migration.version).max();
+    Ok(has < needed)
+}
+
+/// Whether any run ever began; nothing is learned but in runs.
+async fn has_runs(readers: &SqlitePool) -> Result<bool, sqlx::Error> {
+    let table = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'runs'";
+    if sqlx::query_scalar::<_, i64>(table)
+        .fetch_one(readers)
+        .await?
+        == 0
+    {
+        return Ok(false);
+    }
+    let runs = "SELECT EXISTS (SELECT 1 FROM runs)";
+    sqlx::query_scalar(runs).fetch_one(readers).await
 }
 
 fn foreign(path: &Path) -> Error {

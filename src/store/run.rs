@@ -2,6 +2,8 @@
 
 use sqlx::{SqliteConnection, query};
 
+use super::process;
+
 /// What one run of one mirror did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the columns of `runs`")]
@@ -71,11 +73,13 @@ pub(super) async fn begin_run(
     image: Option<&str>,
     at: i64,
 ) -> Result<i64, sqlx::Error> {
+    let process = process::own();
     let made = query!(
-        "INSERT INTO runs (mirror, image, started_at) VALUES (?, ?, ?)",
+        "INSERT INTO runs (mirror, image, started_at, process) VALUES (?, ?, ?, ?)",
         mirror,
         image,
-        at
+        at,
+        process
     )
     .execute(db)
     .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::query;
 
-use super::{Error, Store, view::unsigned};
+use super::{Error, Store, process, view::unsigned};
 
 /// One mirror, as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,14 @@ pub struct RunRecord {
     pub saved_bytes: i64,
     pub error_class: Option<String>,
     pub error_message: Option<String>,
+    pub process: Option<String>,
+}
+
+impl RunRecord {
+    /// Whether it goes on: it has not ended, and the process that began it lives.
+    pub fn is_under_way(&self) -> bool {
+        self.result.is_none() && self.process.as_deref().is_some_and(process::lives)
+    }
 }
 
 impl Store {
@@ -154,7 +162,8 @@ impl Store {
                 sqlx::query_as!(
                     RunRecord,
                     "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
-                            failed, uploaded_bytes, saved_bytes, error_class, error_message
+                            failed, uploaded_bytes, saved_bytes, error_class, error_message,
+                            process
                      FROM runs WHERE mirror = ? AND image IS NULL
                      ORDER BY started_at DESC, id DESC LIMIT ?",
                     mirror,
@@ -167,7 +176,8 @@ impl Store {
                 sqlx::query_as!(
                     RunRecord,
                     "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
-                            failed, uploaded_bytes, saved_bytes, error_class, error_message
+                            failed, uploaded_bytes, saved_bytes, error_class, error_message,
+                            process
                      FROM runs ORDER BY started_at DESC, id DESC LIMIT ?",
                     limit
                 )

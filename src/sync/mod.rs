@@ -17,6 +17,7 @@ mod record;
 mod scope;
 mod select;
 mod snapshot;
+mod told;
 mod transfer;
 mod verify;
 
@@ -250,6 +251,7 @@ impl Sync {
             }
         }
         self.transfer.budget().write(config).await;
+        tally.told.end(&mirror.name);
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
@@ -264,7 +266,8 @@ impl Sync {
     async fn run_route(&self, run: &Run<'_>, route: Result<Route, Refused>) -> Progress {
         let mirror = run.mirror;
         let fail = async |source: &str, error| {
-            let failed = record::route_failed(&self.metrics, &mirror.name, source, error);
+            let told = &run.tally.told;
+            let failed = record::route_failed(&self.metrics, told, &mirror.name, source, error);
             run.check.looked(failed.unchecked == 0).await;
             failed
         };

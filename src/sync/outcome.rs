@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use serde::Serialize;
 
-use super::{Error, transfer::Tally};
+use super::{Error, told, transfer::Tally};
 use crate::{
     oci::RegistryName,
     store::{RunCounts, TargetCounts},
@@ -127,6 +127,25 @@ pub struct Failure {
     pub class: &'static str,
     /// The error.
     pub message: String,
+    /// The registry that it is about; empty where it is about none.
+    #[serde(skip)]
+    pub registry: String,
+}
+
+impl Failure {
+    /// What it has in common with others of the same cause: a registry that fails whatever is
+    /// asked of it is one, and every other message is one of its own.
+    pub fn cause(&self) -> (&'static str, &str, &str) {
+        // A message begins with what was asked.
+        let common = self
+            .message
+            .split_once(": ")
+            .filter(|_| told::is_of_registry(self.class));
+        match common {
+            Some((_, message)) => (self.class, &self.registry, message),
+            None => (self.class, "", &self.message),
+        }
+    }
 }
 
 /// What became of a part of a run: adds up.

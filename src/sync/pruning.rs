@@ -101,6 +101,7 @@ impl Sync {
             pruning.targets.extend(targets);
             pruning.errors.extend(errors);
         }
+        tally.told.end(&mirror.name);
         pruning
     }
 
@@ -127,7 +128,8 @@ impl Sync {
         let (plan, sides) = match looked.await {
             Ok(looked) => looked,
             Err((source, error)) => {
-                let progress = route_failed(&self.metrics, &mirror.name, &source, &error);
+                let (told, name) = (&tally.told, &mirror.name);
+                let progress = route_failed(&self.metrics, told, name, &source, &error);
                 return (Vec::new(), progress.failures);
             }
         };
@@ -275,5 +277,6 @@ fn unread(target: &TargetPlan) -> Option<Failure> {
         reference: target.repository.to_string(),
         class,
         message,
+        registry: target.repository.registry().to_string(),
     })
 }

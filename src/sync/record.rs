@@ -10,6 +10,7 @@ use super::{
     outcome::{Failure, MirrorReport, Progress, RunResult},
     plan::{Step, TargetPlan},
     prune::Pruned,
+    told::{Telling, Told},
     transfer::{Deletion, Gone, Lane, ReferringTag},
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
 pub(super) struct Record<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) metrics: &'a Metrics,
+    pub(super) told: &'a Told,
     pub(super) mirror: &'a Mirror,
     pub(super) source: &'a Repository,
     pub(super) target: &'a Repository,
@@ -36,6 +38,7 @@ impl<'a> Record<'a> {
         Self {
             recorder,
             metrics,
+            told: &lane.tally.told,
             mirror: lane.mirror,
             source: lane.from,
             target: lane.to,
@@ -201,12 +204,19 @@ impl Record<'_> {
             Err(error) => {
                 let (class, message) = (error.class(), error.to_string());
                 let reference = repository.tag(&tag).to_string();
-                tracing::warn!(mirror = %self.mirror.name, class, "{reference}: {message}");
+                let telling = Telling {
+                    mirror: &self.mirror.name,
+                    registry: error.registry(),
+                    class,
+                    message: &message,
+                };
+                self.told.failed(&reference, telling);
                 self.metrics.error(error.registry(), class);
                 progress.fail(Failure {
                     reference,
                     class,
                     message,
+                    registry: error.registry().into(),
                 });
             }
         }
@@ -221,7 +231,13 @@ impl Record<'_> {
         registry: String,
     ) -> Failure {
         let reference = self.target.tag(&self.name(&step.tag)).to_string();
-        told(&self.mirror.name, class, &reference, &message);
+        let telling = Telling {
+            mirror: &self.mirror.name,
+            registry: &registry,
+            class,
+            message: &message,
+        };
+        self.told.failed(&reference, telling);
         self.metrics.error(&registry, class);
         if class == "digest_mismatch" {
             self.metrics
@@ -243,6 +259,7 @@ impl Record<'_> {
             reference,
             class,
             message,
+            registry,
         }
     }
 
@@ -291,6 +308,7 @@ impl Record<'_> {
             reference,
             class,
             message,
+            registry: error.registry().into(),
         }
     }
 
@@ -313,25 +331,23 @@ impl Record<'_> {
     }
 }
 
-/// Tells a failure. What an order to end left undone is none: the order was told.
-fn told(mirror: &str, class: &str, what: &str, message: &str) {
-    if class == Error::Interrupted.class() {
-        tracing::debug!(mirror, "{what}: {message}");
-    } else {
-        tracing::warn!(mirror, class, "{what} failed: {message}");
-    }
-}
-
 /// A route that could not be looked at.
 pub(super) fn route_failed(
     metrics: &Metrics,
+    told: &Told,
     mirror: &str,
     source: &str,
     error: &Error,
 ) -> Progress {
     let class = error.class();
     let message = error.to_string();
-    told(mirror, class, source, &message);
+    let telling = Telling {
+        mirror,
+        registry: error.registry(),
+        class,
+        message: &message,
+    };
+    told.failed(source, telling);
     metrics.error(error.registry(), class);
     let mut progress = Progress {
         unchecked: u64::from(class != "not_found"),
@@ -341,6 +357,7 @@ pub(super) fn route_failed(
         reference: source.to_string(),
         class,
         message,
+        registry: error.registry().into(),
     });
     progress
 }

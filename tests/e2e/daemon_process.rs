@@ -1,6 +1,7 @@
 //! The daemon as a process: how it starts, what it tells its supervisor, and how it ends.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::support::corpus::Image;
 use crate::support::daemon::{Daemon, Service, mirror_of, serving};
@@ -8,6 +9,7 @@ use crate::support::held::Held;
 use crate::support::pair::Pair;
 use crate::support::supervisor::Supervisor;
 use crate::support::transship::Transship;
+use crate::support::wait_for;
 
 fn app() -> String {
     serving("", &mirror_of("app"))
@@ -58,6 +60,18 @@ fn a_run_under_way_is_told_as_running_and_a_killed_one_as_unfinished() {
     let said = held.transship.run(&["status"]).expect_code(0);
     said.expect_stdout(&["ago): running"]);
     daemon.kill();
+    assert_eq!(last(), "unfinished");
+}
+
+#[test]
+fn a_sync_by_hand_is_told_as_running_until_it_is_killed() {
+    let held = Held::with("", "");
+    let last = || held.transship.status()["mirrors"][0]["last_result"].clone();
+    let mut sync = held.transship.start(&["sync"]);
+    wait_for("the run to be told as running", || {
+        (last() == "running").then_some(())
+    });
+    assert!(sync.kill_after(Duration::ZERO));
     assert_eq!(last(), "unfinished");
 }
 

@@ -23,6 +23,7 @@ mod dashboard;
 mod discovery;
 mod explain;
 mod faults;
+mod first_steps;
 mod healing;
 mod healing_faults;
 mod helpers;

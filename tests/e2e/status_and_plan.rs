@@ -58,6 +58,29 @@ fn a_plan_exits_with_four_when_there_are_differences_and_it_is_asked_to() {
 }
 
 #[test]
+fn a_status_exits_with_four_when_a_mirror_is_not_in_sync_and_it_is_asked_to() {
+    let pair = two_of_three();
+    let ask = |code| {
+        pair.transship
+            .run(&["status", "--exit-code"])
+            .expect_code(code)
+    };
+    ask(4).expect_stdout(&["never synced"]);
+    pair.transship.sync();
+    ask(0);
+    let moved = Image::oci("moved and broken");
+    pair.from.push("app", "v2", &moved);
+    pair.source.lose_blob(&moved.blobs[1].digest());
+    pair.transship.run(&["sync"]).expect_code(1);
+    ask(4).expect_stdout(&["behind"]);
+    let named = pair
+        .transship
+        .run(&["--json", "status", "--exit-code", "apps"]);
+    assert_eq!(named.expect_code(4).json()["mirrors"][0]["state"], "behind");
+    pair.transship.run(&["status"]).expect_code(0);
+}
+
+#[test]
 fn a_plan_without_differences_names_the_tags_that_it_leaves_alone_in_json() {
     let pair = two_of_three();
     let before = pair.transship.run(&["--json", "plan"]).expect_code(0);

@@ -236,6 +236,24 @@ fn a_store_that_may_not_be_written_is_told_before_anything_is_done() {
 }
 
 #[test]
+fn a_check_by_somebody_who_may_not_write_the_store_says_so() {
+    let pair = app();
+    pair.transship.sync();
+    for (folder, files) in [(0o555, 0o666), (0o777, 0o444)] {
+        allow(&pair.transship, folder, files);
+        let said = run_as_nobody(&pair.transship, &["check"]).expect_code(0);
+        said.expect_stdout(&[
+            "mirror.toml: ok",
+            "cannot be written",
+            "help: make the file",
+        ]);
+    }
+    allow(&pair.transship, 0o777, 0o666);
+    let said = run_as_nobody(&pair.transship, &["check"]).expect_code(0);
+    assert!(!said.stdout.contains("help"), "{said}");
+}
+
+#[test]
 fn a_daemon_whose_folder_may_not_be_written_does_not_begin_and_says_so() {
     let pair = app();
     pair.transship.sync();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    http::{Request, StatusCode, header::AUTHORIZATION},
+    http::{Method, Request, StatusCode, header::AUTHORIZATION},
 };
 use tokio::time::timeout;
 
@@ -149,6 +149,33 @@ async fn a_body_that_is_too_large_is_refused() {
     let body = format!("{{\"mirror\": \"{}\"}}", "x".repeat(65 << 10));
     let answer = bench.order(Some("open-sesame"), body).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answer.json()["error"].is_string());
+}
+
+#[tokio::test]
+async fn whatever_is_refused_below_api_is_told_as_json() {
+    let bench = bench().await;
+    for (method, uri, status, reason) in [
+        (
+            Method::GET,
+            "/api/v2/status",
+            404,
+            "nothing at this address",
+        ),
+        (Method::GET, "/api", 404, "nothing at this address"),
+        (Method::DELETE, "/api/v1/runs", 405, "Method Not Allowed"),
+        (Method::GET, "/api/v1/sync", 405, "Method Not Allowed"),
+        (Method::GET, "/api/v1/runs?limit=many", 400, "limit"),
+        (Method::GET, "/api/v1/runs?mirrors=nginx", 400, "mirrors"),
+    ] {
+        let answer = bench.ask(method, uri).await;
+        assert_eq!(answer.status, status, "{uri}");
+        assert_eq!(answer.header("content-type"), "application/json", "{uri}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(reason), "{uri}: {error}");
+    }
+    let refused = bench.ask(Method::DELETE, "/api/v1/runs").await;
+    assert_eq!(refused.header("allow"), "GET,HEAD");
 }
 
 #[tokio::test]

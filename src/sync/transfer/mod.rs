@@ -31,6 +31,7 @@ use super::{
     action::Action,
     budget::Budget,
     plan::{Knowledge, Plan, Step},
+    told::Told,
 };
 use crate::{
     config::{Config, Mirror},
@@ -88,6 +89,8 @@ pub struct Tally {
     pub blobs_present: AtomicU64,
     /// Bytes of wanted blobs that were not uploaded.
     pub saved_bytes: AtomicU64,
+    /// What log lines told.
+    pub told: Told,
 }
 
 /// One source repository, one target repository, and the run that they are copied for.
