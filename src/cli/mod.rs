@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod explain;
 mod failure;
+mod man;
 mod notify;
 mod online;
 mod open;
@@ -78,6 +79,8 @@ enum Command {
     Notify(notify::Notify),
     /// Print completions for a shell
     Completions(completions::Completions),
+    /// Print the manual page: transship man | man -l -
+    Man(man::Manual),
 }
 
 /// How the program ends; the numbers are promised to its users.
@@ -137,6 +140,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Explain(explain) => explain.run(&global).await,
         Command::Notify(notify) => notify.run(&global).await,
         Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     };
     ended.unwrap_or_else(|error| {
         if global.json {

@@ -3,6 +3,7 @@
 use crate::support::corpus::Image;
 use crate::support::pair::Pair;
 use crate::support::requests::assert_only_reads;
+use crate::support::transship::Transship;
 
 const ENTRY: &str =
     "[[mirror]]\nname = \"apps\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\nexclude = \"*-rc*\"\n";
@@ -189,6 +190,20 @@ fn completions_are_a_script_for_the_shell() {
     let pair = Pair::mirroring("this = is not even read [");
     let finished = pair.transship.run(&["completions", "bash"]).expect_code(0);
     finished.expect_stdout(&["complete", "transship", "sync"]);
+}
+
+#[test]
+fn the_manual_page_has_every_command_option_and_exit_status() {
+    let page = Transship::without_config().run(&["man"]).expect_code(0);
+    page.expect_stdout(&[
+        ".TH transship 1",
+        "transship prune [OPTIONS]",
+        r"\-\-however\-many",
+        ": text, md, html, json",
+        ".SH \"EXIT STATUS\"",
+        r"\fB78\fR",
+        "/etc/transship/mirror.toml",
+    ]);
 }
 
 #[test]
