@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Exit, text};
+use super::{Exit, import::Unreadable, text};
 use crate::{
     config::{self, ProblemRecord},
     daemon, store,
@@ -84,7 +84,7 @@ fn class(error: &anyhow::Error) -> &'static str {
     use daemon::Error::{Lock, Store};
     let is_of_store = error.is::<store::Error>() || error.is::<daemon::LockError>();
     match (error.downcast_ref(), error.downcast_ref()) {
-        _ if config_error(error).is_some() => "config",
+        _ if config_error(error).is_some() || error.is::<Unreadable>() => "config",
         (Some(Refusal::Usage(_)), _) => "usage",
         (Some(Refusal::Interrupted), _) => "interrupted",
         (Some(Refusal::NoStore { .. }), _) | (_, Some(Lock(_) | Store(_))) => "store",

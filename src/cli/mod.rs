@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod explain;
 mod failure;
+mod import;
 mod man;
 mod notify;
 mod online;
@@ -75,6 +76,8 @@ enum Command {
     Report(report::Report),
     /// Tell whether an image is mirrored, where to, and what to add if it is not
     Explain(explain::Explain),
+    /// Print a mirror.toml that does what a file of regsync, image-syncer, skopeo or dregsy says
+    Import(import::Import),
     /// Try the channels that reports and alarms go to
     Notify(notify::Notify),
     /// Print completions for a shell
@@ -138,6 +141,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Serve(serve) => serve.run(&global).await,
         Command::Report(report) => report.run(&global).await,
         Command::Explain(explain) => explain.run(&global).await,
+        Command::Import(import) => import.run(&global),
         Command::Notify(notify) => notify.run(&global).await,
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

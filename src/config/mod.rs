@@ -388,9 +388,14 @@ impl Config {
     /// readable, and there are no logins and no channels in what comes of it.
     pub fn load_without_secrets(path: Option<&Path>) -> Result<Self, Error> {
         let (path, text) = read(path)?;
+        Self::parse_without_secrets(&path, &text)
+    }
+
+    /// The same for a text that was read from `path`, or is to be written there.
+    pub fn parse_without_secrets(path: &Path, text: &str) -> Result<Self, Error> {
         let mut problems = problem::Problems::default();
         problems.leaves_secrets = true;
-        Self::parse_noting(&path, &text, problems)
+        Self::parse_noting(path, text, problems)
     }
 
     /// Parses and validates a text that was read from `path`.

@@ -30,6 +30,7 @@ mod helpers;
 mod hostile_listings;
 mod hostile_manifests;
 mod hostile_ways;
+mod import;
 mod load;
 mod lossy_link;
 mod mended;
