@@ -14,6 +14,7 @@ use super::{
     dialect::Try,
     pacing::Direction,
     transport::Call,
+    uploads::RESUME,
     watch::{Watch, watched},
 };
 use crate::oci::Descriptor;
@@ -133,6 +134,17 @@ impl Registry {
     /// Whether an error is this registry's word on bytes that it was sent.
     pub fn speaks_of_bytes(&self, error: &Error) -> bool {
         error.registry == self.wire.name && [UPLOAD, UPLOAD_PART].contains(&error.operation)
+    }
+
+    /// Whether an error is this registry's word on a session, and not on the bytes: another session
+    /// may fare better, as when what the registry kept of this one is gone.
+    pub fn refuses_session(&self, error: &Error) -> bool {
+        let is_of_session = error.operation == RESUME && error.registry == self.wire.name;
+        (is_of_session || self.speaks_of_bytes(error))
+            && matches!(
+                *error.kind,
+                Kind::Server { .. } | Kind::Denied(_) | Kind::Protocol(_)
+            )
     }
 
     /// What was learned of how it takes large blobs since this was last asked.

@@ -19,6 +19,8 @@ use crate::oci::{Descriptor, Digest, Hasher, Repository};
 /// How long the end of a session is waited for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
+pub(super) const RESUME: &str = "resume upload of";
+
 /// An upload session of a registry.
 #[derive(Clone, Debug)]
 pub struct Upload {
@@ -229,7 +231,7 @@ impl Registry {
     ) -> Result<Option<HeaderMap>, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut call = self.request(
-            "resume upload of",
+            RESUME,
             subject,
             Method::GET,
             &upload.repository,

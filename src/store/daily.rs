@@ -1,16 +1,9 @@
-//! What the daemon keeps beside the tags: the day's sums, reports, alarms, and an end to history.
+//! What the daemon keeps beside the tags: the day's sums, reports, alarms.
 
 use sqlx::{SqliteConnection, query};
 
-use super::{Error, Store, traffic, upload, view::unsigned};
+use super::{Error, Store, thinning, view::unsigned};
 use crate::oci::Repository;
-
-/// How long, in seconds, changes and the runs that did something are kept.
-const HISTORY: i64 = 90 * 24 * 3600;
-/// How long runs that found nothing to do are kept.
-const UNEVENTFUL: i64 = 14 * 24 * 3600;
-/// How long daily reports are kept.
-const REPORTS: i64 = 400 * 24 * 3600;
 
 /// What the daemon writes down of its own.
 #[derive(Clone, Debug)]
@@ -82,7 +75,7 @@ impl Upkeep {
             } => left(db, mirror, source, target).await,
             Self::Raised(alarm) => raised(db, alarm).await,
             Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
-            Self::Thinned { now } => thinned(db, *now).await,
+            Self::Thinned { now } => thinning::thin(db, *now).await,
         }
     }
 }
@@ -154,37 +147,6 @@ async fn cleared(db: &mut SqliteConnection, topic: &str, subject: &str) -> Resul
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// The last run of a mirror stays, however old, and so does the last that was good there.
-async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
-    let (history, uneventful, reports) = (now - HISTORY, now - UNEVENTFUL, now - REPORTS);
-    query!(
-        "DELETE FROM runs WHERE started_at < ?1
-             AND (started_at < ?2 OR (result = 'ok' AND copied = 0))
-             AND id NOT IN (SELECT MAX(id) FROM runs WHERE image IS NULL GROUP BY mirror, result)
-             AND id NOT IN (SELECT MAX(id) FROM runs
-                            WHERE image IS NULL AND is_checked GROUP BY mirror)
-             AND id NOT IN (SELECT MAX(run_id) FROM run_targets JOIN runs ON runs.id = run_id
-                            WHERE run_targets.failed = 0 AND image IS NULL
-                              AND result <> 'interrupted' GROUP BY mirror, registry)",
-        uneventful,
-        history
-    )
-    .execute(&mut *db)
-    .await?;
-    query!("DELETE FROM changes WHERE at < ?", history)
-        .execute(&mut *db)
-        .await?;
-    query!("DELETE FROM reports WHERE made_at < ?", reports)
-        .execute(&mut *db)
-        .await?;
-    let history_ms = history * 1000;
-    query!("DELETE FROM readings WHERE read_at < ?", history_ms)
-        .execute(&mut *db)
-        .await?;
-    upload::thinned(&mut *db, now).await?;
-    traffic::thin(db, now).await
 }
 
 impl Store {

@@ -219,7 +219,7 @@ pub(super) async fn id(
         return Ok(row.id);
     }
     let made = query!(
-        "INSERT INTO repositories (registry, path) VALUES (?, ?)",
+        "INSERT INTO repositories (registry, path, named_at) VALUES (?, ?, unixepoch())",
         registry,
         path
     )
@@ -278,7 +278,7 @@ async fn lost(db: &mut SqliteConnection, repository: &Repository) -> Result {
 async fn created(db: &mut SqliteConnection, image: &Digest, at: Option<i64>) -> Result {
     let image = image.as_str();
     query!(
-        "INSERT OR REPLACE INTO images (digest, created_at) VALUES (?, ?)",
+        "INSERT OR REPLACE INTO images (digest, created_at, named_at) VALUES (?, ?, unixepoch())",
         image,
         at
     )
@@ -379,7 +379,7 @@ async fn mirrored(
 async fn sized(db: &mut SqliteConnection, image: &Digest, bytes: u64) -> Result {
     let (image, bytes) = (image.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
     query!(
-        "INSERT OR REPLACE INTO sizes (digest, bytes) VALUES (?, ?)",
+        "INSERT OR REPLACE INTO sizes (digest, bytes, named_at) VALUES (?, ?, unixepoch())",
         image,
         bytes
     )

@@ -12,6 +12,7 @@ mod prune;
 mod recorder;
 mod run;
 mod standing;
+mod thinning;
 mod traffic;
 mod upload;
 mod usable;
@@ -46,7 +47,7 @@ pub use standing::{RunRecord, Standing, TargetStanding};
 pub use traffic::Moved;
 pub use upload::UploadState;
 pub use verification::{Check, Reading, WrittenTag};
-pub use view::{BehindTag, RepositoryState, TagRecord};
+pub use view::{BehindTag, ImageAge, RepositoryState, TagRecord};
 
 /// How long another process may hold a store that is to be opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::process;
+use super::{process, thinning};
 
 /// What one run of one mirror did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl EndedRun {
             self.error.as_ref(),
         )
         .await?;
-        at_targets(db, run, &self.targets).await
+        at_targets(db, run, &self.targets).await?;
+        thinning::thin_daily(db, at).await
     }
 }
 

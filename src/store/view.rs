@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::TryStreamExt as _;
 use sqlx::query;
 
-use super::{Error, Store, digest};
+use super::{Error, Store, digest, thinning::NOTED};
 use crate::oci::{Digest, RegistryName, Repository, Tag};
 
 /// What is known of a tag of a target repository.
@@ -46,6 +46,15 @@ pub struct RepositoryState {
     pub is_complete: bool,
     /// Whether any blob in it is known.
     pub has_blobs: bool,
+}
+
+/// What is known of the age of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageAge {
+    /// When it was made; nothing where it does not say.
+    pub created: Option<i64>,
+    /// Whether it is forgotten before long, unless it is recorded again.
+    pub is_fading: bool,
 }
 
 /// A tag that differs from its source, and why if that is known.
@@ -118,14 +127,22 @@ impl Store {
         )
     }
 
-    /// When an image was made, if that was ever asked; `Some(None)` where the image does not say.
-    pub async fn created(&self, image: &Digest) -> Result<Option<Option<i64>>, Error> {
+    /// When an image was made, if that was ever asked.
+    pub async fn created(&self, image: &Digest) -> Result<Option<ImageAge>, Error> {
         let image = image.as_str();
-        let row = query!("SELECT created_at FROM images WHERE digest = ?", image)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|e| self.read_error(e))?;
-        Ok(row.map(|row| row.created_at))
+        let row = query!(
+            r#"SELECT created_at, named_at < unixepoch() - ? AS "is_fading: bool"
+               FROM images WHERE digest = ?"#,
+            NOTED,
+            image
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| ImageAge {
+            created: row.created_at,
+            is_fading: row.is_fading,
+        }))
     }
 
     /// Repositories of a registry that are believed to hold a blob, and not in doubt of it: a few

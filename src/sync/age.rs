@@ -46,8 +46,12 @@ pub(super) async fn times(
     }
     let mut known = HashMap::new();
     for digest in by_digest.keys() {
-        if let Some(created) = store.created(digest).await? {
-            known.insert((*digest).clone(), created);
+        if let Some(age) = store.created(digest).await? {
+            let (image, at) = ((*digest).clone(), age.created);
+            known.insert(image.clone(), at);
+            if age.is_fading {
+                recorder.record(Fact::Created { image, at }).await;
+            }
         }
     }
     let unknown = by_digest

@@ -1,12 +1,16 @@
 //! How a tag is deleted, and the digests that other tags need; and the name of the image before.
 
-use serde_json::json;
+use std::time::{Duration, Instant};
 
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::support::client::assert_mirrored;
 use crate::support::corpus::Image;
 use crate::support::fake::{Fake, Verdict};
 use crate::support::fake_answers::{answer, redirect, refusal};
 use crate::support::fake_tokens::Habits;
-use crate::support::pair::{Pair, between};
+use crate::support::pair::{Pair, between, fill_in, mirror_toml};
 use crate::support::transship::{Transship, sum};
 
 fn selecting(tags: &str) -> String {
@@ -245,4 +249,47 @@ fn a_tag_that_another_entry_selects_now_is_not_pruned() {
     let said = pair.transship.run(&["prune"]).expect_code(0);
     said.expect_stdout(&["every tag is mirrored"]);
     assert_eq!(pair.to.tags("mirror/app"), ["a", "b", "c"]);
+}
+
+#[test]
+fn what_another_mirror_needs_since_a_deletion_began_is_not_deleted() {
+    let (source, target) = (Fake::start(), Fake::start());
+    let child = Image::oci("child");
+    let index = Image::index(vec![child.clone(), Image::oci_for("b", "linux/arm64")]);
+    let images = [("v1", &child), ("v2", &Image::oci("v2")), ("multi", &index)];
+    for (tag, image) in images {
+        source.client().push("app", tag, image);
+    }
+    let text = |first| two_mirrors(first, "\"multi\"");
+    let transship = between(source.host(), target.host(), &text("[\"v1\", \"v2\"]"));
+    transship.run(&["sync", "first"]).expect_code(0);
+    let config = fill_in(&mirror_toml(&text("\"v2\"")), source.host(), target.host());
+    transship.write("mirror.toml", &config);
+    transship.run(&["sync", "first"]).expect_code(0);
+    transship.let_prunable_tags_wait(8);
+    // The second mirror looks at its source once the first reads what the tags lead to.
+    let (gate, opened) = watch::channel(false);
+    source.rule(move |request| match request.path.ends_with("/multi") {
+        true => Verdict::ServeBehind(opened.clone()),
+        false => Verdict::Serve,
+    });
+    let v2 = Image::oci("v2").digest();
+    target.rule(move |request| match request.method.as_str() {
+        "DELETE" if !request.path.contains("sha256:") => {
+            Verdict::Answer(refusal(405, "UNSUPPORTED"))
+        }
+        "GET" if request.path.ends_with(&v2) => {
+            gate.send_replace(true);
+            // Time enough for a run that does not wait.
+            Verdict::ServeAt(Instant::now() + Duration::from_secs(1))
+        }
+        _ => Verdict::Serve,
+    });
+    transship.sync();
+    let requests = target.requests();
+    let deletes = requests.iter().filter(|r| r.method == "DELETE");
+    assert!(deletes.clone().any(|r| r.path.ends_with(&child.digest())));
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "multi");
+    assert!(to.manifest("mirror/app", &child.digest()).is_some());
 }

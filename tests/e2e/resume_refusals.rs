@@ -199,3 +199,55 @@ fn a_token_server_that_fails_in_the_middle_costs_the_target_no_byte() {
     stage.assert_synced();
     assert!(stage.sent() <= SIZE + PART, "{} bytes", stage.sent());
 }
+
+/// A target that fails every request of one kind in the session that a killed process left there.
+fn failing_in_the_old_session(method: &'static str, status: u16) -> Stage {
+    let stage = Stage::with(Oddities::default());
+    let mut parts = 0;
+    stage.kill_at(3 * PART, move |request| {
+        parts += usize::from(request.method == "PATCH");
+        parts == 4
+    });
+    let requests = stage.target.requests();
+    let old = requests.iter().find(|request| request.method == "PATCH");
+    let old = old.unwrap().path.clone();
+    stage.target.rule(
+        move |request| match request.method == method && request.path == old {
+            true => Verdict::Answer(refusal(status, "UNKNOWN")),
+            false => Verdict::Serve,
+        },
+    );
+    stage
+}
+
+#[test]
+fn a_session_that_the_target_tells_nothing_of_is_left_for_a_new_one() {
+    let stage = failing_in_the_old_session("GET", 403);
+    let sent = stage.sent();
+    stage.assert_synced();
+    assert_eq!(stage.sent() - sent, SIZE);
+    let kept = "SELECT COUNT(*) FROM uploads";
+    assert_eq!(stage.transship.ask_store(kept), "0");
+}
+
+#[test]
+fn a_session_in_which_the_target_fails_without_end_is_left_for_a_new_one() {
+    let stage = failing_in_the_old_session("PATCH", 500);
+    stage.assert_synced();
+    let kept = "SELECT COUNT(*) FROM uploads";
+    assert_eq!(stage.transship.ask_store(kept), "0");
+}
+
+#[test]
+fn a_session_is_kept_while_the_target_begins_no_other() {
+    let stage = failing_in_the_old_session("GET", 403);
+    let kept = "SELECT location, offset FROM uploads";
+    let before = stage.transship.ask_store(kept);
+    stage.target.rule(|request| match request.method.as_str() {
+        "POST" => Verdict::Answer(refusal(403, "DENIED")),
+        _ => Verdict::Serve,
+    });
+    stage.transship.run(&["sync"]).expect_code(2);
+    assert!(before.ends_with(&format!("|{}", 3 * PART)), "{before}");
+    assert_eq!(stage.transship.ask_store(kept), before);
+}

@@ -126,8 +126,8 @@ impl Transfer {
 
     /// Tells the other targets that this one has the blob.
     pub(super) fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
-        if let Some(fanout) = lane.fanout {
-            fanout.pass(&blob.digest, lane.target.name());
+        if let Some((fanout, image)) = lane.fanout.zip(lane.image) {
+            fanout.pass(image, &blob.digest, lane.target.name());
         }
     }
 

@@ -61,17 +61,18 @@ impl Transfer {
         done
     }
 
-    /// Deletes tags with their digests, where no other tag of the repository needs those.
+    /// Deletes tags with their digests, where no other tag of the repository needs those. Runs that
+    /// want to write to it wait until then.
     async fn delete_digests(
         &self,
         lane: Lane<'_>,
         deletions: Vec<Deletion>,
     ) -> Vec<(Deletion, Result<Gone, Error>)> {
-        if self.holdings.is_held(lane.to) {
+        let Some(_clearing) = self.holdings.clear(lane.to) else {
             let left = deletions.into_iter();
             let left = left.map(|deletion| (deletion, Ok(needed_by_another_run())));
             return left.collect();
-        }
+        };
         let Some(_alone) = self.presence.alone() else {
             let left = deletions.into_iter();
             let left = left.map(|deletion| (deletion, Ok(needed_by_another_process())));
@@ -88,7 +89,6 @@ impl Transfer {
                 Ok(needed) => match (needed.get(digest), deleted.get(digest)) {
                     (Some(other), _) => Ok(left_to(other)),
                     (None, Some(Ok(gone))) => Ok(gone.clone()),
-                    (None, _) if self.holdings.is_held(lane.to) => Ok(needed_by_another_run()),
                     (None, _) => {
                         let gone = lane.target.delete_digest(lane.to, digest).await;
                         let gone = gone.map(|()| Gone::Deleted).map_err(Error::from);

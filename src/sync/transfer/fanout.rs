@@ -11,7 +11,8 @@ use std::{
 use bytes::Bytes;
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
-    future::{BoxFuture, Shared, join_all},
+    future::{BoxFuture, Either, Shared, join_all, select},
+    pin_mut,
 };
 use tokio::{
     sync::{OnceCell, mpsc, oneshot, watch},
@@ -26,7 +27,7 @@ use crate::{
 /// How long targets wait for each other before a pull. Who is slower pulls for itself.
 const GATHERING: Duration = Duration::from_secs(5);
 /// How long a target may hold the others up during a pull.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Frames that a target may be behind the others.
 const FRAMES: usize = 16;
 
@@ -49,13 +50,25 @@ type Pulled = Arc<OnceCell<Manifest>>;
 struct State {
     /// Routes under way.
     routes: usize,
-    /// The targets that copy an image, by its digest at the source, until they are done with it.
-    copying: HashMap<Digest, HashSet<RegistryName>>,
+    /// By their digests at the source, until all targets are done with them.
+    images: HashMap<Digest, Copies>,
+    /// Of the blobs of those images.
     blobs: HashMap<Digest, Gathering>,
+}
+
+/// Who copies an image.
+#[derive(Debug, Default)]
+struct Copies {
+    /// The targets that are not done with it, each with the tags for which it will be copied.
+    targets: HashMap<RegistryName, usize>,
+    /// Its blobs that targets gathered for.
+    blobs: HashSet<Digest>,
 }
 
 #[derive(Debug, Default)]
 struct Gathering {
+    /// How many of the images have the blob.
+    images: usize,
     /// The targets that need not bring it.
     passed: HashSet<RegistryName>,
     /// The targets that wait for the others.
@@ -94,6 +107,41 @@ impl Default for Fanout {
     }
 }
 
+impl State {
+    /// Where the targets gather for a blob of an image; `None` if nobody said that it is copied.
+    fn gathering(&mut self, image: &Digest, blob: &Digest) -> Option<&mut Gathering> {
+        let copies = self.images.get_mut(image)?;
+        let gathering = self.blobs.entry(blob.clone()).or_default();
+        gathering.images += usize::from(copies.blobs.insert(blob.clone()));
+        Some(gathering)
+    }
+
+    /// Takes note that a target is done with an image. After the last of them nothing is kept of it.
+    fn finish(&mut self, image: &Digest, target: &RegistryName) {
+        let Some(copies) = self.images.get_mut(image) else {
+            return;
+        };
+        if let Some(tags) = copies.targets.get_mut(target) {
+            *tags -= 1;
+            if *tags == 0 {
+                copies.targets.remove(target);
+            }
+        }
+        if !copies.targets.is_empty() {
+            return;
+        }
+        let copies = self.images.remove(image).unwrap_or_default();
+        for blob in copies.blobs {
+            if let Some(gathering) = self.blobs.get_mut(&blob) {
+                gathering.images -= 1;
+                if gathering.images == 0 {
+                    self.blobs.remove(&blob);
+                }
+            }
+        }
+    }
+}
+
 impl Fanout {
     /// Begins the sharing of one route.
     pub(super) fn share(&self) -> Sharing<'_> {
@@ -101,16 +149,14 @@ impl Fanout {
         Sharing(self)
     }
 
-    /// Announces that a target will copy an image.
+    /// Announces that a target will copy an image for a tag.
     pub(in crate::sync) fn expect(&self, image: &Digest, target: &RegistryName) {
-        self.lock()
-            .copying
-            .entry(image.clone())
-            .or_default()
-            .insert(target.clone());
+        let mut state = self.lock();
+        let copies = state.images.entry(image.clone()).or_default();
+        *copies.targets.entry(target.clone()).or_default() += 1;
     }
 
-    /// Keeps the announcement until the guard is dropped.
+    /// Keeps one announcement until the guard is dropped.
     pub(in crate::sync) fn copy<'a>(
         &'a self,
         image: &'a Digest,
@@ -148,43 +194,56 @@ impl Fanout {
     }
 
     /// Tells the others not to wait for a target: it has the blob.
-    pub(super) fn pass(&self, blob: &Digest, target: &RegistryName) {
-        self.lock()
-            .blobs
-            .entry(blob.clone())
-            .or_default()
-            .passed
-            .insert(target.clone());
+    pub(super) fn pass(&self, image: &Digest, blob: &Digest, target: &RegistryName) {
+        if let Some(gathering) = self.lock().gathering(image, blob) {
+            gathering.passed.insert(target.clone());
+        }
         self.changed.send_replace(());
     }
 
-    /// Waits for the other targets that copy the image, and shares out who pulls.
-    pub(super) async fn gather(
+    /// Waits for the other targets that copy the image, and then for the target's own flow. The
+    /// first that has one pulls for those that sit there: nobody waits for the flow of another.
+    pub(super) async fn gather<T>(
         &self,
         image: &Digest,
         blob: &Digest,
         target: &RegistryName,
-    ) -> Part {
-        let (seat, branch) = oneshot::channel();
-        {
-            let mut state = self.lock();
-            let gathering = state.blobs.entry(blob.clone()).or_default();
-            if gathering.is_closed {
-                return Part::Alone;
-            }
-            gathering.seats.push((target.clone(), seat));
-        }
-        self.changed.send_replace(());
+        flow: impl Future<Output = T>,
+    ) -> (Part, T) {
+        let Some(branch) = self.sit(image, blob, target) else {
+            return (Part::Alone, flow.await);
+        };
+        pin_mut!(flow);
         let complete = timeout(GATHERING, self.complete(image, blob, target));
-        futures::pin_mut!(complete);
-        match futures::future::select(branch, complete).await {
-            futures::future::Either::Left((branch, _)) => branch.map_or(Part::Alone, Part::Follow),
-            futures::future::Either::Right((_, branch)) => match self.close(blob, target) {
-                Some(others) => Part::Lead(others),
+        pin_mut!(complete);
+        let branch = match select(branch, complete).await {
+            Either::Left((branch, _)) => return follow(branch.ok(), flow).await,
+            Either::Right((_, branch)) => branch,
+        };
+        match select(branch, flow).await {
+            Either::Left((branch, flow)) => follow(branch.ok(), flow).await,
+            Either::Right((flow, branch)) => match self.close(blob, target) {
+                Some(others) => (Part::Lead(others), flow),
                 // Somebody else closed it just now.
-                None => branch.await.map_or(Part::Alone, Part::Follow),
+                None => (branch.await.map_or(Part::Alone, Part::Follow), flow),
             },
         }
+    }
+
+    /// Takes a seat among the targets that gather for a blob; `None` where it is too late for that.
+    fn sit(
+        &self,
+        image: &Digest,
+        blob: &Digest,
+        target: &RegistryName,
+    ) -> Option<oneshot::Receiver<Branch>> {
+        let (seat, branch) = oneshot::channel();
+        let mut state = self.lock();
+        let gathering = state.gathering(image, blob).filter(|g| !g.is_closed)?;
+        gathering.seats.push((target.clone(), seat));
+        drop(state);
+        self.changed.send_replace(());
+        Some(branch)
     }
 
     async fn complete(&self, image: &Digest, blob: &Digest, target: &RegistryName) {
@@ -198,7 +257,8 @@ impl Fanout {
                         g.passed.contains(other) || g.seats.iter().any(|(name, _)| name == other)
                     })
                 };
-                let mut others = state.copying.get(image).into_iter().flatten();
+                let copies = state.images.get(image);
+                let mut others = copies.into_iter().flat_map(|copies| copies.targets.keys());
                 others.all(|other| other == target || has_come(other))
             };
             if is_complete || changed.changed().await.is_err() {
@@ -250,10 +310,23 @@ impl Drop for Sharing<'_> {
 
 impl Drop for Copying<'_> {
     fn drop(&mut self) {
-        if let Some(targets) = self.fanout.lock().copying.get_mut(self.image) {
-            targets.remove(self.target);
-        }
+        self.fanout.lock().finish(self.image, self.target);
         self.fanout.changed.send_replace(());
+    }
+}
+
+/// Waits for the flow of a target that others pull for, and not for long.
+async fn follow<T>(branch: Option<Branch>, mut flow: impl Future<Output = T> + Unpin) -> (Part, T) {
+    let Some(branch) = branch else {
+        return (Part::Alone, flow.await);
+    };
+    match timeout(PATIENCE, &mut flow).await {
+        Ok(flow) => (Part::Follow(branch), flow),
+        Err(_) => {
+            // A pull that nobody reads may hold the flow that others wait for.
+            drop(branch);
+            (Part::Alone, flow.await)
+        }
     }
 }
 

@@ -23,6 +23,12 @@ fn error() -> Error {
     fell_behind(&name("x.example"), "blob".into())
 }
 
+async fn gather(fanout: &Fanout, target: &RegistryName) -> Part {
+    let (image, blob) = (digest("image"), digest("blob"));
+    let at_once = std::future::ready(());
+    fanout.gather(&image, &blob, target, at_once).await.0
+}
+
 fn two_targets() -> (Fanout, RegistryName, RegistryName) {
     let (a, b) = (name("a.example"), name("b.example"));
     let fanout = Fanout::default();
@@ -34,9 +40,8 @@ fn two_targets() -> (Fanout, RegistryName, RegistryName) {
 #[tokio::test]
 async fn one_target_pulls_for_all_that_gather() {
     let (fanout, a, b) = two_targets();
-    let (image, wanted) = (digest("image"), digest("blob"));
     let lead = async {
-        match fanout.gather(&image, &wanted, &a).await {
+        match gather(&fanout, &a).await {
             Part::Lead(seats) => {
                 assert_eq!(seats.len(), 1);
                 split(frames(50), Flow::default(), &blob(500), seats, &error())
@@ -46,7 +51,7 @@ async fn one_target_pulls_for_all_that_gather() {
         }
     };
     let follow = async {
-        match fanout.gather(&image, &wanted, &b).await {
+        match gather(&fanout, &b).await {
             Part::Lead(seats) => split(frames(50), Flow::default(), &blob(500), seats, &error()),
             Part::Follow(branch) => branch,
             Part::Alone => panic!("it is not alone"),
@@ -62,8 +67,8 @@ async fn one_target_pulls_for_all_that_gather() {
 #[tokio::test]
 async fn a_target_that_has_the_blob_is_not_waited_for() {
     let (fanout, a, b) = two_targets();
-    fanout.pass(&digest("blob"), &b);
-    let part = fanout.gather(&digest("image"), &digest("blob"), &a).await;
+    fanout.pass(&digest("image"), &digest("blob"), &b);
+    let part = gather(&fanout, &a).await;
     assert!(matches!(part, Part::Lead(seats) if seats.is_empty()));
 }
 
@@ -72,22 +77,77 @@ async fn a_target_that_is_done_with_the_image_is_not_waited_for() {
     let (fanout, a, b) = two_targets();
     let image = digest("image");
     drop(fanout.copy(&image, &b));
-    let part = fanout.gather(&image, &digest("blob"), &a).await;
+    let part = gather(&fanout, &a).await;
     assert!(matches!(part, Part::Lead(seats) if seats.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever_and_who_comes_late_pulls_alone() {
     let (fanout, a, b) = two_targets();
+    assert!(matches!(gather(&fanout, &a).await, Part::Lead(_)));
+    assert!(matches!(gather(&fanout, &b).await, Part::Alone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_flow_first_pulls_and_waits_for_nobody_elses() {
+    let (fanout, a, b) = two_targets();
     let (image, wanted) = (digest("image"), digest("blob"));
-    assert!(matches!(
-        fanout.gather(&image, &wanted, &a).await,
-        Part::Lead(_)
-    ));
-    assert!(matches!(
-        fanout.gather(&image, &wanted, &b).await,
-        Part::Alone
-    ));
+    let (grant, granted) = oneshot::channel::<()>();
+    // The one without a flow comes last.
+    let healthy = async {
+        let Part::Lead(seats) = gather(&fanout, &a).await else {
+            panic!("it waited for the other")
+        };
+        assert_eq!(seats.len(), 1);
+        let branch = split(frames(200), Flow::default(), &blob(2000), seats, &error());
+        let read: Vec<_> = branch.collect().await;
+        // The clock stands still but for this.
+        tokio::time::sleep(PATIENCE).await;
+        grant.send(()).unwrap();
+        read.iter().filter(|frame| frame.is_ok()).count()
+    };
+    let slow = async {
+        let (part, flow) = fanout.gather(&image, &wanted, &b, granted).await;
+        flow.unwrap();
+        matches!(part, Part::Alone)
+    };
+    let both = async { futures::join!(healthy, slow) };
+    let both = timeout(Duration::from_secs(60), both).await;
+    assert_eq!(
+        both,
+        Ok((200, true)),
+        "the one pulls, the other goes on alone"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_an_image_that_all_targets_are_done_with() {
+    let (fanout, a, b) = two_targets();
+    let (image, base) = (digest("image"), digest("base"));
+    let other = digest("other");
+    let _sharing = fanout.share();
+    // For two tags; and with a blob that another image has, too.
+    fanout.expect(&image, &a);
+    fanout.expect(&other, &b);
+    fanout.pass(&image, &base, &a);
+    fanout.pass(&other, &base, &b);
+    let part = gather(&fanout, &a);
+    let others = async {
+        drop(fanout.copy(&image, &a));
+        drop(fanout.copy(&image, &b));
+    };
+    assert!(matches!(futures::join!(part, others).0, Part::Lead(_)));
+    drop(fanout.copy(&image, &a));
+    let kept = || {
+        let state = fanout.lock();
+        (state.images.len(), state.blobs.len())
+    };
+    assert_eq!(kept(), (1, 1), "the base of the other image");
+    drop(fanout.copy(&other, &b));
+    assert_eq!(kept(), (0, 0));
+    fanout.pass(&image, &base, &a);
+    assert!(matches!(gather(&fanout, &a).await, Part::Alone));
+    assert_eq!(kept(), (0, 0), "nobody copies it any more");
 }
 
 #[tokio::test(start_paused = true)]

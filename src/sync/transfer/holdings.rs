@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::watch;
+
 use crate::{
     oci::{Digest, Repository},
     store::{self, Check, Fact, Recorder, Store},
@@ -32,6 +34,15 @@ pub(super) struct Holdings {
     store: Store,
     recorder: Arc<Recorder>,
     learned: Mutex<Learned>,
+    /// Told when digests are no longer deleted from a repository.
+    cleared: watch::Sender<()>,
+}
+
+/// As long as it lives, no run begins to write to the repository.
+#[derive(Debug)]
+pub(super) struct Clearing<'a> {
+    holdings: &'a Holdings,
+    repository: &'a Repository,
 }
 
 #[derive(Debug, Default)]
@@ -39,9 +50,31 @@ struct Learned {
     repositories: HashMap<Repository, Known>,
     /// What targets said, per digest. A registry's repositories with one digest are few.
     said: HashMap<Digest, Vec<(Repository, bool)>>,
+    /// How many delete digests from a repository now.
+    clearings: HashMap<Repository, usize>,
 }
 
 impl Learned {
+    /// Begins the writing of one run, unless digests are deleted from the repository.
+    fn hold(
+        &mut self,
+        repository: &Repository,
+        knowledge: Knowledge,
+        doubts: Vec<(Digest, Option<i64>)>,
+    ) -> bool {
+        if self.clearings.contains_key(repository) {
+            return false;
+        }
+        let known = self.repositories.entry(repository.clone()).or_default();
+        known.doubts = doubts.into_iter().collect();
+        // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
+        if known.runs == 0 || known.knowledge != Knowledge::Doubtful {
+            known.knowledge = knowledge;
+        }
+        known.runs += 1;
+        true
+    }
+
     fn is_doubted(&self, repository: &Repository, digest: &Digest) -> bool {
         let known = self.repositories.get(repository);
         known.is_some_and(|known| known.doubts.contains_key(digest))
@@ -66,23 +99,23 @@ impl Holdings {
             store,
             recorder,
             learned: Mutex::default(),
+            cleared: watch::channel(()).0,
         }
     }
 
     /// Takes note of what a listing told of a repository to which a run writes from now on, until
-    /// [`Self::release`].
+    /// [`Self::release`]. Waits while digests are deleted from it.
     pub(super) async fn hold(&self, repository: &Repository, knowledge: Knowledge) {
-        // A store that cannot be read fails every step.
-        let doubts = self.store.doubts(repository).await.unwrap_or_default();
-        {
-            let mut learned = self.lock();
-            let known = learned.repositories.entry(repository.clone()).or_default();
-            known.doubts = doubts.into_iter().collect();
-            // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
-            if known.runs == 0 || known.knowledge != Knowledge::Doubtful {
-                known.knowledge = knowledge;
+        let mut cleared = self.cleared.subscribe();
+        loop {
+            // A store that cannot be read fails every step.
+            let doubts = self.store.doubts(repository).await.unwrap_or_default();
+            if self.lock().hold(repository, knowledge, doubts) {
+                break;
             }
-            known.runs += 1;
+            tracing::info!("a run waits until digests are deleted from {repository}");
+            // The sender lives as long as this does.
+            let _ = cleared.changed().await;
         }
         if knowledge == Knowledge::Empty {
             self.recorder.record(Fact::Empty(repository.clone())).await;
@@ -104,7 +137,9 @@ impl Holdings {
             self.recorder.flush().await;
         }
         let mut learned = self.lock();
-        let Learned { repositories, said } = &mut *learned;
+        let Learned {
+            repositories, said, ..
+        } = &mut *learned;
         // Another run may have begun meanwhile.
         if repositories
             .get(repository)
@@ -212,11 +247,19 @@ impl Holdings {
         })
     }
 
-    /// Whether a run writes to a repository now.
-    pub(super) fn is_held(&self, repository: &Repository) -> bool {
-        let learned = self.lock();
+    /// Keeps runs from writing to a repository, so that what its tags lead to stays as it is read;
+    /// `None` while one writes.
+    pub(super) fn clear<'a>(&'a self, repository: &'a Repository) -> Option<Clearing<'a>> {
+        let mut learned = self.lock();
         let known = learned.repositories.get(repository);
-        known.is_some_and(|known| known.runs > 0)
+        if known.is_some_and(|known| known.runs > 0) {
+            return None;
+        }
+        *learned.clearings.entry(repository.clone()).or_default() += 1;
+        Some(Clearing {
+            holdings: self,
+            repository,
+        })
     }
 
     /// Whether content is not taken for held until it was written anew, and (`Some(Some)`) when
@@ -261,6 +304,20 @@ impl Holdings {
 
     fn lock(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Clearing<'_> {
+    fn drop(&mut self) {
+        let mut learned = self.holdings.lock();
+        if let Some(count) = learned.clearings.get_mut(self.repository) {
+            *count -= 1;
+            if *count == 0 {
+                learned.clearings.remove(self.repository);
+            }
+        }
+        drop(learned);
+        self.holdings.cleared.send_replace(());
     }
 }
 
@@ -403,5 +460,31 @@ mod tests {
             holdings.look_up(&here, &blob()).await.unwrap(),
             Holding::Held
         );
+    }
+
+    #[tokio::test]
+    async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_writes() {
+        let Bench { holdings, .. } = &bench().await;
+        let (here, other) = (repository("a"), repository("b"));
+        let both = (
+            holdings.clear(&here).unwrap(),
+            holdings.clear(&here).unwrap(),
+        );
+        holdings.hold(&other, Knowledge::Complete).await;
+        assert!(holdings.clear(&other).is_none());
+        let begins = || holdings.lock().hold(&here, Knowledge::Complete, vec![]);
+        assert!(!begins());
+        drop(both.0);
+        assert!(!begins());
+        let deleted = async {
+            while holdings.cleared.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            drop(both.1);
+        };
+        futures::join!(holdings.hold(&here, Knowledge::Complete), deleted);
+        assert!(holdings.clear(&here).is_none());
+        holdings.release(&here).await;
+        assert!(holdings.clear(&here).is_some());
     }
 }

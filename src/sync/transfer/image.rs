@@ -71,9 +71,6 @@ impl Transfer {
     ) -> Result<Digest, Error> {
         let allowance = self.budget.allowance(lane.config, lane.target.name());
         let allowance = allowance.await?;
-        let _copying = lane
-            .fanout
-            .map(|fanout| fanout.copy(digest, lane.target.name()));
         let lane = Lane {
             image: Some(digest),
             ..lane
@@ -260,7 +257,14 @@ impl Transfer {
             }
         };
         match is_held {
-            true => Ok(Some(self.holdings.size(child).await?)),
+            true => {
+                let size = self.holdings.size(child).await?;
+                // It is named once more, and not forgotten.
+                if size > 0 {
+                    self.holdings.sized(child, size).await;
+                }
+                Ok(Some(size))
+            }
             false => Ok(None),
         }
     }

@@ -168,13 +168,7 @@ impl Transfer {
         }
         let sharing = self.fanout.share();
         for target in &plan.targets {
-            let is_copy = |step: &&Step| matches!(step.action, Action::Copy { .. });
-            let images = target
-                .steps
-                .iter()
-                .filter(is_copy)
-                .filter_map(|step| step.digest.as_ref());
-            for image in images {
+            for image in target.steps.iter().filter_map(announced) {
                 self.fanout.expect(image, target.repository.registry());
             }
         }
@@ -215,6 +209,11 @@ impl Transfer {
 
     /// Writes one tag, whichever way the plan says. Returns the digest that was written.
     pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
+        // However it ends, the other targets wait for it no longer.
+        let _copying = match (lane.fanout, announced(step)) {
+            (Some(fanout), Some(image)) => Some(fanout.copy(image, lane.target.name())),
+            _ => None,
+        };
         let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name a tag of", lane.to, name, kind)
@@ -273,6 +272,12 @@ impl Transfer {
             }
         }
     }
+}
+
+/// The image that a step copies, as the other targets are told before.
+fn announced(step: &Step) -> Option<&Digest> {
+    let image = step.digest.as_ref();
+    image.filter(|_| matches!(step.action, Action::Copy { .. }))
 }
 
 impl Tally {

@@ -1,12 +1,14 @@
 //! Streams one blob from the source into the target, and goes on where something broke.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use futures::StreamExt as _;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{
     Error, Lane, Transfer,
-    fanout::{Branch, Fanout, PATIENCE, Part, fell_behind, split},
+    fanout::{Branch, Fanout, Part, fell_behind, split},
 };
 use crate::{
     oci::{Descriptor, Digest, Hasher},
@@ -17,6 +19,21 @@ use crate::{
 
 /// How often one upload is begun anew because the registry taught something.
 const LESSONS: u32 = 8;
+
+/// What came of the tries to upload a blob.
+#[derive(Debug, Default)]
+struct Tries {
+    /// How many failed since the target acknowledged bytes.
+    attempt: u32,
+    /// The bytes that it acknowledged.
+    furthest: u64,
+    /// How often the registry taught something.
+    lessons: u32,
+    /// Whether a session was lost, or broke.
+    is_again: bool,
+    /// Whether a session was left that the registry did not go on with.
+    is_anew: bool,
+}
 
 /// The other targets of a route, and the image that they copy too.
 type Company<'a> = (&'a Fanout, &'a Digest);
@@ -41,8 +58,10 @@ impl Transfer {
         if session.is_some() && company.take().is_some() {
             self.pass(lane, blob);
         }
-        let (mut attempt, mut furthest, mut lessons) = (0, sent(session.as_ref()), 0);
-        let mut is_again = false;
+        let mut tries = Tries {
+            furthest: sent(session.as_ref()),
+            ..Tries::default()
+        };
         loop {
             // Many wait here at a time, and little is held for each.
             let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
@@ -51,43 +70,83 @@ impl Transfer {
             let done = work.await;
             drop(turn);
             let Err(error) = done else {
-                self.write_lessons(lane, blob, lessons).await;
+                self.write_lessons(lane, blob, tries.lessons).await;
+                if tries.is_anew {
+                    self.note(lane, blob, None).await;
+                }
                 return Ok(());
             };
             let Error::Registry(error) = error else {
                 return Err(error);
             };
             let is_all_sent = session.as_ref().is_some_and(Upload::is_all_sent);
-            let prospect = self.give_up(lane, blob, &mut session, &error, is_again);
-            let prospect = prospect.await;
-            is_again |= prospect == Prospect::Fresh;
-            if prospect == Prospect::Different && lessons < LESSONS {
-                lessons += 1;
+            let pause = self.pause(lane, blob, &mut session, error, &mut tries);
+            let Some(pause) = pause.await? else {
                 continue;
-            }
-            if self.stop.is_cancelled() {
-                return Err(Error::Interrupted);
-            }
-            if sent(session.as_ref()) > furthest {
-                (attempt, furthest) = (0, sent(session.as_ref()));
-            }
-            let retry = lane.target.retry();
-            let pause = match prospect {
-                Prospect::Fresh => retry.pause_after(attempt),
-                Prospect::Same | Prospect::Different => retry.pause_for(&error, attempt),
             };
-            let Some(pause) = pause else {
-                return Err(error.into());
-            };
-            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
             tokio::time::sleep(pause).await;
             // Only the answer may have been lost.
             if is_all_sent && matches!(lane.target.has_blob(lane.to, &blob.digest).await, Ok(true))
             {
                 return Ok(());
             }
-            attempt += 1;
         }
+    }
+
+    /// How long to wait before the next try after an error; `None` where that will differ from this
+    /// one. The error where there is none.
+    async fn pause(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        error: registry::Error,
+        tries: &mut Tries,
+    ) -> Result<Option<Duration>, Error> {
+        let target = lane.target;
+        let prospect = self.give_up(lane, blob, session, &error, tries.is_again);
+        let prospect = prospect.await;
+        tries.is_again |= prospect == Prospect::Fresh;
+        if prospect == Prospect::Different && tries.lessons < LESSONS {
+            tries.lessons += 1;
+            return Ok(None);
+        }
+        if self.stop.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let bytes = sent(session.as_ref());
+        if bytes > tries.furthest {
+            (tries.attempt, tries.furthest) = (0, bytes);
+        }
+        let retry = target.retry();
+        let pause = match prospect {
+            Prospect::Fresh => retry.pause_after(tries.attempt),
+            Prospect::Same | Prospect::Different => retry.pause_for(&error, tries.attempt),
+        };
+        if pause.is_some() {
+            let attempt = tries.attempt;
+            tries.attempt += 1;
+            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            return Ok(pause);
+        }
+        // What the store keeps of it stays until a new one has got somewhere: if none can be begun,
+        // it is the registry that fails.
+        if bytes > 0 && !tries.is_anew && target.refuses_session(&error) {
+            *session = None;
+            *tries = Tries {
+                is_anew: true,
+                lessons: tries.lessons,
+                ..Tries::default()
+            };
+            let (name, digest) = (target.name(), &blob.digest);
+            tracing::warn!(
+                %error,
+                "{name} goes on with no upload of {digest}; a new one is begun, and {bytes} bytes \
+                 are sent again"
+            );
+            return Ok(None);
+        }
+        Err(error.into())
     }
 
     /// The session that an earlier process left, if there is one, and else a new one, if there is.
@@ -128,7 +187,10 @@ impl Transfer {
             return Prospect::Same;
         };
         target.cancel(&upload).await;
-        self.note(lane, blob, None).await;
+        // What the store keeps without a byte of this one is of another.
+        if sent(Some(&upload)) > 0 {
+            self.note(lane, blob, None).await;
+        }
         let prospect = target.judge(error, &upload, is_again);
         if prospect == Prospect::Different {
             tracing::info!(%error, "{} takes large blobs in another way", target.name());
@@ -155,10 +217,6 @@ impl Transfer {
         session: &mut Option<Upload>,
         company: Option<Company<'_>>,
     ) -> Result<(), Error> {
-        let part = match company {
-            Some((fanout, image)) => fanout.gather(image, &blob.digest, lane.target.name()).await,
-            None => Part::Alone,
-        };
         if self.find_again(lane, blob, session).await? {
             return Ok(());
         }
@@ -173,23 +231,17 @@ impl Transfer {
         };
         // The session is begun while the flow is waited for, so that the round trip costs nothing.
         let pull = async {
-            let flow = lane.target.push_flow(blob.size);
-            match part {
-                Part::Follow(branch) => match timeout(PATIENCE, flow).await {
-                    Ok(to) => (to, Ok((branch.boxed(), None))),
-                    // A pull that nobody reads may hold the flow that others wait for.
-                    Err(_) => {
-                        drop(branch);
-                        let to = lane.target.push_flow(blob.size).await;
-                        (to, pull(lane, blob, hashed.clone(), Vec::new()).await)
-                    }
-                },
-                Part::Lead(seats) => (flow.await, pull(lane, blob, hashed.clone(), seats).await),
-                Part::Alone => (
-                    flow.await,
-                    pull(lane, blob, hashed.clone(), Vec::new()).await,
-                ),
-            }
+            let (flow, name) = (lane.target.push_flow(blob.size), lane.target.name());
+            let (part, to) = match company {
+                Some((fanout, image)) => fanout.gather(image, &blob.digest, name, flow).await,
+                None => (Part::Alone, flow.await),
+            };
+            let pulled = match part {
+                Part::Follow(branch) => Ok((branch.boxed(), None)),
+                Part::Lead(seats) => pull(lane, blob, hashed.clone(), seats).await,
+                Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
+            };
+            (to, pulled)
         };
         let (started, (_to, pulled)) = futures::join!(begin, pull);
         let Started::Session(upload) = started? else {

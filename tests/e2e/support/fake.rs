@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use tokio::sync::watch;
 
 use super::client::{Client, USER_AGENT};
 use super::fake_answers::refusal;
@@ -27,6 +28,8 @@ pub enum Verdict {
     ServeBut(Response<Body>),
     /// Answer as a registry would, but not before this moment.
     ServeAt(Instant),
+    /// Answer as a registry would, once the gate is open.
+    ServeBehind(watch::Receiver<bool>),
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Verdict + Send>;
@@ -216,6 +219,10 @@ impl Shared {
                 return response;
             }
             Verdict::ServeAt(moment) => tokio::time::sleep_until(moment.into()).await,
+            Verdict::ServeBehind(mut gate) => {
+                // A gate that its test has left stays shut no longer.
+                let _ = gate.wait_for(|is_open| *is_open).await;
+            }
             Verdict::Serve => {}
         }
         self.serve(parts, request, body)
