@@ -51,7 +51,7 @@ impl Report {
         let now = Utc::now().timestamp();
         let mut mirrors = Vec::new();
         for mirror in &config.mirrors {
-            let known = Known::read(&store, &mirror.name).await?;
+            let known = Known::read(&store, &mirror.name, now).await?;
             mirrors.push(known.at(&config, mirror, now));
         }
         let status = report::Status { now, mirrors };

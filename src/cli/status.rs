@@ -28,7 +28,7 @@ impl Status {
         let mut known = Vec::new();
         for mirror in &mirrors {
             known.push(match &store {
-                Some(store) => Known::read(store, &mirror.name).await?,
+                Some(store) => Known::read(store, &mirror.name, now).await?,
                 None => Known::default(),
             });
         }

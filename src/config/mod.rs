@@ -38,6 +38,7 @@ use std::{
 use chrono_tz::Tz;
 use globset::GlobSet;
 use regex::Regex;
+use secrecy::SecretString;
 use semver::VersionReq;
 use url::Url;
 
@@ -66,6 +67,8 @@ pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
+    /// What the file held then; there may be passwords in it.
+    pub text: SecretString,
     /// The zone of every schedule and report.
     pub timezone: Tz,
     /// The file of the store.
@@ -416,6 +419,7 @@ impl Config {
             return Err(Error::Invalid(report));
         }
         Ok(Self {
+            text: text.into(),
             warnings: report,
             ..validated
         })

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use chrono::NaiveTime;
 use lettre::message::Mailbox;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
 
@@ -177,6 +177,46 @@ impl SecretUrl {
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretUrl")
+    }
+}
+
+impl Channel {
+    /// Whether both are told the same at the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let secrets = |channel: &Self| {
+            let secrets = channel.service.secrets().into_iter();
+            let secrets: Vec<_> = secrets.map(|s| s.expose_secret().to_owned()).collect();
+            (channel.service.url().cloned(), secrets)
+        };
+        // What is printed is all but secrets.
+        format!("{self:?}") == format!("{other:?}") && secrets(self) == secrets(other)
+    }
+}
+
+impl Service {
+    /// The address that is a secret, if it has one.
+    pub fn url(&self) -> Option<&SecretUrl> {
+        match self {
+            Self::Wecom { url }
+            | Self::Dingtalk { url, .. }
+            | Self::Feishu { url, .. }
+            | Self::Slack { url }
+            | Self::Healthchecks { url }
+            | Self::Webhook { url, .. } => Some(url),
+            Self::Telegram { .. } | Self::Email(_) => None,
+        }
+    }
+
+    /// Its other secrets.
+    pub fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Dingtalk { secret, .. }
+            | Self::Feishu { secret, .. }
+            | Self::Webhook { secret, .. } => secret.iter().collect(),
+            Self::Telegram { token, .. } => vec![token],
+            Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
+            Self::Wecom { .. } | Self::Slack { .. } | Self::Healthchecks { .. } => Vec::new(),
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
     let timezone = timezone(file.timezone.as_ref(), problems);
     Config {
         path: path.into(),
+        text: "".into(),
         timezone,
         state_path: state_path(file.state_path),
         drain: daemon::drain(file.drain.as_ref(), problems),

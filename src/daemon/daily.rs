@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::{Daemon, Error, MIRROR, REPORT};
+use super::{Daemon, Error, MIRROR, REPORT, mute::Telling};
 use crate::{
     config::{Config, Schedule, Topic},
     notify::Message,
@@ -37,7 +37,7 @@ impl Daemon {
     pub(super) async fn begin_reports(&mut self) -> Result<(), Error> {
         let config = self.config.load_full();
         let now = Utc::now();
-        let last = self.store.report_before("9999").await?;
+        let last = self.last_report(now.timestamp()).await?;
         let Some((made_at, _)) = last else {
             return Ok(());
         };
@@ -50,9 +50,14 @@ impl Daemon {
         Ok(())
     }
 
+    /// The last report: when it was made, and its JSON.
+    async fn last_report(&self, now: i64) -> Result<Option<(i64, String)>, store::Error> {
+        self.store.report_before("9999", now).await
+    }
+
     /// The day since the report before.
     async fn read_day(&self, config: &Config, status: &Status) -> Result<Day, store::Error> {
-        let since = self.store.report_before("9999").await?;
+        let since = self.last_report(status.now).await?;
         let since = since.map(|(made_at, _)| made_at);
         Day::read(&self.store, config, status, &self.board.alarms(), since).await
     }
@@ -81,11 +86,11 @@ impl Daemon {
         self.metrics.report_made(status.now);
         let document = day.document(Detail::Brief);
         tracing::info!("{}", document.title());
-        self.tell(Message {
+        self.tell(Telling::report(Message {
             topic: Topic::Report,
             mirrors: Vec::new(),
             document,
             json,
-        });
+        }));
     }
 }

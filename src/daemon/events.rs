@@ -1,14 +1,16 @@
 //! What happens while the daemon runs, and what it does then. Each step can be called alone.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
 use super::{
     Daemon, Loading, MIRROR,
     clockwork::Signal,
+    mute::Telling,
     reload::{self, Loaded},
     start,
+    watch::Print,
 };
 use crate::{config::Config, notify::Delivery, sync::MirrorReport};
 
@@ -16,8 +18,12 @@ use crate::{config::Config, notify::Delivery, sync::MirrorReport};
 const SETTLE: Duration = Duration::from_millis(300);
 /// Mirrors that are looked at in one beat, of those that run and of all.
 const REFRESHED: usize = 8;
+/// Beats of the scheduler between two looks whether `mirror.toml` is another file.
+pub(super) const COMPARE: u64 = 5;
 /// Beats of the scheduler between two looks for trouble.
 const LOOK: u64 = 10;
+/// Beats until channels that took no messages are sent them again: five minutes.
+pub(super) const TELL_AGAIN: u64 = 150;
 
 /// Something that was under way has ended.
 pub(super) enum Event {
@@ -26,7 +32,7 @@ pub(super) enum Event {
     /// The reading of `mirror.toml`; nothing if it holds what it held.
     Loaded(Why, Option<Loaded>),
     /// The delivery of messages.
-    Told(Vec<Delivery>),
+    Told(Telling, Vec<Delivery>),
 }
 
 /// Why `mirror.toml` is read.
@@ -55,18 +61,8 @@ impl Daemon {
         match event {
             Ok(Event::Ran(name, report)) => self.ran(&name, report).await,
             Ok(Event::Loaded(why, loaded)) => self.loaded(why, loaded).await,
-            Ok(Event::Told(deliveries)) => self.told(deliveries),
+            Ok(Event::Told(telling, deliveries)) => self.delivered(&telling, deliveries),
             Err(error) => bug(&error),
-        }
-    }
-
-    /// Messages were delivered, or not: a channel that fails is trouble, told by the others.
-    fn told(&mut self, deliveries: Vec<Delivery>) {
-        for Delivery { channel, result } in deliveries {
-            match result {
-                Ok(()) => self.mute.remove(&channel),
-                Err(error) => self.mute.insert(channel, error.to_string()),
-            };
         }
     }
 
@@ -83,8 +79,14 @@ impl Daemon {
         for name in in_turn.chain(running) {
             self.refresh(&name).await;
         }
+        if self.beats.is_multiple_of(COMPARE) {
+            self.compare_file();
+        }
         if self.beats.is_multiple_of(LOOK) {
             self.look().await;
+        }
+        if self.beats.is_multiple_of(TELL_AGAIN) {
+            self.tell_again();
         }
     }
 
@@ -95,6 +97,16 @@ impl Daemon {
         };
         if let Err(error) = self.board.refresh(&config, mirror, self.now()).await {
             tracing::warn!(%error, mirror = name, "what pages and metrics tell is old");
+        }
+    }
+
+    /// Reads `mirror.toml` anew if it is another file: of a folder on its path that is swapped, nobody
+    /// who watches folders hears.
+    fn compare_file(&mut self) {
+        let print = Print::of(&self.config.load().path);
+        if print != self.print {
+            self.print = print;
+            self.load(Why::Changed);
         }
     }
 
@@ -172,27 +184,34 @@ impl Daemon {
             Err(error) => tracing::error!(%error, "messages go where they went"),
         }
         self.sync.registries().reload(&config);
+        let timezone = config.timezone;
         let before = self.config.swap(Arc::new(config));
-        let channels: HashSet<Arc<str>> = self.channels().collect();
-        self.mute.retain(|channel, _| channels.contains(channel));
+        self.outdated.extend(self.busy.keys().cloned());
+        let config = self.config.load_full();
+        self.mute.keep(|name| has_channel(&config, name));
         self.board.set_config_error(None);
         self.metrics.config_read(Some(self.now()));
         if let Err(error) = self.take_up().await {
             tracing::warn!(%error, "what pages and metrics tell is old");
         }
-        let known: HashSet<Arc<str>> = before.mirrors.iter().map(|m| m.name.clone()).collect();
-        self.catch_up(|name| !known.contains(name));
+        self.catch_up(|mirror| {
+            let mut mirrors = before.mirrors.iter();
+            let old = mirrors.find(|old| old.name == mirror.name);
+            let is_as_it_was = old.is_some_and(|old| {
+                !old.is_paused && old.schedule == mirror.schedule && before.timezone == timezone
+            });
+            !is_as_it_was
+        });
         // A report that is due earlier now may have been due just now.
         if let Err(error) = self.begin_reports().await {
             tracing::warn!(%error, "whether a report is due is not known");
         }
     }
+}
 
-    fn channels(&self) -> impl Iterator<Item = Arc<str>> {
-        let config = self.config.load_full();
-        let names: Vec<Arc<str>> = config.channels.iter().map(|c| c.name.clone()).collect();
-        names.into_iter()
-    }
+/// Whether a config has a channel of this name.
+pub(super) fn has_channel(config: &Config, name: &str) -> bool {
+    config.channels.iter().any(|channel| *channel.name == *name)
 }
 
 /// Some of these: others at the next beat, until it begins anew.

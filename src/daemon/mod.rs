@@ -5,6 +5,7 @@ mod daily;
 mod due;
 mod events;
 mod lock;
+mod mute;
 mod reload;
 mod runs;
 mod service;
@@ -14,7 +15,7 @@ mod trouble;
 mod watch;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -34,16 +35,17 @@ use crate::{
     http_server::{Health, Order},
     metrics::Metrics,
     notify::Notifier,
-    report::Board,
-    store::{self, AlarmRecord, Recorder, Store},
+    report::{Board, Told},
+    store::{self, Recorder, Store},
     sync::{Scope, Sync},
 };
 
 use self::{
     clockwork::{Clockwork, Signal},
     events::Event,
+    mute::Mute,
     service::Service,
-    watch::Watch,
+    watch::{Print, Watch},
 };
 pub use lock::{Lock, LockError};
 
@@ -85,6 +87,8 @@ struct Daemon {
     config: Arc<ArcSwap<Config>>,
     /// What `mirror.toml` held when it was last read.
     text: String,
+    /// Which file it was when it was last looked at.
+    print: Option<Print>,
     store: Store,
     recorder: Arc<Recorder>,
     metrics: Arc<Metrics>,
@@ -96,12 +100,16 @@ struct Daemon {
     service: Service,
     /// Mirrors that run, or will once their jitter is over.
     busy: HashMap<Arc<str>, Scope>,
+    /// Those of them that go by a config that is no longer in force.
+    outdated: HashSet<Arc<str>>,
     /// Mirrors that were due while one image of them was under way.
     owed: HashSet<Arc<str>>,
     /// Trouble that was told and is not over.
-    told: Vec<AlarmRecord>,
-    /// Channels that did not take their last message, and why.
-    mute: BTreeMap<Arc<str>, String>,
+    told: Told,
+    /// Mirrors whose missed runs are being made up for, and since when.
+    making_up: HashMap<Arc<str>, i64>,
+    /// Channels that did not take their last message.
+    mute: Mute,
     /// Whether `mirror.toml` is being read, and whether it is to be read again then.
     loading: Loading,
     work: JoinSet<Event>,

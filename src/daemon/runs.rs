@@ -52,14 +52,10 @@ impl Daemon {
     }
 
     /// Starts the runs that mirrors have missed, or never had.
-    pub(super) fn catch_up(&mut self, is_meant: impl Fn(&Arc<str>) -> bool) {
+    pub(super) fn catch_up(&mut self, is_meant: impl Fn(&Mirror) -> bool) {
         let config = self.config.load_full();
         let now = Utc::now();
-        let meant = config
-            .mirrors
-            .iter()
-            .filter(|mirror| is_meant(&mirror.name));
-        for mirror in meant {
+        for mirror in config.mirrors.iter().filter(|mirror| is_meant(mirror)) {
             let status = self.board.mirror(&config, &mirror.name, now.timestamp());
             // A run that was cut off is made up like one that never began.
             let is_whole = |status: &MirrorStatus| {
@@ -68,9 +64,16 @@ impl Daemon {
             };
             let last = status.filter(is_whole);
             let last = last.and_then(|status| status.last_attempt);
-            let is_idle = !self.busy.contains_key(&mirror.name);
-            if is_idle && due::is_missed(mirror, config.timezone, last, now) {
-                self.start(&mirror.name, Scope::Whole, mirror.jitter);
+            if !due::is_missed(mirror, config.timezone, last, now) {
+                continue;
+            }
+            self.making_up.insert(mirror.name.clone(), now.timestamp());
+            match self.busy.get(&mirror.name) {
+                None => self.start(&mirror.name, Scope::Whole, mirror.jitter),
+                Some(Scope::Image(..)) => {
+                    self.owed.insert(mirror.name.clone());
+                }
+                Some(Scope::Whole) => {}
             }
         }
     }
@@ -102,7 +105,9 @@ impl Daemon {
 
     /// A run has ended, or did not begin.
     pub(super) async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
-        self.busy.remove(name);
+        if self.busy.remove(name) == Some(Scope::Whole) {
+            self.making_up.remove(name);
+        }
         if let Some(report) = report {
             let tags = &report.counts.tags;
             let (result, seconds) = (report.result.as_str(), report.duration_seconds.round());
@@ -114,10 +119,9 @@ impl Daemon {
         if self.owed.remove(name) && !self.stop.is_cancelled() {
             self.start(name, Scope::Whole, Duration::ZERO);
         }
-        let config = self.config.load_full();
-        if mirror(&config, name).is_none() {
-            // It left while this run was under way, which has counted since.
-            self.keep_series(&config);
+        if self.outdated.remove(name) {
+            // It counted for what may no longer be in the file.
+            self.keep_series(&self.config.load());
         }
         self.recorder.flush().await;
         self.refresh(name).await;

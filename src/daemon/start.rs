@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
+use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -14,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon, Error, Inbox, Loading,
     clockwork::{Clockwork, Signal},
+    events::Why,
     lock::Lock,
     service::Service,
-    watch::Watch,
+    watch::{Print, Watch},
 };
 use crate::{
     config::{Config, Topic},
@@ -24,7 +26,7 @@ use crate::{
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, Retry},
-    report::Board,
+    report::{Board, Told},
     store::{self, AlarmRecord, Fact, Recorder, Store, Upkeep},
     sync::Sync,
 };
@@ -61,10 +63,13 @@ impl Daemon {
         let http = tokio::spawn(http_server::serve(listener, app.clone(), http_stop.clone()));
         let config = app.config.load_full();
         let daemon = Self {
-            text: std::fs::read_to_string(&config.path).unwrap_or_default(),
+            text: config.text.expose_secret().to_owned(),
+            print: Print::of(&config.path),
             notifier: Arc::new(notifier(&config, &metrics)?),
             config: app.config,
-            told: told(&store, &recorder, &metrics).await?,
+            told: Told::new(told(&store, &recorder, &metrics).await?),
+            making_up: Default::default(),
+            outdated: Default::default(),
             owed: Default::default(),
             store,
             recorder,
@@ -100,6 +105,8 @@ impl Daemon {
         self.catch_up(|_| true);
         self.look().await;
         self.begin_reports().await?;
+        // It may have been edited before anybody watched: the store may have been waited for.
+        self.load(Why::Changed);
         self.health.ready();
         self.service.ready();
         let (mirrors, address) = (self.config.load().mirrors.len(), self.address);

@@ -1,11 +1,18 @@
 //! The steps of the daemon's loop, each called alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::oneshot;
 
-use super::*;
-use crate::{http_server::Accepted, sync::Scope};
+use super::{mute::Telling, *};
+use crate::{
+    config::Topic,
+    http_server::Accepted,
+    notify::{Delivery, Message},
+    report::{Document, Mood},
+    store::{EndedRun, Fact, RunCounts},
+    sync::Scope,
+};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -19,17 +26,27 @@ const MIRROR_TOML: &str = "[http]\nlisten = \"127.0.0.1:0\"\n[registries.\"127.0
 
 /// A daemon with one mirror, that is told nothing but what a test tells it.
 async fn bench() -> Bench {
+    let mut bench = opened_after(|_| {}).await;
+    bench.daemon.take_up().await.unwrap();
+    bench
+}
+
+/// The same before it takes anything up; something happens to its file once that was read.
+async fn opened_after(event: impl FnOnce(&Path)) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let state = format!(
         "[state]\npath = \"{}\"\n",
         folder.path().join("state.db").display()
     );
-    let path = folder.path().join("mirror.toml");
+    // As those have it who put a new version of all their files beside the old one.
+    std::fs::create_dir(folder.path().join("first")).unwrap();
+    std::os::unix::fs::symlink("first", folder.path().join("current")).unwrap();
+    let path = folder.path().join("current/mirror.toml");
     std::fs::write(&path, format!("{state}{MIRROR_TOML}")).unwrap();
     let config = Config::load(Some(&path)).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let (mut daemon, inbox) = Daemon::open(config, metrics).await.unwrap();
-    daemon.take_up().await.unwrap();
+    event(&path);
+    let (daemon, inbox) = Daemon::open(config, metrics).await.unwrap();
     Bench {
         folder,
         daemon,
@@ -39,12 +56,11 @@ async fn bench() -> Bench {
 
 impl Bench {
     fn file(&self) -> PathBuf {
-        self.folder.path().join("mirror.toml")
+        self.folder.path().join("current/mirror.toml")
     }
 
     fn edit(&self, from: &str, to: &str) {
-        let text = std::fs::read_to_string(self.file()).unwrap();
-        std::fs::write(self.file(), text.replace(from, to)).unwrap();
+        edit(&self.file(), from, to);
     }
 
     fn metrics(&self) -> String {
@@ -54,11 +70,52 @@ impl Bench {
     /// Reads the file as if somebody had asked for it, to the end.
     async fn reload(&mut self) {
         self.daemon.load(events::Why::Asked);
+        self.loaded().await;
+    }
+
+    /// Waits until nobody reads the file.
+    async fn loaded(&mut self) {
         while self.daemon.loading != Loading::Idle {
             let joined = self.daemon.work.join_next().await.unwrap();
             self.daemon.joined(joined).await;
         }
     }
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    std::fs::write(file, text.replace(from, to)).unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_while_the_daemon_starts_is_taken_up() {
+    let mut bench = opened_after(|file| edit(file, "\"app\"", "\"other\"")).await;
+    bench.daemon.begin().await.unwrap();
+    bench.loaded().await;
+    assert_eq!(&*bench.daemon.config.load().mirrors[0].name, "other");
+}
+
+#[tokio::test]
+async fn a_folder_on_the_way_to_the_file_that_is_swapped_is_an_edit() {
+    let mut bench = bench().await;
+    let (first, second) = (
+        bench.folder.path().join("first"),
+        bench.folder.path().join("second"),
+    );
+    std::fs::create_dir(&second).unwrap();
+    std::fs::copy(first.join("mirror.toml"), second.join("mirror.toml")).unwrap();
+    edit(&second.join("mirror.toml"), "\"app\"", "\"other\"");
+    let (link, current) = (
+        bench.folder.path().join("new"),
+        bench.folder.path().join("current"),
+    );
+    std::os::unix::fs::symlink("second", &link).unwrap();
+    std::fs::rename(&link, &current).unwrap();
+    for _ in 0..events::COMPARE {
+        bench.daemon.signal(Signal::Beat).await;
+    }
+    bench.loaded().await;
+    assert_eq!(&*bench.daemon.config.load().mirrors[0].name, "other");
 }
 
 #[tokio::test]
@@ -127,6 +184,106 @@ async fn a_bad_edit_keeps_the_config_and_is_told_until_it_is_mended() {
     assert!(bench.daemon.board.alarms().is_empty());
 }
 
+/// The topics of the alarms on the board.
+fn topics(daemon: &Daemon) -> Vec<Topic> {
+    let alarms = daemon.board.alarms().into_iter();
+    alarms.map(|alarm| alarm.topic).collect()
+}
+
+/// A run of the mirror that compared all of the source, and ended, at a time.
+async fn ran_at(bench: &Bench, at: i64) {
+    let recorder = &bench.daemon.recorder;
+    let run = recorder.begin_run(&"app".into(), None, at).await.unwrap();
+    let ended = EndedRun {
+        run,
+        at,
+        result: "ok",
+        counts: RunCounts::default(),
+        targets: Vec::new(),
+        error: None,
+    };
+    recorder.record(Fact::RunEnded(ended)).await;
+    recorder.flush().await;
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_no_longer_paused_runs_at_once_and_is_not_stale_until_that_took_too_long()
+{
+    let mut bench = bench().await;
+    let week_ago = bench.daemon.now() - 7 * 24 * 3600;
+    ran_at(&bench, week_ago).await;
+    bench.edit("\"@yearly\"", "\"@hourly\"\npaused = true");
+    bench.edit("jitter = \"1h\"", "jitter = \"59m\"");
+    bench.reload().await;
+    assert!(bench.daemon.busy.is_empty());
+    bench.edit("paused = true\n", "");
+    bench.reload().await;
+    assert!(bench.daemon.busy.contains_key("app"));
+    assert_eq!(topics(&bench.daemon), []);
+    bench.daemon.making_up.insert("app".into(), week_ago);
+    bench.daemon.look().await;
+    assert_eq!(topics(&bench.daemon), [Topic::Stale]);
+}
+
+#[tokio::test]
+async fn a_mirror_that_was_not_run_for_years_is_no_alarm_while_that_is_made_up_for() {
+    let mut bench = opened_after(|_| {}).await;
+    let years_ago = bench.daemon.now() - 5 * 365 * 24 * 3600;
+    ran_at(&bench, years_ago).await;
+    bench.daemon.begin().await.unwrap();
+    assert!(bench.daemon.busy.contains_key("app"));
+    assert_eq!(topics(&bench.daemon), []);
+    bench.daemon.ran(&"app".into(), None).await;
+    assert_eq!(topics(&bench.daemon), [Topic::Stale]);
+}
+
+#[tokio::test]
+async fn a_mirror_whose_schedule_changed_runs_at_once_if_that_had_a_run_meanwhile() {
+    let mut bench = bench().await;
+    ran_at(&bench, bench.daemon.now() - 7 * 24 * 3600).await;
+    bench.edit("jitter = \"1h\"", "jitter = \"59m\"");
+    bench.reload().await;
+    assert!(bench.daemon.busy.is_empty(), "a year is not over");
+    bench.edit("\"@yearly\"", "\"@hourly\"");
+    bench.reload().await;
+    assert!(bench.daemon.busy.contains_key("app"));
+    assert_eq!(topics(&bench.daemon), []);
+}
+
+#[tokio::test]
+async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
+    let mut bench = bench().await;
+    let channel = "[notify.ops]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n[[mirror]]";
+    bench.edit("[[mirror]]", channel);
+    bench.reload().await;
+    let report = Telling::report(Message {
+        topic: Topic::Report,
+        mirrors: Vec::new(),
+        document: Document::new("a day", Mood::Good),
+        json: serde_json::Value::Null,
+    });
+    let failed = |channel: &str| Delivery {
+        channel: channel.into(),
+        result: Err(crate::notify::Error::Failed("503".into())),
+    };
+    let deliveries = vec![failed("ops"), failed("gone meanwhile")];
+    bench.daemon.delivered(&report, deliveries);
+    assert_eq!(bench.daemon.mute.errors().len(), 1);
+    // That the channel is mute is told meanwhile, and that the file is another is known.
+    bench.daemon.look().await;
+    bench.daemon.print = Print::of(&bench.file());
+    let before = bench.daemon.work.len();
+    bench.daemon.beats = events::TELL_AGAIN - 1;
+    bench.daemon.signal(Signal::Beat).await;
+    assert_eq!(bench.daemon.work.len(), before + 1);
+    let ok = Delivery {
+        channel: "ops".into(),
+        result: Ok(()),
+    };
+    bench.daemon.delivered(&report, vec![ok]);
+    assert!(bench.daemon.mute.errors().is_empty());
+}
+
 #[tokio::test]
 async fn a_mirror_that_left_loses_its_metrics_and_a_new_one_runs_at_once() {
     let mut bench = bench().await;
@@ -143,6 +300,24 @@ async fn a_mirror_that_left_loses_its_metrics_and_a_new_one_runs_at_once() {
         bench.metrics()
     );
     assert!(bench.daemon.busy.contains_key("other"));
+}
+
+#[tokio::test]
+async fn a_run_that_goes_to_a_target_that_left_leaves_no_series_behind() {
+    let mut bench = bench().await;
+    bench.daemon.tick("app");
+    bench.edit("target = \"127.0.0.1:9/m\"", "target = \"new.example/m\"");
+    bench.edit("from = \"127.0.0.1:9/app:1\"", "from = \"s.example/app:1\"");
+    bench.reload().await;
+    bench.daemon.metrics.error("127.0.0.1:9", "network");
+    bench.daemon.metrics.tag_copied("app", "127.0.0.1:9", 1);
+    assert!(bench.metrics().contains("127.0.0.1:9"));
+    bench.daemon.ran(&"app".into(), None).await;
+    assert!(
+        !bench.metrics().contains("127.0.0.1:9"),
+        "{}",
+        bench.metrics()
+    );
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! Looks for trouble, and has it told when it is new and when it is over.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use super::{Daemon, events::Event};
+use super::{
+    Daemon,
+    events::{Event, has_channel},
+    mute::{Missed, Telling},
+};
 use crate::{
-    config::Topic,
-    notify::Message,
-    report::{Alarm, AlarmChanges, Surroundings, alarms, compare, raised, recovered},
+    notify::Delivery,
+    report::{AlarmChanges, Surroundings, alarms},
     store::{Fact, Upkeep},
 };
 
@@ -19,20 +22,55 @@ impl Daemon {
         self.service.status(&status, config.timezone);
         let around = self.surroundings().await;
         let mut found = alarms(&status, &around);
-        let changes = compare(&self.told, &mut found);
-        self.told = found.iter().map(Alarm::record).collect();
+        let changes = self.told.compare(&mut found, self.beats);
         self.board.set_alarms(found);
         self.write_down(&changes).await;
-        for message in messages(&changes, now) {
-            self.tell(message);
+        for telling in Telling::of(&changes, now) {
+            self.tell(telling);
         }
     }
 
-    /// Has a message delivered, beside everything else.
-    pub(super) fn tell(&mut self, message: Message) {
+    /// Has something told, beside everything else.
+    pub(super) fn tell(&mut self, telling: Telling) {
         let notifier = self.notifier.clone();
-        self.work
-            .spawn(async move { Event::Told(notifier.deliver(&message).await) });
+        self.work.spawn(async move {
+            let deliveries = notifier.deliver(&telling.message).await;
+            Event::Told(telling, deliveries)
+        });
+    }
+
+    /// Something was told, or not: a channel that fails is trouble, told by the others.
+    pub(super) fn delivered(&mut self, telling: &Telling, deliveries: Vec<Delivery>) {
+        let config = self.config.load_full();
+        for Delivery { channel, result } in deliveries {
+            match result {
+                Err(error) if has_channel(&config, &channel) => {
+                    self.mute.failed(channel, error.to_string(), telling);
+                }
+                Err(_) => {}
+                Ok(()) => {
+                    let missed = self.mute.took(&channel);
+                    self.tell_missed(channel, missed);
+                }
+            }
+        }
+    }
+
+    /// Sends what still stands to the channels that did not take it.
+    pub(super) fn tell_again(&mut self) {
+        for (channel, missed) in self.mute.take_missed() {
+            self.tell_missed(channel, missed);
+        }
+    }
+
+    fn tell_missed(&mut self, channel: Arc<str>, missed: Missed) {
+        for telling in missed.tellings(self.told.records(), self.now()) {
+            let (notifier, channel) = (self.notifier.clone(), [channel.clone()]);
+            self.work.spawn(async move {
+                let deliveries = notifier.deliver_to(&channel, &telling.message).await;
+                Event::Told(telling, deliveries)
+            });
+        }
     }
 
     async fn surroundings(&self) -> Surroundings {
@@ -55,11 +93,9 @@ impl Daemon {
             config_error: self.board.config_error(),
             refusing: registries.iter().filter(refuses).cloned().collect(),
             pausing: registries.iter().map(pause).collect(),
-            mute: self
-                .mute
-                .iter()
-                .map(|(channel, error)| (channel.to_string(), error.clone()))
-                .collect(),
+            mute: self.mute.errors(),
+            making_up: self.making_up.clone(),
+            told: self.told.records().to_vec(),
             disk_available,
             traffic,
             zone: config.timezone,
@@ -78,50 +114,6 @@ impl Daemon {
             let fact = Fact::Upkeep(Upkeep::Cleared(topic, subject));
             self.recorder.note(fact);
         }
-    }
-}
-
-/// What is told: one message for all new trouble of a kind, and one for all that is over.
-fn messages(changes: &AlarmChanges, now: i64) -> Vec<Message> {
-    let mut messages = Vec::new();
-    let mut topics: Vec<Topic> = changes.raised.iter().map(|alarm| alarm.topic).collect();
-    topics.sort_by_key(|topic| topic.as_str());
-    topics.dedup();
-    for topic in topics {
-        let of_topic = changes.raised.iter().filter(|alarm| alarm.topic == topic);
-        let of_topic: Vec<Alarm> = of_topic.cloned().collect();
-        messages.push(message(topic, "alarm", &of_topic, raised(&of_topic)));
-    }
-    if !changes.recovered.is_empty() {
-        let over = &changes.recovered;
-        messages.push(message(
-            Topic::Recovered,
-            "recovered",
-            over,
-            recovered(over, now),
-        ));
-    }
-    messages
-}
-
-fn message(
-    topic: Topic,
-    kind: &str,
-    alarms: &[Alarm],
-    document: crate::report::Document,
-) -> Message {
-    // What is about a registry or the daemon concerns every mirror.
-    let is_of_mirrors = alarms.iter().all(|alarm| alarm.is_of_a_mirror());
-    let subjects = alarms.iter().filter(|_| is_of_mirrors);
-    let subjects = subjects.map(|alarm| alarm.subject.as_str());
-    Message {
-        topic,
-        mirrors: subjects
-            .filter(|subject| !subject.is_empty())
-            .map(Into::into)
-            .collect(),
-        json: json!({ "event": kind, "alarms": alarms }),
-        document,
     }
 }
 

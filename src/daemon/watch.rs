@@ -1,9 +1,36 @@
 //! Notices edits of `mirror.toml`, those of editors that write a new file and rename it included.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Print {
+    device: u64,
+    inode: u64,
+    /// In seconds since 1970, and nanoseconds.
+    modified: (i64, i64),
+    size_bytes: u64,
+}
+
+impl Print {
+    /// That of what a path leads to now; none where that is nothing.
+    pub(super) fn of(file: &Path) -> Option<Self> {
+        let file = fs::metadata(file).ok()?;
+        Some(Self {
+            device: file.dev(),
+            inode: file.ino(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            size_bytes: file.size(),
+        })
+    }
+}
 
 /// Watches the folder of the file, since what is renamed over the file is another file; and the
 /// folder of what it stands for, if it is a link.

@@ -4,7 +4,7 @@ mod mirrors;
 mod series;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,7 +17,7 @@ use prometheus::{
 pub use mirrors::{MirrorSample, TargetSample};
 
 use mirrors::MirrorGauges;
-use series::{count, forget, set};
+use series::{count, forget, forget_if, set};
 
 /// How a run of a mirror can end at a target; `skipped` runs did not start, because the one before
 /// was still under way.
@@ -338,8 +338,21 @@ impl Metrics {
     /// Counters of these mirrors (each with its target registries) and registries are there from
     /// now on; those of others go.
     pub fn keep(&self, mirrors: &[(Arc<str>, Vec<String>)], registries: &HashSet<String>) {
-        let names: HashSet<&str> = mirrors.iter().map(|(name, _)| &**name).collect();
-        self.mirrors.keep(|name| names.contains(name));
+        self.keep_mirrors(mirrors);
+        self.keep_registries(registries);
+    }
+
+    fn keep_mirrors(&self, mirrors: &[(Arc<str>, Vec<String>)]) {
+        let names: HashMap<&str, &Vec<String>> = mirrors
+            .iter()
+            .map(|(name, targets)| (&**name, targets))
+            .collect();
+        self.mirrors.keep(|name| names.contains_key(name));
+        let is_left = |labels: &HashMap<&str, &str>| {
+            let targets = labels.get("mirror").and_then(|name| names.get(name));
+            let goes = |target: &&str| targets.is_some_and(|all| all.iter().any(|t| t == target));
+            targets.is_none() || labels.get("target").is_some_and(|target| !goes(target))
+        };
         for vec in [
             &self.tags_copied,
             &self.tags_pruned,
@@ -347,7 +360,7 @@ impl Metrics {
             &self.mismatches,
             &self.syncs,
         ] {
-            forget(vec, "mirror", |name| !names.contains(name));
+            forget_if(vec, is_left);
         }
         for (mirror, targets) in mirrors {
             count(&self.tags_verified, &[mirror], 0);
@@ -360,6 +373,9 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    fn keep_registries(&self, registries: &HashSet<String>) {
         let is_gone = |name: &str| !name.is_empty() && !registries.contains(name);
         for vec in [
             &self.requests,

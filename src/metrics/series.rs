@@ -40,13 +40,22 @@ pub(super) fn forget<T: MetricVecBuilder>(
     label: &str,
     is_gone: impl Fn(&str) -> bool,
 ) {
+    forget_if(vec, |labels| {
+        labels.get(label).is_some_and(|value| is_gone(value))
+    });
+}
+
+/// Lets go of the series of whose labels `is_gone` holds.
+pub(super) fn forget_if<T: MetricVecBuilder>(
+    vec: &MetricVec<T>,
+    is_gone: impl Fn(&HashMap<&str, &str>) -> bool,
+) {
     for family in vec.collect() {
         for metric in family.get_metric() {
             let pairs = metric.get_label().iter();
             let labels: HashMap<&str, &str> =
                 pairs.map(|pair| (pair.name(), pair.value())).collect();
-            let mut pairs = metric.get_label().iter();
-            if pairs.any(|pair| pair.name() == label && is_gone(pair.value())) {
+            if is_gone(&labels) {
                 // Somebody else may have removed it just now.
                 let _ = vec.remove(&labels);
             }

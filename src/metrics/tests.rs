@@ -72,6 +72,19 @@ fn counters_of_a_mirror_are_zero_from_the_start_and_go_with_it() {
 }
 
 #[test]
+fn counters_of_a_target_go_when_its_mirror_goes_elsewhere() {
+    let metrics = Metrics::new().unwrap();
+    let to = |target: &str| [(Arc::from("a"), vec![target.to_owned()])];
+    metrics.keep(&to("old.example"), &HashSet::from(["old.example".into()]));
+    metrics.tag_copied("a", "old.example", 3);
+    metrics.keep(&to("new.example"), &HashSet::from(["new.example".into()]));
+    let text = text(&metrics);
+    assert!(!text.contains("old.example"), "{text}");
+    let copied = r#"transship_tags_copied_total{mirror="a",target="new.example"} 0"#;
+    assert!(text.contains(copied), "{text}");
+}
+
+#[test]
 fn lag_grows_between_runs_and_is_zero_in_sync() {
     let metrics = Metrics::new().unwrap();
     let mut lagging = sample("t.example");

@@ -1,7 +1,7 @@
 //! Takes the secrets of a channel out of what others say: some services repeat the address they
 //! were asked at.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::config::{SecretUrl, Service};
@@ -20,22 +20,10 @@ pub(super) struct Redactor(Vec<String>);
 
 impl Redactor {
     pub(super) fn new(service: &Service) -> Self {
-        let mut secrets = Vec::new();
-        let mut add = |secret: &SecretString| secrets.push(secret.expose_secret().to_owned());
-        match service {
-            Service::Dingtalk { secret, .. }
-            | Service::Feishu { secret, .. }
-            | Service::Webhook { secret, .. } => secret.iter().for_each(add),
-            Service::Telegram { token, .. } => add(token),
-            Service::Email(email) => email.login.iter().for_each(|(_, password)| add(password)),
-            Service::Wecom { .. } | Service::Slack { .. } | Service::Healthchecks { .. } => {}
-        }
-        secrets.extend(
-            url(service)
-                .map(SecretUrl::expose)
-                .iter()
-                .flat_map(|u| parts(u)),
-        );
+        let secrets = service.secrets().into_iter();
+        let mut secrets: Vec<String> = secrets.map(|s| s.expose_secret().to_owned()).collect();
+        let url = service.url().map(SecretUrl::expose);
+        secrets.extend(url.iter().flat_map(|url| parts(url)));
         secrets.retain(|secret| secret.len() >= SHORTEST);
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self(secrets)
@@ -47,18 +35,6 @@ impl Redactor {
         let clean = secrets.fold(text, |text, secret| text.replace(secret, MASK));
         // Not before: half a secret would not be found.
         clean.chars().take(LONGEST).collect()
-    }
-}
-
-fn url(service: &Service) -> Option<&SecretUrl> {
-    match service {
-        Service::Wecom { url }
-        | Service::Dingtalk { url, .. }
-        | Service::Feishu { url, .. }
-        | Service::Slack { url }
-        | Service::Healthchecks { url }
-        | Service::Webhook { url, .. } => Some(url),
-        Service::Telegram { .. } | Service::Email(_) => None,
     }
 }
 

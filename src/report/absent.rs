@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fs, time::UNIX_EPOCH};
 
+use chrono::Utc;
 use chrono_tz::Tz;
 
 use super::{CopyState, words};
@@ -25,7 +26,8 @@ pub(super) async fn absence(
     tag: &Tag,
     target: &Repository,
 ) -> Result<(CopyState, Option<String>), Error> {
-    let standing = store.standing(&mirror.name, RUNS).await?;
+    let now = Utc::now().timestamp();
+    let standing = store.standing(&mirror.name, RUNS, now).await?;
     let Some(checked) = last_look(&standing, config, route) else {
         return Ok((CopyState::NotYet, None));
     };

@@ -1,6 +1,6 @@
 //! Trouble that somebody is to be told of: what there is, and what became different.
 
-use std::collections::HashSet;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -16,9 +16,12 @@ use crate::{config::Topic, store::AlarmRecord, sync::Usage};
 const FAILURES: u64 = 3;
 /// Space for the store below which there is trouble, in bytes.
 const DISK: u64 = 256 << 20;
+/// Space from which on that is over: not as soon as a file more or less is there.
+const DISK_AGAIN: u64 = DISK / 4 * 5;
 /// Percent of the budget of traffic that are trouble.
 const TRAFFIC: u64 = 80;
-/// How long, in seconds, a registry may want to be left alone before that is trouble.
+/// How long, in seconds, a registry may want to be left alone before that is trouble, and how long after
+/// the end of its pause that is over: it may want another one at once.
 const PAUSE: i64 = 300;
 
 /// One trouble.
@@ -49,70 +52,81 @@ pub struct Surroundings {
     pub disk_available: Option<u64>,
     /// How much of the budget of traffic is used.
     pub traffic: Option<Usage>,
+    /// Mirrors whose missed runs are being made up for, and since when.
+    pub making_up: HashMap<Arc<str>, i64>,
+    /// What was told and is not over.
+    pub told: Vec<AlarmRecord>,
     /// The zone in which times are told.
     pub zone: Tz,
-}
-
-/// What became different.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AlarmChanges {
-    /// Trouble that is new.
-    pub raised: Vec<Alarm>,
-    /// Trouble that is over.
-    pub recovered: Vec<Alarm>,
 }
 
 /// All trouble that there is now.
 pub fn alarms(status: &Status, around: &Surroundings) -> Vec<Alarm> {
     let now = status.now;
-    let new = |topic, subject: &str, message| Alarm {
+    let of_mirrors = status
+        .mirrors
+        .iter()
+        .flat_map(|mirror| of_mirror(mirror, around, now));
+    let found = of_the_daemon(around).into_iter();
+    let found = found.chain(of_registries(around, now)).chain(of_mirrors);
+    let alarm = |(topic, subject, message)| Alarm {
         topic,
-        subject: subject.into(),
+        subject,
         since: now,
         message,
     };
-    let mut alarms = Vec::new();
+    found.map(alarm).collect()
+}
+
+/// A trouble: its kind, who has it, and what is the matter.
+type Found = (Topic, String, String);
+
+fn of_the_daemon(around: &Surroundings) -> Vec<Found> {
+    let mut found = Vec::new();
     if let Some(error) = &around.config_error {
         let first = error.lines().find_map(|line| line.trim().strip_prefix('×'));
         let first = first.map_or_else(String::new, |first| format!(" ({})", first.trim()));
         let message = format!(
             "mirror.toml was edited and has mistakes{first}; the config before it stays in force"
         );
-        alarms.push(new(Topic::Config, "", message));
+        found.push((Topic::Config, String::new(), message));
     }
-    if let Some(left) = around.disk_available.filter(|left| *left < DISK) {
+    let enough = match around.is_told(Topic::Disk, "") {
+        true => DISK_AGAIN,
+        false => DISK,
+    };
+    if let Some(left) = around.disk_available.filter(|left| *left < enough) {
         let message = format!("only {} are left where the store is", words::bytes(left));
-        alarms.push(new(Topic::Disk, "", message));
+        found.push((Topic::Disk, String::new(), message));
     }
     if let Some(usage) = around.traffic.filter(|usage| usage.percent() >= TRAFFIC) {
-        alarms.push(new(Topic::Traffic, "", traffic(&usage)));
-    }
-    for registry in &around.refusing {
-        let message = format!("{registry} refuses the credentials");
-        alarms.push(new(Topic::Auth, registry, message));
-    }
-    for (registry, until) in around
-        .pausing
-        .iter()
-        .filter(|(_, until)| until - now > PAUSE)
-    {
-        let until = words::clock(*until, around.zone);
-        let message = format!("{registry} wants to be left alone until {until}");
-        alarms.push(new(Topic::Throttled, registry, message));
+        found.push((Topic::Traffic, String::new(), traffic(&usage)));
     }
     for (channel, error) in &around.mute {
         let message = format!("the channel {channel} takes no messages: {error}");
-        alarms.push(new(Topic::Failing, &format!("channel {channel}"), message));
+        found.push((Topic::Failing, format!("channel {channel}"), message));
     }
-    for mirror in &status.mirrors {
-        let found = of_mirror(mirror, now);
-        alarms.extend(
-            found
-                .into_iter()
-                .map(|(topic, text)| new(topic, &mirror.name, text)),
-        );
-    }
-    alarms
+    found
+}
+
+fn of_registries(around: &Surroundings, now: i64) -> Vec<Found> {
+    let refusing = around.refusing.iter().map(|registry| {
+        let message = format!("{registry} refuses the credentials");
+        (Topic::Auth, registry.clone(), message)
+    });
+    let pausing = around.pausing.iter().filter(|(registry, until)| {
+        let left = match around.is_told(Topic::Throttled, registry) {
+            true => -PAUSE,
+            false => PAUSE,
+        };
+        until - now > left
+    });
+    let pausing = pausing.map(|(registry, until)| {
+        let until = words::clock(*until, around.zone);
+        let message = format!("{registry} wants to be left alone until {until}");
+        (Topic::Throttled, registry.clone(), message)
+    });
+    refusing.chain(pausing).collect()
 }
 
 fn traffic(usage: &Usage) -> String {
@@ -128,10 +142,16 @@ fn traffic(usage: &Usage) -> String {
     usage.words() + &consequence
 }
 
-fn of_mirror(mirror: &MirrorStatus, now: i64) -> Vec<(Topic, String)> {
+fn of_mirror(mirror: &MirrorStatus, around: &Surroundings, now: i64) -> Vec<Found> {
     let name = &mirror.name;
+    // Until the run that makes up for missed ones has ended, all it takes is to wait for it.
+    let made_up_since = around.making_up.get(name);
+    let is_excused = |topic, most| {
+        !around.is_told(topic, name) && made_up_since.is_some_and(|since| now - since <= most)
+    };
     let mut found = Vec::new();
-    if !mirror.is_within_objective() {
+    let mut find = |topic, text| found.push((topic, name.to_string(), text));
+    if !mirror.is_within_objective() && !is_excused(Topic::Lag, mirror.max_lag_seconds) {
         let (lag, most) = (
             words::duration(mirror.lag_seconds),
             words::duration(mirror.max_lag_seconds),
@@ -140,15 +160,18 @@ fn of_mirror(mirror: &MirrorStatus, now: i64) -> Vec<(Topic, String)> {
             .last_error
             .as_ref()
             .map_or(String::new(), |error| format!(": {error}"));
-        found.push((
-            Topic::Lag,
-            format!("{name} lags {lag}, more than {most}{reason}"),
-        ));
+        let text = format!("{name} lags {lag}, more than {most}{reason}");
+        find(Topic::Lag, text);
     }
-    if let Some(unseen) = mirror.last_checked.filter(|_| mirror.is_stale(now)) {
+    let is_stale = mirror.is_stale(now) && !is_excused(Topic::Stale, mirror.patience_seconds());
+    if let Some(unseen) = mirror.last_checked.filter(|_| is_stale) {
         let unseen = words::duration(now - unseen);
-        let text = format!("the source of {name} could not be compared for {unseen}");
-        found.push((Topic::Stale, text));
+        let under_way = match mirror.last_attempt.filter(|_| mirror.running) {
+            Some(at) => format!("; a run is under way for {}", words::duration(now - at)),
+            None => String::new(),
+        };
+        let text = format!("the source of {name} was not compared for {unseen}{under_way}");
+        find(Topic::Stale, text);
     }
     let failing = mirror
         .targets
@@ -161,42 +184,20 @@ fn of_mirror(mirror: &MirrorStatus, now: i64) -> Vec<(Topic, String)> {
             "{name} fails again and again at {}: {error}",
             failing.join(", ")
         );
-        found.push((Topic::Failing, text));
+        find(Topic::Failing, text);
     }
-    let is_mismatch = |class: &Option<String>| class.as_deref() == Some("digest_mismatch");
-    if let Some(tag) = mirror.behind.iter().find(|tag| is_mismatch(&tag.class)) {
-        let text = format!(
-            "{} was served with wrong bytes, which were refused",
-            tag.source
-        );
-        found.push((Topic::Digest, text));
+    if let Some(source) = &mirror.mismatched {
+        let text = format!("{source} was served with wrong bytes, which were refused");
+        find(Topic::Digest, text);
     }
     found
 }
 
-/// Compares the trouble that was told with what there is. Trouble that goes on keeps its time.
-pub fn compare(told: &[AlarmRecord], now: &mut [Alarm]) -> AlarmChanges {
-    let key = |alarm: &Alarm| (alarm.topic.as_str().to_owned(), alarm.subject.clone());
-    for alarm in now.iter_mut() {
-        let same = |record: &&AlarmRecord| {
-            record.topic == alarm.topic.as_str() && record.subject == alarm.subject
-        };
-        if let Some(record) = told.iter().find(same) {
-            alarm.since = record.since;
-        }
-    }
-    let known: HashSet<(&str, &str)> = told
-        .iter()
-        .map(|record| (record.topic.as_str(), record.subject.as_str()))
-        .collect();
-    let present: HashSet<(String, String)> = now.iter().map(key).collect();
-    let is_new = |alarm: &&Alarm| !known.contains(&(alarm.topic.as_str(), &*alarm.subject));
-    let is_over =
-        |record: &&AlarmRecord| !present.contains(&(record.topic.clone(), record.subject.clone()));
-    let over = told.iter().filter(is_over).filter_map(Alarm::from_record);
-    AlarmChanges {
-        raised: now.iter().filter(is_new).cloned().collect(),
-        recovered: over.collect(),
+impl Surroundings {
+    /// Whether a trouble was told and is not over.
+    fn is_told(&self, topic: Topic, subject: &str) -> bool {
+        let is_it = |told: &AlarmRecord| told.topic == topic.as_str() && told.subject == subject;
+        self.told.iter().any(is_it)
     }
 }
 
@@ -245,7 +246,7 @@ pub fn recovered(alarms: &[Alarm], now: i64) -> Document {
     let mut document = Document::new(title(alarms, "recovered", "recoveries"), Mood::Good);
     let section = document.add_section();
     for alarm in alarms {
-        let lasted = words::duration(now - alarm.since);
+        let lasted = words::duration((now - alarm.since).max(0));
         section.line(Line::default().plain(format!("over after {lasted}: {}", alarm.message)));
     }
     document

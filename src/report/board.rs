@@ -47,7 +47,7 @@ impl Board {
         mirror: &Mirror,
         now: i64,
     ) -> Result<(), store::Error> {
-        let known = Known::read(&self.store, &mirror.name).await?;
+        let known = Known::read(&self.store, &mirror.name, now).await?;
         self.metrics
             .mirror(&mirror.name, sample(&known, config, mirror, now));
         self.lock().known.insert(mirror.name.clone(), known);
@@ -144,7 +144,7 @@ fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSa
         }
     }
     MirrorSample {
-        last_check: standing.runs.first().map(|run| run.started_at),
+        last_check: standing.runs.first().map(|run| run.started_at.min(now)),
         last_check_success: standing.last_checked,
         next_run: mirror.next_run(config.timezone, now),
         interval_seconds: mirror.interval_seconds(config.timezone, now),

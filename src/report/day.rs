@@ -132,7 +132,7 @@ impl Day {
         let end = DateTime::<Utc>::from_timestamp(to, 0).unwrap_or_default();
         let day = end.with_timezone(&zone).date_naive();
         let changes = store.changes(None, from, to + 1, CHANGES).await?;
-        let before = store.report_before(&day.to_string()).await?;
+        let before = store.report_before(&day.to_string(), to).await?;
         let before = before.filter(|(made_at, _)| to - made_at < YESTERDAY);
         let before = before.and_then(|(_, body)| serde_json::from_str::<Self>(&body).ok());
         let within = status

@@ -80,7 +80,7 @@ impl Bench {
 
     async fn day(&self) -> Day {
         self.recorder.flush().await;
-        let known = Known::read(&self.store, "app").await.unwrap();
+        let known = Known::read(&self.store, "app", NOW).await.unwrap();
         let status = Status {
             now: NOW,
             mirrors: vec![known.at(&self.config, &self.config.mirrors[0], NOW)],

@@ -14,6 +14,8 @@ use crate::{
 pub const RUNS: i64 = 30;
 /// Intervals of a schedule without a check that make a mirror stale.
 const STALE_INTERVALS: i64 = 3;
+/// The class of an error of bytes that are not what their digest says.
+const MISMATCH: &str = "digest_mismatch";
 /// Tags that are behind, and damaged, and named, for each mirror.
 const NAMED: i64 = 10;
 
@@ -62,6 +64,10 @@ pub struct MirrorStatus {
     pub last_checked: Option<i64>,
     /// Tags that are behind, longest first: some of them.
     pub behind: Vec<Behind>,
+    /// The source of a tag that is behind because it was served with wrong bytes, however many others
+    /// are behind for longer.
+    #[serde(skip)]
+    pub mismatched: Option<String>,
     /// Tags that verification found damaged, and that no run has brought again: some of them.
     pub damaged: Vec<Damaged>,
     /// The results of the last runs, oldest first.
@@ -148,15 +154,17 @@ pub struct RunMark {
 pub struct Known {
     standing: Standing,
     behind: Vec<BehindTag>,
+    mismatched: Option<String>,
     damaged: Vec<DamagedTag>,
 }
 
 impl Known {
-    /// Reads what the store knows of a mirror.
-    pub async fn read(store: &Store, mirror: &str) -> Result<Self, crate::store::Error> {
+    /// Reads what the store knows of a mirror at `now`, in seconds since 1970.
+    pub async fn read(store: &Store, mirror: &str, now: i64) -> Result<Self, crate::store::Error> {
         Ok(Self {
-            standing: store.standing(mirror, RUNS).await?,
+            standing: store.standing(mirror, RUNS, now).await?,
             behind: store.behind(mirror, NAMED).await?,
+            mismatched: store.failed_with(mirror, MISMATCH).await?,
             damaged: store.damaged(mirror, NAMED).await?,
         })
     }
@@ -220,6 +228,7 @@ impl Known {
             last_error: ended.and_then(|run| run.error_message.clone()),
             last_checked: *last_checked,
             behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
+            mismatched: self.mismatched.clone(),
             damaged: self.damaged.iter().map(damaged).collect(),
             runs: runs.iter().rev().map(mark).collect(),
         }
@@ -256,11 +265,16 @@ impl MirrorStatus {
         self.lag_seconds <= self.max_lag_seconds
     }
 
-    /// Whether its source could not be compared for several intervals, though it once could.
+    /// Whether its source was not compared for several intervals, though it once was. A run under way
+    /// is no excuse: it notes that all of the source was compared before it copies the last image.
     pub fn is_stale(&self, now: i64) -> bool {
-        let patience = STALE_INTERVALS * self.interval_seconds;
-        let is_still = !self.paused && !self.running;
-        is_still && self.last_checked.is_some_and(|at| now - at > patience)
+        let patience = self.patience_seconds();
+        !self.paused && self.last_checked.is_some_and(|at| now - at > patience)
+    }
+
+    /// How long its source may go without being compared.
+    pub fn patience_seconds(&self) -> i64 {
+        STALE_INTERVALS * self.interval_seconds
     }
 
     /// Tags that are behind, at all targets.

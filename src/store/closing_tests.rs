@@ -40,7 +40,7 @@ async fn a_store_that_is_closed_leaves_no_log_behind() {
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     recorder.record(run(7)).await;
     recorder.flush().await;
-    store.report_before("9").await.unwrap();
+    store.report_before("9", 0).await.unwrap();
     recorder.close().await.unwrap();
     let names = fs::read_dir(folder.path()).unwrap();
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();

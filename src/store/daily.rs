@@ -2,7 +2,7 @@
 
 use sqlx::{SqliteConnection, query};
 
-use super::{Error, Store, thinning, view::unsigned};
+use super::{Error, Store, standing::latest, thinning, view::unsigned};
 use crate::oci::Repository;
 
 /// What the daemon writes down of its own.
@@ -179,11 +179,15 @@ impl Store {
         })
     }
 
-    /// The newest daily report that ends before a day: when it was made, and its JSON.
-    pub async fn report_before(&self, day: &str) -> Result<Option<(i64, String)>, Error> {
+    /// The newest daily report that ends before a day: when it was made, and its JSON. One that was
+    /// made later than `now` is none.
+    pub async fn report_before(&self, day: &str, now: i64) -> Result<Option<(i64, String)>, Error> {
+        let latest = latest(now);
         let row = query!(
-            "SELECT made_at, body FROM reports WHERE day < ? ORDER BY day DESC LIMIT 1",
-            day
+            "SELECT made_at, body FROM reports WHERE day < ? AND made_at <= ?
+             ORDER BY made_at DESC LIMIT 1",
+            day,
+            latest
         )
         .fetch_optional(&self.readers)
         .await

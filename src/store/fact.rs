@@ -309,8 +309,10 @@ async fn seen(
              is_orphaned = 0,
              lagging_since = CASE
                  WHEN ?7 THEN NULL
-                 WHEN ?8 AND tags.source_digest = excluded.seen_digest THEN tags.lagging_since
-                 ELSE COALESCE(tags.lagging_since, excluded.checked_at)
+                 -- What a clock that was ahead saw at a time that is yet to come was seen now at the latest.
+                 WHEN ?8 AND tags.source_digest = excluded.seen_digest
+                     THEN MIN(tags.lagging_since, excluded.checked_at)
+                 ELSE COALESCE(MIN(tags.lagging_since, excluded.checked_at), excluded.checked_at)
              END",
         id, tag, mirror, source, seen, at,
         is_equal,

@@ -420,6 +420,8 @@ fn digest(text: Option<String>) -> Option<crate::oci::Digest> {
 }
 
 #[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
 mod closing_tests;
 #[cfg(test)]
 mod damage_tests;

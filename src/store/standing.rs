@@ -4,6 +4,10 @@ use sqlx::query;
 
 use super::{Error, Store, process, view::unsigned};
 
+/// How much later than now, in seconds, a time may be. One that is later yet was noted by a clock that
+/// was ahead: it says nothing, until then.
+const AHEAD: i64 = 60;
+
 /// One mirror, as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -13,7 +17,7 @@ pub struct Standing {
     pub runs: Vec<RunRecord>,
     /// The start of the last run in which all of the source could be compared.
     pub last_checked: Option<i64>,
-    /// The end of the last run that left everything equal.
+    /// The end of the last run that left everything equal, as the clock said then: it may be yet to come.
     pub last_success: Option<i64>,
 }
 
@@ -75,33 +79,41 @@ impl RunRecord {
 }
 
 impl Store {
-    /// How a mirror stands, with its last `runs` runs.
-    pub async fn standing(&self, mirror: &str, runs: i64) -> Result<Standing, Error> {
+    /// How a mirror stands at `now`, with its last `runs` runs. Runs are in the order in which they
+    /// began, whatever the clock said.
+    pub async fn standing(&self, mirror: &str, runs: i64, now: i64) -> Result<Standing, Error> {
+        let latest = latest(now);
         let last = query!(
-            r#"SELECT MAX(started_at) FILTER (WHERE is_checked) AS "checked: i64",
-                      MAX(finished_at) FILTER (WHERE result = 'ok') AS "success: i64"
-               FROM runs WHERE mirror = ? AND image IS NULL"#,
-            mirror
+            r#"SELECT MAX(started_at) FILTER (WHERE is_checked AND started_at <= ?2)
+                          AS "checked: i64",
+                      (SELECT finished_at FROM runs
+                       WHERE mirror = ?1 AND image IS NULL AND result = 'ok'
+                       ORDER BY id DESC LIMIT 1) AS "success: i64"
+               FROM runs WHERE mirror = ?1 AND image IS NULL"#,
+            mirror,
+            latest
         )
         .fetch_one(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
         Ok(Standing {
-            targets: self.targets(mirror).await?,
+            targets: self.targets(mirror, latest).await?,
             runs: self.runs(Some(mirror), runs).await?,
             last_checked: last.checked,
             last_success: last.success,
         })
     }
 
-    async fn targets(&self, mirror: &str) -> Result<Vec<TargetStanding>, Error> {
+    // Sizes are what sources say, and SUM fails where it overflows.
+    async fn targets(&self, mirror: &str, latest: i64) -> Result<Vec<TargetStanding>, Error> {
         let rows = query!(
             r#"WITH ended AS (
-                   SELECT registry, started_at, finished_at, run_targets.failed FROM runs
+                   SELECT id, registry, started_at, finished_at, run_targets.failed FROM runs
                    JOIN run_targets ON run_id = id
                    WHERE mirror = ?1 AND image IS NULL AND result <> 'interrupted'
                ), proved AS (
-                   SELECT registry, MAX(started_at) AS started_at, MAX(finished_at) AS finished_at
+                   SELECT registry, MAX(id) AS id, MAX(started_at) FILTER (WHERE started_at <= ?2) AS started_at,
+                          MAX(finished_at) FILTER (WHERE finished_at <= ?2) AS finished_at
                    FROM ended WHERE failed = 0 GROUP BY registry
                ), kept AS (
                    SELECT registry, COUNT(*) AS tags, COUNT(lagging_since) AS behind,
@@ -109,7 +121,6 @@ impl Store {
                           SUM(is_orphaned) AS orphaned,
                           SUM(damaged_at IS NOT NULL AND NOT is_orphaned) AS damaged,
                           MIN(lagging_since) AS lagging_since,
-                          -- Sizes are what sources say, and SUM fails where it overflows.
                           CAST(TOTAL((SELECT bytes FROM sizes WHERE digest = written_digest))
                               AS INTEGER) AS size,
                           CAST(TOTAL(CASE WHEN lagging_since IS NOT NULL THEN COALESCE(
@@ -124,17 +135,17 @@ impl Store {
                       kept.orphaned AS "orphaned: i64", kept.damaged AS "damaged: i64",
                       kept.lagging_since AS "lagging_since: i64",
                       kept.size AS "size: i64", kept.pending AS "pending: i64",
-                      proved.started_at AS "last_in_sync: i64",
-                      proved.finished_at AS "last_success: i64",
+                      proved.started_at AS "last_in_sync: i64", proved.finished_at AS "last_success: i64",
                       (SELECT COUNT(*) FROM ended
                        WHERE ended.registry = names.registry AND ended.failed > 0
-                         AND ended.started_at > COALESCE(proved.started_at, 0))
+                         AND ended.id > COALESCE(proved.id, 0))
                           AS "failures!: i64"
                FROM (SELECT registry FROM kept UNION SELECT registry FROM ended) AS names
                LEFT JOIN kept ON kept.registry = names.registry
                LEFT JOIN proved ON proved.registry = names.registry
                ORDER BY names.registry"#,
-            mirror
+            mirror,
+            latest
         )
         .fetch_all(&self.readers);
         let rows = rows.await.map_err(|e| self.read_error(e))?;
@@ -165,7 +176,7 @@ impl Store {
                             failed, uploaded_bytes, saved_bytes, error_class, error_message,
                             process
                      FROM runs WHERE mirror = ? AND image IS NULL
-                     ORDER BY started_at DESC, id DESC LIMIT ?",
+                     ORDER BY id DESC LIMIT ?",
                     mirror,
                     limit
                 )
@@ -178,7 +189,7 @@ impl Store {
                     "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
                             failed, uploaded_bytes, saved_bytes, error_class, error_message,
                             process
-                     FROM runs ORDER BY started_at DESC, id DESC LIMIT ?",
+                     FROM runs ORDER BY id DESC LIMIT ?",
                     limit
                 )
                 .fetch_all(&self.readers)
@@ -187,6 +198,11 @@ impl Store {
         };
         found.map_err(|e| self.read_error(e))
     }
+}
+
+/// The latest time, in seconds since 1970, that something can have been noted at by a clock that is right.
+pub(super) fn latest(now: i64) -> i64 {
+    now.saturating_add(AHEAD)
 }
 
 fn count(count: Option<i64>) -> u64 {

@@ -5,6 +5,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::oci::{Digest, Repository};
 
+/// Later than all that tests note.
+const NOW: i64 = 1_000_000;
+
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
@@ -167,7 +170,7 @@ async fn a_failure_keeps_the_lag_and_tells_why() {
     let behind = bench.store.behind("m", 10).await.unwrap();
     assert_eq!((behind.len(), behind[0].lagging_since), (1, 100));
     assert_eq!(behind[0].error_class.as_deref(), Some("denied"));
-    let state = bench.store.standing("m", 1).await.unwrap().targets;
+    let state = bench.store.standing("m", 1, NOW).await.unwrap().targets;
     assert_eq!((state[0].behind, state[0].failed), (1, 1));
     assert_eq!(state[0].lagging_since, Some(100));
 }
@@ -260,7 +263,7 @@ async fn a_run_that_never_ended_is_no_success() {
         })])
         .await;
     let second = bench.recorder.begin_run(&mirror, None, 30).await.unwrap();
-    let standing = bench.store.standing("m", 1).await.unwrap();
+    let standing = bench.store.standing("m", 1, NOW).await.unwrap();
     assert_eq!(
         (standing.runs[0].id, standing.last_success),
         (second, Some(20))
@@ -295,7 +298,7 @@ async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
         });
         bench.record([mirrored("x", at), ended]).await;
     }
-    let state = bench.store.standing("m", 1).await.unwrap().targets;
+    let state = bench.store.standing("m", 1, NOW).await.unwrap().targets;
     let here = state
         .iter()
         .find(|target| target.registry == registry)
@@ -454,10 +457,10 @@ async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
     bench
         .record([mirrored("x", 100), sized("x", 1000), sized("y", 2000)])
         .await;
-    let targets = bench.store.standing("m", 1).await.unwrap().targets;
+    let targets = bench.store.standing("m", 1, NOW).await.unwrap().targets;
     assert_eq!((targets[0].size_bytes, targets[0].pending_bytes), (1000, 0));
     bench.record([seen("y", 200)]).await;
-    let targets = bench.store.standing("m", 1).await.unwrap().targets;
+    let targets = bench.store.standing("m", 1, NOW).await.unwrap().targets;
     assert_eq!(
         (targets[0].size_bytes, targets[0].pending_bytes),
         (1000, 2000)
@@ -475,6 +478,6 @@ async fn sizes_that_no_image_has_break_no_sum() {
     };
     let facts = [behind("1"), behind("2"), Fact::Sized(digest("x"), u64::MAX)];
     bench.record(facts).await;
-    let standing = bench.store.standing("m", 1).await.unwrap();
+    let standing = bench.store.standing("m", 1, NOW).await.unwrap();
     assert_eq!(standing.targets[0].pending_bytes, i64::MAX as u64);
 }

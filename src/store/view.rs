@@ -201,6 +201,22 @@ impl Store {
             .collect())
     }
 
+    /// The source of a tag that is behind because its last attempt failed with a class of error: the
+    /// one that is longest behind.
+    pub async fn failed_with(&self, mirror: &str, class: &str) -> Result<Option<String>, Error> {
+        let row = query!(
+            r#"SELECT source || ':' || tag AS "source!: String" FROM tags
+               WHERE mirror = ? AND lagging_since IS NOT NULL AND error_class = ?
+               ORDER BY lagging_since, tag LIMIT 1"#,
+            mirror,
+            class
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| row.source))
+    }
+
     /// How large an image is, if that is known.
     pub async fn size(&self, image: &Digest) -> Result<Option<u64>, Error> {
         let image = image.as_str();

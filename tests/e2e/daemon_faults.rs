@@ -1,9 +1,13 @@
 //! What goes wrong while the daemon runs: it shows everywhere, is told once, and clears by itself.
 
+use axum::body::Bytes;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::support::corpus::Image;
 use crate::support::daemon::{Daemon, Service, mirror_of, serving};
+use crate::support::fake::{Fake, Verdict};
+use crate::support::fake_answers::held;
 use crate::support::held::Held;
 use crate::support::pair::fill_in;
 use crate::support::receiver::Receiver;
@@ -13,6 +17,8 @@ use crate::support::transship::Transship;
 const APP: &[(&str, &str)] = &[("mirror", "app")];
 const CHECKED: &str = "transship_last_check_success_timestamp_seconds";
 const FAILURES: &str = "transship_consecutive_failures";
+/// The tags of `app`.
+const LISTING: Bytes = Bytes::from_static(br#"{"name":"app","tags":["v1"]}"#);
 const RELOADED: &str = "transship_config_last_reload_successful";
 
 /// A webhook that is told everything.
@@ -133,6 +139,33 @@ fn a_source_that_is_down_is_stale_until_it_is_up() {
         .until_metric(FAILURES, APP, |failures| failures == 0.0);
     assert!(service.daemon.metric(CHECKED, APP) > checked);
     ops.expect_told_once(&service.daemon, "stale");
+}
+
+#[test]
+fn a_source_that_says_nothing_is_stale_while_the_run_hangs_and_is_told_once() {
+    let ops = Ops::start();
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "v1", &Image::oci("app"));
+    let (gate, opened) = watch::channel(true);
+    source.rule(move |request| {
+        let is_quiet = request.path.ends_with("/tags/list") && !*opened.borrow();
+        match is_quiet {
+            true => Verdict::Answer(held(&LISTING, opened.clone())),
+            false => Verdict::Serve,
+        }
+    });
+    // No run ends because nothing moves.
+    let text = fill_in(&ops.config(), source.host(), target.host())
+        .replace("plain_http = true", "plain_http = true\nstall = \"1h\"");
+    let transship = Transship::new(&text);
+    let daemon = Daemon::start(&transship);
+    daemon.until_metric(CHECKED, APP, |checked| checked > 0.0);
+    gate.send_replace(false);
+    let alarm = daemon.until("the alarm", |daemon| daemon.alarms("stale").pop());
+    let message = alarm["message"].to_string();
+    assert!(message.contains("a run is under way"), "{message}");
+    gate.send_replace(true);
+    ops.expect_told_once(&daemon, "stale");
 }
 
 #[test]

@@ -1,0 +1,241 @@
+//! What is told, and what channels missed of it: they are told again as long as it stands.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::json;
+
+use crate::{
+    config::Topic,
+    notify::Message,
+    report::{Alarm, AlarmChanges, Document, raised, recovered},
+    store::AlarmRecord,
+};
+
+/// A message, and the trouble that it is about.
+#[derive(Clone, Debug)]
+pub(super) struct Telling {
+    pub(super) message: Message,
+    alarms: Vec<Alarm>,
+}
+
+/// Channels that did not take their last message.
+#[derive(Debug, Default)]
+pub(super) struct Mute(BTreeMap<Arc<str>, Silence>);
+
+/// Why a channel took no message, and what it missed.
+#[derive(Debug, Default)]
+struct Silence {
+    error: String,
+    missed: Missed,
+}
+
+/// What a channel missed.
+#[derive(Debug, Default)]
+pub(super) struct Missed {
+    alarms: AlarmChanges,
+    /// The last daily report.
+    report: Option<Message>,
+}
+
+impl Telling {
+    /// A daily report.
+    pub(super) fn report(message: Message) -> Self {
+        Self {
+            message,
+            alarms: Vec::new(),
+        }
+    }
+
+    /// What is told of trouble: one message for all that is new of a kind, and one for all that is
+    /// over.
+    pub(super) fn of(changes: &AlarmChanges, now: i64) -> Vec<Self> {
+        let mut tellings = Vec::new();
+        let mut topics: Vec<Topic> = changes.raised.iter().map(|alarm| alarm.topic).collect();
+        topics.sort_by_key(|topic| topic.as_str());
+        topics.dedup();
+        for topic in topics {
+            let of_topic = changes.raised.iter().filter(|alarm| alarm.topic == topic);
+            let of_topic: Vec<Alarm> = of_topic.cloned().collect();
+            let document = raised(&of_topic);
+            tellings.push(Self::new(topic, "alarm", of_topic, document));
+        }
+        if !changes.recovered.is_empty() {
+            let over = changes.recovered.clone();
+            let document = recovered(&over, now);
+            tellings.push(Self::new(Topic::Recovered, "recovered", over, document));
+        }
+        tellings
+    }
+
+    fn new(topic: Topic, kind: &str, alarms: Vec<Alarm>, document: Document) -> Self {
+        // What is about a registry or the daemon concerns every mirror.
+        let is_of_mirrors = alarms.iter().all(Alarm::is_of_a_mirror);
+        let subjects = alarms.iter().filter(|_| is_of_mirrors);
+        let subjects = subjects.map(|alarm| alarm.subject.as_str());
+        let message = Message {
+            topic,
+            mirrors: subjects
+                .filter(|subject| !subject.is_empty())
+                .map(Into::into)
+                .collect(),
+            json: json!({ "event": kind, "alarms": alarms }),
+            document,
+        };
+        Self { message, alarms }
+    }
+}
+
+impl Mute {
+    /// The channels, and what each one said.
+    pub(super) fn errors(&self) -> Vec<(String, String)> {
+        let channels = self.0.iter();
+        channels
+            .map(|(channel, silence)| (channel.to_string(), silence.error.clone()))
+            .collect()
+    }
+
+    /// A channel did not take a message.
+    pub(super) fn failed(&mut self, channel: Arc<str>, error: String, telling: &Telling) {
+        let silence = self.0.entry(channel).or_default();
+        silence.error = error;
+        silence.missed.add(telling);
+    }
+
+    /// A channel took a message; what it missed before.
+    pub(super) fn took(&mut self, channel: &str) -> Missed {
+        self.0.remove(channel).unwrap_or_default().missed
+    }
+
+    /// What channels missed. What they do not take now is missed anew.
+    pub(super) fn take_missed(&mut self) -> Vec<(Arc<str>, Missed)> {
+        let channels = self.0.iter_mut();
+        channels
+            .map(|(channel, silence)| (channel.clone(), std::mem::take(&mut silence.missed)))
+            .collect()
+    }
+
+    /// Forgets the channels of which `is_kept` does not hold.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|channel, _| is_kept(channel));
+    }
+}
+
+impl Missed {
+    fn add(&mut self, telling: &Telling) {
+        let AlarmChanges { raised, recovered } = &mut self.alarms;
+        let is_same = |a: &Alarm, b: &Alarm| a.topic == b.topic && a.subject == b.subject;
+        let take = |from: &mut Vec<Alarm>, alarm: &Alarm| {
+            let before = from.len();
+            from.retain(|known| !is_same(known, alarm));
+            from.len() < before
+        };
+        for alarm in &telling.alarms {
+            match telling.message.topic {
+                // Whoever did not hear of it need not hear that it is over.
+                Topic::Recovered if take(raised, alarm) => {}
+                Topic::Recovered => recovered.push(alarm.clone()),
+                // Whoever did not hear that it was over knows of it.
+                _ if take(recovered, alarm) => {}
+                _ => raised.push(alarm.clone()),
+            }
+        }
+        if telling.message.topic == Topic::Report {
+            self.report = Some(telling.message.clone());
+        }
+    }
+
+    /// What of it is still to be told, where this trouble stands.
+    pub(super) fn tellings(mut self, standing: &[AlarmRecord], now: i64) -> Vec<Telling> {
+        let stands = |alarm: &Alarm| {
+            let is_it = |record: &AlarmRecord| {
+                record.topic == alarm.topic.as_str() && record.subject == alarm.subject
+            };
+            standing.iter().any(is_it)
+        };
+        self.alarms.raised.retain(stands);
+        self.alarms.recovered.retain(|alarm| !stands(alarm));
+        let mut tellings = Telling::of(&self.alarms, now);
+        tellings.extend(self.report.map(Telling::report));
+        tellings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm(topic: Topic) -> Alarm {
+        Alarm {
+            topic,
+            subject: "app".into(),
+            since: 90,
+            message: "app is in trouble".into(),
+        }
+    }
+
+    fn raised_now(topic: Topic) -> Telling {
+        let changes = AlarmChanges {
+            raised: vec![alarm(topic)],
+            ..AlarmChanges::default()
+        };
+        Telling::of(&changes, 100).remove(0)
+    }
+
+    fn over_now(topic: Topic) -> Telling {
+        let changes = AlarmChanges {
+            recovered: vec![alarm(topic)],
+            ..AlarmChanges::default()
+        };
+        Telling::of(&changes, 100).remove(0)
+    }
+
+    /// What is sent again of what was missed, while this stands: topic and trouble.
+    fn again(missed: &[Telling], standing: &[Topic]) -> Vec<(Topic, Topic)> {
+        let mut mute = Mute::default();
+        for telling in missed {
+            mute.failed("ops".into(), "410 gone".into(), telling);
+        }
+        let standing: Vec<_> = standing
+            .iter()
+            .map(|topic| alarm(*topic).record())
+            .collect();
+        let mut taken = mute.take_missed();
+        assert_eq!(mute.errors(), [("ops".to_owned(), "410 gone".to_owned())]);
+        let tellings = taken.remove(0).1.tellings(&standing, 100);
+        let all = tellings.iter();
+        all.flat_map(|telling| {
+            let alarms = telling.alarms.iter();
+            alarms.map(|alarm| (telling.message.topic, alarm.topic))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn an_alarm_that_was_missed_is_told_again_while_it_stands() {
+        let missed = [raised_now(Topic::Lag), raised_now(Topic::Auth)];
+        let lag = [(Topic::Lag, Topic::Lag)];
+        assert_eq!(again(&missed, &[Topic::Lag]), lag);
+        assert_eq!(again(&missed, &[]), []);
+    }
+
+    #[test]
+    fn a_recovery_that_was_missed_is_told_again_to_whoever_heard_of_the_alarm() {
+        let over = [(Topic::Recovered, Topic::Lag)];
+        assert_eq!(again(&[over_now(Topic::Lag)], &[]), over);
+        let neither = [raised_now(Topic::Lag), over_now(Topic::Lag)];
+        assert_eq!(again(&neither, &[]), []);
+        let both = [over_now(Topic::Lag), raised_now(Topic::Lag)];
+        assert_eq!(again(&both, &[Topic::Lag]), []);
+    }
+
+    #[test]
+    fn a_channel_that_takes_a_message_is_not_mute_and_is_told_what_it_missed() {
+        let mut mute = Mute::default();
+        mute.failed("ops".into(), "gone".into(), &raised_now(Topic::Lag));
+        let missed = mute.took("ops");
+        assert_eq!(mute.errors(), []);
+        let standing = [alarm(Topic::Lag).record()];
+        assert_eq!(missed.tellings(&standing, 100).len(), 1);
+        assert!(mute.took("ops").tellings(&standing, 100).is_empty());
+    }
+}
