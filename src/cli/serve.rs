@@ -11,7 +11,7 @@ pub(super) struct Serve {}
 
 impl Serve {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let config = Config::load(global.config.as_deref())?;
+        let config = Config::load_for_daemon(global.config.as_deref())?;
         if !config.warnings.is_empty() {
             tracing::warn!("{}", config.warnings);
         }

@@ -43,7 +43,6 @@ pub(super) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
         listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
         token: read_secret(&mut section, "token"),
     };
-    section.hide_rest();
     section.finish();
     entry
 }

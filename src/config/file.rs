@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use super::{
+    conceal,
     daemon::{self, HttpEntry},
     limits::{self, LimitsEntry, RateEntry},
     notify::{self, ChannelEntry, ReportEntry},
@@ -96,8 +97,9 @@ pub(super) struct MirrorEntry {
 /// Reads the text. Syntax errors end the reading: what follows one cannot be trusted.
 pub(super) fn read(text: &str, problems: &mut Problems) -> File {
     let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        problems.hide_secrets(text);
+    match errors.is_empty() {
+        true => conceal::hide_in_table(text, table.get_ref(), problems),
+        false => conceal::hide_lines(text, problems),
     }
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -148,7 +150,6 @@ fn read_file(mut top: Section<'_, '_>) -> File {
             .unwrap_or_default(),
         channels: top.each_named("notify", notify::read_channel),
     };
-    top.hide_rest();
     top.finish();
     file
 }
@@ -173,7 +174,6 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         requests_per_second: section.take("requests_per_second", "a number such as 20 or 0.5"),
         bandwidth: limits::read_bandwidth(&mut section),
     };
-    section.hide_rest();
     RegistryEntry {
         is_whole: section.finish(),
         ..entry

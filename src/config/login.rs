@@ -23,6 +23,8 @@ pub struct Login {
     pub credential: Credential,
     /// Where to look again when the registry refuses it: what helpers give out is short-lived.
     pub renewal: Option<Renewal>,
+    /// Whether there is nothing to log in with yet, and `renewal` has to be asked first.
+    pub is_pending: bool,
 }
 
 /// A login that is kept elsewhere.
@@ -43,15 +45,21 @@ pub(super) enum Keeper {
 
 impl Login {
     /// Reads a login from where it is kept.
-    pub(super) fn from_keeper(registry: &RegistryName, keeper: Keeper) -> Result<Self, Unreadable> {
-        let renewal = Renewal {
-            registry: registry.clone(),
-            keeper,
-        };
+    pub(super) fn from_keeper(renewal: Renewal) -> Result<Self, Unreadable> {
         Ok(Self {
             credential: renewal.read()?,
             renewal: Some(renewal),
+            is_pending: false,
         })
+    }
+
+    /// A login that could not be had, and is asked for when it is needed.
+    pub(super) fn pending(renewal: Renewal) -> Self {
+        Self {
+            credential: Credential::Anonymous,
+            renewal: Some(renewal),
+            is_pending: true,
+        }
     }
 }
 
@@ -70,11 +78,20 @@ impl From<Credential> for Login {
         Self {
             credential,
             renewal: None,
+            is_pending: false,
         }
     }
 }
 
 impl Renewal {
+    /// A login of a registry, and who keeps it.
+    pub(super) fn new(registry: &RegistryName, keeper: Keeper) -> Self {
+        Self {
+            registry: registry.clone(),
+            keeper,
+        }
+    }
+
     /// Reads the login again, or says why it cannot be had. It may run a program and wait for it:
     /// not for a thread that others wait for.
     pub fn renew(&self) -> Result<Credential, String> {
@@ -112,12 +129,14 @@ fn from_helper(name: &str, registry: &RegistryName) -> Result<Option<Credential>
                 "install docker-credential-{name} into a folder of $PATH, which is {} here",
                 env::var("PATH").unwrap_or_default()
             ),
+            may_pass: false,
         }),
         Err(Failure::Broken(reason)) => Err(Unreadable {
             message: format!("the credential helper docker-credential-{name} {reason}"),
             help: format!(
                 "find out why, as this user: echo {server} | docker-credential-{name} get"
             ),
+            may_pass: true,
         }),
     }
 }
@@ -128,6 +147,7 @@ fn no_login(name: &str, registry: &RegistryName) -> Unreadable {
             "the credential helper docker-credential-{name} has no login for {registry}"
         ),
         help: format!("give it one, with `docker login {registry}` or as its manual says"),
+        may_pass: false,
     }
 }
 
@@ -137,6 +157,7 @@ fn from_docker_config(registry: &RegistryName) -> Result<Credential, Unreadable>
     let unusable = |reason: &str| Unreadable {
         message: format!("docker's config has no usable login for {registry}: {reason}"),
         help: format!("run `docker login {registry}` as this user, or set $DOCKER_CONFIG"),
+        may_pass: false,
     };
     let path = docker_config_file().ok_or_else(|| unusable("neither $HOME nor $DOCKER_CONFIG"))?;
     let place = path.display();

@@ -1,6 +1,7 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
 mod braces;
+mod conceal;
 mod cron;
 mod daemon;
 mod discovery;
@@ -387,6 +388,12 @@ impl Config {
         Self::parse(&path, &text)
     }
 
+    /// The same for the daemon, as [`Self::parse_for_daemon`] has it.
+    pub fn load_for_daemon(path: Option<&Path>) -> Result<Self, Error> {
+        let (path, text) = read(path)?;
+        Self::parse_for_daemon(&path, &text)
+    }
+
     /// The same for whoever talks to nobody: secrets stay where they are, so that they need not be
     /// readable, and there are no logins and no channels in what comes of it.
     pub fn load_without_secrets(path: Option<&Path>) -> Result<Self, Error> {
@@ -404,6 +411,14 @@ impl Config {
     /// Parses and validates a text that was read from `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         Self::parse_noting(path, text, problem::Problems::default())
+    }
+
+    /// The same for the daemon: a credential helper that fails or gives no answer in time is a
+    /// warning, and is asked again before its registry is, since it may fail for a moment alone.
+    pub fn parse_for_daemon(path: &Path, text: &str) -> Result<Self, Error> {
+        let mut problems = problem::Problems::default();
+        problems.waits_for_helpers = true;
+        Self::parse_noting(path, text, problems)
     }
 
     fn parse_noting(
@@ -444,6 +459,8 @@ fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
     Ok((path.into(), text))
 }
 
+#[cfg(test)]
+mod conceal_tests;
 #[cfg(test)]
 mod notify_tests;
 #[cfg(test)]

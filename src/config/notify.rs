@@ -315,7 +315,6 @@ pub(super) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) 
         on: section.strings("on"),
         mirrors: section.strings("mirrors"),
     };
-    section.hide_rest();
     ChannelEntry {
         is_whole: section.finish(),
         ..entry
@@ -341,11 +340,33 @@ pub(super) fn validate(
             mirrors,
         }));
     }
-    let report = ReportConfig {
+    let told = ReportConfig {
         at: report_time(report.at.as_ref(), problems),
         to: receivers(report.to.as_ref(), entries, &channels, problems),
     };
-    (channels, report)
+    for entry in entries {
+        warn_if_mute(entry, &channels, &told, problems);
+    }
+    (channels, told)
+}
+
+/// A channel that takes the report alone, and does not get it, is told nothing.
+fn warn_if_mute(
+    entry: &ChannelEntry,
+    channels: &[Channel],
+    report: &ReportConfig,
+    problems: &mut Problems,
+) {
+    let name = entry.name.get_ref().as_str();
+    let channel = channels.iter().find(|channel| &*channel.name == name);
+    let takes_only_reports = channel.is_some_and(|channel| channel.topics == [Topic::Report]);
+    if let Some(on) = entry.on.as_ref().filter(|_| takes_only_reports)
+        && !report.to.iter().any(|to| &**to == name)
+    {
+        let message = format!("[notify.{name}] is told nothing: the report goes to others");
+        let help = "add it to `to` of [report], or more topics to its `on`";
+        problems.warning(on.span(), message, help);
+    }
 }
 
 fn topics(entry: &ChannelEntry, problems: &mut Problems) -> Vec<Topic> {

@@ -99,6 +99,27 @@ fn every_kind_of_channel_is_read() {
 }
 
 #[test]
+fn a_channel_for_reports_alone_that_gets_none_is_a_warning() {
+    let warnings = |to: &str, on: &str| {
+        let config = with(&format!(
+            "[report]\n{to}\n[notify.a]\nkind = \"slack\"\nurl = \"https://h/a\"\n{on}\n\
+             [notify.b]\nkind = \"slack\"\nurl = \"https://h/b\"\n"
+        ));
+        let records = config.warnings.records();
+        let told = records.iter().map(|r| format!("{}: {}", r.line, r.message));
+        told.filter(|said| said.contains("is told nothing"))
+            .collect::<Vec<_>>()
+    };
+    let (to, on) = ("to = [\"b\"]", "on = [\"report\"]");
+    let expected = "6: [notify.a] is told nothing: the report goes to others";
+    assert_eq!(warnings(to, on), [expected]);
+    assert!(warnings("", on).is_empty());
+    assert!(warnings("to = [\"a\", \"b\"]", on).is_empty());
+    assert!(warnings(to, "on = [\"report\", \"lag\"]").is_empty());
+    assert!(warnings(to, "").is_empty());
+}
+
+#[test]
 fn the_report_goes_where_it_is_sent_or_else_to_all_that_take_it() {
     let channels = "[notify.a]\nkind = \"slack\"\nurl = \"https://h/a\"\n\
                     [notify.b]\nkind = \"slack\"\nurl = \"https://h/b\"\non = \"lag\"\n\

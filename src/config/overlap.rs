@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Mirror, Route, Selection, entry::Validated, problem::Problems};
-use crate::oci::Repository;
+use crate::oci::{Repository, Tag};
 
 /// Why two routes may not share a target repository.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,6 +89,37 @@ pub(super) fn settle(validated: &mut [Validated], problems: &mut Problems) {
             }
         }
     }
+    for (target, places) in &by_target {
+        spare(validated, target, places, problems);
+    }
+}
+
+/// Keeps what is mirrored to a target by name from the backups of its other tags.
+fn spare(validated: &[Validated], target: &Repository, places: &[Place], problems: &mut Problems) {
+    let name = |place: Place| {
+        let claim = claim(validated, place);
+        match &claim.route.selection {
+            Selection::Tag(tag) => claim.mirror.target_tag(tag).ok(),
+            Selection::Matching(_) => None,
+        }
+    };
+    let names: HashSet<Tag> = places.iter().filter_map(|place| name(*place)).collect();
+    for &(mirror, route) in places {
+        let Some(moved) = name((mirror, route)) else {
+            continue;
+        };
+        let backup = validated[mirror].mirror.backup.as_ref();
+        let Some(backup) = backup.and_then(|backup| backup.target(&moved).ok()) else {
+            continue;
+        };
+        if names.contains(&backup) {
+            let image = target.tag(&backup);
+            let message = format!("the `backup_tag` of {moved} would be written over {image}");
+            let help = "that tag is mirrored, too: give `backup_tag` another template, or leave \
+                        one of the two tags out";
+            problems.error(validated[mirror].places[route].clone(), message, help);
+        }
+    }
 }
 
 fn settle_two(
@@ -155,5 +186,41 @@ mod tests {
             );
         }
         assert_eq!(complaint(r#"["s.example/a", "s.example/a:1"]"#), None);
+    }
+
+    #[test]
+    fn no_backup_is_written_over_a_tag_that_is_mirrored_by_name() {
+        let with = |from: &str, keys: &str| complaint(&format!("{from}\n{keys}"));
+        let both = r#"["s.example/z", "s.example/a:1", "s.example/a:1.prev"]"#;
+        let backup = "backup_tag = \"{tag}.prev\"";
+        let said = with(both, backup).unwrap();
+        assert!(said.contains("the `backup_tag` of 1 would be"), "{said}");
+        assert!(said.contains("t.example/m/s.example/a:1.prev"), "{said}");
+        // What counts are the names at the target.
+        let renamed = r#"["s.example/z", "s.example/a:1", "s.example/a:1.prev-x"]"#;
+        let keys = format!("tag = \"{{tag}}-x\"\n{backup}");
+        assert_eq!(with(renamed, &keys), None);
+        let keys = "tag = \"{tag}-x\"\nbackup_tag = \"old-{tag}\"";
+        let renamed = r#"["s.example/z", "s.example/a:1", "s.example/a:old-1"]"#;
+        assert!(with(renamed, keys).is_some());
+        assert_eq!(with(both, "backup_tag = \"{tag}.old\""), None);
+        assert_eq!(with(both, ""), None);
+        let elsewhere = r#"["s.example/z", "s.example/a:1", "s.example/b:1.prev"]"#;
+        assert_eq!(with(elsewhere, backup), None);
+    }
+
+    #[test]
+    fn a_backup_of_one_entry_spares_the_tags_of_another() {
+        let entry = |tag: &str| format!("[[mirror]]\nfrom = \"s.example/a:{tag}\"\n");
+        let text = format!(
+            "[defaults]\ntarget = \"t.example\"\n{}{}backup_tag = \"{{tag}}.prev\"\n",
+            entry("1.prev"),
+            entry("1"),
+        );
+        let error = Config::parse(Path::new("mirror.toml"), &text).unwrap_err();
+        assert!(
+            error.to_string().contains("would be written over"),
+            "{error}"
+        );
     }
 }

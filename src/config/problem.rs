@@ -12,6 +12,8 @@ use miette::{
 };
 use serde::Serialize;
 
+use super::conceal::without_secrets;
+
 /// One mistake, or one doubtful thing, in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -31,17 +33,18 @@ impl Problem {
     }
 }
 
-/// What stands in a line that may hold a secret, or in the URL that does.
-const TELLTALES: [&str; 8] = ["pass", "pwd", "pasw", "secret", "tok", "url", "proxy", "@"];
-
 /// Everything found wrong while one file is read.
 #[derive(Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
     /// Bytes of the file that are never shown.
     hidden: Vec<Range<usize>>,
+    /// Values that no message repeats.
+    secrets: Vec<String>,
     /// Whether secrets, and logins that others keep, stay where they are.
     pub(super) leaves_secrets: bool,
+    /// Whether a helper that fails may be asked again later, as by who runs for long.
+    pub(super) waits_for_helpers: bool,
 }
 
 impl Problems {
@@ -50,21 +53,14 @@ impl Problems {
         self.hidden.push(span);
     }
 
-    /// Hides what may be a secret in a file of which it is not known what is what: the lines that
-    /// look like one, and all of a text of several lines that begins in one.
-    pub(super) fn hide_secrets(&mut self, text: &str) {
-        let mut start = 0;
-        let mut is_inside = false;
-        for line in text.split_inclusive('\n') {
-            let lower = line.to_ascii_lowercase();
-            let is_odd = ["\"\"\"", "'''"]
-                .iter()
-                .any(|quotes| line.matches(quotes).count() % 2 == 1);
-            if is_inside || TELLTALES.iter().any(|word| lower.contains(word)) {
-                self.hide(start..start + line.trim_end().len());
-                is_inside ^= is_odd;
-            }
-            start += line.len();
+    /// The same for a part whose value is in no message either.
+    pub(super) fn hide_everywhere(&mut self, span: Range<usize>, value: &str) {
+        self.hide(span);
+        // A shorter one is a part of many words.
+        if value.len() >= 4 {
+            self.secrets.push(value.to_owned());
+            // As the messages of others quote it.
+            self.secrets.push(value.escape_debug().to_string());
         }
     }
 
@@ -115,6 +111,13 @@ impl Problems {
         });
         self.found
             .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+        // The longest first: one may be a part of another.
+        self.secrets
+            .sort_by_key(|value| std::cmp::Reverse(value.len()));
+        for problem in &mut self.found {
+            problem.message = without_secrets(&problem.message, &self.secrets);
+            problem.help = without_secrets(&problem.help, &self.secrets);
+        }
         ProblemReport {
             path: path.into(),
             text: masked(text, &self.hidden),

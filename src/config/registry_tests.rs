@@ -179,6 +179,43 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
 
+/// What the file is warned of that has these tables, and mirrors from quay.io and two others to `TARGET`.
+fn warnings(tables: &str) -> Vec<String> {
+    let from = "from = [\"quay.io/a/b:1\", \"docker.io/a/c:1\", \"r1.example.com/*:1\"]";
+    let config = parse(&format!("{tables}\n{TARGET}[[mirror]]\n{from}\n"));
+    let records = config.warnings.records();
+    let told = records
+        .iter()
+        .map(|r| format!("{} | {}", r.message, r.remedy));
+    told.collect()
+}
+
+#[test]
+fn a_registry_that_no_mirror_names_and_that_is_nearly_one_is_a_warning() {
+    for (wrong, right) in [
+        ("m.exmaple.com", "m.example.com"),
+        ("quai.io", "quay.io"),
+        ("r1.example.con", "r1.example.com"),
+    ] {
+        let found = warnings(&format!("[registries.\"{wrong}\"]\nconnections = 4"));
+        let expected = format!("no mirror names {wrong} | did you mean \"{right}\"?");
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
+fn a_registry_that_is_named_or_far_from_all_that_are_is_no_warning() {
+    for tables in [
+        "[registries.\"m.example.com\"]\nconnections = 4",
+        "[registries.\"ghcr.io\"]\nconnections = 4",
+        "[registries.\"auth.docker.io\"]\nconnections = 4",
+        // The one that it is near to has a table of its own.
+        "[registries.\"r1.example.com\"]\nstall = \"9s\"\n[registries.\"r2.example.com\"]\nstall = \"9s\"",
+    ] {
+        assert_eq!(warnings(tables), Vec::<String>::new(), "{tables}");
+    }
+}
+
 #[test]
 fn whoever_talks_to_nobody_needs_no_secret() {
     let text = format!(

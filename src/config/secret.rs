@@ -63,6 +63,8 @@ impl Credential {
 pub(super) struct Unreadable {
     pub(super) message: String,
     pub(super) help: String,
+    /// Whether it may be there a moment later, without a change of anything.
+    pub(super) may_pass: bool,
 }
 
 impl SecretSource {
@@ -75,6 +77,7 @@ impl SecretSource {
                 _ => Err(Unreadable {
                     message: format!("the environment variable {name} is not set"),
                     help: format!("set {name}, or EnvironmentFile= in the unit"),
+                    may_pass: false,
                 }),
             },
             Self::File(path) => read_file(path, "make the file, readable for this user"),
@@ -86,6 +89,7 @@ impl SecretSource {
                 None => Err(Unreadable {
                     message: format!("credential `{name}`: $CREDENTIALS_DIRECTORY is not set"),
                     help: format!("run under systemd with LoadCredential={name}:/path"),
+                    may_pass: false,
                 }),
             },
         }
@@ -134,6 +138,7 @@ fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
     let unreadable = |reason: String| Unreadable {
         message: format!("{}: {reason}", path.display()),
         help: help.into(),
+        may_pass: false,
     };
     let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);

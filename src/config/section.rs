@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::problem::Problems;
+use super::{conceal::is_secret_key, problem::Problems};
 
 /// What a key that is a switch or a list asks for.
 #[derive(Clone, Debug)]
@@ -66,6 +66,9 @@ impl<'p, 'i> Section<'p, 'i> {
     ) -> Option<Spanned<T>> {
         let value = self.remove(key)?;
         let span = value.span();
+        if value.get_ref().is_table() || value.get_ref().is_array() {
+            hide_all(&value, self.problems);
+        }
         match T::deserialize(toml::de::ValueDeserializer::from(value)) {
             Ok(read) => Some(Spanned::new(span, read)),
             Err(error) => {
@@ -108,6 +111,7 @@ impl<'p, 'i> Section<'p, 'i> {
                     "bad value for `{key}`: this is of type {}",
                     other.type_str()
                 );
+                hide_value(&other, span.clone(), self.problems);
                 self.problems
                     .error(span, message, "write a string, or a list of strings");
                 None
@@ -143,14 +147,6 @@ impl<'p, 'i> Section<'p, 'i> {
             && !value.get_ref().is_table()
         {
             self.problems.hide(value.span());
-        }
-    }
-
-    /// Hides the values of the keys that nobody has asked for so far: one may be a secret under a
-    /// misspelt name, or in a table of one.
-    pub(super) fn hide_rest(&mut self) {
-        for value in self.table.values() {
-            hide_strings(value, self.problems);
         }
     }
 
@@ -192,10 +188,13 @@ impl<'p, 'i> Section<'p, 'i> {
                     .filter_map(|item| self.subsection(format!("`{key}`"), item).map(&mut read));
                 return Some(Ok(read.collect()));
             }
-            other => format!(
-                "bad value for `{key}`: this is of type {}",
-                other.type_str()
-            ),
+            other => {
+                hide_value(&other, span.clone(), self.problems);
+                format!(
+                    "bad value for `{key}`: this is of type {}",
+                    other.type_str()
+                )
+            }
         };
         self.problems.error(span, wrong, help);
         None
@@ -211,6 +210,9 @@ impl<'p, 'i> Section<'p, 'i> {
             return Vec::new();
         };
         let span = value.span();
+        if !value.get_ref().is_array() {
+            hide_all(&value, self.problems);
+        }
         let DeValue::Array(items) = value.into_inner() else {
             let message = format!("`{key}` is not a list of tables");
             self.problems
@@ -262,6 +264,7 @@ impl<'p, 'i> Section<'p, 'i> {
                 Some(Section::new(name, Spanned::new(span, table), self.problems))
             }
             other => {
+                hide_value(&other, span.clone(), self.problems);
                 let message = format!("{name} is of type {}, not a table", other.type_str());
                 self.problems
                     .error(span, message, format!("write {name} and its keys below it"));
@@ -277,11 +280,21 @@ impl<'p, 'i> Section<'p, 'i> {
 
     /// Ends the reading: every key that nobody asked for is an error with a suggestion. Tells
     /// whether the table was read whole, so that no problem is told as the consequence of another.
+    /// The value of such a key may be a secret under another name, and is hidden unless the key is
+    /// one with no secret in it but for one slip of the fingers.
     pub(super) fn finish(self) -> bool {
-        for key in self.table.keys() {
+        for (key, value) in &self.table {
             let written: &str = key.get_ref();
             let message = format!("unknown key `{written}` in {}", self.name);
-            let help = match closest(written, self.asked.iter().copied()) {
+            let known = closest(written, self.asked.iter().copied());
+            // In a word of three letters, a slip makes any other.
+            let is_slip =
+                |known: &str| known.len() > 3 && strsim::damerau_levenshtein(written, known) == 1;
+            let is_harmless = known.is_some_and(|known| is_slip(known) && !is_secret_key(known));
+            if !is_harmless || is_secret_key(written) {
+                hide_all(value, self.problems);
+            }
+            let help = match known {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => format!("the keys here are: {}", self.asked.join(", ")),
             };
@@ -291,13 +304,16 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 }
 
-fn hide_strings(value: &Spanned<DeValue<'_>>, problems: &mut Problems) {
-    match value.get_ref() {
-        DeValue::Table(table) => table
-            .values()
-            .for_each(|value| hide_strings(value, problems)),
-        DeValue::Array(items) => items.iter().for_each(|item| hide_strings(item, problems)),
-        _ => problems.hide(value.span()),
+fn hide_all(value: &Spanned<DeValue<'_>>, problems: &mut Problems) {
+    hide_value(value.get_ref(), value.span(), problems);
+}
+
+/// Hides all that stands in a value, but not the keys in it.
+fn hide_value(value: &DeValue<'_>, span: Range<usize>, problems: &mut Problems) {
+    match value {
+        DeValue::Table(table) => table.values().for_each(|value| hide_all(value, problems)),
+        DeValue::Array(items) => items.iter().for_each(|item| hide_all(item, problems)),
+        _ => problems.hide(span),
     }
 }
 

@@ -11,17 +11,20 @@ use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, Login, RegistryConfig, daemon,
+    Config, Credential, Login, RegistryConfig, closest, daemon,
     entry::{self, Validated},
     file::{File, LoginEntry, MirrorEntry, RegistryEntry},
     limits,
-    login::{self, Keeper},
+    login::{self, Keeper, Renewal},
     network::{self, Proxy},
     notify, overlap,
     problem::{ProblemReport, Problems},
-    secret::{self, SecretSource, is_world_readable},
+    secret::{self, SecretSource, Unreadable, is_world_readable},
 };
 use crate::oci::RegistryName;
+
+/// Letters in which a misspelt host differs; more would make one registry another.
+const SLIPS: usize = 1;
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
 pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
@@ -44,6 +47,8 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
     let names: Vec<Arc<str>> = validated.iter().map(|v| v.mirror.name.clone()).collect();
     let (channels, report) = notify::validate(&file.channels, &file.report, &names, path, problems);
     let timezone = timezone(file.timezone.as_ref(), problems);
+    let registries = registries(&file.registries, timezone, path, problems);
+    warn_of_slips(&file.registries, &validated, problems);
     Config {
         path: path.into(),
         text: "".into(),
@@ -52,7 +57,7 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         drain: daemon::drain(file.drain.as_ref(), problems),
         http: daemon::http(&file.http, path, problems),
         limits: limits::validate(&file.limits, timezone, problems),
-        registries: registries(&file.registries, timezone, path, problems),
+        registries,
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
         report,
         channels,
@@ -65,7 +70,7 @@ fn timezone(text: Option<&Spanned<String>>, problems: &mut Problems) -> Tz {
     text.get_ref().parse().unwrap_or_else(|_| {
         let message = format!("unknown timezone `{}`", text.get_ref());
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let help = match super::closest(text.get_ref(), names) {
+        let help = match closest(text.get_ref(), names) {
             Some(zone) => format!("did you mean \"{zone}\"?"),
             None => "use a name of the tz database, such as \"Asia/Shanghai\"".into(),
         };
@@ -110,6 +115,32 @@ fn registries(
         }
     }
     registries
+}
+
+/// Warns of tables for a registry that no mirror names, where a slip of the fingers would make it
+/// one that a mirror does name. Any other may be there for mirrors that come or went, and one with
+/// a table of its own was not meant.
+fn warn_of_slips(entries: &[RegistryEntry], validated: &[Validated], problems: &mut Problems) {
+    let parsed = |entry: &RegistryEntry| entry.name.get_ref().parse::<RegistryName>().ok();
+    let configured: HashSet<String> = entries
+        .iter()
+        .filter_map(|entry| Some(parsed(entry)?.to_string()))
+        .collect();
+    let mirrors = validated.iter().map(|validated| &validated.mirror);
+    let named: HashSet<String> = mirrors.flat_map(|mirror| mirror.registries()).collect();
+    for entry in entries {
+        let Some(name) = parsed(entry).map(|name| name.to_string()) else {
+            continue;
+        };
+        let others = named.difference(&configured).map(String::as_str);
+        let slips = others.map(|other| (strsim::damerau_levenshtein(&name, other), other));
+        let meant = slips.filter(|(slips, _)| *slips <= SLIPS).min();
+        if let Some((_, meant)) = meant.filter(|_| !named.contains(&name)) {
+            let message = format!("no mirror names {name}");
+            let help = format!("did you mean \"{meant}\"?");
+            problems.warning(entry.name.span(), message, help);
+        }
+    }
 }
 
 fn registry(
@@ -218,7 +249,14 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
         LoginEntry::Word(word) if word == "anonymous" => return Login::default(),
         LoginEntry::Word(word) if word == "docker-config" => (Keeper::DockerConfig, entry.span()),
         LoginEntry::Word(word) => {
-            let message = format!("unknown `login = \"{word}\"`");
+            let known = ["docker-config", "anonymous"].into_iter();
+            let message = if closest(word, known).is_some() {
+                format!("unknown `login = \"{word}\"`")
+            } else {
+                // It may be a password.
+                problems.hide(entry.span());
+                "unknown `login`".to_owned()
+            };
             let help = "write \"docker-config\", \"anonymous\" or { helper = \"NAME\" }";
             problems.error(entry.span(), message, help);
             return Login::default();
@@ -235,8 +273,16 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
     if problems.leaves_secrets {
         return Login::default();
     }
-    Login::from_keeper(name, keeper).unwrap_or_else(|unreadable| {
-        problems.error(span, unreadable.message, unreadable.help);
+    let renewal = Renewal::new(name, keeper);
+    Login::from_keeper(renewal.clone()).unwrap_or_else(|unreadable| {
+        let Unreadable { message, help, .. } = unreadable;
+        if unreadable.may_pass && problems.waits_for_helpers {
+            let message = format!("{message}, so that there is no login for {name} yet");
+            let help = format!("it is asked again before {name} is; {help}");
+            problems.warning(span, message, help);
+            return Login::pending(renewal);
+        }
+        problems.error(span, message, help);
         Login::default()
     })
 }

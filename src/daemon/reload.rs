@@ -16,7 +16,7 @@ pub(super) struct Loaded {
 pub(super) fn load(path: &Path) -> Loaded {
     match fs::read_to_string(path) {
         Ok(text) => Loaded {
-            config: Config::parse(path, &text),
+            config: Config::parse_for_daemon(path, &text),
             text,
         },
         Err(error) => Loaded {

@@ -130,6 +130,7 @@ impl Auth {
         wire: &Wire,
         scope: &Scope,
     ) -> Result<Authorization, Error> {
+        self.complete(wire).await?;
         loop {
             let held = match self.need(wire, scope)? {
                 Need::Nothing => return Ok(Authorization::None),
@@ -147,6 +148,13 @@ impl Auth {
                 }
             }
         }
+    }
+
+    /// Makes sure that there is the login that the file names.
+    pub(super) async fn complete(&self, wire: &Wire) -> Result<(), Error> {
+        let completed = self.login.complete().await;
+        completed
+            .map_err(|reason| wire.error("log in to", wire.name.to_string(), Kind::NoLogin(reason)))
     }
 
     /// Takes note of a 401. Tells whether the request is worth a second try with what

@@ -36,6 +36,9 @@ pub enum Kind {
     /// The registry does not accept who we say we are, or wants to know.
     #[error("{0}; check the registry's login in mirror.toml")]
     Unauthorized(String),
+    /// Who keeps the login cannot give it out, for now.
+    #[error("{0}; run the helper by hand, as this user, to see why")]
+    NoLogin(String),
     /// A token ran out while it was in use; a new one is asked for.
     #[error("the token expired")]
     TokenExpired,
@@ -154,7 +157,11 @@ impl Error {
     /// Whether the same thing tried again may succeed.
     pub fn is_transient(&self) -> bool {
         match &*self.kind {
-            Kind::Network(_) | Kind::Stalled(_) | Kind::TokenExpired | Kind::Server { .. } => true,
+            Kind::Network(_)
+            | Kind::Stalled(_)
+            | Kind::NoLogin(_)
+            | Kind::TokenExpired
+            | Kind::Server { .. } => true,
             Kind::Throttled { retry_after, .. } => retry_after.is_none_or(|wait| wait <= PATIENCE),
             Kind::Length { expected, found } => found < expected,
             Kind::Elsewhere(error) => error.is_transient(),
@@ -191,7 +198,7 @@ impl Error {
         match &*self.kind {
             Kind::Network(_) => "network",
             Kind::Stalled(_) => "stalled",
-            Kind::Unauthorized(_) | Kind::TokenExpired => "auth",
+            Kind::Unauthorized(_) | Kind::NoLogin(_) | Kind::TokenExpired => "auth",
             Kind::Denied(_) => "denied",
             Kind::NotFound(_) => "not_found",
             Kind::Throttled { .. } => "throttled",

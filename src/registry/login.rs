@@ -17,6 +17,9 @@ use crate::config::{Credential, Login, Renewal};
 /// not old.
 const YOUNG: Duration = Duration::from_secs(60);
 
+/// How long a helper that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// One reading of a kept login, for all that wait for it.
 type Reading = Shared<BoxFuture<'static, Result<Credential, String>>>;
 
@@ -30,6 +33,10 @@ pub(super) struct LoginInUse {
 #[derive(Debug)]
 struct State {
     credential: Credential,
+    /// Whether there is none yet.
+    is_pending: bool,
+    /// When it could not be had, and why.
+    failed: Option<(Instant, String)>,
     /// Counts the renewals.
     generation: u64,
     renewed: Option<Instant>,
@@ -42,6 +49,8 @@ impl LoginInUse {
             renewal: login.renewal,
             state: Mutex::new(State {
                 credential: login.credential,
+                is_pending: login.is_pending,
+                failed: None,
                 generation: 0,
                 renewed: None,
                 reading: None,
@@ -57,6 +66,25 @@ impl LoginInUse {
     /// Which login that is; [`Self::renew`] wants to know which one was refused.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
+    }
+
+    /// Reads the login if it could not be had so far: without it, a registry may serve less, or
+    /// say that nothing is there. The error says why it still cannot.
+    pub(super) async fn complete(&self) -> Result<(), String> {
+        let generation = {
+            let state = self.lock();
+            if !state.is_pending {
+                return Ok(());
+            }
+            match &state.failed {
+                Some((at, reason)) if at.elapsed() < PAUSE => return Err(reason.clone()),
+                _ => state.generation,
+            }
+        };
+        let renewed = self.renew(generation).await;
+        renewed.map(|_| ()).inspect_err(|reason| {
+            self.lock().failed = Some((Instant::now(), reason.clone()));
+        })
     }
 
     /// Reads the login anew after that of a generation was refused; one reading serves all. Tells
@@ -87,6 +115,7 @@ impl LoginInUse {
         state.reading = None;
         let credential = read?;
         state.renewed = Some(Instant::now());
+        state.is_pending = false;
         if is_same(&credential, &state.credential) {
             return Ok(false);
         }

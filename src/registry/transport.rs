@@ -144,6 +144,7 @@ impl Transport {
         self.ready().await.map_err(fail)?;
         let mut headers = call.headers.clone();
         if login != Login::Nobody {
+            self.auth.complete(wire).await?;
             self.auth.basic().apply(&mut headers);
         }
         let request = wire.http.request(call.method.clone(), call.url.clone());

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::client::assert_mirrored;
 use crate::support::corpus::Image;
+use crate::support::daemon::{Daemon, EVERY_OTHER_SECOND, mirror_of};
 use crate::support::fake::{Fake, Verdict};
 use crate::support::fake_answers::refusal;
 use crate::support::fake_tokens::Habits;
@@ -235,4 +236,55 @@ fn a_broken_helper_of_the_docker_config_is_told_at_its_line() {
         "docker-credential-nowhere is not installed",
         "mirror.toml:3",
     ]);
+}
+
+/// A helper that fails for the first `times`, and knows the login from then on.
+fn failing_at_first(times: usize) -> String {
+    format!(
+        "echo >> \"$HOME/asked\"; [ $(wc -l < \"$HOME/asked\") -gt {times} ] || exit 7\n\
+         echo '{{\"Username\":\"AWS\",\"Secret\":\"s3cret\"}}'"
+    )
+}
+
+/// A daemon's file for a source with one image behind a login.
+fn stage_of_a_daemon(keys: &str) -> (Fake, Registry, Transship) {
+    let (source, target) = (Fake::start(), Registry::start());
+    source
+        .client()
+        .push("app", "v1", &Image::oci("behind a login"));
+    demand_basic(&source, |given| given == "AWS:s3cret");
+    let entries = format!("{EVERY_OTHER_SECOND}{}", mirror_of("app"));
+    let entries = mirror_toml_with(keys, PLAIN, &entries);
+    let text = format!("[http]\nlisten = \"127.0.0.1:0\"\n{entries}");
+    let transship = Transship::new(&fill_in(&text, source.host(), target.host()));
+    (source, target, transship)
+}
+
+#[test]
+fn a_helper_that_fails_when_the_daemon_starts_is_asked_again_before_its_registry_is() {
+    for keys in [HELPER, DOCKER_CONFIG] {
+        let (source, target, transship) = stage_of_a_daemon(keys);
+        transship.write(".docker/config.json", "{ \"credsStore\": \"vault\" }");
+        transship.write_program("docker-credential-vault", &failing_at_first(2));
+        let daemon = Daemon::start(&transship);
+        let said = "docker-credential-vault failed with exit status: 7, so that there is no";
+        assert!(daemon.log().contains(said), "{}", daemon.log());
+        daemon.until_true("the image to arrive", |_| {
+            target.client().manifest("mirror/app", "v1").is_some()
+        });
+        assert_synced(&source, &target);
+    }
+}
+
+#[test]
+fn an_edit_is_taken_up_while_a_helper_fails() {
+    let (_source, _target, transship) = stage_of_a_daemon(HELPER);
+    transship.write_program("docker-credential-vault", "exit 7");
+    let daemon = Daemon::start(&transship);
+    let text = fs::read_to_string(transship.path().join("mirror.toml")).unwrap();
+    transship.write("mirror.toml", &text.replace("\"app\"", "\"other\""));
+    daemon.until_true("the edit to be in force", |daemon| {
+        daemon.status().to_string().contains("\"other\"")
+    });
+    assert_eq!(daemon.status()["config_error"], serde_json::Value::Null);
 }
