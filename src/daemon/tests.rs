@@ -9,7 +9,7 @@ use crate::{
     config::Topic,
     http_server::Accepted,
     notify::{Delivery, Message},
-    report::{Document, Mood},
+    report::{Alarm, AlarmChanges, Document, Mood},
     store::{EndedRun, Fact, RunCounts},
     sync::Scope,
 };
@@ -281,6 +281,33 @@ async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
         result: Ok(()),
     };
     bench.daemon.delivered(&report, vec![ok]);
+    assert!(bench.daemon.mute.errors().is_empty());
+}
+
+#[tokio::test]
+async fn a_channel_that_missed_nothing_that_stands_is_mute_no_longer() {
+    let mut bench = bench().await;
+    let channel = "[notify.ops]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n[[mirror]]";
+    bench.edit("[[mirror]]", channel);
+    bench.reload().await;
+    let lag = Alarm {
+        topic: Topic::Lag,
+        subject: "app".into(),
+        since: 1,
+        message: "app lagged for a while".into(),
+    };
+    let changes = AlarmChanges {
+        raised: vec![lag],
+        ..AlarmChanges::default()
+    };
+    let failed = Delivery {
+        channel: "ops".into(),
+        result: Err(crate::notify::Error::Failed("503".into())),
+    };
+    let raised = &Telling::of(&changes, 2)[0];
+    bench.daemon.delivered(raised, vec![failed]);
+    assert_eq!(bench.daemon.mute.errors().len(), 1);
+    bench.daemon.tell_again();
     assert!(bench.daemon.mute.errors().is_empty());
 }
 

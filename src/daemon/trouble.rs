@@ -59,18 +59,25 @@ impl Daemon {
     /// Sends what still stands to the channels that did not take it.
     pub(super) fn tell_again(&mut self) {
         for (channel, missed) in self.mute.take_missed() {
-            self.tell_missed(channel, missed);
+            // Nothing is left that it could take, and so show that it is well.
+            if !self.tell_missed(channel.clone(), missed) {
+                self.mute.took(&channel);
+            }
         }
     }
 
-    fn tell_missed(&mut self, channel: Arc<str>, missed: Missed) {
-        for telling in missed.tellings(self.told.records(), self.now()) {
+    /// Sends what still stands of what a channel missed; whether anything does.
+    fn tell_missed(&mut self, channel: Arc<str>, missed: Missed) -> bool {
+        let tellings = missed.tellings(self.told.records(), self.now());
+        let is_any = !tellings.is_empty();
+        for telling in tellings {
             let (notifier, channel) = (self.notifier.clone(), [channel.clone()]);
             self.work.spawn(async move {
                 let deliveries = notifier.deliver_to(&channel, &telling.message).await;
                 Event::Told(telling, deliveries)
             });
         }
+        is_any
     }
 
     async fn surroundings(&self) -> Surroundings {

@@ -137,10 +137,11 @@ impl Registry {
     }
 
     /// Whether an error is this registry's word on a session, and not on the bytes: another session
-    /// may fare better, as when what the registry kept of this one is gone.
+    /// may fare better, as when what the registry kept of this one is gone. One that is told where
+    /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
     pub fn refuses_session(&self, error: &Error) -> bool {
         let is_of_session = error.operation == RESUME && error.registry == self.wire.name;
-        (is_of_session || self.speaks_of_bytes(error))
+        is_of_session
             && matches!(
                 *error.kind,
                 Kind::Server { .. } | Kind::Denied(_) | Kind::Protocol(_)

@@ -166,7 +166,7 @@ fn of_mirror(mirror: &MirrorStatus, around: &Surroundings, now: i64) -> Vec<Foun
     let is_stale = mirror.is_stale(now) && !is_excused(Topic::Stale, mirror.patience_seconds());
     if let Some(unseen) = mirror.last_checked.filter(|_| is_stale) {
         let unseen = words::duration(now - unseen);
-        let under_way = match mirror.last_attempt.filter(|_| mirror.running) {
+        let under_way = match mirror.last_attempt.filter(|_| mirror.is_under_way) {
             Some(at) => format!("; a run is under way for {}", words::duration(now - at)),
             None => String::new(),
         };

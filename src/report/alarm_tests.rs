@@ -64,7 +64,7 @@ fn a_run_under_way_is_no_excuse_for_a_source_that_is_not_compared() {
         let status = status(|mirror| {
             mirror.last_checked = Some(100_000 - 4 * 3600);
             mirror.last_attempt = Some(100_000 - 90);
-            mirror.running = running;
+            (mirror.running, mirror.is_under_way) = (true, running);
         });
         let found = alarms(&status, &Surroundings::default());
         found.into_iter().map(|alarm| (alarm.topic, alarm.message))

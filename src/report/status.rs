@@ -37,6 +37,9 @@ pub struct MirrorStatus {
     pub state: State,
     /// Whether a run is under way, or was killed.
     pub running: bool,
+    /// Whether a run is under way for sure.
+    #[serde(skip)]
+    pub is_under_way: bool,
     /// Whether its schedule is off.
     pub paused: bool,
     /// Its worst lag at any target.
@@ -215,6 +218,7 @@ impl Known {
             name: mirror.name.clone(),
             state: state(last, ended, &targets),
             running: last.is_some_and(|run| run.result.is_none()),
+            is_under_way: last.is_some_and(RunRecord::is_under_way),
             paused: mirror.is_paused,
             lag_seconds: targets.iter().map(|t| t.lag_seconds).max().unwrap_or(0),
             max_lag_seconds: mirror.max_lag.as_secs().try_into().unwrap_or(i64::MAX),

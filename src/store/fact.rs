@@ -381,7 +381,7 @@ async fn mirrored(
 async fn sized(db: &mut SqliteConnection, image: &Digest, bytes: u64) -> Result {
     let (image, bytes) = (image.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
     query!(
-        "INSERT OR REPLACE INTO sizes (digest, bytes, named_at) VALUES (?, ?, unixepoch())",
+        "INSERT OR REPLACE INTO sizes (digest, bytes) VALUES (?, ?)",
         image,
         bytes
     )

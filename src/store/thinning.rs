@@ -107,7 +107,8 @@ async fn repositories(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::E
     Ok(())
 }
 
-/// Forgets the ages and sizes of images that no tag stands for, and nobody asked for.
+/// Forgets the ages of images that no tag stands for, and nobody asked for. Sizes stay: those of the
+/// children of an index have no name but in the next one that has them.
 async fn images(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
     let (noted, unnamed) = (now - NOTED, now - UNNAMED);
     query!(
@@ -119,19 +120,7 @@ async fn images(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> 
     )
     .execute(&mut *db)
     .await?;
-    query!(
-        "UPDATE sizes SET named_at = ? WHERE named_at < ? AND digest IN (
-             SELECT seen_digest FROM tags UNION SELECT written_digest FROM tags
-         )",
-        now,
-        noted
-    )
-    .execute(&mut *db)
-    .await?;
     query!("DELETE FROM images WHERE named_at < ?", unnamed)
-        .execute(&mut *db)
-        .await?;
-    query!("DELETE FROM sizes WHERE named_at < ?", unnamed)
         .execute(db)
         .await?;
     Ok(())

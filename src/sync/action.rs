@@ -85,6 +85,14 @@ impl Action {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Skip { .. } => Verdict::Equal,
+            // The source has not moved.
+            Self::Copy {
+                reason: Reason::Unreadable { .. },
+            }
+            | Self::Retag {
+                reason: Reason::Unreadable { .. },
+                ..
+            } => Verdict::Unknown,
             Self::Copy { .. } | Self::Retag { .. } => Verdict::Differs,
             Self::Fail { .. } => Verdict::Unknown,
         }

@@ -34,6 +34,9 @@ pub struct Plan {
     /// Every tag that the source lists, where it was listed.
     #[serde(skip)]
     pub listing: Option<HashSet<Tag>>,
+    /// Whether the source did not tell what decides which tags are the newest.
+    #[serde(skip)]
+    pub is_guess: bool,
 }
 
 /// What is to be done at one target repository.
@@ -118,6 +121,7 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Pla
         now,
         has_referrers,
         prune,
+        is_guess,
     } = snapshot;
     let context = Context {
         mirror,
@@ -138,6 +142,7 @@ pub(super) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Pla
         undated,
         targets,
         listing,
+        is_guess,
     }
 }
 
@@ -231,6 +236,12 @@ impl Context<'_> {
             Err(error) => return fail(source, error, self.now),
         };
         let record = holds.records.get(&source.tag);
+        // One that answers for others fails at this tag alone, which is written anew.
+        if let Some(Err(error)) = holds.asked.get(&source.tag)
+            && holds.answers_nothing()
+        {
+            return fail(source, error, self.now);
+        }
         let action = match self.compare(&source.tag, &digest, record, holds) {
             Ok(reason) => Action::Skip { reason },
             Err(reason) => match held.get(&digest) {
@@ -429,7 +440,7 @@ impl Plan {
     /// Whether all of the source was compared.
     pub(super) fn is_whole(&self) -> bool {
         let mut steps = self.targets.iter().flat_map(|target| &target.steps);
-        !steps.any(Step::is_unchecked)
+        !self.is_guess && !steps.any(Step::is_unchecked)
     }
 }
 

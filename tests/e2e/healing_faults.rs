@@ -219,7 +219,7 @@ fn a_blob_that_is_collected_before_its_manifest_is_written_is_sent_again() {
 #[test]
 fn a_target_that_fails_at_one_tag_gets_the_others_and_that_one_anew() {
     let (source, target) = (Registry::start(), Fake::start());
-    for tag in ["v1", "v2"] {
+    for tag in ["v1", "v2", "v3"] {
         source.client().push("app", tag, &Image::oci(tag));
     }
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
@@ -243,4 +243,23 @@ fn a_target_that_fails_at_one_tag_gets_the_others_and_that_one_anew() {
         assert_mirrored(&source.client(), "app", &target.client(), "mirror/app", tag);
     }
     expect_report(&transship, &["v1", "healed"]);
+}
+
+#[test]
+fn a_target_that_fails_at_every_tag_costs_the_source_no_pull_and_is_no_lag() {
+    let (source, target) = (Registry::start(), Fake::start());
+    source.client().push("app", "v1", &Image::oci("v1"));
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    transship.sync();
+    transship.let_a_year_pass();
+    target.rule(|request| match request.path.contains("/manifests/") {
+        true => Verdict::Answer(refusal(500, "UNKNOWN")),
+        false => Verdict::Serve,
+    });
+    source.new_requests();
+    transship.run(&["sync"]).expect_code(2);
+    let is_pull = |request: &Request| request.method == "GET" && !request.is_tag_list();
+    assert_eq!(count(&source.new_requests(), is_pull), 0);
+    let lagging = "SELECT COUNT(*) FROM tags WHERE lagging_since IS NOT NULL";
+    assert_eq!(transship.ask_store(lagging), "0");
 }

@@ -49,6 +49,8 @@ pub(super) struct Snapshot {
     pub has_referrers: bool,
     /// Which tags are pruned that are no longer mirrored.
     pub prune: Option<Prune>,
+    /// Whether the source did not tell what decides which tags are the newest.
+    pub is_guess: bool,
 }
 
 /// A selected tag and its digest at the source.
@@ -94,12 +96,17 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         futures::try_join!(list_source(route, source, saves), target_side)?;
     let listing = confirmed(view, listing, &snapshots).await?;
     let lists = listing.is_some();
+    let mut listing = listing.unwrap_or_default();
+    let is_guess = listing.lacks_times && needs_times(route, &listing.tags);
+    if is_guess {
+        stay_newest(route, &mut listing, &snapshots);
+    }
     let Listing {
         tags: listing,
         digests: told,
         pushed: mut times,
         ..
-    } = stay_newest(route, listing.unwrap_or_default(), &snapshots);
+    } = listing;
     let mut known = settled(view, &told, &snapshots);
     let undated = undated(route, &listing, &times);
     if !undated.is_empty() {
@@ -115,12 +122,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let selected = select(route, &listing, clock).map_err(Error::Refused)?;
     let tags = digests(&route.source, source, selected.tags, &mut known).await;
     for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
-        if let Ok(holds) = &mut snapshot.holds {
-            match ask(&snapshot.repository, registry, &tags, holds, view).await {
-                Ok(asked) => holds.asked = asked,
-                Err(error) => snapshot.holds = Err(error),
-            }
-        }
+        ask(snapshot, registry, &tags, view).await;
     }
     Ok(Snapshot {
         source: route.source.clone(),
@@ -133,6 +135,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         now: view.now,
         has_referrers: view.mirror.referrers.is_some(),
         prune: view.prune,
+        is_guess,
     })
 }
 
@@ -266,10 +269,7 @@ async fn confirmed(
 
 /// While the push times that `latest` chooses by are not told, the tags that are mirrored are the
 /// newest, by the times at which they were: nobody knows anything of the others.
-fn stay_newest(route: &Route, mut listing: Listing, snapshots: &[TargetSnapshot]) -> Listing {
-    if !listing.lacks_times || !needs_times(route, &listing.tags) {
-        return listing;
-    }
+fn stay_newest(route: &Route, listing: &mut Listing, snapshots: &[TargetSnapshot]) {
     let source = route.source.to_string();
     tracing::warn!(
         "the push times of {source} are not told now, by which `latest` chooses: what is mirrored \
@@ -282,7 +282,6 @@ fn stay_newest(route: &Route, mut listing: Listing, snapshots: &[TargetSnapshot]
             listing.pushed.entry(tag.clone()).or_insert(at);
         }
     }
-    listing
 }
 
 /// The digests of tags: those that are known, and for the others what the source says.

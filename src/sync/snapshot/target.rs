@@ -32,7 +32,7 @@ pub(in crate::sync) struct TargetSnapshot {
 /// What a target repository holds, by its own word and by the store's.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct TargetHolds {
-    /// Whether it lists no tag at all.
+    /// Whether it lists no tag at all, as far as is known now.
     pub is_empty: bool,
     /// Every tag that it lists, by its name at the source.
     pub listing: HashSet<Tag>,
@@ -46,6 +46,13 @@ pub(in crate::sync) struct TargetHolds {
     pub asked: Asked,
     /// What the store knows of its blobs.
     pub state: RepositoryState,
+}
+
+impl TargetHolds {
+    /// Whether the target says nothing of any tag that it was asked about: it may fail altogether.
+    pub(in crate::sync) fn answers_nothing(&self) -> bool {
+        !self.asked.is_empty() && self.asked.values().all(Result::is_err)
+    }
 }
 
 /// What a target said of tags, or why it could not.
@@ -67,19 +74,26 @@ impl Lists {
         Self(lists)
     }
 
+    /// A target's list, and whether it was read just now: since an older one, the routes of the
+    /// run may have written there.
     async fn read(
         &self,
         target: &Repository,
         registry: &Registry,
-    ) -> Result<Cow<'_, Listing>, registry::Error> {
-        let read = async || Ok(registry.list_tags(target).await?.unwrap_or_default());
-        match self.0.get(target) {
+    ) -> Result<(Cow<'_, Listing>, bool), registry::Error> {
+        let mut is_new = false;
+        let mut read = async || {
+            is_new = true;
+            Ok(registry.list_tags(target).await?.unwrap_or_default())
+        };
+        let listing = match self.0.get(target) {
             Some(cell) => match cell.get_or_init(read).await {
-                Ok(listing) => Ok(Cow::Borrowed(listing)),
-                Err(error) => Err(error.clone()),
+                Ok(listing) => Cow::Borrowed(listing),
+                Err(error) => return Err(error.clone()),
             },
-            None => read().await.map(Cow::Owned),
-        }
+            None => Cow::Owned(read().await?),
+        };
+        Ok((listing, is_new))
     }
 }
 
@@ -90,7 +104,7 @@ pub(super) async fn list_target(
     stored: Records,
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
-    let listing = match view.lists.read(target, registry).await {
+    let (listing, is_new) = match view.lists.read(target, registry).await {
         Ok(listing) => listing,
         Err(error) => {
             return Ok(TargetSnapshot {
@@ -111,8 +125,9 @@ pub(super) async fn list_target(
             None => {}
         }
     }
+    let state = view.store.repository(target).await?;
     let holds = TargetHolds {
-        is_empty: listing.tags.is_empty(),
+        is_empty: listing.tags.is_empty() && (is_new || !state.has_blobs),
         listing: listing
             .tags
             .iter()
@@ -126,7 +141,7 @@ pub(super) async fn list_target(
         records,
         strangers,
         asked: HashMap::new(),
-        state: view.store.repository(target).await?,
+        state,
     };
     Ok(TargetSnapshot {
         repository: target.clone(),
@@ -137,6 +152,20 @@ pub(super) async fn list_target(
 /// Asks the target itself about the tags on which the store has no word, or an old one. One that
 /// fails at a few of them, and not at others, is asked for the others all the same.
 pub(super) async fn ask(
+    snapshot: &mut TargetSnapshot,
+    registry: &Registry,
+    tags: &[SourceTag],
+    view: &View<'_>,
+) {
+    if let Ok(holds) = &mut snapshot.holds {
+        match answers(&snapshot.repository, registry, tags, holds, view).await {
+            Ok(asked) => holds.asked = asked,
+            Err(error) => snapshot.holds = Err(error),
+        }
+    }
+}
+
+async fn answers(
     target: &Repository,
     registry: &Registry,
     tags: &[SourceTag],

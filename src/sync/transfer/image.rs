@@ -257,14 +257,7 @@ impl Transfer {
             }
         };
         match is_held {
-            true => {
-                let size = self.holdings.size(child).await?;
-                // It is named once more, and not forgotten.
-                if size > 0 {
-                    self.holdings.sized(child, size).await;
-                }
-                Ok(Some(size))
-            }
+            true => Ok(Some(self.holdings.size(child).await?)),
             false => Ok(None),
         }
     }
