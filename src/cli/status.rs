@@ -38,7 +38,7 @@ impl Status {
             mirrors: all
                 .map(|(mirror, known)| {
                     let mut status = known.at(&config, mirror, now);
-                    if known.is_under_way() {
+                    if status.is_under_way {
                         status.last_result = Some("running".into());
                     }
                     status

@@ -140,8 +140,8 @@ impl Registry {
     /// may fare better, as when what the registry kept of this one is gone. One that is told where
     /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
     pub fn refuses_session(&self, error: &Error) -> bool {
-        let is_of_session = error.operation == RESUME && error.registry == self.wire.name;
-        is_of_session
+        error.operation == RESUME
+            && error.registry == self.wire.name
             && matches!(
                 *error.kind,
                 Kind::Server { .. } | Kind::Denied(_) | Kind::Protocol(_)

@@ -37,7 +37,7 @@ pub struct MirrorStatus {
     pub state: State,
     /// Whether a run is under way, or was killed.
     pub running: bool,
-    /// Whether a run is under way for sure.
+    /// Whether its last run goes on; where it was killed, it does not.
     #[serde(skip)]
     pub is_under_way: bool,
     /// Whether its schedule is off.
@@ -175,12 +175,6 @@ impl Known {
     /// How the mirror stands by the store.
     pub fn standing(&self) -> &Standing {
         &self.standing
-    }
-
-    /// Whether its last run goes on; where it was killed, it does not.
-    pub fn is_under_way(&self) -> bool {
-        let last = self.standing.runs.first();
-        last.is_some_and(RunRecord::is_under_way)
     }
 
     /// How the mirror stands at `now`.

@@ -69,19 +69,21 @@ impl Releases {
         if *scope != Scope::Whole {
             return Self::Nothing;
         }
-        let meets = |other: &Route| other.targets.iter().any(|t| route.targets.contains(t));
-        let is_other = |other: &Route| !select::is_same(&other.selection, &route.selection);
+        let meets = |other: &&Route| other.targets.iter().any(|t| route.targets.contains(t));
+        let is_other = |other: &&Route| !select::is_same(&other.selection, &route.selection);
         // What a pattern stands for counts whether or not its catalog could be read.
         let patterns = mirror.discoveries.iter();
         let patterns = patterns.filter(|pattern| pattern.matches(&route.source));
-        let found = patterns.filter_map(|pattern| pattern.route(&route.source).ok());
+        let found: Vec<Route> = patterns
+            .filter_map(|pattern| pattern.route(&route.source).ok())
+            .collect();
+        let others = mirror.routes.iter().chain(&found);
         let mut named = HashSet::new();
-        for other in mirror.routes.iter().cloned().chain(found) {
-            match other.selection {
-                _ if !meets(&other) || !is_other(&other) => {}
-                Selection::Tag(tag) => drop(named.insert(tag)),
+        for other in others.filter(meets).filter(is_other) {
+            match &other.selection {
+                Selection::Tag(tag) => named.insert(tag.clone()),
                 Selection::Matching(_) => return Self::Nothing,
-            }
+            };
         }
         Self::AllBut(named)
     }

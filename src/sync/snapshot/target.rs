@@ -193,9 +193,9 @@ async fn answers(
     })
     .buffer_unordered(HEADS)
     .try_fold(Asked::new(), async |mut asked, (tag, found)| {
-        let failed = asked.values().filter(|found| found.is_err()).count();
+        let failed = || asked.values().filter(|found| found.is_err()).count();
         match found {
-            Err(error) if failed >= FAILURES => Err(error),
+            Err(error) if failed() >= FAILURES => Err(error),
             found => {
                 asked.insert(tag, found);
                 Ok(asked)
