@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use super::{Exit, Global, Refusal, open, text};
 use crate::{
-    report::{Answer, Copy, CopyState, Failure, explain},
+    report::{Answer, Arrival, Copy, CopyState, Failure, explain},
     store::Store,
 };
 
@@ -32,12 +32,10 @@ impl Explain {
         let image = &explained.image;
         match &explained.answer {
             Answer::Mirrored { mirror, copies, .. } => {
-                let has_come = copies.iter().any(|copy| copy.digest.is_some());
-                let is_to_come = copies.iter().any(|copy| copy.state == CopyState::NotYet);
-                text::line(&match (has_come, is_to_come) {
-                    (true, _) => format!("{image} is mirrored by `{mirror}`"),
-                    (false, true) => format!("{image} is to be mirrored by `{mirror}`"),
-                    (false, false) => {
+                text::line(&match Arrival::of(copies) {
+                    Arrival::Come => format!("{image} is mirrored by `{mirror}`"),
+                    Arrival::ToCome => format!("{image} is to be mirrored by `{mirror}`"),
+                    Arrival::Never => {
                         format!("{image} is not mirrored, though `{mirror}` mirrors its repository")
                     }
                 })?;

@@ -146,12 +146,7 @@ impl Missed {
 
     /// What of it is still to be told, where this trouble stands.
     pub(super) fn tellings(mut self, standing: &[AlarmRecord], now: i64) -> Vec<Telling> {
-        let stands = |alarm: &Alarm| {
-            let is_it = |record: &AlarmRecord| {
-                record.topic == alarm.topic.as_str() && record.subject == alarm.subject
-            };
-            standing.iter().any(is_it)
-        };
+        let stands = |alarm: &Alarm| standing.iter().any(|record| alarm.is_in(record));
         self.alarms.raised.retain(stands);
         self.alarms.recovered.retain(|alarm| !stands(alarm));
         let mut tellings = Telling::of(&self.alarms, now);

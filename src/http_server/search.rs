@@ -18,7 +18,7 @@ use super::{
     visit::{Visit, mirror_path},
     words::Words,
 };
-use crate::report::{Answer, Copy, CopyState, Explanation, Failure, explain};
+use crate::report::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
 
 #[derive(Template)]
 #[template(path = "search.html")]
@@ -120,13 +120,11 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
     };
     match explanation.answer {
         Answer::Mirrored { mirror, copies, .. } => {
-            let has_come = copies.iter().any(|copy| copy.digest.is_some());
-            let is_to_come = copies.iter().any(|copy| copy.state == CopyState::NotYet);
             let is_current = copies.iter().all(|copy| copy.state == CopyState::Current);
-            let verdict = match (has_come, is_to_come) {
-                (true, _) => (words.mirrored)(image),
-                (false, true) => (words.not_copied)(image),
-                (false, false) => (words.not_mirrored)(image),
+            let verdict = match Arrival::of(&copies) {
+                Arrival::Come => (words.mirrored)(image),
+                Arrival::ToCome => (words.not_copied)(image),
+                Arrival::Never => (words.not_mirrored)(image),
             };
             let now = Utc::now().timestamp();
             let checked = checked(app, &mirror, visit, now);

@@ -54,7 +54,8 @@ fn lax(text: &str) -> Option<Duration> {
     Some(wait.max(SHORTEST))
 }
 
-fn go_seconds(mut text: &str) -> Option<f64> {
+/// The seconds of a duration as Go writes it: `1h15m`.
+pub(crate) fn go_seconds(mut text: &str) -> Option<f64> {
     let mut sum = 0.0;
     loop {
         let (number, rest) = text.split_at(text.find(|c: char| c.is_alphabetic())?);

@@ -47,7 +47,7 @@ use crate::{
     oci::{RegistryName, Repository},
 };
 
-pub(crate) use asked_pause::retry_after;
+pub(crate) use asked_pause::{go_seconds, retry_after};
 pub use blobs::{BlobSize, BlobStream};
 pub use deletions::Deleted;
 pub use dialect::Dialect;

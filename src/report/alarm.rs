@@ -211,6 +211,11 @@ impl Alarm {
         is_theirs && !self.subject.starts_with("channel ")
     }
 
+    /// Whether a record is of this trouble.
+    pub fn is_in(&self, record: &AlarmRecord) -> bool {
+        record.topic == self.topic.as_str() && record.subject == self.subject
+    }
+
     /// An alarm as the store kept it; nothing if this version knows no such topic.
     pub fn from_record(record: &AlarmRecord) -> Option<Self> {
         Some(Self {

@@ -71,6 +71,30 @@ pub struct Copy {
     pub reason: Option<String>,
 }
 
+/// How far an image that an entry takes has come, over all its targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Some target has it.
+    Come,
+    /// None has it yet.
+    ToCome,
+    /// None has it, and none will.
+    Never,
+}
+
+impl Arrival {
+    /// How far an image has come of which these are the copies.
+    pub fn of(copies: &[Copy]) -> Self {
+        if copies.iter().any(|copy| copy.digest.is_some()) {
+            Self::Come
+        } else if copies.iter().any(|copy| copy.state == CopyState::NotYet) {
+            Self::ToCome
+        } else {
+            Self::Never
+        }
+    }
+}
+
 /// How current an image is at a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

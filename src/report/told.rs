@@ -53,7 +53,7 @@ impl Told {
         let mut changes = AlarmChanges::default();
         let mut records = Vec::new();
         for record in &self.records {
-            let is_it = |alarm: &&mut Alarm| is_of(record, alarm);
+            let is_it = |alarm: &&mut Alarm| alarm.is_in(record);
             match found.iter_mut().find(is_it) {
                 Some(alarm) => {
                     alarm.since = record.since;
@@ -66,7 +66,7 @@ impl Told {
                 None => records.push(record.clone()),
             }
         }
-        let is_known = |alarm: &&Alarm| self.records.iter().any(|record| is_of(record, alarm));
+        let is_known = |alarm: &&Alarm| self.records.iter().any(|record| alarm.is_in(record));
         let new = found.iter().filter(|alarm| !is_known(alarm));
         changes.raised.extend(new.cloned());
         records.extend(found.iter().map(Alarm::record));
@@ -87,10 +87,6 @@ impl Absence {
 
 fn key(record: &AlarmRecord) -> (String, String) {
     (record.topic.clone(), record.subject.clone())
-}
-
-fn is_of(record: &AlarmRecord, alarm: &Alarm) -> bool {
-    record.topic == alarm.topic.as_str() && record.subject == alarm.subject
 }
 
 #[cfg(test)]

@@ -2,31 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
-use super::*;
+use super::{
+    tests::{Bench, bench},
+    *,
+};
 use crate::oci::{Digest, Repository};
 
 /// What the right clock says, in seconds since 1970, and how far the wrong one was ahead.
 const NOW: i64 = 1_795_000_000;
 const AHEAD: i64 = 8 * 3600;
-
-struct Bench {
-    _folder: tempfile::TempDir,
-    store: Store,
-    recorder: Recorder,
-}
-
-async fn bench() -> Bench {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("state.db");
-    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
-    Bench {
-        _folder: folder,
-        store,
-        recorder,
-    }
-}
 
 fn target() -> Repository {
     "t.example/m/app".parse().unwrap()
@@ -56,14 +40,8 @@ impl Bench {
             targets,
             error: None,
         };
-        self.note(Fact::RunEnded(ended)).await;
+        self.record([Fact::RunEnded(ended)]).await;
         run
-    }
-
-    async fn note(&self, fact: Fact) {
-        self.recorder.record(fact).await;
-        self.recorder.flush().await;
-        assert!(self.recorder.failure().is_none());
     }
 
     async fn standing(&self, now: i64) -> Standing {
@@ -73,7 +51,7 @@ impl Bench {
     async fn reported(&self, day: &str, at: i64) {
         let body = format!("\"{day}\"");
         let day = day.into();
-        self.note(Fact::Upkeep(Upkeep::Reported { day, at, body }))
+        self.record([Fact::Upkeep(Upkeep::Reported { day, at, body })])
             .await;
     }
 
@@ -91,7 +69,7 @@ impl Bench {
             verdict,
             at,
         };
-        self.note(fact).await;
+        self.record([fact]).await;
     }
 }
 

@@ -8,13 +8,14 @@ use crate::oci::{Digest, Repository};
 /// Later than all that tests note.
 const NOW: i64 = 1_000_000;
 
-struct Bench {
+/// A store of its own.
+pub(super) struct Bench {
     _folder: tempfile::TempDir,
-    store: Store,
-    recorder: Recorder,
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
 }
 
-async fn bench() -> Bench {
+pub(super) async fn bench() -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let (store, recorder) = Store::open(&folder.path().join("state.db"), CancellationToken::new())
         .await
@@ -44,7 +45,7 @@ fn digest(text: &str) -> Digest {
 }
 
 impl Bench {
-    async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    pub(super) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }

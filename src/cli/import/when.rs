@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Schedule;
+use crate::{config::Schedule, registry::go_seconds};
 
 /// Seconds between runs that a schedule can say exactly, and the schedule.
 const STEPS: [(u64, &str); 29] = [
@@ -115,25 +115,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::from_nanos(nanoseconds));
     }
     let wrong = || format!("`{text}` is no duration such as 1h15m");
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, after) = rest.split_at(end.ok_or_else(wrong)?);
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.');
-        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return Err(wrong()),
-        };
-        seconds += scale * number.parse::<f64>().map_err(|_| wrong())?;
-        rest = after;
-    }
+    let seconds = match text {
+        "" => 0.0,
+        text => go_seconds(text).ok_or_else(wrong)?,
+    };
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
