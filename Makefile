@@ -2,7 +2,7 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo bench test check deps fmt features deny units rules clippy sqlx-check doc unit fuzz sqlx package
+.PHONY: help demo bench test check deps fmt features deny units rules clippy sqlx-check doc unit fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ doc: ## documentation builds without a warning
 
 unit: ## unit, integration and documentation tests
 	cargo test --locked
+
+docs: ## build the book of docs/ into target/book (installs mdbook into target/tools once)
+	@scripts/mdbook
 
 fuzz: ## try each parser of what others say for ten minutes, from a new beginning
 	TRANSSHIP_FUZZ_SECONDS=$${TRANSSHIP_FUZZ_SECONDS:-600} cargo test --locked --lib fuzz:: -- --nocapture
