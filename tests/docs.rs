@@ -47,6 +47,18 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap()
+}
+
+/// Where the links of a document lead.
+fn links(text: &str) -> Vec<&str> {
+    let rests = text.split("](").skip(1);
+    rests
+        .filter_map(|rest| Some(rest.split_once(')')?.0))
+        .collect()
+}
+
 /// The blocks of TOML in a document, with the line on which each begins.
 fn blocks(text: &str) -> Vec<(usize, String)> {
     let (mut found, mut block) = (Vec::new(), None);
@@ -127,7 +139,7 @@ fn examples_pass_check() {
     found.push(top().join("mirror.toml"));
     let wrong: Vec<String> = found
         .iter()
-        .filter_map(|file| mistakes(&file.display().to_string(), &fs::read_to_string(file).unwrap()))
+        .filter_map(|file| mistakes(&file.display().to_string(), &read(file)))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -136,7 +148,7 @@ fn examples_pass_check() {
 fn toml_blocks_in_documents_pass_check() {
     let (mut wrong, mut count) = (Vec::new(), 0);
     for file in documents() {
-        for (line, block) in blocks(&fs::read_to_string(&file).unwrap()) {
+        for (line, block) in blocks(&read(&file)) {
             count += 1;
             let name = format!("{}:{line}", file.display());
             wrong.extend(mistakes(&name, &completed(&block)));
@@ -150,9 +162,8 @@ fn toml_blocks_in_documents_pass_check() {
 fn links_lead_to_files() {
     let mut broken = Vec::new();
     for file in documents() {
-        let text = fs::read_to_string(&file).unwrap();
         let folder = file.parent().unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
+        for link in links(&read(&file)) {
             let path = link.split('#').next().unwrap_or_default();
             let is_ours = !path.is_empty() && !path.contains("://");
             if is_ours && !folder.join(path).exists() {
@@ -166,7 +177,7 @@ fn links_lead_to_files() {
 #[test]
 fn every_chapter_is_in_the_summary() {
     let book = top().join("docs");
-    let summary = fs::read_to_string(book.join("SUMMARY.md")).unwrap();
+    let summary = read(&book.join("SUMMARY.md"));
     let name = |file: &PathBuf| file.strip_prefix(&book).unwrap().display().to_string();
     let missing: Vec<String> = files(&book, "md")
         .iter()
