@@ -21,7 +21,7 @@ deps: ## install the Debian packages that are missing
 	@scripts/deps
 
 fmt: ## formatting
-	cargo fmt --check
+	cargo fmt --all --check
 
 features: ## no HTTP feature that breaks digests or parallel transfers
 	@scripts/check-features
@@ -37,16 +37,16 @@ rules: ## alerts fire and clear; the dashboard is well formed
 	@scripts/check-dashboard
 
 clippy: ## lints
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 sqlx-check: ## .sqlx/ matches queries and migrations
 	@scripts/sqlx-prepare --check
 
 doc: ## documentation builds without a warning
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 unit: ## unit, integration and documentation tests
-	cargo test --locked
+	cargo test --locked --workspace
 
 docs: ## build the book of docs/ into target/book (installs mdbook into target/tools once)
 	@scripts/mdbook

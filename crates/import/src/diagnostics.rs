@@ -1,0 +1,64 @@
+//! Remarks at places of a file, and errors that end an import.
+
+use std::{fmt, sync::Arc};
+
+/// Longest remark in characters. A file may hold anything, so that quotes are cut.
+const MAX_CHARS: usize = 300;
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file as the caller named it.
+    pub file: Arc<str>,
+    /// The line, counted from 1. 0 is the whole file.
+    pub line: usize,
+}
+
+/// A message about one place of the file. It also stands in the output as a comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What the remark is about.
+    pub place: Place,
+    /// One line of text.
+    pub text: String,
+    /// Whether the original does something that the output does not do.
+    pub is_loss: bool,
+}
+
+/// Why a file cannot be imported.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An option does not fit the tool.
+    #[error("{0}")]
+    Usage(String),
+    /// The file cannot be read as one of the known formats.
+    #[error("{place}: {message}\n  help: {help}")]
+    File {
+        /// Where the fault is.
+        place: Place,
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        help: &'static str,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
+    }
+}
+
+/// A text on one line, without control characters, and not too long.
+pub(crate) fn printable(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut clean: String = clean.take(MAX_CHARS + 1).collect();
+    if clean.chars().count() > MAX_CHARS {
+        clean.pop();
+        clean.push('…');
+    }
+    clean
+}

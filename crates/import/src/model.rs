@@ -1,0 +1,179 @@
+//! What every format becomes before `mirror.toml` is written.
+
+use std::{fmt, net::Ipv4Addr};
+
+use crate::{
+    diagnostics::{Place, Remark},
+    formats::Reader,
+    reference::Repository,
+    template::{self, Syntax},
+};
+
+/// A whole file.
+#[derive(Debug, Default)]
+pub(crate) struct Import {
+    /// Remarks about the file as a whole.
+    pub(crate) remarks: Vec<Remark>,
+    pub(crate) registries: Vec<Registry>,
+    pub(crate) items: Vec<Item>,
+    /// Whether the tool uses no login of `docker login`.
+    pub(crate) skips_docker_config: bool,
+}
+
+/// One thing of the file, in its order.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Entry(Box<Entry>),
+    /// What could not become an entry.
+    Lost(Remark),
+}
+
+/// From one repository, or one pattern of them, to its targets.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    pub(crate) name: Option<String>,
+    pub(crate) source: Repository,
+    /// Never empty. For a pattern the places above what it finds.
+    pub(crate) targets: Vec<Repository>,
+    /// The tags that `from` names. None if selectors in `keys` select tags of the listing.
+    pub(crate) tags: Vec<String>,
+    pub(crate) keys: Keys,
+    pub(crate) remarks: Vec<Remark>,
+    /// Whether the entry has a `[[mirror]]` of its own.
+    pub(crate) is_alone: bool,
+    /// Why the entry is written as a comment, if it is.
+    pub(crate) refused: Option<String>,
+}
+
+/// A `[registries."name"]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    pub(crate) place: Place,
+    pub(crate) name: String,
+    pub(crate) login: Keys,
+    pub(crate) keys: Keys,
+    pub(crate) remarks: Vec<Remark>,
+    /// Why the table is written as a comment, if it is.
+    pub(crate) refused: Option<String>,
+}
+
+/// Keys of `mirror.toml` in the order of the output.
+pub(crate) type Keys = Vec<(&'static str, Setting)>;
+
+/// The value of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Setting {
+    Text(String),
+    List(Vec<String>),
+    True,
+    /// A number as TOML writes it.
+    Number(String),
+    /// Where a secret is: `env`, `file` or `helper`, and its name.
+    Elsewhere(&'static str, String),
+    /// A password, which is not written. A variable of the environment has to hold it.
+    Password(Sensitive),
+}
+
+/// A text that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Sensitive(pub(crate) String);
+
+impl fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Setting {
+    /// A text, or a list of several. None for no text.
+    pub(crate) fn texts(mut texts: Vec<String>) -> Option<Self> {
+        match texts.len() {
+            1 => texts.pop().map(Self::Text),
+            _ => Self::list(texts),
+        }
+    }
+
+    /// A list. None for no text.
+    pub(crate) fn list(texts: Vec<String>) -> Option<Self> {
+        (!texts.is_empty()).then_some(Self::List(texts))
+    }
+}
+
+impl Item {
+    pub(crate) fn place(&self) -> &Place {
+        match self {
+            Self::Entry(entry) => &entry.place,
+            Self::Lost(remark) => &remark.place,
+        }
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(name: &str, place: Place) -> Self {
+        Self {
+            place,
+            name: name.into(),
+            login: Keys::new(),
+            keys: Keys::new(),
+            remarks: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// Sets the login that a file has as a user name and a password.
+    pub(crate) fn read_login(
+        &mut self,
+        user: Option<&str>,
+        password: Option<&str>,
+        syntax: Syntax,
+        reader: &Reader<'_>,
+    ) {
+        let loss = match (user, password) {
+            (None, None) => return,
+            (Some(user), Some(password)) => {
+                let found = [user, password].map(|text| template::credential(text, syntax));
+                if let [Some(user), Some(password)] = found {
+                    let user = match user {
+                        Setting::Password(name) => Setting::Text(name.0),
+                        elsewhere => elsewhere,
+                    };
+                    self.login = vec![("username", user), ("password", password)];
+                    return;
+                }
+                "the login has a variable in a longer text: set `username` and `password`, each as \
+                 a text or as { env }, { file } or { credential }"
+            }
+            _ => "a user name and a password are no login without each other",
+        };
+        self.remarks.push(reader.loss(self.place.line, loss));
+    }
+
+    /// Takes over a switch that turns the verification of certificates off: plain HTTP where a
+    /// registry is likely to speak it, and a loss elsewhere.
+    pub(crate) fn skip_verification(&mut self, key: &str, line: usize, reader: &Reader<'_>) {
+        let (host, port) = self.name.split_once(':').unwrap_or((&self.name, "443"));
+        let is_local = host == "localhost" || host.parse::<Ipv4Addr>().is_ok();
+        self.remarks.push(if is_local || port != "443" {
+            self.keys.push(("plain_http", Setting::True));
+            let text = "is imported as plain HTTP: if it speaks TLS, put `ca_file` instead";
+            reader.note(line, format!("`{key}` {text}"))
+        } else {
+            let text = "certificates are always verified: name the CA with `ca_file`";
+            reader.loss(line, format!("`{key}`: {text}"))
+        });
+    }
+}
+
+impl Import {
+    /// The registry of this name, added if it is not there.
+    pub(crate) fn registry(&mut self, name: &str, place: Place) -> &mut Registry {
+        let mut names = self.registries.iter().map(|registry| &registry.name);
+        let at = names.position(|known| known == name);
+        let at = at.unwrap_or_else(|| {
+            self.registries.push(Registry::new(name, place));
+            self.registries.len() - 1
+        });
+        &mut self.registries[at]
+    }
+}

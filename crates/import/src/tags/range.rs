@@ -1,0 +1,171 @@
+//! Version ranges of other tools, as the `semver` of `mirror.toml`.
+//!
+//! There a range is comparators that all have to match, and a version with a suffix is a
+//! pre-release, which only a comparator of the same version with a suffix takes.
+
+use semver::VersionReq;
+
+/// Whose ranges they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// regsync: missing numbers are zero, and a suffix is a version like any.
+    Regsync,
+    /// Masterminds/semver, which skopeo uses: `1.2` is every `1.2.x`, a suffix is a pre-release.
+    Masterminds,
+    /// blang/semver, which dregsy uses: whole versions or `1.2.x`, a suffix is a version like any.
+    Blang,
+}
+
+/// One of several ranges of which a version may be in any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The range as `semver` takes it.
+    pub(crate) text: String,
+    /// Expressions for versions that the range takes and the original does not.
+    pub(crate) exclude: Vec<String>,
+    /// Whether the original takes versions with a suffix that this one does not.
+    pub(crate) loses_suffixes: bool,
+}
+
+/// Reads ranges joined by `||`, or returns what is wrong.
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Range>, String> {
+    let ranges = text.split("||").map(|part| one(part.trim(), dialect));
+    let ranges: Result<_, String> = ranges.collect();
+    ranges.map_err(|reason| format!("the range `{text}`: {reason}"))
+}
+
+fn one(text: &str, dialect: Dialect) -> Result<Range, String> {
+    let (mut comparators, mut exclude) = (Vec::new(), Vec::new());
+    let mut loses_suffixes = dialect != Dialect::Masterminds;
+    let spelled = without_hyphens(text);
+    let mut rest = spelled.as_str();
+    if rest.is_empty() {
+        return Err("it is empty".into());
+    }
+    while !rest.is_empty() {
+        let version_at = rest.find(|c: char| !"<>=!~^ ".contains(c));
+        let version_at = version_at.ok_or("an operator without a version")?;
+        let operator = rest[..version_at].replace(' ', "");
+        let end = rest[version_at..].find([' ', ',', '<', '>', '=', '!', '~', '^']);
+        let end = end.map_or(rest.len(), |end| version_at + end);
+        let version = Version::parse(&rest[version_at..end])?;
+        rest = rest[end..].trim_start_matches([' ', ',']);
+        loses_suffixes |= !version.suffix.is_empty();
+        match operator.as_str() {
+            "!=" | "!" if dialect != Dialect::Regsync => exclude.push(version.expression()),
+            _ => comparators.extend(comparator(&operator, version, dialect)?),
+        }
+    }
+    if comparators.is_empty() {
+        comparators.push("*".into());
+    }
+    let text = comparators.join(", ");
+    VersionReq::parse(&text).map_err(|error| error.to_string())?;
+    Ok(Range {
+        text,
+        exclude,
+        loses_suffixes,
+    })
+}
+
+/// `1.2 - 1.4` as `>=1.2 <=1.4`.
+fn without_hyphens(text: &str) -> String {
+    let mut words: Vec<String> = text.split_whitespace().map(String::from).collect();
+    while let Some(at) = words.iter().skip(1).position(|word| word == "-") {
+        words[at].insert_str(0, ">=");
+        words[at + 1] = "<=".into();
+    }
+    words.join(" ")
+}
+
+/// A comparator of `mirror.toml`. None where every version passes.
+fn comparator(
+    operator: &str,
+    mut version: Version,
+    dialect: Dialect,
+) -> Result<Option<String>, String> {
+    let is_partial = version.numbers.len() < 3;
+    let operator = match (operator, dialect) {
+        ("", _) | ("==", Dialect::Blang) => "=",
+        ("=>", Dialect::Masterminds) => ">=",
+        ("=<", Dialect::Masterminds) => "<=",
+        ("~>", Dialect::Masterminds) => "~",
+        ("=" | ">" | "<" | ">=" | "<=", _) => operator,
+        ("~" | "^", Dialect::Regsync | Dialect::Masterminds) => operator,
+        (other, _) => return Err(format!("unknown operator `{other}`")),
+    };
+    match dialect {
+        Dialect::Regsync if version.has_wildcard => {
+            return Err("regsync has no `x` or `*` in versions".into());
+        }
+        Dialect::Blang if is_partial && !version.has_wildcard => {
+            return Err("dregsy takes whole versions, such as 1.2.0".into());
+        }
+        _ if dialect == Dialect::Regsync || !version.suffix.is_empty() => {
+            version.numbers.resize(3, 0);
+        }
+        _ => {}
+    }
+    let text = format!(
+        "{operator}{}{}",
+        joined(&version.numbers, "."),
+        version.suffix
+    );
+    Ok((!version.numbers.is_empty()).then_some(text))
+}
+
+/// A version, or its beginning.
+struct Version {
+    numbers: Vec<u64>,
+    /// With its `-`.
+    suffix: String,
+    has_wildcard: bool,
+}
+
+impl Version {
+    fn parse(text: &str) -> Result<Self, String> {
+        let bare = text.strip_prefix('v').unwrap_or(text);
+        let bare = bare.split('+').next().unwrap_or_default();
+        let (core, suffix) = bare.split_at(bare.find('-').unwrap_or(bare.len()));
+        let parts: Vec<&str> = core.split('.').collect();
+        let numbers = parts
+            .iter()
+            .take_while(|part| !["x", "X", "*"].contains(part));
+        let numbers: Result<Vec<u64>, _> = numbers.map(|part| part.parse()).collect();
+        match numbers {
+            Ok(numbers) if parts.len() <= 3 => Ok(Self {
+                has_wildcard: numbers.len() < parts.len(),
+                numbers,
+                suffix: suffix.into(),
+            }),
+            _ => Err(format!("`{text}` is not a version of up to three numbers")),
+        }
+    }
+
+    /// An expression for the tags of this version, or of all that begin with it.
+    fn expression(&self) -> String {
+        let zeros = self.numbers.iter().skip(1).rev().take_while(|n| **n == 0);
+        let zeros = match self.numbers.len() {
+            3 if self.suffix.is_empty() => zeros.count(),
+            _ => 0,
+        };
+        // 1.2.0 may be tagged 1.2.
+        let (written, optional) = self.numbers.split_at(self.numbers.len() - zeros);
+        let more = if self.numbers.len() < 3 {
+            r"(\..*)?"
+        } else {
+            ""
+        };
+        let optional = r"(\.0)?".repeat(optional.len());
+        let suffix = regex::escape(&self.suffix);
+        format!("v?{}{optional}{more}{suffix}", joined(written, r"\."))
+    }
+}
+
+fn joined(numbers: &[u64], dot: &str) -> String {
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    numbers.join(dot)
+}
+
+#[cfg(test)]
+mod tests;
