@@ -411,5 +411,4 @@ fn traffic(entry: &TrafficEntry, problems: &mut Problems) -> Option<TrafficBudge
 }
 
 #[cfg(test)]
-#[path = "limits_tests.rs"]
 mod tests;

@@ -210,5 +210,4 @@ impl Bell {
 }
 
 #[cfg(test)]
-#[path = "clockwork_tests.rs"]
 mod tests;

@@ -32,34 +32,4 @@ fn hmac(key: &[u8], message: &[u8]) -> hmac::Tag {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secret() -> SecretString {
-        "SECtest".to_owned().into()
-    }
-
-    #[test]
-    fn dingtalk_s_signature_is_the_one_of_its_vector() {
-        assert_eq!(
-            dingtalk(&secret(), 1_700_000_000_000),
-            "aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g="
-        );
-    }
-
-    #[test]
-    fn feishu_s_signature_is_the_one_of_its_vector() {
-        assert_eq!(
-            feishu(&secret(), 1_700_000_000),
-            "G7XpBpG8NgG02fJOAhX6FRAObIljmFoxVReo8I62pEk="
-        );
-    }
-
-    #[test]
-    fn a_webhook_s_signature_is_what_openssl_says_of_time_dot_body() {
-        assert_eq!(
-            webhook(&secret(), 1_700_000_000, r#"{"a":1}"#),
-            "fcb51ec4942f871bf6bb7039d37a5ac7dd46311afc0620d07c5c84f8958cb4d1"
-        );
-    }
-}
+mod tests;

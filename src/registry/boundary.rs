@@ -214,5 +214,4 @@ fn proxies(proxy: &Proxy) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "boundary_tests.rs"]
 mod tests;

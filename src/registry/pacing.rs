@@ -217,5 +217,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-#[path = "pacing_tests.rs"]
 mod tests;

@@ -163,28 +163,4 @@ fn is_tls(error: &reqwest::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(remaining: &str, limit: Option<&str>) -> Option<Quota> {
-        let mut headers = HeaderMap::new();
-        headers.insert("ratelimit-remaining", remaining.parse().unwrap());
-        if let Some(limit) = limit {
-            headers.insert("ratelimit-limit", limit.parse().unwrap());
-        }
-        quota(&headers)
-    }
-
-    #[test]
-    fn the_headers_of_docker_hub_are_read_and_odd_ones_are_none() {
-        let expected = Quota {
-            limit: Some(100),
-            remaining: 76,
-            window: Some(Duration::from_secs(21_600)),
-        };
-        assert_eq!(read("76;w=21600", Some("100;w=21600")), Some(expected));
-        assert_eq!(read("76", Some("100;w=21600")), Some(expected));
-        assert_eq!(read("many", None), None);
-        assert_eq!(quota(&HeaderMap::new()), None);
-    }
-}
+mod tests;

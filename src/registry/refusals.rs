@@ -194,5 +194,4 @@ fn says(call: &Call, message: &str, words: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "refusals_tests.rs"]
 mod tests;

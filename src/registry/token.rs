@@ -202,5 +202,4 @@ fn refresh_form(token: &SecretString, service: Option<&str>, scope: &Scope) -> S
 }
 
 #[cfg(test)]
-#[path = "token_tests.rs"]
 mod tests;

@@ -328,5 +328,4 @@ pub(super) fn last_byte(headers: &HeaderMap) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "uploads_tests.rs"]
 mod tests;

@@ -276,5 +276,4 @@ fn title(alarms: &[Alarm], one: &str, many: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "alarm_tests.rs"]
 mod tests;

@@ -468,5 +468,4 @@ fn next(status: &Status) -> Vec<(String, i64)> {
 }
 
 #[cfg(test)]
-#[path = "day_tests.rs"]
 mod tests;

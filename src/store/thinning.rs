@@ -127,5 +127,4 @@ async fn images(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> 
 }
 
 #[cfg(test)]
-#[path = "thinning_tests.rs"]
 mod tests;

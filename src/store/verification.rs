@@ -370,5 +370,4 @@ impl Store {
 }
 
 #[cfg(test)]
-#[path = "verification_tests.rs"]
 mod tests;

@@ -229,5 +229,4 @@ fn claim<'a>(mirror: &'a Mirror, route: &'a Route) -> Claim<'a> {
 }
 
 #[cfg(test)]
-#[path = "discover_tests.rs"]
 mod tests;

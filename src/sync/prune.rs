@@ -200,5 +200,4 @@ impl fmt::Display for Cause {
 }
 
 #[cfg(test)]
-#[path = "prune_tests.rs"]
 mod tests;

@@ -365,5 +365,4 @@ fn leading_digits(text: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-#[path = "select_tests.rs"]
 mod tests;

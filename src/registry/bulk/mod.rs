@@ -213,25 +213,4 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use reqwest::{StatusCode, header::HeaderMap};
-
-    use super::*;
-
-    /// An answer with this body.
-    pub(super) fn answer(body: &str) -> Answer {
-        Answer {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: body.to_owned().into(),
-        }
-    }
-
-    #[test]
-    fn an_interface_that_rests_is_left_alone() {
-        let api = BulkApi::default();
-        assert!(!api.rests());
-        api.rest();
-        assert!(api.rests());
-    }
-}
+mod tests;

@@ -423,5 +423,4 @@ pub(super) fn fell_behind(target: &RegistryName, subject: String) -> Error {
 }
 
 #[cfg(test)]
-#[path = "fanout_tests.rs"]
 mod tests;

@@ -75,21 +75,4 @@ impl<K: Eq + Hash> Drop for Lead<'_, K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn one_leads_the_others_wait_and_look_again() {
-        let flights = Flights::default();
-        let lead = flights.lead_or_wait(&"blob").await;
-        assert!(lead.is_some());
-        let mut second = Box::pin(flights.lead_or_wait(&"blob"));
-        assert!((&mut second).now_or_never().is_none());
-        assert!(flights.lead_or_wait(&"other").await.is_some());
-        drop(lead);
-        assert!(second.await.is_none());
-        assert!(flights.lead_or_wait(&"blob").await.is_some());
-    }
-}
+mod tests;

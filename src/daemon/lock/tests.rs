@@ -1,0 +1,13 @@
+use super::*;
+
+#[test]
+fn a_store_is_served_once_and_its_holder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("state.db");
+    let first = Lock::take(&store).unwrap();
+    let error = Lock::take(&store).unwrap_err().to_string();
+    assert!(error.contains(&process::id().to_string()), "{error}");
+    assert!(error.contains("help: stop that one"), "{error}");
+    drop(first);
+    Lock::take(&store).unwrap();
+}
