@@ -18,11 +18,13 @@ pub mod store;
 
 pub mod sync;
 
-pub mod report;
+pub mod status;
+
+pub mod alarms;
 
 pub mod notify;
 
-pub mod http_server;
+pub mod web;
 
 pub mod daemon;
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// From the ground up: a module names only those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "oci",
     "config",
     "metrics",
@@ -18,9 +18,10 @@ const ORDER: [&str; 12] = [
     "registry",
     "store",
     "sync",
-    "report",
+    "status",
+    "alarms",
     "notify",
-    "http_server",
+    "web",
     "daemon",
     "cli",
 ];

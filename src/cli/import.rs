@@ -34,8 +34,11 @@ use self::{
     write::Written,
     yaml::{BadYaml, Node},
 };
-use super::{Exit, Global, failure::Refusal, text};
-use crate::oci::RegistryName;
+use super::{Exit, Global};
+use crate::{
+    cli::{error::Refusal, output},
+    oci::RegistryName,
+};
 
 /// Most bytes of a file: tens of thousands of images.
 const MOST_BYTES: u64 = 4 << 20;
@@ -202,7 +205,7 @@ fn read(path: &Path) -> Result<String, Unreadable> {
         .read_to_end(&mut bytes)
         .map_err(io)?;
     if bytes.len() as u64 > MOST_BYTES {
-        let message = format!("it is larger than {}", text::bytes(MOST_BYTES));
+        let message = format!("it is larger than {}", output::bytes(MOST_BYTES));
         return Err(refuse(message, "name the file that says what is mirrored"));
     }
     String::from_utf8(bytes).map_err(|error| {
@@ -276,13 +279,13 @@ fn print(file: &Path, written: &Written) -> anyhow::Result<()> {
         .filter(|remark| remark.is_loss)
         .count();
     if losses > 0 {
-        let count = text::count(losses as u64, "thing");
+        let count = output::count(losses as u64, "thing");
         eprintln!(
             "{}: {count} left out, each a comment in the output",
             file.display()
         );
     }
-    text::line(written.text.trim_end())
+    output::line(written.text.trim_end())
 }
 
 fn print_json(tool: &str, written: &Written) -> anyhow::Result<()> {
@@ -299,7 +302,7 @@ fn print_json(tool: &str, written: &Written) -> anyhow::Result<()> {
     };
     let variables = written.variables.iter();
     let variables = variables.map(|(name, of)| json!({ "name": name, "registry": of }));
-    text::json(&json!({
+    output::json(&json!({
         "tool": tool,
         "toml": written.text,
         "left_out": told(true),

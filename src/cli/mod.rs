@@ -1,33 +1,26 @@
 //! The commands; one file each.
 
-mod check;
-mod completions;
-mod explain;
-mod failure;
+pub(crate) mod context;
+pub(crate) mod error;
 mod import;
-mod man;
-mod notify;
-mod online;
-mod open;
-mod plan;
-mod progress;
-mod prune;
-mod report;
-mod serve;
-mod status;
-mod summary;
-mod sync;
-mod text;
-mod verdict;
-mod verify;
+pub(crate) mod output;
+pub(crate) mod run;
+pub(crate) mod setup;
+pub(crate) mod show;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::telemetry;
-
-use failure::Refusal;
+use crate::{
+    cli::{
+        error::Refusal,
+        run::{plan, prune, serve, sync, verify},
+        setup::{check, completions, man, notify},
+        show::{explain, report, status},
+    },
+    telemetry,
+};
 
 /// Keeps container images mirrored: compares what upstream registries and target registries hold,
 /// and copies what is missing.
@@ -41,19 +34,19 @@ pub struct Arguments {
 }
 
 #[derive(Debug, clap::Args)]
-struct Global {
+pub(crate) struct Global {
     /// The mirrors and registries; default: ./mirror.toml, else /etc/transship/mirror.toml
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
     /// Log more
     #[arg(short, long, global = true)]
-    verbose: bool,
+    pub(crate) verbose: bool,
     /// Log errors alone, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,9 +141,9 @@ pub async fn run(arguments: Arguments) -> Exit {
     };
     ended.unwrap_or_else(|error| {
         if global.json {
-            failure::print(&error);
+            error::print(&error);
         }
-        failure::tell(&error)
+        error::tell(&error)
     })
 }
 

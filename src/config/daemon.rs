@@ -9,11 +9,9 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use super::{
-    file::read_secret,
-    problem::Problems,
-    secret::{self, SecretSource},
-    section::Section,
+use crate::config::{
+    parse::{diagnostics::Problems, file::read_secret, table_reader::Section},
+    registry::secret::{self, SecretSource},
 };
 
 /// Loopback: what runs this may have a public address.
@@ -32,13 +30,13 @@ pub struct HttpConfig {
 
 /// `[http]` as written.
 #[derive(Debug, Default)]
-pub(super) struct HttpEntry {
+pub(crate) struct HttpEntry {
     listen: Option<Spanned<String>>,
     token: Option<Spanned<SecretSource>>,
 }
 
 /// Reads `[http]`.
-pub(super) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
+pub(crate) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
     let entry = HttpEntry {
         listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
         token: read_secret(&mut section, "token"),
@@ -48,7 +46,7 @@ pub(super) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
 }
 
 /// Validates `[http]` of the file at `path`.
-pub(super) fn http(entry: &HttpEntry, path: &Path, problems: &mut Problems) -> HttpConfig {
+pub(crate) fn http(entry: &HttpEntry, path: &Path, problems: &mut Problems) -> HttpConfig {
     HttpConfig {
         listen: listen(entry.listen.as_ref(), problems),
         token: token(entry.token.as_ref(), path, problems),
@@ -86,7 +84,7 @@ fn token(
 }
 
 /// Validates `[state] drain`: how long transfers in flight may go on when the daemon ends.
-pub(super) fn drain(written: Option<&Spanned<String>>, problems: &mut Problems) -> Duration {
+pub(crate) fn drain(written: Option<&Spanned<String>>, problems: &mut Problems) -> Duration {
     let Some(written) = written else { return DRAIN };
     humantime::parse_duration(written.get_ref()).unwrap_or_else(|_| {
         let message = format!("`{}` is not a duration", written.get_ref());

@@ -5,8 +5,8 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Config, Schedule, problem::Problems};
-use crate::{fuzz::fuzz, oci::Repository};
+use super::{Config, Schedule};
+use crate::{config::parse::diagnostics::Problems, fuzz::fuzz, oci::Repository};
 
 #[test]
 fn a_file_is_accepted_or_told_what_is_wrong_whatever_it_holds() {

@@ -8,8 +8,10 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use toml::Spanned;
 
-use super::{problem::Problems, section::Section};
-use crate::oci::RegistryName;
+use crate::{
+    config::parse::{diagnostics::Problems, table_reader::Section},
+    oci::RegistryName,
+};
 
 const RATE_HELP: &str = "write a rate such as \"20 MiB/s\", \"5 MB/s\" or \"200 Mbit/s\"";
 const TIME_HELP: &str =
@@ -142,7 +144,7 @@ impl Period {
 /// The requests a second that a registry is asked at the most where the file says nothing. Harbor
 /// keeps to the same numbers with Aliyun ACR and Tencent TCR. public.ecr.aws gives one pull a
 /// second to who has no login, and a pull is some five requests.
-pub(super) fn usual_requests_per_second(registry: &RegistryName) -> Option<f64> {
+pub(crate) fn usual_requests_per_second(registry: &RegistryName) -> Option<f64> {
     let host = registry.as_str().split(':').next().unwrap_or_default();
     let is_aliyun = host.ends_with(".cr.aliyuncs.com")
         || host.ends_with(".aliyuncs.com")
@@ -158,14 +160,14 @@ pub(super) fn usual_requests_per_second(registry: &RegistryName) -> Option<f64> 
 
 /// `[limits]` as written.
 #[derive(Debug, Default)]
-pub(super) struct LimitsEntry {
+pub(crate) struct LimitsEntry {
     bandwidth: Option<RateEntry>,
     traffic: Option<TrafficEntry>,
 }
 
 /// The value of `bandwidth`.
 #[derive(Debug)]
-pub(super) enum RateEntry {
+pub(crate) enum RateEntry {
     /// One rate.
     Always(Spanned<String>),
     /// Rates by time of day.
@@ -174,7 +176,7 @@ pub(super) enum RateEntry {
 
 /// One rate of several.
 #[derive(Debug)]
-pub(super) struct WindowEntry {
+pub(crate) struct WindowEntry {
     span: std::ops::Range<usize>,
     is_whole: bool,
     from: Option<Spanned<String>>,
@@ -192,7 +194,7 @@ struct TrafficEntry {
 }
 
 /// Reads `[limits]`.
-pub(super) fn read(mut section: Section<'_, '_>) -> LimitsEntry {
+pub(crate) fn read(mut section: Section<'_, '_>) -> LimitsEntry {
     let entry = LimitsEntry {
         bandwidth: read_bandwidth(&mut section),
         traffic: section.section("traffic").map(|mut section| TrafficEntry {
@@ -208,7 +210,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> LimitsEntry {
 }
 
 /// Reads a key `bandwidth`.
-pub(super) fn read_bandwidth(section: &mut Section<'_, '_>) -> Option<RateEntry> {
+pub(crate) fn read_bandwidth(section: &mut Section<'_, '_>) -> Option<RateEntry> {
     let help = "write a rate such as \"20 MiB/s\", or a list of { from = \"08:00\", to = \
                 \"22:00\", rate = \"5 MiB/s\" }";
     let read = |mut section: Section<'_, '_>| WindowEntry {
@@ -225,7 +227,7 @@ pub(super) fn read_bandwidth(section: &mut Section<'_, '_>) -> Option<RateEntry>
 }
 
 /// Validates `[limits]`.
-pub(super) fn validate(entry: &LimitsEntry, zone: Tz, problems: &mut Problems) -> Limits {
+pub(crate) fn validate(entry: &LimitsEntry, zone: Tz, problems: &mut Problems) -> Limits {
     Limits {
         bandwidth: bandwidth(entry.bandwidth.as_ref(), zone, problems),
         traffic: entry
@@ -236,7 +238,7 @@ pub(super) fn validate(entry: &LimitsEntry, zone: Tz, problems: &mut Problems) -
 }
 
 /// Validates `bandwidth`.
-pub(super) fn bandwidth(
+pub(crate) fn bandwidth(
     entry: Option<&RateEntry>,
     zone: Tz,
     problems: &mut Problems,
@@ -343,7 +345,7 @@ fn parse_rate(text: &str) -> Result<NonZeroU64, (String, &'static str)> {
 }
 
 /// Validates `requests_per_second`.
-pub(super) fn requests_per_second(
+pub(crate) fn requests_per_second(
     written: Option<&Spanned<f64>>,
     problems: &mut Problems,
 ) -> Option<f64> {

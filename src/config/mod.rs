@@ -1,31 +1,13 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
 
-mod braces;
-mod conceal;
-mod cron;
+pub(crate) mod conflicts;
 mod daemon;
-mod discovery;
-mod entry;
-mod file;
-mod helper;
 mod limits;
-mod login;
-mod network;
-mod notify;
-mod overlap;
-mod path;
-mod placement;
-mod platforms;
-mod problem;
-mod prune;
-mod rename;
-mod schedule;
-mod secret;
-mod section;
-mod selectors;
-mod service;
-mod spacing;
-mod timing;
+pub(crate) mod mirror;
+pub(crate) mod notify;
+pub(crate) mod parse;
+pub(crate) mod registry;
+pub(crate) mod schedule;
 mod validate;
 
 use std::{
@@ -43,22 +25,27 @@ use secrecy::SecretString;
 use semver::VersionReq;
 use url::Url;
 
-use crate::oci::{NameError, Platform, RegistryName, Repository, Tag};
+use crate::{
+    config::parse::{diagnostics, file},
+    oci::{NameError, Platform, RegistryName, Repository, Tag},
+};
 
-pub use cron::BadSchedule;
+pub use crate::config::conflicts::{Claim, Clash};
+pub use crate::config::mirror::discovery::Discovery;
+pub use crate::config::mirror::prune::Prune;
+pub use crate::config::mirror::rename::Rename;
+pub use crate::config::notify::{
+    Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic,
+};
+pub use crate::config::parse::diagnostics::{ProblemRecord, ProblemReport};
+pub use crate::config::parse::table_reader::closest;
+pub use crate::config::registry::login::{Login, Renewal};
+pub use crate::config::registry::network::{ClientIdentity, IpFamily, Proxy};
+pub use crate::config::registry::secret::Credential;
+pub use crate::config::schedule::Schedule;
+pub use crate::config::schedule::cron::BadSchedule;
 pub use daemon::HttpConfig;
-pub use discovery::Discovery;
 pub use limits::{Bandwidth, Counted, Limits, Period, TrafficBudget};
-pub use login::{Login, Renewal};
-pub use network::{ClientIdentity, IpFamily, Proxy};
-pub use notify::{Channel, Email, Relay, ReportConfig, SecretUrl, Security, Service, Topic};
-pub use overlap::{Claim, Clash};
-pub use problem::{ProblemRecord, ProblemReport};
-pub use prune::Prune;
-pub use rename::Rename;
-pub use schedule::Schedule;
-pub use secret::Credential;
-pub use section::closest;
 
 /// Where `mirror.toml` is looked for when no file is named.
 pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml"];
@@ -403,20 +390,20 @@ impl Config {
 
     /// The same for a text that was read from `path`, or is to be written there.
     pub fn parse_without_secrets(path: &Path, text: &str) -> Result<Self, Error> {
-        let mut problems = problem::Problems::default();
+        let mut problems = diagnostics::Problems::default();
         problems.leaves_secrets = true;
         Self::parse_noting(path, text, problems)
     }
 
     /// Parses and validates a text that was read from `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        Self::parse_noting(path, text, problem::Problems::default())
+        Self::parse_noting(path, text, diagnostics::Problems::default())
     }
 
     /// The same for the daemon: a credential helper that fails or gives no answer in time is a
     /// warning, and is asked again before its registry is, since it may fail for a moment alone.
     pub fn parse_for_daemon(path: &Path, text: &str) -> Result<Self, Error> {
-        let mut problems = problem::Problems::default();
+        let mut problems = diagnostics::Problems::default();
         problems.waits_for_helpers = true;
         Self::parse_noting(path, text, problems)
     }
@@ -424,7 +411,7 @@ impl Config {
     fn parse_noting(
         path: &Path,
         text: &str,
-        mut problems: problem::Problems,
+        mut problems: diagnostics::Problems,
     ) -> Result<Self, Error> {
         let file = file::read(text, &mut problems);
         let validated = validate::validate(file, path, &mut problems);
@@ -460,19 +447,7 @@ fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
 }
 
 #[cfg(test)]
-mod conceal_tests;
-#[cfg(test)]
-mod notify_tests;
-#[cfg(test)]
-mod prune_tests;
-#[cfg(test)]
-mod registry_tests;
-#[cfg(test)]
-mod schedule_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timing_tests;
 
 #[cfg(test)]
 mod fuzz;

@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::*;
 
-pub(super) const TARGET: &str = "[defaults]\ntarget = \"m.example.com/a\"\n";
+pub(crate) const TARGET: &str = "[defaults]\ntarget = \"m.example.com/a\"\n";
 
-pub(super) fn parse(text: &str) -> Config {
+pub(crate) fn parse(text: &str) -> Config {
     Config::parse(Path::new("mirror.toml"), text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -12,7 +12,7 @@ fn mirrors(entries: &str) -> Config {
     parse(&format!("{TARGET}{entries}"))
 }
 
-pub(super) fn report(text: &str) -> ProblemReport {
+pub(crate) fn report(text: &str) -> ProblemReport {
     match Config::parse(Path::new("mirror.toml"), text) {
         Err(Error::Invalid(report)) => report,
         other => panic!("no report but {other:?}"),

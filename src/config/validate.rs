@@ -10,24 +10,30 @@ use std::{
 use chrono_tz::Tz;
 use toml::Spanned;
 
-use super::{
-    Config, Credential, Login, RegistryConfig, closest, daemon,
-    entry::{self, Validated},
-    file::{File, LoginEntry, MirrorEntry, RegistryEntry},
-    limits,
-    login::{self, Keeper, Renewal},
-    network::{self, Proxy},
-    notify, overlap,
-    problem::{ProblemReport, Problems},
-    secret::{self, SecretSource, Unreadable, is_world_readable},
+use super::{Config, Credential, Login, RegistryConfig, closest, daemon, limits};
+use crate::{
+    config::{
+        conflicts,
+        mirror::entry::{self, Validated},
+        notify,
+        parse::{
+            diagnostics::{ProblemReport, Problems},
+            file::{File, LoginEntry, MirrorEntry, RegistryEntry},
+        },
+        registry::{
+            login::{self, Keeper, Renewal},
+            network::{self, Proxy},
+            secret::{self, SecretSource, Unreadable, is_world_readable},
+        },
+    },
+    oci::RegistryName,
 };
-use crate::oci::RegistryName;
 
 /// Letters in which a misspelt host differs; more would make one registry another.
 const SLIPS: usize = 1;
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
-pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
+pub(crate) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
     let mut names = Names::default();
     let mut validated: Vec<Validated> = Vec::new();
     for own in &file.mirrors {
@@ -43,7 +49,7 @@ pub(super) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
         let help = "add a [[mirror]] with `from` and `target`";
         problems.error(0..0, "this file mirrors nothing", help);
     }
-    overlap::settle(&mut validated, problems);
+    conflicts::settle(&mut validated, problems);
     let names: Vec<Arc<str>> = validated.iter().map(|v| v.mirror.name.clone()).collect();
     let (channels, report) = notify::validate(&file.channels, &file.report, &names, path, problems);
     let timezone = timezone(file.timezone.as_ref(), problems);

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::{Daemon, Error, MIRROR, REPORT, mute::Telling};
+use super::{Daemon, Error, MIRROR, REPORT};
 use crate::{
     config::{Config, Schedule, Topic},
+    daemon::outbox::Telling,
     notify::Message,
-    report::{Day, Detail, Status},
+    status::{Day, Detail, Status},
     store::{self, Fact, Upkeep},
 };
 
 impl Daemon {
     /// Sets the clock for every mirror that is not paused, and for the report.
-    pub(super) async fn set_clock(&mut self, config: &Config) {
+    pub(crate) async fn set_clock(&mut self, config: &Config) {
         let zone = config.timezone;
         let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
         let mut entries: Vec<(Arc<str>, Schedule, Tz)> = active
@@ -34,7 +35,7 @@ impl Daemon {
     }
 
     /// Makes the report that was missed while nobody ran, if one was.
-    pub(super) async fn begin_reports(&mut self) -> Result<(), Error> {
+    pub(crate) async fn begin_reports(&mut self) -> Result<(), Error> {
         let config = self.config.load_full();
         let now = Utc::now();
         let last = self.last_report(now.timestamp()).await?;
@@ -63,7 +64,7 @@ impl Daemon {
     }
 
     /// Makes the report of the day that ends now, keeps it, and has it sent.
-    pub(super) async fn make_report(&mut self) {
+    pub(crate) async fn make_report(&mut self) {
         let config = self.config.load_full();
         self.recorder.flush().await;
         let status = self.board.status(&config, self.now());

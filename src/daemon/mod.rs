@@ -1,18 +1,16 @@
 //! Wires everything for `serve`: the schedule, reloads, the shutdown, the watchdog.
 
-mod clockwork;
+pub(crate) mod alarms;
+pub(crate) mod config_watcher;
 mod daily;
-mod due;
-mod events;
+pub(crate) mod event_loop;
 mod lock;
-mod mute;
+pub(crate) mod outbox;
 mod reload;
 mod runs;
-mod service;
-mod start;
-mod timetable;
-mod trouble;
-mod watch;
+pub(crate) mod scheduler;
+pub(crate) mod startup;
+pub(crate) mod systemd;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,20 +30,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config},
-    http_server::{Health, Order},
+    daemon::{
+        config_watcher::{Print, Watch},
+        event_loop::Event,
+        outbox::Mute,
+        scheduler::{Clockwork, Signal},
+        systemd::Service,
+    },
     metrics::Metrics,
     notify::Notifier,
-    report::{Board, Told},
+    status::{Board, Told},
     store::{self, Recorder, Store},
     sync::{Scope, Sync},
-};
-
-use self::{
-    clockwork::{Clockwork, Signal},
-    events::Event,
-    mute::Mute,
-    service::Service,
-    watch::{Print, Watch},
+    web::{Health, Order},
 };
 pub use lock::{Lock, LockError};
 
@@ -132,7 +129,7 @@ enum Loading {
     /// It is being read.
     Busy,
     /// It is being read, and is to be read again for this reason.
-    Again(events::Why),
+    Again(event_loop::Why),
 }
 
 /// What the daemon listens to.
@@ -161,8 +158,8 @@ impl Daemon {
                 Some(event) = self.work.join_next(), if !self.work.is_empty() => {
                     self.joined(event).await;
                 }
-                Some(()) = inbox.changed.recv() => self.load(events::Why::Changed),
-                _ = inbox.hangup.recv() => self.load(events::Why::Asked),
+                Some(()) = inbox.changed.recv() => self.load(event_loop::Why::Changed),
+                _ = inbox.hangup.recv() => self.load(event_loop::Why::Asked),
                 _ = inbox.terminate.recv() => break,
                 _ = inbox.interrupt.recv() => break,
                 () = self.stop.cancelled() => break,

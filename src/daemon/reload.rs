@@ -7,13 +7,13 @@ use secrecy::ExposeSecret as _;
 use crate::config::{self, Config};
 
 /// What the file holds, and what is made of it.
-pub(super) struct Loaded {
-    pub(super) text: String,
-    pub(super) config: Result<Config, config::Error>,
+pub(crate) struct Loaded {
+    pub(crate) text: String,
+    pub(crate) config: Result<Config, config::Error>,
 }
 
 /// Reads the file. May wait for credential helpers: not for a thread that others wait for.
-pub(super) fn load(path: &Path) -> Loaded {
+pub(crate) fn load(path: &Path) -> Loaded {
     match fs::read_to_string(path) {
         Ok(text) => Loaded {
             config: Config::parse_for_daemon(path, &text),
@@ -30,7 +30,7 @@ pub(super) fn load(path: &Path) -> Loaded {
 }
 
 /// What is different, in words; empty if nothing that the file says is.
-pub(super) fn differences(before: &Config, after: &Config) -> Vec<String> {
+pub(crate) fn differences(before: &Config, after: &Config) -> Vec<String> {
     let mut said = mirrors(before, after);
     let registries = before.registries.keys().chain(after.registries.keys());
     let mut registries: Vec<_> = registries.collect();

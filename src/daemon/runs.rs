@@ -5,19 +5,20 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use chrono::Utc;
 use futures::FutureExt as _;
 
-use super::{Daemon, due, events::Event};
+use super::Daemon;
 use crate::{
     config::{Config, Mirror},
-    http_server::{Accepted, Order},
+    daemon::{event_loop::Event, scheduler::missed_runs},
     notify::{Ending, Notifier},
-    report::MirrorStatus,
+    status::MirrorStatus,
     sync::{MirrorReport, RunResult, Scope, Sync},
+    web::{Accepted, Order},
 };
 
 impl Daemon {
     /// A mirror is due. One that still runs is skipped, and counted; one of which a single image is
     /// under way runs as soon as that is done.
-    pub(super) fn tick(&mut self, name: &str) {
+    pub(crate) fn tick(&mut self, name: &str) {
         let config = self.config.load_full();
         let Some(mirror) = mirror(&config, name).filter(|mirror| !mirror.is_paused) else {
             return;
@@ -37,7 +38,7 @@ impl Daemon {
     }
 
     /// Somebody asks for a run.
-    pub(super) fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: Order) {
         let config = self.config.load_full();
         let answer = if mirror(&config, &order.mirror).is_none() {
             Accepted::Refused
@@ -52,7 +53,7 @@ impl Daemon {
     }
 
     /// Starts the runs that mirrors have missed, or never had.
-    pub(super) fn catch_up(&mut self, is_meant: impl Fn(&Mirror) -> bool) {
+    pub(crate) fn catch_up(&mut self, is_meant: impl Fn(&Mirror) -> bool) {
         let config = self.config.load_full();
         let now = Utc::now();
         for mirror in config.mirrors.iter().filter(|mirror| is_meant(mirror)) {
@@ -64,7 +65,7 @@ impl Daemon {
             };
             let last = status.filter(is_whole);
             let last = last.and_then(|status| status.last_attempt);
-            if !due::is_missed(mirror, config.timezone, last, now) {
+            if !missed_runs::is_missed(mirror, config.timezone, last, now) {
                 continue;
             }
             self.making_up.insert(mirror.name.clone(), now.timestamp());
@@ -104,7 +105,7 @@ impl Daemon {
     }
 
     /// A run has ended, or did not begin.
-    pub(super) async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
+    pub(crate) async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
         if self.busy.remove(name) == Some(Scope::Whole) {
             self.making_up.remove(name);
         }

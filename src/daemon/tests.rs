@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::oneshot;
 
-use super::{mute::Telling, *};
+use super::*;
 use crate::{
     config::Topic,
-    http_server::Accepted,
+    daemon::outbox::Telling,
     notify::{Delivery, Message},
-    report::{Alarm, AlarmChanges, Document, Mood},
+    status::{Alarm, AlarmChanges, Document, Mood},
     store::{EndedRun, Fact, RunCounts},
     sync::Scope,
+    web::Accepted,
 };
 
 struct Bench {
@@ -69,7 +70,7 @@ impl Bench {
 
     /// Reads the file as if somebody had asked for it, to the end.
     async fn reload(&mut self) {
-        self.daemon.load(events::Why::Asked);
+        self.daemon.load(event_loop::Why::Asked);
         self.loaded().await;
     }
 
@@ -111,7 +112,7 @@ async fn a_folder_on_the_way_to_the_file_that_is_swapped_is_an_edit() {
     );
     std::os::unix::fs::symlink("second", &link).unwrap();
     std::fs::rename(&link, &current).unwrap();
-    for _ in 0..events::COMPARE {
+    for _ in 0..event_loop::COMPARE {
         bench.daemon.signal(Signal::Beat).await;
     }
     bench.loaded().await;
@@ -273,7 +274,7 @@ async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
     bench.daemon.look().await;
     bench.daemon.print = Print::of(&bench.file());
     let before = bench.daemon.work.len();
-    bench.daemon.beats = events::TELL_AGAIN - 1;
+    bench.daemon.beats = event_loop::TELL_AGAIN - 1;
     bench.daemon.signal(Signal::Beat).await;
     assert_eq!(bench.daemon.work.len(), before + 1);
     let ok = Delivery {

@@ -57,7 +57,7 @@ const STATES: [&str; 4] = ["synced", "pending", "failed", "orphaned"];
 
 /// Every gauge that has a mirror as its label.
 #[derive(Clone, Debug)]
-pub(super) struct MirrorGauges {
+pub(crate) struct MirrorGauges {
     samples: Arc<Mutex<BTreeMap<Arc<str>, MirrorSample>>>,
     of_mirror: [IntGaugeVec; 6],
     of_target: [IntGaugeVec; 5],
@@ -65,7 +65,7 @@ pub(super) struct MirrorGauges {
 }
 
 impl MirrorGauges {
-    pub(super) fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let mirror = |name, help| IntGaugeVec::new(opts(name, help), &["mirror"]);
         let target = |name, help| IntGaugeVec::new(opts(name, help), &["mirror", "target"]);
         let tags = opts("tags", "Tags kept, by their state.");
@@ -118,7 +118,7 @@ impl MirrorGauges {
     }
 
     /// Takes note of how a mirror stands.
-    pub(super) fn set(&self, mirror: &Arc<str>, sample: MirrorSample) {
+    pub(crate) fn set(&self, mirror: &Arc<str>, sample: MirrorSample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let before = samples.insert(mirror.clone(), sample);
         let targets = |sample: &MirrorSample| {
@@ -131,7 +131,7 @@ impl MirrorGauges {
     }
 
     /// Forgets every mirror that is not named.
-    pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+    pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         samples.retain(|mirror, _| is_kept(mirror));
         self.reset();

@@ -8,21 +8,21 @@ use prometheus::{
 };
 
 /// Adds to a counter, and makes it if there is none.
-pub(super) fn count(counter: &IntCounterVec, labels: &[&str], by: u64) {
+pub(crate) fn count(counter: &IntCounterVec, labels: &[&str], by: u64) {
     if let Ok(counter) = counter.get_metric_with_label_values(labels) {
         counter.inc_by(by);
     }
 }
 
 /// Sets a gauge, and makes it if there is none.
-pub(super) fn set(gauge: &IntGaugeVec, labels: &[&str], value: i64) {
+pub(crate) fn set(gauge: &IntGaugeVec, labels: &[&str], value: i64) {
     if let Ok(gauge) = gauge.get_metric_with_label_values(labels) {
         gauge.set(value);
     }
 }
 
 /// The sum of the counters that have a value of a label.
-pub(super) fn sum(counter: &IntCounterVec, label: &str, value: &str) -> u64 {
+pub(crate) fn sum(counter: &IntCounterVec, label: &str, value: &str) -> u64 {
     let families = counter.collect();
     let metrics = families.iter().flat_map(|family| family.get_metric());
     let wanted = metrics.filter(|metric| {
@@ -35,7 +35,7 @@ pub(super) fn sum(counter: &IntCounterVec, label: &str, value: &str) -> u64 {
 }
 
 /// Lets go of the series that have a label of which `is_gone` holds.
-pub(super) fn forget<T: MetricVecBuilder>(
+pub(crate) fn forget<T: MetricVecBuilder>(
     vec: &MetricVec<T>,
     label: &str,
     is_gone: impl Fn(&str) -> bool,
@@ -46,7 +46,7 @@ pub(super) fn forget<T: MetricVecBuilder>(
 }
 
 /// Lets go of the series of whose labels `is_gone` holds.
-pub(super) fn forget_if<T: MetricVecBuilder>(
+pub(crate) fn forget_if<T: MetricVecBuilder>(
     vec: &MetricVec<T>,
     is_gone: impl Fn(&HashMap<&str, &str>) -> bool,
 ) {

@@ -1,7 +1,7 @@
 //! A document as messages of a chat: lines, no tables, and as many messages as the limit of the
 //! service asks for.
 
-use crate::report::{Block, Document, Line, Mood, Section, Style, Table};
+use crate::status::{Block, Document, Line, Mood, Section, Style, Table};
 
 /// Most messages that one document becomes: robots that write more in a minute are silenced.
 const MOST_PARTS: usize = 10;
@@ -10,30 +10,30 @@ const TITLE_LENGTH: usize = 120;
 const ELLIPSIS: &str = "…";
 
 /// How a service writes, and how much it takes.
-pub(super) struct Dialect {
+pub(crate) struct Dialect {
     /// Text in a style, in the service's markup; nothing in it has a meaning of its own.
-    pub(super) span: fn(Style, &str) -> String,
+    pub(crate) span: fn(Style, &str) -> String,
     /// What ends a line.
-    pub(super) line_end: &'static str,
+    pub(crate) line_end: &'static str,
     /// How large the service finds a text in its markup.
-    pub(super) size: fn(&str) -> usize,
+    pub(crate) size: fn(&str) -> usize,
     /// The largest message, its title included.
-    pub(super) limit: usize,
+    pub(crate) limit: usize,
     /// The largest line.
-    pub(super) line_limit: usize,
+    pub(crate) line_limit: usize,
 }
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// What it is about, as plain text; numbered where there are several.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// The lines, in the markup.
-    pub(super) lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 /// What a document is called where others write, too.
-pub(super) fn subject(document: &Document) -> String {
+pub(crate) fn subject(document: &Document) -> String {
     let title = document.title();
     // A robot may be told to let only messages with a certain word pass.
     match title.to_lowercase().contains("transship") {
@@ -43,7 +43,7 @@ pub(super) fn subject(document: &Document) -> String {
 }
 
 /// The messages that a document becomes.
-pub(super) fn parts(document: &Document, dialect: &Dialect) -> Vec<Part> {
+pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<Part> {
     let sign = match document.mood() {
         Mood::Good => "✅",
         Mood::Warning => "⚠️",
@@ -124,7 +124,7 @@ impl Dialect {
     }
 
     /// Lines in as few groups as the limit allows. No group begins or ends with an empty line.
-    pub(super) fn group(&self, lines: Vec<String>, limit: usize) -> Vec<Vec<String>> {
+    pub(crate) fn group(&self, lines: Vec<String>, limit: usize) -> Vec<Vec<String>> {
         let line_end = (self.size)(self.line_end);
         let mut groups: Vec<Vec<String>> = Vec::new();
         let (mut group, mut used) = (Vec::new(), 0);
@@ -153,7 +153,7 @@ impl Dialect {
 }
 
 /// The longest start of a text that fits, unless the whole text does.
-pub(super) fn cut(text: &str, fits: impl Fn(&str) -> bool) -> Option<&str> {
+pub(crate) fn cut(text: &str, fits: impl Fn(&str) -> bool) -> Option<&str> {
     if fits(text) {
         return None;
     }

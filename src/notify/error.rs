@@ -50,7 +50,7 @@ impl Error {
     }
 
     /// How long it asks to wait.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after, .. } => *retry_after,
             _ => None,
@@ -74,7 +74,7 @@ impl Error {
     }
 
     /// The same error, its words changed.
-    pub(super) fn map_words(self, change: impl Fn(String) -> String) -> Self {
+    pub(crate) fn map_words(self, change: impl Fn(String) -> String) -> Self {
         match self {
             Self::Unreachable(said) => Self::Unreachable(change(said)),
             Self::Silent(wait) => Self::Silent(wait),

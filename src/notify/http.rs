@@ -16,25 +16,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 64 << 10;
 
 /// One request, and what its answer means.
-pub(super) struct Post {
-    pub(super) url: Url,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) content_type: &'static str,
-    pub(super) body: String,
-    pub(super) judge: fn(&Answer) -> Result<(), Error>,
+pub(crate) struct Post {
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+    pub(crate) judge: fn(&Answer) -> Result<(), Error>,
 }
 
 /// An answer, read as far as it matters.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     retry_after: Option<Duration>,
     body: String,
 }
 
 impl Post {
     /// A request with JSON in its body.
-    pub(super) fn json(url: Url, body: &Value, judge: fn(&Answer) -> Result<(), Error>) -> Self {
+    pub(crate) fn json(url: Url, body: &Value, judge: fn(&Answer) -> Result<(), Error>) -> Self {
         Self {
             url,
             headers: Vec::new(),
@@ -47,13 +47,13 @@ impl Post {
 
 /// How long and how often a message is tried.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// How often, and after what pauses.
-    pub(super) retry: Retry,
+    pub(crate) retry: Retry,
     /// For one try.
-    pub(super) once: Duration,
+    pub(crate) once: Duration,
     /// For a whole message with all its parts.
-    pub(super) total: Duration,
+    pub(crate) total: Duration,
 }
 
 impl Default for Patience {
@@ -71,12 +71,12 @@ impl Default for Patience {
 
 impl Patience {
     /// When a message that is begun now is given up.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.total
     }
 
     /// Does something that may fail in passing, until it succeeds or there is no hope.
-    pub(super) async fn persist<F>(
+    pub(crate) async fn persist<F>(
         &self,
         deadline: Instant,
         mut attempt: impl FnMut() -> F,
@@ -107,7 +107,7 @@ impl Patience {
 }
 
 /// The client of every channel.
-pub(super) fn client() -> Result<Client, Error> {
+pub(crate) fn client() -> Result<Client, Error> {
     // A second call finds the provider installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
@@ -120,7 +120,7 @@ pub(super) fn client() -> Result<Client, Error> {
 }
 
 /// Sends one request once.
-pub(super) async fn send(client: &Client, post: &Post) -> Result<(), Error> {
+pub(crate) async fn send(client: &Client, post: &Post) -> Result<(), Error> {
     let mut request = client
         .post(post.url.clone())
         .header("content-type", post.content_type)
@@ -152,7 +152,7 @@ fn causes(error: reqwest::Error) -> String {
 
 impl Answer {
     /// Judges by the status alone; `remedy` is for a refusal.
-    pub(super) fn check_status(&self, remedy: &'static str) -> Result<(), Error> {
+    pub(crate) fn check_status(&self, remedy: &'static str) -> Result<(), Error> {
         let said = match self.words() {
             words if words.is_empty() => format!("status {}", self.status),
             words => format!("status {}: {words}", self.status),
@@ -173,12 +173,12 @@ impl Answer {
     }
 
     /// The body as JSON.
-    pub(super) fn json(&self) -> Option<Value> {
+    pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_str(&self.body).ok()
     }
 
     /// The body as one line, fit for a log once secrets are taken out of it.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self.body.trim_start() {
             text if text.starts_with('<') => "an HTML page".into(),
             text => printable(text),
@@ -186,18 +186,18 @@ impl Answer {
     }
 
     /// What to say of an answer that the service itself would not give.
-    pub(super) fn strange(&self) -> Error {
+    pub(crate) fn strange(&self) -> Error {
         Error::Strange(format!("status {}: {}", self.status, self.words()))
     }
 }
 
 /// How many bytes a text takes within JSON.
-pub(super) fn json_size(text: &str) -> usize {
+pub(crate) fn json_size(text: &str) -> usize {
     Value::from(text).to_string().len() - "\"\"".len()
 }
 
 /// A text without control characters.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let is_control = |c: char| c.is_control();
     text.trim().replace(is_control, " ")
 }

@@ -1,18 +1,11 @@
 //! Where reports and alarms go.
 
+pub(crate) mod channels;
 mod chat;
-mod dingtalk;
-mod email;
 mod error;
-mod feishu;
-mod healthchecks;
 mod http;
 mod redact;
 mod sign;
-mod slack;
-mod telegram;
-mod webhook;
-mod wecom;
 
 use std::sync::Arc;
 
@@ -21,15 +14,18 @@ use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use error::Error;
+
 use crate::{
     config::{Channel, Config, SecretUrl, Service, Topic},
     metrics::Metrics,
-    report::Document,
+    notify::channels::{
+        dingtalk, email, feishu,
+        healthchecks::{self, Signal},
+        slack, telegram, webhook, wecom,
+    },
+    status::Document,
 };
-
-pub use error::Error;
-
-use healthchecks::Signal;
 use http::{Patience, Post};
 use redact::Redactor;
 

@@ -16,10 +16,10 @@ const SHORTEST: usize = 4;
 const KEY_LENGTH: usize = 12;
 
 /// The secrets of one channel, the longest first.
-pub(super) struct Redactor(Vec<String>);
+pub(crate) struct Redactor(Vec<String>);
 
 impl Redactor {
-    pub(super) fn new(service: &Service) -> Self {
+    pub(crate) fn new(service: &Service) -> Self {
         let secrets = service.secrets().into_iter();
         let mut secrets: Vec<String> = secrets.map(|s| s.expose_secret().to_owned()).collect();
         let url = service.url().map(SecretUrl::expose);
@@ -30,7 +30,7 @@ impl Redactor {
     }
 
     /// The first words of a text, without any of the secrets.
-    pub(super) fn clean(&self, text: String) -> String {
+    pub(crate) fn clean(&self, text: String) -> String {
         let secrets = self.0.iter();
         let clean = secrets.fold(text, |text, secret| text.replace(secret, MASK));
         // Not before: half a secret would not be found.

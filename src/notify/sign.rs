@@ -5,20 +5,20 @@ use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// DingTalk's: the time in milliseconds and the secret, under the secret.
-pub(super) fn dingtalk(secret: &SecretString, milliseconds: i64) -> String {
+pub(crate) fn dingtalk(secret: &SecretString, milliseconds: i64) -> String {
     let secret = secret.expose_secret();
     let message = format!("{milliseconds}\n{secret}");
     STANDARD.encode(hmac(secret.as_bytes(), message.as_bytes()))
 }
 
 /// Feishu's: nothing, under the time in seconds and the secret.
-pub(super) fn feishu(secret: &SecretString, seconds: i64) -> String {
+pub(crate) fn feishu(secret: &SecretString, seconds: i64) -> String {
     let key = format!("{seconds}\n{}", secret.expose_secret());
     STANDARD.encode(hmac(key.as_bytes(), b""))
 }
 
 /// Our own: the time in seconds, a dot and the body, under the secret; in hexadecimal.
-pub(super) fn webhook(secret: &SecretString, seconds: i64, body: &str) -> String {
+pub(crate) fn webhook(secret: &SecretString, seconds: i64, body: &str) -> String {
     let message = format!("{seconds}.{body}");
     let tag = hmac(secret.expose_secret().as_bytes(), message.as_bytes());
     tag.as_ref()

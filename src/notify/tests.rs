@@ -15,7 +15,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     registry::Retry,
-    report::{Line, Mood, Table},
+    status::{Line, Mood, Table},
 };
 
 /// No test waits as long as a daemon would.

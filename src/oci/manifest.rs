@@ -22,9 +22,9 @@ pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
 ];
 
 /// Most blobs or children of one manifest: images have a few dozen, indexes a few hundred.
-pub(super) const DESCRIPTORS: usize = 10_000;
+pub(crate) const DESCRIPTORS: usize = 10_000;
 /// Largest blob that is believed to be one, 16 TiB: sums of what is larger would overflow.
-pub(super) const LARGEST: u64 = 1 << 44;
+pub(crate) const LARGEST: u64 = 1 << 44;
 /// Longest media type ([RFC 6838](https://www.rfc-editor.org/rfc/rfc6838#section-4.2)).
 const MEDIA_TYPE: usize = 255;
 

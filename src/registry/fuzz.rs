@@ -5,11 +5,16 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 use url::Url;
 
-use super::{
-    asked_pause::retry_after, challenge::Challenge, error::words, probe::quota, tags::next_page,
-    tags::page_names, token::read_token,
+use super::probe::quota;
+use crate::{
+    fuzz::fuzz,
+    registry::{
+        auth::{challenge::Challenge, token::read_token},
+        error::words,
+        listing::tags::{next_page, page_names},
+        quota::retry_after::retry_after,
+    },
 };
-use crate::fuzz::fuzz;
 
 /// A header of this text, where it is one.
 fn one(name: reqwest::header::HeaderName, text: &str) -> Option<HeaderMap> {

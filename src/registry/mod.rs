@@ -1,36 +1,20 @@
 //! The only code that talks to registries.
 
-mod asked_pause;
-mod auth;
-mod blobs;
-mod boundary;
-mod bulk;
-mod catalog;
-mod challenge;
-mod configs;
-mod deletions;
-mod dialect;
-mod error;
-mod flows;
-mod limits;
-mod login;
-mod manifests;
-mod outgoing;
-mod pacing;
-mod pages;
+pub(crate) mod auth;
+pub(crate) mod client;
+pub(crate) mod concurrency;
+pub(crate) mod content;
+pub(crate) mod error;
+pub(crate) mod http;
+pub(crate) mod listing;
+pub(crate) mod pagination;
 mod probe;
-mod quota;
-mod referrers;
-mod refusals;
-mod sends;
-mod tags;
-mod token;
-mod transport;
-mod turns;
-mod uploads;
-mod watch;
-mod width;
-mod wire;
+pub(crate) mod quota;
+pub(crate) mod rate_limit;
+pub(crate) mod redirect_policy;
+pub(crate) mod retry;
+pub(crate) mod upload;
+pub(crate) mod vendor;
 
 use std::{
     collections::HashMap,
@@ -41,38 +25,39 @@ use bytes::Bytes;
 use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
+pub use crate::registry::concurrency::priority_semaphore::Wanted;
+pub use crate::registry::content::blob_pull::{BlobSize, BlobStream};
+pub use crate::registry::content::deletions::Deleted;
+pub use crate::registry::content::manifests::Head;
+pub use crate::registry::content::referrers::Referrer;
+pub use crate::registry::error::{Error, Kind};
+pub use crate::registry::http::Meter;
+pub use crate::registry::listing::tags::{Listing, Tags};
+pub use crate::registry::quota::Turn;
+pub(crate) use crate::registry::quota::retry_after::{go_seconds, retry_after};
+pub use crate::registry::rate_limit::Traffic;
+pub use crate::registry::retry::{Flow, Retry};
+pub use crate::registry::upload::body::Outgoing;
+pub use crate::registry::upload::capabilities::Dialect;
+pub use crate::registry::upload::chunks::{Prospect, Sent};
+pub use crate::registry::upload::session::{SavedUpload, Started, Upload};
+pub use probe::{Identity, Quota, Reach, Seen};
+
 use crate::{
     config::{Config, RegistryConfig},
     metrics::Metrics,
     oci::{RegistryName, Repository},
+    registry::{
+        auth::{Auth, Scope},
+        client::{Call, Transport},
+        content::referrers::ReferrersApi,
+        http::Wire,
+        rate_limit::{Pace, Whole},
+        retry::Limits,
+        upload::capabilities::Dialects,
+        vendor::BulkApi,
+    },
 };
-
-pub(crate) use asked_pause::{go_seconds, retry_after};
-pub use blobs::{BlobSize, BlobStream};
-pub use deletions::Deleted;
-pub use dialect::Dialect;
-pub use error::{Error, Kind};
-pub use flows::Wanted;
-pub use limits::{Flow, Retry};
-pub use manifests::Head;
-pub use outgoing::Outgoing;
-pub use pacing::Traffic;
-pub use probe::{Identity, Quota, Reach, Seen};
-pub use quota::Turn;
-pub use referrers::Referrer;
-pub use sends::{Prospect, Sent};
-pub use tags::{Listing, Tags};
-pub use uploads::{SavedUpload, Started, Upload};
-pub use wire::Meter;
-
-use auth::{Auth, Scope};
-use bulk::BulkApi;
-use dialect::Dialects;
-use limits::Limits;
-use pacing::{Pace, Whole};
-use referrers::ReferrersApi;
-use transport::{Call, Transport};
-use wire::Wire;
 
 /// Most bytes of a page of a listing: Artifact Registry's alone comes near, which tells of every
 /// manifest at once.

@@ -4,11 +4,11 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use reqwest::{Method, header::HeaderMap};
 
-use super::{
-    Error, Kind, Listing, Registry, Started, auth::Presence, found, header,
-    manifests::is_head_refused,
+use super::{Error, Kind, Listing, Registry, Started, found, header};
+use crate::{
+    oci::{Digest, Reference, Repository, Tag},
+    registry::{auth::Presence, content::manifests::is_head_refused},
 };
-use crate::oci::{Digest, Reference, Repository, Tag};
 
 /// Whether a registry answers at all.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl Registry {
 }
 
 /// Reads `ratelimit-remaining: 76;w=21600` and its fellow.
-pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
+pub(crate) fn quota(headers: &HeaderMap) -> Option<Quota> {
     let (remaining, window) = count(header(headers, "ratelimit-remaining")?)?;
     let limit = header(headers, "ratelimit-limit").and_then(count);
     Some(Quota {

@@ -1,23 +1,9 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
-mod change;
-mod copies;
-mod daily;
-mod damage;
-mod fact;
-mod pages;
-mod presence;
-mod process;
-mod prune;
-mod recorder;
-mod run;
-mod standing;
-mod thinning;
-mod traffic;
-mod upload;
-mod usable;
-mod verification;
-mod view;
+pub(crate) mod event;
+pub(crate) mod lifecycle;
+pub(crate) mod locks;
+pub(crate) mod queries;
 
 use std::{
     path::{Path, PathBuf},
@@ -32,22 +18,22 @@ use sqlx::{
 
 use tokio_util::sync::CancellationToken;
 
-use damage::Failure;
+use crate::store::lifecycle::corruption::{self, Failure};
 
-pub use change::{Change, ChangeKind, NewChange};
-pub use copies::{CopyRecord, DamagedTag};
-pub use daily::{AlarmRecord, Sums, Upkeep};
-pub use fact::{Fact, TagKey, Verdict};
-pub use pages::MirrorTag;
-pub use presence::{Alone, Presence};
-pub use prune::Pruning;
-pub use recorder::Recorder;
-pub use run::{EndedRun, RunCounts, TargetCounts};
-pub use standing::{RunRecord, Standing, TargetStanding};
-pub use traffic::Moved;
-pub use upload::UploadState;
-pub use verification::{Check, Reading, WrittenTag};
-pub use view::{BehindTag, ImageAge, RepositoryState, TagRecord};
+pub use crate::store::event::{Fact, TagKey, Verdict};
+pub use crate::store::locks::process_lock::{Alone, Presence};
+pub use crate::store::queries::change::{Change, ChangeKind, NewChange};
+pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
+pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
+pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
+pub use crate::store::queries::pages::MirrorTag;
+pub use crate::store::queries::prune::Pruning;
+pub use crate::store::queries::run::{EndedRun, RunCounts, TargetCounts};
+pub use crate::store::queries::traffic::Moved;
+pub use crate::store::queries::upload::UploadState;
+pub use crate::store::queries::verification::{Check, Reading, WrittenTag};
+pub use crate::store::queries::view::{BehindTag, ImageAge, RepositoryState, TagRecord};
+pub use crate::store::writer::Recorder;
 
 /// How long another process may hold a store that is to be opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -124,7 +110,7 @@ impl Store {
     /// Opens the store, makes it if there is none, and brings it up to date. `stop` is cancelled
     /// when the store can no longer be used.
     pub async fn open(path: &Path, stop: CancellationToken) -> Result<(Self, Recorder), Error> {
-        if let Some(reason) = damage::marked(path).filter(|_| path.exists()) {
+        if let Some(reason) = corruption::marked(path).filter(|_| path.exists()) {
             let path = path.into();
             return Err(Error::Damaged { path, reason });
         }
@@ -159,7 +145,7 @@ impl Store {
             Err(Error::Damaged { reason, .. }) => reason,
             opened => return opened,
         };
-        let aside = damage::set_aside(path).map_err(|error| Error::SetAside {
+        let aside = corruption::set_aside(path).map_err(|error| Error::SetAside {
             path: path.into(),
             reason: error.to_string(),
         })?;
@@ -224,7 +210,7 @@ impl Store {
 
 /// The connection that writes, to a store that is sound and up to date.
 async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, Error> {
-    let is_left_open = damage::is_left_open(path);
+    let is_left_open = corruption::is_left_open(path);
     // Nothing that reads the file is set here: a connection that fails to is not closed at once,
     // and would take the log of a new store away when it is.
     let options = options.clone().create_if_missing(true);
@@ -234,7 +220,7 @@ async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteCon
         Ok(()) => Ok(writer),
         Err(error) => {
             if let Error::Damaged { reason, .. } = &error {
-                damage::mark(path, reason);
+                corruption::mark(path, reason);
             }
             // Why it cannot be used is told already.
             let _ = writer.close().await;
@@ -257,7 +243,7 @@ async fn prepare(
         .await
         .map_err(told)?;
     // A store that was closed well is not read through at each start.
-    if is_left_open && let Some(reason) = damage::first_fault(writer).await.map_err(told)? {
+    if is_left_open && let Some(reason) = corruption::first_fault(writer).await.map_err(told)? {
         let path = path.into();
         return Err(Error::Damaged { path, reason });
     }
@@ -337,7 +323,7 @@ fn foreign(path: &Path) -> Error {
 
 fn open_error(path: &Path, error: &sqlx::Error) -> Error {
     let (path, reason) = (path.to_owned(), reason(error));
-    if damage::is_told_by(error) && !damage::is_text(&path) {
+    if corruption::is_told_by(error) && !corruption::is_text(&path) {
         return Error::Damaged { path, reason };
     }
     if is_held(error) {
@@ -354,7 +340,7 @@ fn open_error(path: &Path, error: &sqlx::Error) -> Error {
 
 fn use_error(operation: &'static str, path: &Path, error: &sqlx::Error) -> Error {
     let (path, reason) = (path.to_owned(), reason(error));
-    if damage::is_told_by(error) && !damage::is_text(&path) {
+    if corruption::is_told_by(error) && !corruption::is_text(&path) {
         return Error::Damaged { path, reason };
     }
     if is_held(error) {
@@ -420,10 +406,5 @@ fn digest(text: Option<String>) -> Option<crate::oci::Digest> {
 }
 
 #[cfg(test)]
-mod clock_tests;
-#[cfg(test)]
-mod closing_tests;
-#[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
 mod tests;
+pub(crate) mod writer;

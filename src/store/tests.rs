@@ -1,3 +1,8 @@
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod closing;
+
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -9,13 +14,13 @@ use crate::oci::{Digest, Repository};
 const NOW: i64 = 1_000_000;
 
 /// A store of its own.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     _folder: tempfile::TempDir,
-    pub(super) store: Store,
-    pub(super) recorder: Recorder,
+    pub(crate) store: Store,
+    pub(crate) recorder: Recorder,
 }
 
-pub(super) async fn bench() -> Bench {
+pub(crate) async fn bench() -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let (store, recorder) = Store::open(&folder.path().join("state.db"), CancellationToken::new())
         .await
@@ -45,7 +50,7 @@ fn digest(text: &str) -> Digest {
 }
 
 impl Bench {
-    pub(super) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    pub(crate) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }

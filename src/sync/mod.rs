@@ -1,24 +1,19 @@
 //! The pipeline: what is selected, what both sides hold, what is to be done, doing it, and saying
 //! what became of it.
 
-mod action;
-mod age;
-mod budget;
-mod check;
-mod discover;
+pub(crate) mod copy;
+pub(crate) mod discover;
 mod error;
+pub(crate) mod failure_log;
 mod lag;
+pub(crate) mod mirror_limiter;
 mod outcome;
-mod plan;
-mod prune;
-mod pruning;
-mod queues;
+pub(crate) mod plan;
+pub(crate) mod prune;
 mod record;
-mod scope;
-mod select;
+pub(crate) mod release_policy;
 mod snapshot;
-mod told;
-mod transfer;
+pub(crate) mod traffic_budget;
 mod verify;
 
 use std::{sync::Arc, time::Instant};
@@ -27,41 +22,42 @@ use chrono::Utc;
 use futures::{StreamExt as _, future::join_all, stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::{Config, Mirror, Prune, Route},
-    metrics::Metrics,
-    oci::Repository,
-    registry::{Meter, Registries, Registry},
-    store::{self, Recorder, Store},
-};
-
-pub use action::{Action, Reason, Unchanged};
-pub use budget::Usage;
-pub use discover::Refused;
+pub use crate::sync::copy::{Activity, Moving, Transfer};
+pub use crate::sync::discover::Refused;
+pub use crate::sync::plan::action::{Action, Reason, Unchanged};
+pub use crate::sync::plan::select::{Clock, Dropped, Selected, allows, select, undated};
+pub use crate::sync::plan::{Knowledge, Plan, Step, TargetPlan};
+pub use crate::sync::prune::decide::{Cause, Fate, Prunable, Pruned};
+pub use crate::sync::prune::run::{Apply, MirrorPruning, PrunedTag, TargetPruning};
+pub use crate::sync::release_policy::Scope;
+pub use crate::sync::traffic_budget::Usage;
 pub use error::Error;
 pub use lag::Lag;
 pub use outcome::{
     BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
     TagCounts, Totals,
 };
-pub use plan::{Knowledge, Plan, Step, TargetPlan};
-pub use prune::{Cause, Fate, Prunable, Pruned};
-pub use pruning::{Apply, MirrorPruning, PrunedTag, TargetPruning};
-pub use scope::Scope;
-pub use select::{Clock, Dropped, Selected, allows, select, undated};
-pub use transfer::{Activity, Moving, Transfer};
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{
-    budget::Budget,
-    check::Check,
-    discover::Catalogs,
     outcome::Progress,
-    queues::Queues,
     record::Record,
-    scope::Releases,
     snapshot::{Lists, View},
-    transfer::{Lane, Sharing, Tally},
+};
+use crate::{
+    config::{Config, Mirror, Prune, Route},
+    metrics::Metrics,
+    oci::Repository,
+    registry::{Meter, Registries, Registry},
+    store::{self, Recorder, Store},
+    sync::{
+        copy::{Lane, Sharing, Tally},
+        discover::Catalogs,
+        mirror_limiter::Queues,
+        release_policy::Releases,
+        snapshot::source_comparison::Check,
+        traffic_budget::Budget,
+    },
 };
 
 /// Mirrors of one source registry that run at a time, and routes of one mirror.

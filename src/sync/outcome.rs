@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use serde::Serialize;
 
-use super::{Error, told, transfer::Tally};
+use super::Error;
 use crate::{
     oci::RegistryName,
     store::{RunCounts, TargetCounts},
+    sync::{copy::Tally, failure_log},
 };
 
 /// Errors that a report names; the others are only counted.
@@ -140,7 +141,7 @@ impl Failure {
         let common = self
             .message
             .split_once(": ")
-            .filter(|_| told::is_of_registry(self.class));
+            .filter(|_| failure_log::is_of_registry(self.class));
         match common {
             Some((_, message)) => (self.class, &self.registry, message),
             None => (self.class, "", &self.message),

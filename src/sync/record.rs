@@ -6,35 +6,39 @@ use chrono::Utc;
 
 use super::{
     Error,
-    action::{Action, Reason},
     outcome::{Failure, MirrorReport, Progress, RunResult},
-    plan::{Step, TargetPlan},
-    prune::Pruned,
-    told::{Telling, Told},
-    transfer::{Deletion, Gone, Lane, ReferringTag},
 };
 use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, Repository, Tag},
     store::{ChangeKind, EndedRun, Fact, NewChange, Pruning, Recorder, TagKey},
+    sync::{
+        copy::{Deletion, Gone, Lane, ReferringTag},
+        failure_log::{Telling, Told},
+        plan::{
+            Step, TargetPlan,
+            action::{Action, Reason},
+        },
+        prune::decide::Pruned,
+    },
 };
 
 /// Where the outcomes of one route at one target go.
-pub(super) struct Record<'a> {
-    pub(super) recorder: &'a Recorder,
-    pub(super) metrics: &'a Metrics,
-    pub(super) told: &'a Told,
-    pub(super) mirror: &'a Mirror,
-    pub(super) source: &'a Repository,
-    pub(super) target: &'a Repository,
-    pub(super) shape: String,
-    pub(super) at: i64,
+pub(crate) struct Record<'a> {
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) told: &'a Told,
+    pub(crate) mirror: &'a Mirror,
+    pub(crate) source: &'a Repository,
+    pub(crate) target: &'a Repository,
+    pub(crate) shape: String,
+    pub(crate) at: i64,
 }
 
 impl<'a> Record<'a> {
     /// Where the outcomes of a lane go, from now on.
-    pub(super) fn new(recorder: &'a Recorder, metrics: &'a Metrics, lane: Lane<'a>) -> Self {
+    pub(crate) fn new(recorder: &'a Recorder, metrics: &'a Metrics, lane: Lane<'a>) -> Self {
         Self {
             recorder,
             metrics,
@@ -51,7 +55,7 @@ impl<'a> Record<'a> {
 impl Record<'_> {
     /// What the snapshot saw, before anything is done about it: a crash does not lose since when
     /// a tag lags.
-    pub(super) async fn seen(&self, plan: &TargetPlan) {
+    pub(crate) async fn seen(&self, plan: &TargetPlan) {
         for step in plan.steps.iter().filter(|step| step.is_news) {
             if let Some(seen) = step.digest.clone() {
                 let (key, verdict, at) = (self.key(step), step.action.verdict(), self.at);
@@ -83,7 +87,7 @@ impl Record<'_> {
     }
 
     /// What became of one step.
-    pub(super) async fn outcome(
+    pub(crate) async fn outcome(
         &self,
         step: &Step,
         result: Result<Option<Digest>, Error>,
@@ -175,7 +179,7 @@ impl Record<'_> {
     }
 
     /// What became of a tag's referrers. A tag that refers is kept like any other.
-    pub(super) async fn referrers(
+    pub(crate) async fn referrers(
         &self,
         step: &Step,
         brought: Result<Vec<ReferringTag>, Error>,
@@ -264,7 +268,7 @@ impl Record<'_> {
     }
 
     /// Since when tags are no longer mirrored, and which are again.
-    pub(super) async fn prunable(&self, pruned: &Pruned) {
+    pub(crate) async fn prunable(&self, pruned: &Pruned) {
         let new = pruned.tags.iter().filter(|tag| tag.is_news());
         let new = new.map(|tag| (&tag.tag, Some(tag.since)));
         let reprieved = pruned.reprieved.iter().map(|tag| (tag, None));
@@ -279,7 +283,7 @@ impl Record<'_> {
     }
 
     /// What became of a tag that was to be deleted.
-    pub(super) async fn pruned(&self, deletion: &Deletion, gone: &Gone) {
+    pub(crate) async fn pruned(&self, deletion: &Deletion, gone: &Gone) {
         let Deletion { tag, digest, .. } = deletion;
         let (mirror, reference) = (&self.mirror.name, self.target.tag(tag));
         if let Gone::Left(reason) = gone {
@@ -299,7 +303,7 @@ impl Record<'_> {
     }
 
     /// A tag that could not be deleted.
-    pub(super) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
+    pub(crate) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
         let reference = self.target.tag(&deletion.tag).to_string();
         let (class, message) = (error.class(), error.to_string());
         tracing::warn!(mirror = %self.mirror.name, class, "{reference} is not pruned: {message}");
@@ -313,7 +317,7 @@ impl Record<'_> {
     }
 
     /// A tag's name at the target; its own where that cannot be one, which failed by then.
-    pub(super) fn name(&self, tag: &Tag) -> Tag {
+    pub(crate) fn name(&self, tag: &Tag) -> Tag {
         self.mirror.target_tag(tag).unwrap_or_else(|_| tag.clone())
     }
 
@@ -332,7 +336,7 @@ impl Record<'_> {
 }
 
 /// A route that could not be looked at.
-pub(super) fn route_failed(
+pub(crate) fn route_failed(
     metrics: &Metrics,
     told: &Told,
     mirror: &str,
@@ -363,7 +367,7 @@ pub(super) fn route_failed(
 }
 
 /// Counts a run of a whole mirror that came to its own end.
-pub(super) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
+pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
     for (target, tags) in &report.targets {
         metrics.sync(&report.name, target, RunResult::of(tags).as_str());
     }
@@ -372,7 +376,7 @@ pub(super) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
 }
 
 /// The end of a run.
-pub(super) async fn run_ended(recorder: &Recorder, report: &MirrorReport, run: i64, at: i64) {
+pub(crate) async fn run_ended(recorder: &Recorder, report: &MirrorReport, run: i64, at: i64) {
     let error = report
         .errors
         .first()

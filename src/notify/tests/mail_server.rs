@@ -10,10 +10,10 @@ use tokio::{
 
 /// What it was told.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard {
-    pub(super) commands: Vec<String>,
+pub(crate) struct Heard {
+    pub(crate) commands: Vec<String>,
     /// The letters that it took.
-    pub(super) letters: Vec<String>,
+    pub(crate) letters: Vec<String>,
 }
 
 struct Script {
@@ -23,15 +23,15 @@ struct Script {
 }
 
 /// It ends with the value.
-pub(super) struct MailServer {
-    pub(super) port: u16,
+pub(crate) struct MailServer {
+    pub(crate) port: u16,
     script: Arc<Mutex<Script>>,
     task: JoinHandle<()>,
 }
 
 impl MailServer {
     /// A server that takes everything but what these replies refuse, each of them once.
-    pub(super) async fn replying(replies: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn replying(replies: &[(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let script = Arc::new(Mutex::new(Script {
@@ -48,7 +48,7 @@ impl MailServer {
         Self { port, script, task }
     }
 
-    pub(super) fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         self.script.lock().unwrap().heard.clone()
     }
 }

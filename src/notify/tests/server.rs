@@ -16,28 +16,28 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// The path and the query.
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
 
 /// A status, headers and a body.
-pub(super) type Answer = (u16, Vec<(&'static str, String)>, String);
+pub(crate) type Answer = (u16, Vec<(&'static str, String)>, String);
 
 #[derive(Default)]
 struct Book {
@@ -50,7 +50,7 @@ struct Book {
 type Shared = Arc<Mutex<Book>>;
 
 /// It ends with the value.
-pub(super) struct Server {
+pub(crate) struct Server {
     base: String,
     book: Shared,
     task: JoinHandle<()>,
@@ -58,7 +58,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A server that answers 200 with this.
-    pub(super) async fn answering(body: &str) -> Self {
+    pub(crate) async fn answering(body: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let book = Shared::default();
@@ -69,12 +69,12 @@ impl Server {
     }
 
     /// The next request is answered like this.
-    pub(super) fn then(self, status: u16, body: &str) -> Self {
+    pub(crate) fn then(self, status: u16, body: &str) -> Self {
         self.then_with(status, &[], body)
     }
 
     /// The next request is answered like this, with headers.
-    pub(super) fn then_with(
+    pub(crate) fn then_with(
         self,
         status: u16,
         headers: &[(&'static str, &str)],
@@ -87,17 +87,17 @@ impl Server {
         self
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         lock(&self.book).seen.clone()
     }
 
     /// The one request that came.
     #[track_caller]
-    pub(super) fn only(&self) -> Seen {
+    pub(crate) fn only(&self) -> Seen {
         let seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:#?}");
         seen.into_iter().next().unwrap()

@@ -1,4 +1,4 @@
-use super::*;
+use crate::registry::error::*;
 
 #[test]
 fn what_others_said_is_cut_and_moves_no_cursor() {

@@ -1,4 +1,4 @@
-use super::*;
+use crate::registry::quota::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

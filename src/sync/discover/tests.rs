@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use crate::sync::discover::*;
 
 fn config(entries: &str) -> Config {
     let text = format!("[defaults]\ntarget = \"m.example.com\"\npath = \"{{name}}\"\n{entries}");

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use crate::sync::plan::*;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())

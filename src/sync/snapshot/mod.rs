@@ -1,5 +1,7 @@
 //! What both sides of a route hold now. Reads only.
 
+pub(crate) mod image_age;
+pub(crate) mod source_comparison;
 mod target;
 
 use std::collections::{HashMap, HashSet};
@@ -7,18 +9,16 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt as _, future::try_join_all, stream};
 
 use self::target::{ask, list_target};
-use super::{
-    Error, Sides, age,
-    select::{Clock, Dropped, needs_times, select, undated},
-};
+use super::{Error, Sides};
 use crate::{
     config::{Mirror, Origin, Prune, Route, Selection},
     oci::{Digest, Reference, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
     store::{Recorder, Store, TagRecord},
+    sync::plan::select::{Clock, Dropped, needs_times, select, undated},
 };
 
-pub(super) use self::target::{Lists, TargetHolds, TargetSnapshot};
+pub(crate) use self::target::{Lists, TargetHolds, TargetSnapshot};
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;
@@ -28,7 +28,7 @@ const VERIFY_EVERY: i64 = 24 * 3600;
 
 /// A route and what both of its sides hold.
 #[derive(Debug)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// The source repository.
     pub source: Repository,
     /// The selected tags and their digests.
@@ -55,7 +55,7 @@ pub(super) struct Snapshot {
 
 /// A selected tag and its digest at the source.
 #[derive(Clone, Debug)]
-pub(super) struct SourceTag {
+pub(crate) struct SourceTag {
     /// The tag.
     pub tag: Tag,
     /// Its digest, or why there is none.
@@ -63,15 +63,15 @@ pub(super) struct SourceTag {
 }
 
 /// What a snapshot is taken of, and where what is known is kept.
-pub(super) struct View<'a> {
-    pub(super) mirror: &'a Mirror,
-    pub(super) route: &'a Route,
-    pub(super) sides: &'a Sides,
-    pub(super) store: &'a Store,
-    pub(super) recorder: &'a Recorder,
-    pub(super) lists: &'a Lists,
-    pub(super) now: i64,
-    pub(super) prune: Option<Prune>,
+pub(crate) struct View<'a> {
+    pub(crate) mirror: &'a Mirror,
+    pub(crate) route: &'a Route,
+    pub(crate) sides: &'a Sides,
+    pub(crate) store: &'a Store,
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) lists: &'a Lists,
+    pub(crate) now: i64,
+    pub(crate) prune: Option<Prune>,
 }
 
 /// What the store knows of a target's tags, by their names there.
@@ -81,7 +81,7 @@ type Records = HashMap<Tag, TagRecord>;
 type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 
 /// Reads both sides of a route. A target that cannot be read does not hide the others.
-pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
+pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
     let route = view.route;
     let records = route.targets.iter().map(|target| view.store.tags(target));
@@ -111,7 +111,7 @@ pub(super) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let undated = undated(route, &listing, &times);
     if !undated.is_empty() {
         let dated = digests(&route.source, source, undated, &mut known).await;
-        let made = age::times(&route.source, source, &dated, view.store, view.recorder);
+        let made = image_age::times(&route.source, source, &dated, view.store, view.recorder);
         times.extend(made.await?);
         known.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
     }
@@ -325,7 +325,7 @@ async fn read_through(source: &Registry, reference: &Reference) -> Result<Digest
 }
 
 /// Whether what was last looked at then is to be looked at again.
-pub(super) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
+pub(crate) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
     last.is_none_or(|at| now >= at + VERIFY_EVERY - spread(tag))
 }
 

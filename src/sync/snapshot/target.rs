@@ -22,7 +22,7 @@ const FAILURES: usize = 16;
 
 /// One target repository.
 #[derive(Debug)]
-pub(in crate::sync) struct TargetSnapshot {
+pub(crate) struct TargetSnapshot {
     /// Which one.
     pub repository: Repository,
     /// What it holds.
@@ -31,7 +31,7 @@ pub(in crate::sync) struct TargetSnapshot {
 
 /// What a target repository holds, by its own word and by the store's.
 #[derive(Debug, Default)]
-pub(in crate::sync) struct TargetHolds {
+pub(crate) struct TargetHolds {
     /// Whether it lists no tag at all, as far as is known now.
     pub is_empty: bool,
     /// Every tag that it lists, by its name at the source.
@@ -50,21 +50,21 @@ pub(in crate::sync) struct TargetHolds {
 
 impl TargetHolds {
     /// Whether the target says nothing of any tag that it was asked about: it may fail altogether.
-    pub(in crate::sync) fn answers_nothing(&self) -> bool {
+    pub(crate) fn answers_nothing(&self) -> bool {
         !self.asked.is_empty() && self.asked.values().all(Result::is_err)
     }
 }
 
 /// What a target said of tags, or why it could not.
-pub(in crate::sync) type Asked = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
+pub(crate) type Asked = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
 
 /// The lists of target repositories that several routes of a run write to, each read once.
 #[derive(Debug, Default)]
-pub(in crate::sync) struct Lists(HashMap<Repository, OnceCell<Result<Listing, registry::Error>>>);
+pub(crate) struct Lists(HashMap<Repository, OnceCell<Result<Listing, registry::Error>>>);
 
 impl Lists {
     /// Nothing is read yet.
-    pub(in crate::sync) fn of<'a>(routes: impl Iterator<Item = &'a Route>) -> Self {
+    pub(crate) fn of<'a>(routes: impl Iterator<Item = &'a Route>) -> Self {
         let (mut once, mut lists) = (HashSet::new(), HashMap::new());
         for target in routes.flat_map(|route| &route.targets) {
             if !once.insert(target) {
@@ -98,7 +98,7 @@ impl Lists {
 }
 
 /// What a target holds, by the names that its tags have at the source.
-pub(super) async fn list_target(
+pub(crate) async fn list_target(
     target: &Repository,
     registry: &Registry,
     stored: Records,
@@ -151,7 +151,7 @@ pub(super) async fn list_target(
 
 /// Asks the target itself about the tags on which the store has no word, or an old one. One that
 /// fails at a few of them, and not at others, is asked for the others all the same.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     snapshot: &mut TargetSnapshot,
     registry: &Registry,
     tags: &[SourceTag],

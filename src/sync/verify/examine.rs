@@ -27,7 +27,7 @@ const DEPTH: usize = 8;
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     /// Whether everything is there.
     Presence,
     /// The bytes of blobs, too.
@@ -41,32 +41,32 @@ pub(super) enum Depth {
 
 /// A fault, and the manifests below the first one that lead to it.
 #[derive(Clone, Debug)]
-pub(super) struct Trace {
-    pub(super) fault: Fault,
-    pub(super) path: Vec<Digest>,
+pub(crate) struct Trace {
+    pub(crate) fault: Fault,
+    pub(crate) path: Vec<Digest>,
 }
 
 /// What is wrong with one manifest or blob; nothing, most often.
 type Traces = Arc<[Trace]>;
 
 /// One target repository that is being read.
-pub(super) struct Examination<'a> {
-    pub(super) target: &'a Registry,
-    pub(super) repository: &'a Repository,
-    pub(super) depth: Depth,
-    pub(super) store: &'a Store,
-    pub(super) recorder: &'a Recorder,
+pub(crate) struct Examination<'a> {
+    pub(crate) target: &'a Registry,
+    pub(crate) repository: &'a Repository,
+    pub(crate) depth: Depth,
+    pub(crate) store: &'a Store,
+    pub(crate) recorder: &'a Recorder,
     /// What was found of each manifest and each blob.
     found: Mutex<HashMap<Digest, Arc<OnceCell<Traces>>>>,
     /// Blobs looked for.
-    pub(super) blobs: AtomicU64,
+    pub(crate) blobs: AtomicU64,
     /// Blobs read.
-    pub(super) read_blobs: AtomicU64,
+    pub(crate) read_blobs: AtomicU64,
 }
 
 impl<'a> Examination<'a> {
     /// Nothing was read yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         target: &'a Registry,
         repository: &'a Repository,
         depth: Depth,
@@ -86,7 +86,7 @@ impl<'a> Examination<'a> {
     }
 
     /// What is wrong with a tag for which `written` was written.
-    pub(super) async fn tag(&self, tag: &Tag, written: &Digest) -> Result<Traces, store::Error> {
+    pub(crate) async fn tag(&self, tag: &Tag, written: &Digest) -> Result<Traces, store::Error> {
         let head = self.target.head_manifest(&self.repository.tag(tag)).await;
         let fault = match head {
             Err(error) => Fault::unreachable(&error),

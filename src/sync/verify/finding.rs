@@ -82,7 +82,7 @@ pub struct MirrorVerification {
 
 impl MirrorVerification {
     /// Nothing so far.
-    pub(super) fn new(name: &Arc<str>) -> Self {
+    pub(crate) fn new(name: &Arc<str>) -> Self {
         Self {
             name: name.clone(),
             tags: 0,
@@ -96,7 +96,7 @@ impl MirrorVerification {
 
 impl Fault {
     /// A registry's failure.
-    pub(super) fn unreachable(error: &registry::Error) -> Self {
+    pub(crate) fn unreachable(error: &registry::Error) -> Self {
         Self::Unreachable {
             class: error.class(),
             message: error.to_string(),
@@ -104,7 +104,7 @@ impl Fault {
     }
 
     /// What a failure to read a blob of this size says of the blob.
-    pub(super) fn of_blob(error: &registry::Error, blob: &Digest) -> Self {
+    pub(crate) fn of_blob(error: &registry::Error, blob: &Digest) -> Self {
         match &*error.kind {
             Kind::NotFound(_) => Self::MissingBlob(blob.clone()),
             Kind::Mismatch { .. } => Self::WrongBytes(blob.clone()),
@@ -118,7 +118,7 @@ impl Fault {
     }
 
     /// What a failure to read a manifest says of the manifest.
-    pub(super) fn of_manifest(error: &registry::Error, manifest: &Digest) -> Self {
+    pub(crate) fn of_manifest(error: &registry::Error, manifest: &Digest) -> Self {
         match &*error.kind {
             Kind::Mismatch { .. } => {
                 let text = "its bytes are not what its digest says".into();
@@ -167,7 +167,7 @@ impl Fault {
     }
 
     /// The content that it is about, where it is not the tag.
-    pub(super) fn subject(&self) -> Option<&Digest> {
+    pub(crate) fn subject(&self) -> Option<&Digest> {
         match self {
             Self::MissingChild(digest)
             | Self::WrongManifest(digest, _)

@@ -13,12 +13,13 @@ use chrono::Utc;
 use futures::{StreamExt as _, stream};
 
 use self::examine::{Depth, Examination, Trace};
-use super::{Error, Sync, prune, select};
+use super::{Error, Sync};
 use crate::{
     config::{Mirror, Route},
     oci::{Digest, Reference, Repository},
     registry::{Meter, Registry},
     store::{ChangeKind, Check, Fact, NewChange, TagKey, WrittenTag},
+    sync::{plan::select, prune::decide},
 };
 
 pub use finding::{Fault, Finding, MirrorVerification};
@@ -383,7 +384,7 @@ fn mirrored_from(mirror: &Mirror, tag: &WrittenTag) -> Option<Reference> {
     let name = mirror.source_tag(&tag.tag)?;
     let source: Repository = tag.source.parse().ok()?;
     // A signature goes with the image that it refers to.
-    let is_referring = mirror.referrers.is_some() && prune::is_referring(&name);
+    let is_referring = mirror.referrers.is_some() && decide::is_referring(&name);
     let takes = |route: &Route| {
         let is_it = route.source == source && route.targets.contains(&tag.target);
         is_it && (is_referring || select::allows(route, &name))

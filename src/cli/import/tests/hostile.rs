@@ -27,7 +27,7 @@ fn error_of(path: &Path) -> String {
         scoped: false,
     };
     let error = import.run(&global()).expect_err("it is refused");
-    assert_eq!(crate::cli::failure::tell(&error), Exit::Config);
+    assert_eq!(crate::cli::error::tell(&error), Exit::Config);
     error.to_string()
 }
 

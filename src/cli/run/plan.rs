@@ -1,0 +1,173 @@
+//! `transship plan`: what a sync would do, and why.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{Exit, Global, context, output},
+    oci::Tag,
+    sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, Refused},
+};
+
+/// Dropped or kept tags that are named.
+const NAMED: usize = 3;
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// Which mirrors; default: all
+    mirrors: Vec<String>,
+    /// End with 4 when there is something to do
+    #[arg(long)]
+    exit_code: bool,
+}
+
+impl Plan {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = context::config(global)?;
+        let mirrors = context::mirrors(&config, &self.mirrors)?;
+        let pipeline = context::pipeline(&config).await?;
+        let plans = pipeline.sync.plan(&config, &mirrors).await;
+        pipeline.close().await?;
+        if global.json {
+            output::json(&json!({ "mirrors": plans.iter().map(as_json).collect::<Vec<_>>() }))?;
+        } else {
+            plans.iter().try_for_each(print)?;
+        }
+        Ok(self.exit(&plans))
+    }
+
+    fn exit(&self, plans: &[MirrorPlan]) -> Exit {
+        let routes = || plans.iter().flat_map(|plan| &plan.routes);
+        let targets = routes().flatten().flat_map(|plan| &plan.targets);
+        let mut actions = targets
+            .flat_map(|target| &target.steps)
+            .map(|step| &step.action);
+        let failures: Vec<&str> = routes().flat_map(failures).collect();
+        if failures.contains(&"auth") {
+            Exit::Unauthorized
+        } else if !failures.is_empty() {
+            let any_compared = actions.any(|action| !matches!(action, Action::Fail { .. }));
+            if any_compared {
+                Exit::SomeFailed
+            } else {
+                Exit::AllFailed
+            }
+        } else if self.exit_code && routes().flatten().any(RoutePlan::has_differences) {
+            Exit::Differences
+        } else {
+            Exit::Ok
+        }
+    }
+}
+
+/// The classes of what could not be compared.
+fn failures(route: &Result<RoutePlan, Refused>) -> Vec<&'static str> {
+    let plan = match route {
+        Ok(plan) => plan,
+        Err(refused) => return vec![refused.error.class()],
+    };
+    let actions = plan
+        .targets
+        .iter()
+        .flat_map(|target| &target.steps)
+        .map(|step| &step.action);
+    let class = |action: &Action| match action {
+        Action::Fail { class, .. } => Some(*class),
+        _ => None,
+    };
+    actions.filter_map(class).collect()
+}
+
+fn as_json(plan: &MirrorPlan) -> Value {
+    let routes = plan.routes.iter().map(|route| match route {
+        Ok(plan) => json!(plan),
+        Err(refused) => json!({
+            "source": refused.source,
+            "class": refused.error.class(),
+            "error": refused.error.to_string(),
+        }),
+    });
+    json!({ "name": &*plan.name, "routes": routes.collect::<Vec<_>>() })
+}
+
+fn print(plan: &MirrorPlan) -> anyhow::Result<()> {
+    output::line(&format!("{}:", plan.name))?;
+    for route in &plan.routes {
+        match route {
+            Ok(route) => print_route(route)?,
+            // What a script reads from standard output is the plan alone.
+            Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
+        }
+    }
+    Ok(())
+}
+
+fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
+    for target in &plan.targets {
+        output::line(&format!("  {} -> {}", plan.source, target.repository))?;
+        let width = target
+            .steps
+            .iter()
+            .map(|step| step.tag.as_str().len())
+            .max()
+            .unwrap_or(0);
+        for step in &target.steps {
+            let digest = step.digest.as_ref().map_or("-", |digest| digest.short());
+            let tag = step.tag.as_str();
+            output::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
+        }
+        let stays = |tag: &&Tag| target.deleted().all(|deleted| deleted.tag != **tag);
+        let orphaned = target.orphaned.iter().filter(stays);
+        let names: Vec<&str> = orphaned.map(Tag::as_str).collect();
+        if !names.is_empty() {
+            output::line(&format!(
+                "    no longer at the source, kept: {}",
+                names.join(", ")
+            ))?;
+        }
+        for tag in target.deleted() {
+            let (name, digest) = (tag.tag.as_str(), tag.digest.short());
+            output::line(&format!(
+                "    {name:width$}  {digest:12}  delete: {}",
+                tag.cause
+            ))?;
+        }
+        let skipped = |step: &&_| matches!(step, Action::Skip { .. });
+        let unchanged = target
+            .steps
+            .iter()
+            .map(|step| &step.action)
+            .filter(skipped)
+            .count() as u64;
+        let writes = target.steps.len() as u64 - unchanged;
+        output::line(&format!(
+            "    {}, {unchanged} unchanged",
+            output::count(writes, "tag") + " to do"
+        ))?;
+    }
+    plan.dropped.iter().try_for_each(print_dropped)?;
+    if !plan.undated.is_empty() {
+        let tags = output::count(plan.undated.len() as u64, "tag");
+        output::line(&format!(
+            "    kept although of unknown age: {tags} ({})",
+            some(&plan.undated, plan.undated.len())
+        ))?;
+    }
+    Ok(())
+}
+
+/// The first few of `count` tags.
+fn some(tags: &[Tag], count: usize) -> String {
+    let first: Vec<&str> = tags.iter().take(NAMED).map(Tag::as_str).collect();
+    let more = if count > first.len() { ", ..." } else { "" };
+    first.join(", ") + more
+}
+
+fn print_dropped(dropped: &Dropped) -> anyhow::Result<()> {
+    let count = output::count(dropped.count as u64, "tag");
+    output::line(&format!(
+        "    dropped by {}: {count} ({})",
+        dropped.selector,
+        some(&dropped.first, dropped.count)
+    ))
+}

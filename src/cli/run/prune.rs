@@ -1,0 +1,125 @@
+//! `transship prune`: deletes tags that are no longer mirrored, or says which it would.
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use serde_json::json;
+
+use crate::{
+    cli::{Exit, Global, context, output},
+    sync::{Apply, Fate, MirrorPruning, PrunedTag},
+};
+
+/// Arguments of `prune`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prune {
+    /// Which mirrors; default: all that have `prune`
+    mirrors: Vec<String>,
+    /// Delete what is due; without it nothing is written
+    #[arg(long)]
+    apply: bool,
+    /// Prune although that is more of a repository than `max_share` allows at once
+    #[arg(long)]
+    however_many: bool,
+}
+
+impl Prune {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = context::config(global)?;
+        let mirrors = context::mirrors(&config, &self.mirrors)?;
+        let pipeline = context::pipeline(&config).await?;
+        let apply = match (self.apply, self.however_many) {
+            (false, _) => Apply::Nothing,
+            (true, false) => Apply::Planned,
+            (true, true) => Apply::However,
+        };
+        let prunings = pipeline.sync.prune(&config, &mirrors, apply).await;
+        pipeline.close().await?;
+        let is_named = !self.mirrors.is_empty();
+        if global.json {
+            output::json(&json!({ "is_applied": self.apply, "mirrors": prunings }))?;
+        } else {
+            let shown = prunings.iter().filter(|pruning| pruning.is_set || is_named);
+            let mut shown = shown.peekable();
+            if shown.peek().is_none() {
+                output::line("no mirror has `prune`: nothing is ever deleted")?;
+            }
+            shown.try_for_each(|pruning| self.print(pruning, config.timezone))?;
+        }
+        Ok(self.exit(&prunings))
+    }
+
+    fn exit(&self, prunings: &[MirrorPruning]) -> Exit {
+        let errors = || prunings.iter().flat_map(|pruning| &pruning.errors);
+        let tags = || {
+            let targets = prunings.iter().flat_map(|pruning| &pruning.targets);
+            targets.flat_map(|target| &target.tags)
+        };
+        let is_refused = |tag: &PrunedTag| matches!(tag.tag.fate, Fate::Refuse { .. });
+        if errors().any(|error| error.class == "auth") {
+            Exit::Unauthorized
+        } else if errors().next().is_some() {
+            match tags().next() {
+                Some(_) => Exit::SomeFailed,
+                None => Exit::AllFailed,
+            }
+        } else if self.apply && tags().any(is_refused) {
+            Exit::SomeFailed
+        } else {
+            Exit::Ok
+        }
+    }
+
+    fn print(&self, pruning: &MirrorPruning, zone: Tz) -> anyhow::Result<()> {
+        if !pruning.is_set {
+            return output::line(&format!("{}: it has no `prune`", pruning.name));
+        }
+        output::line(&format!("{}:", pruning.name))?;
+        let mut is_refused = false;
+        for target in &pruning.targets {
+            output::line(&format!("  {}", target.repository))?;
+            let widths = target.tags.iter().map(|tag| tag.tag.tag.as_str().len());
+            let width = widths.max().unwrap_or(0);
+            for tag in &target.tags {
+                is_refused |= matches!(tag.tag.fate, Fate::Refuse { .. });
+                let (name, digest) = (tag.tag.tag.as_str(), tag.tag.digest.short());
+                let line = format!("    {name:width$}  {digest}  {}", self.words(tag, zone));
+                output::line(&line)?;
+            }
+        }
+        if pruning.targets.is_empty() && pruning.errors.is_empty() {
+            output::line("  every tag is mirrored")?;
+        }
+        if is_refused {
+            output::line(
+                "  help: if that is meant, run `transship prune --apply --however-many`; else \
+                 look at the source, and at the selectors",
+            )?;
+        }
+        for error in &pruning.errors {
+            let line = format!(
+                "  failed {}\n    {} ({})",
+                error.reference, error.message, error.class
+            );
+            output::line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn words(&self, tag: &PrunedTag, zone: Tz) -> String {
+        let time = |at: i64| {
+            let time = DateTime::from_timestamp(at, 0).unwrap_or_default();
+            time.with_timezone(&zone).format("%Y-%m-%d %H:%M")
+        };
+        let cause = tag.tag.cause;
+        match (&tag.tag.fate, &tag.left) {
+            (_, Some(reason)) => format!("stays: {reason}"),
+            (Fate::Delete, None) if tag.is_deleted => format!("deleted: {cause}"),
+            (Fate::Delete, None) => format!("delete: {cause} since {}", time(tag.tag.since)),
+            (Fate::Wait { until }, None) => format!("stays until {}: {cause}", time(*until)),
+            (Fate::Keep, None) => format!("stays, one of the newest: {cause}"),
+            (Fate::Refuse { new, of }, None) => {
+                format!("stays, {new} of {of} tags at once look like a mistake: {cause}")
+            }
+        }
+    }
+}

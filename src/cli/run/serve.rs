@@ -1,0 +1,25 @@
+//! `transship serve`: the daemon.
+
+use std::sync::Arc;
+
+use crate::{
+    cli::{Exit, Global},
+    config::Config,
+    daemon,
+    metrics::Metrics,
+};
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {}
+
+impl Serve {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let config = Config::load_for_daemon(global.config.as_deref())?;
+        if !config.warnings.is_empty() {
+            tracing::warn!("{}", config.warnings);
+        }
+        daemon::serve(config, Arc::new(Metrics::new()?)).await?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,88 @@
+//! `transship sync`: one run, now.
+
+use std::io::IsTerminal as _;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{
+        Exit, Global, Refusal, context, error, output,
+        run::{progress::Bars, summary},
+    },
+    sync::{RunReport, RunResult},
+    telemetry,
+};
+
+/// Arguments of `sync`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sync {
+    /// Which mirrors; default: all
+    mirrors: Vec<String>,
+}
+
+impl Sync {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let bars = (std::io::stderr().is_terminal() && !global.quiet).then(Bars::new);
+        let writer = match &bars {
+            Some(bars) => bars.log_writer(),
+            None => telemetry::LogWriter::new(std::io::stderr),
+        };
+        telemetry::init(global.level(), writer);
+        let config = context::config(global)?;
+        let mirrors = context::mirrors(&config, &self.mirrors)?;
+        let pipeline = context::pipeline(&config).await?;
+        let report = {
+            let run = pipeline.sync.run(&config, &mirrors);
+            let watch = async {
+                match &bars {
+                    Some(bars) => bars.follow(pipeline.sync.activity()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                report = run => report,
+                () = watch => unreachable!("it goes on as long as the run"),
+                () = interrupt(&pipeline.stop) => return Err(Refusal::Interrupted.into()),
+            }
+        };
+        drop(bars);
+        let closed = pipeline.close().await;
+        if global.json {
+            output::json(&report)?;
+        } else {
+            summary::print(&report)?;
+        }
+        match closed {
+            Ok(()) => Ok(exit(&report)),
+            // What the run did is told already.
+            Err(error) => Ok(error::tell(&error)),
+        }
+    }
+}
+
+fn exit(report: &RunReport) -> Exit {
+    match report.result() {
+        RunResult::Ok => Exit::Ok,
+        _ if report.is_unauthorized() => Exit::Unauthorized,
+        RunResult::Partial => Exit::SomeFailed,
+        RunResult::Failed => Exit::AllFailed,
+    }
+}
+
+/// Stops the run on the first signal; returns on the second.
+pub(crate) async fn interrupt(stop: &CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    for count in 0..2 {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        if count == 0 {
+            tracing::warn!("interrupted; what is under way ends here, the next run goes on");
+            stop.cancel();
+        }
+    }
+}

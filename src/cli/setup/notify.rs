@@ -1,0 +1,114 @@
+//! `transship notify`: do reports and alarms arrive?
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::json;
+
+use crate::{
+    cli::{Exit, Global, context, output},
+    config::{Config, Topic},
+    metrics::Metrics,
+    notify::{Delivery, Message, Notifier},
+    status::{Document, Line, Mood, Table},
+};
+
+/// Arguments of `notify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Notify {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Send a trial message, and tell for each channel whether it was taken
+    Test(Test),
+}
+
+#[derive(Debug, clap::Args)]
+struct Test {
+    /// Which channels; default: all
+    #[arg(value_name = "CHANNEL")]
+    channels: Vec<String>,
+}
+
+impl Notify {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let Action::Test(test) = &self.action;
+        let config = context::config(global)?;
+        let names = context::channels(&config, &test.channels)?;
+        let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;
+        let deliveries = notifier.deliver_to(&names, &trial()).await;
+        if global.json {
+            print_json(&config, &deliveries)?;
+        } else {
+            print(&deliveries)?;
+        }
+        Ok(exit(&deliveries))
+    }
+}
+
+/// A message with what reports have: a verdict, a table, code, and text that is not ASCII.
+fn trial() -> Message {
+    let mut document = Document::new("transship: a trial message", Mood::Good);
+    document
+        .add_section()
+        .line("Whoever reads this will read reports and alarms, too.")
+        .line("看到这条消息，说明报告和告警也能送达这里。");
+    let mut table = Table::new(["mirror", "state", "lag"]);
+    table
+        .row(["kubernetes", "in sync", "0s"])
+        .row(["监控", "behind", "1h 12m"]);
+    let from = Line::default()
+        .plain("Sent by ")
+        .code("transship notify test");
+    document
+        .add_headed("This is how a table looks")
+        .table(table)
+        .line(from.plain("; the mirrors in it are made up."));
+    Message {
+        topic: Topic::Test,
+        mirrors: Vec::new(),
+        json: json!({ "title": document.title(), "mood": document.mood() }),
+        document,
+    }
+}
+
+fn print(deliveries: &[Delivery]) -> anyhow::Result<()> {
+    let names = deliveries.iter().map(|d| d.channel.chars().count());
+    let width = names.max().unwrap_or(0);
+    for Delivery { channel, result } in deliveries {
+        match result {
+            Ok(()) => output::line(&format!("{channel:width$}  ok"))?,
+            Err(error) => {
+                output::line(&format!("{channel:width$}  FAILED  {error}"))?;
+                output::line(&format!("{:width$}  help: {}", "", error.remedy()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_json(config: &Config, deliveries: &[Delivery]) -> anyhow::Result<()> {
+    let channels = config.channels.iter();
+    let kinds: HashMap<_, _> = channels.map(|c| (&c.name, c.service.kind())).collect();
+    let records = deliveries.iter().map(|Delivery { channel, result }| {
+        let error = result.as_ref().err();
+        json!({
+            "channel": channel,
+            "kind": kinds.get(channel),
+            "result": if error.is_none() { "ok" } else { "failed" },
+            "message": error.map(ToString::to_string),
+            "remedy": error.map(|error| error.remedy()),
+        })
+    });
+    output::json(&json!({ "channels": records.collect::<Vec<_>>() }))
+}
+
+fn exit(deliveries: &[Delivery]) -> Exit {
+    match deliveries.iter().filter(|d| d.result.is_err()).count() {
+        0 => Exit::Ok,
+        failed if failed == deliveries.len() => Exit::AllFailed,
+        _ => Exit::SomeFailed,
+    }
+}

@@ -1,0 +1,96 @@
+//! `transship explain IMAGE`: whether an image is mirrored, where to, and how current it is there.
+
+use chrono::Utc;
+use chrono_tz::Tz;
+
+use crate::{
+    cli::{Exit, Global, Refusal, context, output},
+    status::{Answer, Arrival, Copy, CopyState, Failure, explain},
+    store::Store,
+};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// The image, by any name: nginx, quay.io/a/b:1, or as it is called at a target
+    image: String,
+}
+
+impl Explain {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = context::config_without_secrets(global)?;
+        let store = Store::open_existing(&config.state_path).await?;
+        let explained = explain(&self.image, &config, store.as_ref()).await;
+        let explained = explained.map_err(|failure| match failure {
+            Failure::Store(error) => anyhow::Error::new(error),
+            name => Refusal::Usage(name.to_string()).into(),
+        })?;
+        if global.json {
+            output::json(&explained)?;
+            return Ok(Exit::Ok);
+        }
+        let image = &explained.image;
+        match &explained.answer {
+            Answer::Mirrored { mirror, copies, .. } => {
+                output::line(&match Arrival::of(copies) {
+                    Arrival::Come => format!("{image} is mirrored by `{mirror}`"),
+                    Arrival::ToCome => format!("{image} is to be mirrored by `{mirror}`"),
+                    Arrival::Never => {
+                        format!("{image} is not mirrored, though `{mirror}` mirrors its repository")
+                    }
+                })?;
+                copies
+                    .iter()
+                    .try_for_each(|copy| print(copy, config.timezone))?;
+            }
+            Answer::NotSelected { mirror, toml } => {
+                let said = "mirrors its repository, and does not select this tag; to add it:";
+                output::line(&format!("{image}: `{mirror}` {said}\n\n{toml}"))?;
+            }
+            Answer::AtTarget { mirror } => {
+                let said = "lies where it mirrors to, and no entry mirrors anything to this name";
+                output::line(&format!(
+                    "{image} is not mirrored: by the target of `{mirror}`, it {said}"
+                ))?;
+            }
+            Answer::NotMirrored { toml } => {
+                output::line(&format!("{image} is not mirrored; to add it:\n\n{toml}"))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn print(copy: &Copy, zone: Tz) -> anyhow::Result<()> {
+    let state = match (copy.state, copy.lagging_since) {
+        (CopyState::Current, _) => "current, by the last check".to_owned(),
+        (CopyState::Behind, Some(since)) => {
+            let lag = Utc::now().timestamp() - since;
+            match lag >= 0 {
+                true => format!("behind the source for {}", output::duration(lag)),
+                false => "behind the source since a time in the future: is the clock right?".into(),
+            }
+        }
+        (CopyState::Behind, None) => "behind the source".to_owned(),
+        (CopyState::Damaged, _) => {
+            let found = copy.damaged_at.map(|at| output::damaged(at, zone));
+            format!("damaged, {}", found.unwrap_or_default())
+        }
+        (CopyState::NotYet, _) => "not copied yet".to_owned(),
+        (CopyState::Absent, _) => "not copied".to_owned(),
+        (CopyState::LeftOut, _) if copy.digest.is_some() => {
+            "kept; left out by `latest` since".to_owned()
+        }
+        (CopyState::LeftOut, _) => {
+            "not copied: left out by `latest`, as far as names tell".to_owned()
+        }
+        (CopyState::Orphaned, _) => "kept; the source no longer has it".to_owned(),
+    };
+    let reason = copy.reason.iter().map(|reason| format!(": {reason}"));
+    let reason: String = reason.collect();
+    output::line(&format!("  {}: {state}{reason}", copy.reference))?;
+    if copy.digest.is_some() {
+        output::line(&format!("  {}", copy.pull))?;
+    }
+    Ok(())
+}

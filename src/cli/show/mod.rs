@@ -1,0 +1,5 @@
+//! Commands that show what is known.
+
+pub(crate) mod explain;
+pub(crate) mod report;
+pub(crate) mod status;

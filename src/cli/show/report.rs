@@ -1,0 +1,98 @@
+//! `transship report`: what the last 24 hours brought.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use clap::ValueEnum;
+
+use crate::{
+    cli::{Exit, Global, Refusal, context, output},
+    config::Topic,
+    metrics::Metrics,
+    notify::{Message, Notifier},
+    status::{self, Alarm, Day, Detail, Known},
+    store::Store,
+};
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// Send it to the channels of [report], too
+    #[arg(long)]
+    send: bool,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal
+    Text,
+    /// Markdown
+    Md,
+    /// A fragment of HTML
+    Html,
+    /// For programs
+    Json,
+}
+
+impl Report {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = match self.send {
+            true => context::config(global)?,
+            false => context::config_without_secrets(global)?.into(),
+        };
+        let Some(store) = Store::open_existing(&config.state_path).await? else {
+            let said = "there is nothing to report";
+            let path = config.state_path.display().to_string();
+            return Err(Refusal::NoStore { said, path }.into());
+        };
+        let now = Utc::now().timestamp();
+        let mut mirrors = Vec::new();
+        for mirror in &config.mirrors {
+            let known = Known::read(&store, &mirror.name, now).await?;
+            mirrors.push(known.at(&config, mirror, now));
+        }
+        let status = status::Status { now, mirrors };
+        let alarms: Vec<Alarm> = store
+            .alarms()
+            .await?
+            .iter()
+            .filter_map(Alarm::from_record)
+            .collect();
+        let day = Day::read(&store, &config, &status, &alarms, None).await?;
+        if !self.send {
+            self.print(&day, global)?;
+            return Ok(Exit::Ok);
+        }
+        let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;
+        self.print(&day, global)?;
+        let message = Message {
+            topic: Topic::Report,
+            mirrors: Vec::new(),
+            document: day.document(Detail::Brief),
+            json: serde_json::to_value(&day)?,
+        };
+        let deliveries = notifier.deliver(&message).await;
+        let failed = deliveries
+            .iter()
+            .filter(|delivery| delivery.result.is_err());
+        Ok(match (failed.count(), deliveries.len()) {
+            (0, _) => Exit::Ok,
+            (failed, all) if failed < all => Exit::SomeFailed,
+            _ => Exit::AllFailed,
+        })
+    }
+
+    fn print(&self, day: &Day, global: &Global) -> anyhow::Result<()> {
+        let text = match self.format {
+            Format::Json => return output::json(day),
+            _ if global.json => return output::json(day),
+            Format::Text => day.document(Detail::Brief).to_text(),
+            Format::Md => day.document(Detail::Full).to_markdown(),
+            Format::Html => day.document(Detail::Full).to_html(),
+        };
+        output::line(text.trim_end())
+    }
+}

@@ -1,0 +1,299 @@
+//! Validates one `[[mirror]]`: what it copies, which tags, and where to.
+
+use std::{ops::Range, sync::Arc};
+
+use toml::Spanned;
+
+use crate::{
+    config::{
+        Attestations, Discovery, Mirror, Origin, Referrers, Rename, Route, Selection,
+        mirror::{
+            discovery::Pattern,
+            path::{PATH_HELP, PathTemplate},
+            placement::{Fault, Misplaced, Placement, Target},
+            platforms, prune, selectors,
+        },
+        parse::{braces, diagnostics::Problems, file::MirrorEntry, table_reader::Wanted},
+        schedule::timing,
+    },
+    oci::{RegistryName, Repository, Tag, Version, parse_image},
+};
+
+const DEFAULT_PATH: &str = "{registry}/{repository}";
+const FROM_HELP: &str = "write registry/repository, such as \"quay.io/prometheus/node-exporter\"";
+const TARGET_HELP: &str = "write the registry's host and a path, such as \
+                           \"registry.example.com/mirror\"";
+
+/// A mirror and, for each route, the place of the `from` that it came from.
+pub(crate) struct Validated {
+    pub(crate) mirror: Mirror,
+    pub(crate) places: Vec<Range<usize>>,
+}
+
+/// Validates an entry that has the defaults filled in. `own` is the entry without them.
+pub(crate) fn validate(
+    entry: &MirrorEntry,
+    own: &MirrorEntry,
+    name: Arc<str>,
+    problems: &mut Problems,
+) -> Validated {
+    let selectors = Arc::new(selectors::selectors(entry, problems));
+    let placement = Arc::new(Placement {
+        targets: targets(entry, problems),
+        template: template(entry.path.as_ref(), problems),
+    });
+    let timing = timing::validate(&entry.timing, problems);
+    let upkeep = prune::validate(&entry.upkeep, problems);
+    let mut validated = Validated {
+        mirror: Mirror {
+            name,
+            schedule: timing.schedule,
+            jitter: timing.jitter,
+            max_lag: timing.max_lag,
+            is_paused: timing.is_paused,
+            routes: Vec::new(),
+            discoveries: Vec::new(),
+            platforms: platforms::validate(entry.platforms.as_ref(), problems),
+            immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
+            rename: rename(entry.tag.as_ref(), problems),
+            attestations: attestations(entry.attestations.as_ref(), problems),
+            referrers: referrers(entry.referrers.as_ref(), problems),
+            prune: upkeep.prune,
+            backup: upkeep.backup,
+            verify_blobs_every: upkeep.verify_blobs_every,
+        },
+        places: Vec::new(),
+    };
+    let mut lists_tags = false;
+    for Source { what, tag, place } in sources(entry, problems) {
+        lists_tags |= tag.is_none();
+        let selection = tag.map_or_else(|| Selection::Matching(selectors.clone()), Selection::Tag);
+        match what {
+            Sought::Repository(source) => {
+                validated.mirror.routes.push(Route {
+                    targets: target_repositories(&placement, &source, entry, problems),
+                    source,
+                    origin: Origin::Named,
+                    selection,
+                    taken: Vec::new(),
+                });
+                validated.places.push(place);
+            }
+            Sought::Pattern(pattern) => {
+                let discovery = Discovery::new(pattern, placement.clone(), selection);
+                validated.mirror.discoveries.push(discovery);
+            }
+        }
+    }
+    let has_sources =
+        !validated.mirror.routes.is_empty() || !validated.mirror.discoveries.is_empty();
+    check_selectors(own, entry, lists_tags, has_sources, problems);
+    validated
+}
+
+/// An entry must say which tags it wants, and not say it twice.
+fn check_selectors(
+    own: &MirrorEntry,
+    entry: &MirrorEntry,
+    lists_tags: bool,
+    has_sources: bool,
+    problems: &mut Problems,
+) {
+    let selects = |e: &MirrorEntry| {
+        let by_name = e.tags.is_some() || e.regex.is_some() || e.semver.is_some();
+        by_name || e.max_age.is_some() || e.latest.is_some()
+    };
+    let narrows = |e: &MirrorEntry| {
+        selects(e) || e.exclude.is_some() || e.min_tags.is_some() || e.max_tags.is_some()
+    };
+    if lists_tags && entry.is_whole && !selects(entry) {
+        let place = entry
+            .from
+            .as_ref()
+            .map_or(entry.span.clone(), Spanned::span);
+        let help = "mirror every tag with `tags = \"*\"`, or choose with tags, regex, semver, \
+                    max_age or latest";
+        problems.error(place, "this entry selects no tag", help);
+    }
+    if has_sources && !lists_tags && narrows(own) {
+        let place = own.from.as_ref().map_or(own.span.clone(), Spanned::span);
+        let help = "leave the tag out of `from`, or leave the selectors out";
+        problems.error(
+            place,
+            "`from` names one tag, so the selectors select nothing",
+            help,
+        );
+    }
+}
+
+/// One of the things that `from` names.
+struct Source {
+    what: Sought,
+    tag: Option<Tag>,
+    place: Range<usize>,
+}
+
+enum Sought {
+    Repository(Repository),
+    Pattern(Pattern),
+}
+
+fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Source> {
+    let Some(from) = &entry.from else {
+        if entry.is_whole {
+            problems.error(entry.span.clone(), "this entry has no `from`", FROM_HELP);
+        }
+        return Vec::new();
+    };
+    let mut sources = Vec::new();
+    for text in from.get_ref() {
+        let place = text.span();
+        let names = match braces::expand(text.get_ref()) {
+            Ok(names) => names,
+            Err(reason) => {
+                let message = format!("bad `from`: {reason}");
+                problems.error(place, message, "write choices as in \"quay.io/a/{b,c}\"");
+                continue;
+            }
+        };
+        for name in names {
+            match source(&name) {
+                Ok((what, tag)) => sources.push(Source {
+                    what,
+                    tag,
+                    place: place.clone(),
+                }),
+                Err((message, help)) => problems.error(place.clone(), message, help),
+            }
+        }
+    }
+    sources
+}
+
+fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
+    if name.contains('*') {
+        let (pattern, tag) = Pattern::parse(name)?;
+        return Ok((Sought::Pattern(pattern), tag));
+    }
+    let (repository, version) = parse_image(name).map_err(|e| (e.to_string(), FROM_HELP))?;
+    match version {
+        None => Ok((Sought::Repository(repository), None)),
+        Some(Version::Tag(tag)) => Ok((Sought::Repository(repository), Some(tag))),
+        Some(Version::Digest(_)) => {
+            let message = "a digest in `from` never moves, so there is nothing to mirror";
+            Err((message.into(), "name a tag instead, as in \"nginx:1.27\""))
+        }
+    }
+}
+
+fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
+    let Some(list) = &entry.target else {
+        let help = "set `target` here or in [defaults], such as \"registry.example.com/mirror\"";
+        if entry.is_whole {
+            problems.error(entry.span.clone(), "this entry has no `target`", help);
+        }
+        return Vec::new();
+    };
+    let mut targets: Vec<Target> = Vec::new();
+    for text in list.get_ref() {
+        let (host, prefix) = text
+            .get_ref()
+            .split_once('/')
+            .unwrap_or((text.get_ref(), ""));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        match host.parse::<RegistryName>() {
+            Ok(registry) => {
+                let target = Target { registry, prefix };
+                if targets.contains(&target) {
+                    let message = format!("`{}` is named twice", text.get_ref());
+                    problems.error(text.span(), message, "remove one of the two");
+                } else {
+                    targets.push(target);
+                }
+            }
+            Err(_) => {
+                let message = format!("bad `target`: `{host}` is not a registry's host");
+                problems.error(text.span(), message, TARGET_HELP);
+            }
+        }
+    }
+    targets
+}
+
+fn template(path: Option<&Spanned<String>>, problems: &mut Problems) -> PathTemplate {
+    let text = path.map_or(DEFAULT_PATH, |path| path.get_ref());
+    PathTemplate::parse(text).unwrap_or_else(|reason| {
+        let span = path.map_or(0..0, Spanned::span);
+        problems.error(span, format!("bad `path`: {reason}"), PATH_HELP);
+        PathTemplate::parse(DEFAULT_PATH).unwrap_or_else(|_| unreachable!("it is a constant"))
+    })
+}
+
+fn target_repositories(
+    placement: &Placement,
+    source: &Repository,
+    entry: &MirrorEntry,
+    problems: &mut Problems,
+) -> Vec<Repository> {
+    let target_places = entry.target.iter().flat_map(|list| list.get_ref());
+    let mut target_places = target_places.map(Spanned::span);
+    let mut repositories = Vec::new();
+    for placed in placement.place(source) {
+        let target_place = target_places.next();
+        match placed {
+            Ok(repository) => repositories.push(repository),
+            Err(Misplaced {
+                message,
+                help,
+                fault,
+            }) => {
+                let path_place = entry.path.as_ref().map(Spanned::span);
+                let place = match fault {
+                    Fault::Path => path_place.or(target_place),
+                    Fault::Target => target_place,
+                };
+                problems.error(place.unwrap_or(entry.span.clone()), message, help);
+            }
+        }
+    }
+    repositories
+}
+
+fn rename(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Rename> {
+    let written = written?;
+    match Rename::parse(written.get_ref()) {
+        Ok(rename) => Some(rename),
+        Err(reason) => {
+            let help = "write what tags are called at the target, such as \"{tag}-mirror\"";
+            problems.error(written.span(), format!("bad `tag`: {reason}"), help);
+            None
+        }
+    }
+}
+
+fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> Attestations {
+    let Some(written) = written else {
+        return Attestations::default();
+    };
+    match written.get_ref().as_str() {
+        "keep" => Attestations::Keep,
+        "drop" => Attestations::Drop,
+        "if-accepted" => Attestations::IfAccepted,
+        other => {
+            let message = format!("unknown `attestations = \"{other}\"`");
+            let help = "write \"keep\", \"drop\" or \"if-accepted\"";
+            problems.error(written.span(), message, help);
+            Attestations::default()
+        }
+    }
+}
+
+fn referrers(wanted: Option<&Spanned<Wanted>>, problems: &mut Problems) -> Option<Referrers> {
+    match wanted?.get_ref() {
+        Wanted::None => None,
+        Wanted::All => Some(Referrers::default()),
+        Wanted::Some(types) => Some(Referrers {
+            types: selectors::glob_set(types, "referrers", problems),
+        }),
+    }
+}

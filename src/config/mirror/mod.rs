@@ -1,0 +1,10 @@
+//! One `[[mirror]]` entry: which repositories and tags it takes, and where they go.
+
+pub(crate) mod discovery;
+pub(crate) mod entry;
+pub(crate) mod path;
+pub(crate) mod placement;
+pub(crate) mod platforms;
+pub(crate) mod prune;
+pub(crate) mod rename;
+pub(crate) mod selectors;

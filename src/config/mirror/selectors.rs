@@ -1,0 +1,158 @@
+//! Validates the selectors of one entry.
+
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use regex::Regex;
+use semver::VersionReq;
+use toml::Spanned;
+
+use crate::config::{
+    Selectors,
+    parse::{
+        diagnostics::Problems,
+        file::{MirrorEntry, Strings},
+    },
+};
+
+/// Reads the selectors of an entry that has the defaults filled in.
+pub(crate) fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selectors {
+    let latest = entry.latest.as_ref().and_then(|latest| {
+        count(latest, problems, || {
+            let message = format!("`latest = {}` selects nothing", latest.get_ref());
+            (message, "write how many of the newest tags to keep")
+        })
+    });
+    let mut guard = |key: &str, written: Option<&Spanned<i64>>| {
+        let written = written?;
+        // It says that an entry may select nothing, which is a mistake otherwise.
+        if key == "min_tags" && *written.get_ref() == 0 {
+            return Some(0);
+        }
+        count(written, problems, || {
+            let message = format!("`{key} = {}` guards nothing", written.get_ref());
+            (message, "write a number of tags from 1 on")
+        })
+    };
+    let min_tags = guard("min_tags", entry.min_tags.as_ref());
+    let max_tags = guard("max_tags", entry.max_tags.as_ref());
+    if let (Some(min), Some(max), Some(place)) = (min_tags, max_tags, &entry.max_tags)
+        && min > max
+    {
+        let message = "`max_tags` is less than `min_tags`, so every selection is refused";
+        problems.error(place.span(), message, "exchange the two numbers");
+    }
+    Selectors {
+        tags: globs(entry.tags.as_ref(), "tags", problems),
+        regex: entry
+            .regex
+            .as_ref()
+            .and_then(|regex| anchored(regex, problems)),
+        semver: entry
+            .semver
+            .as_ref()
+            .and_then(|range| version_range(range, problems)),
+        exclude: globs(entry.exclude.as_ref(), "exclude", problems),
+        max_age: entry
+            .max_age
+            .as_ref()
+            .and_then(|age| duration(age, problems)),
+        latest,
+        min_tags,
+        max_tags,
+    }
+}
+
+/// A number from 1 on, or an error.
+fn count(
+    written: &Spanned<i64>,
+    problems: &mut Problems,
+    wrong: impl FnOnce() -> (String, &'static str),
+) -> Option<usize> {
+    match usize::try_from(*written.get_ref()) {
+        Ok(count) if count > 0 => Some(count),
+        _ => {
+            let (message, help) = wrong();
+            problems.error(written.span(), message, help);
+            None
+        }
+    }
+}
+
+fn duration(written: &Spanned<String>, problems: &mut Problems) -> Option<Duration> {
+    match humantime::parse_duration(written.get_ref()) {
+        Ok(age) if !age.is_zero() => Some(age),
+        _ => {
+            let message = format!("`{}` is not a duration", written.get_ref());
+            let help = "write how old a tag may be, such as \"180d\"";
+            problems.error(written.span(), message, help);
+            None
+        }
+    }
+}
+
+/// A set of globs under a key, for messages.
+pub(crate) fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
+    glob_set(list?.get_ref(), key, problems)
+}
+
+/// The same for a list at hand.
+pub(crate) fn glob_set(
+    list: &[Spanned<String>],
+    key: &str,
+    problems: &mut Problems,
+) -> Option<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for text in list {
+        match GlobBuilder::new(text.get_ref())
+            .backslash_escape(true)
+            .build()
+        {
+            Ok(glob) => {
+                set.add(glob);
+            }
+            Err(error) => {
+                let message = format!("bad glob in `{key}`: {}", error.kind());
+                let help = "use `*`, `?`, `[abc]` and `{a,b}`, as in \"v1.*\"";
+                problems.error(text.span(), message, help);
+            }
+        }
+    }
+    set.build().ok()
+}
+
+fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
+    let text = regex.get_ref();
+    // Compiled alone first: `a)(b` would be legal only inside the group.
+    match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            let message = format!("bad `regex`: {reason}");
+            let help = "see docs.rs/regex for the syntax; the whole tag must match, `^` and `$` \
+                        are implied";
+            problems.error(regex.span(), message, help);
+            None
+        }
+    }
+}
+
+fn version_range(range: &Spanned<String>, problems: &mut Problems) -> Option<VersionReq> {
+    match VersionReq::parse(range.get_ref()) {
+        Ok(range) => Some(range),
+        Err(error) => {
+            let message = format!("bad `semver` range: {error}");
+            problems.error(
+                range.span(),
+                message,
+                "write a range such as \">=1.31, <1.34\"",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! `[report]` and `[notify.NAME]`: when the report is made, and where it and alarms go.
+
+pub(crate) mod channel;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, path::Path, sync::Arc};
+
+use chrono::NaiveTime;
+use lettre::message::Mailbox;
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
+use url::Url;
+
+use super::closest;
+use crate::config::{
+    parse::{
+        diagnostics::Problems,
+        file::{Strings, read_secret},
+        table_reader::Section,
+    },
+    registry::secret::SecretSource,
+};
+
+/// When the daily report is made, and where it goes.
+#[derive(Clone, Debug)]
+pub struct ReportConfig {
+    /// The time of day, in the config's timezone.
+    pub at: NaiveTime,
+    /// The channels that it goes to; empty where none takes it.
+    pub to: Vec<Arc<str>>,
+}
+
+/// One `[notify.NAME]`: a place that reports and alarms go to.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Unique in the file.
+    pub name: Arc<str>,
+    /// What is there.
+    pub service: Service,
+    /// What it is told.
+    pub topics: Vec<Topic>,
+    /// The mirrors that it is told of; `None` for all.
+    pub mirrors: Option<Vec<Arc<str>>>,
+}
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topic {
+    /// The daily report.
+    Report,
+    /// A mirror lags more than it may.
+    Lag,
+    /// A source was not checked for too long.
+    Stale,
+    /// Runs fail.
+    Failing,
+    /// A registry refuses the login.
+    Auth,
+    /// A registry asks to slow down.
+    Throttled,
+    /// The disk is full, or nearly so.
+    Disk,
+    /// The budget of traffic is nearly used up.
+    Traffic,
+    /// Content was not what its digest says.
+    Digest,
+    /// A changed `mirror.toml` was refused.
+    Config,
+    /// What an alarm was about is over.
+    Recovered,
+    /// The start and the end of each run; for healthchecks alone.
+    Runs,
+    /// A trial by hand, which every channel takes; it has no name in the file.
+    Test,
+}
+
+/// What stands at the other end of a channel.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// A robot in a group of WeCom.
+    Wecom {
+        /// The robot's address.
+        url: SecretUrl,
+    },
+    /// A robot in a group of DingTalk.
+    Dingtalk {
+        /// The robot's address.
+        url: SecretUrl,
+        /// What it wants messages signed with.
+        secret: Option<SecretString>,
+    },
+    /// A robot in a group of Feishu or Lark.
+    Feishu {
+        /// The robot's address.
+        url: SecretUrl,
+        /// What it wants messages signed with.
+        secret: Option<SecretString>,
+    },
+    /// An incoming webhook of Slack.
+    Slack {
+        /// Its address.
+        url: SecretUrl,
+    },
+    /// A bot of Telegram.
+    Telegram {
+        /// Where the Bot API is.
+        api: Url,
+        /// The bot's token.
+        token: SecretString,
+        /// Where it writes: a number, or `@name`.
+        chat: String,
+    },
+    /// A mail server.
+    Email(Box<Email>),
+    /// A check of healthchecks.io, or of one's own healthchecks.
+    Healthchecks {
+        /// The check's address.
+        url: SecretUrl,
+    },
+    /// Anything that takes JSON.
+    Webhook {
+        /// Its address.
+        url: SecretUrl,
+        /// What bodies are signed with.
+        secret: Option<SecretString>,
+    },
+}
+
+/// Mail: through what, from whom, to whom.
+#[derive(Clone, Debug)]
+pub struct Email {
+    /// The server that takes it.
+    pub relay: Relay,
+    /// The name and the password for it.
+    pub login: Option<(String, SecretString)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// The receivers; never empty.
+    pub to: Vec<Mailbox>,
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the way to it is kept private.
+    pub security: Security,
+}
+
+/// How the way to a mail server is kept private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte.
+    Tls,
+    /// STARTTLS; without it nothing is sent.
+    StartTls,
+    /// Not at all: the server is on this machine.
+    Loopback,
+}
+
+/// A URL that lets whoever has it send messages, and so is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(Url);
+
+impl SecretUrl {
+    /// A URL as a secret.
+    pub fn new(url: Url) -> Self {
+        Self(url)
+    }
+
+    /// The URL, for a request to it and nothing else.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretUrl")
+    }
+}
+
+impl Channel {
+    /// Whether both are told the same at the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let secrets = |channel: &Self| {
+            let secrets = channel.service.secrets().into_iter();
+            let secrets: Vec<_> = secrets.map(|s| s.expose_secret().to_owned()).collect();
+            (channel.service.url().cloned(), secrets)
+        };
+        // What is printed is all but secrets.
+        format!("{self:?}") == format!("{other:?}") && secrets(self) == secrets(other)
+    }
+}
+
+impl Service {
+    /// The address that is a secret, if it has one.
+    pub fn url(&self) -> Option<&SecretUrl> {
+        match self {
+            Self::Wecom { url }
+            | Self::Dingtalk { url, .. }
+            | Self::Feishu { url, .. }
+            | Self::Slack { url }
+            | Self::Healthchecks { url }
+            | Self::Webhook { url, .. } => Some(url),
+            Self::Telegram { .. } | Self::Email(_) => None,
+        }
+    }
+
+    /// Its other secrets.
+    pub fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Dingtalk { secret, .. }
+            | Self::Feishu { secret, .. }
+            | Self::Webhook { secret, .. } => secret.iter().collect(),
+            Self::Telegram { token, .. } => vec![token],
+            Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
+            Self::Wecom { .. } | Self::Slack { .. } | Self::Healthchecks { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Topic {
+    /// Those that a channel has unless it says otherwise.
+    const USUAL: [Self; 11] = [
+        Self::Report,
+        Self::Lag,
+        Self::Stale,
+        Self::Failing,
+        Self::Auth,
+        Self::Throttled,
+        Self::Disk,
+        Self::Traffic,
+        Self::Digest,
+        Self::Config,
+        Self::Recovered,
+    ];
+
+    /// The topic of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut known = Self::USUAL.into_iter().chain([Self::Runs]);
+        known.find(|topic| topic.as_str() == name)
+    }
+
+    /// Its name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Lag => "lag",
+            Self::Stale => "stale",
+            Self::Failing => "failing",
+            Self::Auth => "auth",
+            Self::Throttled => "throttled",
+            Self::Disk => "disk",
+            Self::Traffic => "traffic",
+            Self::Digest => "digest",
+            Self::Config => "config",
+            Self::Recovered => "recovered",
+            Self::Runs => "runs",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// `[report]` as written.
+#[derive(Debug, Default)]
+pub(crate) struct ReportEntry {
+    at: Option<Spanned<String>>,
+    to: Option<Strings>,
+}
+
+/// One `[notify.NAME]` as written: the keys of every kind.
+#[derive(Debug)]
+pub(crate) struct ChannelEntry {
+    pub(crate) name: Spanned<String>,
+    /// Whether every key in it could be read.
+    pub(crate) is_whole: bool,
+    pub(crate) kind: Option<Spanned<String>>,
+    pub(crate) url: Option<Spanned<SecretSource>>,
+    pub(crate) secret: Option<Spanned<SecretSource>>,
+    pub(crate) token: Option<Spanned<SecretSource>>,
+    pub(crate) chat: Option<Spanned<toml::Value>>,
+    pub(crate) username: Option<Spanned<String>>,
+    pub(crate) password: Option<Spanned<SecretSource>>,
+    pub(crate) from: Option<Spanned<String>>,
+    pub(crate) to: Option<Strings>,
+    on: Option<Strings>,
+    mirrors: Option<Strings>,
+}
+
+/// Reads `[report]`.
+pub(crate) fn read_report(mut section: Section<'_, '_>) -> ReportEntry {
+    let entry = ReportEntry {
+        at: section.take("at", "a time of day such as \"09:07\""),
+        to: section.strings("to"),
+    };
+    section.finish();
+    entry
+}
+
+/// Reads one `[notify.NAME]`.
+pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) -> ChannelEntry {
+    let entry = ChannelEntry {
+        name,
+        is_whole: false,
+        kind: section.take("kind", "a kind such as \"slack\""),
+        url: read_secret(&mut section, "url"),
+        secret: read_secret(&mut section, "secret"),
+        token: read_secret(&mut section, "token"),
+        chat: section.take("chat", "a chat such as \"-1001234567890\" or \"@name\""),
+        username: section.take("username", "a user's name as a string"),
+        password: read_secret(&mut section, "password"),
+        from: section.take("from", "a mail address as a string"),
+        to: section.strings("to"),
+        on: section.strings("on"),
+        mirrors: section.strings("mirrors"),
+    };
+    ChannelEntry {
+        is_whole: section.finish(),
+        ..entry
+    }
+}
+
+/// Validates both. `mirrors` are the names of all mirrors, `path` is the file.
+pub(crate) fn validate(
+    entries: &[ChannelEntry],
+    report: &ReportEntry,
+    mirrors: &[Arc<str>],
+    path: &Path,
+    problems: &mut Problems,
+) -> (Vec<Channel>, ReportConfig) {
+    let mut channels = Vec::new();
+    for entry in entries {
+        let service = channel::validate(entry, path, problems);
+        let (topics, mirrors) = (topics(entry, problems), chosen(entry, mirrors, problems));
+        channels.extend(service.map(|service| Channel {
+            name: entry.name.get_ref().as_str().into(),
+            service,
+            topics,
+            mirrors,
+        }));
+    }
+    let told = ReportConfig {
+        at: report_time(report.at.as_ref(), problems),
+        to: receivers(report.to.as_ref(), entries, &channels, problems),
+    };
+    for entry in entries {
+        warn_if_mute(entry, &channels, &told, problems);
+    }
+    (channels, told)
+}
+
+/// A channel that takes the report alone, and does not get it, is told nothing.
+fn warn_if_mute(
+    entry: &ChannelEntry,
+    channels: &[Channel],
+    report: &ReportConfig,
+    problems: &mut Problems,
+) {
+    let name = entry.name.get_ref().as_str();
+    let channel = channels.iter().find(|channel| &*channel.name == name);
+    let takes_only_reports = channel.is_some_and(|channel| channel.topics == [Topic::Report]);
+    if let Some(on) = entry.on.as_ref().filter(|_| takes_only_reports)
+        && !report.to.iter().any(|to| &**to == name)
+    {
+        let message = format!("[notify.{name}] is told nothing: the report goes to others");
+        let help = "add it to `to` of [report], or more topics to its `on`";
+        problems.warning(on.span(), message, help);
+    }
+}
+
+fn topics(entry: &ChannelEntry, problems: &mut Problems) -> Vec<Topic> {
+    let kind = entry.kind.as_ref().map(|kind| kind.get_ref().as_str());
+    let takes_runs = kind == Some("healthchecks");
+    let Some(on) = &entry.on else {
+        return match takes_runs {
+            true => vec![Topic::Runs],
+            false => Topic::USUAL.into(),
+        };
+    };
+    let known = || Topic::USUAL.into_iter().chain([Topic::Runs]);
+    let names = || {
+        let told = known().filter(|topic| takes_runs || *topic != Topic::Runs);
+        told.map(Topic::as_str)
+    };
+    let mut topics = Vec::new();
+    for written in on.get_ref() {
+        let word = written.get_ref().as_str();
+        match known().find(|topic| topic.as_str() == word) {
+            Some(Topic::Runs) if !takes_runs && kind.is_some() => {
+                let help = "take it out: only a channel of kind \"healthchecks\" is told of runs";
+                problems.error(written.span(), "`runs` is for healthchecks alone", help);
+            }
+            Some(topic) if topics.contains(&topic) => {}
+            Some(topic) => topics.push(topic),
+            None => {
+                let help = match closest(word, names()) {
+                    Some(topic) => format!("did you mean \"{topic}\"?"),
+                    None => format!("the topics are: {}", list(names())),
+                };
+                problems.error(written.span(), format!("unknown topic `{word}`"), help);
+            }
+        }
+    }
+    topics
+}
+
+fn chosen(
+    entry: &ChannelEntry,
+    mirrors: &[Arc<str>],
+    problems: &mut Problems,
+) -> Option<Vec<Arc<str>>> {
+    let mut chosen = Vec::new();
+    for written in entry.mirrors.as_ref()?.get_ref() {
+        let name = written.get_ref().as_str();
+        match mirrors.iter().find(|mirror| &***mirror == name) {
+            Some(mirror) => chosen.push(mirror.clone()),
+            None => {
+                let names = || mirrors.iter().map(|mirror| &**mirror);
+                let help = match closest(name, names()) {
+                    Some(mirror) => format!("did you mean \"{mirror}\"?"),
+                    None => format!("the mirrors are: {}", list(names())),
+                };
+                problems.error(written.span(), format!("no mirror `{name}`"), help);
+            }
+        }
+    }
+    Some(chosen)
+}
+
+fn report_time(written: Option<&Spanned<String>>, problems: &mut Problems) -> NaiveTime {
+    // Some services refuse what comes at full and half hours, when everybody sends.
+    let default = NaiveTime::from_hms_opt(9, 7, 0).unwrap_or_default();
+    let Some(written) = written else {
+        return default;
+    };
+    NaiveTime::parse_from_str(written.get_ref(), "%H:%M").unwrap_or_else(|_| {
+        let message = format!("`{}` is no time of day", written.get_ref());
+        let help = "write hours and minutes such as \"09:07\", in the file's timezone";
+        problems.error(written.span(), message, help);
+        default
+    })
+}
+
+/// The channels that the report goes to: those named, or else all that take it.
+fn receivers(
+    to: Option<&Strings>,
+    entries: &[ChannelEntry],
+    channels: &[Channel],
+    problems: &mut Problems,
+) -> Vec<Arc<str>> {
+    let takes_it = |channel: &&Channel| channel.topics.contains(&Topic::Report);
+    let Some(to) = to else {
+        let takers = channels.iter().filter(takes_it);
+        return takers.map(|channel| channel.name.clone()).collect();
+    };
+    let mut receivers: Vec<Arc<str>> = Vec::new();
+    for written in to.get_ref() {
+        let name = written.get_ref().as_str();
+        let names = || entries.iter().map(|entry| entry.name.get_ref().as_str());
+        if !names().any(|known| known == name) {
+            let help = match (closest(name, names()), entries.is_empty()) {
+                (Some(channel), _) => format!("did you mean \"{channel}\"?"),
+                (None, true) => format!("add [notify.{name}] with its `kind`"),
+                (None, false) => format!("the channels are: {}", list(names())),
+            };
+            problems.error(written.span(), format!("no [notify.{name}]"), help);
+            continue;
+        }
+        // One that is not among the channels has mistakes of its own.
+        match channels.iter().find(|channel| &*channel.name == name) {
+            Some(channel) if !takes_it(&channel) => {
+                let message = format!("[notify.{name}] takes no report");
+                let help = "add \"report\" to its `on`, or take it out here";
+                problems.error(written.span(), message, help);
+            }
+            Some(channel) if !receivers.contains(&channel.name) => {
+                receivers.push(channel.name.clone());
+            }
+            _ => {}
+        }
+    }
+    receivers
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,238 @@
+//! What is wrong with a `mirror.toml`: every problem with its place and a remedy.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
+    Severity,
+};
+use serde::Serialize;
+
+use crate::config::parse::redact::without_secrets;
+
+/// One mistake, or one doubtful thing, in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    /// Bytes of the file that it is about.
+    pub(crate) span: Range<usize>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: String,
+    /// Whether the file can be used all the same.
+    pub(crate) is_warning: bool,
+}
+
+impl Problem {
+    fn place(&self) -> (usize, usize) {
+        (self.span.start, self.span.end)
+    }
+}
+
+/// Everything found wrong while one file is read.
+#[derive(Default)]
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// Bytes of the file that are never shown.
+    hidden: Vec<Range<usize>>,
+    /// Values that no message repeats.
+    secrets: Vec<String>,
+    /// Whether secrets, and logins that others keep, stay where they are.
+    pub(crate) leaves_secrets: bool,
+    /// Whether a helper that fails may be asked again later, as by who runs for long.
+    pub(crate) waits_for_helpers: bool,
+}
+
+impl Problems {
+    /// Notes a part of the file that is never shown.
+    pub(crate) fn hide(&mut self, span: Range<usize>) {
+        self.hidden.push(span);
+    }
+
+    /// The same for a part whose value is in no message either.
+    pub(crate) fn hide_everywhere(&mut self, span: Range<usize>, value: &str) {
+        self.hide(span);
+        // A shorter one is a part of many words.
+        if value.len() >= 4 {
+            self.secrets.push(value.to_owned());
+            // As the messages of others quote it.
+            self.secrets.push(value.escape_debug().to_string());
+        }
+    }
+
+    /// Notes an error.
+    pub(crate) fn error(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.found.push(Problem {
+            span,
+            message: message.into(),
+            help: help.into(),
+            is_warning: false,
+        });
+    }
+
+    /// Notes something that works and should not stay so.
+    pub(crate) fn warning(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.error(span, message, help);
+        if let Some(last) = self.found.last_mut() {
+            last.is_warning = true;
+        }
+    }
+
+    /// How many were noted so far.
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Whether anything forbids the use of the file.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.found.iter().any(|problem| !problem.is_warning)
+    }
+
+    /// Ends the collecting: what was found, in the order of the file.
+    pub(crate) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
+        self.found.sort_by(|a, b| {
+            a.place()
+                .cmp(&b.place())
+                .then_with(|| a.message.cmp(&b.message))
+        });
+        self.found
+            .dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+        // The longest first: one may be a part of another.
+        self.secrets
+            .sort_by_key(|value| std::cmp::Reverse(value.len()));
+        for problem in &mut self.found {
+            problem.message = without_secrets(&problem.message, &self.secrets);
+            problem.help = without_secrets(&problem.help, &self.secrets);
+        }
+        ProblemReport {
+            path: path.into(),
+            text: masked(text, &self.hidden),
+            problems: self.found,
+        }
+    }
+}
+
+/// The text with `*` for each byte of the hidden parts, so that every place stays where it is.
+fn masked(text: &str, hidden: &[Range<usize>]) -> String {
+    let is_hidden = |at: usize| hidden.iter().any(|span| span.contains(&at));
+    text.char_indices()
+        .fold(String::new(), |mut shown, (at, c)| {
+            match c != '\n' && is_hidden(at) {
+                true => shown.extend(std::iter::repeat_n('*', c.len_utf8())),
+                false => shown.push(c),
+            }
+            shown
+        })
+}
+
+/// The problems of one file, which print with file, line and caret.
+#[derive(Clone, Debug, Default)]
+pub struct ProblemReport {
+    path: PathBuf,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+/// One problem for machines.
+#[derive(Debug, Serialize)]
+pub struct ProblemRecord {
+    /// The file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl ProblemReport {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// How many errors there are.
+    pub fn verdict(&self) -> String {
+        let errors = self.problems.iter().filter(|problem| !problem.is_warning);
+        let path = self.path.display();
+        match errors.count() {
+            1 => format!("1 error in {path}"),
+            errors => format!("{errors} errors in {path}"),
+        }
+    }
+
+    /// The problems as records.
+    pub fn records(&self) -> Vec<ProblemRecord> {
+        self.problems
+            .iter()
+            .map(|problem| self.record(problem))
+            .collect()
+    }
+
+    fn record(&self, problem: &Problem) -> ProblemRecord {
+        let before = &self.text[..problem.span.start.min(self.text.len())];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        ProblemRecord {
+            file: self.path.display().to_string(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            severity: if problem.is_warning {
+                "warning"
+            } else {
+                "error"
+            },
+            message: problem.message.clone(),
+            remedy: problem.help.clone(),
+        }
+    }
+
+    fn render(&self, problem: &Problem, out: &mut impl fmt::Write) -> fmt::Result {
+        let diagnostic = MietteDiagnostic::new(problem.message.clone())
+            .with_severity(if problem.is_warning {
+                Severity::Warning
+            } else {
+                Severity::Error
+            })
+            .with_help(problem.help.clone())
+            .with_label(LabeledSpan::underline(problem.span.clone()));
+        let source = NamedSource::new(self.path.display().to_string(), self.text.clone());
+        let report = Report::new(diagnostic).with_source_code(source);
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+            .with_links(false)
+            .with_context_lines(1)
+            .with_width(100)
+            .render_report(out, report.as_ref())
+    }
+}
+
+impl fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            self.render(problem, f)?;
+            writeln!(f)?;
+        }
+        match self.problems.iter().any(|problem| !problem.is_warning) {
+            true => writeln!(f, "{}", self.verdict()),
+            false => Ok(()),
+        }
+    }
+}

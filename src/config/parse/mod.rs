@@ -1,0 +1,7 @@
+//! Reads `mirror.toml` as written: tables, keys and values with their places, and what is wrong with them.
+
+pub(crate) mod braces;
+pub(crate) mod diagnostics;
+pub(crate) mod file;
+pub(crate) mod redact;
+pub(crate) mod table_reader;

@@ -1,0 +1,151 @@
+//! Where passwords come from. A secret is read once, and never printed.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
+
+use crate::config::parse::diagnostics::Problems;
+
+/// Where a secret lies, as `mirror.toml` says it.
+#[derive(Clone, Debug)]
+pub(crate) enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file; one line end at its end does not count.
+    File(PathBuf),
+    /// A systemd credential, a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The file itself.
+    Inline(SecretString),
+}
+
+/// How to log in to a registry.
+#[derive(Clone, Debug, Default)]
+pub enum Credential {
+    /// Not at all.
+    #[default]
+    Anonymous,
+    /// With a name and a password.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password or access token.
+        password: SecretString,
+    },
+    /// With a refresh token, as `docker login` leaves it for some registries.
+    IdentityToken(SecretString),
+}
+
+impl Credential {
+    /// Whether both are the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
+        match (self, other) {
+            (Self::Anonymous, Self::Anonymous) => true,
+            (
+                Self::Basic { username, password },
+                Self::Basic {
+                    username: other,
+                    password: theirs,
+                },
+            ) => username == other && same(password, theirs),
+            (Self::IdentityToken(a), Self::IdentityToken(b)) => same(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// Why a secret cannot be had, and what to do.
+pub(crate) struct Unreadable {
+    pub(crate) message: String,
+    pub(crate) help: String,
+    /// Whether it may be there a moment later, without a change of anything.
+    pub(crate) may_pass: bool,
+}
+
+impl SecretSource {
+    /// Reads the secret.
+    pub(crate) fn read(&self) -> Result<SecretString, Unreadable> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::Env(name) => match env::var(name) {
+                Ok(value) if !value.is_empty() => Ok(value.into()),
+                _ => Err(Unreadable {
+                    message: format!("the environment variable {name} is not set"),
+                    help: format!("set {name}, or EnvironmentFile= in the unit"),
+                    may_pass: false,
+                }),
+            },
+            Self::File(path) => read_file(path, "make the file, readable for this user"),
+            Self::Credential(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(folder) => {
+                    let help = format!("add LoadCredential={name}:/path to the unit");
+                    read_file(&Path::new(&folder).join(name), &help)
+                }
+                None => Err(Unreadable {
+                    message: format!("credential `{name}`: $CREDENTIALS_DIRECTORY is not set"),
+                    help: format!("run under systemd with LoadCredential={name}:/path"),
+                    may_pass: false,
+                }),
+            },
+        }
+    }
+}
+
+/// Reads a secret, and tells what is wrong or doubtful about where it lies; `what` is such as
+/// "a password", and `path` the file that was read.
+pub(crate) fn read(
+    written: &Spanned<SecretSource>,
+    what: &str,
+    path: &Path,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    if matches!(written.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
+        let message = format!("{what} in a file that every user of this machine can read");
+        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    or chmod 600 the file";
+        problems.warning(written.span(), message, help);
+    }
+    read_open(written, problems)
+}
+
+/// Reads a value that may lie where a secret may, and is none.
+pub(crate) fn read_open(
+    written: &Spanned<SecretSource>,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    if problems.leaves_secrets {
+        return None;
+    }
+    let read = written.get_ref().read();
+    read.map_err(|unreadable| {
+        problems.error(written.span(), unreadable.message, unreadable.help);
+    })
+    .ok()
+}
+
+/// Whether everybody on the machine can read a file.
+pub(crate) fn is_world_readable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
+    let unreadable = |reason: String| Unreadable {
+        message: format!("{}: {reason}", path.display()),
+        help: help.into(),
+        may_pass: false,
+    };
+    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() {
+        Err(unreadable("the file is empty".into()))
+    } else {
+        Ok(secret.into())
+    }
+}

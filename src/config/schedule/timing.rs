@@ -1,0 +1,146 @@
+//! Validates when a mirror runs: `schedule`, `jitter`, `max_lag` and `paused`.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use toml::Spanned;
+
+use crate::config::{
+    Mirror, Schedule,
+    parse::{diagnostics::Problems, table_reader::Section},
+};
+
+/// The default jitter is a part of the shortest interval, and never more than this.
+const MOST_JITTER: Duration = Duration::from_secs(60);
+
+/// The keys as written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TimingEntry {
+    schedule: Option<Spanned<String>>,
+    jitter: Option<Spanned<String>>,
+    max_lag: Option<Spanned<String>>,
+    paused: Option<Spanned<bool>>,
+}
+
+impl TimingEntry {
+    /// Takes the keys out of a `[[mirror]]`, or of `[defaults]`.
+    pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            schedule: section.take("schedule", "a cron expression such as \"17 */2 * * *\""),
+            jitter: section.take("jitter", "a duration such as \"30s\""),
+            max_lag: section.take("max_lag", "a duration such as \"3h\""),
+            paused: section.take("paused", "true or false"),
+        }
+    }
+
+    /// The entry with the defaults filled in where it says nothing.
+    pub(crate) fn or(self, defaults: Self) -> Self {
+        Self {
+            schedule: self.schedule.or(defaults.schedule),
+            jitter: self.jitter.or(defaults.jitter),
+            max_lag: self.max_lag.or(defaults.max_lag),
+            paused: self.paused.or(defaults.paused),
+        }
+    }
+}
+
+/// When a mirror runs.
+pub(crate) struct Timing {
+    pub(crate) schedule: Schedule,
+    pub(crate) jitter: Duration,
+    pub(crate) max_lag: Duration,
+    pub(crate) is_paused: bool,
+}
+
+/// Validates the keys of an entry that has the defaults filled in.
+pub(crate) fn validate(entry: &TimingEntry, problems: &mut Problems) -> Timing {
+    let written = entry.schedule.as_ref();
+    let schedule = written.map_or(Some(Schedule::default()), |text| schedule(text, problems));
+    // What depends on a schedule that is wrong can only be told once it is right.
+    let shortest = schedule.as_ref().map(Schedule::shortest_interval);
+    let schedule = schedule.unwrap_or_default();
+    let jitter = match &entry.jitter {
+        Some(text) => jitter(text, shortest, problems),
+        None => (schedule.shortest_interval() / 10).min(MOST_JITTER),
+    };
+    let max_lag = entry
+        .max_lag
+        .as_ref()
+        .and_then(|text| max_lag(text, problems));
+    Timing {
+        jitter,
+        max_lag: max_lag.unwrap_or(schedule.longest_interval() * 2),
+        is_paused: entry
+            .paused
+            .as_ref()
+            .is_some_and(|paused| *paused.get_ref()),
+        schedule,
+    }
+}
+
+fn schedule(written: &Spanned<String>, problems: &mut Problems) -> Option<Schedule> {
+    let bad = match written.get_ref().parse() {
+        Ok(schedule) => return Some(schedule),
+        Err(bad) => bad,
+    };
+    problems.error(
+        written.span(),
+        format!("bad `schedule`: {}", bad.message),
+        bad.help,
+    );
+    None
+}
+
+fn jitter(
+    written: &Spanned<String>,
+    shortest: Option<Duration>,
+    problems: &mut Problems,
+) -> Duration {
+    let Ok(jitter) = humantime::parse_duration(written.get_ref()) else {
+        let message = format!("`{}` is not a duration", written.get_ref());
+        let help = "write how late a run may start, such as \"30s\"; \"0s\" for not at all";
+        problems.error(written.span(), message, help);
+        return Duration::ZERO;
+    };
+    if let Some(shortest) = shortest.filter(|shortest| jitter >= *shortest) {
+        let interval = humantime::format_duration(shortest);
+        let message = format!("a `jitter` of {} reaches the next tick", written.get_ref());
+        let help = format!("write less than {interval}, the schedule's shortest interval");
+        problems.error(written.span(), message, help);
+    }
+    jitter
+}
+
+fn max_lag(written: &Spanned<String>, problems: &mut Problems) -> Option<Duration> {
+    match humantime::parse_duration(written.get_ref()) {
+        Ok(lag) if !lag.is_zero() => Some(lag),
+        _ => {
+            let message = format!("`{}` is not a duration", written.get_ref());
+            let help = "write how far the mirror may lag before that is an alarm, such as \"3h\"";
+            problems.error(written.span(), message, help);
+            None
+        }
+    }
+}
+
+impl Mirror {
+    /// The Unix time of the next tick after another; `None` while the mirror is paused.
+    pub fn next_run(&self, zone: Tz, now: i64) -> Option<i64> {
+        let now = DateTime::from_timestamp(now, 0).filter(|_| !self.is_paused)?;
+        let next = self.schedule.next_after(now, zone)?;
+        Some(next.timestamp())
+    }
+
+    /// The most seconds between two ticks, so that no weekend looks like a stop; where the next
+    /// two are further apart, as a clock change makes them, theirs.
+    pub fn interval_seconds(&self, zone: Tz, now: i64) -> i64 {
+        let now = DateTime::from_timestamp(now, 0).unwrap_or_default();
+        let next = self.schedule.interval(now, zone);
+        let longest = next.max(self.schedule.longest_interval());
+        i64::try_from(longest.as_secs()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,187 @@
+//! When each job of the scheduler is next, which the scheduler asks and does not reckon itself.
+
+use std::{
+    collections::HashMap,
+    future::{Future, ready},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use tokio_cron_scheduler::{
+    JobSchedulerError, MetaDataStorage,
+    job::{
+        JobId,
+        job_data::{JobAndNextTick, JobStoredData},
+    },
+    store::{DataStore, InitStore},
+};
+
+use crate::config::Schedule;
+
+/// Most jobs that are due at a time; the others are due half a second later. The scheduler passes
+/// each one on through channels that hold [`CHANNEL`] messages, and loses what is more.
+const MOST_DUE: usize = 256;
+
+/// Messages that each channel of the scheduler holds: for one job it sends up to three at once.
+pub(crate) const CHANNEL: usize = MOST_DUE * 4;
+
+/// A clock that was set back by more than this has its ticks reckoned anew.
+const SET_BACK: TimeDelta = TimeDelta::minutes(1);
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Send>>;
+
+/// The storage that the scheduler keeps its jobs in.
+///
+/// The scheduler would reckon the next tick of a job with the offset from UTC that its zone had
+/// when the job was made, and so is wrong from the next change of the clocks on. Whatever it wants
+/// to store, the next tick stored here is that of the [`Schedule`].
+#[derive(Clone, Default)]
+pub(crate) struct Timetable(Arc<Mutex<HashMap<JobId, Line>>>);
+
+/// One job.
+struct Line {
+    schedule: Schedule,
+    zone: Tz,
+    next: Option<DateTime<Utc>>,
+    /// The moment from which the next tick was reckoned.
+    reckoned_at: DateTime<Utc>,
+    data: Option<JobStoredData>,
+}
+
+impl Line {
+    fn reckon(&mut self, now: DateTime<Utc>) {
+        self.next = self.schedule.next_after(now, self.zone);
+        self.reckoned_at = now;
+    }
+}
+
+impl Timetable {
+    /// Enters a job, which the scheduler is told of next.
+    pub(crate) fn enter(&self, id: JobId, schedule: Schedule, zone: Tz, now: DateTime<Utc>) {
+        let mut line = Line {
+            schedule,
+            zone,
+            next: None,
+            reckoned_at: now,
+            data: None,
+        };
+        line.reckon(now);
+        self.lines().insert(id, line);
+    }
+
+    /// Whether a job goes by this schedule.
+    pub(crate) fn is_by(&self, id: JobId, schedule: &Schedule, zone: Tz) -> bool {
+        let lines = self.lines();
+        lines
+            .get(&id)
+            .is_some_and(|line| line.schedule == *schedule && line.zone == zone)
+    }
+
+    /// The next tick of a job.
+    #[cfg(test)]
+    pub(crate) fn next(&self, id: JobId) -> Option<DateTime<Utc>> {
+        self.lines().get(&id)?.next
+    }
+
+    /// The jobs that are due, the longest waiting first.
+    fn due(&self, now: DateTime<Utc>) -> Vec<JobAndNextTick> {
+        let mut lines = self.lines();
+        let mut due = Vec::new();
+        for line in lines.values_mut() {
+            if now + SET_BACK < line.reckoned_at {
+                line.reckon(now);
+            }
+            let (Some(data), Some(next)) = (&line.data, line.next) else {
+                continue;
+            };
+            if next <= now {
+                due.push(JobAndNextTick {
+                    id: data.id,
+                    job_type: data.job_type,
+                    next_tick: seconds(next),
+                    // The scheduler only asks whether it is before the next one, and it is.
+                    last_tick: None,
+                });
+            }
+        }
+        due.sort_by_key(|job| job.next_tick);
+        due.truncate(MOST_DUE);
+        due
+    }
+
+    /// Notes that a job was started at a moment.
+    fn ticked(&self, id: JobId, at: DateTime<Utc>) {
+        if let Some(line) = self.lines().get_mut(&id) {
+            line.reckon(at);
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, HashMap<JobId, Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn seconds(moment: DateTime<Utc>) -> u64 {
+    moment.timestamp().try_into().unwrap_or_default()
+}
+
+impl InitStore for Timetable {
+    fn init(&mut self) -> Answer<()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn inited(&mut self) -> Answer<bool> {
+        Box::pin(ready(Ok(true)))
+    }
+}
+
+impl DataStore<JobStoredData> for Timetable {
+    fn get(&mut self, id: JobId) -> Answer<Option<JobStoredData>> {
+        let data = self.lines().get(&id).and_then(|line| line.data.clone());
+        Box::pin(ready(Ok(data)))
+    }
+
+    fn add_or_update(&mut self, data: JobStoredData) -> Answer<()> {
+        let id: Option<JobId> = data.id.map(JobId::from);
+        let mut lines = self.lines();
+        let line = id.and_then(|id| lines.get_mut(&id));
+        let added = line.ok_or(JobSchedulerError::CantAdd).map(|line| {
+            // Without the expression the scheduler reckons nothing that is not used.
+            line.data = Some(JobStoredData { job: None, ..data });
+        });
+        Box::pin(ready(added))
+    }
+
+    fn delete(&mut self, id: JobId) -> Answer<()> {
+        self.lines().remove(&id);
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl MetaDataStorage for Timetable {
+    fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
+        Box::pin(ready(Ok(self.due(Utc::now()))))
+    }
+
+    fn set_next_and_last_tick(
+        &mut self,
+        id: JobId,
+        _reckoned_by_the_scheduler: Option<DateTime<Utc>>,
+        last_tick: Option<DateTime<Utc>>,
+    ) -> Answer<()> {
+        self.ticked(id, last_tick.unwrap_or_else(Utc::now));
+        Box::pin(ready(Ok(())))
+    }
+
+    fn time_till_next_job(&mut self) -> Answer<Option<Duration>> {
+        let next = self.lines().values().filter_map(|line| line.next).min();
+        let left = next.map(|next| (next - Utc::now()).to_std().unwrap_or_default());
+        Box::pin(ready(Ok(left)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Which repositories and tags there are.
+
+pub(crate) mod catalog;
+pub(crate) mod tags;

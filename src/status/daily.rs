@@ -1,0 +1,471 @@
+//! The daily report: what a day brought and how it ends. One model; `Document` renders it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    status::{
+        Alarm,
+        document::{Document, Line, Mood, Table},
+        format,
+        mirror_status::{MirrorStatus, State, Status},
+    },
+    store::{self, Change, Store, Sums},
+};
+
+const DAY: i64 = 24 * 3600;
+/// Changes that a report keeps.
+const CHANGES: i64 = 1000;
+/// Changes that a short report names.
+const NAMED: usize = 5;
+/// What was said a day ago is not older than this, in seconds.
+const YESTERDAY: i64 = 36 * 3600;
+
+/// What a day brought.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Day {
+    /// The day on which it ends, in the config's zone.
+    pub day: NaiveDate,
+    /// Its start and its end, in seconds since 1970.
+    pub from: i64,
+    /// See `from`.
+    pub to: i64,
+    /// The zone of the times.
+    pub timezone: String,
+    /// Mirrors, and those of them that lag no more than they may.
+    pub mirrors: usize,
+    /// See `mirrors`.
+    pub within_objective: usize,
+    /// Mirrors that no run has ever left equal to their source.
+    #[serde(default)]
+    pub never_in_sync: usize,
+    /// Tags that verification found damaged, and that no run has brought again.
+    #[serde(default)]
+    pub damaged: u64,
+    /// Trouble with mirrors, worst first.
+    pub troubles: Vec<MirrorTrouble>,
+    /// Trouble with registries, the disk and the config.
+    pub alarms: Vec<String>,
+    /// Changes by kind: how many.
+    pub counts: ChangeCounts,
+    /// Changes, newest first.
+    pub changes: Vec<ChangeLine>,
+    /// What the runs did.
+    pub work: Work,
+    /// The same of the day before, where it is known.
+    pub yesterday: Option<Work>,
+    /// The next runs: mirror and time.
+    pub next: Vec<(String, i64)>,
+}
+
+/// A mirror that is behind, damaged, failing or stale.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MirrorTrouble {
+    pub mirror: String,
+    pub state: String,
+    pub lag_seconds: i64,
+    pub behind: u64,
+    pub last_success: Option<i64>,
+    pub reason: Option<String>,
+}
+
+/// Changes by kind.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ChangeCounts {
+    pub new: u64,
+    pub moved: u64,
+    pub removed: u64,
+    pub healed: u64,
+    #[serde(default)]
+    pub damaged: u64,
+    #[serde(default)]
+    pub repaired: u64,
+    #[serde(default)]
+    pub pruned: u64,
+}
+
+/// One change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeLine {
+    pub at: i64,
+    pub kind: String,
+    pub reference: String,
+    pub old_digest: Option<String>,
+    pub new_digest: Option<String>,
+}
+
+/// What runs did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Work {
+    pub runs: u64,
+    pub failed_runs: u64,
+    pub copied_tags: u64,
+    pub uploaded_bytes: u64,
+    pub saved_bytes: u64,
+    pub throttled: u64,
+}
+
+/// How much a rendering tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Three lines, where there is no trouble.
+    Brief,
+    /// Everything.
+    Full,
+}
+
+impl Day {
+    /// The day that ends now. It began `since`, when the one before ended, or 24 hours ago; nothing
+    /// of more than two days is told.
+    pub async fn read(
+        store: &Store,
+        config: &Config,
+        status: &Status,
+        alarms: &[Alarm],
+        since: Option<i64>,
+    ) -> Result<Self, store::Error> {
+        let to = status.now;
+        let from = since.unwrap_or(to - DAY).clamp(to - 2 * DAY, to);
+        let zone = config.timezone;
+        let end = DateTime::<Utc>::from_timestamp(to, 0).unwrap_or_default();
+        let day = end.with_timezone(&zone).date_naive();
+        let changes = store.changes(None, from, to + 1, CHANGES).await?;
+        let before = store.report_before(&day.to_string(), to).await?;
+        let before = before.filter(|(made_at, _)| to - made_at < YESTERDAY);
+        let before = before.and_then(|(_, body)| serde_json::from_str::<Self>(&body).ok());
+        let within = status
+            .mirrors
+            .iter()
+            .filter(|mirror| mirror.is_within_objective());
+        let mut alarms = beside_mirrors(alarms, status);
+        alarms.extend(store.set_aside(from, to + 1).iter().map(replaced));
+        Ok(Self {
+            day,
+            from,
+            to,
+            timezone: zone.name().into(),
+            mirrors: status.mirrors.len(),
+            within_objective: within.count(),
+            never_in_sync: status.never_in_sync(),
+            damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
+            troubles: troubles(status),
+            alarms,
+            counts: counts(&store.change_counts(from, to + 1).await?),
+            changes: changes.into_iter().map(line).collect(),
+            work: work(&store.sums(from, to + 1).await?),
+            yesterday: before.map(|before| before.work),
+            next: next(status),
+        })
+    }
+
+    /// How serious it is.
+    pub fn mood(&self) -> Mood {
+        let is_late = self.within_objective < self.mirrors;
+        if is_late || !self.alarms.is_empty() {
+            Mood::Bad
+        } else if self.troubles.is_empty() {
+            Mood::Good
+        } else {
+            Mood::Warning
+        }
+    }
+
+    /// The report as a document.
+    pub fn document(&self, detail: Detail) -> Document {
+        let zone: Tz = self.timezone.parse().unwrap_or(Tz::UTC);
+        let mut document = Document::new(self.verdict(), self.mood());
+        let section = document.add_section();
+        for alarm in &self.alarms {
+            section.line(Line::default().bold(alarm));
+        }
+        section.line(self.work_line()).line(self.next_line(zone));
+        if !self.troubles.is_empty() {
+            document
+                .add_headed("Behind, damaged, failing or stale")
+                .table(self.trouble_table(zone));
+        }
+        let (found, others): (Vec<&ChangeLine>, Vec<_>) =
+            self.changes.iter().partition(|change| change.is_finding());
+        for (head, changes) in [("Found and repaired", found), ("Changes", others)] {
+            if detail == Detail::Full && !changes.is_empty() {
+                document
+                    .add_headed(head)
+                    .table(change_table(&changes, zone));
+            }
+        }
+        document
+    }
+
+    fn verdict(&self) -> String {
+        let all = format::count(self.mirrors as u64, "mirror");
+        let day = self.day;
+        let damaged = match self.damaged {
+            0 => String::new(),
+            tags => format!(", {} damaged", format::count(tags, "tag")),
+        };
+        let late = self.mirrors - self.within_objective.min(self.mirrors);
+        let verdict = match (late, self.never_in_sync, self.troubles.len()) {
+            (0, 0, 0) => format!("{all}, all in sync"),
+            (0, 0, troubles) => format!("{all}, all within their objective, {troubles} to look at"),
+            (0, never, _) => format!("{never} of {all} never in sync"),
+            (late, 0, _) => format!("{late} of {all} late"),
+            (late, never, _) => format!("{late} of {all} late, {never} never in sync"),
+        };
+        format!("{day}: {verdict}{damaged}")
+    }
+
+    fn work_line(&self) -> String {
+        let Work {
+            runs,
+            failed_runs,
+            uploaded_bytes,
+            saved_bytes,
+            throttled,
+            ..
+        } = &self.work;
+        let mut parts = vec![format::count(*runs, "run")];
+        if *failed_runs > 0 {
+            parts[0].push_str(&format!(", {failed_runs} of them with failures"));
+        }
+        parts.push(self.change_words());
+        let mut sent = format!(
+            "sent {}, saved {} by dedup",
+            format::bytes(*uploaded_bytes),
+            format::bytes(*saved_bytes)
+        );
+        if let Some(before) = &self.yesterday {
+            sent.push_str(&format!(
+                " (the day before: {} in {})",
+                format::bytes(before.uploaded_bytes),
+                format::count(before.runs, "run")
+            ));
+        }
+        parts.push(sent);
+        if *throttled > 0 {
+            parts.push(format!(
+                "{} asked to slow down",
+                format::count(*throttled, "answer")
+            ));
+        }
+        parts.join("; ")
+    }
+
+    fn change_words(&self) -> String {
+        let ChangeCounts {
+            new,
+            moved,
+            removed,
+            healed,
+            damaged,
+            repaired,
+            pruned,
+        } = self.counts;
+        let kinds = [
+            ("new", new),
+            ("moved", moved),
+            ("removed", removed),
+            ("healed", healed),
+            ("found damaged", damaged),
+            ("repaired", repaired),
+            ("pruned", pruned),
+        ];
+        let kinds = kinds.iter().filter(|(_, count)| *count > 0);
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if kinds.is_empty() {
+            return "no tag changed".into();
+        }
+        let mut changes: Vec<&ChangeLine> = self.changes.iter().collect();
+        changes.sort_by_key(|change| change.rank());
+        let named = changes.iter().take(NAMED).map(|change| change.words());
+        let mut named: Vec<String> = named.collect();
+        if changes.len() > NAMED {
+            named.push("…".into());
+        }
+        format!("tags: {} ({})", kinds.join(", "), named.join(", "))
+    }
+
+    fn next_line(&self, zone: Tz) -> String {
+        match self.next.first() {
+            None => "no run is scheduled".into(),
+            Some((mirror, at)) => format!(
+                "next run: {mirror} at {} {}",
+                format::clock(*at, zone),
+                zone.name()
+            ),
+        }
+    }
+
+    fn trouble_table(&self, zone: Tz) -> Table {
+        let mut table = Table::new(["mirror", "state", "lag", "behind", "last success", "reason"]);
+        for trouble in &self.troubles {
+            let lag = match trouble.lag_seconds {
+                0 => "-".into(),
+                lag => format::duration(lag),
+            };
+            let success = trouble
+                .last_success
+                .map_or("never".into(), |at| format::time(at, zone));
+            let reason = trouble.reason.clone().unwrap_or_default();
+            table.row([
+                &trouble.mirror,
+                &trouble.state,
+                &lag,
+                &trouble.behind.to_string(),
+                &success,
+                &reason,
+            ]);
+        }
+        table
+    }
+}
+
+impl ChangeLine {
+    /// Whether verification found it, or it was put right after that.
+    fn is_finding(&self) -> bool {
+        ["damaged", "repaired"].contains(&&*self.kind)
+    }
+
+    /// The order in which changes are told: what moved says most.
+    fn rank(&self) -> usize {
+        let order = [
+            "moved", "damaged", "repaired", "removed", "pruned", "healed", "new",
+        ];
+        let known = order.iter().position(|kind| *kind == self.kind);
+        known.unwrap_or(order.len())
+    }
+
+    fn words(&self) -> String {
+        let short = format::short_digest;
+        match (&self.old_digest, &self.new_digest) {
+            (Some(old), Some(new)) => {
+                format!("{} {} -> {}", self.reference, short(old), short(new))
+            }
+            _ if self.kind == "new" => self.reference.clone(),
+            _ => format!("{} {}", self.reference, self.kind),
+        }
+    }
+}
+
+fn change_table(changes: &[&ChangeLine], zone: Tz) -> Table {
+    let mut table = Table::new(["time", "change", "image", "from", "to"]);
+    let short = |digest: &Option<String>| {
+        digest
+            .as_deref()
+            .map(format::short_digest)
+            .unwrap_or("-")
+            .to_owned()
+    };
+    for change in changes {
+        table.row([
+            &format::time(change.at, zone),
+            &change.kind,
+            &change.reference,
+            &short(&change.old_digest),
+            &short(&change.new_digest),
+        ]);
+    }
+    table
+}
+
+fn troubles(status: &Status) -> Vec<MirrorTrouble> {
+    let mirrors = status.worst_first().into_iter();
+    let in_trouble =
+        mirrors.filter(|mirror| mirror.state != State::InSync || mirror.is_stale(status.now));
+    in_trouble
+        .map(|mirror| trouble(mirror, status.now))
+        .collect()
+}
+
+fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
+    let state = match mirror.is_stale(now) {
+        true => format!("{}, stale", mirror.state.as_str()),
+        false => mirror.state.as_str().to_owned(),
+    };
+    let damage = || match mirror.damaged_tags() {
+        0 => None,
+        tags => {
+            let tags = format::count(tags, "tag");
+            Some(format!(
+                "verify found {tags} damaged; the next sync brings them again"
+            ))
+        }
+    };
+    let of_tag = || mirror.behind.iter().find_map(|tag| tag.message.clone());
+    MirrorTrouble {
+        mirror: mirror.name.to_string(),
+        state,
+        lag_seconds: mirror.lag_seconds,
+        behind: mirror.behind_tags(),
+        last_success: mirror.last_success,
+        reason: mirror.last_error.clone().or_else(of_tag).or_else(damage),
+    }
+}
+
+/// What is told of a damaged store.
+fn replaced(aside: &String) -> String {
+    format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
+}
+
+/// The alarms that no line of a mirror tells.
+fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
+    let is_mirror = |alarm: &Alarm| {
+        status
+            .mirrors
+            .iter()
+            .any(|mirror| *mirror.name == *alarm.subject)
+    };
+    let others = alarms.iter().filter(|alarm| !is_mirror(alarm));
+    others.map(|alarm| alarm.message.clone()).collect()
+}
+
+fn counts(counted: &[(String, u64)]) -> ChangeCounts {
+    let of = |kind: &str| {
+        let found = counted.iter().find(|(known, _)| known == kind);
+        found.map_or(0, |(_, count)| *count)
+    };
+    ChangeCounts {
+        new: of("new"),
+        moved: of("moved"),
+        removed: of("removed"),
+        healed: of("healed"),
+        damaged: of("damaged"),
+        repaired: of("repaired"),
+        pruned: of("pruned"),
+    }
+}
+
+fn line(change: Change) -> ChangeLine {
+    ChangeLine {
+        at: change.at,
+        reference: format!("{}:{}", change.target, change.tag),
+        kind: change.kind,
+        old_digest: change.old_digest,
+        new_digest: change.new_digest,
+    }
+}
+
+fn work(sums: &Sums) -> Work {
+    Work {
+        runs: sums.runs,
+        failed_runs: sums.runs - sums.ok.min(sums.runs),
+        copied_tags: sums.copied,
+        uploaded_bytes: sums.uploaded_bytes,
+        saved_bytes: sums.saved_bytes,
+        throttled: sums.throttled,
+    }
+}
+
+fn next(status: &Status) -> Vec<(String, i64)> {
+    let next = |mirror: &MirrorStatus| Some((mirror.name.to_string(), mirror.next_run?));
+    let mut runs: Vec<(String, i64)> = status.mirrors.iter().filter_map(next).collect();
+    runs.sort_by_key(|(_, at)| *at);
+    runs.truncate(10);
+    runs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    oci::{Digest, Repository, Tag},
+    status::{Known, daily::*},
+    store::{
+        ChangeKind, EndedRun, Fact, NewChange, Recorder, RunCounts, TagKey, TargetCounts, Verdict,
+    },
+};
+
+const NOW: i64 = 1_795_000_000;
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    store: Store,
+    recorder: Recorder,
+    config: Config,
+}
+
+async fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
+    let text = "timezone = \"Asia/Shanghai\"\n[[mirror]]\nname = \"app\"\n\
+                from = \"s.example/app\"\ntags = \"*\"\ntarget = \"t.example/m\"\nmax_lag = \"1h\"\n\
+                schedule = \"@hourly\"";
+    Bench {
+        _folder: folder,
+        store,
+        recorder,
+        config: Config::parse(Path::new("mirror.toml"), text).unwrap(),
+    }
+}
+
+impl Bench {
+    /// A run that ended well at a time, or left one tag failed.
+    async fn run(&self, at: i64, failed: u64) {
+        let run = self
+            .recorder
+            .begin_run(&"app".into(), None, at)
+            .await
+            .unwrap();
+        let targets = vec![TargetCounts {
+            registry: "t.example".into(),
+            unchanged: 3,
+            copied: 1,
+            failed,
+        }];
+        let counts = RunCounts {
+            copied: 1,
+            failed,
+            uploaded_bytes: 2 << 20,
+            ..RunCounts::default()
+        };
+        let error = (failed > 0).then(|| ("denied".into(), "push is denied".into()));
+        let ended = EndedRun {
+            run,
+            at: at + 5,
+            result: if failed > 0 { "partial" } else { "ok" },
+            counts,
+            targets,
+            error,
+        };
+        self.recorder.record(Fact::RunEnded(ended)).await;
+    }
+
+    async fn moved(&self, at: i64) {
+        let change = NewChange {
+            key: key(),
+            kind: ChangeKind::Moved,
+            old: Some(Digest::of(b"old")),
+            new: Some(Digest::of(b"new")),
+            at,
+        };
+        self.recorder.record(Fact::Changed(change)).await;
+    }
+
+    async fn day(&self) -> Day {
+        self.recorder.flush().await;
+        let known = Known::read(&self.store, "app", NOW).await.unwrap();
+        let status = Status {
+            now: NOW,
+            mirrors: vec![known.at(&self.config, &self.config.mirrors[0], NOW)],
+        };
+        Day::read(&self.store, &self.config, &status, &[], None)
+            .await
+            .unwrap()
+    }
+}
+
+fn key() -> TagKey {
+    let repository = |text: &str| text.parse::<Repository>().unwrap();
+    TagKey {
+        mirror: "app".into(),
+        source: repository("s.example/app"),
+        target: repository("t.example/m/app"),
+        tag: "v1".parse::<Tag>().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_day_without_trouble_is_three_lines_that_name_what_moved() {
+    let bench = bench().await;
+    bench.run(NOW - 1800, 0).await;
+    bench.moved(NOW - 1799).await;
+    let day = bench.day().await;
+    let text = day.document(Detail::Brief).to_text();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].contains("1 mirror, all in sync"), "{text}");
+    let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+    let moved = format!("t.example/m/app:v1 {} -> {}", old.short(), new.short());
+    assert!(lines[1].contains(&moved), "{text}");
+    assert!(lines[1].contains("sent 2.0 MiB"), "{text}");
+    assert!(
+        lines[2].contains("next run: app at ") && lines[2].contains("Asia/Shanghai"),
+        "{text}"
+    );
+    assert_eq!(day.mood(), Mood::Good);
+}
+
+#[tokio::test]
+async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
+    let bench = bench().await;
+    let never_run = bench.day().await;
+    bench.run(NOW - 1800, 1).await;
+    let only_failed = bench.day().await;
+    for day in [never_run, only_failed] {
+        let text = day.document(Detail::Brief).to_text();
+        let headline = text.lines().next().unwrap();
+        assert!(
+            headline.ends_with(": 1 of 1 mirror never in sync"),
+            "{headline}"
+        );
+        assert_eq!(day.mood(), Mood::Warning);
+    }
+    bench.run(NOW - 60, 0).await;
+    bench.run(NOW - 30, 1).await;
+    let once = bench.day().await.document(Detail::Brief).to_text();
+    assert!(
+        once.contains("1 mirror, all within their objective, 1 to look at"),
+        "{once}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_late_is_named_with_its_age_and_reason() {
+    let bench = bench().await;
+    let seen = Fact::Seen {
+        key: key(),
+        seen: Digest::of(b"new"),
+        verdict: Verdict::Differs,
+        at: NOW - 7200,
+    };
+    bench.recorder.record(seen).await;
+    bench.run(NOW - 1800, 1).await;
+    let day = bench.day().await;
+    assert_eq!(day.mood(), Mood::Bad);
+    let text = day.document(Detail::Brief).to_text();
+    let late = "1 of 1 mirror late, 1 never in sync";
+    assert!(text.contains(late), "{text}");
+    assert!(
+        text.contains("2h") && text.contains("push is denied"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_happened_before_the_day_is_not_told_again() {
+    let bench = bench().await;
+    bench.run(NOW - 3 * 86400, 0).await;
+    bench.moved(NOW - 3 * 86400).await;
+    bench.run(NOW - 60, 0).await;
+    let day = bench.day().await;
+    assert_eq!((day.work.runs, day.counts.moved), (1, 0));
+    assert!(
+        day.document(Detail::Full)
+            .to_text()
+            .contains("no tag changed")
+    );
+}
+
+#[tokio::test]
+async fn a_day_is_held_against_the_one_before() {
+    let bench = bench().await;
+    bench.run(NOW - 60, 0).await;
+    let mut before = bench.day().await;
+    before.work.uploaded_bytes = 5 << 30;
+    let body = serde_json::to_string(&before).unwrap();
+    let reported = crate::store::Upkeep::Reported {
+        day: "2026-11-17".into(),
+        at: NOW - 86400,
+        body,
+    };
+    bench.recorder.record(Fact::Upkeep(reported)).await;
+    let text = bench.day().await.document(Detail::Brief).to_text();
+    assert!(text.contains("the day before: 5.0 GiB"), "{text}");
+}
+
+#[tokio::test]
+async fn what_verification_found_has_a_section_of_its_own() {
+    let bench = bench().await;
+    for kind in [
+        ChangeKind::Damaged,
+        ChangeKind::Repaired,
+        ChangeKind::Pruned,
+    ] {
+        let change = NewChange {
+            key: key(),
+            kind,
+            old: None,
+            new: None,
+            at: NOW - 60,
+        };
+        bench.recorder.record(Fact::Changed(change)).await;
+    }
+    bench.run(NOW - 60, 0).await;
+    let text = bench.day().await.document(Detail::Full).to_text();
+    let counts = "tags: 1 found damaged, 1 repaired, 1 pruned";
+    assert!(text.contains(counts), "{text}");
+    let (_, sections) = text.split_once("Found and repaired").unwrap();
+    let (found, others) = sections.split_once("Changes").unwrap();
+    assert!(
+        found.contains("damaged") && found.contains("repaired"),
+        "{text}"
+    );
+    assert!(
+        others.contains("pruned") && !others.contains("damaged"),
+        "{text}"
+    );
+}

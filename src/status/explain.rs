@@ -1,0 +1,329 @@
+//! Whether an image is mirrored, where to, how current it is there; and what to write if it is not.
+
+use serde::Serialize;
+
+use crate::{
+    config::{Config, Mirror, Route},
+    oci::{Digest, NameError, Repository, Tag, Version, parse_image},
+    status::why_missing::{absence, is_left_out},
+    store::{self, CopyRecord, Store},
+    sync::allows,
+};
+
+/// What is known of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The image, written out: registry, repository and tag.
+    pub image: String,
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// Whether an image is mirrored.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// An entry mirrors it.
+    Mirrored {
+        /// The entry.
+        mirror: String,
+        /// The image at the source.
+        source: String,
+        /// Where it is, or will be.
+        copies: Vec<Copy>,
+    },
+    /// Its repository is mirrored, and this tag is not selected.
+    NotSelected {
+        /// The entry that mirrors the repository.
+        mirror: String,
+        /// What to add to mirror.toml.
+        toml: String,
+    },
+    /// It lies where an entry mirrors to, and none mirrors anything to this name.
+    AtTarget {
+        /// The entry.
+        mirror: String,
+    },
+    /// No entry mirrors it.
+    NotMirrored {
+        /// What to add to mirror.toml.
+        toml: String,
+    },
+}
+
+/// An image at a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct Copy {
+    /// Where.
+    pub reference: String,
+    /// How current it is.
+    pub state: CopyState,
+    /// The line to copy.
+    pub pull: String,
+    /// The source's digest that is mirrored there.
+    pub digest: Option<String>,
+    /// Since when it differs from the source, in seconds since 1970.
+    pub lagging_since: Option<i64>,
+    /// When verification found it damaged, in seconds since 1970.
+    pub damaged_at: Option<i64>,
+    /// Why it has not come, where that is known.
+    pub reason: Option<String>,
+}
+
+/// How far an image that an entry takes has come, over all its targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Some target has it.
+    Come,
+    /// None has it yet.
+    ToCome,
+    /// None has it, and none will.
+    Never,
+}
+
+impl Arrival {
+    /// How far an image has come of which these are the copies.
+    pub fn of(copies: &[Copy]) -> Self {
+        if copies.iter().any(|copy| copy.digest.is_some()) {
+            Self::Come
+        } else if copies.iter().any(|copy| copy.state == CopyState::NotYet) {
+            Self::ToCome
+        } else {
+            Self::Never
+        }
+    }
+}
+
+/// How current an image is at a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyState {
+    /// It is what the source had at the last check.
+    Current,
+    /// The source has moved on.
+    Behind,
+    /// Something of it is missing or wrong, by the last verification.
+    Damaged,
+    /// It was not copied yet.
+    NotYet,
+    /// It was not at the source when all of the source was last looked at.
+    Absent,
+    /// `latest` leaves it out.
+    LeftOut,
+    /// The source no longer has it.
+    Orphaned,
+}
+
+/// Explains any reference: what users write for the source, or a reference at a target. No registry
+/// is asked.
+pub async fn explain(
+    text: &str,
+    config: &Config,
+    store: Option<&Store>,
+) -> Result<Explanation, Failure> {
+    let text = text.trim();
+    let (repository, version) = parse_image(text)?;
+    let (repository, tag) = match version {
+        Some(Version::Tag(tag)) => (repository, tag),
+        Some(Version::Digest(digest)) => by_digest(text, &repository, &digest, store).await?,
+        None => (repository, "latest".parse()?),
+    };
+    let found = match find(config, &repository, &tag) {
+        Some(found) => Some(found),
+        None => find_by_store(config, &repository, &tag, store).await?,
+    };
+    let image = found.as_ref().map_or_else(
+        || repository.tag(&tag),
+        |found| found.route.source.tag(&found.tag),
+    );
+    let answer = match found {
+        None => match lies_at_target(config, &repository) {
+            Some(mirror) => Answer::AtTarget {
+                mirror: mirror.name.to_string(),
+            },
+            None => Answer::NotMirrored {
+                toml: toml(&image.to_string()),
+            },
+        },
+        Some(found) if !allows(&found.route, &found.tag) => Answer::NotSelected {
+            mirror: found.mirror.name.to_string(),
+            toml: toml(&image.to_string()),
+        },
+        Some(found) => Answer::Mirrored {
+            mirror: found.mirror.name.to_string(),
+            source: image.to_string(),
+            copies: copies(&found, config, store).await?,
+        },
+    };
+    let image = image.to_string();
+    Ok(Explanation { image, answer })
+}
+
+/// Why nothing can be said of an image.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It is no name of an image.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Its digest was never seen there.
+    #[error(
+        "no tag is known that has, or had, this digest; name the image by a tag instead of a digest"
+    )]
+    Digest,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// An entry that mirrors a repository, and the tag's name at the source.
+struct Found<'a> {
+    mirror: &'a Mirror,
+    route: Route,
+    tag: Tag,
+}
+
+/// The route of a repository: one that takes the tag, else one that does not.
+fn find<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Option<Found<'a>> {
+    let mut found: Vec<Found<'a>> = Vec::new();
+    for mirror in &config.mirrors {
+        let discovered = mirror.discoveries.iter();
+        let discovered = discovered.filter(|discovery| discovery.matches(repository));
+        let discovered = discovered.filter_map(|discovery| discovery.route(repository).ok());
+        for route in mirror.routes.iter().cloned().chain(discovered) {
+            let tag = if route.source == *repository {
+                Some(tag.clone())
+            } else if route.targets.contains(repository) {
+                mirror.source_tag(tag)
+            } else {
+                None
+            };
+            found.extend(tag.map(|tag| Found { mirror, route, tag }));
+        }
+    }
+    let best = found
+        .iter()
+        .position(|found| allows(&found.route, &found.tag));
+    match found.is_empty() {
+        true => None,
+        false => Some(found.swap_remove(best.unwrap_or(0))),
+    }
+}
+
+/// The target repository and the tag there of a digest; the tag that was written beside it first.
+async fn by_digest(
+    text: &str,
+    repository: &Repository,
+    digest: &Digest,
+    store: Option<&Store>,
+) -> Result<(Repository, Tag), Failure> {
+    let mut known = match store {
+        Some(store) => store.tags_of_digest(repository, digest).await?,
+        None => Vec::new(),
+    };
+    let written = text.split_once('@').map(|(name, _)| parse_image(name));
+    if let Some(Ok((_, Some(Version::Tag(tag))))) = written {
+        known.sort_by_key(|(_, name)| *name != tag);
+    }
+    known.into_iter().next().ok_or(Failure::Digest)
+}
+
+/// The route that brought a target repository, which a catalog named.
+async fn find_by_store<'a>(
+    config: &'a Config,
+    repository: &Repository,
+    tag: &Tag,
+    store: Option<&Store>,
+) -> Result<Option<Found<'a>>, Failure> {
+    let Some(store) = store else { return Ok(None) };
+    let records = store.tags(repository).await?;
+    let Some(record) = records.get(tag).or_else(|| records.values().next()) else {
+        return Ok(None);
+    };
+    let mirror = config
+        .mirrors
+        .iter()
+        .find(|mirror| *mirror.name == *record.mirror);
+    let source = record.source_repository.parse::<Repository>();
+    let (Some(mirror), Ok(source)) = (mirror, source) else {
+        return Ok(None);
+    };
+    let tag = mirror.source_tag(tag);
+    let found = tag.and_then(|tag| find(config, &source, &tag));
+    Ok(found.filter(|found| found.route.targets.contains(repository)))
+}
+
+/// The mirror that has a repository's namespace, or part of its registry, for a target.
+fn lies_at_target<'a>(config: &'a Config, repository: &Repository) -> Option<&'a Mirror> {
+    let space = |repository: &Repository| {
+        let first = repository.path().split('/').next();
+        (repository.registry().clone(), first.map(str::to_owned))
+    };
+    config.mirrors.iter().find(|mirror| {
+        let mut named = mirror.routes.iter().flat_map(|route| &route.targets);
+        named.any(|target| space(target) == space(repository))
+            || mirror
+                .discoveries
+                .iter()
+                .any(|found| found.goes_to(repository))
+    })
+}
+
+async fn copies(
+    found: &Found<'_>,
+    config: &Config,
+    store: Option<&Store>,
+) -> Result<Vec<Copy>, Failure> {
+    let name = found.mirror.target_tag(&found.tag)?;
+    let mut copies = Vec::new();
+    for target in &found.route.targets {
+        let record = match store {
+            Some(store) => store.copy(target, &name).await?,
+            None => None,
+        };
+        let (mut state, mut reason) = (state(record.as_ref()), None);
+        if let Some(store) = store {
+            let (mirror, route, tag) = (found.mirror, &found.route, &found.tag);
+            match (&record, state) {
+                (None, _) => {
+                    (state, reason) = absence(store, config, mirror, route, tag, target).await?;
+                }
+                (Some(record), CopyState::NotYet) => reason.clone_from(&record.error),
+                (_, CopyState::Current)
+                    if is_left_out(store, mirror, route, tag, target).await? =>
+                {
+                    state = CopyState::LeftOut;
+                }
+                _ => {}
+            }
+        }
+        let reference = target.tag(&name).to_string();
+        copies.push(Copy {
+            pull: format!("docker pull {reference}"),
+            reference,
+            state,
+            reason,
+            digest: record
+                .as_ref()
+                .and_then(|r| Some(r.source.as_ref()?.to_string())),
+            lagging_since: record.as_ref().and_then(|record| record.lagging_since),
+            damaged_at: record.and_then(|record| record.damaged_at),
+        });
+    }
+    Ok(copies)
+}
+
+fn state(record: Option<&CopyRecord>) -> CopyState {
+    match record {
+        Some(record) if record.source.is_none() => CopyState::NotYet,
+        None => CopyState::NotYet,
+        Some(record) if record.is_orphaned => CopyState::Orphaned,
+        Some(record) if record.damaged_at.is_some() => CopyState::Damaged,
+        Some(record) if record.lagging_since.is_some() => CopyState::Behind,
+        Some(_) => CopyState::Current,
+    }
+}
+
+fn toml(image: &str) -> String {
+    format!("[[mirror]]\nfrom = \"{image}\"\n")
+}

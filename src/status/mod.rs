@@ -1,0 +1,19 @@
+//! How every mirror stands and what a day brought: one model, and its renderings.
+
+pub(crate) mod daily;
+pub(crate) mod document;
+mod explain;
+pub(crate) mod format;
+pub(crate) mod mirror_status;
+pub(crate) mod status_cache;
+pub(crate) mod why_missing;
+
+pub use crate::alarms::alarm::{Alarm, Surroundings, alarms, raised, recovered};
+pub use crate::alarms::state::{AlarmChanges, Told};
+pub use crate::status::daily::{Day, Detail};
+pub use crate::status::document::{Block, Document, Line, Mood, Section, Span, Style, Table};
+pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
+pub use crate::status::mirror_status::{
+    Behind, Known, MirrorStatus, RUNS, RunMark, State, Status, TargetStatus,
+};
+pub use crate::status::status_cache::Board;

@@ -1,0 +1,155 @@
+//! How every mirror stands now, kept at hand: pages and scrapes read no store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    config::{Config, Mirror},
+    metrics::{Metrics, MirrorSample, TargetSample},
+    status::{
+        Alarm,
+        mirror_status::{Known, MirrorStatus, Status},
+    },
+    store::{self, Store},
+};
+
+/// What is known of every mirror, and what trouble there is.
+#[derive(Debug)]
+pub struct Board {
+    store: Store,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<Arc<str>, Known>,
+    alarms: Vec<Alarm>,
+    config_error: Option<String>,
+}
+
+impl Board {
+    /// An empty board.
+    pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+        Self {
+            store,
+            metrics,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Reads anew what the store knows of a mirror, for pages and metrics.
+    pub async fn refresh(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        now: i64,
+    ) -> Result<(), store::Error> {
+        let known = Known::read(&self.store, &mirror.name, now).await?;
+        self.metrics
+            .mirror(&mirror.name, sample(&known, config, mirror, now));
+        self.lock().known.insert(mirror.name.clone(), known);
+        Ok(())
+    }
+
+    /// Reads everything anew for a config, and lets go of mirrors that it does not have.
+    pub async fn keep(&self, config: &Config, now: i64) -> Result<(), store::Error> {
+        let is_kept = |name: &Arc<str>| config.mirrors.iter().any(|mirror| mirror.name == *name);
+        self.lock().known.retain(|name, _| is_kept(name));
+        for mirror in &config.mirrors {
+            self.refresh(config, mirror, now).await?;
+        }
+        Ok(())
+    }
+
+    /// How every mirror stands.
+    pub fn status(&self, config: &Config, now: i64) -> Status {
+        let state = self.lock();
+        let mirrors = config
+            .mirrors
+            .iter()
+            .map(|mirror| match state.known.get(&mirror.name) {
+                Some(known) => known.at(config, mirror, now),
+                None => Known::default().at(config, mirror, now),
+            });
+        Status {
+            now,
+            mirrors: mirrors.collect(),
+        }
+    }
+
+    /// How one mirror stands.
+    pub fn mirror(&self, config: &Config, name: &str, now: i64) -> Option<MirrorStatus> {
+        let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name)?;
+        let known = self.lock().known.get(name).cloned().unwrap_or_default();
+        Some(known.at(config, mirror, now))
+    }
+
+    /// The trouble that there is.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.lock().alarms.clone()
+    }
+
+    /// Takes note of the trouble that there is.
+    pub fn set_alarms(&self, alarms: Vec<Alarm>) {
+        self.lock().alarms = alarms;
+    }
+
+    /// Why the edit of `mirror.toml` is not in force, if it is not.
+    pub fn config_error(&self) -> Option<String> {
+        self.lock().config_error.clone()
+    }
+
+    /// Takes note of what is wrong with `mirror.toml`, or that nothing is.
+    pub fn set_config_error(&self, error: Option<String>) {
+        self.lock().config_error = error;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What metrics tell of a mirror. A target of which nothing is known yet is there all the same.
+fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
+    let standing = known.standing();
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let kept = mirror.target_registries();
+    let standing_there = standing.targets.iter();
+    let mut targets: Vec<TargetSample> = standing_there
+        .filter(|target| kept.contains(&target.registry))
+        .map(|target| TargetSample {
+            target: target.registry.clone(),
+            lagging_since: target.lagging_since,
+            last_in_sync: target.last_in_sync,
+            last_success: target.last_success,
+            pending_bytes: signed(target.pending_bytes),
+            failures: signed(target.failures),
+            tags: [
+                signed(target.tags.saturating_sub(target.behind + target.orphaned)),
+                signed(target.behind - target.failed),
+                signed(target.failed),
+                signed(target.orphaned),
+            ],
+        })
+        .collect();
+    for registry in kept {
+        if targets.iter().all(|target| target.target != registry) {
+            targets.push(TargetSample {
+                target: registry,
+                ..TargetSample::default()
+            });
+        }
+    }
+    MirrorSample {
+        last_check: standing.runs.first().map(|run| run.started_at.min(now)),
+        last_check_success: standing.last_checked,
+        next_run: mirror.next_run(config.timezone, now),
+        interval_seconds: mirror.interval_seconds(config.timezone, now),
+        lag_objective_seconds: signed(mirror.max_lag.as_secs()),
+        is_paused: mirror.is_paused,
+        targets,
+    }
+}

@@ -1,0 +1,5 @@
+//! How a store is opened, found damaged, and kept small.
+
+pub(crate) mod corruption;
+pub(crate) mod preflight;
+pub(crate) mod retention;

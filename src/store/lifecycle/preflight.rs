@@ -1,0 +1,49 @@
+//! Whether a store could be used, told without making or changing anything.
+
+use std::path::Path;
+
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
+
+use crate::store::{Error, Store};
+
+impl Store {
+    /// Why this user could not open a store here to write; `None` where that seems to be possible.
+    /// A damaged store is set aside by whoever needs it, and an old one brought up to date.
+    pub async fn unusable(path: &Path) -> Option<Error> {
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let fail = |reason, help| {
+            let path = path.into();
+            Some(Error::Open { path, reason, help })
+        };
+        let told = folder.display();
+        if !folder.is_dir() {
+            let help = "make the folder of [state] path, writable for this user: mkdir -p, chown";
+            return fail(format!("there is no folder {told}"), help);
+        }
+        let may = |path: &Path, rights| access(path, rights);
+        let denied = match may(folder, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) if path.is_file() => may(path, Access::READ_OK | Access::WRITE_OK),
+            denied => denied,
+        };
+        if let Err(error) = denied {
+            let help = match error {
+                Errno::ROFS => "its file system is read-only; name another [state] path",
+                _ => "make the file and its folder writable for this user",
+            };
+            return fail(format!("it cannot be written: {error}"), help);
+        }
+        match Self::open_existing(path).await {
+            Err(Error::Damaged { .. } | Error::Old { .. }) | Ok(_) => None,
+            Err(error) => Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+use crate::store::locks::process_lock::*;
+
+fn two() -> (tempfile::TempDir, [Presence; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let presence = || Presence {
+        store: folder.path().join("state.db"),
+        state: Mutex::default(),
+    };
+    let both = [presence(), presence()];
+    (folder, both)
+}
+
+#[tokio::test]
+async fn one_of_those_that_write_keeps_uploads_until_it_writes_no_more() {
+    let (_folder, [one, other]) = two();
+    one.enter().await;
+    other.enter().await;
+    assert!(one.keeps_uploads() && !other.keeps_uploads());
+    one.leave();
+    assert!(other.keeps_uploads());
+    one.enter().await;
+    assert!(!one.keeps_uploads());
+}
+
+#[tokio::test]
+async fn nobody_is_alone_while_another_writes_and_nobody_begins_while_one_is() {
+    let (_folder, [one, other]) = two();
+    one.enter().await;
+    assert!(other.alone().is_none());
+    other.enter().await;
+    assert!(one.alone().is_none() && other.alone().is_none());
+    other.leave();
+    let alone = one.alone().unwrap();
+    assert!(one.alone().is_some());
+    assert!(!other.try_enter() && other.alone().is_none());
+    drop(alone);
+    // It writes still.
+    assert!(other.try_enter() && other.alone().is_none());
+    other.leave();
+    one.leave();
+    assert!(other.alone().is_some());
+}

@@ -1,0 +1,150 @@
+use tokio_util::sync::CancellationToken;
+
+use crate::sync::copy::blob_index::*;
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    holdings: Holdings,
+}
+
+async fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
+    Bench {
+        _folder: folder,
+        holdings: Holdings::new(store, Arc::new(recorder)),
+    }
+}
+
+fn repository(name: &str) -> Repository {
+    format!("m.example.com/{name}").parse().unwrap()
+}
+
+fn blob() -> Digest {
+    Digest::of(b"blob")
+}
+
+fn missing(elsewhere: Option<&str>) -> Holding {
+    Holding::Missing {
+        elsewhere: elsewhere.map(repository),
+    }
+}
+
+#[tokio::test]
+async fn an_empty_repository_lacks_what_it_was_not_given() {
+    let Bench { holdings, .. } = &bench().await;
+    let here = repository("a");
+    holdings.hold(&here, Knowledge::Empty).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        missing(None)
+    );
+    holdings.learn(&here, &blob(), true).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        Holding::Held
+    );
+    let other = repository("b");
+    assert_eq!(
+        holdings.look_up(&other, &blob()).await.unwrap(),
+        Holding::Unknown
+    );
+    holdings.hold(&other, Knowledge::Empty).await;
+    assert_eq!(
+        holdings.look_up(&other, &blob()).await.unwrap(),
+        missing(Some("a"))
+    );
+}
+
+#[tokio::test]
+async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
+    let Bench { holdings, .. } = &bench().await;
+    let (here, other) = (repository("a"), repository("b"));
+    holdings.learn(&here, &blob(), true).await;
+    holdings.release(&here).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        Holding::Held
+    );
+    holdings.hold(&other, Knowledge::Complete).await;
+    assert_eq!(
+        holdings.look_up(&other, &blob()).await.unwrap(),
+        missing(Some("a"))
+    );
+    holdings.hold(&here, Knowledge::Doubtful).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        Holding::Unknown
+    );
+    holdings.learn(&here, &blob(), false).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        missing(None)
+    );
+    assert_eq!(
+        holdings.look_up(&other, &blob()).await.unwrap(),
+        missing(None)
+    );
+}
+
+#[tokio::test]
+async fn a_repository_that_lost_something_is_not_believed() {
+    let Bench { holdings, .. } = &bench().await;
+    let here = repository("a");
+    holdings.hold(&here, Knowledge::Empty).await;
+    holdings.learn(&here, &blob(), true).await;
+    holdings.distrust(&here).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        Holding::Unknown
+    );
+}
+
+#[tokio::test]
+async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
+    let Bench { holdings, .. } = &bench().await;
+    let (here, other) = (repository("a"), repository("b"));
+    let doubt = Check::Doubted(here.clone(), blob());
+    holdings.recorder.record(Fact::Check(doubt)).await;
+    holdings.recorder.flush().await;
+    holdings.hold(&here, Knowledge::Complete).await;
+    holdings.hold(&other, Knowledge::Doubtful).await;
+    holdings.learn(&other, &blob(), true).await;
+    holdings.learn(&here, &blob(), true).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        missing(None)
+    );
+    holdings.prove(&here, &blob()).await;
+    assert_eq!(
+        holdings.look_up(&here, &blob()).await.unwrap(),
+        Holding::Held
+    );
+}
+
+#[tokio::test]
+async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_writes() {
+    let Bench { holdings, .. } = &bench().await;
+    let (here, other) = (repository("a"), repository("b"));
+    let both = (
+        holdings.clear(&here).unwrap(),
+        holdings.clear(&here).unwrap(),
+    );
+    holdings.hold(&other, Knowledge::Complete).await;
+    assert!(holdings.clear(&other).is_none());
+    let begins = || holdings.lock().hold(&here, Knowledge::Complete, vec![]);
+    assert!(!begins());
+    drop(both.0);
+    assert!(!begins());
+    let deleted = async {
+        while holdings.cleared.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(both.1);
+    };
+    futures::join!(holdings.hold(&here, Knowledge::Complete), deleted);
+    assert!(holdings.clear(&here).is_none());
+    holdings.release(&here).await;
+    assert!(holdings.clear(&here).is_some());
+}

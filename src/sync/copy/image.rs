@@ -1,0 +1,310 @@
+//! Copies one image: its children, its blobs, its manifests, and last of all its tag.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+
+use crate::{
+    config::{Attestations, Mirror},
+    oci::{Content, Descriptor, Digest, Manifest, ManifestError, Reference, Tag},
+    registry::{self, Kind},
+    sync::copy::{Error, Lane, Transfer, blob_index::Holding},
+};
+
+/// Blobs or children of one manifest that are seen to at a time.
+const PARTS: usize = 16;
+/// How deep indexes may nest; real ones nest once or twice.
+const DEPTH: usize = 8;
+
+/// Most bytes of the manifests of one image together, of which many are held at a time.
+const MANIFESTS: u64 = 32 << 20;
+
+/// How far into an image a copy is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Descent<'a> {
+    depth: usize,
+    /// Bytes of its manifests that were pulled so far.
+    pulled: &'a AtomicU64,
+}
+
+impl<'a> Descent<'a> {
+    /// At the top of an image, of whose parts `pulled` counts the manifests.
+    pub(crate) fn from_top(pulled: &'a AtomicU64) -> Self {
+        Self { depth: 0, pulled }
+    }
+
+    fn down(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// Refuses to go deeper than indexes nest.
+    fn check(self) -> Result<(), Kind> {
+        let text = || format!("its indexes nest more than {DEPTH} deep");
+        (self.depth <= DEPTH)
+            .then_some(())
+            .ok_or_else(|| Kind::Manifest(text()))
+    }
+
+    /// Takes note of a manifest that was pulled.
+    fn took(self, manifest: &Manifest) -> Result<(), Kind> {
+        let size = manifest.bytes.len() as u64;
+        let sum = self.pulled.fetch_add(size, Ordering::Relaxed) + size;
+        let most = bytesize::ByteSize(MANIFESTS);
+        let text = || format!("its manifests are together larger than {most}");
+        (sum <= MANIFESTS)
+            .then_some(())
+            .ok_or_else(|| Kind::Manifest(text()))
+    }
+}
+
+impl Transfer {
+    /// Copies the image that `digest` names at the source, and writes `tag` for it. Returns the
+    /// digest that was written, which differs where platforms are left out.
+    pub(crate) async fn copy_image(
+        &self,
+        lane: Lane<'_>,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<Digest, Error> {
+        let allowance = self.budget.allowance(lane.config, lane.target.name());
+        let allowance = allowance.await?;
+        let lane = Lane {
+            image: Some(digest),
+            ..lane
+        };
+        let _lead = self.lead(lane, digest).await;
+        let reference = lane.from.digest(digest);
+        let whole = pull(lane, &reference).await?;
+        let broken = |error| broken(lane, &reference, error);
+        let shape = |attestations| {
+            let mut manifest = shape(&whole, lane.mirror, attestations).map_err(broken)?;
+            // Of what a tag names, targets tell SHA-256, whatever the source tells.
+            manifest.digest = Digest::of(&manifest.bytes);
+            Ok::<_, Error>(manifest)
+        };
+        let manifest = shape(lane.mirror.attestations)?;
+        let to = lane.to.tag(tag);
+        self.admit(lane, &manifest, allowance).await?;
+        let pulled = AtomicU64::new(0);
+        let top = Descent::from_top(&pulled);
+        match self.bring_manifest(lane, &manifest, &to, top).await {
+            Err(Error::Registry(error))
+                if error.is_attestation_refused()
+                    && lane.mirror.attestations == Attestations::IfAccepted =>
+            {
+                tracing::info!(%error, "{to} is written without attestations");
+                let manifest = shape(Attestations::Drop)?;
+                self.bring_manifest(lane, &manifest, &to, top).await?;
+                Ok(manifest.digest)
+            }
+            other => other.map(|_| manifest.digest),
+        }
+    }
+
+    /// Writes a tag for an image that the repository holds already, or holds once a copy that is
+    /// under way is done. Copies the image if it turns out not to.
+    pub(crate) async fn retag(
+        &self,
+        lane: Lane<'_>,
+        tag: &Tag,
+        digest: &Digest,
+        written: Option<&Digest>,
+    ) -> Result<Digest, Error> {
+        // A copy that is under way leads, and is waited for. What is written for a part of
+        // an image is only known to that copy.
+        drop(self.lead(lane, digest).await);
+        let written = match written {
+            Some(written) => written,
+            None if lane.mirror.is_verbatim() => digest,
+            None => return self.copy_image(lane, tag, digest).await,
+        };
+        let held = match self.holdings.look_up(lane.to, written).await? {
+            Holding::Missing { .. } => None,
+            _ => lane.target.get_manifest(&lane.to.digest(written)).await?,
+        };
+        let Some(manifest) = held else {
+            return self.copy_image(lane, tag, digest).await;
+        };
+        match lane.target.put_manifest(&lane.to.tag(tag), &manifest).await {
+            Ok(()) => Ok(manifest.digest),
+            Err(error) if error.is_missing_content() => {
+                self.holdings.distrust(lane.to).await;
+                self.copy_image(lane, tag, digest).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a manifest after all that it names. A target that says it lacks something which it
+    /// was believed to hold is believed: nothing is taken for granted the second time. Returns how
+    /// large the image is, in bytes.
+    pub(crate) async fn bring_manifest(
+        &self,
+        lane: Lane<'_>,
+        manifest: &Manifest,
+        to: &Reference,
+        descent: Descent<'_>,
+    ) -> Result<u64, Error> {
+        // Whoever knew the doubt before the parts were looked for brought those in doubt, too.
+        let doubt = self.holdings.doubt(lane.to, &manifest.digest);
+        let size = self.bring_parts(lane, manifest, to, descent).await?;
+        match lane.target.put_manifest(to, manifest).await {
+            Err(error) if error.is_missing_content() => {
+                tracing::warn!(%error, "the target lost content; it is brought again");
+                self.holdings.distrust(lane.to).await;
+                // Some targets go on claiming, when asked, what they have lost.
+                for part in parts(manifest).map_err(|e| broken(lane, to, e))? {
+                    self.holdings.learn(lane.to, &part.digest, false).await;
+                }
+                self.bring_parts(lane, manifest, to, descent).await?;
+                lane.target.put_manifest(to, manifest).await?;
+            }
+            other => other?,
+        }
+        if doubt.is_some() {
+            self.holdings.prove(lane.to, &manifest.digest).await;
+        }
+        self.holdings.learn(lane.to, &manifest.digest, true).await;
+        Ok(size)
+    }
+
+    /// Brings the blobs or the children of a manifest; how large they are together.
+    async fn bring_parts(
+        &self,
+        lane: Lane<'_>,
+        manifest: &Manifest,
+        to: &Reference,
+        descent: Descent<'_>,
+    ) -> Result<u64, Error> {
+        let content = manifest.content().map_err(|e| broken(lane, to, e))?;
+        if let Some(turn) = lane.turn {
+            let children: &[Descriptor] = match &content {
+                Content::Image(_) => &[],
+                Content::Index(children) => children,
+            };
+            turn.needs(children.iter().map(|child| &child.digest));
+        }
+        match content {
+            Content::Image(blobs) => {
+                let size = blobs
+                    .iter()
+                    .fold(0, |sum, blob| blob.size.saturating_add(sum));
+                self.holdings.sized(&manifest.digest, size).await;
+                let brought = stream::iter(blobs)
+                    .map(|blob| async move { self.bring_blob(lane, &blob).await });
+                let () = brought.buffer_unordered(PARTS).try_collect().await?;
+                Ok(size)
+            }
+            Content::Index(children) => {
+                let brought = stream::iter(children)
+                    .map(|child| self.bring_child(lane, child, descent.down()));
+                let sum = |sum: u64, size| async move { Ok(sum.saturating_add(size)) };
+                let size = brought.buffer_unordered(PARTS).try_fold(0, sum).await?;
+                self.holdings.sized(&manifest.digest, size).await;
+                Ok(size)
+            }
+        }
+    }
+
+    /// Brings a child of an index, unless the repository has it; how large it is.
+    fn bring_child<'a>(
+        &'a self,
+        lane: Lane<'a>,
+        child: Descriptor,
+        descent: Descent<'a>,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let (from, to) = (
+                lane.from.digest(&child.digest),
+                lane.to.digest(&child.digest),
+            );
+            descent.check().map_err(|kind| fail(lane, &from, kind))?;
+            let _lead = self.lead(lane, &child.digest).await;
+            let needs_no_pull = || {
+                if let Some(turn) = lane.turn {
+                    turn.has(&child.digest);
+                }
+            };
+            if let Some(size) = self.look_for_child(lane, &child.digest, &to).await? {
+                needs_no_pull();
+                return Ok(size);
+            }
+            let manifest = pull(lane, &from).await?;
+            needs_no_pull();
+            let took = descent.took(&manifest);
+            took.map_err(|kind| fail(lane, &from, kind))?;
+            self.bring_manifest(lane, &manifest, &to, descent).await
+        })
+    }
+
+    /// How large a child of an index is, if the repository has it.
+    async fn look_for_child(
+        &self,
+        lane: Lane<'_>,
+        child: &Digest,
+        to: &Reference,
+    ) -> Result<Option<u64>, Error> {
+        let is_held = match self.holdings.look_up(lane.to, child).await? {
+            Holding::Held => true,
+            Holding::Missing { .. } => false,
+            Holding::Unknown => {
+                let is_held = lane.target.head_manifest(to).await?.is_some();
+                self.holdings.learn(lane.to, child, is_held).await;
+                is_held
+            }
+        };
+        match is_held {
+            true => Ok(Some(self.holdings.size(child).await?)),
+            false => Ok(None),
+        }
+    }
+}
+
+/// The blobs or the children of a manifest.
+fn parts(manifest: &Manifest) -> Result<Vec<Descriptor>, ManifestError> {
+    Ok(match manifest.content()? {
+        Content::Image(parts) | Content::Index(parts) => parts,
+    })
+}
+
+/// What of an image is written: all of it, unless the mirror says otherwise.
+fn shape(
+    whole: &Manifest,
+    mirror: &Mirror,
+    attestations: Attestations,
+) -> Result<Manifest, ManifestError> {
+    let manifest = match &mirror.platforms {
+        Some(platforms) => whole.for_platforms(platforms)?,
+        None => whole.clone(),
+    };
+    match attestations {
+        Attestations::Drop => manifest.without_attestations(),
+        Attestations::Keep | Attestations::IfAccepted => Ok(manifest),
+    }
+}
+
+pub(crate) async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
+    let pull = async {
+        let found = lane.source.get_manifest(reference).await?;
+        found.ok_or_else(|| {
+            let text = "the source no longer has it; did the tag move just now?";
+            fail(lane, reference, Kind::NotFound(text.into()))
+        })
+    };
+    match lane.fanout {
+        Some(fanout) => fanout.manifest(reference, pull).await,
+        None => pull.await,
+    }
+}
+
+pub(crate) fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
+    fail(lane, reference, Kind::from(error))
+}
+
+fn fail(lane: Lane<'_>, reference: &Reference, kind: Kind) -> Error {
+    let subject = reference.to_string();
+    registry::Error::new("pull manifest", subject, lane.source.name(), kind).into()
+}

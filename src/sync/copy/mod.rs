@@ -1,0 +1,285 @@
+//! Performs a plan's steps: children before indexes, blobs before manifests, the tag last.
+
+mod activity;
+mod blob;
+pub(crate) mod blob_index;
+mod fanout;
+mod image;
+mod missing;
+mod referrers;
+pub(crate) mod single_flight;
+mod upload;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::sync::copy::activity::{Activity, Moving};
+pub(crate) use crate::sync::copy::fanout::Sharing;
+pub(crate) use crate::sync::copy::referrers::ReferringTag;
+pub(crate) use crate::sync::prune::delete::{Deletion, Gone};
+use crate::{
+    config::{Config, Mirror},
+    metrics::Metrics,
+    oci::{Digest, RegistryName, Repository, Tag},
+    registry::{self, Kind, Meter, Registry, Turn},
+    store::{Presence, Recorder, Store},
+    sync::{
+        Error,
+        copy::{
+            blob_index::Holdings,
+            fanout::Fanout,
+            single_flight::{Flights, Lead},
+        },
+        failure_log::Told,
+        plan::{Knowledge, Plan, Step, action::Action},
+        traffic_budget::Budget,
+    },
+};
+
+/// Images in flight at a time, over all runs.
+const IMAGES: usize = 64;
+
+/// Content that a target repository is to hold.
+type Want = (Repository, Digest);
+
+/// Everything that transfers share, whichever run they belong to.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Content that is being brought into a repository.
+    wants: Flights<Want>,
+    /// Blobs that are being uploaded to a registry, by registry and digest.
+    uploads: Flights<(RegistryName, Digest)>,
+    pub(crate) holdings: Holdings,
+    /// Other processes that write by the same store.
+    pub(crate) presence: Presence,
+    fanout: Fanout,
+    images: Semaphore,
+    store: Store,
+    pub(crate) recorder: Arc<Recorder>,
+    /// Once cancelled, nothing more is begun.
+    stop: CancellationToken,
+    metrics: Arc<Metrics>,
+    activity: Activity,
+    budget: Budget,
+}
+
+/// What one run of one mirror did, counted as it goes.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// What was asked of sources.
+    pub source: Arc<Meter>,
+    /// What was asked of targets.
+    pub target: Arc<Meter>,
+    /// Blobs uploaded.
+    pub blobs_copied: AtomicU64,
+    /// Blobs mounted from another repository.
+    pub blobs_mounted: AtomicU64,
+    /// Wanted blobs that were there already.
+    pub blobs_present: AtomicU64,
+    /// Bytes of wanted blobs that were not uploaded.
+    pub saved_bytes: AtomicU64,
+    /// What log lines told.
+    pub told: Told,
+}
+
+/// One source repository, one target repository, and the run that they are copied for.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<'a> {
+    /// The source's registry.
+    pub source: &'a Registry,
+    /// The source repository.
+    pub from: &'a Repository,
+    /// The target's registry.
+    pub target: &'a Registry,
+    /// The target repository.
+    pub to: &'a Repository,
+    /// The config of the run.
+    pub config: &'a Config,
+    /// The mirror, which says what of an image is kept.
+    pub mirror: &'a Mirror,
+    /// Every tag that the source lists, where it was listed.
+    pub listing: Option<&'a HashSet<Tag>>,
+    /// What several targets pull together.
+    pub(crate) fanout: Option<&'a Fanout>,
+    /// The image that is being copied, by its digest at the source.
+    pub(crate) image: Option<&'a Digest>,
+    /// The right to pull that image's manifests.
+    pub(crate) turn: Option<&'a Turn>,
+    /// Where the run counts.
+    pub tally: &'a Tally,
+}
+
+impl Transfer {
+    /// Nothing in flight.
+    pub(crate) fn new(
+        store: Store,
+        recorder: Arc<Recorder>,
+        metrics: Arc<Metrics>,
+        budget: Budget,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            wants: Flights::default(),
+            uploads: Flights::default(),
+            holdings: Holdings::new(store.clone(), recorder.clone()),
+            presence: store.presence(),
+            fanout: Fanout::default(),
+            images: Semaphore::new(IMAGES),
+            store,
+            recorder,
+            stop,
+            metrics,
+            activity: Activity::default(),
+            budget,
+        }
+    }
+
+    /// What is moving now.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// The budget of traffic.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Announces what the targets of a route copy, so that they pull it together. Targets on one
+    /// registry need none of it: the second of them mounts what the first was given.
+    pub(crate) fn share(&self, plan: &Plan) -> Option<Sharing<'_>> {
+        let registries: HashSet<_> = plan
+            .targets
+            .iter()
+            .map(|t| t.repository.registry())
+            .collect();
+        if registries.len() < 2 {
+            return None;
+        }
+        let sharing = self.fanout.share();
+        for target in &plan.targets {
+            for image in target.steps.iter().filter_map(announced) {
+                self.fanout.expect(image, target.repository.registry());
+            }
+        }
+        Some(sharing)
+    }
+
+    /// Takes note of steps that will be performed on a target repository, until
+    /// [`Self::release`].
+    pub(crate) async fn hold(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
+        self.presence.enter().await;
+        self.holdings.hold(target, knowledge).await;
+        self.activity.plan_tags(steps);
+    }
+
+    /// The steps on a target repository are done.
+    pub(crate) async fn release(&self, target: &Repository) {
+        self.holdings.release(target).await;
+        self.presence.leave();
+    }
+
+    /// Waits for the right to pull the manifests of a step's image, if it may need any: the tag that
+    /// lags most comes first where a registry gives out few pulls.
+    pub(crate) async fn pulls(&self, lane: Lane<'_>, step: &Step) -> Option<Turn> {
+        let digest = step.digest.as_ref()?;
+        match step.action {
+            Action::Copy { .. } | Action::Retag { written: None, .. } => {
+                lane.source.turn(digest, step.since).await
+            }
+            _ => None,
+        }
+    }
+
+    /// Waits for the right to copy an image, which lasts until it is dropped.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.images.acquire().await.ok()
+    }
+
+    /// Writes one tag, whichever way the plan says. Returns the digest that was written.
+    pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
+        // However it ends, the other targets wait for it no longer.
+        let _copying = match (lane.fanout, announced(step)) {
+            (Some(fanout), Some(image)) => Some(fanout.copy(image, lane.target.name())),
+            _ => None,
+        };
+        let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
+            let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
+            registry::Error::new("name a tag of", lane.to, name, kind)
+        })?;
+        self.back_up(lane, &tag, step).await?;
+        match (&step.action, &step.digest) {
+            (Action::Copy { .. }, Some(digest)) => {
+                self.copy_image(lane, &tag, digest).await.map(Some)
+            }
+            (Action::Retag { written, .. }, Some(digest)) => self
+                .retag(lane, &tag, digest, written.as_ref())
+                .await
+                .map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives the image that a tag stands for now its own name, where the mirror has one for it and
+    /// another image is to take its place.
+    async fn back_up(&self, lane: Lane<'_>, tag: &Tag, step: &Step) -> Result<(), Error> {
+        let Some(backup) = lane
+            .mirror
+            .backup
+            .as_ref()
+            .filter(|_| step.is_overwriting())
+        else {
+            return Ok(());
+        };
+        let name = backup.target(tag).map_err(|error| {
+            let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
+            registry::Error::new("name the backup of", lane.to.tag(tag), name, kind)
+        })?;
+        let Some(old) = lane.target.get_manifest(&lane.to.tag(tag)).await? else {
+            return Ok(());
+        };
+        if Some(&old.digest) == step.digest.as_ref() {
+            return Ok(());
+        }
+        match lane.target.put_manifest(&lane.to.tag(&name), &old).await {
+            // What it leads to is lost already.
+            Err(error) if error.is_missing_content() => {
+                tracing::warn!(%error, "the image before {} is not kept", lane.to.tag(tag));
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Waits for whoever brings this content into the lane's target repository now, and leads
+    /// then.
+    async fn lead(&self, lane: Lane<'_>, digest: &Digest) -> Lead<'_, Want> {
+        let want = (lane.to.clone(), digest.clone());
+        loop {
+            if let Some(lead) = self.wants.lead_or_wait(&want).await {
+                return lead;
+            }
+        }
+    }
+}
+
+/// The image that a step copies, as the other targets are told before.
+fn announced(step: &Step) -> Option<&Digest> {
+    let image = step.digest.as_ref();
+    image.filter(|_| matches!(step.action, Action::Copy { .. }))
+}
+
+impl Tally {
+    fn count(&self, counter: &AtomicU64, saved_bytes: u64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.saved_bytes.fetch_add(saved_bytes, Ordering::Relaxed);
+    }
+}

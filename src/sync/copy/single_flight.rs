@@ -1,0 +1,78 @@
+//! One leader for each thing that many want at the same time.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::registry::Wanted;
+
+/// What is being done now, by key.
+#[derive(Debug)]
+pub(crate) struct Flights<K>(Mutex<HashMap<K, (watch::Sender<()>, Wanted)>>);
+
+/// The right to do a thing alone, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lead<'a, K: Eq + Hash> {
+    flights: &'a Flights<K>,
+    key: K,
+    wanted: Wanted,
+}
+
+impl<K> Default for Flights<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Flights<K> {
+    /// Leads, or waits until the leader is done and then returns nothing: look again whether the
+    /// thing is still to be done. A leader's error is its own, not the waiters'.
+    pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Lead<'_, K>> {
+        let mut done = {
+            let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match leaders.get(key) {
+                None => {
+                    let wanted = Wanted::default();
+                    leaders.insert(key.clone(), (watch::channel(()).0, wanted.clone()));
+                    return Some(Lead {
+                        flights: self,
+                        key: key.clone(),
+                        wanted,
+                    });
+                }
+                Some((leader, wanted)) => {
+                    wanted.once_more();
+                    leader.subscribe()
+                }
+            }
+        };
+        // The leader never sends: its end closes the channel.
+        let _ = done.changed().await;
+        None
+    }
+}
+
+impl<K: Eq + Hash> Lead<'_, K> {
+    /// How many wait for this one.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+}
+
+impl<K: Eq + Hash> Drop for Lead<'_, K> {
+    fn drop(&mut self) {
+        let mut leaders = self
+            .flights
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        leaders.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,376 @@
+//! Streams one blob from the source into the target, and goes on where something broke.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use futures::StreamExt as _;
+use tokio::sync::oneshot;
+
+use crate::{
+    oci::{Descriptor, Digest, Hasher},
+    registry::{self, BlobStream, Flow, Kind, Outgoing, Prospect, Sent, Started, Upload, Wanted},
+    store::{Fact, UploadState},
+    sync::{
+        copy::{
+            Error, Lane, Transfer,
+            fanout::{Branch, Fanout, Part, fell_behind, split},
+        },
+        traffic_budget::WRITTEN_EVERY,
+    },
+};
+
+/// How often one upload is begun anew because the registry taught something.
+const LESSONS: u32 = 8;
+
+/// What came of the tries to upload a blob.
+#[derive(Debug, Default)]
+struct Tries {
+    /// How many failed since the target acknowledged bytes.
+    attempt: u32,
+    /// The bytes that it acknowledged.
+    furthest: u64,
+    /// How often the registry taught something.
+    lessons: u32,
+    /// Whether a session was lost, or broke.
+    is_again: bool,
+    /// Whether a session was left that the registry did not go on with.
+    is_anew: bool,
+}
+
+/// The other targets of a route, and the image that they copy too.
+type Company<'a> = (&'a Fanout, &'a Digest);
+
+/// A blob's bytes, and the source's flow where nobody else holds it.
+type Pulled = (BlobStream, Option<Flow>);
+
+impl Transfer {
+    /// Streams a blob from the source into the target, again while it fails in a way that may
+    /// pass. A flow of each side is held for each try and given back before the pause. What the
+    /// target acknowledged is not sent again, neither in this process nor in the next.
+    pub(crate) async fn upload(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: Option<Upload>,
+        wanted: &Wanted,
+    ) -> Result<(), Error> {
+        let mut session = self.furthest(lane, blob, session).await?;
+        // Whoever comes back after a failure is too late for the others.
+        let mut company = lane.fanout.zip(lane.image);
+        if session.is_some() && company.take().is_some() {
+            self.pass(lane, blob);
+        }
+        let mut tries = Tries {
+            furthest: sent(session.as_ref()),
+            ..Tries::default()
+        };
+        loop {
+            // Many wait here at a time, and little is held for each.
+            let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
+            let company = company.take();
+            let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
+            let done = work.await;
+            drop(turn);
+            let Err(error) = done else {
+                self.write_lessons(lane, blob, tries.lessons).await;
+                if tries.is_anew {
+                    self.note(lane, blob, None).await;
+                }
+                return Ok(());
+            };
+            let Error::Registry(error) = error else {
+                return Err(error);
+            };
+            let is_all_sent = session.as_ref().is_some_and(Upload::is_all_sent);
+            let pause = self.pause(lane, blob, &mut session, error, &mut tries);
+            let Some(pause) = pause.await? else {
+                continue;
+            };
+            tokio::time::sleep(pause).await;
+            // Only the answer may have been lost.
+            if is_all_sent && matches!(lane.target.has_blob(lane.to, &blob.digest).await, Ok(true))
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to wait before the next try after an error; `None` where that will differ from this
+    /// one. The error where there is none.
+    async fn pause(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        error: registry::Error,
+        tries: &mut Tries,
+    ) -> Result<Option<Duration>, Error> {
+        let target = lane.target;
+        let prospect = self.give_up(lane, blob, session, &error, tries.is_again);
+        let prospect = prospect.await;
+        tries.is_again |= prospect == Prospect::Fresh;
+        if prospect == Prospect::Different && tries.lessons < LESSONS {
+            tries.lessons += 1;
+            return Ok(None);
+        }
+        if self.stop.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let bytes = sent(session.as_ref());
+        if bytes > tries.furthest {
+            (tries.attempt, tries.furthest) = (0, bytes);
+        }
+        let retry = target.retry();
+        let pause = match prospect {
+            Prospect::Fresh => retry.pause_after(tries.attempt),
+            Prospect::Same | Prospect::Different => retry.pause_for(&error, tries.attempt),
+        };
+        if pause.is_some() {
+            let attempt = tries.attempt;
+            tries.attempt += 1;
+            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            return Ok(pause);
+        }
+        // What the store keeps of it stays until a new one has got somewhere: if none can be begun,
+        // it is the registry that fails.
+        if bytes > 0 && !tries.is_anew && target.refuses_session(&error) {
+            *session = None;
+            *tries = Tries {
+                is_anew: true,
+                lessons: tries.lessons,
+                ..Tries::default()
+            };
+            let (name, digest) = (target.name(), &blob.digest);
+            tracing::warn!(
+                %error,
+                "{name} goes on with no upload of {digest}; a new one is begun, and {bytes} bytes \
+                 are sent again"
+            );
+            return Ok(None);
+        }
+        Err(error.into())
+    }
+
+    /// The session that an earlier process left, if there is one, and else a new one, if there is.
+    /// While another process writes, what the store keeps is its own.
+    async fn furthest(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        new: Option<Upload>,
+    ) -> Result<Option<Upload>, Error> {
+        if !lane.target.sends_parts(blob.size) || !self.presence.keeps_uploads() {
+            return Ok(new);
+        }
+        let saved = self.store.upload(lane.to, &blob.digest).await?;
+        let saved = saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved));
+        if let (Some(_), Some(new)) = (&saved, &new) {
+            lane.target.cancel(new).await;
+        }
+        Ok(saved.or(new))
+    }
+
+    /// Ends a session that is no use after an error; what another is worth.
+    async fn give_up(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        error: &registry::Error,
+        is_again: bool,
+    ) -> Prospect {
+        let target = lane.target;
+        // Nothing speaks against what the target has but its own word on it, and wrong bytes.
+        let is_wrong = matches!(*error.kind, Kind::Mismatch { .. } | Kind::Length { .. });
+        let is_other = !target.speaks_of_bytes(error) && !is_wrong;
+        let is_of_use = error.is_interruption() || is_other;
+        let upload = session.take_if(|upload| !is_of_use || sent(Some(&*upload)) == 0);
+        let Some(upload) = upload else {
+            return Prospect::Same;
+        };
+        target.cancel(&upload).await;
+        // What the store keeps without a byte of this one is of another.
+        if sent(Some(&upload)) > 0 {
+            self.note(lane, blob, None).await;
+        }
+        let prospect = target.judge(error, &upload, is_again);
+        if prospect == Prospect::Different {
+            tracing::info!(%error, "{} takes large blobs in another way", target.name());
+        }
+        prospect
+    }
+
+    /// Writes down what the registry taught, now that a blob arrived in that way.
+    async fn write_lessons(&self, lane: Lane<'_>, blob: &Descriptor, lessons: u32) {
+        // One that went in the way of all others shows nothing.
+        if lessons == 0 && !lane.target.sends_parts(blob.size) {
+            return;
+        }
+        if let Some(news) = lane.target.news() {
+            let name = lane.target.name().clone();
+            self.recorder.record(Fact::Taught(name, news)).await;
+        }
+    }
+
+    async fn upload_once(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+        company: Option<Company<'_>>,
+    ) -> Result<(), Error> {
+        if self.find_again(lane, blob, session).await? {
+            return Ok(());
+        }
+        let hashed = session
+            .as_ref()
+            .map_or_else(|| blob.digest.hasher(), |s| s.acknowledged().clone());
+        let begin = async {
+            match session.take() {
+                Some(session) => Ok(Started::Session(session)),
+                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
+            }
+        };
+        // The session is begun while the flow is waited for, so that the round trip costs nothing.
+        let pull = async {
+            let (flow, name) = (lane.target.push_flow(blob.size), lane.target.name());
+            let (part, to) = match company {
+                Some((fanout, image)) => fanout.gather(image, &blob.digest, name, flow).await,
+                None => (Part::Alone, flow.await),
+            };
+            let pulled = match part {
+                Part::Follow(branch) => Ok((branch.boxed(), None)),
+                Part::Lead(seats) => pull(lane, blob, hashed.clone(), seats).await,
+                Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
+            };
+            (to, pulled)
+        };
+        let (started, (_to, pulled)) = futures::join!(begin, pull);
+        let Started::Session(upload) = started? else {
+            return Ok(());
+        };
+        let upload = session.insert(upload);
+        let (bytes, _from) = pulled?;
+        let gauge = self.metrics.transfers_in_flight();
+        let entry = self.activity.enter(gauge, blob, lane.to);
+        let bytes = Outgoing::new(entry.count(bytes), hashed);
+        let sending = self.send(lane, blob, upload, &bytes);
+        self.written_down(lane, sending).await
+    }
+
+    /// Asks how far a session is in which something broke; whether the blob has arrived. A session
+    /// that is lost is begun anew.
+    async fn find_again(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        session: &mut Option<Upload>,
+    ) -> Result<bool, Error> {
+        let Some(upload) = session.as_mut().filter(|upload| upload.is_doubtful()) else {
+            return Ok(false);
+        };
+        if lane.target.resume(upload, blob).await? {
+            return Ok(false);
+        }
+        let (bytes, target) = (sent(session.as_ref()), lane.target.name());
+        let digest = &blob.digest;
+        *session = None;
+        self.note(lane, blob, None).await;
+        // Only the answer to the last request may have been lost.
+        if bytes == blob.size && lane.target.has_blob(lane.to, digest).await? {
+            return Ok(true);
+        }
+        tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+        Ok(false)
+    }
+
+    async fn send(
+        &self,
+        lane: Lane<'_>,
+        blob: &Descriptor,
+        upload: &mut Upload,
+        bytes: &Outgoing,
+    ) -> Result<(), Error> {
+        while lane.target.send(upload, blob, bytes).await? == Sent::Part {
+            self.note(lane, blob, Some(upload)).await;
+            // Here it can be gone on with, whatever the registry makes of broken requests.
+            if self.stop.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+        }
+        if sent(Some(upload)) > 0 {
+            self.note(lane, blob, None).await;
+        }
+        Ok(())
+    }
+
+    /// Writes down how far an upload is, or that it is over. Beside another process that does, one
+    /// goes on with what it sends, and a process after it begins that anew.
+    async fn note(&self, lane: Lane<'_>, blob: &Descriptor, upload: Option<&Upload>) {
+        if !self.presence.keeps_uploads() {
+            return;
+        }
+        let state = UploadState {
+            repository: lane.to.clone(),
+            digest: blob.digest.clone(),
+            saved: upload.map(Upload::save),
+            at: Utc::now().timestamp(),
+        };
+        self.recorder.record(Fact::Upload(state)).await;
+    }
+}
+
+impl Transfer {
+    /// Writes down what moved while a transfer is under way, and at its end.
+    async fn written_down<T>(&self, lane: Lane<'_>, transfer: impl Future<Output = T>) -> T {
+        futures::pin_mut!(transfer);
+        loop {
+            let ended = tokio::time::timeout(WRITTEN_EVERY, &mut transfer).await;
+            self.budget.write(lane.config).await;
+            if let Ok(ended) = ended {
+                return ended;
+            }
+        }
+    }
+}
+
+/// Bytes that the target acknowledged.
+fn sent(session: Option<&Upload>) -> u64 {
+    session.map_or(0, |upload| upload.acknowledged().length())
+}
+
+/// Pulls a blob, for the lane's target and for the others that sit there.
+async fn pull(
+    lane: Lane<'_>,
+    blob: &Descriptor,
+    hashed: Hasher,
+    seats: Vec<oneshot::Sender<Branch>>,
+) -> Result<Pulled, registry::Error> {
+    let flow = lane.source.pull_flow(blob.size).await;
+    let bytes = lane
+        .source
+        .pull_blob(lane.from, blob, hashed)
+        .await
+        .map_err(|e| explain(e, blob))?;
+    if seats.is_empty() {
+        return Ok((bytes, Some(flow)));
+    }
+    let behind = fell_behind(
+        lane.target.name(),
+        format!("{} of {}", blob.digest, lane.from),
+    );
+    Ok((split(bytes, flow, blob, seats, &behind).boxed(), None))
+}
+
+/// A layer that its vendor serves elsewhere is often not at the source, and never was.
+fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
+    let is_foreign = ["foreign", "nondistributable"]
+        .iter()
+        .any(|word| blob.media_type.contains(word));
+    if is_foreign && error.is_not_found() {
+        let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
+                    with `platforms`";
+        error.kind = Box::new(registry::Kind::NotFound(text.into()));
+    }
+    error
+}

@@ -1,0 +1,233 @@
+//! The routes of a mirror: those that the file names, and those that `*` in `from` stands for,
+//! which catalogs are asked for when a run or a plan starts.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{StreamExt as _, stream};
+use tokio::sync::OnceCell;
+
+use super::{Error, Sync};
+use crate::{
+    config::{Claim, Config, Discovery, Mirror, Route},
+    oci::{RegistryName, Repository},
+    registry::{self, Kind, Meter},
+    sync::plan::select::is_same,
+};
+
+/// Catalogs that are read at a time.
+const CATALOGS: usize = 8;
+
+/// The catalogs that one run or plan has read, each once, whichever mirrors want it.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogs(Mutex<HashMap<Key, Arc<OnceCell<Catalog>>>>);
+
+/// A registry, and the parts of the path that narrow its catalog.
+type Key = (RegistryName, String);
+type Catalog = Result<Arc<[Repository]>, registry::Error>;
+
+/// A repository, or a pattern of them, that is not mirrored.
+#[derive(Debug)]
+pub struct Refused {
+    /// As it stands in `from`, or as it was found.
+    pub source: String,
+    /// Why.
+    pub error: Error,
+}
+
+impl Sync {
+    /// The routes of a mirror. Asks nothing for a mirror without `*`.
+    pub(crate) async fn routes(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        catalogs: &Catalogs,
+        meter: &Arc<Meter>,
+    ) -> Vec<Result<Route, Refused>> {
+        let mut routes: Vec<_> = mirror.routes.iter().cloned().map(Ok).collect();
+        if mirror.discoveries.is_empty() {
+            return routes;
+        }
+        let wanted: Vec<&Discovery> = wanted(config, mirror);
+        let keys: Vec<Key> = wanted.into_iter().map(key).collect();
+        let found: HashMap<Key, Catalog> = stream::iter(keys)
+            .map(|key| async {
+                let catalog = self.catalog(&key, catalogs, meter).await;
+                (key, catalog)
+            })
+            .buffer_unordered(CATALOGS)
+            .collect()
+            .await;
+        routes.extend(expand(config, mirror, &found));
+        routes
+    }
+
+    async fn catalog(&self, key: &Key, catalogs: &Catalogs, meter: &Arc<Meter>) -> Catalog {
+        let cell = catalogs.cell(key);
+        let read = async {
+            let registry = self.registries.open(&key.0, meter.clone())?;
+            Ok(registry.list_repositories(&key.1).await?.into())
+        };
+        cell.get_or_init(|| read).await.clone()
+    }
+}
+
+impl Catalogs {
+    fn cell(&self, key: &Key) -> Arc<OnceCell<Catalog>> {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.entry(key.clone()).or_default().clone()
+    }
+}
+
+fn key(discovery: &Discovery) -> Key {
+    (discovery.registry().clone(), discovery.prefix().to_owned())
+}
+
+/// The mirror's own patterns, and those of mirrors before it that may write where it writes: what
+/// they bring, it must not.
+fn wanted<'a>(config: &'a Config, mirror: &'a Mirror) -> Vec<&'a Discovery> {
+    let earlier = earlier(config, mirror).flat_map(|earlier| &earlier.discoveries);
+    let may_meet = |other: &&Discovery| mirror.discoveries.iter().any(|own| own.may_meet(other));
+    mirror
+        .discoveries
+        .iter()
+        .chain(earlier.filter(may_meet))
+        .collect()
+}
+
+/// The mirrors that stand before this one in the file.
+fn earlier<'a>(config: &'a Config, mirror: &'a Mirror) -> impl Iterator<Item = &'a Mirror> {
+    let is_other = |other: &&Mirror| other.name != mirror.name;
+    config.mirrors.iter().take_while(is_other)
+}
+
+/// What the patterns of a mirror stand for. Repositories that the file names come first, then
+/// those found, in the order of the file and by name: of two routes to one target repository the
+/// later gives way, or is refused where the two do not bring the same.
+fn expand(
+    config: &Config,
+    mirror: &Mirror,
+    found: &HashMap<Key, Catalog>,
+) -> Vec<Result<Route, Refused>> {
+    let mut claims = Claims::of_the_file(config);
+    for earlier in earlier(config, mirror) {
+        for discovery in &earlier.discoveries {
+            // Whatever is wrong with another mirror's patterns is told by that mirror.
+            let Some(Ok(catalog)) = found.get(&key(discovery)) else {
+                continue;
+            };
+            for source in matching(discovery, catalog) {
+                let _ = claims.add(earlier, discovery, source);
+            }
+        }
+    }
+    let mut expanded = Vec::new();
+    for discovery in &mirror.discoveries {
+        let refuse = |error| {
+            let source = discovery.to_string();
+            Err(Refused { source, error })
+        };
+        let sources = match found.get(&key(discovery)) {
+            Some(Ok(catalog)) => matching(discovery, catalog),
+            Some(Err(error)) => {
+                expanded.push(refuse(error.clone().into()));
+                continue;
+            }
+            None => continue,
+        };
+        if sources.is_empty() {
+            expanded.push(refuse(nothing(discovery).into()));
+        }
+        for source in sources {
+            expanded.extend(claims.add(mirror, discovery, source).transpose());
+        }
+    }
+    expanded
+}
+
+fn matching<'a>(discovery: &Discovery, catalog: &'a [Repository]) -> BTreeSet<&'a Repository> {
+    let meant = |source: &&Repository| discovery.matches(source);
+    catalog.iter().filter(meant).collect()
+}
+
+fn nothing(discovery: &Discovery) -> registry::Error {
+    let text = "the catalog names no repository that matches; is the pattern right, and may this \
+                account see them?";
+    let (name, kind) = (discovery.registry(), Kind::NotFound(text.into()));
+    registry::Error::new("find", discovery, name, kind)
+}
+
+/// Who writes to which target repository.
+struct Claims<'a> {
+    made: Vec<(&'a Mirror, Route)>,
+    by_target: HashMap<Repository, Vec<usize>>,
+}
+
+impl<'a> Claims<'a> {
+    fn of_the_file(config: &'a Config) -> Self {
+        let mut claims = Self {
+            made: Vec::new(),
+            by_target: HashMap::new(),
+        };
+        for mirror in &config.mirrors {
+            for route in &mirror.routes {
+                claims.note(mirror, route.clone());
+            }
+        }
+        claims
+    }
+
+    /// The route of a repository that was found; none where an earlier one brings all of it.
+    fn add(
+        &mut self,
+        mirror: &'a Mirror,
+        discovery: &Discovery,
+        source: &Repository,
+    ) -> Result<Option<Route>, Refused> {
+        let refuse = |text: String| Refused {
+            source: source.to_string(),
+            error: Error::Refused(text),
+        };
+        let mut route = discovery.route(source).map_err(refuse)?;
+        let mut others: Vec<(usize, &Repository)> = Vec::new();
+        for target in &route.targets {
+            for other in self.by_target.get(target).into_iter().flatten() {
+                if others.iter().all(|(known, _)| known != other) {
+                    others.push((*other, target));
+                }
+            }
+        }
+        let mut taken = Vec::new();
+        for (other, target) in others {
+            let (other_mirror, other) = &self.made[other];
+            let earlier = claim(other_mirror, other);
+            earlier
+                .share(&claim(mirror, &route), target)
+                .map_err(|clash| refuse(clash.to_string()))?;
+            if is_same(&other.selection, &route.selection) {
+                return Ok(None);
+            }
+            taken.push(other.selection.clone());
+        }
+        route.taken = taken;
+        self.note(mirror, route.clone());
+        Ok(Some(route))
+    }
+
+    fn note(&mut self, mirror: &'a Mirror, route: Route) {
+        for target in &route.targets {
+            let claims = self.by_target.entry(target.clone()).or_default();
+            claims.push(self.made.len());
+        }
+        self.made.push((mirror, route));
+    }
+}
+
+fn claim<'a>(mirror: &'a Mirror, route: &'a Route) -> Claim<'a> {
+    Claim { route, mirror }
+}
+
+#[cfg(test)]
+mod tests;

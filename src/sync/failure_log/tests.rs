@@ -1,0 +1,24 @@
+use crate::sync::failure_log::*;
+
+#[test]
+fn a_registry_that_fails_everything_is_news_once_and_the_others_are_counted() {
+    let told = Told::default();
+    let mut news = (0..20).filter(|_| told.is_news("quay.io", "network"));
+    assert_eq!((news.next(), news.next()), (Some(0), None));
+    assert!(told.is_news("quay.io", "server"));
+    assert!(told.is_news("ghcr.io", "network"));
+    assert_eq!(
+        told.others(),
+        ["quay.io: 19 more failed like that (network)"]
+    );
+}
+
+#[test]
+fn what_fails_for_a_cause_of_its_own_is_always_news() {
+    let told = Told::default();
+    for class in ["not_found", "denied", "digest_mismatch", "rejected"] {
+        assert!(told.is_news("quay.io", class) && told.is_news("quay.io", class));
+    }
+    assert!(told.is_news("", "budget") && told.is_news("", "budget"));
+    assert!(told.others().is_empty());
+}

@@ -1,0 +1,39 @@
+//! Whether a run has compared all of its source: that is known before the last image is copied.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::store::{Fact, Recorder};
+
+/// What the routes of one run have compared so far.
+#[derive(Debug)]
+pub(crate) struct Check<'a> {
+    recorder: &'a Recorder,
+    run: Option<i64>,
+    left: AtomicUsize,
+    is_whole: AtomicBool,
+}
+
+impl<'a> Check<'a> {
+    /// The check of a run of so many routes.
+    pub(crate) fn new(recorder: &'a Recorder, run: Option<i64>, routes: usize) -> Self {
+        Self {
+            recorder,
+            run,
+            left: AtomicUsize::new(routes),
+            is_whole: AtomicBool::new(true),
+        }
+    }
+
+    /// Takes note of a route that was looked at, and writes down that the source was compared if
+    /// it was the last one, and all of each could be.
+    pub(crate) async fn looked(&self, is_whole: bool) {
+        self.is_whole.fetch_and(is_whole, Ordering::AcqRel);
+        let is_last = self.left.fetch_sub(1, Ordering::AcqRel) == 1;
+        if let Some(run) = self.run
+            && is_last
+            && self.is_whole.load(Ordering::Acquire)
+        {
+            self.recorder.record(Fact::Checked(run)).await;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The JSON API: how mirrors stand, their runs, and the asking for a run.
+
+pub(crate) mod tunasync;
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Bytes, to_bytes},
+    extract::{Query, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    response::{IntoResponse as _, Response},
+};
+use chrono::Utc;
+use ring::hmac;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::{
+    oci::{Version, parse_image},
+    store::RunRecord,
+    sync::{Scope, allows},
+    web::App,
+};
+
+/// Where browsers say from which site a request comes
+/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
+const SITE: &str = "sec-fetch-site";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Most runs that one answer names.
+const RUNS: i64 = 1000;
+
+/// A run that is asked for.
+#[derive(Debug)]
+pub struct Order {
+    /// The mirror.
+    pub mirror: Arc<str>,
+    /// How much of it.
+    pub scope: Scope,
+    /// What becomes of it.
+    pub reply: oneshot::Sender<Accepted>,
+}
+
+/// What becomes of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accepted {
+    /// The run begins.
+    Started,
+    /// The mirror runs already.
+    Running,
+    /// The daemon ends, or knows no such mirror any more.
+    Refused,
+}
+
+/// How every mirror stands, and what trouble there is.
+pub(crate) async fn status(State(app): State<App>) -> Response {
+    let status = app.board.status(&app.config.load(), Utc::now().timestamp());
+    Json(json!({
+        "now": status.now,
+        "mirrors": status.mirrors,
+        "alarms": app.board.alarms(),
+        "config_error": app.board.config_error(),
+    }))
+    .into_response()
+}
+
+/// Which runs are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    mirror: Option<String>,
+    limit: Option<i64>,
+}
+
+/// The last runs, newest first.
+pub(crate) async fn runs(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
+    let limit = wanted.limit.unwrap_or(100).clamp(1, RUNS);
+    match app.store.runs(wanted.mirror.as_deref(), limit).await {
+        Ok(runs) => {
+            let runs: Vec<_> = runs.iter().map(run).collect();
+            Json(json!({ "runs": runs })).into_response()
+        }
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn run(run: &RunRecord) -> serde_json::Value {
+    json!({
+        "id": run.id,
+        "mirror": run.mirror,
+        "image": run.image,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "result": run.result,
+        "tags": { "unchanged": run.unchanged, "copied": run.copied, "failed": run.failed },
+        "bytes": { "uploaded": run.uploaded_bytes, "saved": run.saved_bytes },
+        "error": run.error_message,
+        "class": run.error_class,
+    })
+}
+
+/// What is to be run: a mirror, or one image that an entry allows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ordered {
+    mirror: Option<String>,
+    image: Option<String>,
+}
+
+/// Asks for a run.
+pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err((status, text)) = authorize(&app, &headers) {
+        return refuse(status, text);
+    }
+    let ordered: Ordered = match serde_json::from_slice(&body) {
+        Ok(ordered) => ordered,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("bad JSON: {error}")),
+    };
+    let (mirror, scope) = match resolve(&app, &ordered) {
+        Ok(found) => found,
+        Err((status, text)) => return refuse(status, &text),
+    };
+    let (reply, answer) = oneshot::channel();
+    let order = Order {
+        mirror: mirror.clone(),
+        scope,
+        reply,
+    };
+    let _ = app.orders.send(order).await;
+    let accepted = answer.await.unwrap_or(Accepted::Refused);
+    let status = match accepted {
+        Accepted::Started => StatusCode::ACCEPTED,
+        Accepted::Running => StatusCode::CONFLICT,
+        Accepted::Refused => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (
+        status,
+        Json(json!({ "mirror": mirror, "result": accepted })),
+    )
+        .into_response()
+}
+
+/// Lets in who has the token of `[http]`, unless a page of another site asks through a browser.
+/// The comparison takes as long whatever is wrong.
+fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
+    if !headers.get(SITE).is_none_or(is_own) {
+        return Err((StatusCode::FORBIDDEN, "another site asks for this"));
+    }
+    let config = app.config.load();
+    let Some(token) = &config.http.token else {
+        let text = "no run can be asked for here: set [http] token in mirror.toml";
+        return Err((StatusCode::FORBIDDEN, text));
+    };
+    let given = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"transship");
+    let expected = hmac::sign(&key, token.expose_secret().as_bytes());
+    let given = given.unwrap_or_default().trim().as_bytes();
+    hmac::verify(&key, given, expected.as_ref()).map_err(|_| {
+        let text = "this needs the token of [http]: Authorization: Bearer TOKEN";
+        (StatusCode::UNAUTHORIZED, text)
+    })
+}
+
+fn resolve(app: &App, ordered: &Ordered) -> Result<(Arc<str>, Scope), (StatusCode, String)> {
+    let config = app.config.load();
+    let missing = |text: String| (StatusCode::NOT_FOUND, text);
+    match (&ordered.mirror, &ordered.image) {
+        (Some(name), None) => {
+            let mirror = config.mirrors.iter().find(|mirror| *mirror.name == **name);
+            let mirror = mirror.ok_or_else(|| missing(format!("there is no mirror `{name}`")))?;
+            Ok((mirror.name.clone(), Scope::Whole))
+        }
+        (None, Some(image)) => {
+            let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+            let (source, version) = parse_image(image).map_err(|error| bad(error.to_string()))?;
+            let Some(Version::Tag(tag)) = version else {
+                return Err(bad("name the image with its tag".into()));
+            };
+            for mirror in &config.mirrors {
+                let found = mirror.discoveries.iter().filter(|d| d.matches(&source));
+                let found = found.filter_map(|discovery| discovery.route(&source).ok());
+                let mut routes = mirror.routes.iter().cloned().chain(found);
+                if routes.any(|route| route.source == source && allows(&route, &tag)) {
+                    return Ok((mirror.name.clone(), Scope::Image(source, tag)));
+                }
+            }
+            Err(missing(format!("no entry of mirror.toml allows {image}")))
+        }
+        _ => {
+            let text = "name either a mirror or an image: {\"mirror\": \"NAME\"}";
+            Err((StatusCode::BAD_REQUEST, text.into()))
+        }
+    }
+}
+
+/// What is said of an address that has nothing.
+pub(crate) async fn missing() -> Response {
+    refuse(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+/// A refusal as JSON, whoever made it: what takes requests apart says in plain text what is wrong
+/// with them, and nothing of a method that is not allowed.
+pub(crate) async fn told(response: Response) -> Response {
+    let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
+    if response.status().is_success() || is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, crate::web::BODY).await.unwrap_or_default();
+    let text = match String::from_utf8_lossy(&text).trim() {
+        "" => parts
+            .status
+            .canonical_reason()
+            .unwrap_or("refused")
+            .to_owned(),
+        text => text.to_owned(),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, JSON);
+    let body = json!({ "error": text }).to_string();
+    Response::from_parts(parts, body.into())
+}
+
+/// An error as an answer.
+pub(crate) fn refuse(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}

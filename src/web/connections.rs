@@ -1,0 +1,111 @@
+//! Connections: how many there may be, and how long each may dawdle.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::{HeaderValue, header::CONNECTION},
+};
+use hyper::{
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Most connections at a time; others wait to be accepted.
+const CONNECTIONS: usize = 256;
+/// Most bytes of a request's head.
+const HEAD_BYTES: usize = 64 << 10;
+/// How long a connection may lie idle until a request's head is there. It is no time that people let
+/// pass between two requests, which would come just when the connection is closed.
+const HEAD: Duration = Duration::from_secs(12);
+/// After how long a connection ends with its next answer.
+pub(crate) const LIFE: Duration = Duration::from_secs(120);
+/// How long the last answer of a connection may take, however slowly its client reads.
+const ANSWER: Duration = Duration::from_secs(30);
+/// What the kernel refuses for a moment, such as too many open files, is tried again after it.
+const BREATH: Duration = Duration::from_millis(100);
+/// How long requests under way get at the end of the server.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Accepts connections until `stop` is cancelled, and lets those under way end.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = open.join_next() => {}
+            (accepted, place) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    open.spawn(async move {
+                        talk(stream, router, stop).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+        }
+    }
+    let _ = tokio::time::timeout(FAREWELL, open.join_all()).await;
+}
+
+/// Answers what comes over a connection. One that is old says so in its next answer, and ends with it
+/// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)): were it closed between two
+/// answers, a request that is on its way would be lost.
+pub(crate) async fn talk<S>(stream: S, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let old = Instant::now() + LIFE;
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            answer.map(|mut answer| {
+                if Instant::now() >= old {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                answer
+            })
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // One that is old and lies idle ends by itself, and a last request may come until it does.
+    let ended = tokio::time::timeout(LIFE + HEAD + ANSWER, async {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    });
+    // A client that goes away, or is too slow, is its own affair.
+    let _ = ended.await;
+}

@@ -1,0 +1,123 @@
+//! In which language a page is, and how durations and times read in it.
+
+pub(crate) mod words;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+
+use crate::{
+    status,
+    web::locales::words::{CHINESE, ENGLISH, Words},
+};
+
+/// From how many seconds on they are not told one by one.
+const PRECISE: i64 = 600;
+
+/// A language that the pages speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// English, which is also for everybody whose language is not here.
+    English,
+    /// Chinese.
+    Chinese,
+}
+
+/// A moment, as text, with all that is to be known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// How far away it is.
+    pub(crate) text: String,
+    /// When it is, in the zone of the config.
+    pub(crate) full: String,
+    /// When it is, for machines.
+    pub(crate) machine: String,
+}
+
+impl Language {
+    /// The language of a tag such as `zh-CN`.
+    pub(crate) fn parse(tag: &str) -> Option<Self> {
+        let primary = tag.split(['-', '_']).next().unwrap_or_default();
+        match primary.to_ascii_lowercase().as_str() {
+            "en" => Some(Self::English),
+            "zh" => Some(Self::Chinese),
+            _ => None,
+        }
+    }
+
+    /// The language that an `Accept-Language` asks for most, the first of several
+    /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4)).
+    pub(crate) fn preferred(header: &str) -> Self {
+        let mut best = (0.0, Self::English);
+        for range in header.split(',') {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, ""));
+            let weight = match weight.trim().strip_prefix("q=") {
+                Some(weight) => weight.trim().parse().unwrap_or(0.0),
+                None => 1.0,
+            };
+            let language = match tag.trim() {
+                "*" => Some(Self::English),
+                tag => Self::parse(tag),
+            };
+            if let Some(language) = language.filter(|_| weight > best.0) {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+
+    /// What pages say.
+    pub(crate) fn words(self) -> &'static Words {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
+        }
+    }
+
+    /// The other one: its name for `?lang=`, and what it calls itself.
+    pub(crate) fn other(self) -> (&'static str, &'static str) {
+        match self {
+            Self::English => ("zh", "中文"),
+            Self::Chinese => ("en", "English"),
+        }
+    }
+
+    /// `1h 12m`: the largest unit, and the next smaller one where it adds something.
+    pub(crate) fn duration(self, seconds: i64) -> String {
+        let mut rest = match seconds.max(0) {
+            long if long >= PRECISE => long - long % 60,
+            short => short,
+        };
+        let units = self.words().units;
+        let mut parts = Vec::new();
+        for (length, unit) in [86_400, 3600, 60, 1].into_iter().zip(units) {
+            parts.push((rest / length, unit));
+            rest %= length;
+        }
+        let first = parts.iter().position(|(count, _)| *count > 0);
+        let parts = parts.into_iter().skip(first.unwrap_or(3)).take(2);
+        let parts = parts
+            .enumerate()
+            .filter(|(at, (count, _))| *at == 0 || *count > 0);
+        let parts = parts.map(|(_, (count, unit))| format!("{count}{unit}"));
+        parts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// How far a moment is from now.
+    pub(crate) fn moment(self, at: i64, now: i64, zone: Tz) -> Moment {
+        let words = self.words();
+        let text = match at - now {
+            0 => words.now.into(),
+            ahead if ahead > 0 => (words.within)(&self.duration(ahead)),
+            past => (words.ago)(&self.duration(-past)),
+        };
+        let time = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
+        Moment {
+            text,
+            full: status::format::time(at, zone),
+            machine: time.to_rfc3339_opts(SecondsFormat::Secs, true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Metrics, health, the status page and the API.
+
+pub(crate) mod api;
+mod connections;
+mod health;
+pub(crate) mod locales;
+pub(crate) mod pages;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    metrics::Metrics,
+    status::Board,
+    store::Store,
+    sync::Sync,
+    web::{
+        api::tunasync,
+        pages::{asset, mirror, overview, report, search},
+    },
+};
+
+pub use crate::web::api::{Accepted, Order};
+pub use crate::web::health::Health;
+
+/// Most bytes of a request's body.
+const BODY: usize = 64 << 10;
+/// How long an answer may take to be made.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What pages and answers are made of.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The config in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// How every mirror stands.
+    pub board: Arc<Board>,
+    /// Where history is.
+    pub store: Store,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// What is moving.
+    pub sync: Arc<Sync>,
+    /// Whether the daemon is well.
+    pub health: Arc<Health>,
+    /// Where runs are asked for.
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Answers requests until `stop` is cancelled; then those under way get a moment.
+pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
+    connections::serve(listener, router(app), stop).await;
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(overview::overview))
+        .route("/mirrors/{*name}", get(mirror::mirror))
+        .route("/search", get(search::search))
+        .route("/report/latest", get(report::latest))
+        .route("/style.css", get(asset::style))
+        .route("/icon.svg", get(asset::icon))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .nest("/api", programs())
+        .route("/tunasync.json", get(tunasync::tunasync))
+        .fallback(pages::missing)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(pages::guarded))
+        .with_state(app)
+}
+
+/// What is there for programs, who are told in JSON what is wrong, too.
+fn programs() -> Router<App> {
+    Router::new()
+        .route("/v1/status", get(api::status))
+        .route("/v1/runs", get(api::runs))
+        .route("/v1/explain", get(search::answer))
+        .route("/v1/sync", post(api::sync))
+        .fallback(api::missing)
+        .layer(middleware::map_response(api::told))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "this took too long\n").into_response(),
+    }
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    match app.metrics.encode() {
+        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! `/mirrors/NAME`: one mirror, with its targets, tags, runs and changes.
+
+use askama::Template;
+use axum::{
+    extract::{Path, State as Held},
+    http::StatusCode,
+    response::Response,
+};
+use chrono::Utc;
+use futures::try_join;
+
+use crate::{
+    config::{Config, Mirror, closest},
+    status::{Behind, MirrorStatus, TargetStatus, format::bytes},
+    store,
+    web::{
+        App,
+        pages::{
+            self, Frame,
+            mirror_row::{LagText, Row},
+            overview::Pager,
+            page_request::{Visit, mirror_path},
+            run_strip::{self, Shape},
+            table::{ChangeRow, RunRow, TagRow},
+        },
+    },
+};
+
+/// Tags on one page.
+const TAGS: usize = 200;
+/// Runs that are shown.
+const RUNS: i64 = 30;
+/// Changes that are shown.
+const CHANGES: i64 = 50;
+/// Sources that are named.
+const SOURCES: usize = 20;
+
+#[derive(Template)]
+#[template(path = "mirror.html")]
+struct MirrorPage<'a> {
+    frame: Frame<'a>,
+    row: Row,
+    shapes: Vec<Shape>,
+    sources: Vec<String>,
+    more_sources: Option<String>,
+    targets: Vec<TargetRow>,
+    behind: Vec<BehindRow>,
+    more_behind: Option<String>,
+    tags: Vec<TagRow>,
+    count: u64,
+    pager: Pager,
+    runs: Vec<RunRow>,
+    changes: Vec<ChangeRow>,
+}
+
+/// A target registry of the mirror.
+#[derive(Debug)]
+struct TargetRow {
+    target: String,
+    tags: u64,
+    behind: u64,
+    failed: u64,
+    orphaned: u64,
+    lag: LagText,
+    failures: u64,
+    size: String,
+    pending: String,
+}
+
+/// A tag that is behind, and why.
+#[derive(Debug)]
+struct BehindRow {
+    source: String,
+    reference: String,
+    lag: String,
+    class: Option<String>,
+    message: Option<String>,
+}
+
+/// The page of a mirror.
+pub(crate) async fn mirror(
+    Held(app): Held<App>,
+    Path(name): Path<String>,
+    visit: Visit,
+) -> Response {
+    let now = Utc::now().timestamp();
+    let config = app.config.load_full();
+    let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name);
+    let stands = app.board.mirror(&config, &name, now);
+    let (Some(mirror), Some(stands)) = (mirror, stands) else {
+        return unknown(&config, &name, &visit);
+    };
+    match read(&app, mirror, &stands, &visit, now).await {
+        Ok(page) => pages::html(StatusCode::OK, &visit, &page),
+        Err(error) => pages::unreadable(&visit, &error),
+    }
+}
+
+async fn read<'a>(
+    app: &App,
+    mirror: &Mirror,
+    stands: &MirrorStatus,
+    visit: &'a Visit,
+    now: i64,
+) -> Result<MirrorPage<'a>, store::Error> {
+    let (name, zone) = (&*mirror.name, app.config.load().timezone);
+    let words = visit.words();
+    let count = stands.targets.iter().map(|target| target.tags).sum();
+    let pager = Pager::new(visit, count as usize, TAGS);
+    let (tags, runs, changes) = try_join!(
+        app.store.mirror_tags(name, TAGS as i64, pager.start as i64),
+        app.store.runs(Some(name), RUNS),
+        app.store.changes(Some(name), 0, i64::MAX, CHANGES),
+    )?;
+    let at = |at: i64| visit.language.moment(at, now, zone);
+    let sources = sources(mirror);
+    let hidden = |all: u64, shown: usize| {
+        let rest = all.saturating_sub(shown as u64);
+        (rest > 0).then(|| (words.more)(rest))
+    };
+    Ok(MirrorPage {
+        row: Row::new(stands, visit, now, zone),
+        shapes: run_strip::shapes(words),
+        more_sources: hidden(sources.len() as u64, SOURCES),
+        sources: sources.into_iter().take(SOURCES).collect(),
+        targets: stands
+            .targets
+            .iter()
+            .map(|target| TargetRow::new(target, visit))
+            .collect(),
+        more_behind: hidden(stands.behind_tags(), stands.behind.len()),
+        behind: stands
+            .behind
+            .iter()
+            .map(|tag| BehindRow::new(tag, visit))
+            .collect(),
+        tags: tags
+            .into_iter()
+            .map(|tag| TagRow::new(tag, visit, now, at))
+            .collect(),
+        count,
+        pager,
+        runs: runs
+            .into_iter()
+            .map(|run| RunRow::new(run, visit, at))
+            .collect(),
+        changes: changes
+            .into_iter()
+            .map(|change| ChangeRow::new(change, words, at))
+            .collect(),
+        frame: Frame::live(visit, name, app, now),
+    })
+}
+
+/// What it is mirrored from, each once.
+fn sources(mirror: &Mirror) -> Vec<String> {
+    let named = mirror.routes.iter().map(|route| route.source.to_string());
+    let patterns = mirror.discoveries.iter().map(ToString::to_string);
+    let mut sources: Vec<String> = named.chain(patterns).collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
+
+/// There is no such mirror; perhaps another one was meant.
+fn unknown(config: &Config, name: &str, visit: &Visit) -> Response {
+    let words = visit.words();
+    let names = || config.mirrors.iter().map(|mirror| &*mirror.name);
+    let link = |name: &str| (name.to_owned(), visit.link(&mirror_path(name), &[]));
+    let holds = |known: &&str| !name.is_empty() && known.contains(name);
+    let nearest = closest(name, names());
+    let others = names().filter(holds).filter(|name| Some(*name) != nearest);
+    let meant: Vec<&str> = nearest.into_iter().chain(others.take(5)).collect();
+    let said = (
+        (words.no_mirror)(name),
+        (!meant.is_empty()).then(|| words.did_you_mean.to_owned()),
+    );
+    let meant = meant.into_iter().map(link).collect();
+    pages::message(StatusCode::NOT_FOUND, visit, said, meant)
+}
+
+impl TargetRow {
+    fn new(target: &TargetStatus, visit: &Visit) -> Self {
+        let behind = (target.behind > 0).then_some(target.lag_seconds);
+        Self {
+            target: target.target.clone(),
+            tags: target.tags,
+            behind: target.behind,
+            failed: target.failed,
+            orphaned: target.orphaned,
+            lag: LagText::new(behind, target.lag_upper_seconds, visit.language),
+            failures: target.consecutive_failures,
+            size: bytes(target.size_bytes),
+            pending: bytes(target.pending_bytes),
+        }
+    }
+}
+
+impl BehindRow {
+    fn new(tag: &Behind, visit: &Visit) -> Self {
+        Self {
+            source: tag.source.clone(),
+            reference: tag.reference.clone(),
+            lag: visit.language.duration(tag.lag_seconds),
+            class: tag.class.clone(),
+            message: tag.message.clone(),
+        }
+    }
+}

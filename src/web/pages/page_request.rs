@@ -1,0 +1,125 @@
+//! How a page is asked for: in which language, and what its links keep of that.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::ACCEPT_LANGUAGE, request::Parts},
+};
+use url::form_urlencoded;
+
+use crate::web::locales::{Language, words::Words};
+
+/// Seconds between two refreshes: the shortest and the longest that can be asked for.
+const REFRESH: (u64, u64) = (2, 3600);
+
+/// One request for a page.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// The language of the page.
+    pub(crate) language: Language,
+    /// After how many seconds the browser is to load it anew.
+    pub(crate) refresh: Option<u64>,
+    path: String,
+    query: Vec<(String, String)>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self::new(parts.uri.path(), query, &parts.headers))
+    }
+}
+
+impl Visit {
+    fn new(path: &str, query: &str, headers: &HeaderMap) -> Self {
+        let mut visit = Self {
+            language: Language::English,
+            refresh: None,
+            // Two slashes would name another host.
+            path: format!("/{}", path.trim_start_matches(['/', '\\'])),
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        };
+        let header = headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
+        visit.language = visit
+            .get("lang")
+            .and_then(Language::parse)
+            .unwrap_or_else(|| Language::preferred(header.unwrap_or_default()));
+        visit.refresh = visit
+            .get("refresh")
+            .and_then(|seconds| seconds.parse().ok())
+            .map(|seconds: u64| seconds.clamp(REFRESH.0, REFRESH.1));
+        visit
+    }
+
+    /// What the page says.
+    pub(crate) fn words(&self) -> &'static Words {
+        self.language.words()
+    }
+
+    /// What the query says of a key, unless that is nothing.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        let (_, value) = self.query.iter().find(|(name, _)| name == key)?;
+        Some(value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The page of a long list that is asked for, counted from 1.
+    pub(crate) fn page(&self) -> u64 {
+        let page = self.get("page").and_then(|page| page.parse().ok());
+        page.unwrap_or(1).max(1)
+    }
+
+    /// A link to another page, in the language that was asked for by name.
+    pub(crate) fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let lang = self.get("lang").map(|lang| ("lang", lang));
+        joined(path, lang.into_iter().chain(query.iter().copied()))
+    }
+
+    /// A link to this page, with one thing different.
+    pub(crate) fn here(&self, key: &str, value: Option<&str>) -> String {
+        // Another selection starts at its first page.
+        let is_first = !matches!(key, "lang" | "refresh");
+        let is_other = |name: &str| name != key && !(name == "page" && is_first);
+        let kept = self.query.iter().filter(|(name, _)| is_other(name));
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        joined(&self.path, kept.chain(value.map(|value| (key, value))))
+    }
+
+    /// What a form of this page has to send along, beside its own fields.
+    pub(crate) fn kept(&self, keys: &[&'static str]) -> Vec<(&'static str, &str)> {
+        let kept = keys.iter().filter_map(|key| Some((*key, self.get(key)?)));
+        kept.collect()
+    }
+}
+
+fn joined<'a>(path: &str, query: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.extend_pairs(query);
+    match text.finish() {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// The path of a mirror's page. Whatever a name holds, the page is found by it.
+pub(crate) fn mirror_path(name: &str) -> String {
+    let mut path = String::from("/mirrors/");
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                path.push(char::from(byte));
+            }
+            other => path.push_str(&format!("%{other:02X}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests;

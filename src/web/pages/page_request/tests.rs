@@ -1,0 +1,80 @@
+use crate::web::pages::page_request::*;
+
+fn visit(path: &str, query: &str) -> Visit {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_LANGUAGE, "zh-CN".parse().unwrap());
+    Visit::new(path, query, &headers)
+}
+
+#[test]
+fn the_query_overrules_the_header_and_links_keep_it() {
+    assert_eq!(visit("/", "").language, Language::Chinese);
+    assert_eq!(visit("/", "lang=xx").language, Language::Chinese);
+    let visit = visit("/", "lang=en&refresh=10&q=a+b&page=3");
+    assert_eq!(visit.language, Language::English);
+    assert_eq!(
+        visit.link("/search", &[("image", "a&b")]),
+        "/search?lang=en&image=a%26b"
+    );
+    assert_eq!(
+        visit.here("state", Some("behind")),
+        "/?lang=en&refresh=10&q=a+b&state=behind"
+    );
+    assert_eq!(
+        visit.here("page", Some("4")),
+        "/?lang=en&refresh=10&q=a+b&page=4"
+    );
+    assert_eq!(
+        visit.here("lang", Some("zh")),
+        "/?refresh=10&q=a+b&page=3&lang=zh"
+    );
+    assert_eq!(visit.kept(&["lang", "state"]), [("lang", "en")]);
+}
+
+#[test]
+fn a_refresh_is_neither_frantic_nor_nonsense() {
+    let refresh = |query: &str| visit("/", query).refresh;
+    assert_eq!(refresh("refresh=10"), Some(10));
+    assert_eq!(refresh("refresh=0"), Some(2));
+    assert_eq!(refresh("refresh=99999"), Some(3600));
+    assert_eq!(refresh("refresh=soon"), None);
+    assert_eq!(refresh(""), None);
+}
+
+#[test]
+fn a_link_to_this_page_never_leads_to_another_host() {
+    assert_eq!(
+        visit("//evil.example/x", "").here("lang", None),
+        "/evil.example/x"
+    );
+    assert_eq!(
+        visit("/\\evil.example", "").here("lang", None),
+        "/evil.example"
+    );
+}
+
+#[test]
+fn a_page_that_is_no_number_is_the_first() {
+    let page = |query: &str| visit("/", query).page();
+    assert_eq!(
+        [
+            page("page=7"),
+            page("page=0"),
+            page("page=-1"),
+            page("page=x")
+        ],
+        [7, 1, 1, 1]
+    );
+}
+
+#[test]
+fn a_mirror_is_found_whatever_its_name_holds() {
+    assert_eq!(
+        mirror_path("docker.io/library/nginx:1.27"),
+        "/mirrors/docker.io/library/nginx:1.27"
+    );
+    assert_eq!(
+        mirror_path("a#b?c%d e{f}é"),
+        "/mirrors/a%23b%3Fc%25d%20e%7Bf%7D%C3%A9"
+    );
+}

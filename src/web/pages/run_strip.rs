@@ -1,0 +1,143 @@
+//! The last runs of a mirror as a strip of marks, which differ in shape and not in colour alone.
+
+use chrono_tz::Tz;
+
+use crate::{
+    status::{self, RunMark},
+    web::locales::{Language, words::Words},
+};
+
+/// From one mark to the next, in pixels.
+const STEP: usize = 6;
+
+/// The last runs, oldest first.
+#[derive(Debug)]
+pub(crate) struct Strip {
+    pub(crate) label: String,
+    pub(crate) width: usize,
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) x: usize,
+    /// The name of its shape.
+    pub(crate) kind: &'static str,
+    pub(crate) title: String,
+}
+
+/// A shape, which marks refer to by its name; and what it means.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) kind: &'static str,
+    /// Its outline, in a box of 5 by 16 pixels.
+    pub(crate) outline: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+/// How a run went, as far as a mark tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Idle,
+    Copied,
+    Partial,
+    Failed,
+    Unfinished,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Idle,
+    Kind::Copied,
+    Kind::Partial,
+    Kind::Failed,
+    Kind::Unfinished,
+];
+
+impl Strip {
+    /// The strip of these runs.
+    pub(crate) fn new(runs: &[RunMark], language: Language, zone: Tz) -> Self {
+        let mark = |(at, run): (usize, &RunMark)| Mark {
+            x: at * STEP,
+            kind: Kind::of(run).name(),
+            title: title(run, language.words(), zone),
+        };
+        Self {
+            label: (language.words().strip)(runs.len() as u64),
+            width: runs.len() * STEP,
+            marks: runs.iter().enumerate().map(mark).collect(),
+        }
+    }
+}
+
+/// Every shape.
+pub(crate) fn shapes(words: &'static Words) -> Vec<Shape> {
+    let kinds = KINDS.into_iter().zip(words.legend);
+    let shapes = kinds.map(|(kind, meaning)| Shape {
+        kind: kind.name(),
+        outline: kind.outline(),
+        meaning,
+    });
+    shapes.collect()
+}
+
+/// The word for how a run ended. `unfinished` is one that has not.
+pub(crate) fn result<'a>(result: &'a str, words: &'static Words) -> &'a str {
+    match result {
+        "ok" => words.ok,
+        "partial" => words.partial,
+        "failed" => words.failed,
+        "interrupted" => words.interrupted,
+        "unfinished" => words.running,
+        other => other,
+    }
+}
+
+fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
+    let time = status::format::time(run.started_at, zone);
+    let result = result(&run.result, words);
+    match run.finished_at {
+        Some(_) => {
+            let counts = (words.run_counts)(run.copied, run.failed);
+            format!("{time}: {result}{}{counts}", words.comma)
+        }
+        None => format!("{time}: {result}"),
+    }
+}
+
+impl Kind {
+    fn of(run: &RunMark) -> Self {
+        match run.result.as_str() {
+            "ok" if run.copied == 0 => Self::Idle,
+            "ok" => Self::Copied,
+            "partial" => Self::Partial,
+            "failed" => Self::Failed,
+            _ => Self::Unfinished,
+        }
+    }
+
+    /// What it is called in the page and in the style.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Copied => "good",
+            Self::Partial => "warning",
+            Self::Failed => "bad",
+            Self::Unfinished => "open",
+        }
+    }
+
+    /// Low, full, parted in two, a cross, a frame.
+    fn outline(self) -> &'static str {
+        match self {
+            Self::Idle => "M0 11h5v5h-5z",
+            Self::Copied => "M0 0h5v16h-5z",
+            Self::Partial => "M0 0h5v6h-5zM0 10h5v6h-5z",
+            Self::Failed => "M0 1h1.7l.8 4 .8-4h1.7l-1.5 7 1.5 7h-1.7l-.8-4-.8 4h-1.7l1.5-7z",
+            Self::Unfinished => "M0 7h5v9h-5zM1.3 8.3v6.4h2.4v-6.4z",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+use crate::web::pages::run_strip::*;
+
+fn run(result: &str, copied: i64, failed: i64) -> RunMark {
+    RunMark {
+        started_at: 1_800_000_000,
+        finished_at: (result != "unfinished").then_some(1_800_000_060),
+        result: result.into(),
+        copied,
+        failed,
+    }
+}
+
+#[test]
+fn every_kind_of_run_has_a_shape_of_its_own() {
+    let runs = [
+        run("ok", 0, 0),
+        run("ok", 3, 0),
+        run("partial", 3, 1),
+        run("failed", 0, 4),
+        run("unfinished", 0, 0),
+    ];
+    let strip = Strip::new(&runs, Language::English, Tz::UTC);
+    let kinds: Vec<&str> = strip.marks.iter().map(|mark| mark.kind).collect();
+    let shapes = shapes(Language::English.words());
+    assert!(shapes.iter().map(|shape| shape.kind).eq(kinds));
+    let mut outlines: Vec<&str> = shapes.iter().map(|shape| shape.outline).collect();
+    outlines.sort_unstable();
+    outlines.dedup();
+    assert_eq!(outlines.len(), runs.len());
+    assert_eq!((strip.width, strip.marks[4].x), (30, 24));
+}
+
+#[test]
+fn the_title_of_a_mark_tells_the_run() {
+    let title = |run: RunMark, language| {
+        let strip = Strip::new(&[run], language, Tz::Asia__Shanghai);
+        strip.marks[0].title.clone()
+    };
+    assert_eq!(
+        title(run("partial", 3, 1), Language::English),
+        "2027-01-15 16:00:00: partly failed, 3 copied, 1 failed"
+    );
+    assert_eq!(
+        title(run("partial", 3, 1), Language::Chinese),
+        "2027-01-15 16:00:00: 部分失败，复制 3，失败 1"
+    );
+    assert_eq!(
+        title(run("unfinished", 0, 0), Language::English),
+        "2027-01-15 16:00:00: running"
+    );
+}

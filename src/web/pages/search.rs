@@ -1,0 +1,194 @@
+//! `/search`: whether an image is mirrored, how to pull it, or what to write to have it mirrored.
+
+use askama::Template;
+use axum::{
+    Json,
+    extract::{Query, State as Held},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use chrono::Utc;
+use serde::Deserialize;
+
+use crate::{
+    status::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain},
+    web::{
+        App, api,
+        locales::words::Words,
+        pages::{
+            self, Frame,
+            mirror_row::Badge,
+            page_request::{Visit, mirror_path},
+            table::Digest,
+        },
+    },
+};
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct Search<'a> {
+    frame: Frame<'a>,
+    asked: &'a str,
+    failure: Option<String>,
+    answer: Option<Found>,
+}
+
+/// The answer.
+#[derive(Debug)]
+struct Found {
+    mood: &'static str,
+    verdict: String,
+    /// What the mirror has to do with it, its name, and its page.
+    mirror: Option<(&'static str, String, String)>,
+    copies: Vec<CopyRow>,
+    help: Option<&'static str>,
+    toml: Option<String>,
+}
+
+/// The image at a target.
+#[derive(Debug)]
+struct CopyRow {
+    state: Badge,
+    lag: Option<String>,
+    reference: String,
+    /// The line to copy, once there is something to pull.
+    pull: Option<String>,
+    digest: Option<Digest>,
+}
+
+/// The page, with an answer if something was asked.
+pub(crate) async fn search(Held(app): Held<App>, visit: Visit) -> Response {
+    let words = visit.words();
+    let asked = visit.get("image").unwrap_or_default();
+    let mut page = Search {
+        frame: Frame::new(&visit, words.ask),
+        asked,
+        failure: None,
+        answer: None,
+    };
+    if asked.is_empty() {
+        return pages::html(StatusCode::OK, &visit, &page);
+    }
+    let config = app.config.load_full();
+    match explain(asked, &config, Some(&app.store)).await {
+        Ok(explanation) => {
+            page.answer = Some(found(explanation, &app, &visit));
+            pages::html(StatusCode::OK, &visit, &page)
+        }
+        Err(Failure::Store(error)) => pages::unreadable(&visit, &error),
+        Err(wrong) => {
+            page.failure = Some(wrong.to_string());
+            pages::html(StatusCode::BAD_REQUEST, &visit, &page)
+        }
+    }
+}
+
+/// What the API is asked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    image: Option<String>,
+}
+
+/// The same answer for programs.
+pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<Asked>) -> Response {
+    let Some(image) = asked.image else {
+        return api::refuse(StatusCode::BAD_REQUEST, "name an image: ?image=nginx:1.27");
+    };
+    let config = app.config.load_full();
+    match explain(&image, &config, Some(&app.store)).await {
+        Ok(explanation) => Json(explanation).into_response(),
+        Err(failure) => {
+            let status = match failure {
+                Failure::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            api::refuse(status, &failure.to_string())
+        }
+    }
+}
+
+fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
+    let words = visit.words();
+    let image = &explanation.image;
+    let link = |how: &'static str, name: String| {
+        let path = visit.link(&mirror_path(&name), &[]);
+        Some((how, name, path))
+    };
+    let absent = Found {
+        mood: "bad",
+        verdict: (words.not_mirrored)(image),
+        mirror: None,
+        copies: Vec::new(),
+        help: None,
+        toml: None,
+    };
+    match explanation.answer {
+        Answer::Mirrored { mirror, copies, .. } => {
+            let is_current = copies.iter().all(|copy| copy.state == CopyState::Current);
+            let verdict = match Arrival::of(&copies) {
+                Arrival::Come => (words.mirrored)(image),
+                Arrival::ToCome => (words.not_copied)(image),
+                Arrival::Never => (words.not_mirrored)(image),
+            };
+            let now = Utc::now().timestamp();
+            let checked = checked(app, &mirror, visit, now);
+            let copies = copies.into_iter();
+            Found {
+                mood: if is_current { "good" } else { "warning" },
+                verdict,
+                copies: copies
+                    .map(|copy| CopyRow::new(copy, visit, checked.clone(), now))
+                    .collect(),
+                mirror: link(words.by, mirror),
+                ..absent
+            }
+        }
+        Answer::NotSelected { mirror, toml } => Found {
+            mood: "warning",
+            verdict: (words.not_selected)(image),
+            mirror: link(words.repository_by, mirror),
+            help: Some(words.add_help),
+            toml: Some(toml),
+            ..absent
+        },
+        Answer::AtTarget { .. } => absent,
+        Answer::NotMirrored { toml } => Found {
+            toml: Some(toml),
+            ..absent
+        },
+    }
+}
+
+/// When the source was last looked at.
+fn checked(app: &App, mirror: &str, visit: &Visit, now: i64) -> Option<String> {
+    let config = app.config.load();
+    let at = app.board.mirror(&config, mirror, now)?.last_checked?;
+    let moment = visit.language.moment(at, now, config.timezone);
+    Some((visit.words().checked)(&moment.text))
+}
+
+impl CopyRow {
+    fn new(copy: Copy, visit: &Visit, checked: Option<String>, now: i64) -> Self {
+        let lag = |since: i64| (visit.words().lasting)(&visit.language.duration(now - since));
+        Self {
+            state: badge(copy.state, visit.words()),
+            lag: copy.lagging_since.map(lag).or(checked),
+            reference: copy.reference,
+            pull: Some(copy.pull).filter(|_| copy.digest.is_some()),
+            digest: copy.digest.map(Digest::new),
+        }
+    }
+}
+
+fn badge(state: CopyState, words: &'static Words) -> Badge {
+    let (class, sign, text) = match state {
+        CopyState::Current => ("good", "●", words.current),
+        CopyState::Behind => ("warning", "▲", words.behind),
+        CopyState::Damaged => ("bad", "✚", words.is_damaged),
+        CopyState::NotYet => ("warning", "○", words.not_yet),
+        CopyState::Absent => ("warning", "○", words.not_at_source),
+        CopyState::LeftOut => ("open", "◌", words.left_out),
+        CopyState::Orphaned => ("open", "◌", words.is_orphaned),
+    };
+    Badge { class, sign, text }
+}

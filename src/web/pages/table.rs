@@ -1,0 +1,160 @@
+//! Tags, runs and changes of a mirror, each in a line.
+
+use crate::{
+    status::format::{bytes, short_digest},
+    store::{Change, MirrorTag, RunRecord},
+    web::{
+        locales::{Language, Moment, words::Words},
+        pages::{mirror_row::Badge, page_request::Visit, run_strip},
+    },
+};
+
+/// A digest: enough of it to tell it from others, and the whole.
+#[derive(Debug)]
+pub(crate) struct Digest {
+    pub(crate) short: String,
+    pub(crate) full: String,
+}
+
+/// A tag at a target.
+#[derive(Debug)]
+pub(crate) struct TagRow {
+    pub(crate) reference: String,
+    pub(crate) source: String,
+    pub(crate) state: Badge,
+    pub(crate) lag: Option<String>,
+    /// The source's digest that is mirrored; the one that is seen there where none is.
+    pub(crate) source_digest: Digest,
+    pub(crate) written_digest: Option<Digest>,
+    pub(crate) mirrored: Option<Moment>,
+    pub(crate) error: Option<String>,
+}
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct RunRow {
+    pub(crate) started: Moment,
+    pub(crate) took: String,
+    pub(crate) class: &'static str,
+    pub(crate) result: String,
+    pub(crate) unchanged: i64,
+    pub(crate) copied: i64,
+    pub(crate) failed: i64,
+    pub(crate) sent: String,
+    pub(crate) saved: String,
+    pub(crate) error: Option<String>,
+}
+
+/// A change.
+#[derive(Debug)]
+pub(crate) struct ChangeRow {
+    pub(crate) at: Moment,
+    pub(crate) kind: String,
+    pub(crate) reference: String,
+    pub(crate) from: Option<Digest>,
+    pub(crate) to: Option<Digest>,
+}
+
+impl Digest {
+    pub(crate) fn new(full: String) -> Self {
+        Self {
+            short: short_digest(&full).into(),
+            full,
+        }
+    }
+}
+
+impl TagRow {
+    /// A tag as it stands at `now`.
+    pub(crate) fn new(
+        tag: MirrorTag,
+        visit: &Visit,
+        now: i64,
+        moment: impl Fn(i64) -> Moment,
+    ) -> Self {
+        let lag = tag.lagging_since.map(|since| {
+            let lag = visit.language.duration(now - since);
+            (visit.words().lasting)(&lag)
+        });
+        Self {
+            state: tag_badge(&tag, visit.words()),
+            lag,
+            source_digest: Digest::new(tag.source_digest.unwrap_or(tag.seen_digest)),
+            written_digest: tag.written_digest.map(Digest::new),
+            mirrored: tag.mirrored_at.map(moment),
+            // What went wrong before it was in sync again is history.
+            error: tag.error_message.filter(|_| tag.lagging_since.is_some()),
+            reference: tag.reference,
+            source: tag.source,
+        }
+    }
+}
+
+fn tag_badge(tag: &MirrorTag, words: &'static Words) -> Badge {
+    let (class, sign, text) = if tag.is_orphaned {
+        ("open", "◌", words.is_orphaned)
+    } else if tag.source_digest.is_none() {
+        ("warning", "○", words.not_yet)
+    } else if tag.lagging_since.is_some() {
+        ("warning", "▲", words.behind)
+    } else {
+        ("good", "●", words.in_sync)
+    };
+    Badge { class, sign, text }
+}
+
+impl RunRow {
+    pub(crate) fn new(run: RunRecord, visit: &Visit, moment: impl Fn(i64) -> Moment) -> Self {
+        let words = visit.words();
+        let language: Language = visit.language;
+        let ended = run.result.as_deref().unwrap_or("unfinished");
+        let took = run
+            .finished_at
+            .map(|end| language.duration(end - run.started_at));
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+        Self {
+            started: moment(run.started_at),
+            took: took.unwrap_or_default(),
+            class: match ended {
+                "ok" => "good",
+                "partial" => "warning",
+                "failed" => "bad",
+                _ => "open",
+            },
+            result: run_strip::result(ended, words).to_owned(),
+            unchanged: run.unchanged,
+            copied: run.copied,
+            failed: run.failed,
+            sent: bytes(unsigned(run.uploaded_bytes)),
+            saved: bytes(unsigned(run.saved_bytes)),
+            error: run.error_message,
+        }
+    }
+}
+
+impl ChangeRow {
+    pub(crate) fn new(
+        change: Change,
+        words: &'static Words,
+        moment: impl Fn(i64) -> Moment,
+    ) -> Self {
+        let kind = match change.kind.as_str() {
+            "new" => words.new,
+            "moved" => words.moved,
+            "removed" => words.removed,
+            "healed" => words.healed,
+            "reshaped" => words.reshaped,
+            "damaged" => words.damaged,
+            "repaired" => words.repaired,
+            "pruned" => words.pruned,
+            other => other,
+        };
+        Self {
+            at: moment(change.at),
+            kind: kind.to_owned(),
+            reference: format!("{}:{}", change.target, change.tag),
+            from: change.old_digest.map(Digest::new),
+            to: change.new_digest.map(Digest::new),
+        }
+    }
+}

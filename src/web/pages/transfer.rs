@@ -1,0 +1,63 @@
+//! A blob on its way, in a line.
+
+use crate::{
+    status::format::{bytes, short_digest},
+    sync::Moving,
+    web::{locales::Language, pages::page_request::Visit},
+};
+
+/// One transfer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    pub(crate) digest: String,
+    pub(crate) short: String,
+    pub(crate) target: String,
+    pub(crate) size: u64,
+    pub(crate) sent: u64,
+    /// How much of it, as text.
+    pub(crate) progress: String,
+    pub(crate) rate: String,
+    /// None where nothing moves.
+    pub(crate) left: Option<String>,
+}
+
+/// A blob as it moves now.
+pub(crate) fn of(moving: &Moving, visit: &Visit) -> Transfer {
+    let amount = Amount {
+        size: moving.size_bytes,
+        sent: moving.sent_bytes(),
+        rate: moving.bytes_per_second(),
+    };
+    let target = moving.target.to_string();
+    amount.of(moving.digest.as_str(), target, visit.language)
+}
+
+/// How far a blob is, in bytes and bytes a second.
+#[derive(Clone, Copy, Debug)]
+struct Amount {
+    size: u64,
+    sent: u64,
+    rate: f64,
+}
+
+impl Amount {
+    fn of(self, digest: &str, target: String, language: Language) -> Transfer {
+        // A source may send more than it said; that ends badly, and not here.
+        let sent = self.sent.min(self.size);
+        let percent = (sent * 100).checked_div(self.size).unwrap_or(0);
+        let left = (self.rate >= 1.0).then(|| ((self.size - sent) as f64 / self.rate).ceil());
+        Transfer {
+            digest: digest.into(),
+            short: short_digest(digest).into(),
+            target,
+            size: self.size.max(1),
+            sent,
+            progress: format!("{percent}% · {} / {}", bytes(sent), bytes(self.size)),
+            rate: format!("{}/s", bytes(self.rate as u64)),
+            left: left.map(|seconds| language.duration(seconds as i64)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

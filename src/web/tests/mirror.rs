@@ -1,0 +1,182 @@
+use axum::http::StatusCode;
+
+use crate::{
+    store::{ChangeKind, Fact, NewChange},
+    web::tests::bench::{Bench, digest, harbour, key},
+};
+
+#[tokio::test]
+async fn a_mirror_tells_its_state_targets_and_what_is_behind_and_why() {
+    let page = harbour().await.get("/mirrors/kubernetes").await;
+    assert_eq!(page.status, StatusCode::OK);
+    for text in [
+        "▲ behind late",
+        "behind for 1h 12m equal 2h 13m ago",
+        "accepted: 30m",
+        "Sources registry.k8s.io/kube-proxy",
+        "Targets Target Lag Tags Behind Failed Orphaned Failures in a row Size Pending \
+         m.example.com behind for 1h 12m equal 2h 13m ago 2 1 1 0 1 128.0 MiB",
+        "What is behind, and why registry.k8s.io/kube-proxy:v1.32.0 1h 12m timeout push blob",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn tags_are_told_with_both_digests_and_those_behind_come_first() {
+    let page = harbour().await.get("/mirrors/kubernetes").await;
+    let (source, written) = (digest("proxy 1.31"), digest("proxy 1.31, written"));
+    for digest in [source.as_str(), written.as_str()] {
+        let short = &digest["sha256:".len()..][..12];
+        let shown = format!("<code class=\"digest\" title=\"{digest}\">{short}</code>");
+        assert!(page.body.contains(&shown), "{shown}");
+    }
+    let text = page.text();
+    let (_, tags) = text.split_once("Mirrored").unwrap();
+    let behind = tags.find("kube-proxy:v1.32.0 ▲ behind for 1h 12m").unwrap();
+    assert!(behind < tags.find("kube-proxy:v1.31.0 ● in sync").unwrap());
+}
+
+#[tokio::test]
+async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart() {
+    let bench = harbour().await;
+    let gone = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0");
+    let released = Fact::Released {
+        repository: gone.target,
+        tag: gone.tag,
+        is_orphaned: true,
+    };
+    bench.record([released]).await;
+    let new = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.33.0");
+    bench.moved(&new, "proxy 1.33", 605, None).await;
+    bench.settle().await;
+    let page = bench.get("/mirrors/kubernetes").await.text();
+    assert!(
+        page.contains("kube-proxy:v1.31.0 ◌ no longer at the source"),
+        "{page}"
+    );
+    assert!(
+        page.contains("kube-proxy:v1.33.0 ○ not copied yet for 10m"),
+        "{page}"
+    );
+    assert!(
+        page.contains("kube-proxy:v1.33.0 10m not tried since"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn runs_and_changes_are_told_newest_first() {
+    let bench = harbour().await;
+    let moved = NewChange {
+        key: key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0"),
+        kind: ChangeKind::Moved,
+        old: Some(digest("old")),
+        new: Some(digest("proxy 1.31")),
+        at: bench.now - 30,
+    };
+    bench.record([Fact::Changed(moved)]).await;
+    bench.began("kubernetes", 10).await;
+    bench.settle().await;
+    let page = bench.get("/mirrors/kubernetes").await;
+    let text = page.text();
+    let (_, runs) = text.split_once("Runs Started Result").unwrap();
+    let (runs, changes) = runs.split_once("Changes Time").unwrap();
+    let places = ["running", "partly failed 1m 4 1 1 3.0 MiB", "ok 1m 4 1 0"];
+    let places: Vec<usize> = places
+        .iter()
+        .map(|sought| runs.find(sought).unwrap_or_else(|| panic!("{runs}")))
+        .collect();
+    assert!(places.is_sorted(), "{runs}");
+    let short = |text: &str| digest(text).as_str()["sha256:".len()..][..12].to_owned();
+    let moved = format!(
+        "moved m.example.com/a/registry.k8s.io/kube-proxy:v1.31.0 {} {}",
+        short("old"),
+        short("proxy 1.31")
+    );
+    let places = [changes.find(&moved), changes.find(" new ")];
+    assert!(places[0].is_some() && places.is_sorted(), "{changes}");
+}
+
+#[tokio::test]
+async fn many_tags_stand_on_several_pages() {
+    let bench =
+        Bench::new("[[mirror]]\nname = \"many\"\nfrom = \"quay.io/a/b\"\ntags = \"*\"\n").await;
+    for number in 0..450 {
+        let tag = key("many", "quay.io/a/b", &format!("t{number:03}"));
+        bench.mirrored(&tag, &number.to_string(), 1000).await;
+    }
+    bench
+        .moved(&key("many", "quay.io/a/b", "t449"), "moved", 90, None)
+        .await;
+    bench.settle().await;
+    let tags = |page: &str| page.matches("title=\"Source: quay.io/a/b\"").count();
+    let first = bench.get("/mirrors/many").await;
+    assert_eq!(tags(&first.body), 200);
+    assert!(first.text().contains("Tags 450"));
+    assert!(first.text().contains("page 1 of 3"));
+    assert!(first.places(&["b:t449", "b:t000", "b:t198"]).is_sorted());
+    let last = bench.get("/mirrors/many?page=3&lang=en").await;
+    assert_eq!(tags(&last.body), 50);
+    assert!(
+        last.body
+            .contains("href=\"/mirrors/many?lang=en&#38;page=2\""),
+        "{}",
+        last.body
+    );
+}
+
+#[tokio::test]
+async fn a_mirror_that_never_ran_has_a_page() {
+    let bench = Bench::new("[[mirror]]\nname = \"idle\"\nfrom = \"nginx:1\"\n").await;
+    bench.settle().await;
+    let page = bench.get("/mirrors/idle").await;
+    assert_eq!(page.status, StatusCode::OK);
+    for text in [
+        "○ never synced",
+        "never proved equal",
+        "It never ran.",
+        "Nothing ever changed.",
+    ] {
+        assert!(page.text().contains(text), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_not_there_has_a_suggestion() {
+    let bench = harbour().await;
+    for (uri, text) in [
+        (
+            "/mirrors/kubernets",
+            "There is no mirror `kubernets` Did you mean kubernetes",
+        ),
+        ("/mirrors/monitor", "Did you mean monitoring"),
+        (
+            "/mirrors/something-else?lang=zh",
+            "没有名为 `something-else` 的同步项 全部同步项",
+        ),
+    ] {
+        let page = bench.get(uri).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        assert!(page.text().contains(text), "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_is_told_in_chinese() {
+    let page = harbour()
+        .await
+        .get("/mirrors/kubernetes?lang=zh")
+        .await
+        .text();
+    for text in [
+        "▲ 落后 超出时限",
+        "容许：30 分",
+        "落后的标签及原因",
+        "部分失败 1 分",
+        "连续失败",
+        "全部同步项",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}

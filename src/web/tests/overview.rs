@@ -1,0 +1,274 @@
+use axum::http::StatusCode;
+
+use crate::{
+    config::Topic,
+    status::Alarm,
+    web::tests::bench::{Bench, harbour, key},
+};
+
+#[tokio::test]
+async fn the_verdict_comes_first_and_the_worst_mirror_after_it() {
+    let page = harbour().await.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let texts = [
+        "1 of 3 behind, 1 failing, worst kubernetes 1h 12m",
+        "Is this image mirrored?",
+        "kubernetes",
+        "monitoring",
+        "nginx",
+    ];
+    let table = page.text();
+    let table = table.split("Last runs").nth(1).unwrap();
+    let places: Vec<usize> = texts[2..]
+        .iter()
+        .map(|name| table.find(name).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(page.places(&texts[..2]).is_sorted());
+}
+
+#[tokio::test]
+async fn a_row_tells_both_bounds_of_the_lag_and_the_attempt_that_was_no_success() {
+    let page = harbour().await.get("/").await;
+    for text in [
+        "behind for 1h 12m equal 2h 13m ago",
+        "tried 1h 12m ago: partly failed",
+        "push blob m.example.com/a/registry.k8s.io/kube-proxy: connection reset by peer",
+        "equal 12m ago",
+        "list tags quay.io/prometheus/prometheus: 502",
+        "64.0 MiB",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    assert!(page.body.contains("late</small>"), "{}", page.body);
+    assert!(
+        page.body
+            .contains(": partly failed, 1 copied, 1 failed</title>")
+    );
+}
+
+#[tokio::test]
+async fn everything_in_sync_is_said_in_a_line() {
+    let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n[[mirror]]\nname = \"b\"\nfrom = \"redis:7\"\n").await;
+    bench.ran("a", 100, "ok", "").await;
+    bench.ran("b", 100, "ok", "").await;
+    bench.settle().await;
+    assert!(
+        bench
+            .get("/")
+            .await
+            .text()
+            .contains("All 2 mirrors in sync")
+    );
+    let chinese = bench.get("/?lang=zh").await;
+    assert!(
+        chinese.text().contains("全部 2 个同步项均已同步"),
+        "{}",
+        chinese.text()
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_never_ran_says_so() {
+    let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n").await;
+    bench.settle().await;
+    let page = bench.get("/").await;
+    assert!(
+        page.text().contains("1 of 1 never synced"),
+        "{}",
+        page.text()
+    );
+    assert!(page.text().contains("never proved equal"));
+}
+
+#[tokio::test]
+async fn a_run_under_way_is_a_flag_and_hides_no_verdict() {
+    let bench = harbour().await;
+    bench.began("nginx", 5).await;
+    bench.settle().await;
+    let page = bench.get("/?q=nginx").await.text();
+    assert!(page.contains("● in sync running"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_speaks_chinese_to_those_who_ask_for_it() {
+    let bench = harbour().await;
+    let page = bench.get_in("/", "zh-CN,zh;q=0.9,en;q=0.8").await;
+    assert_eq!(page.header("content-language"), "zh-CN");
+    assert_eq!(page.header("vary"), "accept-language");
+    assert!(page.body.contains("<html lang=\"zh-CN\">"));
+    for text in [
+        "3 个同步项中有 1 个落后，1 个失败，最久的是 kubernetes：1 小时 12 分",
+        "已落后 1 小时 12 分",
+        "2 小时 13 分前一致",
+        "1 小时 12 分前尝试：部分失败",
+        "这个镜像同步了吗？",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    let overruled = bench.get_in("/?lang=en", "zh-CN").await;
+    assert_eq!(overruled.header("content-language"), "en");
+    assert!(
+        overruled
+            .body
+            .contains("href=\"/mirrors/kubernetes?lang=en\"")
+    );
+}
+
+#[tokio::test]
+async fn mirrors_are_found_by_name_source_target_and_state() {
+    let bench = harbour().await;
+    for (uri, shown, hidden) in [
+        ("/?q=KUBE", "/mirrors/kubernetes", "/mirrors/nginx"),
+        ("/?q=quay.io", "/mirrors/monitoring", "/mirrors/nginx"),
+        (
+            "/?q=m.example.com/a/docker.io",
+            "/mirrors/nginx",
+            "/mirrors/monitoring",
+        ),
+        ("/?state=behind", "/mirrors/kubernetes", "/mirrors/nginx"),
+        (
+            "/?state=failing",
+            "/mirrors/monitoring",
+            "/mirrors/kubernetes",
+        ),
+        ("/?state=in-sync", "/mirrors/nginx", "/mirrors/kubernetes"),
+        ("/?state=late", "/mirrors/kubernetes", "/mirrors/monitoring"),
+    ] {
+        let page = bench.get(uri).await.body;
+        assert!(
+            page.contains(&format!("href=\"{shown}\"")),
+            "{uri} lacks {shown}"
+        );
+        assert!(
+            !page.contains(&format!("href=\"{hidden}\"")),
+            "{uri} has {hidden}"
+        );
+    }
+    for uri in [
+        "/?q=nothing-like-it",
+        "/?state=in-sync&q=kube",
+        "/?state=no-such-state",
+    ] {
+        assert!(
+            bench.get(uri).await.text().contains("No mirror matches."),
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn states_are_links_with_their_numbers_and_keep_what_was_sought() {
+    let page = harbour().await.get("/?q=e&refresh=30").await;
+    assert!(
+        page.body
+            .contains("href=\"/?q=e&#38;refresh=30&#38;state=behind\""),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.text().contains("all 3 behind 1 failing 1 late 1"),
+        "{}",
+        page.text()
+    );
+    assert!(page.body.contains("name=\"refresh\" value=\"30\""));
+}
+
+#[tokio::test]
+async fn many_mirrors_stand_on_several_pages() {
+    let entry =
+        |n: usize| format!("[[mirror]]\nname = \"mirror-{n:03}\"\nfrom = \"quay.io/a/b{n}:1\"\n");
+    let bench = Bench::new(&(0..250).map(entry).collect::<String>()).await;
+    bench.settle().await;
+    let count = |page: &str| page.matches("href=\"/mirrors/mirror-").count();
+    let first = bench.get("/").await;
+    assert_eq!(count(&first.body), 100);
+    assert!(
+        first.text().contains("page 1 of 3 next →"),
+        "{}",
+        first.text()
+    );
+    assert!(first.body.contains("href=\"/?page=2\""));
+    let last = bench.get("/?page=3").await;
+    assert_eq!(count(&last.body), 50);
+    assert!(last.text().contains("← previous page 3 of 3"));
+    let beyond = bench.get("/?page=99999999999").await;
+    assert_eq!(count(&beyond.body), 50);
+    assert_eq!(count(&bench.get("/?q=mirror-01&page=2").await.body), 10);
+}
+
+#[tokio::test]
+async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
+    let bench = harbour().await;
+    let alarm = |topic, subject: &str, message: &str| Alarm {
+        topic,
+        subject: subject.into(),
+        since: bench.now - 605,
+        message: message.into(),
+    };
+    bench.app.board.set_alarms(vec![
+        alarm(
+            Topic::Lag,
+            "kubernetes",
+            "kubernetes lags 1h 12m, more than 30m",
+        ),
+        alarm(Topic::Auth, "quay.io", "quay.io refuses the credentials"),
+        alarm(Topic::Config, "", "mirror.toml was edited and has mistakes"),
+    ]);
+    let error = "  x unknown key `tgas`\n   ,-[mirror.toml:3:1]\n 3 | tgas = \"v*\"\n";
+    bench.app.board.set_config_error(Some(error.into()));
+    let page = bench.get("/").await;
+    assert!(page.body.contains("<h1 class=\"verdict bad\">"));
+    let places = page.places(&[
+        "An edit of mirror.toml is not in force",
+        "unknown key `tgas`",
+        "Trouble",
+        "kubernetes lags 1h 12m, more than 30m",
+        "(10m ago)",
+        "quay.io refuses the credentials",
+        "Is this image mirrored?",
+    ]);
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(
+        page.body
+            .contains("<pre>  x unknown key `tgas`\n   ,-[mirror.toml:3:1]\n")
+    );
+    assert!(
+        page.body
+            .contains("<a href=\"/mirrors/kubernetes\">kubernetes lags")
+    );
+    // Its text tells more than the alarm.
+    assert!(!page.body.contains("was edited and has mistakes"));
+}
+
+#[tokio::test]
+async fn the_page_is_loaded_anew_only_for_those_who_ask() {
+    let bench = harbour().await;
+    let still = bench.get("/").await;
+    assert_eq!(still.header("refresh"), "");
+    assert!(still.body.contains("href=\"/?refresh=10\""));
+    let moving = bench.get("/?refresh=10").await;
+    assert_eq!(moving.header("refresh"), "10");
+    assert!(moving.text().contains("Refreshed every 10s; stop"));
+    assert!(!moving.body.contains("http-equiv"));
+}
+
+#[tokio::test]
+async fn a_name_with_odd_letters_leads_to_its_page() {
+    let bench = Bench::new("[[mirror]]\nname = \"web/nginx: #1 50%?\"\nfrom = \"nginx:1\"\n").await;
+    let tag = key("web/nginx: #1 50%?", "docker.io/library/nginx", "1");
+    bench.mirrored(&tag, "one", 50).await;
+    bench.settle().await;
+    let page = bench.get("/").await;
+    let href = "/mirrors/web/nginx:%20%231%2050%25%3F";
+    assert!(
+        page.body.contains(&format!("href=\"{href}\"")),
+        "{}",
+        page.body
+    );
+    for uri in [href, "/mirrors/web%2Fnginx%3A%20%231%2050%25%3F"] {
+        let page = bench.get(uri).await;
+        assert_eq!(page.status, StatusCode::OK, "{uri}");
+        assert!(page.text().contains("web/nginx: #1 50%?"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Visitors who mean no good: slow ones, large ones, and pages of somebody else.
+
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode, header::AUTHORIZATION},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::web::{
+    connections, router,
+    tests::bench::{Bench, harbour},
+};
+
+/// More than the server takes at a time.
+const CROWD: usize = 300;
+
+/// The bench behind a real socket.
+struct Server {
+    _bench: Bench,
+    address: String,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let bench = harbour().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let serve = connections::serve(listener, router(bench.app.clone()), stop.clone());
+        Self {
+            _bench: bench,
+            address,
+            stop,
+            served: tokio::spawn(serve),
+        }
+    }
+
+    /// Sends this much of a request.
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Whether somebody who behaves gets an answer.
+    async fn answers(&self) -> bool {
+        let request = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = to_end(self.send(request).await).await;
+        answer.starts_with("HTTP/1.1 ")
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.served.await.unwrap();
+    }
+}
+
+/// All that comes until the server hangs up.
+async fn to_end(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A server that hangs up on what was not read resets the connection.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_crowd_that_says_nothing_is_shown_out() {
+    let server = Server::start().await;
+    tokio::time::pause();
+    let mut crowd = Vec::new();
+    for number in 0..CROWD {
+        let said = match number % 3 {
+            0 => "",
+            1 => "GET / HT",
+            _ => "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ",
+        };
+        crowd.push(server.send(said).await);
+    }
+    assert!(server.answers().await);
+    for stream in crowd {
+        let answer = to_end(stream).await;
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let server = Server::start().await;
+    tokio::time::pause();
+    let request = "POST /api/v1/sync HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
+    let answer = to_end(server.send(request).await).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    assert!(server.answers().await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let server = Server::start().await;
+    let mut stream = server.send("GET / HTTP/1.1\r\nhost: x\r\n").await;
+    let line = format!("x-large: {}\r\n", "x".repeat(1000));
+    // The server may hang up while this is written.
+    for _ in 0..5_000 {
+        if stream.write_all(line.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    let answer = to_end(stream).await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let many = "x: y\r\n".repeat(200);
+    let answer = to_end(server.send(&format!("GET / HTTP/1.1\r\n{many}\r\n")).await).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(server.answers().await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_path_that_climbs_leads_nowhere() {
+    let bench = harbour().await;
+    for uri in [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/style.css/../../etc/passwd",
+        "/mirrors/../../../etc/passwd",
+        "/mirrors/..%2f..%2f..%2fetc%2fpasswd",
+        "/report/latest/../../etc/passwd",
+        "//etc/passwd",
+        "/etc/passwd%00.css",
+    ] {
+        let page = bench.get(uri).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{uri}");
+        assert!(!page.body.contains("root:"), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_somebody_else_starts_nothing_even_with_the_token() {
+    let mut bench = Bench::with(
+        "[http]\ntoken = \"open-sesame\"\n[defaults]\ntarget = \"m.example.com/a\"\n\
+         [[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",
+    )
+    .await;
+    for site in ["cross-site", "same-site", "anything"] {
+        let request = Request::post("/api/v1/sync")
+            .header(AUTHORIZATION, "Bearer open-sesame")
+            .header("sec-fetch-site", site)
+            .body(Body::from(r#"{"mirror": "nginx"}"#));
+        let answer = bench.send(request.unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{site}");
+    }
+    // Nor does a browser learn that it may send the token from there.
+    let asked = bench.ask(Method::OPTIONS, "/api/v1/sync").await;
+    assert_eq!(asked.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(!asked.headers.contains_key("access-control-allow-origin"));
+    assert!(bench.orders.try_recv().is_err());
+}
