@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     config::Topic,
     status::{
-        document::{Document, Line, Mood},
+        document::{Document, Line, Severity},
         format,
         mirror_status::{MirrorStatus, Status},
     },
@@ -244,15 +244,15 @@ impl Alarm {
 /// What is told of trouble of one kind that is new.
 pub fn raised(alarms: &[Alarm]) -> Document {
     let mood = match alarms.iter().any(|alarm| alarm.topic == Topic::Throttled) {
-        true => Mood::Warning,
-        false => Mood::Bad,
+        true => Severity::Warning,
+        false => Severity::Bad,
     };
     listed(alarms, "transship", "troubles", mood)
 }
 
 /// What is told of trouble that is over.
 pub fn recovered(alarms: &[Alarm], now: i64) -> Document {
-    let mut document = Document::new(title(alarms, "recovered", "recoveries"), Mood::Good);
+    let mut document = Document::new(title(alarms, "recovered", "recoveries"), Severity::Good);
     let section = document.add_section();
     for alarm in alarms {
         let lasted = format::duration((now - alarm.since).max(0));
@@ -261,7 +261,7 @@ pub fn recovered(alarms: &[Alarm], now: i64) -> Document {
     document
 }
 
-fn listed(alarms: &[Alarm], one: &str, many: &str, mood: Mood) -> Document {
+fn listed(alarms: &[Alarm], one: &str, many: &str, mood: Severity) -> Document {
     let mut document = Document::new(title(alarms, one, many), mood);
     if alarms.len() > 1 {
         let section = document.add_section();

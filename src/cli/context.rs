@@ -9,15 +9,15 @@ use crate::{
     config::{Config, Mirror, closest},
     daemon::Lock,
     metrics::Metrics,
-    registry::{Registries, Retry},
-    store::{self, Recorder, Store},
+    registry::{Registries, RetryPolicy},
+    store::{self, Store, StoreWriter},
     sync::Sync,
 };
 
 /// The pipeline, and the store's writer, which is closed last.
 pub(crate) struct Pipeline {
     pub(crate) sync: Sync,
-    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) recorder: Arc<StoreWriter>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let (store, recorder) = store(&config.state_path, &stop).await?;
     let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
     let learned = store.dialects().await?;
-    let registries = Registries::new(config, metrics.clone(), Retry::default(), learned);
+    let registries = Registries::new(config, metrics.clone(), RetryPolicy::default(), learned);
     let sync = Sync::new(
         registries,
         store,
@@ -58,7 +58,7 @@ pub(crate) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
 }
 
 /// Opens the store. One that is damaged is replaced, unless a daemon still uses it.
-async fn store(path: &Path, stop: &CancellationToken) -> anyhow::Result<(Store, Recorder)> {
+async fn store(path: &Path, stop: &CancellationToken) -> anyhow::Result<(Store, StoreWriter)> {
     match Store::open(path, stop.clone()).await {
         Err(store::Error::Damaged { .. }) => {
             let _lock = Lock::take(path)?;

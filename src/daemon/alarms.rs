@@ -10,7 +10,7 @@ use crate::{
     },
     notify::Delivery,
     status::{AlarmChanges, Surroundings, alarms},
-    store::{Fact, Upkeep},
+    store::{StoreEvent, Upkeep},
 };
 
 impl Daemon {
@@ -112,13 +112,13 @@ impl Daemon {
     async fn write_down(&self, changes: &AlarmChanges) {
         for alarm in &changes.raised {
             tracing::warn!(topic = alarm.topic.as_str(), "{}", alarm.message);
-            let fact = Fact::Upkeep(Upkeep::Raised(alarm.record()));
+            let fact = StoreEvent::Upkeep(Upkeep::Raised(alarm.record()));
             self.recorder.note(fact);
         }
         for alarm in &changes.recovered {
             let (topic, subject) = (alarm.topic.as_str().to_owned(), alarm.subject.clone());
             tracing::info!(topic, "over: {}", alarm.message);
-            let fact = Fact::Upkeep(Upkeep::Cleared(topic, subject));
+            let fact = StoreEvent::Upkeep(Upkeep::Cleared(topic, subject));
             self.recorder.note(fact);
         }
     }

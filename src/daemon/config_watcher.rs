@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Print {
+pub(crate) struct FileFingerprint {
     device: u64,
     inode: u64,
     /// In seconds since 1970, and nanoseconds.
@@ -19,7 +19,7 @@ pub(crate) struct Print {
     size_bytes: u64,
 }
 
-impl Print {
+impl FileFingerprint {
     /// That of what a path leads to now; none where that is nothing.
     pub(crate) fn of(file: &Path) -> Option<Self> {
         let file = fs::metadata(file).ok()?;

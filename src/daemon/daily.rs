@@ -11,7 +11,7 @@ use crate::{
     daemon::outbox::Telling,
     notify::Message,
     status::{Day, Detail, Status},
-    store::{self, Fact, Upkeep},
+    store::{self, StoreEvent, Upkeep},
 };
 
 impl Daemon {
@@ -81,9 +81,9 @@ impl Daemon {
             at: status.now,
             body: json.to_string(),
         };
-        self.recorder.note(Fact::Upkeep(reported));
+        self.recorder.note(StoreEvent::Upkeep(reported));
         let thinned = Upkeep::Thinned { now: status.now };
-        self.recorder.note(Fact::Upkeep(thinned));
+        self.recorder.note(StoreEvent::Upkeep(thinned));
         self.metrics.report_made(status.now);
         let document = day.document(Detail::Brief);
         tracing::info!("{}", document.title());

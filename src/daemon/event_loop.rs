@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     daemon::{
         Daemon, Loading, MIRROR,
-        config_watcher::Print,
+        config_watcher::FileFingerprint,
         outbox::Telling,
         reload::{self, Loaded},
         scheduler::Signal,
@@ -107,7 +107,7 @@ impl Daemon {
     /// Reads `mirror.toml` anew if it is another file: of a folder on its path that is swapped, nobody
     /// who watches folders hears.
     fn compare_file(&mut self) {
-        let print = Print::of(&self.config.load().path);
+        let print = FileFingerprint::of(&self.config.load().path);
         if print != self.print {
             self.print = print;
             self.load(Why::Changed);

@@ -31,18 +31,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     daemon::{
-        config_watcher::{Print, Watch},
+        config_watcher::{FileFingerprint, Watch},
         event_loop::Event,
         outbox::Mute,
-        scheduler::{Clockwork, Signal},
+        scheduler::{Scheduler, Signal},
         systemd::Service,
     },
     metrics::Metrics,
     notify::Notifier,
-    status::{Board, Told},
-    store::{self, Recorder, Store},
+    status::{StatusCache, Told},
+    store::{self, Store, StoreWriter},
     sync::{Scope, Sync},
-    web::{Health, Order},
+    web::{Health, SyncRequest},
 };
 pub use lock::{Lock, LockError};
 
@@ -85,15 +85,15 @@ struct Daemon {
     /// What `mirror.toml` held when it was last read.
     text: String,
     /// Which file it was when it was last looked at.
-    print: Option<Print>,
+    print: Option<FileFingerprint>,
     store: Store,
-    recorder: Arc<Recorder>,
+    recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
-    board: Arc<Board>,
+    board: Arc<StatusCache>,
     sync: Arc<Sync>,
     health: Arc<Health>,
     notifier: Arc<Notifier>,
-    clockwork: Clockwork,
+    clockwork: Scheduler,
     service: Service,
     /// Mirrors that run, or will once their jitter is over.
     busy: HashMap<Arc<str>, Scope>,
@@ -135,7 +135,7 @@ enum Loading {
 /// What the daemon listens to.
 struct Inbox {
     clock: mpsc::Receiver<Signal>,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<SyncRequest>,
     changed: mpsc::Receiver<()>,
     hangup: UnixSignal,
     terminate: UnixSignal,

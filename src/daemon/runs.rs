@@ -12,7 +12,7 @@ use crate::{
     notify::{Ending, Notifier},
     status::MirrorStatus,
     sync::{MirrorReport, RunResult, Scope, Sync},
-    web::{Accepted, Order},
+    web::{SyncReply, SyncRequest},
 };
 
 impl Daemon {
@@ -38,15 +38,15 @@ impl Daemon {
     }
 
     /// Somebody asks for a run.
-    pub(crate) fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: SyncRequest) {
         let config = self.config.load_full();
         let answer = if mirror(&config, &order.mirror).is_none() {
-            Accepted::Refused
+            SyncReply::Refused
         } else if self.busy.contains_key(&order.mirror) {
-            Accepted::Running
+            SyncReply::Running
         } else {
             self.start(&order.mirror, order.scope, Duration::ZERO);
-            Accepted::Started
+            SyncReply::Started
         };
         // Who asked may have gone away.
         let _ = order.reply.send(answer);

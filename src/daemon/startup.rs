@@ -16,19 +16,19 @@ use crate::{
     config::{Config, Topic},
     daemon::{
         Daemon, Error, Inbox, Loading,
-        config_watcher::{Print, Watch},
+        config_watcher::{FileFingerprint, Watch},
         event_loop::Why,
         lock::Lock,
-        scheduler::{Clockwork, Signal},
+        scheduler::{Scheduler, Signal},
         systemd::Service,
     },
     metrics::Metrics,
     notify::Notifier,
-    registry::{Registries, Retry},
-    status::{Board, Told},
-    store::{self, AlarmRecord, Fact, Recorder, Store, Upkeep},
+    registry::{Registries, RetryPolicy},
+    status::{StatusCache, Told},
+    store::{self, AlarmRecord, Store, StoreEvent, StoreWriter, Upkeep},
     sync::Sync,
-    web::{self, App, Health, Order},
+    web::{self, App, Health, SyncRequest},
 };
 
 /// Orders that wait for the loop.
@@ -46,12 +46,12 @@ impl Daemon {
         let recorder = Arc::new(recorder);
         let (listener, address) = listen(&config).await?;
         let sync = sync(&config, &store, &recorder, &metrics, [&stop, &abort]).await?;
-        let (clockwork, clock) = Clockwork::start().await.map_err(failed)?;
+        let (clockwork, clock) = Scheduler::start().await.map_err(failed)?;
         let (changes, changed) = mpsc::channel(1);
         let watch = watch(&config, changes);
         let (orders, inbox) = Inbox::open(clock, changed)?;
         let app = App {
-            board: Arc::new(Board::new(store.clone(), metrics.clone())),
+            board: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
             sync: Arc::new(sync),
             health: Arc::new(Health::default()),
             store: store.clone(),
@@ -64,7 +64,7 @@ impl Daemon {
         let config = app.config.load_full();
         let daemon = Self {
             text: config.text.expose_secret().to_owned(),
-            print: Print::of(&config.path),
+            print: FileFingerprint::of(&config.path),
             notifier: Arc::new(notifier(&config, &metrics)?),
             config: app.config,
             told: Told::new(told(&store, &recorder, &metrics).await?),
@@ -97,7 +97,7 @@ impl Daemon {
 
     /// Takes up the config, and starts what was missed while nobody ran.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
-        let abandoned = Fact::Upkeep(Upkeep::Abandoned);
+        let abandoned = StoreEvent::Upkeep(Upkeep::Abandoned);
         self.recorder.note(abandoned);
         self.recorder.flush().await;
         self.take_up().await?;
@@ -152,7 +152,7 @@ impl Daemon {
                     source: source.to_string(),
                     target,
                 };
-                self.recorder.note(Fact::Upkeep(left));
+                self.recorder.note(StoreEvent::Upkeep(left));
             }
         }
         self.recorder.flush().await;
@@ -164,7 +164,7 @@ impl Inbox {
     fn open(
         clock: mpsc::Receiver<Signal>,
         changed: mpsc::Receiver<()>,
-    ) -> Result<(mpsc::Sender<Order>, Self), Error> {
+    ) -> Result<(mpsc::Sender<SyncRequest>, Self), Error> {
         let (sender, orders) = mpsc::channel(ORDERS);
         let listen = |kind| signal(kind).map_err(failed);
         let inbox = Self {
@@ -180,7 +180,7 @@ impl Inbox {
 }
 
 /// Opens the store as soon as no other process holds it.
-async fn in_turn(path: &Path, stop: &CancellationToken) -> Result<(Store, Recorder), Error> {
+async fn in_turn(path: &Path, stop: &CancellationToken) -> Result<(Store, StoreWriter), Error> {
     let mut is_told = false;
     loop {
         match Store::open_or_replace(path, stop.clone()).await {
@@ -213,12 +213,12 @@ fn failed(error: impl std::fmt::Display) -> Error {
 async fn sync(
     config: &Config,
     store: &Store,
-    recorder: &Arc<Recorder>,
+    recorder: &Arc<StoreWriter>,
     metrics: &Arc<Metrics>,
     [stop, abort]: [&CancellationToken; 2],
 ) -> Result<Sync, Error> {
     let learned = store.dialects().await?;
-    let registries = Registries::new(config, metrics.clone(), Retry::default(), learned);
+    let registries = Registries::new(config, metrics.clone(), RetryPolicy::default(), learned);
     Ok(Sync::new(
         registries,
         store.clone(),
@@ -242,7 +242,7 @@ async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), Error> {
 /// a process: nobody is told that they are over because another one began.
 async fn told(
     store: &Store,
-    recorder: &Recorder,
+    recorder: &StoreWriter,
     metrics: &Metrics,
 ) -> Result<Vec<AlarmRecord>, Error> {
     let mut told = store.alarms().await?;
@@ -252,7 +252,7 @@ async fn told(
     };
     for alarm in told.extract_if(.., |alarm| is_of_the_process(alarm)) {
         let cleared = Upkeep::Cleared(alarm.topic, alarm.subject);
-        recorder.note(Fact::Upkeep(cleared));
+        recorder.note(StoreEvent::Upkeep(cleared));
     }
     // Until the registry says otherwise, it refuses what it refused.
     let refusing = told

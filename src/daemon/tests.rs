@@ -9,10 +9,10 @@ use crate::{
     config::Topic,
     daemon::outbox::Telling,
     notify::{Delivery, Message},
-    status::{Alarm, AlarmChanges, Document, Mood},
-    store::{EndedRun, Fact, RunCounts},
+    status::{Alarm, AlarmChanges, Document, Severity},
+    store::{EndedRun, RunCounts, StoreEvent},
     sync::Scope,
-    web::Accepted,
+    web::SyncReply,
 };
 
 struct Bench {
@@ -148,16 +148,16 @@ async fn a_run_that_is_asked_for_begins_unless_the_mirror_runs_or_is_unknown() {
     let mut bench = bench().await;
     let mut order = |name: &str| {
         let (reply, mut answer) = oneshot::channel();
-        bench.daemon.order(Order {
+        bench.daemon.order(SyncRequest {
             mirror: name.into(),
             scope: Scope::Whole,
             reply,
         });
         answer.try_recv().unwrap()
     };
-    assert_eq!(order("app"), Accepted::Started);
-    assert_eq!(order("app"), Accepted::Running);
-    assert_eq!(order("other"), Accepted::Refused);
+    assert_eq!(order("app"), SyncReply::Started);
+    assert_eq!(order("app"), SyncReply::Running);
+    assert_eq!(order("other"), SyncReply::Refused);
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn ran_at(bench: &Bench, at: i64) {
         targets: Vec::new(),
         error: None,
     };
-    recorder.record(Fact::RunEnded(ended)).await;
+    recorder.record(StoreEvent::RunEnded(ended)).await;
     recorder.flush().await;
 }
 
@@ -260,7 +260,7 @@ async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
     let report = Telling::report(Message {
         topic: Topic::Report,
         mirrors: Vec::new(),
-        document: Document::new("a day", Mood::Good),
+        document: Document::new("a day", Severity::Good),
         json: serde_json::Value::Null,
     });
     let failed = |channel: &str| Delivery {
@@ -272,7 +272,7 @@ async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
     assert_eq!(bench.daemon.mute.errors().len(), 1);
     // That the channel is mute is told meanwhile, and that the file is another is known.
     bench.daemon.look().await;
-    bench.daemon.print = Print::of(&bench.file());
+    bench.daemon.print = FileFingerprint::of(&bench.file());
     let before = bench.daemon.work.len();
     bench.daemon.beats = event_loop::TELL_AGAIN - 1;
     bench.daemon.signal(Signal::Beat).await;

@@ -1,7 +1,7 @@
 //! A document as messages of a chat: lines, no tables, and as many messages as the limit of the
 //! service asks for.
 
-use crate::status::{Block, Document, Line, Mood, Section, Style, Table};
+use crate::status::{Block, Document, Line, Section, Severity, Style, Table};
 
 /// Most messages that one document becomes: robots that write more in a minute are silenced.
 const MOST_PARTS: usize = 10;
@@ -45,9 +45,9 @@ pub(crate) fn subject(document: &Document) -> String {
 /// The messages that a document becomes.
 pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<Part> {
     let sign = match document.mood() {
-        Mood::Good => "✅",
-        Mood::Warning => "⚠️",
-        Mood::Bad => "❌",
+        Severity::Good => "✅",
+        Severity::Warning => "⚠️",
+        Severity::Bad => "❌",
     };
     let subject = subject(document);
     let title = match cut(&subject, |text| text.chars().count() <= TITLE_LENGTH) {

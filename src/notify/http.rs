@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::Error;
-use crate::registry::{self, Retry};
+use crate::registry::{self, RetryPolicy};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer that are read.
@@ -49,7 +49,7 @@ impl Post {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// How often, and after what pauses.
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryPolicy,
     /// For one try.
     pub(crate) once: Duration,
     /// For a whole message with all its parts.
@@ -59,7 +59,7 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            retry: Retry {
+            retry: RetryPolicy {
                 attempts: 3,
                 first_pause: Duration::from_secs(2),
             },

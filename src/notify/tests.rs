@@ -14,13 +14,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    registry::Retry,
-    status::{Line, Mood, Table},
+    registry::RetryPolicy,
+    status::{Line, Severity, Table},
 };
 
 /// No test waits as long as a daemon would.
 const PATIENCE: Patience = Patience {
-    retry: Retry {
+    retry: RetryPolicy {
         attempts: 3,
         first_pause: Duration::from_millis(1),
     },
@@ -44,7 +44,7 @@ fn notifier(tables: &str) -> Notifier {
 }
 
 fn document() -> Document {
-    let mut document = Document::new("转运: 2 of 3 mirrors are behind", Mood::Warning);
+    let mut document = Document::new("转运: 2 of 3 mirrors are behind", Severity::Warning);
     let mut table = Table::new(["mirror", "lag"]);
     table.row(["nginx", "1h 12m"]).row(["镜像", "3h"]);
     document.add_headed("Behind <now>").table(table);
@@ -56,7 +56,7 @@ fn document() -> Document {
 
 /// A document of so many lines, most of them Chinese.
 fn long(lines: usize) -> Document {
-    let mut document = Document::new("a long day", Mood::Bad);
+    let mut document = Document::new("a long day", Severity::Bad);
     let section = document.add_headed("Lines");
     for line in 0..lines {
         section.line(format!("第{line}行: 镜像落后于上游 \"<&>\""));

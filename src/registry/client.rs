@@ -18,11 +18,11 @@ use crate::registry::{
         remedy::{judged, remedy},
         words,
     },
-    http::Wire,
+    http::HttpClient,
     probe::quota,
     quota::retry_after::asked_pause,
-    retry::{Limits, Retry},
-    upload::capabilities::Dialects,
+    retry::{Limits, RetryPolicy},
+    upload::capabilities::UploadCapabilities,
     vendor::BulkApi,
 };
 
@@ -31,22 +31,22 @@ const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// One registry, shared by everybody who talks to it.
 #[derive(Debug)]
-pub(crate) struct Transport {
-    pub(crate) wire: Wire,
+pub(crate) struct RegistryClient {
+    pub(crate) wire: HttpClient,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) referrers_api: ReferrersApi,
     pub(crate) bulk_api: BulkApi,
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryPolicy,
     /// Outlives the transport: what a registry taught stays true under another config.
-    pub(crate) dialect: Arc<Dialects>,
+    pub(crate) dialect: Arc<UploadCapabilities>,
     /// Blobs larger than this are sent in parts of this size, in bytes.
     pub(crate) part_size: u64,
 }
 
 /// A request that can be sent again.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct Request {
     pub(crate) operation: &'static str,
     pub(crate) subject: String,
     pub(crate) method: Method,
@@ -77,18 +77,18 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-impl Transport {
+impl RegistryClient {
     /// Sends a call that expects a small answer, again and again while it fails in a way that may
     /// pass. Returns answers below 400 only.
-    pub(crate) async fn call(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn call(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
         self.call_as(wire, call, Login::Token).await
     }
 
     /// The same, authorized in the way that is asked for.
     pub(crate) async fn call_as(
         &self,
-        wire: &Wire,
-        call: &Call,
+        wire: &HttpClient,
+        call: &Request,
         login: Login,
     ) -> Result<Answer, Error> {
         let mut attempt = 0;
@@ -119,7 +119,7 @@ impl Transport {
         }
     }
 
-    async fn call_once(&self, wire: &Wire, call: &Call) -> Result<Answer, Error> {
+    async fn call_once(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
         let body = || Some(call.body.clone().into());
         // Calls wait by the hundred: only those under way have room for a connection's state.
@@ -137,8 +137,8 @@ impl Transport {
     /// Sends a call to an interface that knows no tokens, once.
     pub(crate) async fn ask_once(
         &self,
-        wire: &Wire,
-        call: &Call,
+        wire: &HttpClient,
+        call: &Request,
         login: Login,
     ) -> Result<Answer, Error> {
         let _permit = self.limits.request().await;
@@ -170,8 +170,8 @@ impl Transport {
     /// gives the request's body for each, or nothing when it cannot be given again.
     pub(crate) async fn open(
         &self,
-        wire: &Wire,
-        call: &Call,
+        wire: &HttpClient,
+        call: &Request,
         timeout: Option<Duration>,
         mut body: impl FnMut() -> Option<reqwest::Body>,
     ) -> Result<Response, Error> {
@@ -210,8 +210,8 @@ impl Transport {
     /// What a refused request means; nothing where it is worth a second try.
     async fn refusal(
         &self,
-        wire: &Wire,
-        call: &Call,
+        wire: &HttpClient,
+        call: &Request,
         used: &Authorization,
         response: Response,
         is_second: bool,
@@ -235,7 +235,7 @@ impl Transport {
     }
 
     /// What `/v2/` says of authorization, for a 401 that says nothing: gcr.io sends such.
-    async fn challenge_of_base(&self, wire: &Wire) -> HeaderMap {
+    async fn challenge_of_base(&self, wire: &HttpClient) -> HeaderMap {
         let mut url = Url::clone(&wire.base);
         url.set_path("/v2/");
         match wire
@@ -249,7 +249,7 @@ impl Transport {
 
     fn unauthorized(
         &self,
-        call: &Call,
+        call: &Request,
         used: &Authorization,
         headers: &HeaderMap,
         said: &[u8],
@@ -265,7 +265,7 @@ impl Transport {
 
     /// Whether a 401 is about the credentials or about one repository: `/v2/` takes credentials
     /// that are good.
-    async fn judge(&self, wire: &Wire, used: &Authorization, kind: Kind) -> Kind {
+    async fn judge(&self, wire: &HttpClient, used: &Authorization, kind: Kind) -> Kind {
         if !matches!(
             (used, &kind),
             (Authorization::Basic(..), Kind::Unauthorized(_))

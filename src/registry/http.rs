@@ -25,7 +25,7 @@ use crate::{
         error::{Error, Kind},
         probe::quota,
         quota::PullQuota,
-        rate_limit::Pace,
+        rate_limit::RateLimiter,
         redirect_policy::{Boundary, Resolver},
     },
 };
@@ -42,13 +42,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a run asked of one side, counted. `bytes` are those of blobs.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct RequestCounter {
     requests: AtomicU64,
     throttled: AtomicU64,
     bytes: AtomicU64,
 }
 
-impl Meter {
+impl RequestCounter {
     /// Requests sent so far, those for tokens and those tried again included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -71,7 +71,7 @@ impl Meter {
 
 /// The connection pool to one registry, its name, and where its requests are counted.
 #[derive(Clone, Debug)]
-pub(crate) struct Wire {
+pub(crate) struct HttpClient {
     pub(crate) name: RegistryName,
     pub(crate) http: reqwest::Client,
     /// For requests that write: what was meant for a registry is not sent on to another host.
@@ -81,17 +81,17 @@ pub(crate) struct Wire {
     pub(crate) base: Arc<Url>,
     pub(crate) boundary: Arc<Boundary>,
     pub(crate) stall: Duration,
-    pub(crate) pace: Arc<Pace>,
+    pub(crate) pace: Arc<RateLimiter>,
     pub(crate) quota: Arc<PullQuota>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Arc<RequestCounter>,
 }
 
-impl Wire {
+impl HttpClient {
     pub(crate) fn new(
         name: &RegistryName,
         config: &RegistryConfig,
-        pace: Arc<Pace>,
+        pace: Arc<RateLimiter>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));

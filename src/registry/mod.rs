@@ -25,22 +25,22 @@ use bytes::Bytes;
 use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
-pub use crate::registry::concurrency::priority_semaphore::Wanted;
+pub use crate::registry::concurrency::priority_semaphore::WaiterCount;
 pub use crate::registry::content::blob_pull::{BlobSize, BlobStream};
 pub use crate::registry::content::deletions::Deleted;
 pub use crate::registry::content::manifests::Head;
 pub use crate::registry::content::referrers::Referrer;
 pub use crate::registry::error::{Error, Kind};
-pub use crate::registry::http::Meter;
+pub use crate::registry::http::RequestCounter;
 pub use crate::registry::listing::tags::{Listing, Tags};
-pub use crate::registry::quota::Turn;
+pub use crate::registry::quota::ImagePermit;
 pub(crate) use crate::registry::quota::retry_after::{go_seconds, retry_after};
 pub use crate::registry::rate_limit::Traffic;
-pub use crate::registry::retry::{Flow, Retry};
+pub use crate::registry::retry::{RetryPolicy, TransferPermit};
 pub use crate::registry::upload::body::Outgoing;
-pub use crate::registry::upload::capabilities::Dialect;
-pub use crate::registry::upload::chunks::{Prospect, Sent};
-pub use crate::registry::upload::session::{SavedUpload, Started, Upload};
+pub use crate::registry::upload::capabilities::LearnedCapabilities;
+pub use crate::registry::upload::chunks::{Sent, SessionRetry};
+pub use crate::registry::upload::session::{SavedUpload, UploadSession, UploadStart};
 pub use probe::{Identity, Quota, Reach, Seen};
 
 use crate::{
@@ -49,12 +49,12 @@ use crate::{
     oci::{RegistryName, Repository},
     registry::{
         auth::{Auth, Scope},
-        client::{Call, Transport},
+        client::{RegistryClient, Request},
         content::referrers::ReferrersApi,
-        http::Wire,
-        rate_limit::{Pace, Whole},
+        http::HttpClient,
+        rate_limit::{ProcessLimits, RateLimiter},
         retry::Limits,
-        upload::capabilities::Dialects,
+        upload::capabilities::UploadCapabilities,
         vendor::BulkApi,
     },
 };
@@ -69,17 +69,17 @@ const PAGE_BYTES: usize = 32 << 20;
 pub struct Registries {
     configs: Mutex<HashMap<RegistryName, RegistryConfig>>,
     metrics: Arc<Metrics>,
-    retry: Retry,
-    whole: Arc<Whole>,
-    open: Mutex<HashMap<RegistryName, Arc<Transport>>>,
-    dialects: Mutex<HashMap<RegistryName, Arc<Dialects>>>,
+    retry: RetryPolicy,
+    whole: Arc<ProcessLimits>,
+    open: Mutex<HashMap<RegistryName, Arc<RegistryClient>>>,
+    dialects: Mutex<HashMap<RegistryName, Arc<UploadCapabilities>>>,
 }
 
 /// One registry, and the meter that counts what is asked of it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    transport: Arc<Transport>,
-    wire: Wire,
+    transport: Arc<RegistryClient>,
+    wire: HttpClient,
 }
 
 impl Registries {
@@ -88,16 +88,16 @@ impl Registries {
     pub fn new(
         config: &Config,
         metrics: Arc<Metrics>,
-        retry: Retry,
-        learned: Vec<(RegistryName, Dialect)>,
+        retry: RetryPolicy,
+        learned: Vec<(RegistryName, LearnedCapabilities)>,
     ) -> Self {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dialects = learned.into_iter().map(|(name, dialect)| {
-            let dialects = Arc::new(Dialects::new(&name, dialect));
+            let dialects = Arc::new(UploadCapabilities::new(&name, dialect));
             (name, dialects)
         });
-        let whole = Whole::default();
+        let whole = ProcessLimits::default();
         whole.lane.set(config.limits.bandwidth.clone());
         Self {
             dialects: Mutex::new(dialects.collect()),
@@ -110,7 +110,7 @@ impl Registries {
     }
 
     /// One registry; what is asked of it is counted by `meter`.
-    pub fn open(&self, name: &RegistryName, meter: Arc<Meter>) -> Result<Registry, Error> {
+    pub fn open(&self, name: &RegistryName, meter: Arc<RequestCounter>) -> Result<Registry, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let transport = match open.get(name) {
             Some(transport) => transport.clone(),
@@ -118,13 +118,13 @@ impl Registries {
                 let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
-                let pace = Arc::new(Pace::new(
+                let pace = Arc::new(RateLimiter::new(
                     config.requests_per_second_of(name),
                     config.bandwidth.clone(),
                     self.whole.clone(),
                 ));
-                let transport = Arc::new(Transport {
-                    wire: Wire::new(name, &config, pace, self.metrics.clone())?,
+                let transport = Arc::new(RegistryClient {
+                    wire: HttpClient::new(name, &config, pace, self.metrics.clone())?,
                     auth: Auth::new(config.login),
                     limits: Limits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
@@ -137,7 +137,7 @@ impl Registries {
                 transport
             }
         };
-        let wire = Wire {
+        let wire = HttpClient {
             meter,
             ..transport.wire.clone()
         };
@@ -146,9 +146,14 @@ impl Registries {
 }
 
 impl Registries {
-    fn dialect(&self, name: &RegistryName) -> Arc<Dialects> {
+    fn dialect(&self, name: &RegistryName) -> Arc<UploadCapabilities> {
         let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Dialects::new(name, Dialect::default()));
+        let new = || {
+            Arc::new(UploadCapabilities::new(
+                name,
+                LearnedCapabilities::default(),
+            ))
+        };
         dialects.entry(name.clone()).or_insert_with(new).clone()
     }
 }
@@ -190,23 +195,23 @@ impl Registry {
     }
 
     /// How its failures are tried again.
-    pub fn retry(&self) -> Retry {
+    pub fn retry(&self) -> RetryPolicy {
         self.transport.retry
     }
 
     /// Waits for the right to fetch a blob of this size.
-    pub async fn pull_flow(&self, size: u64) -> Flow {
+    pub async fn pull_flow(&self, size: u64) -> TransferPermit {
         self.transport.limits.pull(size).await
     }
 
     /// Waits for the right to send a blob of this size.
-    pub async fn push_flow(&self, size: u64) -> Flow {
+    pub async fn push_flow(&self, size: u64) -> TransferPermit {
         self.transport.limits.push(size).await
     }
 
     /// Waits for the right to begin the upload of a blob of this size, before there is a flow for
     /// it. What many want comes first, and then what is large.
-    pub async fn upload_session(&self, size: u64, wanted: Wanted) -> Flow {
+    pub async fn upload_session(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
         self.transport.limits.session(size, wanted).await
     }
 
@@ -218,10 +223,10 @@ impl Registry {
         method: Method,
         repository: &Repository,
         path: &str,
-    ) -> Call {
+    ) -> Request {
         let mut url = Url::clone(&self.wire.base);
         url.set_path(&format!("/v2/{}/{path}", repository.path()));
-        Call {
+        Request {
             operation,
             subject,
             url,

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use reqwest::{Method, header::HeaderMap};
 
-use super::{Error, Kind, Listing, Registry, Started, found, header};
+use super::{Error, Kind, Listing, Registry, UploadStart, found, header};
 use crate::{
     oci::{Digest, Reference, Repository, Tag},
     registry::{auth::Presence, content::manifests::is_head_refused},
@@ -103,8 +103,8 @@ impl Registry {
     pub async fn probe_push(&self, repository: &Repository) -> Result<(), Error> {
         let digest = Digest::of(b"");
         match self.start_upload(repository, &digest, None).await? {
-            Started::Session(upload) => self.cancel(&upload).await,
-            Started::Mounted => {}
+            UploadStart::Session(upload) => self.cancel(&upload).await,
+            UploadStart::Mounted => {}
         }
         Ok(())
     }

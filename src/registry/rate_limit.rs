@@ -59,30 +59,30 @@ impl Traffic {
 
 /// What holds for all registries together.
 #[derive(Debug, Default)]
-pub(crate) struct Whole {
-    pub(crate) lane: Lane,
+pub(crate) struct ProcessLimits {
+    pub(crate) lane: BandwidthLimiter,
     pub(crate) traffic: Arc<Traffic>,
 }
 
 /// The pace of one registry, within that of all.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    requests: Option<(Turns, Duration)>,
-    lane: Lane,
-    whole: Arc<Whole>,
+pub(crate) struct RateLimiter {
+    requests: Option<(FairQueue, Duration)>,
+    lane: BandwidthLimiter,
+    whole: Arc<ProcessLimits>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new(
         requests_per_second: Option<f64>,
         bandwidth: Option<Bandwidth>,
-        whole: Arc<Whole>,
+        whole: Arc<ProcessLimits>,
     ) -> Self {
         let requests = requests_per_second.map(|rate| {
             let apart = Duration::from_secs_f64(rate.recip());
-            (Turns::new(Duration::ZERO), apart)
+            (FairQueue::new(Duration::ZERO), apart)
         });
-        let lane = Lane::default();
+        let lane = BandwidthLimiter::default();
         lane.set(bandwidth);
         Self {
             requests,
@@ -125,7 +125,7 @@ impl Pace {
     /// Takes as much of a frame as may go at a time, and waits for the time.
     async fn slice(&self, frame: &mut Bytes) -> Bytes {
         let lanes = [&self.lane, &self.whole.lane];
-        let rates = lanes.map(Lane::rate);
+        let rates = lanes.map(BandwidthLimiter::rate);
         let least = rates.into_iter().flatten().min();
         let most = least.map_or(usize::MAX, |rate| {
             usize::try_from(rate.get() / SLICES_PER_SECOND).unwrap_or(usize::MAX)
@@ -155,21 +155,21 @@ fn time_for(bytes: usize, rate: NonZeroU64) -> Duration {
 
 /// A bandwidth that flows share.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct BandwidthLimiter {
     bandwidth: Mutex<Option<Bandwidth>>,
-    turns: Turns,
+    turns: FairQueue,
 }
 
-impl Default for Lane {
+impl Default for BandwidthLimiter {
     fn default() -> Self {
         Self {
             bandwidth: Mutex::default(),
-            turns: Turns::new(BYTES_CREDIT),
+            turns: FairQueue::new(BYTES_CREDIT),
         }
     }
 }
 
-impl Lane {
+impl BandwidthLimiter {
     /// Goes by this from now on. Bytes that nothing limited when they set out stay free.
     pub(crate) fn set(&self, bandwidth: Option<Bandwidth>) {
         *self.lock() = bandwidth;
@@ -193,13 +193,13 @@ impl Lane {
 /// Gives out turns one after the other, in the order of asking, which is as fair as flows are
 /// alike.
 #[derive(Debug)]
-struct Turns {
+struct FairQueue {
     /// How far in the past a turn may lie, so that what was late is made up for.
     credit: Duration,
     free_at: Mutex<Option<Instant>>,
 }
 
-impl Turns {
+impl FairQueue {
     fn new(credit: Duration) -> Self {
         let free_at = Mutex::default();
         Self { credit, free_at }

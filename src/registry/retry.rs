@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::registry::{
     Error,
-    concurrency::priority_semaphore::{Flows, Granted, Wanted},
+    concurrency::priority_semaphore::{Permit, PrioritySemaphore, WaiterCount},
 };
 
 /// Longest pause that a request sits out. A registry that asks for more fails its requests: a
@@ -42,8 +42,8 @@ pub(crate) struct Limits {
 /// The right to move one blob from or to a registry, or to make one request, given back when
 /// dropped.
 #[derive(Debug, Default)]
-pub struct Flow {
-    _large: Option<Granted>,
+pub struct TransferPermit {
+    _large: Option<Permit>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -59,22 +59,22 @@ impl Limits {
     }
 
     /// Waits for the right to fetch a blob of this size. The semaphores are never closed.
-    pub(crate) async fn pull(&self, size: u64) -> Flow {
-        self.pulls.acquire(size, Wanted::default()).await
+    pub(crate) async fn pull(&self, size: u64) -> TransferPermit {
+        self.pulls.acquire(size, WaiterCount::default()).await
     }
 
     /// Waits for the right to send a blob of this size.
-    pub(crate) async fn push(&self, size: u64) -> Flow {
-        self.pushes.acquire(size, Wanted::default()).await
+    pub(crate) async fn push(&self, size: u64) -> TransferPermit {
+        self.pushes.acquire(size, WaiterCount::default()).await
     }
 
     /// Waits for the right to have an upload session for a blob of this size.
-    pub(crate) async fn session(&self, size: u64, wanted: Wanted) -> Flow {
+    pub(crate) async fn session(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
         self.sessions.acquire(size, wanted).await
     }
 
     /// Waits for the right to make a small request.
-    pub(crate) async fn request(&self) -> Flow {
+    pub(crate) async fn request(&self) -> TransferPermit {
         acquire(&self.requests).await
     }
 
@@ -117,23 +117,23 @@ impl Limits {
 /// want its round trips.
 #[derive(Debug)]
 struct Direction {
-    large: Flows,
+    large: PrioritySemaphore,
     small: Arc<Semaphore>,
 }
 
 impl Direction {
     fn new(connections: usize) -> Self {
         Self {
-            large: Flows::new(connections),
+            large: PrioritySemaphore::new(connections),
             small: Arc::new(Semaphore::new(SMALL_BLOBS * connections)),
         }
     }
 
-    async fn acquire(&self, size: u64, wanted: Wanted) -> Flow {
+    async fn acquire(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
         match is_large(size) {
-            true => Flow {
+            true => TransferPermit {
                 _large: self.large.acquire(size, wanted).await,
-                ..Flow::default()
+                ..TransferPermit::default()
             },
             false => acquire(&self.small).await,
         }
@@ -145,23 +145,23 @@ pub(crate) fn is_large(size: u64) -> bool {
     size > SMALL
 }
 
-async fn acquire(permits: &Arc<Semaphore>) -> Flow {
-    Flow {
+async fn acquire(permits: &Arc<Semaphore>) -> TransferPermit {
+    TransferPermit {
         _permit: permits.clone().acquire_owned().await.ok(),
-        ..Flow::default()
+        ..TransferPermit::default()
     }
 }
 
 /// How often, and after what pauses, something transient is tried again.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// Tries in all.
     pub attempts: u32,
     /// The first pause; each further one is twice as long, up to a hundred times the first.
     pub first_pause: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 5,
@@ -170,7 +170,7 @@ impl Default for Retry {
     }
 }
 
-impl Retry {
+impl RetryPolicy {
     /// The pause after an attempt, counted from 0, that failed in this way; `None` when it was the
     /// last, or when the failure is final.
     pub fn pause_for(&self, error: &Error, attempt: u32) -> Option<Duration> {

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     status::{
         Alarm,
-        document::{Document, Line, Mood, Table},
+        document::{Document, Line, Severity, Table},
         format,
         mirror_status::{MirrorStatus, State, Status},
     },
@@ -161,14 +161,14 @@ impl Day {
     }
 
     /// How serious it is.
-    pub fn mood(&self) -> Mood {
+    pub fn mood(&self) -> Severity {
         let is_late = self.within_objective < self.mirrors;
         if is_late || !self.alarms.is_empty() {
-            Mood::Bad
+            Severity::Bad
         } else if self.troubles.is_empty() {
-            Mood::Good
+            Severity::Good
         } else {
-            Mood::Warning
+            Severity::Warning
         }
     }
 

@@ -11,9 +11,9 @@ pub(crate) mod why_missing;
 pub use crate::alarms::alarm::{Alarm, Surroundings, alarms, raised, recovered};
 pub use crate::alarms::state::{AlarmChanges, Told};
 pub use crate::status::daily::{Day, Detail};
-pub use crate::status::document::{Block, Document, Line, Mood, Section, Span, Style, Table};
+pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
 pub use crate::status::mirror_status::{
     Behind, Known, MirrorStatus, RUNS, RunMark, State, Status, TargetStatus,
 };
-pub use crate::status::status_cache::Board;
+pub use crate::status::status_cache::StatusCache;

@@ -17,7 +17,7 @@ use crate::{
 
 /// What is known of every mirror, and what trouble there is.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusCache {
     store: Store,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
@@ -30,7 +30,7 @@ struct State {
     config_error: Option<String>,
 }
 
-impl Board {
+impl StatusCache {
     /// An empty board.
     pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
         Self {

@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, query};
 
 use crate::{
     oci::{Digest, RegistryName, Repository, Tag},
-    registry::Dialect,
+    registry::LearnedCapabilities,
     store::queries::{
         change::NewChange,
         daily::Upkeep,
@@ -19,10 +19,10 @@ use crate::{
 
 /// Something learned about a target.
 #[derive(Clone, Debug)]
-pub enum Fact {
+pub enum StoreEvent {
     /// A repository was seen empty: from now on every blob in it is known.
     Empty(Repository),
-    /// A repository holds a blob. What was doubted of it stays so: see [`Check::Proven`].
+    /// A repository holds a blob. What was doubted of it stays so: see [`Check::Verified`].
     Holds(Repository, Digest),
     /// A repository lacks a blob that it was believed to hold.
     Lacks(Repository, Digest),
@@ -98,7 +98,7 @@ pub enum Fact {
     /// A blob that is sent in parts got further, or is over.
     Upload(UploadState),
     /// A registry taught how it takes large blobs.
-    Taught(RegistryName, Dialect),
+    Taught(RegistryName, LearnedCapabilities),
     /// Bytes were moved on a day.
     Moved(NaiveDate, Moved),
     /// A run, by its id, has compared all of the source.
@@ -139,7 +139,7 @@ pub struct TagKey {
 
 type Result = std::result::Result<(), sqlx::Error>;
 
-impl Fact {
+impl StoreEvent {
     /// Writes the fact down, inside the caller's transaction.
     pub(crate) async fn write(&self, db: &mut SqliteConnection) -> Result {
         match self {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::lifecycle::corruption::{self, Failure};
 
-pub use crate::store::event::{Fact, TagKey, Verdict};
+pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::locks::process_lock::{Alone, Presence};
 pub use crate::store::queries::change::{Change, ChangeKind, NewChange};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
@@ -33,12 +33,12 @@ pub use crate::store::queries::traffic::Moved;
 pub use crate::store::queries::upload::UploadState;
 pub use crate::store::queries::verification::{Check, Reading, WrittenTag};
 pub use crate::store::queries::view::{BehindTag, ImageAge, RepositoryState, TagRecord};
-pub use crate::store::writer::Recorder;
+pub use crate::store::writer::StoreWriter;
 
 /// How long another process may hold a store that is to be opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A store, open for reading. What is learned goes through a [`Recorder`].
+/// A store, open for reading. What is learned goes through a [`StoreWriter`].
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
@@ -109,7 +109,7 @@ pub enum Error {
 impl Store {
     /// Opens the store, makes it if there is none, and brings it up to date. `stop` is cancelled
     /// when the store can no longer be used.
-    pub async fn open(path: &Path, stop: CancellationToken) -> Result<(Self, Recorder), Error> {
+    pub async fn open(path: &Path, stop: CancellationToken) -> Result<(Self, StoreWriter), Error> {
         if let Some(reason) = corruption::marked(path).filter(|_| path.exists()) {
             let path = path.into();
             return Err(Error::Damaged { path, reason });
@@ -132,7 +132,7 @@ impl Store {
             failure: Some(failure.clone()),
         };
         let readers = store.readers.clone();
-        Ok((store, Recorder::start(writer, readers, failure)))
+        Ok((store, StoreWriter::start(writer, readers, failure)))
     }
 
     /// The same, but a damaged store is set aside, with a warning, and a new one is made. Nobody
@@ -140,7 +140,7 @@ impl Store {
     pub async fn open_or_replace(
         path: &Path,
         stop: CancellationToken,
-    ) -> Result<(Self, Recorder), Error> {
+    ) -> Result<(Self, StoreWriter), Error> {
         let reason = match Self::open(path, stop.clone()).await {
             Err(Error::Damaged { reason, .. }) => reason,
             opened => return opened,

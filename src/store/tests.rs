@@ -17,7 +17,7 @@ const NOW: i64 = 1_000_000;
 pub(crate) struct Bench {
     _folder: tempfile::TempDir,
     pub(crate) store: Store,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: StoreWriter,
 }
 
 pub(crate) async fn bench() -> Bench {
@@ -50,7 +50,7 @@ fn digest(text: &str) -> Digest {
 }
 
 impl Bench {
-    pub(crate) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    pub(crate) async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }
@@ -72,8 +72,8 @@ impl Bench {
     }
 }
 
-fn seen(content: &str, at: i64) -> Fact {
-    Fact::Seen {
+fn seen(content: &str, at: i64) -> StoreEvent {
+    StoreEvent::Seen {
         key: key("1"),
         seen: digest(content),
         verdict: Verdict::Differs,
@@ -81,8 +81,8 @@ fn seen(content: &str, at: i64) -> Fact {
     }
 }
 
-fn check(content: &str, verdict: Verdict, at: i64) -> Fact {
-    Fact::Seen {
+fn check(content: &str, verdict: Verdict, at: i64) -> StoreEvent {
+    StoreEvent::Seen {
         key: key("1"),
         seen: digest(content),
         verdict,
@@ -90,9 +90,9 @@ fn check(content: &str, verdict: Verdict, at: i64) -> Fact {
     }
 }
 
-fn mirrored(content: &str, at: i64) -> Fact {
+fn mirrored(content: &str, at: i64) -> StoreEvent {
     let (source, written) = (digest(content), digest(content));
-    Fact::Mirrored {
+    StoreEvent::Mirrored {
         key: key("1"),
         source,
         written,
@@ -136,7 +136,7 @@ async fn a_target_that_cannot_be_asked_neither_ends_lag_nor_begins_it_anew() {
 #[tokio::test]
 async fn a_heal_that_keeps_failing_lags_since_the_loss() {
     let bench = bench().await;
-    let failed = |at| Fact::Failed {
+    let failed = |at| StoreEvent::Failed {
         key: key("1"),
         class: "network",
         message: "no".into(),
@@ -152,7 +152,7 @@ async fn a_heal_that_keeps_failing_lags_since_the_loss() {
 #[tokio::test]
 async fn a_source_that_cannot_be_asked_is_no_lag() {
     let bench = bench().await;
-    let failed = Fact::Failed {
+    let failed = StoreEvent::Failed {
         key: key("1"),
         class: "network",
         message: "no".into(),
@@ -166,7 +166,7 @@ async fn a_source_that_cannot_be_asked_is_no_lag() {
 async fn a_failure_keeps_the_lag_and_tells_why() {
     let bench = bench().await;
     let message = "pull manifest: denied".to_owned();
-    let failed = Fact::Failed {
+    let failed = StoreEvent::Failed {
         key: key("1"),
         class: "denied",
         message,
@@ -184,12 +184,12 @@ async fn a_failure_keeps_the_lag_and_tells_why() {
 #[tokio::test]
 async fn an_orphan_is_kept_and_does_not_lag() {
     let bench = bench().await;
-    let released = |tag: &str| Fact::Released {
+    let released = |tag: &str| StoreEvent::Released {
         repository: target(),
         tag: tag.parse().unwrap(),
         is_orphaned: true,
     };
-    let never = Fact::Seen {
+    let never = StoreEvent::Seen {
         key: key("2"),
         seen: digest("x"),
         verdict: Verdict::Differs,
@@ -214,9 +214,9 @@ async fn what_a_repository_holds_is_known_until_it_is_lost() {
     let bench = bench().await;
     let other: Repository = "m.example.com/c".parse().unwrap();
     let blob = digest("blob");
-    let holds = |r: &Repository| Fact::Holds(r.clone(), blob.clone());
+    let holds = |r: &Repository| StoreEvent::Holds(r.clone(), blob.clone());
     bench
-        .record([Fact::Empty(target()), holds(&target()), holds(&other)])
+        .record([StoreEvent::Empty(target()), holds(&target()), holds(&other)])
         .await;
     let registry = target().registry().clone();
     let holders = bench.store.holders(&registry, &blob, &other).await.unwrap();
@@ -231,8 +231,8 @@ async fn what_a_repository_holds_is_known_until_it_is_lost() {
     );
     bench
         .record([
-            Fact::Lost(target()),
-            Fact::Lacks(other.clone(), blob.clone()),
+            StoreEvent::Lost(target()),
+            StoreEvent::Lacks(other.clone(), blob.clone()),
         ])
         .await;
     assert!(
@@ -259,7 +259,7 @@ async fn a_run_that_never_ended_is_no_success() {
         ..RunCounts::default()
     };
     bench
-        .record([Fact::RunEnded(EndedRun {
+        .record([StoreEvent::RunEnded(EndedRun {
             run: first,
             at: 20,
             result: "ok",
@@ -294,7 +294,7 @@ async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
             ..here.clone()
         };
         let (counts, targets) = (RunCounts::default(), vec![here, dead]);
-        let ended = Fact::RunEnded(EndedRun {
+        let ended = StoreEvent::RunEnded(EndedRun {
             run,
             at,
             result: "partial",
@@ -362,10 +362,10 @@ async fn a_full_disk_ends_the_recording_and_says_so() {
         .execute(&mut db)
         .await
         .unwrap();
-    let recorder = Recorder::start(db, store.readers, Failure::new(&path, stop.clone()));
+    let recorder = StoreWriter::start(db, store.readers, Failure::new(&path, stop.clone()));
     for n in 0..2000 {
         recorder
-            .record(Fact::Holds(target(), digest(&n.to_string())))
+            .record(StoreEvent::Holds(target(), digest(&n.to_string())))
             .await;
     }
     stop.cancelled().await;
@@ -379,7 +379,7 @@ async fn a_full_disk_ends_the_recording_and_says_so() {
 #[tokio::test]
 async fn what_an_image_says_of_its_age_is_kept_by_digest() {
     let bench = bench().await;
-    let created = |content: &str, at| Fact::Created {
+    let created = |content: &str, at| StoreEvent::Created {
         image: digest(content),
         at,
     };
@@ -416,9 +416,9 @@ async fn history_ends_where_nobody_looks_any_more_and_the_last_of_each_kind_stay
             targets: Vec::new(),
             error: None,
         };
-        bench.record([Fact::RunEnded(ended)]).await;
+        bench.record([StoreEvent::RunEnded(ended)]).await;
     }
-    let thinned = Fact::Upkeep(Upkeep::Thinned { now });
+    let thinned = StoreEvent::Upkeep(Upkeep::Thinned { now });
     bench.record([thinned]).await;
     let runs = bench.store.runs(Some("m"), 10).await.unwrap();
     let ages: Vec<i64> = runs.iter().map(|r| (now - r.started_at) / day).collect();
@@ -431,7 +431,7 @@ async fn a_run_that_was_killed_is_told_apart_from_one_under_way() {
     let mirror: Arc<str> = "m".into();
     let begin = || bench.recorder.begin_run(&mirror, None, 10);
     begin().await.unwrap();
-    bench.record([Fact::Upkeep(Upkeep::Abandoned)]).await;
+    bench.record([StoreEvent::Upkeep(Upkeep::Abandoned)]).await;
     begin().await.unwrap();
     let runs = bench.store.runs(Some("m"), 10).await.unwrap();
     let results: Vec<_> = runs.iter().map(|run| run.result.as_deref()).collect();
@@ -448,18 +448,18 @@ async fn trouble_is_kept_until_it_is_over() {
         message: "m lags".into(),
     };
     bench
-        .record([Fact::Upkeep(Upkeep::Raised(alarm.clone()))])
+        .record([StoreEvent::Upkeep(Upkeep::Raised(alarm.clone()))])
         .await;
     assert_eq!(bench.store.alarms().await.unwrap(), [alarm]);
     let cleared = Upkeep::Cleared("lag".into(), "m".into());
-    bench.record([Fact::Upkeep(cleared)]).await;
+    bench.record([StoreEvent::Upkeep(cleared)]).await;
     assert_eq!(bench.store.alarms().await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
     let bench = bench().await;
-    let sized = |content: &str, bytes| Fact::Sized(digest(content), bytes);
+    let sized = |content: &str, bytes| StoreEvent::Sized(digest(content), bytes);
     bench
         .record([mirrored("x", 100), sized("x", 1000), sized("y", 2000)])
         .await;
@@ -476,13 +476,17 @@ async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
 #[tokio::test]
 async fn sizes_that_no_image_has_break_no_sum() {
     let bench = bench().await;
-    let behind = |tag: &str| Fact::Seen {
+    let behind = |tag: &str| StoreEvent::Seen {
         key: key(tag),
         seen: digest("x"),
         verdict: Verdict::Differs,
         at: 100,
     };
-    let facts = [behind("1"), behind("2"), Fact::Sized(digest("x"), u64::MAX)];
+    let facts = [
+        behind("1"),
+        behind("2"),
+        StoreEvent::Sized(digest("x"), u64::MAX),
+    ];
     bench.record(facts).await;
     let standing = bench.store.standing("m", 1, NOW).await.unwrap();
     assert_eq!(standing.targets[0].pending_bytes, i64::MAX as u64);

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::{
-    Error, Fact, is_held, lifecycle::corruption::Failure, queries::run::begin_run, use_error,
+    Error, StoreEvent, is_held, lifecycle::corruption::Failure, queries::run::begin_run, use_error,
 };
 
 /// Facts that may wait for the disk before the work waits too.
@@ -21,9 +21,9 @@ const LAST_TRIES: usize = 5;
 
 /// Takes facts and writes them down soon. While another process holds the store they wait, and are
 /// written once it lets go. The first failure ends the recording: it is told by
-/// [`Recorder::failure`], and cancels the token that the store was opened with.
+/// [`StoreWriter::failure`], and cancels the token that the store was opened with.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct StoreWriter {
     entries: mpsc::UnboundedSender<Entry>,
     /// Room for the facts of the work.
     places: Arc<Semaphore>,
@@ -37,8 +37,8 @@ pub struct Recorder {
 
 #[derive(Debug)]
 enum Entry {
-    Fact(
-        Box<Fact>,
+    StoreEvent(
+        Box<StoreEvent>,
         #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
     ),
     BeginRun {
@@ -51,7 +51,7 @@ enum Entry {
     Close,
 }
 
-impl Recorder {
+impl StoreWriter {
     pub(crate) fn start(db: SqliteConnection, readers: SqlitePool, failure: Failure) -> Self {
         let (entries, queue) = mpsc::unbounded_channel();
         let (told, held) = watch::channel(false);
@@ -75,17 +75,19 @@ impl Recorder {
     }
 
     /// Takes a fact. Waits only when the disk is thousands of facts behind.
-    pub async fn record(&self, fact: Fact) {
+    pub async fn record(&self, fact: StoreEvent) {
         // After a failure nothing is written any more, and `failure` tells why.
         if let Ok(place) = self.places.clone().acquire_owned().await {
-            let _ = self.entries.send(Entry::Fact(Box::new(fact), Some(place)));
+            let _ = self
+                .entries
+                .send(Entry::StoreEvent(Box::new(fact), Some(place)));
         }
     }
 
     /// Takes a fact and never waits: for the few of those who must go on whatever the disk does.
-    pub fn note(&self, fact: Fact) {
+    pub fn note(&self, fact: StoreEvent) {
         // As above.
-        let _ = self.entries.send(Entry::Fact(Box::new(fact), None));
+        let _ = self.entries.send(Entry::StoreEvent(Box::new(fact), None));
     }
 
     /// Begins a run of a mirror, or of one image of it; its id.
@@ -207,7 +209,7 @@ async fn write(db: &mut SqliteConnection, batch: &mut Vec<Entry>) -> Result<(), 
     let mut transaction = db.begin_with("BEGIN IMMEDIATE").await?;
     for entry in batch.drain(..) {
         match entry {
-            Entry::Fact(fact, _) => fact.write(&mut transaction).await?,
+            Entry::StoreEvent(fact, _) => fact.write(&mut transaction).await?,
             Entry::Flush(reply) => flushed.push(reply),
             Entry::Close => {}
             Entry::BeginRun {

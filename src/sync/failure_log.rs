@@ -21,7 +21,7 @@ const OF_REGISTRIES: [&str; 7] = [
 
 /// What was told in one run of one mirror: the registries that failed, the class, and how often.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<BTreeMap<(String, &'static str), u64>>);
+pub struct FailureLog(Mutex<BTreeMap<(String, &'static str), u64>>);
 
 /// A failure that is to be told.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) fn is_of_registry(class: &str) -> bool {
     OF_REGISTRIES.contains(&class)
 }
 
-impl Told {
+impl FailureLog {
     /// Tells that something failed; of a registry that was told before only those hear who want to
     /// hear everything. What an order to end left undone is no failure: the order was told.
     pub(crate) fn failed(&self, what: &str, telling: Telling<'_>) {

@@ -26,8 +26,8 @@ pub use crate::sync::copy::{Activity, Moving, Transfer};
 pub use crate::sync::discover::Refused;
 pub use crate::sync::plan::action::{Action, Reason, Unchanged};
 pub use crate::sync::plan::select::{Clock, Dropped, Selected, allows, select, undated};
-pub use crate::sync::plan::{Knowledge, Plan, Step, TargetPlan};
-pub use crate::sync::prune::decide::{Cause, Fate, Prunable, Pruned};
+pub use crate::sync::plan::{BlobKnowledge, Plan, Step, TargetPlan};
+pub use crate::sync::prune::decide::{Cause, Decision, Prunable, Pruned};
 pub use crate::sync::prune::run::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use crate::sync::release_policy::Scope;
 pub use crate::sync::traffic_budget::Usage;
@@ -48,13 +48,13 @@ use crate::{
     config::{Config, Mirror, Prune, Route},
     metrics::Metrics,
     oci::Repository,
-    registry::{Meter, Registries, Registry},
-    store::{self, Recorder, Store},
+    registry::{Registries, Registry, RequestCounter},
+    store::{self, Store, StoreWriter},
     sync::{
-        copy::{Lane, Sharing, Tally},
+        copy::{CopyContext, RunCounters, Sharing},
         discover::Catalogs,
         mirror_limiter::Queues,
-        release_policy::Releases,
+        release_policy::ReleasePolicy,
         snapshot::source_comparison::Check,
         traffic_budget::Budget,
     },
@@ -72,7 +72,7 @@ const STEPS: usize = 64;
 pub struct Sync {
     registries: Registries,
     store: Store,
-    recorder: Arc<Recorder>,
+    recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
     transfer: Transfer,
     /// Who may run a mirror.
@@ -94,7 +94,7 @@ struct Run<'a> {
     config: &'a Config,
     mirror: &'a Mirror,
     scope: &'a Scope,
-    tally: &'a Tally,
+    tally: &'a RunCounters,
     lists: Lists,
     check: Check<'a>,
 }
@@ -114,7 +114,7 @@ impl Sync {
     pub fn new(
         registries: Registries,
         store: Store,
-        recorder: Arc<Recorder>,
+        recorder: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
         abort: CancellationToken,
@@ -163,14 +163,14 @@ impl Sync {
     pub async fn plan(&self, config: &Config, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
         let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
-            let tally = Tally::default();
+            let tally = RunCounters::default();
             let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
             let lists = Lists::of(routes.iter().flatten());
             let routes = routes.into_iter().map(async |route| {
                 let route = route?;
                 let looked = async {
                     let sides = self.open(&route, &tally)?;
-                    let releases = Releases::of(mirror, &route, &Scope::Whole);
+                    let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
                     let prune = mirror.prune;
                     self.look(mirror, &route, &sides, &lists, releases, prune)
                         .await
@@ -218,7 +218,7 @@ impl Sync {
             .recorder
             .begin_run(&mirror.name, scope.image(), Utc::now().timestamp())
             .await;
-        let tally = Tally::default();
+        let tally = RunCounters::default();
         let routes = self.routes(config, mirror, catalogs, &tally.source);
         let routes = self.stop.run_until_cancelled(routes).await;
         let routes = routes.unwrap_or_else(|| {
@@ -273,7 +273,7 @@ impl Sync {
         };
         let looked = async {
             let sides = self.open(route, run.tally)?;
-            let releases = Releases::of(mirror, route, run.scope);
+            let releases = ReleasePolicy::of(mirror, route, run.scope);
             let prune = mirror.prune.filter(|_| *run.scope == Scope::Whole);
             let plan = self.look(mirror, route, &sides, &run.lists, releases, prune);
             Ok((plan.await?, sides))
@@ -291,8 +291,8 @@ impl Sync {
         }
     }
 
-    fn open(&self, route: &Route, tally: &Tally) -> Result<Sides, Error> {
-        let open = |repository: &Repository, meter: &Arc<Meter>| {
+    fn open(&self, route: &Route, tally: &RunCounters) -> Result<Sides, Error> {
+        let open = |repository: &Repository, meter: &Arc<RequestCounter>| {
             self.registries.open(repository.registry(), meter.clone())
         };
         let targets = route
@@ -313,7 +313,7 @@ impl Sync {
         route: &Route,
         sides: &Sides,
         lists: &Lists,
-        releases: Releases,
+        releases: ReleasePolicy,
         prune: Option<Prune>,
     ) -> Result<Plan, Error> {
         let view = View {
@@ -336,7 +336,7 @@ impl Sync {
         let fanout = sharing.as_ref().map(Sharing::fanout);
         let targets = plan.targets.iter().zip(&sides.targets);
         let runs = targets.map(|(plan, target)| {
-            let lane = Lane {
+            let lane = CopyContext {
                 source: &sides.source,
                 from,
                 target,
@@ -355,7 +355,7 @@ impl Sync {
         parts.fold(Progress::default(), Progress::add)
     }
 
-    async fn run_target(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
+    async fn run_target(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let record = Record::new(&self.recorder, &self.metrics, lane);
         record.seen(plan).await;
         self.transfer
@@ -373,12 +373,12 @@ impl Sync {
         progress.add(pruned).at([lane.target.name()])
     }
 
-    async fn run_step(&self, lane: Lane<'_>, step: &Step, record: &Record<'_>) -> Progress {
+    async fn run_step(&self, lane: CopyContext<'_>, step: &Step, record: &Record<'_>) -> Progress {
         let work = async {
             let turn = self.transfer.pulls(lane, step);
             let turn = self.stop.run_until_cancelled(turn).await.flatten();
             let turn = turn.as_ref();
-            self.unless_stopped(|| self.transfer.perform(Lane { turn, ..lane }, step))
+            self.unless_stopped(|| self.transfer.perform(CopyContext { turn, ..lane }, step))
                 .await
         };
         let result = match (&step.action, work) {

@@ -8,7 +8,7 @@ use super::Error;
 use crate::{
     oci::RegistryName,
     store::{RunCounts, TargetCounts},
-    sync::{copy::Tally, failure_log},
+    sync::{copy::RunCounters, failure_log},
 };
 
 /// Errors that a report names; the others are only counted.
@@ -203,7 +203,7 @@ impl Progress {
 
 impl MirrorReport {
     /// The report of a run that is over.
-    pub fn new(name: &str, progress: Progress, tally: &Tally, took: Duration) -> Self {
+    pub fn new(name: &str, progress: Progress, tally: &RunCounters, took: Duration) -> Self {
         let Progress {
             tags,
             failures,

@@ -12,10 +12,10 @@ use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, Repository, Tag},
-    store::{ChangeKind, EndedRun, Fact, NewChange, Pruning, Recorder, TagKey},
+    store::{ChangeKind, EndedRun, NewChange, Pruning, StoreEvent, StoreWriter, TagKey},
     sync::{
-        copy::{Deletion, Gone, Lane, ReferringTag},
-        failure_log::{Telling, Told},
+        copy::{CopyContext, DeleteOutcome, Deletion, ReferringTag},
+        failure_log::{FailureLog, Telling},
         plan::{
             Step, TargetPlan,
             action::{Action, Reason},
@@ -26,9 +26,9 @@ use crate::{
 
 /// Where the outcomes of one route at one target go.
 pub(crate) struct Record<'a> {
-    pub(crate) recorder: &'a Recorder,
+    pub(crate) recorder: &'a StoreWriter,
     pub(crate) metrics: &'a Metrics,
-    pub(crate) told: &'a Told,
+    pub(crate) told: &'a FailureLog,
     pub(crate) mirror: &'a Mirror,
     pub(crate) source: &'a Repository,
     pub(crate) target: &'a Repository,
@@ -38,7 +38,11 @@ pub(crate) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Where the outcomes of a lane go, from now on.
-    pub(crate) fn new(recorder: &'a Recorder, metrics: &'a Metrics, lane: Lane<'a>) -> Self {
+    pub(crate) fn new(
+        recorder: &'a StoreWriter,
+        metrics: &'a Metrics,
+        lane: CopyContext<'a>,
+    ) -> Self {
         Self {
             recorder,
             metrics,
@@ -59,7 +63,7 @@ impl Record<'_> {
         for step in plan.steps.iter().filter(|step| step.is_news) {
             if let Some(seen) = step.digest.clone() {
                 let (key, verdict, at) = (self.key(step), step.action.verdict(), self.at);
-                let fact = Fact::Seen {
+                let fact = StoreEvent::Seen {
                     key,
                     seen,
                     verdict,
@@ -77,7 +81,7 @@ impl Record<'_> {
                 let key = self.key_of(tag.clone());
                 self.changed(key, ChangeKind::Removed, [None, None]).await;
             }
-            let fact = Fact::Released {
+            let fact = StoreEvent::Released {
                 repository,
                 tag,
                 is_orphaned,
@@ -163,11 +167,11 @@ impl Record<'_> {
             new,
             at,
         };
-        self.recorder.record(Fact::Changed(change)).await;
+        self.recorder.record(StoreEvent::Changed(change)).await;
     }
 
     async fn mirrored(&self, key: TagKey, source: &Digest, written: &Digest, is_new: bool) {
-        let fact = Fact::Mirrored {
+        let fact = StoreEvent::Mirrored {
             key,
             source: source.clone(),
             written: written.clone(),
@@ -198,7 +202,7 @@ impl Record<'_> {
                 }
                 let at = self.at;
                 self.recorder
-                    .record(Fact::Referred {
+                    .record(StoreEvent::Referred {
                         repository,
                         tag,
                         at,
@@ -251,7 +255,7 @@ impl Record<'_> {
         if class != Error::Interrupted.class() {
             let (key, message, at) = (self.key(step), message.clone(), self.at);
             self.recorder
-                .record(Fact::Failed {
+                .record(StoreEvent::Failed {
                     key,
                     class,
                     message,
@@ -278,21 +282,21 @@ impl Record<'_> {
                 tag: self.name(tag),
                 since,
             };
-            self.recorder.record(Fact::Pruning(fact)).await;
+            self.recorder.record(StoreEvent::Pruning(fact)).await;
         }
     }
 
     /// What became of a tag that was to be deleted.
-    pub(crate) async fn pruned(&self, deletion: &Deletion, gone: &Gone) {
+    pub(crate) async fn pruned(&self, deletion: &Deletion, gone: &DeleteOutcome) {
         let Deletion { tag, digest, .. } = deletion;
         let (mirror, reference) = (&self.mirror.name, self.target.tag(tag));
-        if let Gone::Left(reason) = gone {
+        if let DeleteOutcome::Left(reason) = gone {
             tracing::info!(%mirror, "{reference} is not pruned: {reason}");
             return;
         }
         let fact = Pruning::Pruned(self.target.clone(), tag.clone());
-        self.recorder.record(Fact::Pruning(fact)).await;
-        if *gone == Gone::Deleted {
+        self.recorder.record(StoreEvent::Pruning(fact)).await;
+        if *gone == DeleteOutcome::Deleted {
             tracing::info!(%mirror, %digest, "pruned {reference}");
             self.metrics
                 .tag_pruned(mirror, self.target.registry().as_str());
@@ -338,7 +342,7 @@ impl Record<'_> {
 /// A route that could not be looked at.
 pub(crate) fn route_failed(
     metrics: &Metrics,
-    told: &Told,
+    told: &FailureLog,
     mirror: &str,
     source: &str,
     error: &Error,
@@ -376,7 +380,7 @@ pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
 }
 
 /// The end of a run.
-pub(crate) async fn run_ended(recorder: &Recorder, report: &MirrorReport, run: i64, at: i64) {
+pub(crate) async fn run_ended(recorder: &StoreWriter, report: &MirrorReport, run: i64, at: i64) {
     let error = report
         .errors
         .first()
@@ -388,7 +392,7 @@ pub(crate) async fn run_ended(recorder: &Recorder, report: &MirrorReport, run: i
     };
     let counts = report.run_counts();
     recorder
-        .record(Fact::RunEnded(EndedRun {
+        .record(StoreEvent::RunEnded(EndedRun {
             run,
             at,
             result,

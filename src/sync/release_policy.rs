@@ -19,7 +19,7 @@ pub enum Scope {
 
 /// Which tags of a mirror a route may release, because it no longer selects them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Releases {
+pub(crate) enum ReleasePolicy {
     /// None: another route of the mirror selects there too, or only a part of it is looked at.
     Nothing,
     /// All but those that other routes of the mirror name.
@@ -63,7 +63,7 @@ impl Scope {
     }
 }
 
-impl Releases {
+impl ReleasePolicy {
     /// What one route of a mirror may release in a run.
     pub(crate) fn of(mirror: &Mirror, route: &Route, scope: &Scope) -> Self {
         if *scope != Scope::Whole {

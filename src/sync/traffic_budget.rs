@@ -10,7 +10,7 @@ use crate::{
     metrics::Metrics,
     oci::RegistryName,
     registry::Traffic,
-    store::{self, Fact, Moved, Recorder, Store},
+    store::{self, Moved, Store, StoreEvent, StoreWriter},
     sync::Error,
 };
 
@@ -27,7 +27,7 @@ pub(crate) const WRITTEN_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Budget {
     traffic: Arc<Traffic>,
     store: Store,
-    recorder: Arc<Recorder>,
+    recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
 }
 
@@ -84,7 +84,7 @@ impl Budget {
     pub(crate) fn new(
         traffic: Arc<Traffic>,
         store: Store,
-        recorder: Arc<Recorder>,
+        recorder: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Budget {
         let (sent, received) = self.traffic.take();
         if sent + received > 0 {
             let moved = Moved { sent, received };
-            let fact = Fact::Moved(today(config), moved);
+            let fact = StoreEvent::Moved(today(config), moved);
             self.recorder.record(fact).await;
         }
     }

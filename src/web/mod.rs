@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     metrics::Metrics,
-    status::Board,
+    status::StatusCache,
     store::Store,
     sync::Sync,
     web::{
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-pub use crate::web::api::{Accepted, Order};
+pub use crate::web::api::{SyncReply, SyncRequest};
 pub use crate::web::health::Health;
 
 /// Most bytes of a request's body.
@@ -46,7 +46,7 @@ pub struct App {
     /// The config in force.
     pub config: Arc<ArcSwap<Config>>,
     /// How every mirror stands.
-    pub board: Arc<Board>,
+    pub board: Arc<StatusCache>,
     /// Where history is.
     pub store: Store,
     /// The metrics.
@@ -56,7 +56,7 @@ pub struct App {
     /// Whether the daemon is well.
     pub health: Arc<Health>,
     /// Where runs are asked for.
-    pub orders: mpsc::Sender<Order>,
+    pub orders: mpsc::Sender<SyncRequest>,
 }
 
 /// Answers requests until `stop` is cancelled; then those under way get a moment.

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Counted, Period, TrafficBudget},
     oci::Digest,
     status::Known,
-    store::{Fact, Store, TagKey, Verdict},
+    store::{Store, StoreEvent, TagKey, Verdict},
 };
 
 /// The status of one mirror of which nothing is known, changed as a test wants it.
@@ -199,8 +199,8 @@ fn what_is_over_says_how_long_it_lasted() {
 }
 
 /// A tag that differs since a time.
-fn behind(tag: &str, at: i64) -> Fact {
-    Fact::Seen {
+fn behind(tag: &str, at: i64) -> StoreEvent {
+    StoreEvent::Seen {
         key: key(tag),
         seen: Digest::of(b"new"),
         verdict: Verdict::Differs,
@@ -225,7 +225,7 @@ async fn wrong_bytes_are_told_however_many_tags_are_behind_for_longer() {
     for number in 0..20 {
         recorder.record(behind(&format!("v{number}"), number)).await;
     }
-    let failed = Fact::Failed {
+    let failed = StoreEvent::Failed {
         key: key("wrong"),
         class: "digest_mismatch",
         message: "wrong bytes".into(),

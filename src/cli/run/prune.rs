@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cli::{Exit, Global, context, output},
-    sync::{Apply, Fate, MirrorPruning, PrunedTag},
+    sync::{Apply, Decision, MirrorPruning, PrunedTag},
 };
 
 /// Arguments of `prune`.
@@ -30,7 +30,7 @@ impl Prune {
         let apply = match (self.apply, self.however_many) {
             (false, _) => Apply::Nothing,
             (true, false) => Apply::Planned,
-            (true, true) => Apply::However,
+            (true, true) => Apply::IgnoreMaxShare,
         };
         let prunings = pipeline.sync.prune(&config, &mirrors, apply).await;
         pipeline.close().await?;
@@ -54,7 +54,7 @@ impl Prune {
             let targets = prunings.iter().flat_map(|pruning| &pruning.targets);
             targets.flat_map(|target| &target.tags)
         };
-        let is_refused = |tag: &PrunedTag| matches!(tag.tag.fate, Fate::Refuse { .. });
+        let is_refused = |tag: &PrunedTag| matches!(tag.tag.fate, Decision::Refuse { .. });
         if errors().any(|error| error.class == "auth") {
             Exit::Unauthorized
         } else if errors().next().is_some() {
@@ -80,7 +80,7 @@ impl Prune {
             let widths = target.tags.iter().map(|tag| tag.tag.tag.as_str().len());
             let width = widths.max().unwrap_or(0);
             for tag in &target.tags {
-                is_refused |= matches!(tag.tag.fate, Fate::Refuse { .. });
+                is_refused |= matches!(tag.tag.fate, Decision::Refuse { .. });
                 let (name, digest) = (tag.tag.tag.as_str(), tag.tag.digest.short());
                 let line = format!("    {name:width$}  {digest}  {}", self.words(tag, zone));
                 output::line(&line)?;
@@ -113,11 +113,11 @@ impl Prune {
         let cause = tag.tag.cause;
         match (&tag.tag.fate, &tag.left) {
             (_, Some(reason)) => format!("stays: {reason}"),
-            (Fate::Delete, None) if tag.is_deleted => format!("deleted: {cause}"),
-            (Fate::Delete, None) => format!("delete: {cause} since {}", time(tag.tag.since)),
-            (Fate::Wait { until }, None) => format!("stays until {}: {cause}", time(*until)),
-            (Fate::Keep, None) => format!("stays, one of the newest: {cause}"),
-            (Fate::Refuse { new, of }, None) => {
+            (Decision::Delete, None) if tag.is_deleted => format!("deleted: {cause}"),
+            (Decision::Delete, None) => format!("delete: {cause} since {}", time(tag.tag.since)),
+            (Decision::Wait { until }, None) => format!("stays until {}: {cause}", time(*until)),
+            (Decision::Keep, None) => format!("stays, one of the newest: {cause}"),
+            (Decision::Refuse { new, of }, None) => {
                 format!("stays, {new} of {of} tags at once look like a mistake: {cause}")
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Topic},
     metrics::Metrics,
     notify::{Delivery, Message, Notifier},
-    status::{Document, Line, Mood, Table},
+    status::{Document, Line, Severity, Table},
 };
 
 /// Arguments of `notify`.
@@ -50,7 +50,7 @@ impl Notify {
 
 /// A message with what reports have: a verdict, a table, code, and text that is not ASCII.
 fn trial() -> Message {
-    let mut document = Document::new("transship: a trial message", Mood::Good);
+    let mut document = Document::new("transship: a trial message", Severity::Good);
     document
         .add_section()
         .line("Whoever reads this will read reports and alarms, too.")

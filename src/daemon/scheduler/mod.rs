@@ -62,7 +62,7 @@ impl Error {
 
 /// A running scheduler. It starts nothing itself: what a tick means is for the receiver of the
 /// signals to decide, and a tick that nobody takes is lost, never waited for.
-pub(crate) struct Clockwork {
+pub(crate) struct Scheduler {
     scheduler: JobScheduler,
     timetable: Timetable,
     jobs: HashMap<Arc<str>, JobId>,
@@ -70,14 +70,14 @@ pub(crate) struct Clockwork {
     lost: Arc<AtomicU64>,
 }
 
-impl fmt::Debug for Clockwork {
+impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.jobs.keys();
         f.debug_tuple("Clockwork").field(&names).finish()
     }
 }
 
-impl Clockwork {
+impl Scheduler {
     /// Starts the scheduler, which only beats until schedules are [set](Self::set).
     pub(crate) async fn start() -> Result<(Self, mpsc::Receiver<Signal>), Error> {
         let timetable = Timetable::default();
@@ -141,7 +141,7 @@ impl Clockwork {
             if self.jobs.contains_key(name) {
                 continue;
             }
-            let mut bell = Bell {
+            let mut bell = Ticker {
                 name: name.clone(),
                 schedule: schedule.clone(),
                 zone: *zone,
@@ -190,7 +190,7 @@ impl Clockwork {
 }
 
 /// Tells the ticks of one schedule.
-struct Bell {
+struct Ticker {
     name: Arc<str>,
     schedule: Schedule,
     zone: Tz,
@@ -199,7 +199,7 @@ struct Bell {
     lost: Arc<AtomicU64>,
 }
 
-impl Bell {
+impl Ticker {
     fn ring(&mut self, now: DateTime<Utc>) {
         let at = self.schedule.last_before(now, self.zone).unwrap_or(now);
         // The scheduler notes a tick beside starting the job, and may start it again until then.

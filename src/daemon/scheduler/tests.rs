@@ -29,7 +29,7 @@ async fn next_tick(signals: &mut mpsc::Receiver<Signal>) -> (Arc<str>, DateTime<
 
 #[tokio::test]
 async fn ticks_arrive_in_order_and_none_twice() {
-    let (mut clockwork, mut signals) = Clockwork::start().await.unwrap();
+    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
     let before = Utc::now();
     let set = clockwork.set(&[entry("a", "* * * * * *")]).await;
     set.unwrap();
@@ -46,7 +46,7 @@ async fn ticks_arrive_in_order_and_none_twice() {
 
 #[tokio::test]
 async fn the_scheduler_beats_even_without_schedules() {
-    let (clockwork, mut signals) = Clockwork::start().await.unwrap();
+    let (clockwork, mut signals) = Scheduler::start().await.unwrap();
     for _ in 0..2 {
         assert_eq!(next_signal(&mut signals).await, Signal::Beat);
     }
@@ -55,7 +55,7 @@ async fn the_scheduler_beats_even_without_schedules() {
 
 #[tokio::test]
 async fn jobs_that_fall_due_together_all_tick() {
-    let (mut clockwork, mut signals) = Clockwork::start().await.unwrap();
+    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
     let names: Vec<String> = (0..600).map(|number| format!("m{number}")).collect();
     let entries: Vec<_> = names
         .iter()
@@ -74,7 +74,7 @@ async fn jobs_that_fall_due_together_all_tick() {
 
 #[tokio::test]
 async fn what_stays_the_same_is_left_alone() {
-    let (mut clockwork, _signals) = Clockwork::start().await.unwrap();
+    let (mut clockwork, _signals) = Scheduler::start().await.unwrap();
     let first = [
         entry("a", "@daily"),
         entry("b", "@daily"),
@@ -96,7 +96,7 @@ async fn what_stays_the_same_is_left_alone() {
 
 #[tokio::test]
 async fn the_next_tick_is_known_before_the_first() {
-    let (mut clockwork, _signals) = Clockwork::start().await.unwrap();
+    let (mut clockwork, _signals) = Scheduler::start().await.unwrap();
     let (name, schedule, _) = entry("a", "7 9 * * *");
     let zone = chrono_tz::Europe::Berlin;
     let before = schedule.next_after(Utc::now(), zone);
@@ -111,7 +111,7 @@ async fn the_next_tick_is_known_before_the_first() {
 
 #[tokio::test]
 async fn a_schedule_that_left_ticks_no_more() {
-    let (mut clockwork, mut signals) = Clockwork::start().await.unwrap();
+    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
     clockwork
         .set(&[entry("a", "* * * * * *"), entry("b", "* * * * * *")])
         .await
@@ -133,9 +133,9 @@ async fn a_schedule_that_left_ticks_no_more() {
     assert!(late < 2, "{late} ticks after the end");
 }
 
-fn bell(schedule: &str, room: usize) -> (Bell, mpsc::Receiver<Signal>) {
+fn bell(schedule: &str, room: usize) -> (Ticker, mpsc::Receiver<Signal>) {
     let (signals, receiver) = mpsc::channel(room);
-    let bell = Bell {
+    let bell = Ticker {
         name: "a".into(),
         schedule: schedule.parse().unwrap(),
         zone: Tz::UTC,

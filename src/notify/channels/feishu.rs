@@ -11,7 +11,7 @@ use crate::{
         http::{Answer, Post, json_size, printable},
         sign,
     },
-    status::{Document, Mood, Style},
+    status::{Document, Severity, Style},
 };
 
 /// Most bytes of a request's body: cards may have 30 KB, and robots of one's own take 20.
@@ -36,9 +36,9 @@ pub(crate) fn posts(
     seconds: i64,
 ) -> Vec<Post> {
     let template = match document.mood() {
-        Mood::Good => "green",
-        Mood::Warning => "orange",
-        Mood::Bad => "red",
+        Severity::Good => "green",
+        Severity::Warning => "orange",
+        Severity::Bad => "red",
     };
     let parts = chat::parts(document, &DIALECT).into_iter();
     parts

@@ -19,7 +19,7 @@ const HTML: Dialect = Dialect {
 };
 
 fn long(lines: usize) -> Document {
-    let mut document = Document::new("transship: all is well", Mood::Good);
+    let mut document = Document::new("transship: all is well", Severity::Good);
     let section = document.add_headed("Lines");
     for line in 0..lines {
         section.line(format!("line {line} of many"));
@@ -46,7 +46,7 @@ fn a_short_document_is_one_message_without_a_number() {
 
 #[test]
 fn a_document_that_is_a_verdict_alone_is_a_message() {
-    let parts = parts(&Document::new("all is well", Mood::Bad), &HTML);
+    let parts = parts(&Document::new("all is well", Severity::Bad), &HTML);
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].title, "❌ transship: all is well");
     assert!(parts[0].lines.is_empty());
@@ -80,7 +80,7 @@ fn more_than_ten_messages_are_ten_and_the_last_says_what_is_left_out() {
 
 #[test]
 fn a_line_above_the_limit_is_cut_between_characters_and_not_within_markup() {
-    let mut document = Document::new("transship", Mood::Bad);
+    let mut document = Document::new("transship", Severity::Bad);
     let line = Line::default().plain("reason: ").code("&镜像".repeat(200));
     document.add_section().line(line).line("after it");
     let parts = parts(&document, &HTML);
@@ -98,7 +98,7 @@ fn a_line_above_the_limit_is_cut_between_characters_and_not_within_markup() {
 #[test]
 fn a_long_title_is_cut_and_told_whole_below() {
     let title = "transship: 转运 ".repeat(20);
-    let parts = parts(&Document::new(&title, Mood::Warning), &HTML);
+    let parts = parts(&Document::new(&title, Severity::Warning), &HTML);
     assert!(parts[0].title.ends_with('…'));
     assert!(parts[0].title.chars().count() < 150);
     assert!(parts[0].lines[0].starts_with("<b>transship: 转运"));
@@ -106,7 +106,7 @@ fn a_long_title_is_cut_and_told_whole_below() {
 
 #[test]
 fn a_row_of_a_table_is_a_line() {
-    let mut document = Document::new("x", Mood::Good);
+    let mut document = Document::new("x", Severity::Good);
     let mut table = Table::new(["mirror", "lag", "reason"]);
     table
         .row(["kubernetes", "1h", "429"])
@@ -164,7 +164,7 @@ proptest! {
         title in "[a-z<&镜 ]{0,200}",
         lines in prop::collection::vec(any_line(), 0..30),
     ) {
-        let mut document = Document::new(title, Mood::Warning);
+        let mut document = Document::new(title, Severity::Warning);
         let section = document.add_section();
         lines.into_iter().for_each(|line| { section.line(line); });
         let tight = Dialect { limit: 1_500, line_limit: 120, ..HTML };

@@ -218,7 +218,10 @@ async fn feishu_is_sent_cards() {
              worst: quay.io/a/b&#42;c&#95;d &#60;@all&#62; &#38; &#96;x&#96; &#93;(http://h) &#42;y&#42;"
         }])
     );
-    let verdict = message(Topic::Recovered, Document::new("all is well", Mood::Good));
+    let verdict = message(
+        Topic::Recovered,
+        Document::new("all is well", Severity::Good),
+    );
     assert_eq!(only(notifier.deliver(&verdict).await), Ok(()));
     let card = &server.seen()[1].json()["card"];
     assert_eq!(card["header"]["template"], "green");

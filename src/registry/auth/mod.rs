@@ -31,7 +31,7 @@ use crate::{
             token::{Token, fetch},
         },
         error::words,
-        http::Wire,
+        http::HttpClient,
     },
 };
 
@@ -133,7 +133,7 @@ impl Auth {
     /// What a request is to carry; fetches or renews a token where one is needed.
     pub(crate) async fn authorize(
         &self,
-        wire: &Wire,
+        wire: &HttpClient,
         scope: &Scope,
     ) -> Result<Authorization, Error> {
         self.complete(wire).await?;
@@ -157,7 +157,7 @@ impl Auth {
     }
 
     /// Makes sure that there is the login that the file names.
-    pub(crate) async fn complete(&self, wire: &Wire) -> Result<(), Error> {
+    pub(crate) async fn complete(&self, wire: &HttpClient) -> Result<(), Error> {
         let completed = self.login.complete().await;
         completed
             .map_err(|reason| wire.error("log in to", wire.name.to_string(), Kind::NoLogin(reason)))
@@ -289,7 +289,7 @@ impl Auth {
         }
     }
 
-    fn need(&self, wire: &Wire, scope: &Scope) -> Result<Need, Error> {
+    fn need(&self, wire: &HttpClient, scope: &Scope) -> Result<Need, Error> {
         let mut state = self.lock();
         if let Some((since, kind)) = &state.refused {
             if since.elapsed() < REFUSED_FOR {

@@ -17,7 +17,7 @@ use crate::{
         auth::{Scope, basic_header, sensitive, unauthorized},
         client::failure,
         error::words,
-        http::Wire,
+        http::HttpClient,
     },
 };
 
@@ -71,7 +71,7 @@ impl TokenAnswer {
 
 /// Asks the realm for a token.
 pub(crate) async fn fetch(
-    wire: Wire,
+    wire: HttpClient,
     credential: Credential,
     realm: Url,
     service: Option<String>,
@@ -174,7 +174,7 @@ pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
 
 /// Whether a realm may be asked. It may be another host, as Docker Hub's is, which then receives
 /// the login; so that it has to be one that nobody can listen to, or the registry's own.
-fn admit(wire: &Wire, credential: &Credential, realm: &Url) -> Result<(), Kind> {
+fn admit(wire: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), Kind> {
     let server = realm.origin().ascii_serialization();
     let wrong = |text: &str| Kind::Protocol(format!("its token server {server} {text}"));
     if !realm.username().is_empty() || realm.password().is_some() {

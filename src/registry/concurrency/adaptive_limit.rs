@@ -13,7 +13,7 @@ const PATIENCE: u32 = 15;
 
 /// The number of flows, between 1 and a limit.
 #[derive(Debug)]
-pub(crate) struct Width {
+pub(crate) struct AdaptiveLimit {
     limit: usize,
     now: usize,
     cut_at: Option<Instant>,
@@ -25,7 +25,7 @@ pub(crate) struct Width {
     rest: u32,
 }
 
-impl Width {
+impl AdaptiveLimit {
     /// As wide as allowed: a registry that cannot bear it says so.
     pub(crate) fn new(limit: usize) -> Self {
         Self {

@@ -11,16 +11,16 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::registry::concurrency::adaptive_limit::Width;
+use crate::registry::concurrency::adaptive_limit::AdaptiveLimit;
 
 /// Blobs from this size on, in bytes, leave a quarter of the flows to smaller ones.
 const HUGE: u64 = 64 << 20;
 
 /// How many want a blob: more of them may come while it waits.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted(Arc<AtomicUsize>);
+pub struct WaiterCount(Arc<AtomicUsize>);
 
-impl Wanted {
+impl WaiterCount {
     /// Another one wants it.
     pub fn once_more(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -33,11 +33,11 @@ impl Wanted {
 
 /// The flows of one direction.
 #[derive(Clone, Debug)]
-pub(crate) struct Flows(Arc<Mutex<State>>);
+pub(crate) struct PrioritySemaphore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    width: Width,
+    width: AdaptiveLimit,
     in_use: usize,
     huge_in_use: usize,
     waiting: Vec<Waiter>,
@@ -46,21 +46,21 @@ struct State {
 
 struct Waiter {
     size: u64,
-    wanted: Wanted,
+    wanted: WaiterCount,
     turn: u64,
-    grant: oneshot::Sender<Granted>,
+    grant: oneshot::Sender<Permit>,
 }
 
 /// A flow, given back when dropped.
-pub(crate) struct Granted {
-    flows: Flows,
+pub(crate) struct Permit {
+    flows: PrioritySemaphore,
     size: u64,
 }
 
-impl Flows {
+impl PrioritySemaphore {
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
-            width: Width::new(limit),
+            width: AdaptiveLimit::new(limit),
             in_use: 0,
             huge_in_use: 0,
             waiting: Vec::new(),
@@ -69,7 +69,7 @@ impl Flows {
     }
 
     /// Waits for a flow for a blob of this size, in bytes.
-    pub(crate) async fn acquire(&self, size: u64, wanted: Wanted) -> Option<Granted> {
+    pub(crate) async fn acquire(&self, size: u64, wanted: WaiterCount) -> Option<Permit> {
         let granted = {
             let mut state = self.lock();
             let (grant, granted) = oneshot::channel();
@@ -100,7 +100,7 @@ impl Flows {
                 return;
             };
             // Whoever does not wait any more gives it back at once.
-            let _ = waiter.grant.send(Granted {
+            let _ = waiter.grant.send(Permit {
                 flows: self.clone(),
                 size: waiter.size,
             });
@@ -138,7 +138,7 @@ impl Waiter {
     }
 }
 
-impl Drop for Granted {
+impl Drop for Permit {
     fn drop(&mut self) {
         {
             let mut state = self.flows.lock();
@@ -158,7 +158,7 @@ impl fmt::Debug for Waiter {
     }
 }
 
-impl fmt::Debug for Granted {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Granted({} bytes)", self.size)
     }

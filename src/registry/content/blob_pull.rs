@@ -16,7 +16,8 @@ use reqwest::{
 use crate::{
     oci::{Descriptor, Digest, Hasher, Repository},
     registry::{
-        Error, Kind, Registry, client::Call, found, header, rate_limit::Direction, retry::is_large,
+        Error, Kind, Registry, client::Request, found, header, rate_limit::Direction,
+        retry::is_large,
     },
 };
 
@@ -100,7 +101,7 @@ impl Registry {
             origin,
             broke_at: hashed.length(),
             breaks: 0,
-            guard: Guard::new(blob, hashed),
+            guard: DigestGuard::new(blob, hashed),
         };
         let frames = stream::try_unfold(pull, |mut pull| async move {
             let frame = pull.next().await?;
@@ -114,7 +115,7 @@ impl Registry {
 struct Pull {
     origin: Origin,
     frames: Frames,
-    guard: Guard,
+    guard: DigestGuard,
     /// Bytes received when the last connection broke.
     broke_at: u64,
     /// Breaks without progress between them.
@@ -124,7 +125,7 @@ struct Pull {
 /// Where a blob can be fetched, from any byte on.
 struct Origin {
     registry: Registry,
-    call: Call,
+    call: Request,
     size: u64,
 }
 
@@ -255,7 +256,7 @@ fn without_first(frames: Frames, mut skip: u64) -> Frames {
 }
 
 /// Holds the last frame back until size and digest are known to be right.
-struct Guard {
+struct DigestGuard {
     expected: Digest,
     size: u64,
     received: u64,
@@ -263,7 +264,7 @@ struct Guard {
     hasher: Option<Hasher>,
 }
 
-impl Guard {
+impl DigestGuard {
     fn new(blob: &Descriptor, hasher: Hasher) -> Self {
         Self {
             expected: blob.digest.clone(),

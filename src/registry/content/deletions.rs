@@ -9,7 +9,7 @@ use crate::{
     registry::{
         Error, Kind, PAGE_BYTES, Registry,
         auth::Scope,
-        client::{Answer, Call, Login},
+        client::{Answer, Login, Request},
     },
 };
 
@@ -93,7 +93,7 @@ impl Registry {
     }
 
     /// Whether an answer says so: one that sends us elsewhere does not.
-    fn is_deleted(&self, call: Call, answer: &Answer) -> Result<(), Error> {
+    fn is_deleted(&self, call: Request, answer: &Answer) -> Result<(), Error> {
         match answer.status.is_success() {
             true => Ok(()),
             false => {
@@ -115,7 +115,7 @@ impl Registry {
         url.set_path(&format!(
             "/api/v2.0/projects/{project}/repositories/{name}/artifacts/{tag}/tags/{tag}"
         ));
-        let call = Call {
+        let call = Request {
             operation: "delete",
             subject: reference.to_string(),
             url,

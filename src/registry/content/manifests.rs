@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version},
-    registry::{Error, Kind, Registry, Turn, client::Call, found, header, probe::quota},
+    registry::{Error, ImagePermit, Kind, Registry, client::Request, found, header, probe::quota},
 };
 
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -48,7 +48,7 @@ impl Registry {
 
     /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970: where
     /// pulls are few, those awaited longest come first.
-    pub async fn turn(&self, image: &Digest, since: i64) -> Option<Turn> {
+    pub async fn turn(&self, image: &Digest, since: i64) -> Option<ImagePermit> {
         self.wire.quota.turn(image, since).await
     }
 
@@ -134,7 +134,7 @@ impl Registry {
         operation: &'static str,
         reference: &Reference,
         method: Method,
-    ) -> Call {
+    ) -> Request {
         let path = format!("manifests/{}", reference.version.as_str());
         let subject = reference.to_string();
         let mut call = self.request(operation, subject, method, &reference.repository, &path);

@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::Value;
 
-use crate::registry::{Error, Kind, client::Call, header};
+use crate::registry::{Error, Kind, client::Request, header};
 
 /// What a refusal to move or delete a tag says: Harbor, ECR, Artifact Registry and Docker Hub, ECR
 /// again, Harbor again, Nexus, Azure's ACR.
@@ -43,7 +43,7 @@ const CONFIGS: [&str; 2] = [
 ];
 
 /// A failure of a call, with what its words say beyond its status.
-pub(crate) fn judged(call: &Call, kind: Kind) -> Kind {
+pub(crate) fn judged(call: &Request, kind: Kind) -> Kind {
     let changes_tag = writes_tag(call) || call.method == Method::DELETE;
     let is_blocked = |message: &str| changes_tag && says(call, message, &BLOCKED);
     match kind {
@@ -55,7 +55,7 @@ pub(crate) fn judged(call: &Call, kind: Kind) -> Kind {
 }
 
 /// What helps against a refusal, where that can be told.
-pub(crate) fn remedy(call: &Call, error: &Error) -> Option<String> {
+pub(crate) fn remedy(call: &Request, error: &Error) -> Option<String> {
     let is_begun = call.method == Method::POST && call.scope.writes;
     if (!is_begun && !writes_manifest(call)) || error.is_missing_content() {
         return None;
@@ -84,7 +84,7 @@ pub(crate) fn remedy(call: &Call, error: &Error) -> Option<String> {
 }
 
 /// Names what has to be created before anything can be pushed, where a refusal says so.
-fn made_first(call: &Call, message: &str) -> Option<String> {
+fn made_first(call: &Request, message: &str) -> Option<String> {
     let is_unknown = says(call, message, &["name_unknown", "repositorynotfound"]);
     // What a manifest has may be unknown to a repository that is there.
     if !is_unknown && (writes_manifest(call) || !says(call, message, &ABSENT)) {
@@ -102,7 +102,7 @@ fn made_first(call: &Call, message: &str) -> Option<String> {
 }
 
 /// What of `mirror.toml` leaves out what a target refuses of a manifest.
-fn unwanted(call: &Call, status: u16, message: &str) -> Option<String> {
+fn unwanted(call: &Request, status: u16, message: &str) -> Option<String> {
     if status == 413 || says(call, message, &TOO_LARGE) {
         let size = ByteSize(call.body.len() as u64);
         return Some(format!(
@@ -118,7 +118,7 @@ fn unwanted(call: &Call, status: u16, message: &str) -> Option<String> {
 }
 
 /// What leaves out each thing that is unusual about a manifest.
-fn remedies(call: &Call, manifest: &Value) -> Vec<String> {
+fn remedies(call: &Request, manifest: &Value) -> Vec<String> {
     let list = |key: &str| manifest[key].as_array().map_or(&[][..], Vec::as_slice);
     let (layers, children) = (list("layers"), list("manifests"));
     let media_type = |entry: &Value| entry["mediaType"].as_str().unwrap_or_default().to_owned();
@@ -163,28 +163,28 @@ fn remedies(call: &Call, manifest: &Value) -> Vec<String> {
     remedies.into_iter().filter_map(applies).collect()
 }
 
-fn writes_manifest(call: &Call) -> bool {
+fn writes_manifest(call: &Request) -> bool {
     call.method == Method::PUT && call.url.path().contains("/manifests/")
 }
 
-fn writes_tag(call: &Call) -> bool {
+fn writes_tag(call: &Request) -> bool {
     writes_manifest(call) && !version(call).contains(':')
 }
 
 /// The tag or the digest at the end of the URL of a manifest.
-fn version(call: &Call) -> &str {
+fn version(call: &Request) -> &str {
     call.url.path().rsplit('/').next().unwrap_or_default()
 }
 
 /// What the name of the repository begins with.
-fn top(call: &Call) -> &str {
+fn top(call: &Request) -> &str {
     let path = &*call.scope.repository;
     path.split_once('/').map_or(path, |(top, _)| top)
 }
 
 /// Whether a message has one of these words. One that stands in the name of what is written is
 /// only an echo.
-fn says(call: &Call, message: &str, words: &[&str]) -> bool {
+fn says(call: &Request, message: &str, words: &[&str]) -> bool {
     let message = message.to_ascii_lowercase();
     let name = call.url.path().to_ascii_lowercase();
     // `/manifests/` is no name.

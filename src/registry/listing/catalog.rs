@@ -14,7 +14,7 @@ use crate::{
     registry::{
         Error, Kind, PAGE_BYTES, Registry,
         auth::Scope,
-        client::{Answer, Call, Login, keep_to_origin},
+        client::{Answer, Login, Request, keep_to_origin},
         listing::tags::next_page,
         pagination::{Pages, legal_names},
     },
@@ -171,12 +171,12 @@ impl Registry {
         .await
     }
 
-    fn listing(&self, prefix: &str, url: Url) -> Call {
+    fn listing(&self, prefix: &str, url: Url) -> Request {
         let subject = match prefix {
             "" => self.name().to_string(),
             prefix => format!("{}/{prefix}", self.name()),
         };
-        Call {
+        Request {
             operation: OPERATION,
             subject,
             url,
@@ -191,7 +191,7 @@ impl Registry {
     /// Reads page after page, until one names no next.
     async fn pages(
         &self,
-        mut call: Call,
+        mut call: Request,
         login: Login,
         mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
     ) -> Result<Vec<String>, Error> {

@@ -13,7 +13,7 @@ use crate::{
     oci::{Digest, Repository, Tag},
     registry::{
         Error, Kind, Registry,
-        client::{Answer, Call, keep_to_origin},
+        client::{Answer, Request, keep_to_origin},
         pagination::{Pages, legal_names},
         vendor::{Told, Uploads},
     },
@@ -107,7 +107,7 @@ impl Registry {
     }
 
     /// The call for a listing's first page.
-    pub(crate) fn tags_call(&self, repository: &Repository) -> Call {
+    pub(crate) fn tags_call(&self, repository: &Repository) -> Request {
         let subject = repository.to_string();
         let mut call = self.request(
             "list tags of",
@@ -123,7 +123,7 @@ impl Registry {
     /// Adds what one page tells to a listing.
     pub(crate) fn read_page(
         &self,
-        call: &Call,
+        call: &Request,
         answer: &Answer,
         listing: &mut Listing,
     ) -> Result<(), Error> {

@@ -12,7 +12,7 @@ const UNKNOWN: u64 = 10;
 
 /// The images of one registry. `T` is what an image that begins is told.
 #[derive(Debug)]
-pub(crate) struct Turns<T> {
+pub(crate) struct ImageAdmission<T> {
     begun: HashMap<Digest, Begun>,
     /// By the time that they are awaited since, and in the order in which they came.
     waiting: BTreeMap<(i64, u64), Waiting<T>>,
@@ -34,7 +34,7 @@ struct Begun {
     needs: Option<HashSet<Digest>>,
 }
 
-impl<T> Default for Turns<T> {
+impl<T> Default for ImageAdmission<T> {
     fn default() -> Self {
         Self {
             begun: HashMap::new(),
@@ -44,7 +44,7 @@ impl<T> Default for Turns<T> {
     }
 }
 
-impl<T> Turns<T> {
+impl<T> ImageAdmission<T> {
     /// Takes note of one more image, which is awaited since `since`, in seconds since 1970.
     pub(crate) fn wait(&mut self, image: Digest, since: i64, begin: oneshot::Sender<T>) {
         self.came += 1;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Kind, probe::Quota};
-use crate::{oci::Digest, registry::quota::admission::Turns};
+use crate::{oci::Digest, registry::quota::admission::ImageAdmission};
 
 /// The window slides, so that pulls come back one by one: asked again is when this many may have
 /// come back, for an image is several pulls.
@@ -40,7 +40,7 @@ struct State {
     in_flight: u64,
     /// When a spent quota is tried again.
     again_at: Option<Instant>,
-    turns: Turns<Turn>,
+    turns: ImageAdmission<ImagePermit>,
 }
 
 /// The right to pull one manifest, until it is dropped.
@@ -49,7 +49,7 @@ pub(crate) struct Pull<'a>(&'a PullQuota);
 
 /// The right to pull the manifests of one image, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct ImagePermit {
     quota: Arc<PullQuota>,
     image: Digest,
 }
@@ -92,7 +92,7 @@ impl PullQuota {
     }
 
     /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970.
-    pub(crate) async fn turn(self: &Arc<Self>, image: &Digest, since: i64) -> Option<Turn> {
+    pub(crate) async fn turn(self: &Arc<Self>, image: &Digest, since: i64) -> Option<ImagePermit> {
         let (begin, begun) = oneshot::channel();
         self.change(|state| state.turns.wait(image.clone(), since, begin));
         // It waits for as long as somebody waits for it.
@@ -109,7 +109,7 @@ impl PullQuota {
         for waiting in beginning {
             let (quota, image) = (self.clone(), waiting.image);
             // Who has stopped waiting by now lets go of it.
-            drop(waiting.begin.send(Turn { quota, image }));
+            drop(waiting.begin.send(ImagePermit { quota, image }));
         }
     }
 
@@ -125,7 +125,7 @@ impl Drop for Pull<'_> {
     }
 }
 
-impl Turn {
+impl ImagePermit {
     /// Takes note of the manifests that are still to be pulled.
     pub fn needs<'a>(&self, parts: impl Iterator<Item = &'a Digest>) {
         let change = |state: &mut State| state.turns.needs(&self.image, parts);
@@ -139,7 +139,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ImagePermit {
     fn drop(&mut self) {
         self.quota.change(|state| state.turns.end(&self.image));
     }

@@ -18,7 +18,7 @@ pub(crate) fn asked_pause(headers: &HeaderMap, said: &str) -> Option<Duration> {
     retry_after(headers).or_else(|| in_words(said))
 }
 
-/// Reads `Retry-After`: seconds or a date
+/// Reads `RetryPolicy-After`: seconds or a date
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)), and what no RFC allows,
 /// parts of seconds and durations as Go prints them.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {

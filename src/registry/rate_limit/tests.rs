@@ -15,14 +15,14 @@ fn bandwidth(value: &str) -> Option<Bandwidth> {
     config.limits.bandwidth
 }
 
-fn whole(bandwidth: Option<Bandwidth>) -> Arc<Whole> {
-    let whole = Whole::default();
+fn whole(bandwidth: Option<Bandwidth>) -> Arc<ProcessLimits> {
+    let whole = ProcessLimits::default();
     whole.lane.set(bandwidth);
     Arc::new(whole)
 }
 
-fn pace(own: Option<Bandwidth>, of_all: Option<Bandwidth>) -> Arc<Pace> {
-    Arc::new(Pace::new(None, own, whole(of_all)))
+fn pace(own: Option<Bandwidth>, of_all: Option<Bandwidth>) -> Arc<RateLimiter> {
+    Arc::new(RateLimiter::new(None, own, whole(of_all)))
 }
 
 fn body(frames: usize, length: usize) -> BlobStream {
@@ -38,7 +38,7 @@ async fn drain(bytes: BlobStream) -> usize {
 
 #[test]
 fn turns_follow_one_another_and_what_was_late_is_made_up_for() {
-    let turns = Turns::new(Duration::from_millis(100));
+    let turns = FairQueue::new(Duration::from_millis(100));
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
     let reserve = |ms, length| {
@@ -84,7 +84,13 @@ async fn flows_share_a_rate_alike() {
 #[tokio::test(start_paused = true)]
 async fn both_directions_and_all_registries_share_the_rate_of_all() {
     let whole = whole(bandwidth("\"1 MB/s\""));
-    let quick = || Arc::new(Pace::new(None, bandwidth("\"100 MB/s\""), whole.clone()));
+    let quick = || {
+        Arc::new(RateLimiter::new(
+            None,
+            bandwidth("\"100 MB/s\""),
+            whole.clone(),
+        ))
+    };
     let (source, target) = (quick(), quick());
     let started = Instant::now();
     futures::join!(
@@ -139,7 +145,7 @@ async fn without_a_limit_frames_pass_as_they_are() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
-    let pace = Pace::new(Some(0.5), None, whole(None));
+    let pace = RateLimiter::new(Some(0.5), None, whole(None));
     let started = Instant::now();
     let order = Mutex::new(Vec::new());
     let asked = (0..4).map(|at| {
@@ -159,7 +165,7 @@ async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_holds_nobody_up_for_longer_than_a_turn() {
-    let pace = Arc::new(Pace::new(Some(1.0), None, whole(None)));
+    let pace = Arc::new(RateLimiter::new(Some(1.0), None, whole(None)));
     pace.request().await;
     let short = Duration::from_millis(1);
     assert!(tokio::time::timeout(short, pace.request()).await.is_err());

@@ -17,7 +17,7 @@ const LESSONS: i64 = 7 * 24 * 3600;
 
 /// What a registry taught. It stays true from one process to the next, for a week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dialect {
+pub struct LearnedCapabilities {
     /// Whether it takes a blob in parts.
     pub takes_parts: Option<bool>,
     /// The largest body that it takes, in bytes, where it refused a larger one.
@@ -28,7 +28,7 @@ pub struct Dialect {
 
 /// How bytes were sent that a registry refused.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Try {
+pub(crate) struct UploadAttempt {
     /// The length of the request's body, in bytes.
     pub(crate) length: u64,
     /// Whether it was a part of a blob, or the end of one that came in parts.
@@ -41,7 +41,7 @@ pub(crate) struct Try {
 
 /// A registry's dialect, shared by all who talk to it.
 #[derive(Debug)]
-pub(crate) struct Dialects {
+pub(crate) struct UploadCapabilities {
     /// What is known of the host before anything was sent.
     takes_parts: Option<bool>,
     learned: Mutex<Learned>,
@@ -49,7 +49,7 @@ pub(crate) struct Dialects {
 
 #[derive(Debug, Default)]
 struct Learned {
-    dialect: Dialect,
+    dialect: LearnedCapabilities,
     /// Whether something was learned since it was last told.
     is_news: bool,
     /// Whether it names the byte that comes next when it is asked how far an upload is, where others
@@ -57,9 +57,9 @@ struct Learned {
     counting: Option<Option<bool>>,
 }
 
-impl Dialects {
+impl UploadCapabilities {
     /// What is known of a registry before anything was sent.
-    pub(crate) fn new(name: &RegistryName, learned: Dialect) -> Self {
+    pub(crate) fn new(name: &RegistryName, learned: LearnedCapabilities) -> Self {
         Self {
             takes_parts: takes_parts(name.as_str()),
             learned: Mutex::new(Learned {
@@ -70,12 +70,12 @@ impl Dialects {
     }
 
     /// What is known now.
-    fn known(&self) -> Dialect {
+    fn known(&self) -> LearnedCapabilities {
         self.lock().known(Utc::now().timestamp(), self.takes_parts)
     }
 
     /// What was learned since this was last asked.
-    pub(crate) fn news(&self) -> Option<Dialect> {
+    pub(crate) fn news(&self) -> Option<LearnedCapabilities> {
         let mut learned = self.lock();
         std::mem::take(&mut learned.is_news).then_some(learned.dialect)
     }
@@ -110,7 +110,7 @@ impl Dialects {
     }
 
     /// Learns from a refusal; whether another try will be different.
-    pub(crate) fn learn(&self, error: &Error, refused: Try) -> bool {
+    pub(crate) fn learn(&self, error: &Error, refused: UploadAttempt) -> bool {
         let known = self.known();
         match &*error.kind {
             // Cloudflare takes 100 MB, and says so with a page of HTML.
@@ -146,20 +146,20 @@ impl Dialects {
 }
 
 impl Learned {
-    fn known(&self, now: i64, takes_parts: Option<bool>) -> Dialect {
+    fn known(&self, now: i64, takes_parts: Option<bool>) -> LearnedCapabilities {
         let is_old = now - self.dialect.learned_at > LESSONS;
         let learned = if is_old {
-            Dialect::default()
+            LearnedCapabilities::default()
         } else {
             self.dialect
         };
-        Dialect {
+        LearnedCapabilities {
             takes_parts: learned.takes_parts.or(takes_parts),
             ..learned
         }
     }
 
-    fn learn(&mut self, lesson: impl FnOnce(&mut Dialect)) {
+    fn learn(&mut self, lesson: impl FnOnce(&mut LearnedCapabilities)) {
         let now = Utc::now().timestamp();
         self.dialect = self.known(now, None);
         lesson(&mut self.dialect);

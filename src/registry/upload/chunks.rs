@@ -12,11 +12,11 @@ use reqwest::{
 use crate::{
     oci::Descriptor,
     registry::{
-        BlobStream, Dialect, Error, Kind, Outgoing, Registry, Upload,
-        client::Call,
+        BlobStream, Error, Kind, LearnedCapabilities, Outgoing, Registry, UploadSession,
+        client::Request,
         rate_limit::Direction,
         upload::{
-            capabilities::Try,
+            capabilities::UploadAttempt,
             session::RESUME,
             stall_watchdog::{Watch, watched},
         },
@@ -37,7 +37,7 @@ pub enum Sent {
 
 /// What a new session is worth after one failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
+pub enum SessionRetry {
     /// It would fare like the one before, as far as the error tells.
     Same,
     /// The old one was lost, or something in it broke: a new one may fare better.
@@ -57,7 +57,7 @@ impl Registry {
     /// the blob is there. `bytes` begin where the session's acknowledged bytes end.
     pub async fn send(
         &self,
-        upload: &mut Upload,
+        upload: &mut UploadSession,
         blob: &Descriptor,
         bytes: &Outgoing,
     ) -> Result<Sent, Error> {
@@ -69,7 +69,7 @@ impl Registry {
         // Whatever breaks now, how far the session is has to be asked for.
         upload.is_doubtful = true;
         let in_parts = upload.acknowledged.length() + upload.surplus > 0;
-        let mut this_try = Try {
+        let mut this_try = UploadAttempt {
             length: blob.size,
             in_parts: true,
             had_parts: in_parts,
@@ -110,9 +110,9 @@ impl Registry {
     /// What an error makes of an upload that it came of, and learns from it. A session that is
     /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
     /// registry takes no parts.
-    pub fn judge(&self, error: &Error, upload: &Upload, is_again: bool) -> Prospect {
+    pub fn judge(&self, error: &Error, upload: &UploadSession, is_again: bool) -> SessionRetry {
         let Some(last) = upload.last_try.filter(|_| self.speaks_of_bytes(error)) else {
-            return Prospect::Same;
+            return SessionRetry::Same;
         };
         let is_refusal = matches!(
             *error.kind,
@@ -123,15 +123,15 @@ impl Registry {
             && (error.operation == UPLOAD_PART && !is_too_large
                 || matches!(*error.kind, Kind::NotFound(_)));
         if !is_refusal {
-            Prospect::Same
+            SessionRetry::Same
         } else if upload.has_broken || is_lost && !is_again {
-            Prospect::Fresh
+            SessionRetry::Fresh
         } else if self.transport.dialect.learn(error, last) {
-            Prospect::Different
+            SessionRetry::Different
         } else if is_lost {
-            Prospect::Fresh
+            SessionRetry::Fresh
         } else {
-            Prospect::Same
+            SessionRetry::Same
         }
     }
 
@@ -153,7 +153,7 @@ impl Registry {
     }
 
     /// What was learned of how it takes large blobs since this was last asked.
-    pub fn news(&self) -> Option<Dialect> {
+    pub fn news(&self) -> Option<LearnedCapabilities> {
         self.transport.dialect.news()
     }
 
@@ -164,7 +164,7 @@ impl Registry {
 
     async fn send_part(
         &self,
-        upload: &mut Upload,
+        upload: &mut UploadSession,
         blob: &Descriptor,
         bytes: &Outgoing,
         length: u64,
@@ -195,7 +195,7 @@ impl Registry {
     /// Ends a session: with its blob, or with nothing where parts brought it.
     async fn complete(
         &self,
-        upload: &Upload,
+        upload: &UploadSession,
         blob: &Descriptor,
         bytes: Option<BlobStream>,
         watch: &Arc<Watch>,
@@ -213,11 +213,11 @@ impl Registry {
     fn upload_call(
         &self,
         operation: &'static str,
-        upload: &Upload,
+        upload: &UploadSession,
         blob: &Descriptor,
         method: Method,
         length: u64,
-    ) -> Call {
+    ) -> Request {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let path = "blobs/uploads/";
         let mut call = self.request(operation, subject, method, &upload.repository, path);
@@ -235,7 +235,7 @@ impl Registry {
     /// `stored` bytes to see to.
     async fn put(
         &self,
-        call: &Call,
+        call: &Request,
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
         [length, stored]: [u64; 2],
         watch: &Arc<Watch>,

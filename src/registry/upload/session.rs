@@ -12,9 +12,9 @@ use crate::{
     oci::{Descriptor, Digest, Hasher, Repository},
     registry::{
         Error, Kind, Registry,
-        client::{Call, keep_to_origin},
+        client::{Request, keep_to_origin},
         header,
-        upload::capabilities::Try,
+        upload::capabilities::UploadAttempt,
     },
 };
 
@@ -25,7 +25,7 @@ pub(crate) const RESUME: &str = "resume upload of";
 
 /// An upload session of a registry.
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub struct UploadSession {
     pub(crate) repository: Repository,
     pub(crate) location: Url,
     /// Has taken in all bytes that the registry acknowledged.
@@ -44,7 +44,7 @@ pub struct Upload {
     /// Whether all bytes of the blob went out in one request that has failed since.
     pub(crate) is_all_sent: bool,
     /// How bytes were last sent.
-    pub(crate) last_try: Option<Try>,
+    pub(crate) last_try: Option<UploadAttempt>,
 }
 
 /// What another process needs to go on with an upload.
@@ -60,7 +60,7 @@ pub struct SavedUpload {
     pub names_next_byte: Option<bool>,
 }
 
-impl Upload {
+impl UploadSession {
     fn new(repository: &Repository, digest: &Digest, location: Url) -> Self {
         Self {
             repository: repository.clone(),
@@ -131,11 +131,11 @@ impl Upload {
 
 /// What became of the wish to mount a blob, or to begin its upload.
 #[derive(Debug)]
-pub enum Started {
+pub enum UploadStart {
     /// The registry had the blob in the other repository, and now has it here too.
     Mounted,
     /// The bytes have to be sent.
-    Session(Upload),
+    Session(UploadSession),
 }
 
 impl Registry {
@@ -146,7 +146,7 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
         mount_from: Option<&Repository>,
-    ) -> Result<Started, Error> {
+    ) -> Result<UploadStart, Error> {
         let subject = format!("{digest} to {repository}");
         let mut call = self.request(
             "start upload of",
@@ -177,7 +177,7 @@ impl Registry {
             other => other?,
         };
         if mount_from.is_some() && answer.status == StatusCode::CREATED {
-            return Ok(Started::Mounted);
+            return Ok(UploadStart::Mounted);
         }
         if answer.status != StatusCode::ACCEPTED && answer.status != StatusCode::CREATED {
             let text = format!("the start of an upload was answered {}", answer.status);
@@ -189,15 +189,19 @@ impl Registry {
         let least_part = header(&answer.headers, "oci-chunk-min-length")
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
-        Ok(Started::Session(Upload {
+        Ok(UploadStart::Session(UploadSession {
             least_part,
-            ..Upload::new(repository, digest, location)
+            ..UploadSession::new(repository, digest, location)
         }))
     }
 
     /// Finds out how far a session is that something broke in, or that another process began.
     /// False when the registry no longer has it, or has less of it than it said.
-    pub async fn resume(&self, upload: &mut Upload, blob: &Descriptor) -> Result<bool, Error> {
+    pub async fn resume(
+        &self,
+        upload: &mut UploadSession,
+        blob: &Descriptor,
+    ) -> Result<bool, Error> {
         upload.has_broken = true;
         let Some(headers) = self.state_of(upload, blob).await? else {
             return Ok(false);
@@ -208,7 +212,7 @@ impl Registry {
 
     /// Finds out how the registry counts, in a session in which nothing broke: what it names after
     /// a part is counted in another way by Quay than what it names when it is asked.
-    pub(crate) async fn learn_counting(&self, upload: &mut Upload, blob: &Descriptor) {
+    pub(crate) async fn learn_counting(&self, upload: &mut UploadSession, blob: &Descriptor) {
         let dialect = &self.transport.dialect;
         upload.names_next_byte = match dialect.counting() {
             Some(known) => known,
@@ -228,7 +232,7 @@ impl Registry {
     /// What a registry tells of a session; nothing where it is lost.
     async fn state_of(
         &self,
-        upload: &mut Upload,
+        upload: &mut UploadSession,
         blob: &Descriptor,
     ) -> Result<Option<HeaderMap>, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
@@ -261,20 +265,20 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
         saved: &SavedUpload,
-    ) -> Option<Upload> {
+    ) -> Option<UploadSession> {
         let mut location = Url::parse(&saved.location).ok()?;
         let acknowledged = digest.hasher_at(saved.offset, &saved.hash_state)?;
-        keep_to_origin(&self.wire.base, &mut location).then(|| Upload {
+        keep_to_origin(&self.wire.base, &mut location).then(|| UploadSession {
             acknowledged: Box::new(acknowledged),
             names_next_byte: saved.names_next_byte,
             is_doubtful: true,
-            ..Upload::new(repository, digest, location)
+            ..UploadSession::new(repository, digest, location)
         })
     }
 
     /// Tells the registry that a session will not be finished. It is a courtesy: registries drop
     /// old sessions by themselves, so that failure means nothing.
-    pub async fn cancel(&self, upload: &Upload) {
+    pub async fn cancel(&self, upload: &UploadSession) {
         let subject = upload.repository.to_string();
         let mut call = self.request(
             "cancel upload to",
@@ -297,7 +301,7 @@ impl Registry {
     /// to be the registry's host.
     pub(crate) fn location(
         &self,
-        call: &Call,
+        call: &Request,
         headers: &HeaderMap,
         status: StatusCode,
     ) -> Result<Url, Error> {

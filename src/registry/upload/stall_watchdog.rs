@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use reqwest::Body;
 
-use crate::registry::{Error, Kind, http::Wire};
+use crate::registry::{Error, Kind, http::HttpClient};
 
 /// Bytes a second at which a registry stores, at the least, what it was sent: some hash it all
 /// again, and copy it to an object store.
@@ -33,7 +33,7 @@ pub(crate) struct Watch {
 /// The body of an upload: counts what the connection takes.
 pub(crate) fn watched(
     mut bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
-    wire: &Wire,
+    wire: &HttpClient,
     watch: Arc<Watch>,
 ) -> Body {
     let wire = wire.clone();

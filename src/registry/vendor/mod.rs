@@ -19,7 +19,7 @@ use crate::{
     oci::{Digest, Repository, Tag},
     registry::{
         Error, Kind, Listing, Registry, Tags,
-        client::{Answer, Call, Login},
+        client::{Answer, Login, Request},
         pagination::Pages,
     },
 };
@@ -170,7 +170,7 @@ impl Registry {
 
     async fn page(
         &self,
-        call: &Call,
+        call: &Request,
         login: Login,
         pages: &mut Pages,
         read: &mut (impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send),
@@ -183,7 +183,7 @@ impl Registry {
         took.map_err(fail).map(|()| page)
     }
 
-    fn fall_back(&self, call: &Call, error: &Error, pages: &Pages) {
+    fn fall_back(&self, call: &Request, error: &Error, pages: &Pages) {
         tracing::debug!(
             %error,
             "{} tells of no more tags at once: the others are asked for one by one", call.subject

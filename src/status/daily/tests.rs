@@ -6,7 +6,8 @@ use crate::{
     oci::{Digest, Repository, Tag},
     status::{Known, daily::*},
     store::{
-        ChangeKind, EndedRun, Fact, NewChange, Recorder, RunCounts, TagKey, TargetCounts, Verdict,
+        ChangeKind, EndedRun, NewChange, RunCounts, StoreEvent, StoreWriter, TagKey, TargetCounts,
+        Verdict,
     },
 };
 
@@ -15,7 +16,7 @@ const NOW: i64 = 1_795_000_000;
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
-    recorder: Recorder,
+    recorder: StoreWriter,
     config: Config,
 }
 
@@ -63,7 +64,7 @@ impl Bench {
             targets,
             error,
         };
-        self.recorder.record(Fact::RunEnded(ended)).await;
+        self.recorder.record(StoreEvent::RunEnded(ended)).await;
     }
 
     async fn moved(&self, at: i64) {
@@ -74,7 +75,7 @@ impl Bench {
             new: Some(Digest::of(b"new")),
             at,
         };
-        self.recorder.record(Fact::Changed(change)).await;
+        self.recorder.record(StoreEvent::Changed(change)).await;
     }
 
     async fn day(&self) -> Day {
@@ -118,7 +119,7 @@ async fn a_day_without_trouble_is_three_lines_that_name_what_moved() {
         lines[2].contains("next run: app at ") && lines[2].contains("Asia/Shanghai"),
         "{text}"
     );
-    assert_eq!(day.mood(), Mood::Good);
+    assert_eq!(day.mood(), Severity::Good);
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
             headline.ends_with(": 1 of 1 mirror never in sync"),
             "{headline}"
         );
-        assert_eq!(day.mood(), Mood::Warning);
+        assert_eq!(day.mood(), Severity::Warning);
     }
     bench.run(NOW - 60, 0).await;
     bench.run(NOW - 30, 1).await;
@@ -148,7 +149,7 @@ async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
 #[tokio::test]
 async fn what_is_late_is_named_with_its_age_and_reason() {
     let bench = bench().await;
-    let seen = Fact::Seen {
+    let seen = StoreEvent::Seen {
         key: key(),
         seen: Digest::of(b"new"),
         verdict: Verdict::Differs,
@@ -157,7 +158,7 @@ async fn what_is_late_is_named_with_its_age_and_reason() {
     bench.recorder.record(seen).await;
     bench.run(NOW - 1800, 1).await;
     let day = bench.day().await;
-    assert_eq!(day.mood(), Mood::Bad);
+    assert_eq!(day.mood(), Severity::Bad);
     let text = day.document(Detail::Brief).to_text();
     let late = "1 of 1 mirror late, 1 never in sync";
     assert!(text.contains(late), "{text}");
@@ -194,7 +195,7 @@ async fn a_day_is_held_against_the_one_before() {
         at: NOW - 86400,
         body,
     };
-    bench.recorder.record(Fact::Upkeep(reported)).await;
+    bench.recorder.record(StoreEvent::Upkeep(reported)).await;
     let text = bench.day().await.document(Detail::Brief).to_text();
     assert!(text.contains("the day before: 5.0 GiB"), "{text}");
 }
@@ -214,7 +215,7 @@ async fn what_verification_found_has_a_section_of_its_own() {
             new: None,
             at: NOW - 60,
         };
-        bench.recorder.record(Fact::Changed(change)).await;
+        bench.recorder.record(StoreEvent::Changed(change)).await;
     }
     bench.run(NOW - 60, 0).await;
     let text = bench.day().await.document(Detail::Full).to_text();

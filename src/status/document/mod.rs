@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     title: String,
-    mood: Mood,
+    mood: Severity,
     sections: Vec<Section>,
 }
 
 /// How serious it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mood {
+pub enum Severity {
     /// All is well.
     Good,
     /// Somebody should look at it.
@@ -74,7 +74,7 @@ pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
-impl Mood {
+impl Severity {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ impl Mood {
 
 impl Document {
     /// A document of which only the verdict is known.
-    pub fn new(title: impl AsRef<str>, mood: Mood) -> Self {
+    pub fn new(title: impl AsRef<str>, mood: Severity) -> Self {
         Self {
             title: one_line(title.as_ref()),
             mood,
@@ -118,7 +118,7 @@ impl Document {
     }
 
     /// How serious it is.
-    pub fn mood(&self) -> Mood {
+    pub fn mood(&self) -> Severity {
         self.mood
     }
 

@@ -1,7 +1,7 @@
 use crate::status::document::*;
 
 fn document() -> Document {
-    let mut document = Document::new("2 of 3 mirrors are behind", Mood::Warning);
+    let mut document = Document::new("2 of 3 mirrors are behind", Severity::Warning);
     document.add_section().line("214 tags, 99.1 % in time");
     let mut table = Table::new(["mirror", "lag", "reason"]);
     table.row(["kubernetes", "1h 12m", "429 | slow down"]);
@@ -51,7 +51,7 @@ fn markdown_shows_every_character_as_it_was_written() {
 
 #[test]
 fn markdown_starts_no_numbered_list_by_accident() {
-    let mut document = Document::new("x", Mood::Good);
+    let mut document = Document::new("x", Severity::Good);
     document
         .add_section()
         .line("2024. It was a year")
@@ -90,7 +90,7 @@ fn nothing_in_a_document_becomes_html() {
 
 #[test]
 fn a_line_stays_a_line_whatever_it_holds() {
-    let mut document = Document::new("one\ntwo", Mood::Bad);
+    let mut document = Document::new("one\ntwo", Severity::Bad);
     document
         .add_headed("three\r\nfour")
         .line("five\u{2028}six\u{1b}[31m");

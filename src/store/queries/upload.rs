@@ -4,7 +4,7 @@ use sqlx::{SqliteConnection, query};
 
 use crate::{
     oci::{Digest, RegistryName, Repository},
-    registry::{Dialect, SavedUpload},
+    registry::{LearnedCapabilities, SavedUpload},
     store::{Error, Store, event::id, queries::view::unsigned},
 };
 
@@ -60,7 +60,7 @@ impl UploadState {
 pub(crate) async fn taught(
     db: &mut SqliteConnection,
     registry: &RegistryName,
-    dialect: Dialect,
+    dialect: LearnedCapabilities,
 ) -> Result<(), sqlx::Error> {
     let registry = registry.as_str();
     let largest = dialect
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// What registries taught.
-    pub async fn dialects(&self) -> Result<Vec<(RegistryName, Dialect)>, Error> {
+    pub async fn dialects(&self) -> Result<Vec<(RegistryName, LearnedCapabilities)>, Error> {
         let rows = query!(
             r#"SELECT registry, takes_parts AS "takes_parts: bool", largest_body, learned_at
              FROM dialects"#
@@ -126,7 +126,7 @@ impl Store {
         .await
         .map_err(|e| self.read_error(e))?;
         let dialects = rows.into_iter().filter_map(|row| {
-            let dialect = Dialect {
+            let dialect = LearnedCapabilities {
                 takes_parts: row.takes_parts,
                 largest_body: row.largest_body.map(unsigned),
                 learned_at: row.learned_at,

@@ -22,13 +22,13 @@ pub enum Check {
         is_damaged: bool,
     },
     /// A manifest leads to something missing or wrong, though it stands itself.
-    Doubted(Repository, Digest),
+    Suspect(Repository, Digest),
     /// A blob has wrong bytes; in every repository of the registry, for all that is known.
-    Rotten(Repository, Digest),
+    Corrupt(Repository, Digest),
     /// Doubted content was written anew, and what the target has now is right.
-    Proven(Repository, Digest),
+    Verified(Repository, Digest),
     /// Content was written anew, and the target kept the wrong bytes that it had.
-    Unhealed {
+    RepairFailed {
         /// The target repository.
         repository: Repository,
         /// The content.
@@ -97,10 +97,10 @@ impl Check {
                 at,
                 is_damaged,
             } => examined(db, repository, tag, *at, is_damaged.then_some(*at)).await,
-            Self::Doubted(repository, digest) => doubted(db, repository, digest).await,
-            Self::Rotten(repository, digest) => rotten(db, repository, digest).await,
-            Self::Proven(repository, digest) => proven(db, repository, digest).await,
-            Self::Unhealed {
+            Self::Suspect(repository, digest) => doubted(db, repository, digest).await,
+            Self::Corrupt(repository, digest) => rotten(db, repository, digest).await,
+            Self::Verified(repository, digest) => proven(db, repository, digest).await,
+            Self::RepairFailed {
                 repository,
                 digest,
                 at,

@@ -42,7 +42,7 @@ impl Bench {
             targets,
             error: None,
         };
-        self.record([Fact::RunEnded(ended)]).await;
+        self.record([StoreEvent::RunEnded(ended)]).await;
         run
     }
 
@@ -53,7 +53,7 @@ impl Bench {
     async fn reported(&self, day: &str, at: i64) {
         let body = format!("\"{day}\"");
         let day = day.into();
-        self.record([Fact::Upkeep(Upkeep::Reported { day, at, body })])
+        self.record([StoreEvent::Upkeep(Upkeep::Reported { day, at, body })])
             .await;
     }
 
@@ -65,7 +65,7 @@ impl Bench {
             tag: "1".parse().unwrap(),
         };
         let seen = Digest::of(b"new");
-        let fact = Fact::Seen {
+        let fact = StoreEvent::Seen {
             key,
             seen,
             verdict,

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::*;
 
-fn run(at: i64) -> Fact {
-    Fact::Upkeep(Upkeep::Reported {
+fn run(at: i64) -> StoreEvent {
+    StoreEvent::Upkeep(Upkeep::Reported {
         day: at.to_string(),
         at,
         body: "{}".into(),
@@ -22,14 +22,14 @@ async fn stranger(path: &Path) -> SqliteConnection {
 }
 
 /// A store whose recorder is told soon that another process holds it.
-async fn impatient(path: &Path, stop: &CancellationToken) -> (Store, Recorder) {
+async fn impatient(path: &Path, stop: &CancellationToken) -> (Store, StoreWriter) {
     let (store, recorder) = Store::open(path, stop.clone()).await.unwrap();
     recorder.close().await.unwrap();
     let patience = Duration::from_millis(20);
     let options = SqliteConnectOptions::new().filename(path);
     let db = options.busy_timeout(patience).connect().await.unwrap();
     let failure = Failure::new(path, stop.clone());
-    let recorder = Recorder::start(db, store.readers.clone(), failure);
+    let recorder = StoreWriter::start(db, store.readers.clone(), failure);
     (store, recorder)
 }
 

@@ -4,8 +4,8 @@ use chrono::Utc;
 
 use crate::{
     oci::{Descriptor, Repository},
-    registry::{self, Kind, Started, Upload, Wanted},
-    sync::copy::{Error, Lane, Transfer, blob_index::Holding},
+    registry::{self, Kind, UploadSession, UploadStart, WaiterCount},
+    sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
 };
 
 /// How long, in seconds, a target that kept wrong bytes is not sent the right ones again.
@@ -13,7 +13,11 @@ const REFUSED: i64 = 24 * 3600;
 
 impl Transfer {
     /// Sees to it that the lane's target repository holds a blob.
-    pub(crate) async fn bring_blob(&self, lane: Lane<'_>, blob: &Descriptor) -> Result<(), Error> {
+    pub(crate) async fn bring_blob(
+        &self,
+        lane: CopyContext<'_>,
+        blob: &Descriptor,
+    ) -> Result<(), Error> {
         let _lead = self.lead(lane, &blob.digest).await;
         loop {
             match self.holdings.look_up(lane.to, &blob.digest).await? {
@@ -39,12 +43,12 @@ impl Transfer {
     /// wants to upload what is being uploaded to the registry now waits, and mounts then.
     async fn bring_missing(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
         mut elsewhere: Option<Repository>,
     ) -> Result<(), Error> {
         let key = (lane.target.name().clone(), blob.digest.clone());
-        let mut session: Option<Upload> = None;
+        let mut session: Option<UploadSession> = None;
         let mut is_refused = false;
         loop {
             if let Some(holder) = elsewhere {
@@ -53,8 +57,8 @@ impl Transfer {
                     .start_upload(lane.to, &blob.digest, Some(&holder))
                     .await?;
                 let unused = match started {
-                    Started::Mounted => session.take(),
-                    Started::Session(upload) => session.replace(upload),
+                    UploadStart::Mounted => session.take(),
+                    UploadStart::Session(upload) => session.replace(upload),
                 };
                 if let Some(unused) = unused {
                     lane.target.cancel(&unused).await;
@@ -91,9 +95,9 @@ impl Transfer {
     /// some registries take an upload of what they have for done.
     async fn replace(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        (session, wanted): (Option<Upload>, &Wanted),
+        (session, wanted): (Option<UploadSession>, &WaiterCount),
         refused_at: Option<i64>,
     ) -> Result<(), Error> {
         let now = Utc::now().timestamp();
@@ -125,13 +129,13 @@ impl Transfer {
     }
 
     /// Tells the other targets that this one has the blob.
-    pub(crate) fn pass(&self, lane: Lane<'_>, blob: &Descriptor) {
+    pub(crate) fn pass(&self, lane: CopyContext<'_>, blob: &Descriptor) {
         if let Some((fanout, image)) = lane.fanout.zip(lane.image) {
             fanout.pass(image, &blob.digest, lane.target.name());
         }
     }
 
-    async fn brought(&self, lane: Lane<'_>, blob: &Descriptor, outcome: &'static str) {
+    async fn brought(&self, lane: CopyContext<'_>, blob: &Descriptor, outcome: &'static str) {
         match outcome {
             "mounted" => {
                 lane.tally.count(&lane.tally.blobs_mounted, blob.size);

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::{
     oci::{Digest, Repository},
-    store::{self, Check, Fact, Recorder, Store},
-    sync::plan::Knowledge,
+    store::{self, Check, Store, StoreEvent, StoreWriter},
+    sync::plan::BlobKnowledge,
 };
 
 /// What is known of a digest in a repository.
@@ -30,9 +30,9 @@ pub(crate) enum Holding {
 
 /// What targets hold.
 #[derive(Debug)]
-pub(crate) struct Holdings {
+pub(crate) struct BlobIndex {
     store: Store,
-    recorder: Arc<Recorder>,
+    recorder: Arc<StoreWriter>,
     learned: Mutex<Learned>,
     /// Told when digests are no longer deleted from a repository.
     cleared: watch::Sender<()>,
@@ -41,7 +41,7 @@ pub(crate) struct Holdings {
 /// As long as it lives, no run begins to write to the repository.
 #[derive(Debug)]
 pub(crate) struct Clearing<'a> {
-    holdings: &'a Holdings,
+    holdings: &'a BlobIndex,
     repository: &'a Repository,
 }
 
@@ -59,7 +59,7 @@ impl Learned {
     fn hold(
         &mut self,
         repository: &Repository,
-        knowledge: Knowledge,
+        knowledge: BlobKnowledge,
         doubts: Vec<(Digest, Option<i64>)>,
     ) -> bool {
         if self.clearings.contains_key(repository) {
@@ -68,7 +68,7 @@ impl Learned {
         let known = self.repositories.entry(repository.clone()).or_default();
         known.doubts = doubts.into_iter().collect();
         // Doubt lasts as long as anybody writes: a plan made before it knows nothing of it.
-        if known.runs == 0 || known.knowledge != Knowledge::Doubtful {
+        if known.runs == 0 || known.knowledge != BlobKnowledge::Doubtful {
             known.knowledge = knowledge;
         }
         known.runs += 1;
@@ -84,7 +84,7 @@ impl Learned {
 /// What is known of a repository while runs write to it.
 #[derive(Debug, Default)]
 struct Known {
-    knowledge: Knowledge,
+    knowledge: BlobKnowledge,
     /// Runs that write to it now.
     runs: usize,
     /// The digests on which it had a word, some of them more than once.
@@ -93,8 +93,8 @@ struct Known {
     doubts: HashMap<Digest, Option<i64>>,
 }
 
-impl Holdings {
-    pub(crate) fn new(store: Store, recorder: Arc<Recorder>) -> Self {
+impl BlobIndex {
+    pub(crate) fn new(store: Store, recorder: Arc<StoreWriter>) -> Self {
         Self {
             store,
             recorder,
@@ -105,7 +105,7 @@ impl Holdings {
 
     /// Takes note of what a listing told of a repository to which a run writes from now on, until
     /// [`Self::release`]. Waits while digests are deleted from it.
-    pub(crate) async fn hold(&self, repository: &Repository, knowledge: Knowledge) {
+    pub(crate) async fn hold(&self, repository: &Repository, knowledge: BlobKnowledge) {
         let mut cleared = self.cleared.subscribe();
         loop {
             // A store that cannot be read fails every step.
@@ -117,8 +117,10 @@ impl Holdings {
             // The sender lives as long as this does.
             let _ = cleared.changed().await;
         }
-        if knowledge == Knowledge::Empty {
-            self.recorder.record(Fact::Empty(repository.clone())).await;
+        if knowledge == BlobKnowledge::Empty {
+            self.recorder
+                .record(StoreEvent::Empty(repository.clone()))
+                .await;
         }
     }
 
@@ -170,7 +172,11 @@ impl Holdings {
                 }
             }
         }
-        let fact = if is_held { Fact::Holds } else { Fact::Lacks };
+        let fact = if is_held {
+            StoreEvent::Holds
+        } else {
+            StoreEvent::Lacks
+        };
         self.recorder
             .record(fact(repository.clone(), digest.clone()))
             .await;
@@ -182,8 +188,8 @@ impl Holdings {
         if let Some(known) = self.lock().repositories.get_mut(repository) {
             known.doubts.remove(digest);
         }
-        let proven = Check::Proven(repository.clone(), digest.clone());
-        self.recorder.record(Fact::Check(proven)).await;
+        let proven = Check::Verified(repository.clone(), digest.clone());
+        self.recorder.record(StoreEvent::Check(proven)).await;
     }
 
     /// Believes nothing of a repository any more: it lacked what it was believed to hold.
@@ -191,18 +197,20 @@ impl Holdings {
         {
             let mut learned = self.lock();
             let known = learned.repositories.entry(repository.clone()).or_default();
-            known.knowledge = Knowledge::Doubtful;
+            known.knowledge = BlobKnowledge::Doubtful;
             for said in learned.said.values_mut() {
                 said.retain(|(known, _)| known != repository);
             }
         }
-        self.recorder.record(Fact::Lost(repository.clone())).await;
+        self.recorder
+            .record(StoreEvent::Lost(repository.clone()))
+            .await;
     }
 
     /// Takes note of how large an image is, in bytes.
     pub(crate) async fn sized(&self, image: &Digest, bytes: u64) {
         self.recorder
-            .record(Fact::Sized(image.clone(), bytes))
+            .record(StoreEvent::Sized(image.clone(), bytes))
             .await;
     }
 
@@ -241,8 +249,12 @@ impl Holdings {
         let is_believed = holders.contains(repository);
         Ok(match (said, knowledge) {
             (Some(false), _) => Holding::Missing { elsewhere },
-            (None, Knowledge::Complete | Knowledge::Partial) if is_believed => Holding::Held,
-            (None, Knowledge::Complete | Knowledge::Empty) => Holding::Missing { elsewhere },
+            (None, BlobKnowledge::Complete | BlobKnowledge::Partial) if is_believed => {
+                Holding::Held
+            }
+            (None, BlobKnowledge::Complete | BlobKnowledge::Empty) => {
+                Holding::Missing { elsewhere }
+            }
             _ => Holding::Unknown,
         })
     }
@@ -272,19 +284,19 @@ impl Holdings {
 
     /// Takes note that a target kept the wrong bytes that it had.
     pub(crate) async fn unhealed(&self, repository: &Repository, digest: &Digest, at: i64) {
-        let fact = Check::Unhealed {
+        let fact = Check::RepairFailed {
             repository: repository.clone(),
             digest: digest.clone(),
             at,
         };
-        self.recorder.record(Fact::Check(fact)).await;
+        self.recorder.record(StoreEvent::Check(fact)).await;
     }
 
     fn said(
         &self,
         repository: &Repository,
         digest: &Digest,
-    ) -> (Option<bool>, Option<Repository>, Knowledge) {
+    ) -> (Option<bool>, Option<Repository>, BlobKnowledge) {
         let learned = self.lock();
         let said = learned.said.get(digest).map_or(&[][..], Vec::as_slice);
         let here = said
@@ -298,7 +310,7 @@ impl Holdings {
                 && !learned.is_doubted(known, digest)
         });
         let known = learned.repositories.get(repository);
-        let knowledge = known.map_or_else(Knowledge::default, |known| known.knowledge);
+        let knowledge = known.map_or_else(BlobKnowledge::default, |known| known.knowledge);
         (here, elsewhere.map(|(known, _)| known.clone()), knowledge)
     }
 

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     oci::{Descriptor, Digest, Manifest, Reference, RegistryName},
-    registry::{BlobStream, Error, Flow, Kind},
+    registry::{BlobStream, Error, Kind, TransferPermit},
 };
 
 /// How long targets wait for each other before a pull. Who is slower pulls for itself.
@@ -90,7 +90,7 @@ pub(crate) struct Copying<'a> {
 /// A target's part in a common pull.
 pub(crate) enum Part {
     /// It pulls, for itself and for these.
-    Lead(Vec<oneshot::Sender<Branch>>),
+    Leader(Vec<oneshot::Sender<Branch>>),
     /// Somebody else pulls.
     Follow(Branch),
     /// It pulls for itself.
@@ -219,7 +219,7 @@ impl Fanout {
         match select(branch, flow).await {
             Either::Left((branch, flow)) => follow(branch.ok(), flow).await,
             Either::Right((flow, branch)) => match self.close(blob, target) {
-                Some(others) => (Part::Lead(others), flow),
+                Some(others) => (Part::Leader(others), flow),
                 // Somebody else closed it just now.
                 None => (branch.await.map_or(Part::Alone, Part::Follow), flow),
             },
@@ -344,7 +344,7 @@ pub(crate) struct Branch {
 /// back when the pull ends, whoever of the targets is left by then.
 pub(crate) fn split(
     bytes: BlobStream,
-    flow: Flow,
+    flow: TransferPermit,
     blob: &Descriptor,
     seats: Vec<oneshot::Sender<Branch>>,
     behind: &Error,
@@ -369,7 +369,7 @@ pub(crate) fn split(
 
 async fn pump(
     mut bytes: BlobStream,
-    _flow: Flow,
+    _flow: TransferPermit,
     mut targets: Vec<mpsc::Sender<Result<Bytes, Error>>>,
 ) {
     while let Some(frame) = bytes.next().await {

@@ -8,7 +8,7 @@ use crate::{
     config::{Attestations, Mirror},
     oci::{Content, Descriptor, Digest, Manifest, ManifestError, Reference, Tag},
     registry::{self, Kind},
-    sync::copy::{Error, Lane, Transfer, blob_index::Holding},
+    sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
 };
 
 /// Blobs or children of one manifest that are seen to at a time.
@@ -65,13 +65,13 @@ impl Transfer {
     /// digest that was written, which differs where platforms are left out.
     pub(crate) async fn copy_image(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Digest, Error> {
         let allowance = self.budget.allowance(lane.config, lane.target.name());
         let allowance = allowance.await?;
-        let lane = Lane {
+        let lane = CopyContext {
             image: Some(digest),
             ..lane
         };
@@ -108,7 +108,7 @@ impl Transfer {
     /// under way is done. Copies the image if it turns out not to.
     pub(crate) async fn retag(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         tag: &Tag,
         digest: &Digest,
         written: Option<&Digest>,
@@ -143,7 +143,7 @@ impl Transfer {
     /// large the image is, in bytes.
     pub(crate) async fn bring_manifest(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         manifest: &Manifest,
         to: &Reference,
         descent: Descent<'_>,
@@ -174,7 +174,7 @@ impl Transfer {
     /// Brings the blobs or the children of a manifest; how large they are together.
     async fn bring_parts(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         manifest: &Manifest,
         to: &Reference,
         descent: Descent<'_>,
@@ -212,7 +212,7 @@ impl Transfer {
     /// Brings a child of an index, unless the repository has it; how large it is.
     fn bring_child<'a>(
         &'a self,
-        lane: Lane<'a>,
+        lane: CopyContext<'a>,
         child: Descriptor,
         descent: Descent<'a>,
     ) -> BoxFuture<'a, Result<u64, Error>> {
@@ -243,7 +243,7 @@ impl Transfer {
     /// How large a child of an index is, if the repository has it.
     async fn look_for_child(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         child: &Digest,
         to: &Reference,
     ) -> Result<Option<u64>, Error> {
@@ -286,7 +286,7 @@ fn shape(
     }
 }
 
-pub(crate) async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manifest, Error> {
+pub(crate) async fn pull(lane: CopyContext<'_>, reference: &Reference) -> Result<Manifest, Error> {
     let pull = async {
         let found = lane.source.get_manifest(reference).await?;
         found.ok_or_else(|| {
@@ -300,11 +300,11 @@ pub(crate) async fn pull(lane: Lane<'_>, reference: &Reference) -> Result<Manife
     }
 }
 
-pub(crate) fn broken(lane: Lane<'_>, reference: &Reference, error: ManifestError) -> Error {
+pub(crate) fn broken(lane: CopyContext<'_>, reference: &Reference, error: ManifestError) -> Error {
     fail(lane, reference, Kind::from(error))
 }
 
-fn fail(lane: Lane<'_>, reference: &Reference, kind: Kind) -> Error {
+fn fail(lane: CopyContext<'_>, reference: &Reference, kind: Kind) -> Error {
     let subject = reference.to_string();
     registry::Error::new("pull manifest", subject, lane.source.name(), kind).into()
 }

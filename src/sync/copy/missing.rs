@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     oci::{Content, Digest, Manifest},
     sync::{
-        copy::{Error, Lane, Transfer, blob_index::Holding, image},
+        copy::{CopyContext, Error, Transfer, blob_index::Holding, image},
         traffic_budget::{Allowance, too_large},
     },
 };
@@ -14,7 +14,7 @@ impl Transfer {
     /// Refuses an image of which more would have to be moved than the budget of traffic allows.
     pub(crate) async fn admit(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         manifest: &Manifest,
         allowance: Allowance,
     ) -> Result<(), Error> {
@@ -30,7 +30,12 @@ impl Transfer {
 
     /// Whether the target's registry lacks more bytes of an image than `most`. The manifests of an
     /// index are asked for, and again when it is copied: this is for hard times only.
-    async fn lacks(&self, lane: Lane<'_>, manifest: &Manifest, most: u64) -> Result<bool, Error> {
+    async fn lacks(
+        &self,
+        lane: CopyContext<'_>,
+        manifest: &Manifest,
+        most: u64,
+    ) -> Result<bool, Error> {
         let mut seen: HashSet<Digest> = HashSet::new();
         let mut bytes = 0_u64;
         let mut manifests = vec![manifest.clone()];
@@ -64,7 +69,7 @@ impl Transfer {
     }
 
     /// Whether a blob is at the target, or can be mounted there.
-    async fn is_at_hand(&self, lane: Lane<'_>, digest: &Digest) -> Result<bool, Error> {
+    async fn is_at_hand(&self, lane: CopyContext<'_>, digest: &Digest) -> Result<bool, Error> {
         match self.holdings.look_up(lane.to, digest).await? {
             Holding::Held => Ok(true),
             Holding::Missing { elsewhere } => Ok(elsewhere.is_some()),

@@ -24,22 +24,22 @@ use tokio_util::sync::CancellationToken;
 pub use crate::sync::copy::activity::{Activity, Moving};
 pub(crate) use crate::sync::copy::fanout::Sharing;
 pub(crate) use crate::sync::copy::referrers::ReferringTag;
-pub(crate) use crate::sync::prune::delete::{Deletion, Gone};
+pub(crate) use crate::sync::prune::delete::{DeleteOutcome, Deletion};
 use crate::{
     config::{Config, Mirror},
     metrics::Metrics,
     oci::{Digest, RegistryName, Repository, Tag},
-    registry::{self, Kind, Meter, Registry, Turn},
-    store::{Presence, Recorder, Store},
+    registry::{self, ImagePermit, Kind, Registry, RequestCounter},
+    store::{Presence, Store, StoreWriter},
     sync::{
         Error,
         copy::{
-            blob_index::Holdings,
+            blob_index::BlobIndex,
             fanout::Fanout,
-            single_flight::{Flights, Lead},
+            single_flight::{Leader, SingleFlight},
         },
-        failure_log::Told,
-        plan::{Knowledge, Plan, Step, action::Action},
+        failure_log::FailureLog,
+        plan::{BlobKnowledge, Plan, Step, action::Action},
         traffic_budget::Budget,
     },
 };
@@ -54,16 +54,16 @@ type Want = (Repository, Digest);
 #[derive(Debug)]
 pub struct Transfer {
     /// Content that is being brought into a repository.
-    wants: Flights<Want>,
+    wants: SingleFlight<Want>,
     /// Blobs that are being uploaded to a registry, by registry and digest.
-    uploads: Flights<(RegistryName, Digest)>,
-    pub(crate) holdings: Holdings,
+    uploads: SingleFlight<(RegistryName, Digest)>,
+    pub(crate) holdings: BlobIndex,
     /// Other processes that write by the same store.
     pub(crate) presence: Presence,
     fanout: Fanout,
     images: Semaphore,
     store: Store,
-    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) recorder: Arc<StoreWriter>,
     /// Once cancelled, nothing more is begun.
     stop: CancellationToken,
     metrics: Arc<Metrics>,
@@ -73,11 +73,11 @@ pub struct Transfer {
 
 /// What one run of one mirror did, counted as it goes.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RunCounters {
     /// What was asked of sources.
-    pub source: Arc<Meter>,
+    pub source: Arc<RequestCounter>,
     /// What was asked of targets.
-    pub target: Arc<Meter>,
+    pub target: Arc<RequestCounter>,
     /// Blobs uploaded.
     pub blobs_copied: AtomicU64,
     /// Blobs mounted from another repository.
@@ -87,12 +87,12 @@ pub struct Tally {
     /// Bytes of wanted blobs that were not uploaded.
     pub saved_bytes: AtomicU64,
     /// What log lines told.
-    pub told: Told,
+    pub told: FailureLog,
 }
 
 /// One source repository, one target repository, and the run that they are copied for.
 #[derive(Clone, Copy, Debug)]
-pub struct Lane<'a> {
+pub struct CopyContext<'a> {
     /// The source's registry.
     pub source: &'a Registry,
     /// The source repository.
@@ -112,24 +112,24 @@ pub struct Lane<'a> {
     /// The image that is being copied, by its digest at the source.
     pub(crate) image: Option<&'a Digest>,
     /// The right to pull that image's manifests.
-    pub(crate) turn: Option<&'a Turn>,
+    pub(crate) turn: Option<&'a ImagePermit>,
     /// Where the run counts.
-    pub tally: &'a Tally,
+    pub tally: &'a RunCounters,
 }
 
 impl Transfer {
     /// Nothing in flight.
     pub(crate) fn new(
         store: Store,
-        recorder: Arc<Recorder>,
+        recorder: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
         budget: Budget,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            wants: Flights::default(),
-            uploads: Flights::default(),
-            holdings: Holdings::new(store.clone(), recorder.clone()),
+            wants: SingleFlight::default(),
+            uploads: SingleFlight::default(),
+            holdings: BlobIndex::new(store.clone(), recorder.clone()),
             presence: store.presence(),
             fanout: Fanout::default(),
             images: Semaphore::new(IMAGES),
@@ -174,7 +174,7 @@ impl Transfer {
 
     /// Takes note of steps that will be performed on a target repository, until
     /// [`Self::release`].
-    pub(crate) async fn hold(&self, target: &Repository, knowledge: Knowledge, steps: usize) {
+    pub(crate) async fn hold(&self, target: &Repository, knowledge: BlobKnowledge, steps: usize) {
         self.presence.enter().await;
         self.holdings.hold(target, knowledge).await;
         self.activity.plan_tags(steps);
@@ -188,7 +188,7 @@ impl Transfer {
 
     /// Waits for the right to pull the manifests of a step's image, if it may need any: the tag that
     /// lags most comes first where a registry gives out few pulls.
-    pub(crate) async fn pulls(&self, lane: Lane<'_>, step: &Step) -> Option<Turn> {
+    pub(crate) async fn pulls(&self, lane: CopyContext<'_>, step: &Step) -> Option<ImagePermit> {
         let digest = step.digest.as_ref()?;
         match step.action {
             Action::Copy { .. } | Action::Retag { written: None, .. } => {
@@ -205,7 +205,11 @@ impl Transfer {
     }
 
     /// Writes one tag, whichever way the plan says. Returns the digest that was written.
-    pub async fn perform(&self, lane: Lane<'_>, step: &Step) -> Result<Option<Digest>, Error> {
+    pub async fn perform(
+        &self,
+        lane: CopyContext<'_>,
+        step: &Step,
+    ) -> Result<Option<Digest>, Error> {
         // However it ends, the other targets wait for it no longer.
         let _copying = match (lane.fanout, announced(step)) {
             (Some(fanout), Some(image)) => Some(fanout.copy(image, lane.target.name())),
@@ -230,7 +234,7 @@ impl Transfer {
 
     /// Gives the image that a tag stands for now its own name, where the mirror has one for it and
     /// another image is to take its place.
-    async fn back_up(&self, lane: Lane<'_>, tag: &Tag, step: &Step) -> Result<(), Error> {
+    async fn back_up(&self, lane: CopyContext<'_>, tag: &Tag, step: &Step) -> Result<(), Error> {
         let Some(backup) = lane
             .mirror
             .backup
@@ -261,7 +265,7 @@ impl Transfer {
 
     /// Waits for whoever brings this content into the lane's target repository now, and leads
     /// then.
-    async fn lead(&self, lane: Lane<'_>, digest: &Digest) -> Lead<'_, Want> {
+    async fn lead(&self, lane: CopyContext<'_>, digest: &Digest) -> Leader<'_, Want> {
         let want = (lane.to.clone(), digest.clone());
         loop {
             if let Some(lead) = self.wants.lead_or_wait(&want).await {
@@ -277,7 +281,7 @@ fn announced(step: &Step) -> Option<&Digest> {
     image.filter(|_| matches!(step.action, Action::Copy { .. }))
 }
 
-impl Tally {
+impl RunCounters {
     fn count(&self, counter: &AtomicU64, saved_bytes: u64) {
         counter.fetch_add(1, Ordering::Relaxed);
         self.saved_bytes.fetch_add(saved_bytes, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::{
     config::Referrers,
     oci::{Content, Digest, Manifest, Tag},
     registry::{self, Kind, Referrer},
-    sync::copy::{Error, Lane, Transfer, blob_index::Holding, image::Descent},
+    sync::copy::{CopyContext, Error, Transfer, blob_index::Holding, image::Descent},
 };
 
 /// Most manifests that are looked at for one image: a hostile source could name ever more.
@@ -42,7 +42,7 @@ impl Transfer {
     /// to an index that was written anew does not hold for it, and stays behind.
     pub(crate) async fn bring_referrers(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         wanted: &Referrers,
         digest: &Digest,
         written: &Digest,
@@ -71,7 +71,7 @@ impl Transfer {
     }
 
     /// The manifests that an index at the target leads to.
-    async fn parts(&self, lane: Lane<'_>, written: &Digest) -> Result<Vec<Digest>, Error> {
+    async fn parts(&self, lane: CopyContext<'_>, written: &Digest) -> Result<Vec<Digest>, Error> {
         let mut parts = Vec::new();
         let mut indexes = VecDeque::from([written.clone()]);
         while let Some(digest) = indexes.pop_front() {
@@ -98,7 +98,7 @@ impl Transfer {
     /// themselves.
     async fn bring_listed(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         wanted: &Referrers,
         subject: &Digest,
     ) -> Result<Vec<Digest>, Error> {
@@ -122,7 +122,7 @@ impl Transfer {
     /// Brings one referrer, if it is wanted and there: a fallback index may name what is not.
     async fn bring_referrer(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         wanted: &Referrers,
         referrer: &Referrer,
     ) -> Result<bool, Error> {
@@ -162,7 +162,7 @@ impl Transfer {
     /// is listed there already stays; the source's own index is used where it says the same.
     async fn list_at_target(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         subject: &Digest,
         brought: &[Referrer],
         fallback: Option<Manifest>,
@@ -207,7 +207,7 @@ impl Transfer {
     /// Brings the tags that cosign wrote for a digest. They move when a signature is added.
     async fn bring_cosign_tags(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         wanted: &Referrers,
         subject: &Digest,
     ) -> Result<Vec<ReferringTag>, Error> {
@@ -240,7 +240,7 @@ impl Transfer {
 }
 
 /// What the source lists: by its API, else under the fallback tag.
-async fn listed(lane: Lane<'_>, subject: &Digest) -> Result<Listed, Error> {
+async fn listed(lane: CopyContext<'_>, subject: &Digest) -> Result<Listed, Error> {
     if let Some(referrers) = lane.source.list_referrers(lane.from, subject).await? {
         return Ok(Listed {
             referrers,
@@ -287,7 +287,7 @@ fn fallback_index(entries: &[Referrer]) -> Result<Manifest, Kind> {
     Manifest::new(Bytes::from(index.to_string()), None).map_err(Kind::from)
 }
 
-fn fail(lane: Lane<'_>, subject: &Digest, kind: Kind) -> Error {
+fn fail(lane: CopyContext<'_>, subject: &Digest, kind: Kind) -> Error {
     let subject = lane.from.digest(subject);
     registry::Error::new("copy referrers of", subject, lane.source.name(), kind).into()
 }

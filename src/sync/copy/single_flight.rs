@@ -8,37 +8,37 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::registry::Wanted;
+use crate::registry::WaiterCount;
 
 /// What is being done now, by key.
 #[derive(Debug)]
-pub(crate) struct Flights<K>(Mutex<HashMap<K, (watch::Sender<()>, Wanted)>>);
+pub(crate) struct SingleFlight<K>(Mutex<HashMap<K, (watch::Sender<()>, WaiterCount)>>);
 
 /// The right to do a thing alone, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Lead<'a, K: Eq + Hash> {
-    flights: &'a Flights<K>,
+pub(crate) struct Leader<'a, K: Eq + Hash> {
+    flights: &'a SingleFlight<K>,
     key: K,
-    wanted: Wanted,
+    wanted: WaiterCount,
 }
 
-impl<K> Default for Flights<K> {
+impl<K> Default for SingleFlight<K> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Clone + Eq + Hash> Flights<K> {
+impl<K: Clone + Eq + Hash> SingleFlight<K> {
     /// Leads, or waits until the leader is done and then returns nothing: look again whether the
     /// thing is still to be done. A leader's error is its own, not the waiters'.
-    pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Lead<'_, K>> {
+    pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Leader<'_, K>> {
         let mut done = {
             let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match leaders.get(key) {
                 None => {
-                    let wanted = Wanted::default();
+                    let wanted = WaiterCount::default();
                     leaders.insert(key.clone(), (watch::channel(()).0, wanted.clone()));
-                    return Some(Lead {
+                    return Some(Leader {
                         flights: self,
                         key: key.clone(),
                         wanted,
@@ -56,14 +56,14 @@ impl<K: Clone + Eq + Hash> Flights<K> {
     }
 }
 
-impl<K: Eq + Hash> Lead<'_, K> {
+impl<K: Eq + Hash> Leader<'_, K> {
     /// How many wait for this one.
-    pub(crate) fn wanted(&self) -> &Wanted {
+    pub(crate) fn wanted(&self) -> &WaiterCount {
         &self.wanted
     }
 }
 
-impl<K: Eq + Hash> Drop for Lead<'_, K> {
+impl<K: Eq + Hash> Drop for Leader<'_, K> {
     fn drop(&mut self) {
         let mut leaders = self
             .flights

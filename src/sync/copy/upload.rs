@@ -8,11 +8,14 @@ use tokio::sync::oneshot;
 
 use crate::{
     oci::{Descriptor, Digest, Hasher},
-    registry::{self, BlobStream, Flow, Kind, Outgoing, Prospect, Sent, Started, Upload, Wanted},
-    store::{Fact, UploadState},
+    registry::{
+        self, BlobStream, Kind, Outgoing, Sent, SessionRetry, TransferPermit, UploadSession,
+        UploadStart, WaiterCount,
+    },
+    store::{StoreEvent, UploadState},
     sync::{
         copy::{
-            Error, Lane, Transfer,
+            CopyContext, Error, Transfer,
             fanout::{Branch, Fanout, Part, fell_behind, split},
         },
         traffic_budget::WRITTEN_EVERY,
@@ -41,7 +44,7 @@ struct Tries {
 type Company<'a> = (&'a Fanout, &'a Digest);
 
 /// A blob's bytes, and the source's flow where nobody else holds it.
-type Pulled = (BlobStream, Option<Flow>);
+type Pulled = (BlobStream, Option<TransferPermit>);
 
 impl Transfer {
     /// Streams a blob from the source into the target, again while it fails in a way that may
@@ -49,10 +52,10 @@ impl Transfer {
     /// target acknowledged is not sent again, neither in this process nor in the next.
     pub(crate) async fn upload(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        session: Option<Upload>,
-        wanted: &Wanted,
+        session: Option<UploadSession>,
+        wanted: &WaiterCount,
     ) -> Result<(), Error> {
         let mut session = self.furthest(lane, blob, session).await?;
         // Whoever comes back after a failure is too late for the others.
@@ -81,7 +84,7 @@ impl Transfer {
             let Error::Registry(error) = error else {
                 return Err(error);
             };
-            let is_all_sent = session.as_ref().is_some_and(Upload::is_all_sent);
+            let is_all_sent = session.as_ref().is_some_and(UploadSession::is_all_sent);
             let pause = self.pause(lane, blob, &mut session, error, &mut tries);
             let Some(pause) = pause.await? else {
                 continue;
@@ -99,17 +102,17 @@ impl Transfer {
     /// one. The error where there is none.
     async fn pause(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        session: &mut Option<Upload>,
+        session: &mut Option<UploadSession>,
         error: registry::Error,
         tries: &mut Tries,
     ) -> Result<Option<Duration>, Error> {
         let target = lane.target;
         let prospect = self.give_up(lane, blob, session, &error, tries.is_again);
         let prospect = prospect.await;
-        tries.is_again |= prospect == Prospect::Fresh;
-        if prospect == Prospect::Different && tries.lessons < LESSONS {
+        tries.is_again |= prospect == SessionRetry::Fresh;
+        if prospect == SessionRetry::Different && tries.lessons < LESSONS {
             tries.lessons += 1;
             return Ok(None);
         }
@@ -122,8 +125,8 @@ impl Transfer {
         }
         let retry = target.retry();
         let pause = match prospect {
-            Prospect::Fresh => retry.pause_after(tries.attempt),
-            Prospect::Same | Prospect::Different => retry.pause_for(&error, tries.attempt),
+            SessionRetry::Fresh => retry.pause_after(tries.attempt),
+            SessionRetry::Same | SessionRetry::Different => retry.pause_for(&error, tries.attempt),
         };
         if pause.is_some() {
             let attempt = tries.attempt;
@@ -155,10 +158,10 @@ impl Transfer {
     /// While another process writes, what the store keeps is its own.
     async fn furthest(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        new: Option<Upload>,
-    ) -> Result<Option<Upload>, Error> {
+        new: Option<UploadSession>,
+    ) -> Result<Option<UploadSession>, Error> {
         if !lane.target.sends_parts(blob.size) || !self.presence.keeps_uploads() {
             return Ok(new);
         }
@@ -173,12 +176,12 @@ impl Transfer {
     /// Ends a session that is no use after an error; what another is worth.
     async fn give_up(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        session: &mut Option<Upload>,
+        session: &mut Option<UploadSession>,
         error: &registry::Error,
         is_again: bool,
-    ) -> Prospect {
+    ) -> SessionRetry {
         let target = lane.target;
         // Nothing speaks against what the target has but its own word on it, and wrong bytes.
         let is_wrong = matches!(*error.kind, Kind::Mismatch { .. } | Kind::Length { .. });
@@ -186,7 +189,7 @@ impl Transfer {
         let is_of_use = error.is_interruption() || is_other;
         let upload = session.take_if(|upload| !is_of_use || sent(Some(&*upload)) == 0);
         let Some(upload) = upload else {
-            return Prospect::Same;
+            return SessionRetry::Same;
         };
         target.cancel(&upload).await;
         // What the store keeps without a byte of this one is of another.
@@ -194,29 +197,29 @@ impl Transfer {
             self.note(lane, blob, None).await;
         }
         let prospect = target.judge(error, &upload, is_again);
-        if prospect == Prospect::Different {
+        if prospect == SessionRetry::Different {
             tracing::info!(%error, "{} takes large blobs in another way", target.name());
         }
         prospect
     }
 
     /// Writes down what the registry taught, now that a blob arrived in that way.
-    async fn write_lessons(&self, lane: Lane<'_>, blob: &Descriptor, lessons: u32) {
+    async fn write_lessons(&self, lane: CopyContext<'_>, blob: &Descriptor, lessons: u32) {
         // One that went in the way of all others shows nothing.
         if lessons == 0 && !lane.target.sends_parts(blob.size) {
             return;
         }
         if let Some(news) = lane.target.news() {
             let name = lane.target.name().clone();
-            self.recorder.record(Fact::Taught(name, news)).await;
+            self.recorder.record(StoreEvent::Taught(name, news)).await;
         }
     }
 
     async fn upload_once(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        session: &mut Option<Upload>,
+        session: &mut Option<UploadSession>,
         company: Option<Company<'_>>,
     ) -> Result<(), Error> {
         if self.find_again(lane, blob, session).await? {
@@ -227,7 +230,7 @@ impl Transfer {
             .map_or_else(|| blob.digest.hasher(), |s| s.acknowledged().clone());
         let begin = async {
             match session.take() {
-                Some(session) => Ok(Started::Session(session)),
+                Some(session) => Ok(UploadStart::Session(session)),
                 None => lane.target.start_upload(lane.to, &blob.digest, None).await,
             }
         };
@@ -240,13 +243,13 @@ impl Transfer {
             };
             let pulled = match part {
                 Part::Follow(branch) => Ok((branch.boxed(), None)),
-                Part::Lead(seats) => pull(lane, blob, hashed.clone(), seats).await,
+                Part::Leader(seats) => pull(lane, blob, hashed.clone(), seats).await,
                 Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
             };
             (to, pulled)
         };
         let (started, (_to, pulled)) = futures::join!(begin, pull);
-        let Started::Session(upload) = started? else {
+        let UploadStart::Session(upload) = started? else {
             return Ok(());
         };
         let upload = session.insert(upload);
@@ -262,9 +265,9 @@ impl Transfer {
     /// that is lost is begun anew.
     async fn find_again(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        session: &mut Option<Upload>,
+        session: &mut Option<UploadSession>,
     ) -> Result<bool, Error> {
         let Some(upload) = session.as_mut().filter(|upload| upload.is_doubtful()) else {
             return Ok(false);
@@ -286,9 +289,9 @@ impl Transfer {
 
     async fn send(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         blob: &Descriptor,
-        upload: &mut Upload,
+        upload: &mut UploadSession,
         bytes: &Outgoing,
     ) -> Result<(), Error> {
         while lane.target.send(upload, blob, bytes).await? == Sent::Part {
@@ -306,23 +309,23 @@ impl Transfer {
 
     /// Writes down how far an upload is, or that it is over. Beside another process that does, one
     /// goes on with what it sends, and a process after it begins that anew.
-    async fn note(&self, lane: Lane<'_>, blob: &Descriptor, upload: Option<&Upload>) {
+    async fn note(&self, lane: CopyContext<'_>, blob: &Descriptor, upload: Option<&UploadSession>) {
         if !self.presence.keeps_uploads() {
             return;
         }
         let state = UploadState {
             repository: lane.to.clone(),
             digest: blob.digest.clone(),
-            saved: upload.map(Upload::save),
+            saved: upload.map(UploadSession::save),
             at: Utc::now().timestamp(),
         };
-        self.recorder.record(Fact::Upload(state)).await;
+        self.recorder.record(StoreEvent::Upload(state)).await;
     }
 }
 
 impl Transfer {
     /// Writes down what moved while a transfer is under way, and at its end.
-    async fn written_down<T>(&self, lane: Lane<'_>, transfer: impl Future<Output = T>) -> T {
+    async fn written_down<T>(&self, lane: CopyContext<'_>, transfer: impl Future<Output = T>) -> T {
         futures::pin_mut!(transfer);
         loop {
             let ended = tokio::time::timeout(WRITTEN_EVERY, &mut transfer).await;
@@ -335,13 +338,13 @@ impl Transfer {
 }
 
 /// Bytes that the target acknowledged.
-fn sent(session: Option<&Upload>) -> u64 {
+fn sent(session: Option<&UploadSession>) -> u64 {
     session.map_or(0, |upload| upload.acknowledged().length())
 }
 
 /// Pulls a blob, for the lane's target and for the others that sit there.
 async fn pull(
-    lane: Lane<'_>,
+    lane: CopyContext<'_>,
     blob: &Descriptor,
     hashed: Hasher,
     seats: Vec<oneshot::Sender<Branch>>,

@@ -13,7 +13,7 @@ use super::{Error, Sync};
 use crate::{
     config::{Claim, Config, Discovery, Mirror, Route},
     oci::{RegistryName, Repository},
-    registry::{self, Kind, Meter},
+    registry::{self, Kind, RequestCounter},
     sync::plan::select::is_same,
 };
 
@@ -44,7 +44,7 @@ impl Sync {
         config: &Config,
         mirror: &Mirror,
         catalogs: &Catalogs,
-        meter: &Arc<Meter>,
+        meter: &Arc<RequestCounter>,
     ) -> Vec<Result<Route, Refused>> {
         let mut routes: Vec<_> = mirror.routes.iter().cloned().map(Ok).collect();
         if mirror.discoveries.is_empty() {
@@ -64,7 +64,12 @@ impl Sync {
         routes
     }
 
-    async fn catalog(&self, key: &Key, catalogs: &Catalogs, meter: &Arc<Meter>) -> Catalog {
+    async fn catalog(
+        &self,
+        key: &Key,
+        catalogs: &Catalogs,
+        meter: &Arc<RequestCounter>,
+    ) -> Catalog {
         let cell = catalogs.cell(key);
         let read = async {
             let registry = self.registries.open(&key.0, meter.clone())?;

@@ -2,7 +2,7 @@ use crate::sync::failure_log::*;
 
 #[test]
 fn a_registry_that_fails_everything_is_news_once_and_the_others_are_counted() {
-    let told = Told::default();
+    let told = FailureLog::default();
     let mut news = (0..20).filter(|_| told.is_news("quay.io", "network"));
     assert_eq!((news.next(), news.next()), (Some(0), None));
     assert!(told.is_news("quay.io", "server"));
@@ -15,7 +15,7 @@ fn a_registry_that_fails_everything_is_news_once_and_the_others_are_counted() {
 
 #[test]
 fn what_fails_for_a_cause_of_its_own_is_always_news() {
-    let told = Told::default();
+    let told = FailureLog::default();
     for class in ["not_found", "denied", "digest_mismatch", "rejected"] {
         assert!(told.is_news("quay.io", class) && told.is_news("quay.io", class));
     }

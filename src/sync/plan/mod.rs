@@ -19,8 +19,8 @@ use crate::{
             action::{Action, Reason, Unchanged},
             select::Dropped,
         },
-        prune::decide::{Cause, Fate, Judge, Prunable, Pruned},
-        release_policy::Releases,
+        prune::decide::{Cause, Decision, Prunable, PrunePolicy, Pruned},
+        release_policy::ReleasePolicy,
     },
 };
 
@@ -64,7 +64,7 @@ pub struct TargetPlan {
     pub strangers: Vec<Tag>,
     /// What is known of the repository's blobs.
     #[serde(skip)]
-    pub knowledge: Knowledge,
+    pub knowledge: BlobKnowledge,
 }
 
 /// What is to be done about one tag of a target.
@@ -101,7 +101,7 @@ pub struct Released {
 
 /// How much is known of a target repository's blobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Knowledge {
+pub enum BlobKnowledge {
     /// It is empty.
     Empty,
     /// What is not known to be there is known to be missing.
@@ -114,7 +114,7 @@ pub enum Knowledge {
 }
 
 /// Makes the plan.
-pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &Releases) -> Plan {
+pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -> Plan {
     let Snapshot {
         source,
         tags,
@@ -155,7 +155,7 @@ struct Context<'a> {
     mirror: &'a str,
     source: &'a str,
     prune: Option<Prune>,
-    releases: &'a Releases,
+    releases: &'a ReleasePolicy,
     now: i64,
     tags: &'a [SourceTag],
     listing: Option<&'a HashSet<Tag>>,
@@ -189,7 +189,7 @@ impl Context<'_> {
                 orphaned: Vec::new(),
                 pruned: None,
                 released: Vec::new(),
-                knowledge: Knowledge::Partial,
+                knowledge: BlobKnowledge::Partial,
                 strangers: Vec::new(),
             },
         }
@@ -359,7 +359,7 @@ impl Context<'_> {
                 None
             }
         };
-        let judge = Judge {
+        let judge = PrunePolicy {
             rule: self.prune?,
             mirror: self.mirror,
             source: self.source,
@@ -403,22 +403,22 @@ fn absent(tags: &[SourceTag]) -> HashSet<&Tag> {
         .collect()
 }
 
-fn knowledge(is_empty: bool, state: RepositoryState) -> Knowledge {
+fn knowledge(is_empty: bool, state: RepositoryState) -> BlobKnowledge {
     match (is_empty, state) {
         (
             true,
             RepositoryState {
                 has_blobs: false, ..
             },
-        ) => Knowledge::Empty,
-        (true, _) => Knowledge::Doubtful,
+        ) => BlobKnowledge::Empty,
+        (true, _) => BlobKnowledge::Doubtful,
         (
             false,
             RepositoryState {
                 is_complete: true, ..
             },
-        ) => Knowledge::Complete,
-        (false, _) => Knowledge::Partial,
+        ) => BlobKnowledge::Complete,
+        (false, _) => BlobKnowledge::Partial,
     }
 }
 
@@ -453,7 +453,7 @@ impl TargetPlan {
     /// The tags that are to be deleted.
     pub fn deleted(&self) -> impl Iterator<Item = &Prunable> {
         let pruned = self.pruned.iter().flat_map(|pruned| &pruned.tags);
-        pruned.filter(|tag| tag.fate == Fate::Delete)
+        pruned.filter(|tag| tag.fate == Decision::Delete)
     }
 }
 

@@ -28,8 +28,8 @@ fn record(content: &str) -> TagRecord {
     }
 }
 
-fn all() -> Releases {
-    Releases::AllBut(HashSet::new())
+fn all() -> ReleasePolicy {
+    ReleasePolicy::AllBut(HashSet::new())
 }
 
 /// A snapshot of one target; digests and contents by name.
@@ -296,7 +296,7 @@ fn a_route_ends_the_lag_of_no_tag_that_another_route_names() {
         record.lagging_since = Some(3);
         record
     };
-    let released = |releases: &Releases| {
+    let released = |releases: &ReleasePolicy| {
         let mut snapshot = Scene {
             source: vec![("1", "x")],
             listed: vec!["1", "2"],
@@ -312,8 +312,8 @@ fn a_route_ends_the_lag_of_no_tag_that_another_route_names() {
             .len()
     };
     assert_eq!(released(&all()), 1);
-    assert_eq!(released(&Releases::Nothing), 0);
-    assert_eq!(released(&Releases::AllBut([tag("2")].into())), 0);
+    assert_eq!(released(&ReleasePolicy::Nothing), 0);
+    assert_eq!(released(&ReleasePolicy::AllBut([tag("2")].into())), 0);
 }
 
 #[test]
@@ -341,12 +341,15 @@ fn a_target_that_lists_nothing_is_empty_or_doubtful() {
         .plan()
         .knowledge
     };
-    assert_eq!(plan(vec![], RepositoryState::default()), Knowledge::Empty);
-    assert_eq!(plan(vec![], known), Knowledge::Doubtful);
-    assert_eq!(plan(vec!["1"], known), Knowledge::Complete);
+    assert_eq!(
+        plan(vec![], RepositoryState::default()),
+        BlobKnowledge::Empty
+    );
+    assert_eq!(plan(vec![], known), BlobKnowledge::Doubtful);
+    assert_eq!(plan(vec!["1"], known), BlobKnowledge::Complete);
     assert_eq!(
         plan(vec!["1"], RepositoryState::default()),
-        Knowledge::Partial
+        BlobKnowledge::Partial
     );
 }
 

@@ -30,7 +30,7 @@ pub struct Prunable {
     pub is_new: bool,
     /// What becomes of it.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: Decision,
     /// A tag that stays and stands for the same digest.
     #[serde(skip)]
     pub shared_with: Option<Tag>,
@@ -49,7 +49,7 @@ pub enum Cause {
 /// What becomes of a tag that is no longer mirrored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
-pub enum Fate {
+pub enum Decision {
     /// It is deleted.
     Delete,
     /// It is deleted later.
@@ -89,7 +89,7 @@ struct Candidate {
 }
 
 /// Whose tags are judged, and by what.
-pub(crate) struct Judge<'a> {
+pub(crate) struct PrunePolicy<'a> {
     pub(crate) rule: Prune,
     pub(crate) mirror: &'a str,
     /// The source repository, as it is written.
@@ -97,7 +97,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: i64,
 }
 
-impl Judge<'_> {
+impl PrunePolicy<'_> {
     /// What pruning comes to at a target. `cause` tells why a tag is no longer mirrored.
     pub(crate) fn judge(
         &self,
@@ -144,11 +144,11 @@ fn decide(mut candidates: Vec<Candidate>, total: usize, rule: Prune, now: i64) -
         let since = candidate.since.unwrap_or(now);
         let until = since.saturating_add(after);
         let fate = match candidate.since {
-            None if is_refused => Fate::Refuse { new, of: total },
-            _ if place < rule.keep => Fate::Keep,
+            None if is_refused => Decision::Refuse { new, of: total },
+            _ if place < rule.keep => Decision::Keep,
             // A first check never deletes, however short the wait is.
-            Some(since) if since < now && until <= now => Fate::Delete,
-            _ => Fate::Wait { until },
+            Some(since) if since < now && until <= now => Decision::Delete,
+            _ => Decision::Wait { until },
         };
         Prunable {
             tag: candidate.tag,
@@ -165,7 +165,7 @@ fn decide(mut candidates: Vec<Candidate>, total: usize, rule: Prune, now: i64) -
 
 /// Notes which of the tags to be deleted share their digest with one that stays.
 fn share(tags: &mut [Prunable], holds: &TargetHolds) {
-    let going = tags.iter().filter(|tag| tag.fate == Fate::Delete);
+    let going = tags.iter().filter(|tag| tag.fate == Decision::Delete);
     let going: HashSet<Tag> = going.map(|tag| tag.tag.clone()).collect();
     for tag in tags.iter_mut().filter(|tag| going.contains(&tag.tag)) {
         let mut others = holds.records.iter().filter(|(other, record)| {
@@ -186,7 +186,7 @@ pub(crate) fn is_referring(tag: &Tag) -> bool {
 impl Prunable {
     /// Whether the store has to be told since when it is no longer mirrored.
     pub fn is_news(&self) -> bool {
-        self.is_new && !matches!(self.fate, Fate::Refuse { .. })
+        self.is_new && !matches!(self.fate, Decision::Refuse { .. })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     registry::{self, Deleted, Kind},
     sync::{
         Error,
-        copy::{Lane, Transfer},
+        copy::{CopyContext, Transfer},
     },
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Deletion {
 
 /// What became of a tag that was to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
+pub(crate) enum DeleteOutcome {
     /// It was deleted.
     Deleted,
     /// It was not there any more.
@@ -46,9 +46,9 @@ impl Transfer {
     /// Deletes tags of the lane's target repository, each alone where the registry can.
     pub(crate) async fn delete(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         deletions: Vec<Deletion>,
-    ) -> Vec<(Deletion, Result<Gone, Error>)> {
+    ) -> Vec<(Deletion, Result<DeleteOutcome, Error>)> {
         let mut done = Vec::new();
         let mut by_digest = Vec::new();
         for deletion in deletions {
@@ -68,9 +68,9 @@ impl Transfer {
     /// want to write to it wait until then.
     async fn delete_digests(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         deletions: Vec<Deletion>,
-    ) -> Vec<(Deletion, Result<Gone, Error>)> {
+    ) -> Vec<(Deletion, Result<DeleteOutcome, Error>)> {
         let Some(_clearing) = self.holdings.clear(lane.to) else {
             let left = deletions.into_iter();
             let left = left.map(|deletion| (deletion, Ok(needed_by_another_run())));
@@ -84,7 +84,7 @@ impl Transfer {
         let going: HashSet<&Tag> = deletions.iter().map(|deletion| &deletion.tag).collect();
         let needed = needed(lane, &going).await;
         let mut done = Vec::new();
-        let mut deleted: HashMap<Digest, Result<Gone, Error>> = HashMap::new();
+        let mut deleted: HashMap<Digest, Result<DeleteOutcome, Error>> = HashMap::new();
         for deletion in deletions {
             let digest = &deletion.digest;
             let gone = match &needed {
@@ -94,10 +94,10 @@ impl Transfer {
                     (None, Some(Ok(gone))) => Ok(gone.clone()),
                     (None, _) => {
                         let gone = lane.target.delete_digest(lane.to, digest).await;
-                        let gone = gone.map(|()| Gone::Deleted).map_err(Error::from);
+                        let gone = gone.map(|()| DeleteOutcome::Deleted).map_err(Error::from);
                         if gone.is_ok() {
                             self.holdings.learn(lane.to, digest, false).await;
-                            deleted.insert(digest.clone(), Ok(Gone::Deleted));
+                            deleted.insert(digest.clone(), Ok(DeleteOutcome::Deleted));
                         }
                         gone
                     }
@@ -114,14 +114,17 @@ impl Transfer {
 /// Deletes a tag alone; `None` where that takes its digest along. A list may have been cut off
 /// without a word: what is no longer listed is asked for once more, by GET too, for a cache may have
 /// to fetch it first.
-async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>, registry::Error> {
+async fn delete_tag(
+    lane: CopyContext<'_>,
+    deletion: &Deletion,
+) -> Result<Option<DeleteOutcome>, registry::Error> {
     if let Some(orphan) = &deletion.orphan {
         let reference = lane.from.tag(orphan);
         let is_there = lane.source.head_manifest(&reference).await?.is_some()
             || lane.source.get_manifest(&reference).await?.is_some();
         if is_there {
             let text = "the source has it, and leaves it out of its list of tags";
-            return Ok(Some(Gone::Left(text.into())));
+            return Ok(Some(DeleteOutcome::Left(text.into())));
         }
     }
     let found = lane
@@ -129,33 +132,33 @@ async fn delete_tag(lane: Lane<'_>, deletion: &Deletion) -> Result<Option<Gone>,
         .head_manifest(&lane.to.tag(&deletion.tag))
         .await?;
     let Some(found) = found else {
-        return Ok(Some(Gone::Absent));
+        return Ok(Some(DeleteOutcome::Absent));
     };
     if found.digest != deletion.digest {
         let text = "somebody else has moved it since it was mirrored";
-        return Ok(Some(Gone::Left(text.into())));
+        return Ok(Some(DeleteOutcome::Left(text.into())));
     }
     let deleted = lane.target.delete_tag(lane.to, &deletion.tag).await?;
     Ok(match (deleted, &deletion.shared_with) {
-        (Deleted::Gone, _) => Some(Gone::Deleted),
-        (Deleted::Never(text), _) => Some(Gone::Left(text.into())),
+        (Deleted::Gone, _) => Some(DeleteOutcome::Deleted),
+        (Deleted::Never(text), _) => Some(DeleteOutcome::Left(text.into())),
         (Deleted::DigestsAlone, Some(other)) => Some(left_to(other)),
         (Deleted::DigestsAlone, None) => None,
     })
 }
 
-fn needed_by_another_run() -> Gone {
-    Gone::Left("another run writes to the repository now, and may need its digest".into())
+fn needed_by_another_run() -> DeleteOutcome {
+    DeleteOutcome::Left("another run writes to the repository now, and may need its digest".into())
 }
 
-fn needed_by_another_process() -> Gone {
+fn needed_by_another_process() -> DeleteOutcome {
     let text = "another transship writes by the same store now, and may need its digest; prune \
                 again when its run is over";
-    Gone::Left(text.into())
+    DeleteOutcome::Left(text.into())
 }
 
-fn left_to(other: &Tag) -> Gone {
-    Gone::Left(format!(
+fn left_to(other: &Tag) -> DeleteOutcome {
+    DeleteOutcome::Left(format!(
         "the tag {other} needs its digest, and this registry deletes no tag alone"
     ))
 }
@@ -163,7 +166,7 @@ fn left_to(other: &Tag) -> Gone {
 /// Every manifest that the tags of the lane's target repository lead to, those that go left out;
 /// each with one of the tags. The target itself is asked: what it cannot tell deletes nothing.
 async fn needed(
-    lane: Lane<'_>,
+    lane: CopyContext<'_>,
     going: &HashSet<&Tag>,
 ) -> Result<HashMap<Digest, Tag>, registry::Error> {
     let listing = lane.target.list_tags(lane.to).await?.unwrap_or_default();
@@ -194,7 +197,7 @@ async fn needed(
 
 /// Every manifest that an index leads to; none for what is no index.
 fn parts(
-    lane: Lane<'_>,
+    lane: CopyContext<'_>,
     digest: Digest,
     depth: usize,
 ) -> BoxFuture<'_, Result<Vec<Digest>, registry::Error>> {

@@ -10,12 +10,12 @@ use crate::{
     oci::{Repository, Tag},
     sync::{
         Catalogs, MIRRORS, ROUTES, Refused, Sync,
-        copy::{Deletion, Gone, Lane, Tally},
+        copy::{CopyContext, DeleteOutcome, Deletion, RunCounters},
         outcome::{Failure, Progress},
         plan::{TargetPlan, action::Action, select},
-        prune::decide::{Cause, Fate, Prunable},
+        prune::decide::{Cause, Decision, Prunable},
         record::{Record, route_failed},
-        release_policy::{Releases, Scope},
+        release_policy::{ReleasePolicy, Scope},
         snapshot::Lists,
     },
 };
@@ -28,7 +28,7 @@ pub enum Apply {
     /// What the plan says.
     Planned,
     /// The same, however many tags of a repository that are.
-    However,
+    IgnoreMaxShare,
 }
 
 /// What became of the pruning of one mirror.
@@ -88,7 +88,7 @@ impl Sync {
         if mirror.prune.is_none() {
             return pruning;
         }
-        let tally = Tally::default();
+        let tally = RunCounters::default();
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
         let lists = Lists::of(routes.iter().flatten());
@@ -109,15 +109,15 @@ impl Sync {
         mirror: &Mirror,
         route: Result<Route, Refused>,
         apply: Apply,
-        (tally, lists): (&Tally, &Lists),
+        (tally, lists): (&RunCounters, &Lists),
     ) -> (Vec<TargetPruning>, Vec<Failure>) {
         let looked = async {
             let route = route.map_err(|refused| (refused.source, refused.error))?;
             let fail = |error| (route.source.to_string(), error);
             let sides = self.open(&route, tally).map_err(fail)?;
-            let releases = Releases::of(mirror, &route, &Scope::Whole);
+            let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
             let mut rule = mirror.prune;
-            if let (Some(rule), Apply::However) = (&mut rule, apply) {
+            if let (Some(rule), Apply::IgnoreMaxShare) = (&mut rule, apply) {
                 rule.max_share = 1.0;
             }
             let look = self.look(mirror, &route, &sides, lists, releases, rule);
@@ -134,7 +134,7 @@ impl Sync {
         let (mut targets, mut errors) = (Vec::new(), Vec::new());
         for (target, registry) in plan.targets.iter().zip(&sides.targets) {
             errors.extend(unread(target));
-            let lane = Lane {
+            let lane = CopyContext {
                 source: &sides.source,
                 from: &plan.source,
                 target: registry,
@@ -155,7 +155,7 @@ impl Sync {
     }
 
     /// Prunes after a run of a mirror.
-    pub(crate) async fn prune_after(&self, lane: Lane<'_>, plan: &TargetPlan) -> Progress {
+    pub(crate) async fn prune_after(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let mut progress = Progress::default();
         if self.stop.is_cancelled() {
             return progress;
@@ -163,7 +163,7 @@ impl Sync {
         let (pruning, failures) = self.prune_target(lane, plan, Apply::Planned).await;
         let mut tags = pruning.iter().flat_map(|pruning| &pruning.tags);
         let refused = tags.find_map(|tag| match tag.tag.fate {
-            Fate::Refuse { new, of } => Some((new, of)),
+            Decision::Refuse { new, of } => Some((new, of)),
             _ => None,
         });
         if let Some((new, of)) = refused {
@@ -182,7 +182,7 @@ impl Sync {
 
     async fn prune_target(
         &self,
-        lane: Lane<'_>,
+        lane: CopyContext<'_>,
         plan: &TargetPlan,
         apply: Apply,
     ) -> (Option<TargetPruning>, Vec<Failure>) {
@@ -205,7 +205,7 @@ impl Sync {
             done = self.transfer.delete(lane, going).await;
             done.extend(claimed.into_iter().map(|deletion| {
                 let by = claimant(lane, &deletion.tag).map_or("", |mirror| &*mirror.name);
-                let left = Gone::Left(format!("the mirror {by} selects it"));
+                let left = DeleteOutcome::Left(format!("the mirror {by} selects it"));
                 (deletion, Ok(left))
             }));
         }
@@ -219,7 +219,7 @@ impl Sync {
                 }
                 Err(error) => {
                     failures.push(record.not_pruned(&deletion, &error));
-                    Gone::Left(error.to_string())
+                    DeleteOutcome::Left(error.to_string())
                 }
             };
             left.insert(deletion.tag, what);
@@ -228,9 +228,9 @@ impl Sync {
             let gone = left.remove(&record.name(&tag.tag));
             PrunedTag {
                 tag: tag.clone(),
-                is_deleted: matches!(gone, Some(Gone::Deleted | Gone::Absent)),
+                is_deleted: matches!(gone, Some(DeleteOutcome::Deleted | DeleteOutcome::Absent)),
                 left: match gone {
-                    Some(Gone::Left(reason)) => Some(reason),
+                    Some(DeleteOutcome::Left(reason)) => Some(reason),
                     _ => None,
                 },
             }
@@ -243,7 +243,7 @@ impl Sync {
 
 /// Another mirror that brings a tag of the lane's target repository, for all that can be told without
 /// a listing: one that ran too late, or failed, to take the tag over.
-fn claimant<'a>(lane: Lane<'a>, tag: &Tag) -> Option<&'a Mirror> {
+fn claimant<'a>(lane: CopyContext<'a>, tag: &Tag) -> Option<&'a Mirror> {
     let brings = |mirror: &Mirror, route: &Route| {
         let name = mirror.source_tag(tag);
         let takes = name.is_some_and(|name| select::allows(route, &name));

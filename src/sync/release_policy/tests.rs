@@ -11,20 +11,20 @@ fn tag(name: &str) -> Tag {
     name.parse().unwrap()
 }
 
-fn releases(config: &Config) -> Vec<Releases> {
+fn releases(config: &Config) -> Vec<ReleasePolicy> {
     let mirror = &config.mirrors[0];
     let routes = mirror.routes.iter();
-    let of = |route| Releases::of(mirror, route, &Scope::Whole);
+    let of = |route| ReleasePolicy::of(mirror, route, &Scope::Whole);
     routes.map(of).collect()
 }
 
 #[test]
 fn routes_to_one_place_leave_each_others_tags_alone() {
     let named = config("from = [\"s.example/a:1\", \"s.example/a:2\"]");
-    let but = |name: &str| Releases::AllBut([tag(name)].into());
+    let but = |name: &str| ReleasePolicy::AllBut([tag(name)].into());
     assert_eq!(releases(&named), [but("2"), but("1")]);
     let apart = config("from = [\"s.example/a:1\", \"s.example/b:2\"]");
-    let all = || Releases::AllBut(HashSet::new());
+    let all = || ReleasePolicy::AllBut(HashSet::new());
     assert_eq!(releases(&apart), [all(), all()]);
 }
 
@@ -34,17 +34,17 @@ fn routes_that_patterns_stand_for_leave_each_others_tags_alone() {
         let mirror = &config.mirrors[0];
         let patterns = mirror.discoveries.iter();
         let routes = patterns.map(|p| p.route(&"s.example/t/a".parse().unwrap()).unwrap());
-        let of = |route| Releases::of(mirror, &route, &Scope::Whole);
+        let of = |route| ReleasePolicy::of(mirror, &route, &Scope::Whole);
         routes.map(of).collect()
     };
     let named = config("from = [\"s.example/t/*:1\", \"s.example/t/*:2\"]");
-    let but = |name: &str| Releases::AllBut([tag(name)].into());
+    let but = |name: &str| ReleasePolicy::AllBut([tag(name)].into());
     assert_eq!(found(&named), [but("2"), but("1")]);
     let both = config("from = [\"s.example/t/a:1\", \"s.example/t/*\"]\ntags = \"v*\"");
-    assert_eq!(releases(&both), [Releases::Nothing]);
+    assert_eq!(releases(&both), [ReleasePolicy::Nothing]);
     assert_eq!(found(&both), [but("1")]);
     let apart = config("from = [\"s.example/b:1\", \"s.example/t/*\"]\ntags = \"v*\"");
-    assert_eq!(releases(&apart), [Releases::AllBut(HashSet::new())]);
+    assert_eq!(releases(&apart), [ReleasePolicy::AllBut(HashSet::new())]);
 }
 
 #[test]
@@ -53,7 +53,10 @@ fn a_run_about_one_image_releases_nothing_and_takes_what_the_entry_selects() {
     let mirror = &config.mirrors[0];
     let scope = |name: &str| Scope::Image("s.example/a".parse().unwrap(), tag(name));
     let route = &mirror.routes[0];
-    assert_eq!(Releases::of(mirror, route, &scope("v1")), Releases::Nothing);
+    assert_eq!(
+        ReleasePolicy::of(mirror, route, &scope("v1")),
+        ReleasePolicy::Nothing
+    );
     let routes = || mirror.routes.iter().cloned().map(Ok).collect();
     let narrowed = scope("v1").narrow(routes()).remove(0).unwrap();
     assert!(matches!(narrowed.selection, Selection::Tag(only) if only == tag("v1")));

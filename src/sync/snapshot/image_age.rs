@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     oci::{Content, Digest, Manifest, Repository, Tag},
     registry::{self, Registry},
-    store::{Fact, Recorder, Store},
+    store::{Store, StoreEvent, StoreWriter},
     sync::{Error, snapshot::SourceTag},
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn times(
     source: &Registry,
     tags: &[SourceTag],
     store: &Store,
-    recorder: &Recorder,
+    recorder: &StoreWriter,
 ) -> Result<Times, Error> {
     let mut by_digest: HashMap<&Digest, Vec<&Tag>> = HashMap::new();
     for tag in tags {
@@ -50,7 +50,7 @@ pub(crate) async fn times(
             let (image, at) = ((*digest).clone(), age.created);
             known.insert(image.clone(), at);
             if age.is_fading {
-                recorder.record(Fact::Created { image, at }).await;
+                recorder.record(StoreEvent::Created { image, at }).await;
             }
         }
     }
@@ -69,7 +69,7 @@ pub(crate) async fn times(
     for (digest, created) in asked {
         match created {
             Ok(at) => {
-                let fact = Fact::Created {
+                let fact = StoreEvent::Created {
                     image: digest.clone(),
                     at,
                 };

@@ -14,7 +14,7 @@ use crate::{
     config::{Mirror, Origin, Prune, Route, Selection},
     oci::{Digest, Reference, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
-    store::{Recorder, Store, TagRecord},
+    store::{Store, StoreWriter, TagRecord},
     sync::plan::select::{Clock, Dropped, needs_times, select, undated},
 };
 
@@ -68,7 +68,7 @@ pub(crate) struct View<'a> {
     pub(crate) route: &'a Route,
     pub(crate) sides: &'a Sides,
     pub(crate) store: &'a Store,
-    pub(crate) recorder: &'a Recorder,
+    pub(crate) recorder: &'a StoreWriter,
     pub(crate) lists: &'a Lists,
     pub(crate) now: i64,
     pub(crate) prune: Option<Prune>,

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::store::{Fact, Recorder};
+use crate::store::{StoreEvent, StoreWriter};
 
 /// What the routes of one run have compared so far.
 #[derive(Debug)]
 pub(crate) struct Check<'a> {
-    recorder: &'a Recorder,
+    recorder: &'a StoreWriter,
     run: Option<i64>,
     left: AtomicUsize,
     is_whole: AtomicBool,
@@ -15,7 +15,7 @@ pub(crate) struct Check<'a> {
 
 impl<'a> Check<'a> {
     /// The check of a run of so many routes.
-    pub(crate) fn new(recorder: &'a Recorder, run: Option<i64>, routes: usize) -> Self {
+    pub(crate) fn new(recorder: &'a StoreWriter, run: Option<i64>, routes: usize) -> Self {
         Self {
             recorder,
             run,
@@ -33,7 +33,7 @@ impl<'a> Check<'a> {
             && is_last
             && self.is_whole.load(Ordering::Acquire)
         {
-            self.recorder.record(Fact::Checked(run)).await;
+            self.recorder.record(StoreEvent::Checked(run)).await;
         }
     }
 }

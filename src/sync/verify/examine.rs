@@ -17,7 +17,7 @@ use super::finding::Fault;
 use crate::{
     oci::{Content, Descriptor, Digest, Repository, Tag},
     registry::{BlobSize, Registry},
-    store::{self, Check, Fact, Recorder, Store},
+    store::{self, Check, Store, StoreEvent, StoreWriter},
 };
 
 /// Parts of one manifest that are looked for at a time.
@@ -55,7 +55,7 @@ pub(crate) struct Examination<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) depth: Depth,
     pub(crate) store: &'a Store,
-    pub(crate) recorder: &'a Recorder,
+    pub(crate) recorder: &'a StoreWriter,
     /// What was found of each manifest and each blob.
     found: Mutex<HashMap<Digest, Arc<OnceCell<Traces>>>>,
     /// Blobs looked for.
@@ -71,7 +71,7 @@ impl<'a> Examination<'a> {
         repository: &'a Repository,
         depth: Depth,
         store: &'a Store,
-        recorder: &'a Recorder,
+        recorder: &'a StoreWriter,
     ) -> Self {
         Self {
             target,
@@ -197,7 +197,7 @@ impl<'a> Examination<'a> {
                 at_ms: Utc::now().timestamp_millis(),
                 is_wrong: fault.is_some(),
             };
-            self.recorder.record(Fact::Check(check)).await;
+            self.recorder.record(StoreEvent::Check(check)).await;
         }
         Ok(fault)
     }

@@ -17,8 +17,8 @@ use super::{Error, Sync};
 use crate::{
     config::{Mirror, Route},
     oci::{Digest, Reference, Repository},
-    registry::{Meter, Registry},
-    store::{ChangeKind, Check, Fact, NewChange, TagKey, WrittenTag},
+    registry::{Registry, RequestCounter},
+    store::{ChangeKind, Check, NewChange, StoreEvent, TagKey, WrittenTag},
     sync::{plan::select, prune::decide},
 };
 
@@ -51,13 +51,13 @@ pub enum Reach {
 struct Scope<'a> {
     mirror: &'a Mirror,
     depth: Depth,
-    pace: Pace,
-    meter: Arc<Meter>,
+    pace: RateLimiter,
+    meter: Arc<RequestCounter>,
 }
 
 /// On whose behalf it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+enum RateLimiter {
     /// Somebody waits for it, and wants to know of the source, too.
     Asked,
     /// The daemon, beside other work. What cannot be asked counts as examined then, so that it
@@ -110,7 +110,7 @@ impl Sync {
         let scope = Scope {
             mirror,
             depth: Depth::Presence,
-            pace: Pace::Beside {
+            pace: RateLimiter::Beside {
                 open_at: now.min(due.saturating_add(AGAIN)),
             },
             meter: Arc::default(),
@@ -139,7 +139,7 @@ impl Sync {
         let scope = Scope {
             mirror,
             depth,
-            pace: Pace::Asked,
+            pace: RateLimiter::Asked,
             meter: Arc::default(),
         };
         let repositories = self.store.written_repositories(&mirror.name).await?;
@@ -163,7 +163,7 @@ impl Sync {
         }
         if reach == Reach::Bytes && sum.verified == sum.tags && !self.stop.is_cancelled() {
             let ended = Check::RoundEnded(mirror.name.clone());
-            self.recorder.record(Fact::Check(ended)).await;
+            self.recorder.record(StoreEvent::Check(ended)).await;
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Sync {
             mirror: mirror.clone(),
             at_ms: now_ms,
         };
-        self.recorder.record(Fact::Check(began)).await;
+        self.recorder.record(StoreEvent::Check(began)).await;
         Ok(now_ms)
     }
 
@@ -210,8 +210,8 @@ impl Sync {
         let examined =
             stream::iter(0..tags.len()).map(|at| self.verify_tag(scope, &examination, &tags[at]));
         let at_once = match scope.pace {
-            Pace::Asked => TAGS,
-            Pace::Beside { .. } => TAGS_BESIDE,
+            RateLimiter::Asked => TAGS,
+            RateLimiter::Beside { .. } => TAGS_BESIDE,
         };
         let mut examined = examined.buffer_unordered(at_once);
         while let Some(findings) = examined.next().await {
@@ -274,7 +274,7 @@ impl Sync {
         self.note(scope, tag, &traces).await;
         let source = mirrored_from(scope.mirror, tag);
         let mut faults: Vec<Fault> = traces.iter().map(|trace| trace.fault.clone()).collect();
-        if let (Pace::Asked, Some(source)) = (scope.pace, &source) {
+        if let (RateLimiter::Asked, Some(source)) = (scope.pace, &source) {
             faults.extend(self.behind(scope, tag, source).await);
         }
         let findings = faults.into_iter().map(|fault| Finding {
@@ -296,36 +296,37 @@ impl Sync {
         let repository = || tag.target.clone();
         let mut facts = Vec::new();
         for Trace { fault, path } in traces.iter().filter(|trace| trace.fault.is_damage()) {
-            let doubt = |digest: &Digest| Fact::Check(Check::Doubted(repository(), digest.clone()));
+            let doubt =
+                |digest: &Digest| StoreEvent::Check(Check::Suspect(repository(), digest.clone()));
             facts.extend(path.iter().map(doubt));
             facts.extend(match fault {
                 Fault::MissingChild(digest) | Fault::MissingBlob(digest) => {
-                    Some(Fact::Lacks(repository(), digest.clone()))
+                    Some(StoreEvent::Lacks(repository(), digest.clone()))
                 }
                 Fault::WrongManifest(digest, _) => Some(doubt(digest)),
-                Fault::WrongSize { blob, .. } | Fault::WrongBytes(blob) => {
-                    Some(Fact::Check(Check::Rotten(repository(), blob.clone())))
-                }
+                Fault::WrongSize { blob, .. } | Fault::WrongBytes(blob) => Some(StoreEvent::Check(
+                    Check::Corrupt(repository(), blob.clone()),
+                )),
                 _ => None,
             });
         }
         let is_damaged = traces.iter().any(|trace| trace.fault.is_damage());
         if is_damaged {
-            let written = Check::Doubted(repository(), tag.written.clone());
-            facts.push(Fact::Check(written));
+            let written = Check::Suspect(repository(), tag.written.clone());
+            facts.push(StoreEvent::Check(written));
         }
         let is_open = |trace: &Trace| matches!(trace.fault, Fault::Unreachable { .. });
         let at = Utc::now().timestamp();
         let examined_at = match scope.pace {
             _ if is_damaged || !traces.iter().any(is_open) => Some(at),
-            Pace::Beside { open_at } => Some(open_at),
-            Pace::Asked => None,
+            RateLimiter::Beside { open_at } => Some(open_at),
+            RateLimiter::Asked => None,
         };
         if examined_at == Some(at) {
             self.metrics.tag_verified(&scope.mirror.name);
         }
         facts.extend(examined_at.map(|at| {
-            Fact::Check(Check::Examined {
+            StoreEvent::Check(Check::Examined {
                 repository: repository(),
                 tag: tag.tag.clone(),
                 at,
@@ -333,7 +334,7 @@ impl Sync {
             })
         }));
         if let (true, false, Ok(source)) = (is_damaged, tag.is_damaged, tag.source.parse()) {
-            facts.push(Fact::Changed(NewChange {
+            facts.push(StoreEvent::Changed(NewChange {
                 key: TagKey {
                     mirror: scope.mirror.name.clone(),
                     source,

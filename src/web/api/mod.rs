@@ -37,19 +37,19 @@ const RUNS: i64 = 1000;
 
 /// A run that is asked for.
 #[derive(Debug)]
-pub struct Order {
+pub struct SyncRequest {
     /// The mirror.
     pub mirror: Arc<str>,
     /// How much of it.
     pub scope: Scope,
     /// What becomes of it.
-    pub reply: oneshot::Sender<Accepted>,
+    pub reply: oneshot::Sender<SyncReply>,
 }
 
 /// What becomes of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Accepted {
+pub enum SyncReply {
     /// The run begins.
     Started,
     /// The mirror runs already.
@@ -127,17 +127,17 @@ pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
         Err((status, text)) => return refuse(status, &text),
     };
     let (reply, answer) = oneshot::channel();
-    let order = Order {
+    let order = SyncRequest {
         mirror: mirror.clone(),
         scope,
         reply,
     };
     let _ = app.orders.send(order).await;
-    let accepted = answer.await.unwrap_or(Accepted::Refused);
+    let accepted = answer.await.unwrap_or(SyncReply::Refused);
     let status = match accepted {
-        Accepted::Started => StatusCode::ACCEPTED,
-        Accepted::Running => StatusCode::CONFLICT,
-        Accepted::Refused => StatusCode::SERVICE_UNAVAILABLE,
+        SyncReply::Started => StatusCode::ACCEPTED,
+        SyncReply::Running => StatusCode::CONFLICT,
+        SyncReply::Refused => StatusCode::SERVICE_UNAVAILABLE,
     };
     (
         status,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{
     sync::Scope,
     web::{
-        Accepted, Order,
+        SyncReply, SyncRequest,
         tests::bench::{Answer, Bench, harbour},
     },
 };
@@ -32,14 +32,18 @@ impl Bench {
     }
 
     /// Orders something, and lets the daemon answer.
-    async fn order_and(&mut self, body: &'static str, accepted: Accepted) -> (Answer, Order) {
+    async fn order_and(
+        &mut self,
+        body: &'static str,
+        accepted: SyncReply,
+    ) -> (Answer, SyncRequest) {
         let (sender, mut orders) = tokio::sync::mpsc::channel(1);
         let app = self.app.clone();
         self.app.orders = sender;
         let daemon = async {
-            let order: Order = orders.recv().await.unwrap();
+            let order: SyncRequest = orders.recv().await.unwrap();
             let (reply, _) = tokio::sync::oneshot::channel();
-            let kept = Order {
+            let kept = SyncRequest {
                 reply,
                 mirror: order.mirror.clone(),
                 scope: order.scope.clone(),
@@ -73,13 +77,13 @@ async fn a_run_is_ordered_with_the_token_alone() {
 async fn a_mirror_or_an_image_that_it_allows_is_run() {
     let mut bench = bench().await;
     let (answer, order) = bench
-        .order_and(r#"{"mirror": "nginx"}"#, Accepted::Started)
+        .order_and(r#"{"mirror": "nginx"}"#, SyncReply::Started)
         .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(answer.json()["result"], "started");
     assert_eq!((&*order.mirror, order.scope), ("nginx", Scope::Whole));
     let (answer, order) = bench
-        .order_and(r#"{"image": "nginx:1.27"}"#, Accepted::Started)
+        .order_and(r#"{"image": "nginx:1.27"}"#, SyncReply::Started)
         .await;
     assert_eq!(answer.json()["mirror"], "nginx");
     let expected = Scope::Image(
@@ -88,14 +92,14 @@ async fn a_mirror_or_an_image_that_it_allows_is_run() {
     );
     assert_eq!(order.scope, expected);
     let (answer, _) = bench
-        .order_and(r#"{"mirror": "nginx"}"#, Accepted::Running)
+        .order_and(r#"{"mirror": "nginx"}"#, SyncReply::Running)
         .await;
     assert_eq!(
         (answer.status, answer.json()["result"].clone()),
         (StatusCode::CONFLICT, "running".into())
     );
     let (answer, _) = bench
-        .order_and(r#"{"mirror": "nginx"}"#, Accepted::Refused)
+        .order_and(r#"{"mirror": "nginx"}"#, SyncReply::Refused)
         .await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }

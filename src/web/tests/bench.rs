@@ -17,14 +17,14 @@ use crate::{
     config::Config,
     metrics::Metrics,
     oci::{Digest, Repository},
-    registry::{Registries, Retry},
-    status::Board,
+    registry::{Registries, RetryPolicy},
+    status::StatusCache,
     store::{
-        ChangeKind, EndedRun, Fact, NewChange, Recorder, RunCounts, Store, TagKey, TargetCounts,
-        Verdict,
+        ChangeKind, EndedRun, NewChange, RunCounts, Store, StoreEvent, StoreWriter, TagKey,
+        TargetCounts, Verdict,
     },
     sync::Sync,
-    web::{App, Health, Order, router},
+    web::{App, Health, SyncRequest, router},
 };
 
 /// What every bench's file begins with.
@@ -35,10 +35,10 @@ const DEFAULTS: &str = "timezone = \"Asia/Shanghai\"\n[defaults]\ntarget = \"m.e
 pub(crate) struct Bench {
     _folder: tempfile::TempDir,
     pub(crate) app: App,
-    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) orders: mpsc::Receiver<SyncRequest>,
     /// When it was made, in seconds since 1970.
     pub(crate) now: i64,
-    recorder: Arc<Recorder>,
+    recorder: Arc<StoreWriter>,
 }
 
 /// What was answered.
@@ -79,12 +79,13 @@ impl Bench {
         let opened = Store::open(&folder.path().join("state.db"), stop.clone()).await;
         let (store, recorder) = opened.unwrap();
         let (recorder, metrics) = (Arc::new(recorder), Arc::new(Metrics::new().unwrap()));
-        let registries = Registries::new(&config, metrics.clone(), Retry::default(), Vec::new());
+        let registries =
+            Registries::new(&config, metrics.clone(), RetryPolicy::default(), Vec::new());
         let (shop, writer, counts) = (store.clone(), recorder.clone(), metrics.clone());
         let sync = Sync::new(registries, shop, writer, counts, stop.clone(), stop);
         let (sender, orders) = mpsc::channel(1);
         let app = App {
-            board: Arc::new(Board::new(store.clone(), metrics.clone())),
+            board: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
             config: Arc::new(ArcSwap::from_pointee(config)),
             sync: Arc::new(sync),
             health: Arc::new(Health::default()),
@@ -101,7 +102,7 @@ impl Bench {
         }
     }
 
-    pub(crate) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    pub(crate) async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }
@@ -110,7 +111,7 @@ impl Bench {
     /// A tag that was mirrored so many seconds ago.
     pub(crate) async fn mirrored(&self, key: &TagKey, content: &str, ago: i64) {
         let at = self.now - ago;
-        let mirrored = Fact::Mirrored {
+        let mirrored = StoreEvent::Mirrored {
             key: key.clone(),
             source: digest(content),
             written: digest(&format!("{content}, written")),
@@ -118,8 +119,8 @@ impl Bench {
             at,
             is_new: true,
         };
-        let sized = Fact::Sized(digest(&format!("{content}, written")), 64 << 20);
-        let changed = Fact::Changed(NewChange {
+        let sized = StoreEvent::Sized(digest(&format!("{content}, written")), 64 << 20);
+        let changed = StoreEvent::Changed(NewChange {
             key: key.clone(),
             kind: ChangeKind::New,
             old: None,
@@ -132,13 +133,13 @@ impl Bench {
     /// The source moved on so many seconds ago, and the tag was not copied since.
     pub(crate) async fn moved(&self, key: &TagKey, content: &str, ago: i64, error: Option<&str>) {
         let at = self.now - ago;
-        let seen = Fact::Seen {
+        let seen = StoreEvent::Seen {
             key: key.clone(),
             seen: digest(content),
             verdict: Verdict::Differs,
             at,
         };
-        let failed = error.map(|message| Fact::Failed {
+        let failed = error.map(|message| StoreEvent::Failed {
             key: key.clone(),
             class: "timeout",
             message: message.into(),
@@ -164,7 +165,7 @@ impl Bench {
             copied: 1,
             failed,
         };
-        let ended = Fact::RunEnded(EndedRun {
+        let ended = StoreEvent::RunEnded(EndedRun {
             run,
             at: self.now - ago + 60,
             result,

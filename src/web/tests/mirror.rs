@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    store::{ChangeKind, Fact, NewChange},
+    store::{ChangeKind, NewChange, StoreEvent},
     web::tests::bench::{Bench, digest, harbour, key},
 };
 
@@ -41,7 +41,7 @@ async fn tags_are_told_with_both_digests_and_those_behind_come_first() {
 async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart() {
     let bench = harbour().await;
     let gone = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0");
-    let released = Fact::Released {
+    let released = StoreEvent::Released {
         repository: gone.target,
         tag: gone.tag,
         is_orphaned: true,
@@ -75,7 +75,7 @@ async fn runs_and_changes_are_told_newest_first() {
         new: Some(digest("proxy 1.31")),
         at: bench.now - 30,
     };
-    bench.record([Fact::Changed(moved)]).await;
+    bench.record([StoreEvent::Changed(moved)]).await;
     bench.began("kubernetes", 10).await;
     bench.settle().await;
     let page = bench.get("/mirrors/kubernetes").await;

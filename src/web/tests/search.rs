@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    store::Fact,
+    store::StoreEvent,
     web::tests::bench::{digest, harbour, key},
 };
 
@@ -61,7 +61,7 @@ async fn how_current_an_image_is_is_told() {
     // There is nothing yet to pull.
     assert!(!missing.body.contains("docker pull"));
     let gone = key("nginx", "docker.io/library/nginx", "1.27");
-    let released = Fact::Released {
+    let released = StoreEvent::Released {
         repository: gone.target,
         tag: gone.tag,
         is_orphaned: true,

@@ -13,14 +13,14 @@ use crate::{
     config::{Config, Route, Selection},
     metrics::Metrics,
     oci::{Repository, Tag},
-    registry::{Reach, Registries, Registry, Retry},
+    registry::{Reach, Registries, Registry, RetryPolicy},
     sync::{Clock, select},
 };
 
 /// Registries that are asked at a time.
 const AT_A_TIME: usize = 16;
 /// One lost packet is no verdict, and nobody waits long for a check.
-const RETRY: Retry = Retry {
+const RETRY: RetryPolicy = RetryPolicy {
     attempts: 2,
     first_pause: Duration::from_millis(300),
 };

@@ -2,18 +2,18 @@ use crate::{
     config::RegistryConfig,
     metrics::Metrics,
     oci::RegistryName,
-    registry::{auth::token::*, rate_limit::Pace},
+    registry::{auth::token::*, rate_limit::RateLimiter},
 };
 
-fn wire(host: &str, plain_http: bool) -> Wire {
+fn wire(host: &str, plain_http: bool) -> HttpClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let name: RegistryName = host.parse().unwrap();
     let config = RegistryConfig {
         plain_http,
         ..RegistryConfig::default()
     };
-    let pace = Arc::new(Pace::new(None, None, Arc::default()));
-    Wire::new(&name, &config, pace, Arc::new(Metrics::new().unwrap())).unwrap()
+    let pace = Arc::new(RateLimiter::new(None, None, Arc::default()));
+    HttpClient::new(&name, &config, pace, Arc::new(Metrics::new().unwrap())).unwrap()
 }
 
 fn login() -> Credential {
@@ -23,7 +23,7 @@ fn login() -> Credential {
     }
 }
 
-fn admits(wire: &Wire, credential: &Credential, realm: &str) -> bool {
+fn admits(wire: &HttpClient, credential: &Credential, realm: &str) -> bool {
     admit(wire, credential, &realm.parse().unwrap()).is_ok()
 }
 

@@ -1,14 +1,14 @@
 use crate::registry::concurrency::adaptive_limit::*;
 
-fn cut(limit: usize, at: Instant) -> Width {
-    let mut width = Width::new(limit);
+fn cut(limit: usize, at: Instant) -> AdaptiveLimit {
+    let mut width = AdaptiveLimit::new(limit);
     width.trouble(at);
     width
 }
 
 /// Rounds in which each flow moves `rate` bytes a second; the widths after each.
 fn rounds(
-    width: &mut Width,
+    width: &mut AdaptiveLimit,
     mut at: Instant,
     count: u32,
     rate: impl Fn(usize) -> u64,

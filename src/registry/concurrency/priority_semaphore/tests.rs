@@ -2,8 +2,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::registry::concurrency::priority_semaphore::*;
 
-fn wish(flows: &Flows, size: u64, others: usize) -> BoxFuture<'static, Option<Granted>> {
-    let (flows, wanted) = (flows.clone(), Wanted::default());
+fn wish(flows: &PrioritySemaphore, size: u64, others: usize) -> BoxFuture<'static, Option<Permit>> {
+    let (flows, wanted) = (flows.clone(), WaiterCount::default());
     (0..others).for_each(|_| wanted.once_more());
     let mut wish = async move { flows.acquire(size, wanted).await }.boxed();
     if let Some(granted) = (&mut wish).now_or_never() {
@@ -14,7 +14,7 @@ fn wish(flows: &Flows, size: u64, others: usize) -> BoxFuture<'static, Option<Gr
 
 /// The sizes of wishes in the order in which they get the only flow.
 fn order(wishes: &[(u64, usize)]) -> Vec<u64> {
-    let flows = Flows::new(1);
+    let flows = PrioritySemaphore::new(1);
     let mut held = wish(&flows, 0, 0).now_or_never().flatten();
     let mut waiting: Vec<_> = wishes
         .iter()
@@ -44,7 +44,7 @@ fn what_many_wait_for_goes_first_and_then_what_is_large() {
 
 #[test]
 fn huge_blobs_leave_room_for_others() {
-    let flows = Flows::new(4);
+    let flows = PrioritySemaphore::new(4);
     let mut huge: Vec<_> = (0..4).map(|_| wish(&flows, HUGE, 0)).collect();
     let mut got: Vec<_> = huge
         .iter_mut()
@@ -59,7 +59,7 @@ fn huge_blobs_leave_room_for_others() {
 
 #[test]
 fn a_wish_that_is_given_up_keeps_no_flow() {
-    let flows = Flows::new(1);
+    let flows = PrioritySemaphore::new(1);
     let held = wish(&flows, 1, 0).now_or_never().flatten();
     drop(wish(&flows, 2, 0));
     let mut later = wish(&flows, 1, 0);

@@ -1,7 +1,7 @@
 use crate::registry::content::blob_pull::*;
 
 fn pass(parts: &[&'static str], blob: &Descriptor) -> (Vec<Bytes>, Option<Kind>) {
-    let mut guard = Guard::new(blob, blob.digest.hasher());
+    let mut guard = DigestGuard::new(blob, blob.digest.hasher());
     let mut passed = Vec::new();
     for part in parts {
         match guard.take(Bytes::from_static(part.as_bytes())) {

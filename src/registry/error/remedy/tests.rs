@@ -6,10 +6,10 @@ use crate::registry::{auth::Scope, client::failure, error::remedy::*};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-fn call(method: Method, path: &str) -> Call {
+fn call(method: Method, path: &str) -> Request {
     let repository = "mirror/team/app";
     let url = format!("https://r.example.com/v2/{repository}/{path}");
-    Call {
+    Request {
         operation: "push",
         subject: String::new(),
         method,
@@ -26,15 +26,15 @@ fn call(method: Method, path: &str) -> Call {
     }
 }
 
-fn begun() -> Call {
+fn begun() -> Request {
     call(Method::POST, "blobs/uploads/")
 }
 
-fn tagged() -> Call {
+fn tagged() -> Request {
     call(Method::PUT, "manifests/v1")
 }
 
-fn writing(manifest: &Value, media_type: &'static str) -> Call {
+fn writing(manifest: &Value, media_type: &'static str) -> Request {
     let mut call = tagged();
     let media_type = HeaderValue::from_static(media_type);
     call.headers.insert(CONTENT_TYPE, media_type);
@@ -42,7 +42,7 @@ fn writing(manifest: &Value, media_type: &'static str) -> Call {
     call
 }
 
-fn refused(call: &Call, status: u16, said: &str) -> Error {
+fn refused(call: &Request, status: u16, said: &str) -> Error {
     let status = reqwest::StatusCode::from_u16(status).unwrap();
     let kind = failure(status, &HeaderMap::new(), said.as_bytes());
     let name = "r.example.com".parse().unwrap();

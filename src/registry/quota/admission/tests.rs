@@ -5,8 +5,8 @@ fn digest(of: &str) -> Digest {
 }
 
 /// Lets images wait; the tests keep what tells them to begin.
-fn waiting(images: &[(&str, i64)]) -> (Turns<()>, Vec<oneshot::Receiver<()>>) {
-    let mut turns = Turns::default();
+fn waiting(images: &[(&str, i64)]) -> (ImageAdmission<()>, Vec<oneshot::Receiver<()>>) {
+    let mut turns = ImageAdmission::default();
     let wait = |(image, since): &(&str, i64)| {
         let (begin, begun) = oneshot::channel();
         turns.wait(digest(image), *since, begin);
@@ -16,7 +16,7 @@ fn waiting(images: &[(&str, i64)]) -> (Turns<()>, Vec<oneshot::Receiver<()>>) {
     (turns, begun)
 }
 
-fn begin(turns: &mut Turns<()>, left: Option<u64>) -> Vec<Digest> {
+fn begin(turns: &mut ImageAdmission<()>, left: Option<u64>) -> Vec<Digest> {
     let beginning = turns.begin(left).into_iter();
     beginning.map(|waiting| waiting.image).collect()
 }

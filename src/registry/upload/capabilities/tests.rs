@@ -1,7 +1,7 @@
 use crate::registry::upload::capabilities::*;
 
-fn dialects(host: &str) -> Dialects {
-    Dialects::new(&host.parse().unwrap(), Dialect::default())
+fn dialects(host: &str) -> UploadCapabilities {
+    UploadCapabilities::new(&host.parse().unwrap(), LearnedCapabilities::default())
 }
 
 fn refused(status: u16) -> Error {
@@ -24,8 +24,8 @@ fn a_blob_goes_in_parts_where_it_is_larger_than_one() {
     }
 }
 
-fn whole(length: u64) -> Try {
-    Try {
+fn whole(length: u64) -> UploadAttempt {
+    UploadAttempt {
         length,
         in_parts: false,
         had_parts: false,
@@ -33,8 +33,8 @@ fn whole(length: u64) -> Try {
     }
 }
 
-fn part(length: u64) -> Try {
-    Try {
+fn part(length: u64) -> UploadAttempt {
+    UploadAttempt {
         in_parts: true,
         ..whole(length)
     }
@@ -72,7 +72,7 @@ fn many_bodies_that_were_too_large_at_once_teach_one_thing() {
 
 #[test]
 fn a_registry_that_refuses_the_least_that_it_takes_teaches_nothing() {
-    let least = Try {
+    let least = UploadAttempt {
         least: 8 << 20,
         ..part(8 << 20)
     };
@@ -107,21 +107,21 @@ fn a_registry_that_took_parts_before_goes_on_getting_them() {
 
 #[test]
 fn a_lesson_counts_for_a_week_and_is_told_once() {
-    let learned = Dialect {
+    let learned = LearnedCapabilities {
         takes_parts: Some(false),
         largest_body: Some(1 << 20),
         learned_at: 1_000_000,
     };
     let name = "r.example.com".parse().unwrap();
-    let of = |learned_at| Dialect {
+    let of = |learned_at| LearnedCapabilities {
         learned_at,
         ..learned
     };
     let now = Utc::now().timestamp();
-    let fresh = Dialects::new(&name, of(now - LESSONS + 60));
+    let fresh = UploadCapabilities::new(&name, of(now - LESSONS + 60));
     assert_eq!(fresh.known().takes_parts, Some(false));
-    let old = Dialects::new(&name, of(now - LESSONS - 60));
-    assert_eq!(old.known(), Dialect::default());
+    let old = UploadCapabilities::new(&name, of(now - LESSONS - 60));
+    assert_eq!(old.known(), LearnedCapabilities::default());
     assert_eq!(old.news(), None);
     old.took_parts();
     assert_eq!(old.news().map(|news| news.largest_body), Some(None));

@@ -4,12 +4,12 @@ use crate::registry::upload::session::*;
 
 const SIZE: u64 = 100;
 
-fn fresh(digest: &Digest) -> Upload {
+fn fresh(digest: &Digest) -> UploadSession {
     let location = Url::parse("http://r.example.com/v2/a/blobs/uploads/1").unwrap();
-    Upload::new(&"r.example.com/a".parse().unwrap(), digest, location)
+    UploadSession::new(&"r.example.com/a".parse().unwrap(), digest, location)
 }
 
-fn upload(acknowledged: usize, names_next_byte: Option<bool>) -> Upload {
+fn upload(acknowledged: usize, names_next_byte: Option<bool>) -> UploadSession {
     let mut upload = fresh(&Digest::of(b""));
     upload.acknowledged.update(&vec![0; acknowledged]);
     upload.names_next_byte = names_next_byte;
@@ -17,7 +17,7 @@ fn upload(acknowledged: usize, names_next_byte: Option<bool>) -> Upload {
 }
 
 #[track_caller]
-fn assert_surplus(mut upload: Upload, named: u64, expected: Option<u64>) {
+fn assert_surplus(mut upload: UploadSession, named: u64, expected: Option<u64>) {
     upload.is_doubtful = true;
     let found = upload.found(named, SIZE).map(|()| upload.surplus);
     assert_eq!(found, expected);
@@ -101,7 +101,7 @@ struct Both<'a> {
     blob: &'a [u8],
     digest: Digest,
     held: Vec<u8>,
-    upload: Upload,
+    upload: UploadSession,
     saved: Option<SavedUpload>,
     names_next_byte: bool,
 }
@@ -165,7 +165,7 @@ impl Both<'_> {
             Event::Lost => self.begin(),
             Event::Killed(length) => {
                 self.arrive(length);
-                let restored = self.saved.as_ref().map(|saved| Upload {
+                let restored = self.saved.as_ref().map(|saved| UploadSession {
                     acknowledged: Box::new(
                         self.digest
                             .hasher_at(saved.offset, &saved.hash_state)

@@ -19,7 +19,7 @@ async fn store_in(folder: &Path) -> PathBuf {
     path
 }
 
-async fn open(path: &Path) -> Result<(Store, Recorder), Error> {
+async fn open(path: &Path) -> Result<(Store, StoreWriter), Error> {
     Store::open(path, CancellationToken::new()).await
 }
 

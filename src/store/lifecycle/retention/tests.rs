@@ -6,14 +6,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     oci::{Digest, Repository},
     store::{
-        Check, EndedRun, Fact, Recorder, RunCounts, Store, TagKey, Upkeep, lifecycle::retention::*,
+        Check, EndedRun, RunCounts, Store, StoreEvent, StoreWriter, TagKey, Upkeep,
+        lifecycle::retention::*,
     },
 };
 
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
-    recorder: Recorder,
+    recorder: StoreWriter,
     now: i64,
 }
 
@@ -38,7 +39,7 @@ fn repository(name: &str) -> Repository {
 }
 
 impl Bench {
-    async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }
@@ -50,11 +51,12 @@ impl Bench {
     /// Thins the store after so many days.
     async fn thin_after(&self, days: i64) {
         let now = self.now + days * DAY;
-        self.record([Fact::Upkeep(Upkeep::Thinned { now })]).await;
+        self.record([StoreEvent::Upkeep(Upkeep::Thinned { now })])
+            .await;
     }
 
     /// A tag of a mirror, in a repository of the mirror's name, that stands for an image.
-    fn mirrored(&self, mirror: &str, image: &str) -> Fact {
+    fn mirrored(&self, mirror: &str, image: &str) -> StoreEvent {
         let key = TagKey {
             mirror: mirror.into(),
             source: "quay.io/a/b".parse().unwrap(),
@@ -62,7 +64,7 @@ impl Bench {
             tag: "1".parse().unwrap(),
         };
         let (source, written) = (digest(image), digest(image));
-        Fact::Mirrored {
+        StoreEvent::Mirrored {
             key,
             source,
             written,
@@ -84,7 +86,7 @@ impl Bench {
             targets: Vec::new(),
             error: None,
         };
-        self.record([Fact::RunEnded(ended)]).await;
+        self.record([StoreEvent::RunEnded(ended)]).await;
     }
 
     async fn knows_age(&self, image: &str) -> bool {
@@ -99,7 +101,7 @@ async fn an_image_that_no_tag_stands_for_is_forgotten_after_months() {
     bench.record([bench.mirrored("m", "kept")]).await;
     for image in ["kept", "left"] {
         let (image, at) = (digest(image), Some(7));
-        bench.record([Fact::Created { image, at }]).await;
+        bench.record([StoreEvent::Created { image, at }]).await;
     }
     bench.thin_after(170).await;
     assert!(bench.knows_age("left").await);
@@ -111,7 +113,7 @@ async fn an_image_that_no_tag_stands_for_is_forgotten_after_months() {
 async fn an_age_that_was_not_asked_for_since_a_month_is_to_be_noted_again() {
     let bench = bench().await;
     let (image, at) = (digest("old"), None);
-    bench.record([Fact::Created { image, at }]).await;
+    bench.record([StoreEvent::Created { image, at }]).await;
     let is_fading = async || {
         let age = bench.store.created(&digest("old")).await.unwrap();
         age.unwrap().is_fading
@@ -132,12 +134,12 @@ async fn the_blobs_of_a_repository_that_no_mirror_writes_to_are_asked_for_again(
     let bench = bench().await;
     for name in ["alive", "gone"] {
         let here = || repository(name);
-        let doubt = Check::Doubted(here(), digest("wrong"));
+        let doubt = Check::Suspect(here(), digest("wrong"));
         let facts = [
-            Fact::Empty(here()),
-            Fact::Holds(here(), digest("blob")),
+            StoreEvent::Empty(here()),
+            StoreEvent::Holds(here(), digest("blob")),
             bench.mirrored(name, name),
-            Fact::Check(doubt),
+            StoreEvent::Check(doubt),
         ];
         bench.record(facts).await;
         bench.run(name, bench.now).await;
@@ -164,7 +166,7 @@ async fn the_end_of_a_run_thins_the_store_once_a_day() {
         ("c", first + DAY - 1, true),
         ("d", first + DAY, false),
     ] {
-        let made = Fact::Created {
+        let made = StoreEvent::Created {
             image: digest(image),
             at: Some(7),
         };

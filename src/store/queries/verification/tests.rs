@@ -1,14 +1,14 @@
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Fact, Pruning, Recorder, TagKey, queries::verification::*};
+use crate::store::{Pruning, StoreEvent, StoreWriter, TagKey, queries::verification::*};
 
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
-    recorder: Recorder,
+    recorder: StoreWriter,
 }
 
-async fn bench(facts: impl IntoIterator<Item = Fact>) -> Bench {
+async fn bench(facts: impl IntoIterator<Item = StoreEvent>) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
@@ -22,7 +22,7 @@ async fn bench(facts: impl IntoIterator<Item = Fact>) -> Bench {
 }
 
 impl Bench {
-    async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
+    async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;
         }
@@ -51,8 +51,8 @@ fn blob() -> Digest {
     Digest::of(b"blob")
 }
 
-fn mirrored(tag: &str, at: i64) -> Fact {
-    Fact::Mirrored {
+fn mirrored(tag: &str, at: i64) -> StoreEvent {
+    StoreEvent::Mirrored {
         key: TagKey {
             mirror: "m".into(),
             source: "quay.io/a/b".parse().unwrap(),
@@ -67,8 +67,8 @@ fn mirrored(tag: &str, at: i64) -> Fact {
     }
 }
 
-fn examined(tag: &str, at: i64, is_damaged: bool) -> Fact {
-    Fact::Check(Check::Examined {
+fn examined(tag: &str, at: i64, is_damaged: bool) -> StoreEvent {
+    StoreEvent::Check(Check::Examined {
         repository: repository("a"),
         tag: tag.parse().unwrap(),
         at,
@@ -80,10 +80,10 @@ fn examined(tag: &str, at: i64, is_damaged: bool) -> Fact {
 async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right() {
     let elsewhere: Repository = "other.example.com/a".parse().unwrap();
     let bench = bench([
-        Fact::Holds(repository("a"), blob()),
-        Fact::Holds(repository("b"), blob()),
-        Fact::Holds(elsewhere.clone(), blob()),
-        Fact::Check(Check::Rotten(repository("a"), blob())),
+        StoreEvent::Holds(repository("a"), blob()),
+        StoreEvent::Holds(repository("b"), blob()),
+        StoreEvent::Holds(elsewhere.clone(), blob()),
+        StoreEvent::Check(Check::Corrupt(repository("a"), blob())),
     ])
     .await;
     assert_eq!((bench.doubted("a").await, bench.doubted("b").await), (1, 1));
@@ -92,12 +92,14 @@ async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right
     let holders = bench.store.holders(here.registry(), &blob(), &here).await;
     assert_eq!(holders.unwrap(), []);
     // That something stands there, or was sent, says nothing of its bytes.
-    bench.record([Fact::Holds(repository("b"), blob())]).await;
+    bench
+        .record([StoreEvent::Holds(repository("b"), blob())])
+        .await;
     assert_eq!((bench.doubted("a").await, bench.doubted("b").await), (1, 1));
     let holders = bench.store.holders(here.registry(), &blob(), &here).await;
     assert_eq!(holders.unwrap(), []);
-    let proven = Check::Proven(repository("b"), blob());
-    bench.record([Fact::Check(proven)]).await;
+    let proven = Check::Verified(repository("b"), blob());
+    bench.record([StoreEvent::Check(proven)]).await;
     assert_eq!((bench.doubted("a").await, bench.doubted("b").await), (1, 0));
     let holders = bench.store.holders(here.registry(), &blob(), &here).await;
     assert_eq!(holders.unwrap(), [repository("b")]);
@@ -105,7 +107,7 @@ async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right
 
 #[tokio::test]
 async fn a_tag_that_is_written_by_one_who_did_not_know_of_its_damage_stays_damaged() {
-    let doubt = Fact::Check(Check::Doubted(repository("a"), blob()));
+    let doubt = StoreEvent::Check(Check::Suspect(repository("a"), blob()));
     let bench = bench([mirrored("1", 10), doubt, examined("1", 20, true)]).await;
     let is_damaged = async || {
         let tags = bench.store.tags(&repository("a")).await.unwrap();
@@ -113,7 +115,7 @@ async fn a_tag_that_is_written_by_one_who_did_not_know_of_its_damage_stays_damag
     };
     bench.record([mirrored("1", 30)]).await;
     assert!(is_damaged().await);
-    let proven = Fact::Check(Check::Proven(repository("a"), blob()));
+    let proven = StoreEvent::Check(Check::Verified(repository("a"), blob()));
     bench.record([proven, mirrored("1", 40)]).await;
     assert!(!is_damaged().await);
 }
@@ -136,7 +138,7 @@ async fn what_was_damaged_stays_so_until_it_is_written_anew() {
         tag: "1".parse().unwrap(),
         since: Some(35),
     };
-    bench.record([Fact::Pruning(prunable)]).await;
+    bench.record([StoreEvent::Pruning(prunable)]).await;
     assert_eq!(record().await.prunable_since, Some(35));
     bench.record([mirrored("1", 40)]).await;
     assert!(!record().await.is_damaged);
@@ -165,14 +167,14 @@ async fn a_round_of_readings_begins_and_ends() {
     };
     let registry = repository("a").registry().clone();
     let read = |at_ms, is_wrong| {
-        Fact::Check(Check::Read {
+        StoreEvent::Check(Check::Read {
             registry: registry.clone(),
             digest: blob(),
             at_ms,
             is_wrong,
         })
     };
-    let bench = bench([Fact::Check(began), read(8, true), read(9, false)]).await;
+    let bench = bench([StoreEvent::Check(began), read(8, true), read(9, false)]).await;
     assert_eq!(bench.store.round("m").await.unwrap(), Some(7));
     let reading = bench.store.reading(&registry, &blob()).await.unwrap();
     let expected = Reading {
@@ -180,7 +182,7 @@ async fn a_round_of_readings_begins_and_ends() {
         is_wrong: false,
     };
     assert_eq!(reading, Some(expected));
-    let ended = Fact::Check(Check::RoundEnded("m".into()));
+    let ended = StoreEvent::Check(Check::RoundEnded("m".into()));
     bench.record([ended]).await;
     assert_eq!(bench.store.round("m").await.unwrap(), None);
 }

@@ -4,7 +4,7 @@ use crate::sync::copy::blob_index::*;
 
 struct Bench {
     _folder: tempfile::TempDir,
-    holdings: Holdings,
+    holdings: BlobIndex,
 }
 
 async fn bench() -> Bench {
@@ -13,7 +13,7 @@ async fn bench() -> Bench {
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     Bench {
         _folder: folder,
-        holdings: Holdings::new(store, Arc::new(recorder)),
+        holdings: BlobIndex::new(store, Arc::new(recorder)),
     }
 }
 
@@ -35,7 +35,7 @@ fn missing(elsewhere: Option<&str>) -> Holding {
 async fn an_empty_repository_lacks_what_it_was_not_given() {
     let Bench { holdings, .. } = &bench().await;
     let here = repository("a");
-    holdings.hold(&here, Knowledge::Empty).await;
+    holdings.hold(&here, BlobKnowledge::Empty).await;
     assert_eq!(
         holdings.look_up(&here, &blob()).await.unwrap(),
         missing(None)
@@ -50,7 +50,7 @@ async fn an_empty_repository_lacks_what_it_was_not_given() {
         holdings.look_up(&other, &blob()).await.unwrap(),
         Holding::Unknown
     );
-    holdings.hold(&other, Knowledge::Empty).await;
+    holdings.hold(&other, BlobKnowledge::Empty).await;
     assert_eq!(
         holdings.look_up(&other, &blob()).await.unwrap(),
         missing(Some("a"))
@@ -67,12 +67,12 @@ async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
         holdings.look_up(&here, &blob()).await.unwrap(),
         Holding::Held
     );
-    holdings.hold(&other, Knowledge::Complete).await;
+    holdings.hold(&other, BlobKnowledge::Complete).await;
     assert_eq!(
         holdings.look_up(&other, &blob()).await.unwrap(),
         missing(Some("a"))
     );
-    holdings.hold(&here, Knowledge::Doubtful).await;
+    holdings.hold(&here, BlobKnowledge::Doubtful).await;
     assert_eq!(
         holdings.look_up(&here, &blob()).await.unwrap(),
         Holding::Unknown
@@ -92,7 +92,7 @@ async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
 async fn a_repository_that_lost_something_is_not_believed() {
     let Bench { holdings, .. } = &bench().await;
     let here = repository("a");
-    holdings.hold(&here, Knowledge::Empty).await;
+    holdings.hold(&here, BlobKnowledge::Empty).await;
     holdings.learn(&here, &blob(), true).await;
     holdings.distrust(&here).await;
     assert_eq!(
@@ -105,11 +105,11 @@ async fn a_repository_that_lost_something_is_not_believed() {
 async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
     let Bench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
-    let doubt = Check::Doubted(here.clone(), blob());
-    holdings.recorder.record(Fact::Check(doubt)).await;
+    let doubt = Check::Suspect(here.clone(), blob());
+    holdings.recorder.record(StoreEvent::Check(doubt)).await;
     holdings.recorder.flush().await;
-    holdings.hold(&here, Knowledge::Complete).await;
-    holdings.hold(&other, Knowledge::Doubtful).await;
+    holdings.hold(&here, BlobKnowledge::Complete).await;
+    holdings.hold(&other, BlobKnowledge::Doubtful).await;
     holdings.learn(&other, &blob(), true).await;
     holdings.learn(&here, &blob(), true).await;
     assert_eq!(
@@ -131,9 +131,9 @@ async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_
         holdings.clear(&here).unwrap(),
         holdings.clear(&here).unwrap(),
     );
-    holdings.hold(&other, Knowledge::Complete).await;
+    holdings.hold(&other, BlobKnowledge::Complete).await;
     assert!(holdings.clear(&other).is_none());
-    let begins = || holdings.lock().hold(&here, Knowledge::Complete, vec![]);
+    let begins = || holdings.lock().hold(&here, BlobKnowledge::Complete, vec![]);
     assert!(!begins());
     drop(both.0);
     assert!(!begins());
@@ -143,7 +143,7 @@ async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_
         }
         drop(both.1);
     };
-    futures::join!(holdings.hold(&here, Knowledge::Complete), deleted);
+    futures::join!(holdings.hold(&here, BlobKnowledge::Complete), deleted);
     assert!(holdings.clear(&here).is_none());
     holdings.release(&here).await;
     assert!(holdings.clear(&here).is_some());

@@ -1,6 +1,6 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::{registry::Flow, sync::copy::fanout::*};
+use crate::{registry::TransferPermit, sync::copy::fanout::*};
 
 fn name(text: &str) -> RegistryName {
     text.parse().unwrap()
@@ -41,9 +41,15 @@ async fn one_target_pulls_for_all_that_gather() {
     let (fanout, a, b) = two_targets();
     let lead = async {
         match gather(&fanout, &a).await {
-            Part::Lead(seats) => {
+            Part::Leader(seats) => {
                 assert_eq!(seats.len(), 1);
-                split(frames(50), Flow::default(), &blob(500), seats, &error())
+                split(
+                    frames(50),
+                    TransferPermit::default(),
+                    &blob(500),
+                    seats,
+                    &error(),
+                )
             }
             Part::Follow(branch) => branch,
             Part::Alone => panic!("it is not alone"),
@@ -51,7 +57,13 @@ async fn one_target_pulls_for_all_that_gather() {
     };
     let follow = async {
         match gather(&fanout, &b).await {
-            Part::Lead(seats) => split(frames(50), Flow::default(), &blob(500), seats, &error()),
+            Part::Leader(seats) => split(
+                frames(50),
+                TransferPermit::default(),
+                &blob(500),
+                seats,
+                &error(),
+            ),
             Part::Follow(branch) => branch,
             Part::Alone => panic!("it is not alone"),
         }
@@ -68,7 +80,7 @@ async fn a_target_that_has_the_blob_is_not_waited_for() {
     let (fanout, a, b) = two_targets();
     fanout.pass(&digest("image"), &digest("blob"), &b);
     let part = gather(&fanout, &a).await;
-    assert!(matches!(part, Part::Lead(seats) if seats.is_empty()));
+    assert!(matches!(part, Part::Leader(seats) if seats.is_empty()));
 }
 
 #[tokio::test]
@@ -77,13 +89,13 @@ async fn a_target_that_is_done_with_the_image_is_not_waited_for() {
     let image = digest("image");
     drop(fanout.copy(&image, &b));
     let part = gather(&fanout, &a).await;
-    assert!(matches!(part, Part::Lead(seats) if seats.is_empty()));
+    assert!(matches!(part, Part::Leader(seats) if seats.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever_and_who_comes_late_pulls_alone() {
     let (fanout, a, b) = two_targets();
-    assert!(matches!(gather(&fanout, &a).await, Part::Lead(_)));
+    assert!(matches!(gather(&fanout, &a).await, Part::Leader(_)));
     assert!(matches!(gather(&fanout, &b).await, Part::Alone));
 }
 
@@ -94,11 +106,17 @@ async fn who_has_a_flow_first_pulls_and_waits_for_nobody_elses() {
     let (grant, granted) = oneshot::channel::<()>();
     // The one without a flow comes last.
     let healthy = async {
-        let Part::Lead(seats) = gather(&fanout, &a).await else {
+        let Part::Leader(seats) = gather(&fanout, &a).await else {
             panic!("it waited for the other")
         };
         assert_eq!(seats.len(), 1);
-        let branch = split(frames(200), Flow::default(), &blob(2000), seats, &error());
+        let branch = split(
+            frames(200),
+            TransferPermit::default(),
+            &blob(2000),
+            seats,
+            &error(),
+        );
         let read: Vec<_> = branch.collect().await;
         // The clock stands still but for this.
         tokio::time::sleep(PATIENCE).await;
@@ -135,7 +153,7 @@ async fn nothing_is_kept_of_an_image_that_all_targets_are_done_with() {
         drop(fanout.copy(&image, &a));
         drop(fanout.copy(&image, &b));
     };
-    assert!(matches!(futures::join!(part, others).0, Part::Lead(_)));
+    assert!(matches!(futures::join!(part, others).0, Part::Leader(_)));
     drop(fanout.copy(&image, &a));
     let kept = || {
         let state = fanout.lock();
@@ -154,7 +172,7 @@ async fn a_slow_target_is_left_behind_and_the_others_go_on() {
     let (seat, slow) = oneshot::channel();
     let fast = split(
         frames(200),
-        Flow::default(),
+        TransferPermit::default(),
         &blob(2000),
         vec![seat],
         &error(),
@@ -173,7 +191,7 @@ async fn a_target_that_breaks_off_does_not_end_the_pull() {
     let (seat, other) = oneshot::channel();
     let first = split(
         frames(50),
-        Flow::default(),
+        TransferPermit::default(),
         &blob(500),
         vec![seat],
         &error(),
@@ -187,7 +205,13 @@ async fn a_target_that_breaks_off_does_not_end_the_pull() {
 async fn an_error_of_the_source_reaches_every_target_once() {
     let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err(error())]).boxed();
     let (seat, other) = oneshot::channel();
-    let first = split(broken, Flow::default(), &blob(500), vec![seat], &error());
+    let first = split(
+        broken,
+        TransferPermit::default(),
+        &blob(500),
+        vec![seat],
+        &error(),
+    );
     let (first, other) = futures::join!(
         first.collect::<Vec<_>>(),
         other.await.unwrap().collect::<Vec<_>>()

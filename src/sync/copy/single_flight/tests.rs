@@ -4,7 +4,7 @@ use crate::sync::copy::single_flight::*;
 
 #[tokio::test]
 async fn one_leads_the_others_wait_and_look_again() {
-    let flights = Flights::default();
+    let flights = SingleFlight::default();
     let lead = flights.lead_or_wait(&"blob").await;
     assert!(lead.is_some());
     let mut second = Box::pin(flights.lead_or_wait(&"blob"));

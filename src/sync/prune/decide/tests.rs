@@ -27,7 +27,7 @@ fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
     }
 }
 
-fn fates(candidates: Vec<Candidate>, total: usize, rule: Prune) -> Vec<(String, Fate)> {
+fn fates(candidates: Vec<Candidate>, total: usize, rule: Prune) -> Vec<(String, Decision)> {
     let decided = decide(candidates, total, rule, NOW).into_iter();
     decided.map(|tag| (tag.tag.to_string(), tag.fate)).collect()
 }
@@ -42,7 +42,7 @@ fn many(count: i64, since: Option<i64>) -> Vec<Candidate> {
 fn the_first_check_only_notes_the_time() {
     let fates = fates(vec![candidate("a", 0, None)], 10, rule(0));
     let until = NOW + 7 * DAY;
-    assert_eq!(fates, [("a".into(), Fate::Wait { until })]);
+    assert_eq!(fates, [("a".into(), Decision::Wait { until })]);
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn a_tag_goes_when_its_time_has_passed_and_not_before() {
     assert_eq!(
         fates(vec![old, young], 10, rule(0)),
         [
-            ("old".into(), Fate::Delete),
-            ("young".into(), Fate::Wait { until })
+            ("old".into(), Decision::Delete),
+            ("young".into(), Decision::Wait { until })
         ]
     );
 }
@@ -67,7 +67,7 @@ fn the_check_that_notes_the_time_never_deletes_however_short_the_wait() {
     };
     for since in [None, Some(NOW)] {
         let fates = fates(vec![candidate("a", 0, since)], 10, short);
-        assert_eq!(fates[0].1, Fate::Wait { until: NOW });
+        assert_eq!(fates[0].1, Decision::Wait { until: NOW });
     }
 }
 
@@ -75,24 +75,24 @@ fn the_check_that_notes_the_time_never_deletes_however_short_the_wait() {
 fn those_mirrored_last_are_kept() {
     let since = Some(NOW - 30 * DAY);
     let fates = fates(many(4, since), 10, rule(3));
-    let kept = |name: &str| (name.to_owned(), Fate::Keep);
+    let kept = |name: &str| (name.to_owned(), Decision::Keep);
     let expected = [
         kept("t3"),
         kept("t2"),
         kept("t1"),
-        ("t0".into(), Fate::Delete),
+        ("t0".into(), Decision::Delete),
     ];
     assert_eq!(fates, expected);
 }
 
 #[test]
 fn most_of_a_repository_is_not_pruned_at_once() {
-    let refused = Fate::Refuse { new: 6, of: 10 };
-    let all = |fates: Vec<(String, Fate)>, expected: &Fate| {
+    let refused = Decision::Refuse { new: 6, of: 10 };
+    let all = |fates: Vec<(String, Decision)>, expected: &Decision| {
         assert!(fates.iter().all(|(_, fate)| fate == expected), "{fates:#?}");
     };
     all(fates(many(6, None), 10, rule(0)), &refused);
-    let wait = Fate::Wait {
+    let wait = Decision::Wait {
         until: NOW + 7 * DAY,
     };
     all(fates(many(6, None), 12, rule(0)), &wait);
@@ -111,11 +111,11 @@ fn those_seen_before_count_for_nothing_when_others_come() {
     let fates = fates(candidates, 22, rule(0));
     assert_eq!(
         fates[0].1,
-        Fate::Wait {
+        Decision::Wait {
             until: NOW + 7 * DAY
         }
     );
-    assert!(fates[1..].iter().all(|(_, fate)| *fate == Fate::Delete));
+    assert!(fates[1..].iter().all(|(_, fate)| *fate == Decision::Delete));
 }
 
 #[test]
