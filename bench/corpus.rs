@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::hand::Hand;
-use crate::support::client::digest_of;
-use crate::support::corpus::{OCI_INDEX, OCI_MANIFEST};
+use crate::support::registries::client::digest_of;
+use crate::support::registries::corpus::{OCI_INDEX, OCI_MANIFEST};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";

@@ -6,8 +6,8 @@ use reqwest::{Method, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
 use crate::corpus::GZIP;
-use crate::support::client::{USER_AGENT, digest_of};
-use crate::support::corpus::{OCI_INDEX, OCI_MANIFEST};
+use crate::support::registries::client::{USER_AGENT, digest_of};
+use crate::support::registries::corpus::{OCI_INDEX, OCI_MANIFEST};
 
 /// How much of a streamed blob is in memory.
 const PIECE: u64 = 8 << 20;

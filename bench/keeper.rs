@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::client::digest_of;
-use crate::support::server::Server;
+use crate::support::net::server::Server;
+use crate::support::registries::client::digest_of;
 
 type Shared = Arc<Mutex<Contents>>;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::link::{Link, Weather};
+use crate::support::net::link::{Link, Weather};
 
 const FLOWS: usize = 16;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::corpus::Shape;
-use crate::support::link::Weather;
+use crate::support::net::link::Weather;
 use crate::tools::Tool;
 
 /// Measures transship, and what else is installed, between two registries on this machine.

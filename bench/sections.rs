@@ -5,7 +5,7 @@ use crate::link_check;
 use crate::options::{Options, Section};
 use crate::process::End;
 use crate::stage::Stage;
-use crate::support::link::Weather;
+use crate::support::net::link::Weather;
 use crate::table::Report;
 use crate::tools::Tool;
 

@@ -12,8 +12,8 @@ use crate::hand::Hand;
 use crate::keeper::Keeper;
 use crate::options::Options;
 use crate::process::{self, End, Usage};
-use crate::support::link::{Crossed, Link, Weather};
-use crate::support::registry::Registry;
+use crate::support::net::link::{Crossed, Link, Weather};
+use crate::support::registries::registry::Registry;
 use crate::table::Row;
 use crate::tools::{Errand, Tool};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::process::{End, Usage};
-use crate::support::link::Crossed;
+use crate::support::net::link::Crossed;
 use crate::tools::Tool;
 
 const MIB: f64 = 1_048_576.0;

@@ -1,32 +1,8 @@
 //! What the end-to-end tests share: registries, content to put into them, and the binary under test.
 
-pub mod bulk;
-pub mod client;
-pub mod corpus;
-pub mod daemon;
-pub mod fake;
-pub mod fake_answers;
-pub mod fake_contents;
-pub mod fake_tokens;
-pub mod faults;
-pub mod held;
-pub mod http;
-pub mod link;
-mod link_tests;
-pub mod mail;
-pub mod pair;
-pub mod plenty;
-pub mod prometheus;
-pub mod receiver;
-pub mod registry;
-pub mod requests;
-mod self_tests;
-pub mod server;
-pub mod skopeo;
-pub mod supervisor;
-pub mod transship;
-pub mod tunnel;
-pub mod vitals;
+pub mod net;
+pub mod programs;
+pub mod registries;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,93 @@
+//! `explain`: what is said of an image, as far as the store knows.
+
+use crate::support::programs::pair::{Pair, all_tags_of};
+use crate::support::programs::transship::Finished;
+use crate::support::registries::corpus::Image;
+
+/// What is said of an image; `SOURCE` and `TARGET` stand for the hosts.
+#[track_caller]
+fn explained(pair: &Pair, image: &str) -> Finished {
+    let image = image.replace("SOURCE", pair.source.host());
+    let image = image.replace("TARGET", pair.target.host());
+    pair.transship.run(&["explain", &image]).expect_code(0)
+}
+
+#[test]
+fn a_tag_that_no_run_will_copy_is_told_with_the_reason() {
+    let pair = Pair::mirroring(
+        "[[mirror]]\nname = \"apps\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\nlatest = 2\n",
+    );
+    for tag in ["v1", "v2", "v3"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    explained(&pair, "SOURCE/app:v1").expect_stdout(&["is to be mirrored", "not copied yet"]);
+    pair.transship.sync();
+    let old = explained(&pair, "SOURCE/app:v1");
+    let old = old.expect_stdout(&["is not mirrored", "left out by `latest`"]);
+    assert!(!old.stdout.contains("docker pull"), "{old}");
+    explained(&pair, "SOURCE/app:v9").expect_stdout(&[
+        "is not mirrored",
+        "the selection of `apps` would take it, but it was not at the source at the last check",
+    ]);
+    explained(&pair, "SOURCE/app:v3").expect_stdout(&["is mirrored by `apps`", "docker pull"]);
+    pair.from.push("app", "v4", &Image::oci("v4"));
+    pair.transship.sync();
+    explained(&pair, "SOURCE/app:v2").expect_stdout(&["kept; left out by `latest` since"]);
+}
+
+#[test]
+fn a_tag_of_a_source_that_could_not_be_read_comes_with_the_error_of_the_last_run() {
+    let pair = Pair::of_repositories(&["app"]);
+    pair.transship.run(&["sync"]).expect_code(2);
+    explained(&pair, "SOURCE/app:v1").expect_stdout(&[
+        "not copied yet: the last run could not read all of the source:",
+        "there is no such repository",
+    ]);
+}
+
+#[test]
+fn a_tag_that_could_not_be_copied_comes_with_its_error() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.source.lose_blob(&image.blobs[1].digest());
+    pair.transship.run(&["sync"]).expect_code(2);
+    let lost = image.blobs[1].digest();
+    explained(&pair, "SOURCE/app:v1").expect_stdout(&["not copied yet:", &lost]);
+}
+
+#[test]
+fn a_name_at_the_target_is_never_to_be_mirrored_into_the_target_itself() {
+    let team = "[[mirror]]\nname = \"team\"\nfrom = \"SOURCE/team/*\"\ntags = \"*\"\n";
+    let pair = Pair::mirroring(&format!("{team}{}", all_tags_of("app")));
+    pair.from.push("team/a", "v1", &Image::oci("a"));
+    pair.from.push("app", "v1", &Image::oci("app"));
+    pair.transship.sync();
+    let said = explained(&pair, "TARGET/mirror/other:v1");
+    let said = said.expect_stdout(&["is not mirrored", "lies where"]);
+    assert!(!said.stdout.contains("[[mirror]]"), "{said}");
+    let found = explained(&pair, "TARGET/mirror/team/a:v1");
+    found.expect_stdout(&["is mirrored by `team`", "current"]);
+    explained(&pair, "TARGET/elsewhere/app:v1").expect_stdout(&["[[mirror]]"]);
+}
+
+#[test]
+fn an_image_is_found_by_its_digest_with_and_without_its_tag() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.from.push("app", "also", &image);
+    pair.transship.sync();
+    let digest = image.digest();
+    for name in ["SOURCE/app:v1", "TARGET/mirror/app:v1", "SOURCE/app"] {
+        let said = explained(&pair, &format!("{name}@{digest}"));
+        let said = said.expect_stdout(&["is mirrored by", "current, by the last check"]);
+        let is_v1 = said.stdout.contains("/app:v1 is mirrored");
+        assert!(is_v1 || name == "SOURCE/app", "{said}");
+    }
+    let other = format!(
+        "{}/app:v1@{}",
+        pair.source.host(),
+        Image::oci("two").digest()
+    );
+    let said = pair.transship.run(&["explain", &other]).expect_code(64);
+    said.expect_stderr(&["no tag is known that has, or had, this digest"]);
+}

@@ -1,0 +1,8 @@
+//! The command line: mistakes, answers, exit statuses.
+
+pub mod bad_input;
+pub mod explain;
+pub mod first_steps;
+pub mod import;
+pub mod online;
+pub mod status_and_plan;

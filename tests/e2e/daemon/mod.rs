@@ -1,0 +1,10 @@
+//! `transship serve`: its schedule, its faults, its metrics.
+
+pub mod control;
+pub mod dashboard;
+pub mod faults;
+pub mod lag;
+pub mod load;
+pub mod process;
+pub mod store_held;
+pub mod verify;

@@ -1,0 +1,4 @@
+//! Targets and stores that lost something.
+
+pub mod faults;
+pub mod losses;

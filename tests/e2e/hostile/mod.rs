@@ -1,0 +1,6 @@
+//! Registries that mean harm, and secrets that must not leave.
+
+pub mod listings;
+pub mod manifests;
+pub mod redirects;
+pub mod secrets;

@@ -1,0 +1,143 @@
+//! A budget of traffic: it lasts beyond the process, small images go to the end, and what is put off says so.
+
+use serde_json::Value;
+
+use crate::support::programs::daemon::{Daemon, mirror_of, serving};
+use crate::support::programs::pair::{Pair, all_tags_of, fill_in, mirror_toml};
+use crate::support::programs::transship::{mirrors, sum};
+use crate::support::registries::corpus::{Image, layer};
+
+/// A pair whose uploads have this budget, with `app:v1` of 95 kB at the source.
+fn budgeted(bytes: &str) -> Pair {
+    let pair = Pair::configured(&with_budget(bytes));
+    push(&pair, "v1", 95_000);
+    pair
+}
+
+fn with_budget(bytes: &str) -> String {
+    let entries = mirror_toml(&all_tags_of("app"));
+    format!("[limits]\ntraffic = {{ bytes = \"{bytes}\", counts = \"sent\" }}\n{entries}")
+}
+
+fn push(pair: &Pair, tag: &str, size: usize) {
+    let image = Image::oci_with(tag, vec![layer(tag, size)]);
+    pair.from.push("app", tag, &image);
+}
+
+fn put_off(report: &Value) -> Vec<String> {
+    let errors = mirrors(report)[0]["errors"].as_array().unwrap().iter();
+    let told = errors.map(|error| {
+        let reference = error["reference"].as_str().unwrap();
+        let tag = reference.rsplit(':').next().unwrap();
+        format!("{tag} {}", error["class"].as_str().unwrap())
+    });
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    told
+}
+
+fn sync(pair: &Pair, code: i32) -> (Value, String) {
+    let finished = pair.transship.run(&["--json", "sync"]).expect_code(code);
+    (finished.json(), finished.stderr)
+}
+
+#[test]
+fn from_nine_tenths_on_only_small_images_are_copied() {
+    let pair = budgeted("105 kB");
+    pair.transship.sync();
+    push(&pair, "v2", 2000);
+    push(&pair, "v3", 300);
+    let (report, said) = sync(&pair, 1);
+    assert_eq!(put_off(&report), ["v2 budget"]);
+    assert!(said.contains("lacks more than 1.1 kB"), "{said}");
+    pair.assert_mirrored(&[("app", "v1"), ("app", "v3")]);
+    // What the target holds already is not lacking, however large it is.
+    pair.from.push(
+        "app",
+        "v4",
+        &Image::oci_with("v4", vec![layer("v1", 95_000)]),
+    );
+    let (report, _) = sync(&pair, 1);
+    assert_eq!(put_off(&report), ["v2 budget"]);
+    assert_eq!(pair.to.tags("mirror/app"), ["v1", "v3", "v4"]);
+}
+
+#[test]
+fn an_index_is_small_only_if_all_of_it_is() {
+    let pair = budgeted("105 kB");
+    pair.transship.sync();
+    let part = |name: &str, platform: &str| Image::oci_for(name, platform);
+    let index = Image::index(vec![part("a", "linux/amd64"), part("b", "linux/arm64")]);
+    pair.from.push("app", "two", &index);
+    pair.from.push(
+        "app",
+        "one",
+        &Image::index(vec![Image::without_layers("c").on("linux/amd64")]),
+    );
+    pair.ignore_requests();
+    let (report, _) = sync(&pair, 1);
+    assert_eq!(put_off(&report), ["two budget"]);
+    pair.assert_mirrored(&[("app", "one")]);
+}
+
+#[test]
+fn a_spent_budget_stops_copies_over_runs_until_it_is_raised() {
+    let pair = budgeted("90 kB");
+    pair.transship.sync();
+    let sent = pair.transship.ask_store("SELECT SUM(sent) FROM traffic");
+    let sent: u64 = sent.parse().unwrap();
+    assert!((95_000..97_000).contains(&sent), "{sent}");
+    push(&pair, "v2", 10);
+    for _ in 0..2 {
+        pair.ignore_requests();
+        let (report, said) = sync(&pair, 1);
+        assert_eq!(put_off(&report), ["v2 budget"]);
+        assert_eq!(sum(&report, "/tags/unchanged"), 1);
+        assert!(
+            said.contains("of the traffic budget of 90.0 kB per month is used"),
+            "{said}"
+        );
+        assert!(said.contains("`traffic` of [limits]"), "{said}");
+    }
+    assert_eq!(
+        pair.transship
+            .ask_store("SELECT COUNT(*) FROM tags WHERE lagging_since > 0"),
+        "1"
+    );
+    let text = fill_in(&with_budget("1 GB"), pair.source.host(), pair.target.host());
+    pair.transship.write("mirror.toml", &text);
+    pair.transship.sync();
+    pair.assert_mirrored(&[("app", "v2")]);
+}
+
+#[test]
+fn the_daemon_tells_what_is_used_and_that_it_is_nearly_all() {
+    let limits = "[limits]\ntraffic = { bytes = \"9 kB\", per = \"day\" }\n";
+    let pair = Pair::configured(&serving(limits, &mirror_of("app")));
+    push(&pair, "v1", 4000);
+    let daemon = Daemon::start(&pair.transship);
+    let sent = [("direction", "sent")];
+    daemon.until_metric("transship_traffic_bytes", &sent, |bytes| bytes > 4000.0);
+    let received = daemon.metric("transship_traffic_bytes", &[("direction", "received")]);
+    assert!(received > 4000.0);
+    assert_eq!(daemon.metric("transship_traffic_budget_bytes", &[]), 9000.0);
+    daemon.until_metric("transship_traffic_budget_used_bytes", &[], |used| {
+        used > 8000.0
+    });
+    daemon.until_true("the alarm", |daemon| !daemon.alarms("traffic").is_empty());
+    let told = &daemon.alarms("traffic")[0]["message"];
+    assert!(
+        told.as_str()
+            .unwrap()
+            .contains("of the traffic budget of 9.0 kB per day"),
+        "{told}"
+    );
+    let page = daemon.get("/").body;
+    assert!(page.contains("of the traffic budget of 9.0 kB"), "{page}");
+    assert!(
+        daemon
+            .get("/report/latest")
+            .body
+            .contains("of the traffic budget")
+    );
+}

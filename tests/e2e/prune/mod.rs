@@ -1,0 +1,4 @@
+//! `prune`: what is deleted, and what never is.
+
+pub mod needed;
+pub mod steps;

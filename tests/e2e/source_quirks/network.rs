@@ -1,0 +1,164 @@
+//! The way to a registry: proxies, endpoints, families of addresses, certificates of clients.
+
+use crate::support::net::tunnel::Tunnel;
+use crate::support::programs::pair::{all_tags_of, fill_in, mirror_toml_with};
+use crate::support::programs::transship::{Transship, sum};
+use crate::support::registries::client::assert_mirrored;
+use crate::support::registries::corpus::Image;
+use crate::support::registries::fake::Fake;
+use crate::support::registries::registry::{Guard, Registry};
+
+const PLAIN: &str = "plain_http = true";
+/// A name that no resolver knows.
+const NAME: &str = "registry.invalid";
+/// Nobody listens on this port.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// A source with one image, an open target, and the binary that knows the source by `name`.
+struct Stage {
+    source: Fake,
+    target: Registry,
+    transship: Transship,
+}
+
+impl Stage {
+    /// `HOST` in the keys of the source stands for where it really is.
+    fn with(name: Option<&str>, keys: &str) -> Self {
+        let (source, target) = (Fake::start(), Registry::start());
+        source.client().push("app", "v1", &Image::oci("on the way"));
+        let keys = keys.replace("HOST", source.host());
+        let text = mirror_toml_with(&keys, PLAIN, &all_tags_of("app"));
+        let text = fill_in(&text, name.unwrap_or(source.host()), target.host());
+        Self {
+            transship: Transship::new(&text),
+            source,
+            target,
+        }
+    }
+
+    fn assert_synced(&self) {
+        self.transship.sync();
+        let (from, to) = (self.source.client(), self.target.client());
+        assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+    }
+}
+
+#[test]
+fn requests_go_to_the_endpoint_and_the_name_stays() {
+    let stage = Stage::with(Some(NAME), "endpoint = \"http://HOST\"");
+    stage.assert_synced();
+    let plan = stage.transship.run(&["plan"]).expect_code(0);
+    plan.expect_stdout(&[&format!("{NAME}/app")]);
+}
+
+#[test]
+fn uploads_go_to_the_endpoint() {
+    let (source, target) = (Registry::start(), Registry::start());
+    source
+        .client()
+        .push("app", "v1", &Image::oci("to an endpoint"));
+    let keys = format!("endpoint = \"http://{}\"", target.host());
+    let text = mirror_toml_with(PLAIN, &keys, &all_tags_of("app"));
+    Transship::new(&fill_in(&text, source.host(), NAME)).sync();
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+}
+
+#[test]
+fn a_registry_may_have_an_http_proxy_of_its_own() {
+    // A request to an HTTP proxy has the whole URL, of which the fake looks at the path.
+    let stage = Stage::with(
+        Some(NAME),
+        "plain_http = true\nproxy = \"http://me:s3cret-zebra@HOST\"",
+    );
+    stage.assert_synced();
+}
+
+#[test]
+fn a_socks5h_proxy_resolves_the_name() {
+    let stage = Stage::with(Some(NAME), PLAIN);
+    let tunnel = Tunnel::socks(stage.source.host());
+    let keys = format!(
+        "plain_http = true\nproxy = \"socks5h://me:s3cret@{}\"",
+        tunnel.host()
+    );
+    let text = mirror_toml_with(&keys, PLAIN, &all_tags_of("app"));
+    let text = fill_in(&text, NAME, stage.target.host());
+    stage.transship.write("mirror.toml", &text);
+    stage.assert_synced();
+    let asked = tunnel.asked();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|name| name == NAME),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn direct_overrules_the_environment() {
+    const DIRECT: &str = "plain_http = true\nproxy = \"direct\"";
+    for (source_keys, code) in [(DIRECT, 0), (PLAIN, 2)] {
+        let mut stage = Stage::with(None, PLAIN);
+        let text = mirror_toml_with(source_keys, DIRECT, &all_tags_of("app"));
+        let text = fill_in(&text, stage.source.host(), stage.target.host());
+        stage.transship.write("mirror.toml", &text);
+        stage.transship.set_env("HTTP_PROXY", NOWHERE);
+        stage.transship.run(&["sync"]).expect_code(code);
+    }
+}
+
+#[test]
+fn a_proxy_s_login_is_printed_nowhere() {
+    for scheme in ["http", "socks5h", "https", "socks5"] {
+        let keys = format!("plain_http = true\nproxy = \"{scheme}://me:s3cret-zebra@127.0.0.1:1\"");
+        let mut stage = Stage::with(Some(NAME), &keys);
+        stage.transship.set_env("RUST_LOG", "trace");
+        let finished = stage.transship.run(&["-v", "sync"]).expect_code(2);
+        let finished = finished.expect_stderr(&[NAME]);
+        let all = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!all.contains("s3cret-zebra"), "{finished}");
+    }
+}
+
+#[test]
+fn a_family_of_addresses_keeps_to_itself() {
+    Stage::with(None, "plain_http = true\nip = \"4\"").assert_synced();
+    let stage = Stage::with(None, "plain_http = true\nip = \"6\"");
+    stage.transship.run(&["sync"]).expect_code(2);
+    for (ip, is_reached) in [("6", true), ("any", true), ("4", false)] {
+        let stage = Stage::with(Some(NAME), PLAIN);
+        let tunnel = Tunnel::ipv6(stage.source.host());
+        let keys = format!("endpoint = \"http://{}\"\nip = \"{ip}\"", tunnel.host());
+        let text = mirror_toml_with(&keys, PLAIN, &all_tags_of("app"));
+        let text = fill_in(&text, NAME, stage.target.host());
+        stage.transship.write("mirror.toml", &text);
+        match is_reached {
+            true => stage.assert_synced(),
+            false => drop(stage.transship.run(&["sync"]).expect_code(2)),
+        }
+    }
+}
+
+#[test]
+fn a_registry_may_want_a_client_s_certificate() {
+    let (source, target) = (Registry::start(), Registry::guarded(Guard::MutualTls));
+    source
+        .client()
+        .push("app", "v1", &Image::oci("known by a certificate"));
+    let trust = format!("ca_file = \"{}\"", target.ca_file().display());
+    let (certificate, key) = target.client_certificate();
+    let keys = format!(
+        "{trust}\nclient_cert = \"{}\"\nclient_key = \"{}\"",
+        certificate.display(),
+        key.display()
+    );
+    let text = |keys: &str| {
+        let text = mirror_toml_with(PLAIN, keys, &all_tags_of("app"));
+        fill_in(&text, source.host(), target.host())
+    };
+    let transship = Transship::new(&text(&trust));
+    transship.run(&["sync"]).expect_code(2);
+    transship.write("mirror.toml", &text(&keys));
+    assert_eq!(sum(&transship.sync(), "/tags/copied"), 1);
+    transship.forget();
+    assert_eq!(sum(&transship.sync(), "/tags/unchanged"), 1);
+}

@@ -1,0 +1,68 @@
+//! A transfer that goes on when the test says so.
+
+use tokio::sync::watch;
+
+use crate::support::programs::daemon::{Daemon, mirror_of, serving_with};
+use crate::support::programs::pair::fill_in;
+use crate::support::programs::transship::Transship;
+use crate::support::registries::corpus::{Image, layer};
+use crate::support::registries::fake::{Fake, Verdict};
+use crate::support::registries::fake_answers::held;
+
+/// A source that holds back half of a layer of `app:v1`, a target, and the binary.
+pub struct Held {
+    pub source: Fake,
+    pub target: Fake,
+    pub transship: Transship,
+    pub layer: String,
+    gate: watch::Sender<bool>,
+}
+
+impl Held {
+    /// `top` goes before the rest of `mirror.toml`, `http` under `[http]`.
+    pub fn with(top: &str, http: &str) -> Self {
+        let (source, target) = (Fake::start(), Fake::start());
+        let layer = layer("held", 60_000);
+        let image = Image::oci_with("held", vec![layer.clone()]);
+        source.client().push("app", "v1", &image);
+        let (gate, opened) = watch::channel(false);
+        let (digest, bytes) = (layer.digest(), layer.bytes);
+        let path = format!("/v2/app/blobs/{digest}");
+        source.rule(move |request| match request.path == path {
+            true => Verdict::Answer(held(&bytes, opened.clone())),
+            false => Verdict::Serve,
+        });
+        // A connection on which nothing moves is given up for that alone only after an hour.
+        let text = serving_with(top, http, &mirror_of("app"))
+            .replace("plain_http = true", "plain_http = true\nstall = \"1h\"");
+        let transship = Transship::new(&fill_in(&text, source.host(), target.host()));
+        Self {
+            source,
+            target,
+            transship,
+            layer: digest,
+            gate,
+        }
+    }
+
+    /// Starts the daemon, and waits until the layer is under way.
+    pub fn start(&self) -> Daemon {
+        let daemon = Daemon::start(&self.transship);
+        daemon.until_true("the layer to be asked for", |_| {
+            let mut asked = self.source.requests().into_iter();
+            asked.any(|request| request.path.ends_with(&self.layer))
+        });
+        daemon
+    }
+
+    /// Lets the other half go.
+    pub fn open(&self) {
+        self.gate.send_replace(true);
+    }
+
+    /// Whether the target has the layer.
+    pub fn has_arrived(&self) -> bool {
+        let mut blobs = self.target.blobs().into_iter();
+        blobs.any(|(_, digest)| digest == self.layer)
+    }
+}

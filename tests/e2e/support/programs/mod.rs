@@ -1,0 +1,10 @@
+//! The programs under test and around them.
+
+pub mod daemon;
+pub mod many_mirrors;
+pub mod pair;
+pub mod process_stats;
+pub mod prometheus;
+pub mod skopeo;
+pub mod supervisor;
+pub mod transship;

@@ -1,0 +1,4 @@
+//! Registries as they are written to.
+
+pub mod refusals;
+pub mod uploads;

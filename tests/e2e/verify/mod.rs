@@ -1,0 +1,4 @@
+//! `verify`: what it finds, and what the next run repairs.
+
+pub mod deep;
+pub mod findings;
