@@ -2,3 +2,6 @@
 
 pub(crate) mod alarm;
 pub(crate) mod state;
+
+pub use crate::alarms::alarm::{Alarm, Surroundings, alarms, raised, recovered};
+pub use crate::alarms::state::{AlarmChanges, AlarmState};

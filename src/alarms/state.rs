@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::{status::Alarm, store::AlarmRecord};
+use crate::{alarms::Alarm, store::AlarmRecord};
 
 /// Looks in a row that do not find a trouble until it is over: what comes and goes is one trouble.
 const LOOKS: u32 = 3;
 
 /// Trouble that was told and is not over.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct AlarmState {
     records: Vec<AlarmRecord>,
     /// Of those that the last looks did not find.
     absences: HashMap<(String, String), Absence>,
@@ -32,7 +32,7 @@ pub struct AlarmChanges {
     pub recovered: Vec<Alarm>,
 }
 
-impl Told {
+impl AlarmState {
     /// What was told before.
     pub fn new(records: Vec<AlarmRecord>) -> Self {
         Self {

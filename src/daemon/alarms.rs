@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
+    alarms::{AlarmChanges, Surroundings, alarms},
     daemon::{
         Daemon,
         event_loop::{Event, has_channel},
         outbox::{Missed, Telling},
     },
     notify::Delivery,
-    status::{AlarmChanges, Surroundings, alarms},
     store::{StoreEvent, Upkeep},
 };
 
@@ -35,7 +35,7 @@ impl Daemon {
         let notifier = self.notifier.clone();
         self.work.spawn(async move {
             let deliveries = notifier.deliver(&telling.message).await;
-            Event::Told(telling, deliveries)
+            Event::AlarmState(telling, deliveries)
         });
     }
 
@@ -74,7 +74,7 @@ impl Daemon {
             let (notifier, channel) = (self.notifier.clone(), [channel.clone()]);
             self.work.spawn(async move {
                 let deliveries = notifier.deliver_to(&channel, &telling.message).await;
-                Event::Told(telling, deliveries)
+                Event::AlarmState(telling, deliveries)
             });
         }
         is_any

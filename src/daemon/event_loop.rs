@@ -36,7 +36,7 @@ pub(crate) enum Event {
     /// The reading of `mirror.toml`; nothing if it holds what it held.
     Loaded(Why, Option<Loaded>),
     /// The delivery of messages.
-    Told(Telling, Vec<Delivery>),
+    AlarmState(Telling, Vec<Delivery>),
 }
 
 /// Why `mirror.toml` is read.
@@ -65,7 +65,7 @@ impl Daemon {
         match event {
             Ok(Event::Ran(name, report)) => self.ran(&name, report).await,
             Ok(Event::Loaded(why, loaded)) => self.loaded(why, loaded).await,
-            Ok(Event::Told(telling, deliveries)) => self.delivered(&telling, deliveries),
+            Ok(Event::AlarmState(telling, deliveries)) => self.delivered(&telling, deliveries),
             Err(error) => bug(&error),
         }
     }

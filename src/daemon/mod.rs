@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alarms::AlarmState,
     config::{self, Config},
     daemon::{
         config_watcher::{FileFingerprint, Watch},
@@ -39,7 +40,7 @@ use crate::{
     },
     metrics::Metrics,
     notify::Notifier,
-    status::{StatusCache, Told},
+    status::StatusCache,
     store::{self, Store, StoreWriter},
     sync::{Scope, Sync},
     web::{Health, SyncRequest},
@@ -102,7 +103,7 @@ struct Daemon {
     /// Mirrors that were due while one image of them was under way.
     owed: HashSet<Arc<str>>,
     /// Trouble that was told and is not over.
-    told: Told,
+    told: AlarmState,
     /// Mirrors whose missed runs are being made up for, and since when.
     making_up: HashMap<Arc<str>, i64>,
     /// Channels that did not take their last message.

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::json;
 
 use crate::{
+    alarms::{Alarm, AlarmChanges, raised, recovered},
     config::Topic,
     notify::Message,
-    status::{Alarm, AlarmChanges, Document, raised, recovered},
+    status::Document,
     store::AlarmRecord,
 };
 

@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alarms::AlarmState,
     config::{Config, Topic},
     daemon::{
         Daemon, Error, Inbox, Loading,
@@ -25,7 +26,7 @@ use crate::{
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, RetryPolicy},
-    status::{StatusCache, Told},
+    status::StatusCache,
     store::{self, AlarmRecord, Store, StoreEvent, StoreWriter, Upkeep},
     sync::Sync,
     web::{self, App, Health, SyncRequest},
@@ -67,7 +68,7 @@ impl Daemon {
             print: FileFingerprint::of(&config.path),
             notifier: Arc::new(notifier(&config, &metrics)?),
             config: app.config,
-            told: Told::new(told(&store, &recorder, &metrics).await?),
+            told: AlarmState::new(told(&store, &recorder, &metrics).await?),
             making_up: Default::default(),
             outdated: Default::default(),
             owed: Default::default(),

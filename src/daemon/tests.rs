@@ -6,10 +6,11 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
+    alarms::{Alarm, AlarmChanges},
     config::Topic,
     daemon::outbox::Telling,
     notify::{Delivery, Message},
-    status::{Alarm, AlarmChanges, Document, Severity},
+    status::{Document, Severity},
     store::{EndedRun, RunCounts, StoreEvent},
     sync::Scope,
     web::SyncReply,

@@ -5,9 +5,9 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    alarms::Alarm,
     config::Config,
     status::{
-        Alarm,
         document::{Document, Line, Severity, Table},
         format,
         mirror_status::{MirrorStatus, State, Status},

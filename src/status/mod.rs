@@ -8,8 +8,6 @@ pub(crate) mod mirror_status;
 pub(crate) mod status_cache;
 pub(crate) mod why_missing;
 
-pub use crate::alarms::alarm::{Alarm, Surroundings, alarms, raised, recovered};
-pub use crate::alarms::state::{AlarmChanges, Told};
 pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};

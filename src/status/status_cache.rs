@@ -6,12 +6,10 @@ use std::{
 };
 
 use crate::{
+    alarms::Alarm,
     config::{Config, Mirror},
     metrics::{Metrics, MirrorSample, TargetSample},
-    status::{
-        Alarm,
-        mirror_status::{Known, MirrorStatus, Status},
-    },
+    status::mirror_status::{Known, MirrorStatus, Status},
     store::{self, Store},
 };
 

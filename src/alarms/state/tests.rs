@@ -11,7 +11,7 @@ fn alarm(since: i64) -> Alarm {
 
 #[test]
 fn trouble_is_told_once_and_keeps_its_time() {
-    let mut told = Told::default();
+    let mut told = AlarmState::default();
     let first = told.compare(&mut [alarm(90)], 1);
     assert_eq!((first.raised.len(), first.recovered.len()), (1, 0));
     let mut still = [alarm(100)];
@@ -21,7 +21,7 @@ fn trouble_is_told_once_and_keeps_its_time() {
 
 #[test]
 fn trouble_that_comes_and_goes_is_one_trouble() {
-    let mut told = Told::default();
+    let mut told = AlarmState::default();
     told.compare(&mut [alarm(0)], 1);
     for turn in 0..10 {
         assert_eq!(told.compare(&mut [], turn * 4), AlarmChanges::default());
@@ -33,7 +33,7 @@ fn trouble_that_comes_and_goes_is_one_trouble() {
 
 #[test]
 fn trouble_is_over_when_three_turns_in_a_row_do_not_find_it() {
-    let mut told = Told::new(vec![alarm(7).record()]);
+    let mut told = AlarmState::new(vec![alarm(7).record()]);
     let over = [1, 1, 1, 1, 2, 3, 4].map(|turn| told.compare(&mut [], turn).recovered);
     let last = over.iter().position(|over| *over == [alarm(7)]);
     assert_eq!(last, Some(5), "{over:?}");

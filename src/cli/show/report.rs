@@ -6,11 +6,12 @@ use chrono::Utc;
 use clap::ValueEnum;
 
 use crate::{
+    alarms::Alarm,
     cli::{Exit, Global, Refusal, context, output},
     config::Topic,
     metrics::Metrics,
     notify::{Message, Notifier},
-    status::{self, Alarm, Day, Detail, Known},
+    status::{self, Day, Detail, Known},
     store::Store,
 };
 

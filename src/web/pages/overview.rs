@@ -5,8 +5,9 @@ use axum::{extract::State as Held, http::StatusCode, response::Response};
 use chrono::Utc;
 
 use crate::{
+    alarms::Alarm,
     config::{Config, Topic},
-    status::{Alarm, MirrorStatus, State, Status, format::bytes},
+    status::{MirrorStatus, State, Status, format::bytes},
     web::{
         App,
         locales::words::Words,

@@ -1,6 +1,6 @@
 use crate::{
+    alarms::Alarm,
     config::Topic,
-    status::Alarm,
     web::tests::bench::{Bench, key},
 };
 

@@ -1,8 +1,8 @@
 use axum::http::StatusCode;
 
 use crate::{
+    alarms::Alarm,
     config::Topic,
-    status::Alarm,
     web::tests::bench::{Bench, harbour, key},
 };
 
