@@ -2,7 +2,7 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo bench test check deps fmt features deny units rules clippy sqlx-check doc unit fuzz sqlx package docs
+.PHONY: help demo bench test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -13,9 +13,12 @@ demo: deps ## mirror real images between two registries on this machine, and pro
 bench: ## measure transship, and other tools that are installed; bench/README.md says what
 	@bench/run
 
-test: deps check ## install what is missing, then run all that CI runs
+test: deps ## install the Debian packages that are missing, then run the tests
+	cargo test --locked --workspace
 
-check: fmt features deny units rules clippy sqlx-check doc unit ## all that CI runs; the quick checks come first
+check: test lint ## all that CI runs: the tests, then everything else
+
+lint: deps fmt features units rules clippy sqlx-check doc deny ## all that CI runs beside the tests
 
 deps: ## install the Debian packages that are missing
 	@scripts/deps
@@ -44,9 +47,6 @@ sqlx-check: ## .sqlx/ matches queries and migrations
 
 doc: ## documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
-
-unit: ## unit, integration and documentation tests
-	cargo test --locked --workspace
 
 docs: ## build the book of docs/ into target/book (installs mdbook into target/tools once)
 	@scripts/mdbook
