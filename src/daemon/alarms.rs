@@ -23,7 +23,7 @@ impl Daemon {
         let around = self.surroundings().await;
         let mut found = alarms(&status, &around);
         let changes = self.told.compare(&mut found, self.beats);
-        self.board.set_alarms(found);
+        self.alarms.set(found);
         self.write_down(&changes).await;
         for telling in Telling::of(&changes, now) {
             self.tell(telling);

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::{Daemon, Error, MIRROR, REPORT};
 use crate::{
+    alarms::beside_mirrors,
     config::{Config, Schedule, Topic},
     daemon::outbox::Telling,
     notify::Message,
@@ -60,7 +61,8 @@ impl Daemon {
     async fn read_day(&self, config: &Config, status: &Status) -> Result<Day, store::Error> {
         let since = self.last_report(status.now).await?;
         let since = since.map(|(made_at, _)| made_at);
-        Day::read(&self.store, config, status, &self.board.alarms(), since).await
+        let alarms = beside_mirrors(&self.alarms.all(), status);
+        Day::read(&self.store, config, status, alarms, since).await
     }
 
     /// Makes the report of the day that ends now, keeps it, and has it sent.

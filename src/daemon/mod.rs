@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alarms::AlarmState,
+    alarms::{ActiveAlarms, AlarmState},
     config::{self, Config},
     daemon::{
         config_watcher::{FileFingerprint, Watch},
@@ -91,6 +91,7 @@ struct Daemon {
     recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
     board: Arc<StatusCache>,
+    alarms: Arc<ActiveAlarms>,
     sync: Arc<Sync>,
     health: Arc<Health>,
     notifier: Arc<Notifier>,

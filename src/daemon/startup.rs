@@ -53,6 +53,7 @@ impl Daemon {
         let (orders, inbox) = Inbox::open(clock, changed)?;
         let app = App {
             board: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
+            alarms: Arc::default(),
             sync: Arc::new(sync),
             health: Arc::new(Health::default()),
             store: store.clone(),
@@ -76,6 +77,7 @@ impl Daemon {
             recorder,
             metrics,
             board: app.board,
+            alarms: app.alarms,
             sync: app.sync,
             health: app.health,
             clockwork,

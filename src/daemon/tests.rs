@@ -174,7 +174,7 @@ async fn a_bad_edit_keeps_the_config_and_is_told_until_it_is_mended() {
             .metrics()
             .contains("transship_config_last_reload_successful 0")
     );
-    assert_eq!(bench.daemon.board.alarms().len(), 1);
+    assert_eq!(bench.daemon.alarms.all().len(), 1);
     bench.edit("[[mirorr]]", "[[mirror]]");
     bench.reload().await;
     assert_eq!(bench.daemon.board.config_error(), None);
@@ -183,12 +183,12 @@ async fn a_bad_edit_keeps_the_config_and_is_told_until_it_is_mended() {
             .metrics()
             .contains("transship_config_last_reload_successful 1")
     );
-    assert!(bench.daemon.board.alarms().is_empty());
+    assert!(bench.daemon.alarms.all().is_empty());
 }
 
 /// The topics of the alarms on the board.
 fn topics(daemon: &Daemon) -> Vec<Topic> {
-    let alarms = daemon.board.alarms().into_iter();
+    let alarms = daemon.alarms.all().into_iter();
     alarms.map(|alarm| alarm.topic).collect()
 }
 

@@ -5,7 +5,6 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    alarms::Alarm,
     config::Config,
     status::{
         document::{Document, Line, Severity, Table},
@@ -117,13 +116,13 @@ pub enum Detail {
 }
 
 impl Day {
-    /// The day that ends now. It began `since`, when the one before ended, or 24 hours ago; nothing
-    /// of more than two days is told.
+    /// The day that ends now. It began `since`, when the one before ended, or 24 hours ago. It never
+    /// covers more than two days. `alarms` are the messages of those that are about no mirror.
     pub async fn read(
         store: &Store,
         config: &Config,
         status: &Status,
-        alarms: &[Alarm],
+        alarms: Vec<String>,
         since: Option<i64>,
     ) -> Result<Self, store::Error> {
         let to = status.now;
@@ -139,7 +138,7 @@ impl Day {
             .mirrors
             .iter()
             .filter(|mirror| mirror.is_within_objective());
-        let mut alarms = beside_mirrors(alarms, status);
+        let mut alarms = alarms;
         alarms.extend(store.set_aside(from, to + 1).iter().map(replaced));
         Ok(Self {
             day,
@@ -408,18 +407,6 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
 /// What is told of a damaged store.
 fn replaced(aside: &String) -> String {
     format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
-}
-
-/// The alarms that no line of a mirror tells.
-fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
-    let is_mirror = |alarm: &Alarm| {
-        status
-            .mirrors
-            .iter()
-            .any(|mirror| *mirror.name == *alarm.subject)
-    };
-    let others = alarms.iter().filter(|alarm| !is_mirror(alarm));
-    others.map(|alarm| alarm.message.clone()).collect()
 }
 
 fn counts(counted: &[(String, u64)]) -> ChangeCounts {

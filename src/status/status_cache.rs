@@ -6,14 +6,13 @@ use std::{
 };
 
 use crate::{
-    alarms::Alarm,
     config::{Config, Mirror},
     metrics::{Metrics, MirrorSample, TargetSample},
     status::mirror_status::{Known, MirrorStatus, Status},
     store::{self, Store},
 };
 
-/// What is known of every mirror, and what trouble there is.
+/// What is known of every mirror, and what is wrong with `mirror.toml`.
 #[derive(Debug)]
 pub struct StatusCache {
     store: Store,
@@ -24,7 +23,6 @@ pub struct StatusCache {
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<Arc<str>, Known>,
-    alarms: Vec<Alarm>,
     config_error: Option<String>,
 }
 
@@ -83,16 +81,6 @@ impl StatusCache {
         let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name)?;
         let known = self.lock().known.get(name).cloned().unwrap_or_default();
         Some(known.at(config, mirror, now))
-    }
-
-    /// The trouble that there is.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        self.lock().alarms.clone()
-    }
-
-    /// Takes note of the trouble that there is.
-    pub fn set_alarms(&self, alarms: Vec<Alarm>) {
-        self.lock().alarms = alarms;
     }
 
     /// Why the edit of `mirror.toml` is not in force, if it is not.

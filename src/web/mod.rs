@@ -21,6 +21,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alarms::ActiveAlarms,
     config::Config,
     metrics::Metrics,
     status::StatusCache,
@@ -47,6 +48,8 @@ pub struct App {
     pub config: Arc<ArcSwap<Config>>,
     /// How every mirror stands.
     pub board: Arc<StatusCache>,
+    /// Which alarms are active.
+    pub alarms: Arc<ActiveAlarms>,
     /// Where history is.
     pub store: Store,
     /// The metrics.

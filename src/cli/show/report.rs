@@ -6,7 +6,7 @@ use chrono::Utc;
 use clap::ValueEnum;
 
 use crate::{
-    alarms::Alarm,
+    alarms::{Alarm, beside_mirrors},
     cli::{Exit, Global, Refusal, context, output},
     config::Topic,
     metrics::Metrics,
@@ -62,7 +62,8 @@ impl Report {
             .iter()
             .filter_map(Alarm::from_record)
             .collect();
-        let day = Day::read(&store, &config, &status, &alarms, None).await?;
+        let alarms = beside_mirrors(&alarms, &status);
+        let day = Day::read(&store, &config, &status, alarms, None).await?;
         if !self.send {
             self.print(&day, global)?;
             return Ok(Exit::Ok);

@@ -85,7 +85,7 @@ impl Bench {
             now: NOW,
             mirrors: vec![known.at(&self.config, &self.config.mirrors[0], NOW)],
         };
-        Day::read(&self.store, &self.config, &status, &[], None)
+        Day::read(&self.store, &self.config, &status, Vec::new(), None)
             .await
             .unwrap()
     }

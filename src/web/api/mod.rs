@@ -64,7 +64,7 @@ pub(crate) async fn status(State(app): State<App>) -> Response {
     Json(json!({
         "now": status.now,
         "mirrors": status.mirrors,
-        "alarms": app.board.alarms(),
+        "alarms": app.alarms.all(),
         "config_error": app.board.config_error(),
     }))
     .into_response()

@@ -76,7 +76,7 @@ pub(crate) async fn overview(Held(app): Held<App>, visit: Visit) -> Response {
     let moving = app.sync.activity().moving();
     let transfers = moving.values().take(TRANSFERS);
     let hidden = moving.len().saturating_sub(TRANSFERS) as u64;
-    let alarms = app.board.alarms();
+    let alarms = app.alarms.all();
     let verdict = verdict(&status, &visit);
     let page = Overview {
         mood: mood(&status, &alarms),

@@ -10,6 +10,7 @@ use axum::{
 use chrono::Utc;
 
 use crate::{
+    alarms::beside_mirrors,
     status::{Day, Detail},
     web::{
         App,
@@ -31,7 +32,8 @@ pub(crate) async fn latest(Held(app): Held<App>, visit: Visit) -> Response {
     let config = app.config.load_full();
     let now = Utc::now().timestamp();
     let status = app.board.status(&config, now);
-    let day = match Day::read(&app.store, &config, &status, &app.board.alarms(), None).await {
+    let alarms = beside_mirrors(&app.alarms.all(), &status);
+    let day = match Day::read(&app.store, &config, &status, alarms, None).await {
         Ok(day) => day,
         Err(error) => return pages::unreadable(&visit, &error),
     };

@@ -86,6 +86,7 @@ impl Bench {
         let (sender, orders) = mpsc::channel(1);
         let app = App {
             board: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
+            alarms: Arc::default(),
             config: Arc::new(ArcSwap::from_pointee(config)),
             sync: Arc::new(sync),
             health: Arc::new(Health::default()),

@@ -16,7 +16,7 @@ async fn hostile() -> Bench {
     bench.ran(name, 100, "failed", EVIL).await;
     bench.settle().await;
     bench.app.board.set_config_error(Some(EVIL.into()));
-    bench.app.board.set_alarms(vec![Alarm {
+    bench.app.alarms.set(vec![Alarm {
         topic: Topic::Failing,
         subject: name.into(),
         since: bench.now,

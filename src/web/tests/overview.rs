@@ -206,7 +206,7 @@ async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
         since: bench.now - 605,
         message: message.into(),
     };
-    bench.app.board.set_alarms(vec![
+    bench.app.alarms.set(vec![
         alarm(
             Topic::Lag,
             "kubernetes",

@@ -1,0 +1,33 @@
+//! The alarms that are active now, shared with the pages and the API.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::{alarms::Alarm, status::Status};
+
+/// Alarms that are active now.
+#[derive(Debug, Default)]
+pub struct ActiveAlarms(Mutex<Vec<Alarm>>);
+
+impl ActiveAlarms {
+    /// All of them.
+    pub fn all(&self) -> Vec<Alarm> {
+        let alarms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        alarms.clone()
+    }
+
+    /// Replaces all of them.
+    pub fn set(&self, alarms: Vec<Alarm>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+}
+
+/// Messages of the alarms that are about no mirror of this status. A report has a line for each
+/// mirror already.
+pub fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
+    let is_mirror = |alarm: &Alarm| {
+        let mut mirrors = status.mirrors.iter();
+        mirrors.any(|mirror| *mirror.name == *alarm.subject)
+    };
+    let others = alarms.iter().filter(|alarm| !is_mirror(alarm));
+    others.map(|alarm| alarm.message.clone()).collect()
+}
