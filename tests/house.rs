@@ -90,7 +90,7 @@ fn first_words(inside: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_module_names_only_modules_below_it_in_the_house() {
+fn modules_name_only_lower_modules() {
     let rank = |module: &str| ORDER.iter().position(|known| *known == module);
     let mut wrong = Vec::new();
     for file in sources(&top().join("src")) {
@@ -109,7 +109,7 @@ fn a_module_names_only_modules_below_it_in_the_house() {
 }
 
 #[test]
-fn every_module_of_the_crate_has_its_place() {
+fn every_module_has_a_place() {
     let lib = fs::read_to_string(top().join("src/lib.rs")).unwrap();
     let declared: Vec<&str> = lib
         .lines()
@@ -123,7 +123,7 @@ fn every_module_of_the_crate_has_its_place() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader_can_hold() {
+fn files_stay_below_500_lines() {
     let files = ["src", "tests", "bench"]
         .iter()
         .flat_map(|folder| sources(&top().join(folder)));
@@ -133,7 +133,7 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 #[test]
-fn sql_is_written_in_the_store_alone() {
+fn sql_stays_in_the_store() {
     let holds_sql = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("sqlx::");
     let files = sources(&top().join("src")).into_iter().filter(holds_sql);
     let outside: Vec<_> = files.filter(|file| module_of(file) != "store").collect();
@@ -141,13 +141,13 @@ fn sql_is_written_in_the_store_alone() {
 }
 
 #[test]
-fn names_are_found_alone_and_in_braces() {
+fn finds_module_names_in_use_trees() {
     let text = "use crate::oci::Tag; use crate::{config::{A, B}, store::Store}; crate::sync::run()";
     assert_eq!(named(text), ["oci", "config", "store", "sync"]);
 }
 
 #[test]
-fn every_test_that_holds_a_promise_is_there() {
+fn cited_tests_exist() {
     let promises: String = ["SECURITY.md", "docs/reliability.md"]
         .map(|file| fs::read_to_string(top().join(file)).unwrap())
         .concat();

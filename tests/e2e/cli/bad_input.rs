@@ -54,7 +54,7 @@ fn expect_refused(entry: &str, snippet: &str, words: &[&str]) {
 }
 
 #[test]
-fn five_mistakes_are_reported_at_once() {
+fn reports_all_mistakes_at_once() {
     let text = r#"[defaults]
 target = "127.0.0.1:1/mirror"
 
@@ -100,7 +100,7 @@ semver = ">=banana"
 }
 
 #[test]
-fn every_command_refuses_a_bad_file_before_it_asks_a_registry() {
+fn bad_config_stops_every_command() {
     let pair = Pair::mirroring(
         "[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\nplatfroms = [\"linux/amd64\"]\n",
     );
@@ -116,12 +116,12 @@ fn every_command_refuses_a_bad_file_before_it_asks_a_registry() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_refused_with_its_line() {
+fn syntax_error_names_its_line() {
     expect_refused("[[mirror]\nfrom = \"quay.io/a/b\"", "[[mirror]", &[]);
 }
 
 #[test]
-fn an_entry_without_a_selector_is_told_how_to_mirror_everything() {
+fn missing_selector_names_remedy() {
     expect_refused(
         "[[mirror]]\nfrom = \"quay.io/a/b\"",
         "from =",
@@ -130,7 +130,7 @@ fn an_entry_without_a_selector_is_told_how_to_mirror_everything() {
 }
 
 #[test]
-fn an_unknown_key_of_a_registry_is_refused() {
+fn rejects_unknown_registry_key() {
     expect_refused(
         "[registries.\"quay.io\"]\nconections = 3",
         "conections",
@@ -139,14 +139,14 @@ fn an_unknown_key_of_a_registry_is_refused() {
 }
 
 #[test]
-fn a_platform_that_is_none_is_refused() {
+fn rejects_invalid_platform() {
     let entry =
         "[[mirror]]\nfrom = \"quay.io/a/b\"\ntags = \"*\"\nplatforms = [\"linux/amd64/v2/oops\"]";
     expect_refused(entry, "oops", &["linux/amd64/v2/oops"]);
 }
 
 #[test]
-fn a_reference_that_is_none_is_refused() {
+fn rejects_invalid_reference() {
     expect_refused(
         "[[mirror]]\nfrom = \"quay.io/UPPER CASE\"\ntags = \"*\"",
         "UPPER",
@@ -155,27 +155,27 @@ fn a_reference_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_unknown_placeholder_of_a_path_is_refused() {
+fn rejects_unknown_placeholder() {
     let entry = "[[mirror]]\nfrom = \"quay.io/a/b\"\ntags = \"*\"\npath = \"x/{repositry}\"";
     expect_refused(entry, "{repositry}", &["repositry", "repository"]);
 }
 
 #[test]
-fn a_password_file_that_cannot_be_read_is_refused() {
+fn rejects_unreadable_password_file() {
     let entry = "[registries.\"quay.io\"]\nusername = \"a\"\npassword = { file = \"no/such/secret\" }\n\
                  [[mirror]]\nfrom = \"quay.io/a/b\"\ntags = \"*\"";
     expect_refused(entry, "no/such/secret", &["no/such/secret"]);
 }
 
 #[test]
-fn a_password_from_a_variable_that_is_not_set_is_refused() {
+fn rejects_unset_password_variable() {
     let entry = "[registries.\"quay.io\"]\nusername = \"a\"\npassword = { env = \"NO_SUCH_TOKEN\" }\n\
                  [[mirror]]\nfrom = \"quay.io/a/b\"\ntags = \"*\"";
     expect_refused(entry, "NO_SUCH_TOKEN", &["NO_SUCH_TOKEN"]);
 }
 
 #[test]
-fn two_entries_that_would_write_the_same_tags_are_refused() {
+fn rejects_entries_writing_same_tags() {
     let text = "[defaults]\ntarget = \"127.0.0.1:1/mirror\"\n\
                 [[mirror]]\nfrom = \"quay.io/a/one\"\ntags = \"*\"\npath = \"same\"\n\
                 [[mirror]]\nfrom = \"quay.io/b/two\"\ntags = \"*\"\npath = \"same\"\n";
@@ -184,7 +184,7 @@ fn two_entries_that_would_write_the_same_tags_are_refused() {
 }
 
 #[test]
-fn an_entry_without_a_target_is_refused() {
+fn rejects_entry_without_target() {
     let text = "[[mirror]]\nfrom = \"quay.io/a/b\"\ntags = \"*\"\n";
     Transship::new(text)
         .run(&["check"])
@@ -193,7 +193,7 @@ fn an_entry_without_a_target_is_refused() {
 }
 
 #[test]
-fn a_missing_file_is_told_with_the_places_that_were_looked_at() {
+fn missing_config_names_search_paths() {
     let transship = Transship::without_config();
     let finished = transship.run(&["check"]).expect_code(78);
     finished.expect_stderr(&["mirror.toml", "/etc/transship/mirror.toml"]);
@@ -204,7 +204,7 @@ fn a_missing_file_is_told_with_the_places_that_were_looked_at() {
 }
 
 #[test]
-fn another_file_can_be_named() {
+fn config_flag_names_another_file() {
     let transship = Transship::without_config();
     transship.write("conf/other.toml", "[[mirror]]\nfrom = \"quay.io/a/b\"\n");
     transship
@@ -214,7 +214,7 @@ fn another_file_can_be_named() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_a_usage_error() {
+fn invalid_command_line_is_a_usage_error() {
     let transship = Transship::new("");
     for arguments in [
         &["frobnicate"][..],
@@ -235,7 +235,7 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn a_mirror_that_is_not_in_the_file_is_told_by_its_name() {
+fn unknown_mirror_is_named() {
     let pair = Pair::holding(&Image::oci("not asked for"));
     let finished = pair
         .transship
@@ -246,7 +246,7 @@ fn a_mirror_that_is_not_in_the_file_is_told_by_its_name() {
 }
 
 #[test]
-fn an_unreachable_source_is_named() {
+fn names_unreachable_source() {
     let target = Registry::start();
     let transship = between(NOWHERE, target.host(), &all_tags_of("app"));
     let finished = transship
@@ -265,7 +265,7 @@ fn an_unreachable_source_is_named() {
 }
 
 #[test]
-fn an_unreachable_target_is_named() {
+fn names_unreachable_target() {
     let source = Registry::start();
     source
         .client()
@@ -308,7 +308,7 @@ const LOGIN: &str =
     "plain_http = true\nusername = \"robot\"\npassword = { env = \"REGISTRY_TOKEN\" }";
 
 #[test]
-fn credentials_that_the_source_refuses_are_told_without_the_password() {
+fn source_login_refusal_hides_password() {
     let (finished, [source, target]) =
         refused_by([Guard::Login, Guard::Open], [LOGIN, "plain_http = true"]);
     finished.expect_stderr(&[source.host()]);
@@ -318,7 +318,7 @@ fn credentials_that_the_source_refuses_are_told_without_the_password() {
 }
 
 #[test]
-fn credentials_that_the_target_refuses_are_told_without_the_password() {
+fn target_login_refusal_hides_password() {
     let (finished, [_source, target]) =
         refused_by([Guard::Open, Guard::Login], ["plain_http = true", LOGIN]);
     finished.expect_stderr(&[target.host()]);
@@ -326,7 +326,7 @@ fn credentials_that_the_target_refuses_are_told_without_the_password() {
 }
 
 #[test]
-fn a_repository_that_is_not_there_fails_its_mirror_alone() {
+fn missing_repository_fails_only_its_mirror() {
     let pair = Pair::mirroring(
         "[[mirror]]\nname = \"gone\"\nfrom = \"SOURCE/absent/thing\"\ntags = \"*\"\n\
          [[mirror]]\nname = \"kept\"\nfrom = \"SOURCE/app\"\ntags = \"*\"\n",
@@ -363,7 +363,7 @@ fn a_repository_that_is_not_there_fails_its_mirror_alone() {
 }
 
 #[test]
-fn a_tag_whose_blob_is_gone_fails_alone() {
+fn missing_blob_fails_only_its_tag() {
     let pair = Pair::of_repositories(&["app"]);
     let bad = Image::oci("bad");
     pair.from.push("app", "good", &Image::oci("good"));
@@ -391,7 +391,7 @@ fn a_tag_whose_blob_is_gone_fails_alone() {
 }
 
 #[test]
-fn a_run_in_which_every_tag_fails_exits_with_two() {
+fn exits_2_when_all_tags_fail() {
     let image = Image::oci("bad");
     let pair = Pair::holding(&image);
     pair.source.lose_blob(&image.blobs[0].digest());
@@ -400,7 +400,7 @@ fn a_run_in_which_every_tag_fails_exits_with_two() {
 }
 
 #[test]
-fn a_literal_tag_that_is_not_there_fails() {
+fn missing_literal_tag_fails() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = [\"SOURCE/app:v1\", \"SOURCE/app:v404\"]\n");
     pair.from.push("app", "v1", &Image::oci("there"));
     pair.transship
@@ -427,19 +427,19 @@ fn with_store_at(path: &str, prepare: impl FnOnce(&Transship)) -> Pair {
 }
 
 #[test]
-fn a_store_in_a_directory_that_does_not_exist_is_told_and_the_target_is_left_alone() {
+fn missing_store_folder_fails_first() {
     with_store_at("no/such/directory/state.db", |_| ());
 }
 
 #[test]
-fn a_store_below_a_file_is_told_and_the_target_is_left_alone() {
+fn store_below_a_file_fails_first() {
     with_store_at("blocker/state.db", |transship| {
         drop(transship.write("blocker", "a file, not a directory"))
     });
 }
 
 #[test]
-fn a_store_that_is_no_database_is_told_and_left_as_it_is() {
+fn non_database_store_is_untouched() {
     let text = "this is somebody's diary, not a database\n".repeat(200);
     let pair = with_store_at("state.db", |transship| {
         drop(transship.write("state.db", &text))
@@ -449,7 +449,7 @@ fn a_store_that_is_no_database_is_told_and_left_as_it_is() {
 }
 
 #[test]
-fn another_program_s_database_is_told_and_left_as_it_is() {
+fn foreign_database_is_untouched() {
     let pair = Pair::holding(&Image::oci("no store, no sync"));
     let ask = |sql| pair.transship.ask_store(sql);
     ask("CREATE TABLE users (name TEXT)");
@@ -462,7 +462,7 @@ fn another_program_s_database_is_told_and_left_as_it_is() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_store_is_called_a_folder() {
+fn store_that_is_a_folder_is_named() {
     let pair = with_store_at("state.db", |transship| {
         fs::create_dir(transship.path().join("state.db")).unwrap();
     });

@@ -13,7 +13,7 @@ fn explained(pair: &Pair, image: &str) -> Finished {
 }
 
 #[test]
-fn a_tag_that_no_run_will_copy_is_told_with_the_reason() {
+fn explains_uncopied_tag() {
     let pair = Pair::mirroring(
         "[[mirror]]\nname = \"apps\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\nlatest = 2\n",
     );
@@ -36,7 +36,7 @@ fn a_tag_that_no_run_will_copy_is_told_with_the_reason() {
 }
 
 #[test]
-fn a_tag_of_a_source_that_could_not_be_read_comes_with_the_error_of_the_last_run() {
+fn explains_unreadable_source() {
     let pair = Pair::of_repositories(&["app"]);
     pair.transship.run(&["sync"]).expect_code(2);
     explained(&pair, "SOURCE/app:v1").expect_stdout(&[
@@ -46,7 +46,7 @@ fn a_tag_of_a_source_that_could_not_be_read_comes_with_the_error_of_the_last_run
 }
 
 #[test]
-fn a_tag_that_could_not_be_copied_comes_with_its_error() {
+fn explains_failed_copy() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.source.lose_blob(&image.blobs[1].digest());
@@ -56,7 +56,7 @@ fn a_tag_that_could_not_be_copied_comes_with_its_error() {
 }
 
 #[test]
-fn a_name_at_the_target_is_never_to_be_mirrored_into_the_target_itself() {
+fn target_name_is_not_mirrored_again() {
     let team = "[[mirror]]\nname = \"team\"\nfrom = \"SOURCE/team/*\"\ntags = \"*\"\n";
     let pair = Pair::mirroring(&format!("{team}{}", all_tags_of("app")));
     pair.from.push("team/a", "v1", &Image::oci("a"));
@@ -71,7 +71,7 @@ fn a_name_at_the_target_is_never_to_be_mirrored_into_the_target_itself() {
 }
 
 #[test]
-fn an_image_is_found_by_its_digest_with_and_without_its_tag() {
+fn finds_image_by_digest() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.from.push("app", "also", &image);

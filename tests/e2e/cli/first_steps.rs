@@ -38,7 +38,7 @@ fn failure(transship: &Transship, command: &[&str], code: i32) -> Value {
 }
 
 #[test]
-fn a_command_that_cannot_be_meant_is_one_json_object_for_programs() {
+fn usage_error_is_json() {
     let nowhere = failure(&Transship::without_config(), &["sync"], 78);
     assert_told(&nowhere, "config", "no mirror.toml", "--config");
     let misspelt = failure(&app("state.db"), &["sync", "apq"], 64);
@@ -49,7 +49,7 @@ fn a_command_that_cannot_be_meant_is_one_json_object_for_programs() {
 }
 
 #[test]
-fn a_store_that_cannot_be_used_is_one_json_object_for_programs() {
+fn store_error_is_json() {
     let lost = app("no/such/folder/state.db");
     for command in ["sync", "plan"] {
         let told = failure(&lost, &[command], 2);
@@ -65,7 +65,7 @@ fn a_store_that_cannot_be_used_is_one_json_object_for_programs() {
 }
 
 #[test]
-fn mistakes_in_the_file_are_records_with_place_and_remedy_for_programs() {
+fn config_errors_are_json_records() {
     let transship = Transship::new("[[mirror]]\nfrom = \"quay.io/a/b\"\n  tgas = \"*\"\n");
     for command in ["sync", "status", "check"] {
         let finished = transship.run(&["--json", command]).expect_code(78);
@@ -88,7 +88,7 @@ fn mistakes_in_the_file_are_records_with_place_and_remedy_for_programs() {
 }
 
 #[test]
-fn a_check_tells_of_a_store_that_a_sync_could_not_open_and_makes_nothing() {
+fn check_reports_unusable_store() {
     let lost = app("no/such/folder/state.db");
     let said = lost.run(&["check"]).expect_code(0);
     said.expect_stdout(&["mirror.toml: ok", "no sync can run here", "mkdir -p"]);
@@ -110,7 +110,7 @@ fn a_check_tells_of_a_store_that_a_sync_could_not_open_and_makes_nothing() {
 }
 
 #[test]
-fn a_check_doubts_a_platform_that_selects_nothing() {
+fn check_warns_of_unmatched_platform() {
     let transship = Transship::new(
         "[[mirror]]\nfrom = \"quay.io/a/b:1\"\ntarget = \"m.example.com/a\"\nplatforms = \"linux/amd46\"\n",
     );
@@ -119,7 +119,7 @@ fn a_check_doubts_a_platform_that_selects_nothing() {
 }
 
 #[test]
-fn a_registry_that_is_not_there_is_told_once_a_mirror_and_no_failure_is_lost() {
+fn dead_registry_is_reported_once_per_mirror() {
     let transship = Transship::new(&format!(
         "[registries.\"{NOWHERE}\"]\nplain_http = true\n\
          [defaults]\ntags = \"*\"\ntarget = \"{NOWHERE}/m\"\n\

@@ -35,7 +35,7 @@ fn push_all(from: &Client) {
 }
 
 #[test]
-fn a_regsync_file_brings_the_images_to_where_regsync_would() {
+fn imports_regsync() {
     let (source, target) = (Registry::start(), Registry::guarded(Guard::Login));
     let (from, to) = (source.client(), target.client());
     let (s, t) = (source.host(), target.host());
@@ -119,7 +119,7 @@ fn contents(client: &Client) -> Vec<(String, String, Bytes)> {
 }
 
 #[test]
-fn a_skopeo_file_brings_to_one_registry_what_skopeo_brings_to_another() {
+fn imports_skopeo() {
     let (source, theirs, ours) = (Registry::start(), Registry::start(), Registry::start());
     let s = source.host();
     for (repository, tag) in [

@@ -45,7 +45,7 @@ fn assert_verdict(report: &Value, registry: &str, name: &str, verdict: &str) {
 }
 
 #[test]
-fn good_registries_pass_and_nothing_stays_there() {
+fn good_registries_pass_without_trace() {
     let pair = Pair::holding(&Image::oci("asked about"));
     let report = online(&pair.transship, 0).json();
     for (registry, name, verdict) in [
@@ -83,7 +83,7 @@ fn good_registries_pass_and_nothing_stays_there() {
 }
 
 #[test]
-fn an_unreachable_registry_fails_alone() {
+fn unreachable_registry_fails_only_itself() {
     let source = Registry::start();
     source.client().push("app", "v1", &Image::oci("reachable"));
     let transship = between(source.host(), NOWHERE, &all_tags_of("app"));
@@ -94,13 +94,13 @@ fn an_unreachable_registry_fails_alone() {
 }
 
 #[test]
-fn everything_unreachable_is_a_status_of_its_own() {
+fn all_unreachable_has_own_status() {
     let transship = between(NOWHERE, "127.0.0.1:2", &all_tags_of("app"));
     online(&transship, 2);
 }
 
 #[test]
-fn refused_credentials_are_a_status_of_their_own() {
+fn refused_credentials_have_own_status() {
     let (source, target) = (Registry::start(), Registry::guarded(Guard::Login));
     source
         .client()
@@ -137,7 +137,7 @@ fn refused_credentials_are_a_status_of_their_own() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_a_matter_of_tls() {
+fn untrusted_certificate_is_a_tls_error() {
     let (source, target) = (Registry::start(), Registry::guarded(Guard::Tls));
     source.client().push("app", "v1", &Image::oci("over TLS"));
     let trust = format!("ca_file = \"{}\"", target.ca_file().display());
@@ -156,7 +156,7 @@ fn a_certificate_that_nobody_vouches_for_is_a_matter_of_tls() {
 }
 
 #[test]
-fn a_target_that_may_not_be_pushed_to_is_named_with_a_remedy() {
+fn unwritable_target_names_remedy() {
     let (source, target) = (Registry::start(), Fake::start());
     source
         .client()
@@ -179,7 +179,7 @@ fn a_target_that_may_not_be_pushed_to_is_named_with_a_remedy() {
 }
 
 #[test]
-fn a_quota_is_told_and_an_empty_one_fails() {
+fn reports_quota_and_fails_when_empty() {
     for (left, verdict, code) in [("76;w=21600", "ok", 0), ("0;w=21600", "failed", 1)] {
         let (source, target) = (Fake::start(), Registry::start());
         source.client().push("app", "v1", &Image::oci("metered"));
@@ -207,7 +207,7 @@ fn a_quota_is_told_and_an_empty_one_fails() {
 }
 
 #[test]
-fn a_missing_tag_is_told_with_its_remedy() {
+fn missing_tag_names_remedy() {
     let (source, target) = (Registry::start(), Registry::start());
     source
         .client()
@@ -218,7 +218,7 @@ fn a_missing_tag_is_told_with_its_remedy() {
 }
 
 #[test]
-fn a_bad_file_is_told_before_any_registry_is_asked() {
+fn bad_config_asks_no_registry() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/app\"\ntgas = \"*\"\n");
     let report = online(&pair.transship, 78).json();
     assert!(report.get("registries").is_none());

@@ -18,7 +18,7 @@ fn two_of_three() -> Pair {
 }
 
 #[test]
-fn a_plan_names_each_tag_with_its_action_and_what_the_selectors_dropped() {
+fn plan_lists_actions_and_dropped_tags() {
     let pair = two_of_three();
     let finished = pair.transship.run(&["plan"]).expect_code(0);
     let finished = finished.expect_stdout(&["v1", "v2", "copy", "exclude", "v3-rc1"]);
@@ -32,7 +32,7 @@ fn a_plan_names_each_tag_with_its_action_and_what_the_selectors_dropped() {
 }
 
 #[test]
-fn a_plan_copies_nothing() {
+fn plan_copies_nothing() {
     let pair = two_of_three();
     pair.transship.run(&["plan"]).expect_code(0);
     assert_only_reads(&pair.target.new_requests());
@@ -41,7 +41,7 @@ fn a_plan_copies_nothing() {
 }
 
 #[test]
-fn a_plan_does_not_make_the_sync_after_it_believe_anything() {
+fn plan_leaves_no_beliefs() {
     let pair = two_of_three();
     pair.transship.run(&["plan"]).expect_code(0);
     pair.transship.sync();
@@ -49,7 +49,7 @@ fn a_plan_does_not_make_the_sync_after_it_believe_anything() {
 }
 
 #[test]
-fn a_plan_exits_with_four_when_there_are_differences_and_it_is_asked_to() {
+fn plan_exit_code_4_on_differences() {
     let pair = two_of_three();
     pair.transship.run(&["plan", "--exit-code"]).expect_code(4);
     pair.transship.sync();
@@ -59,7 +59,7 @@ fn a_plan_exits_with_four_when_there_are_differences_and_it_is_asked_to() {
 }
 
 #[test]
-fn a_status_exits_with_four_when_a_mirror_is_not_in_sync_and_it_is_asked_to() {
+fn status_exit_code_4_when_behind() {
     let pair = two_of_three();
     let ask = |code| {
         pair.transship
@@ -82,7 +82,7 @@ fn a_status_exits_with_four_when_a_mirror_is_not_in_sync_and_it_is_asked_to() {
 }
 
 #[test]
-fn a_plan_without_differences_names_the_tags_that_it_leaves_alone_in_json() {
+fn plan_json_lists_unchanged_tags() {
     let pair = two_of_three();
     let before = pair.transship.run(&["--json", "plan"]).expect_code(0);
     assert!(before.json().to_string().contains("v3-rc1"), "{before}");
@@ -95,7 +95,7 @@ fn a_plan_without_differences_names_the_tags_that_it_leaves_alone_in_json() {
 }
 
 #[test]
-fn a_plan_of_an_unreachable_source_fails_and_names_it() {
+fn plan_names_unreachable_source() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = \"127.0.0.1:1/app\"\ntags = \"*\"\n");
     let finished = pair
         .transship
@@ -105,7 +105,7 @@ fn a_plan_of_an_unreachable_source_fails_and_names_it() {
 }
 
 #[test]
-fn the_status_after_a_sync_is_in_sync() {
+fn status_after_sync_is_in_sync() {
     let pair = two_of_three();
     pair.transship.sync();
     pair.transship
@@ -115,7 +115,7 @@ fn the_status_after_a_sync_is_in_sync() {
 }
 
 #[test]
-fn the_status_tells_what_is_behind_after_a_failed_sync() {
+fn status_shows_what_is_behind() {
     let pair = two_of_three();
     pair.transship.sync();
     let moved = Image::oci("moved and broken");
@@ -133,7 +133,7 @@ fn the_status_tells_what_is_behind_after_a_failed_sync() {
 }
 
 #[test]
-fn a_time_that_is_yet_to_come_is_told_as_a_doubt_of_the_clock() {
+fn future_time_questions_the_clock() {
     let pair = two_of_three();
     pair.transship.sync();
     pair.transship
@@ -143,7 +143,7 @@ fn a_time_that_is_yet_to_come_is_told_as_a_doubt_of_the_clock() {
 }
 
 #[test]
-fn the_status_before_the_first_sync_asks_no_registry() {
+fn status_asks_no_registry() {
     let pair = two_of_three();
     pair.transship.run(&["status"]).expect_stdout(&["apps"]);
     assert!(pair.source.new_requests().is_empty());
@@ -151,7 +151,7 @@ fn the_status_before_the_first_sync_asks_no_registry() {
 }
 
 #[test]
-fn the_status_is_valid_json_before_and_after_a_sync() {
+fn status_json_is_valid() {
     let pair = two_of_three();
     assert!(
         pair.transship
@@ -172,7 +172,7 @@ fn the_status_is_valid_json_before_and_after_a_sync() {
 }
 
 #[test]
-fn a_good_file_is_ok_and_no_registry_is_asked() {
+fn check_passes_offline() {
     let pair = two_of_three();
     let finished = pair.transship.run(&["check"]).expect_code(0);
     let said = format!("{}{}", finished.stdout, finished.stderr).to_lowercase();
@@ -186,14 +186,14 @@ fn a_good_file_is_ok_and_no_registry_is_asked() {
 }
 
 #[test]
-fn completions_are_a_script_for_the_shell() {
+fn completions_are_a_shell_script() {
     let pair = Pair::mirroring("this = is not even read [");
     let finished = pair.transship.run(&["completions", "bash"]).expect_code(0);
     finished.expect_stdout(&["complete", "transship", "sync"]);
 }
 
 #[test]
-fn the_manual_page_has_every_command_option_and_exit_status() {
+fn manual_covers_every_command() {
     let page = Transship::without_config().run(&["man"]).expect_code(0);
     page.expect_stdout(&[
         ".TH transship 1",
@@ -207,7 +207,7 @@ fn the_manual_page_has_every_command_option_and_exit_status() {
 }
 
 #[test]
-fn a_quiet_sync_that_goes_well_says_nothing_on_standard_error() {
+fn quiet_sync_prints_nothing() {
     let pair = two_of_three();
     let finished = pair.transship.run(&["-q", "sync"]).expect_code(0);
     assert_eq!(finished.stderr, "", "{finished}");

@@ -45,7 +45,7 @@ fn ended_runs(daemon: &Daemon, mirror: &str) -> usize {
 }
 
 #[test]
-fn a_mirror_that_comes_into_the_file_runs() {
+fn added_mirror_runs() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     assert_eq!(service.daemon.metrics().count("mirror", "tool"), 0);
     service.write(&serving_these(&["app", "tool"]));
@@ -60,7 +60,7 @@ fn a_mirror_that_comes_into_the_file_runs() {
 }
 
 #[test]
-fn a_file_that_is_renamed_over_the_old_one_is_read_too_and_again() {
+fn notices_renamed_file() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     service.rename_over(&serving_these(&["app", "tool"]));
     let (app, tool) = ([("mirror", "app")], [("mirror", "tool")]);
@@ -74,7 +74,7 @@ fn a_file_that_is_renamed_over_the_old_one_is_read_too_and_again() {
 }
 
 #[test]
-fn a_mirror_that_leaves_the_file_loses_its_series_and_keeps_its_history() {
+fn removed_mirror_loses_series_keeps_history() {
     let service = Service::in_sync(&serving_these(&["app", "tool"]), push_both);
     service.write(&serving_these(&["app"]));
     service.daemon.until_true("its series to go", |daemon| {
@@ -91,7 +91,7 @@ fn a_mirror_that_leaves_the_file_loses_its_series_and_keeps_its_history() {
 }
 
 #[test]
-fn a_hangup_makes_it_read_files_with_secrets_again() {
+fn sighup_rereads_secrets() {
     let text = serving_with("", "token = { file = \"token\" }", &mirror_of("app"));
     let pair = Pair::configured(&text);
     push_both(&pair);
@@ -108,7 +108,7 @@ fn a_hangup_makes_it_read_files_with_secrets_again() {
 }
 
 #[test]
-fn a_mirror_runs_when_it_is_asked_for_with_the_token() {
+fn token_starts_a_run() {
     let service = with_token();
     service.pair.from.push("app", "v2", &Image::oci("later"));
     let page = service
@@ -127,7 +127,7 @@ fn a_mirror_runs_when_it_is_asked_for_with_the_token() {
 }
 
 #[test]
-fn one_image_that_an_entry_allows_is_mirrored_alone() {
+fn syncs_one_allowed_image() {
     let service = with_token();
     for tag in ["v2", "v3", "nightly"] {
         service.pair.from.push("app", tag, &Image::oci(tag));
@@ -152,7 +152,7 @@ fn one_image_that_an_entry_allows_is_mirrored_alone() {
 }
 
 #[test]
-fn whoever_has_not_the_token_starts_nothing() {
+fn wrong_token_starts_nothing() {
     let service = with_token();
     let wanted = json!({ "mirror": "app" });
     for token in [None, Some(""), Some("wrong"), Some("open-sesame-street")] {
@@ -169,7 +169,7 @@ fn whoever_has_not_the_token_starts_nothing() {
 }
 
 #[test]
-fn nobody_may_start_a_run_where_no_token_is_configured() {
+fn no_token_starts_nothing() {
     let service = on_demand("");
     for token in [None, Some(""), Some("any")] {
         let page = service.daemon.post_sync(token, &json!({ "mirror": "app" }));
@@ -179,7 +179,7 @@ fn nobody_may_start_a_run_where_no_token_is_configured() {
 }
 
 #[test]
-fn a_mirror_that_still_runs_is_neither_started_again_by_its_tick_nor_by_a_request() {
+fn running_mirror_is_not_started_twice() {
     let held = Held::with("", &format!("token = \"{TOKEN}\""));
     let daemon = held.start();
     let (skipped, app) = (
@@ -199,7 +199,7 @@ fn a_mirror_that_still_runs_is_neither_started_again_by_its_tick_nor_by_a_reques
 }
 
 #[test]
-fn a_paused_mirror_does_not_run() {
+fn paused_mirror_does_not_run() {
     let paused = format!("{}paused = true\n", mirror_of("tool"));
     let pair = Pair::configured(&serving("", &[paused, mirror_of("app")].concat()));
     push_both(&pair);
@@ -216,7 +216,7 @@ fn a_paused_mirror_does_not_run() {
 }
 
 #[test]
-fn pages_are_there_for_people_and_programs() {
+fn serves_pages_and_api() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     for path in [
         "/",
@@ -239,7 +239,7 @@ fn pages_are_there_for_people_and_programs() {
 }
 
 #[test]
-fn mirror_sites_find_the_format_that_they_publish() {
+fn serves_tunasync_json() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     let list = service.daemon.get("/tunasync.json").json();
     let [entry] = list.as_array().unwrap().as_slice() else {
@@ -270,7 +270,7 @@ fn mirror_sites_find_the_format_that_they_publish() {
 }
 
 #[test]
-fn promtool_finds_nothing_wrong_with_the_metrics() {
+fn metrics_pass_promtool() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -293,7 +293,7 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
 }
 
 #[test]
-fn an_entry_and_a_target_have_twenty_series_at_most_and_counters_from_the_start() {
+fn series_are_bounded_and_start_at_zero() {
     let service = Service::in_sync(&serving_these(&["app"]), push_both);
     let metrics = service.daemon.metrics();
     let count = metrics.count("target", service.pair.target.host());

@@ -10,7 +10,7 @@ use crate::support::registries::corpus::Image;
 use crate::support::{PATIENCE, wait_until};
 
 #[test]
-fn every_expression_of_the_dashboard_answers() {
+fn dashboard_expressions_answer() {
     let service = Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &Image::oci("one"));
     });

@@ -101,7 +101,7 @@ fn in_sync(text: &str) -> Service {
 }
 
 #[test]
-fn a_source_counts_as_compared_before_the_last_image_is_copied() {
+fn source_is_compared_before_copies_end() {
     let held = Held::with("", "");
     let daemon = held.start();
     daemon.until_metric(CHECKED, APP, |at| at > 0.0);
@@ -112,7 +112,7 @@ fn a_source_counts_as_compared_before_the_last_image_is_copied() {
 }
 
 #[test]
-fn a_source_that_is_down_is_stale_until_it_is_up() {
+fn dead_source_is_stale_until_back() {
     let ops = Ops::start();
     let mut service = in_sync(&ops.config());
     service.pair.source.stop();
@@ -142,7 +142,7 @@ fn a_source_that_is_down_is_stale_until_it_is_up() {
 }
 
 #[test]
-fn a_source_that_says_nothing_is_stale_while_the_run_hangs_and_is_told_once() {
+fn hanging_source_alarms_once() {
     let ops = Ops::start();
     let (source, target) = (Fake::start(), Fake::start());
     source.client().push("app", "v1", &Image::oci("app"));
@@ -169,7 +169,7 @@ fn a_source_that_says_nothing_is_stale_while_the_run_hangs_and_is_told_once() {
 }
 
 #[test]
-fn a_target_that_is_down_lags_and_fails_until_it_is_up() {
+fn dead_target_lags_until_back() {
     let ops = Ops::start();
     let mut service = in_sync(&ops.config_with("max_lag = \"1s\""));
     service.pair.target.stop();
@@ -195,7 +195,7 @@ fn a_target_that_is_down_lags_and_fails_until_it_is_up() {
 }
 
 #[test]
-fn a_mirror_that_fails_three_times_in_a_row_is_an_alarm() {
+fn three_failures_raise_an_alarm() {
     let ops = Ops::start();
     let service = in_sync(&ops.config());
     let moved = Image::oci("moved");
@@ -240,7 +240,7 @@ fn login(text: &str, password: &str) -> String {
 }
 
 #[test]
-fn a_wrong_password_is_told_until_mirror_toml_has_the_right_one() {
+fn wrong_password_alarms_until_corrected() {
     let ops = Ops::start();
     let (source, target, transship) = with_password(&ops, "wrong-horse");
     let daemon = Daemon::start(&transship);
@@ -275,7 +275,7 @@ fn a_wrong_password_is_told_until_mirror_toml_has_the_right_one() {
 }
 
 #[test]
-fn a_login_that_is_revoked_is_told_until_the_registry_takes_it_again() {
+fn revoked_login_alarms_until_accepted() {
     let ops = Ops::start();
     let (source, _target, transship) = with_password(&ops, PASSWORD);
     let daemon = Daemon::start(&transship);
@@ -303,7 +303,7 @@ fn a_login_that_is_revoked_is_told_until_the_registry_takes_it_again() {
 }
 
 #[test]
-fn an_edit_that_makes_no_sense_is_told_and_the_mirrors_go_on() {
+fn invalid_edit_alarms_and_keeps_running() {
     let ops = Ops::start();
     let service = in_sync(&ops.config());
     let good = service.filled(&ops.config());

@@ -28,7 +28,7 @@ fn shown(image: &Image) -> String {
 }
 
 #[test]
-fn a_tag_that_moves_while_the_target_is_down_lags_until_the_target_has_it() {
+fn moved_tag_lags_until_copied() {
     let mut service = in_sync();
     let before = service.daemon.metrics();
     let lag = fall_behind(&mut service);
@@ -60,7 +60,7 @@ fn a_tag_that_moves_while_the_target_is_down_lags_until_the_target_has_it() {
 }
 
 #[test]
-fn a_report_beside_the_daemon_names_the_tag_that_moved_with_both_digests() {
+fn report_names_moved_tag_with_digests() {
     let service = in_sync();
     let (before, after) = (Image::oci("before"), Image::oci("after"));
     service.pair.from.push("app", "v1", &after);
@@ -83,7 +83,7 @@ fn a_report_beside_the_daemon_names_the_tag_that_moved_with_both_digests() {
 }
 
 #[test]
-fn a_prometheus_sees_the_lag_come_and_go() {
+fn prometheus_sees_lag_come_and_go() {
     let mut service = in_sync();
     let prometheus = Prometheus::scraping(service.daemon.address());
     prometheus.until("transship_sync_lag_seconds{mirror=\"app\"} == 0");
@@ -101,7 +101,7 @@ fn a_prometheus_sees_the_lag_come_and_go() {
 }
 
 #[test]
-fn lag_outlives_a_daemon_that_is_killed() {
+fn lag_survives_a_kill() {
     let mut service = in_sync();
     fall_behind(&mut service);
     let Service { mut pair, daemon } = service;
@@ -115,7 +115,7 @@ fn lag_outlives_a_daemon_that_is_killed() {
 }
 
 #[test]
-fn a_run_that_was_missed_is_made_up_once_and_one_that_was_not_is_not() {
+fn catches_up_missed_runs_once() {
     let weekly = serving("", &[mirror_of("late"), mirror_of("early")].concat())
         .replace("*/2 * * * * *", "@weekly");
     let Service { pair, daemon } = Service::in_sync(&weekly, |pair: &Pair| {

@@ -171,7 +171,7 @@ impl Load {
 }
 
 #[test]
-fn a_daemon_under_load_holds_no_more_than_after_its_warm_up() {
+fn memory_is_level_under_load() {
     let load = Load::new();
     let all = 0..load.size.mirrors;
     let daemon = Daemon::start(&load.transship);
@@ -190,7 +190,7 @@ fn a_daemon_under_load_holds_no_more_than_after_its_warm_up() {
 }
 
 #[test]
-fn after_reloads_under_load_the_mirrors_are_those_of_the_file() {
+fn reloads_under_load_follow_the_file() {
     let load = Load::new();
     let mirrors = load.size.mirrors;
     let daemon = Daemon::start(&load.transship);
@@ -211,7 +211,7 @@ fn after_reloads_under_load_the_mirrors_are_those_of_the_file() {
 }
 
 #[test]
-fn history_that_ends_leaves_room_for_what_comes() {
+fn retention_frees_space() {
     let load = Load::new();
     let all = 0..load.size.mirrors;
     let mut daemon = Daemon::start(&load.transship);

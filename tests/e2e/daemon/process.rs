@@ -24,7 +24,7 @@ fn supervised() -> (Pair, Supervisor) {
 }
 
 #[test]
-fn a_daemon_without_work_ends_well_when_it_is_told_to() {
+fn idle_daemon_stops_cleanly() {
     for signal in ["-TERM", "-INT"] {
         let mut service = Service::in_sync(&app(), |pair| {
             pair.from.push("app", "v1", &Image::oci("app"));
@@ -40,7 +40,7 @@ fn a_daemon_without_work_ends_well_when_it_is_told_to() {
 }
 
 #[test]
-fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
+fn drains_transfers_in_flight() {
     let mut held = Held::with("", "");
     let mut supervisor = Supervisor::of(&mut held.transship);
     let mut daemon = held.start();
@@ -52,7 +52,7 @@ fn a_transfer_in_flight_is_finished_before_the_daemon_ends() {
 }
 
 #[test]
-fn a_run_under_way_is_told_as_running_and_a_killed_one_as_unfinished() {
+fn status_shows_running_and_unfinished_runs() {
     let held = Held::with("", "");
     let daemon = held.start();
     let last = || held.transship.status()["mirrors"][0]["last_result"].clone();
@@ -64,7 +64,7 @@ fn a_run_under_way_is_told_as_running_and_a_killed_one_as_unfinished() {
 }
 
 #[test]
-fn a_sync_by_hand_is_told_as_running_until_it_is_killed() {
+fn manual_sync_shows_as_running() {
     let held = Held::with("", "");
     let last = || held.transship.status()["mirrors"][0]["last_result"].clone();
     let mut sync = held.transship.start(&["sync"]);
@@ -76,7 +76,7 @@ fn a_sync_by_hand_is_told_as_running_until_it_is_killed() {
 }
 
 #[test]
-fn a_transfer_that_outlasts_the_drain_is_cut_and_the_next_daemon_takes_it_up() {
+fn transfer_past_drain_resumes_later() {
     let held = Held::with("[state]\ndrain = \"1s\"\n", "");
     let mut daemon = held.start();
     daemon.signal("-TERM");
@@ -91,7 +91,7 @@ fn a_transfer_that_outlasts_the_drain_is_cut_and_the_next_daemon_takes_it_up() {
 }
 
 #[test]
-fn a_second_daemon_on_one_store_is_refused_and_the_first_is_named() {
+fn second_daemon_is_refused() {
     let service = Service::in_sync(&app(), |pair| {
         pair.from.push("app", "v1", &Image::oci("app"));
     });
@@ -102,7 +102,7 @@ fn a_second_daemon_on_one_store_is_refused_and_the_first_is_named() {
 }
 
 #[test]
-fn a_daemon_that_was_killed_does_not_keep_the_next_from_starting() {
+fn killed_daemon_leaves_no_lock() {
     let Service { pair, daemon } = Service::in_sync(&app(), |pair| {
         pair.from.push("app", "v1", &Image::oci("app"));
     });
@@ -111,7 +111,7 @@ fn a_daemon_that_was_killed_does_not_keep_the_next_from_starting() {
 }
 
 #[test]
-fn a_mirror_toml_with_mistakes_keeps_the_daemon_from_starting() {
+fn invalid_config_prevents_startup() {
     let transship = Transship::new(&app().replace("tags =", "tgas ="));
     transship
         .run(&["serve"])
@@ -120,7 +120,7 @@ fn a_mirror_toml_with_mistakes_keeps_the_daemon_from_starting() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn names_the_address_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let pair = Pair::configured(&app().replace("127.0.0.1:0", &address));
@@ -131,7 +131,7 @@ fn an_address_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_supervisor_hears_of_start_state_reload_and_end() {
+fn notifies_systemd_of_each_state() {
     let (pair, mut supervisor) = supervised();
     let mut daemon = Daemon::start(&pair.transship);
     supervisor.expect(&daemon, "READY=1");
@@ -152,7 +152,7 @@ fn a_supervisor_hears_of_start_state_reload_and_end() {
 }
 
 #[test]
-fn a_supervisor_hears_the_end_of_a_reload_that_was_refused() {
+fn notifies_systemd_after_refused_reload() {
     let (pair, mut supervisor) = supervised();
     let daemon = Daemon::start(&pair.transship);
     supervisor.expect(&daemon, "READY=1");
@@ -167,7 +167,7 @@ fn a_supervisor_hears_the_end_of_a_reload_that_was_refused() {
 }
 
 #[test]
-fn a_watchdog_is_fed() {
+fn feeds_the_watchdog() {
     let (mut pair, mut supervisor) = supervised();
     pair.transship.set_env("WATCHDOG_USEC", "3000000");
     let daemon = Daemon::start(&pair.transship);

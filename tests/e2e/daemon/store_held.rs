@@ -62,7 +62,7 @@ fn app() -> Pair {
 }
 
 #[test]
-fn a_sync_ends_when_it_cannot_have_the_store_and_names_the_remedy() {
+fn sync_names_remedy_for_locked_store() {
     let pair = app();
     pair.transship.sync();
     pair.from.push("app", "v2", &Image::oci("after"));
@@ -80,7 +80,7 @@ fn a_sync_ends_when_it_cannot_have_the_store_and_names_the_remedy() {
 }
 
 #[test]
-fn a_daemon_goes_on_with_what_is_under_way_while_another_process_holds_the_store() {
+fn daemon_continues_while_store_is_locked() {
     let held = Held::with("", "");
     let mut daemon = held.start();
     let holder = Holder::of(&held.transship);
@@ -103,7 +103,7 @@ fn a_daemon_goes_on_with_what_is_under_way_while_another_process_holds_the_store
 }
 
 #[test]
-fn a_daemon_takes_up_what_came_while_another_process_held_the_store() {
+fn daemon_catches_up_after_store_lock() {
     let service = Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &Image::oci("before"));
     });
@@ -123,7 +123,7 @@ fn a_daemon_takes_up_what_came_while_another_process_held_the_store() {
 }
 
 #[test]
-fn a_daemon_that_is_told_to_end_while_another_process_holds_the_store_ends_with_the_remedy() {
+fn stop_during_store_lock_names_remedy() {
     let held = Held::with("[state]\ndrain = \"1s\"\n", "");
     let mut daemon = held.start();
     let _holder = Holder::of(&held.transship);
@@ -139,7 +139,7 @@ fn a_daemon_that_is_told_to_end_while_another_process_holds_the_store_ends_with_
 }
 
 #[test]
-fn a_daemon_that_starts_while_another_process_holds_the_store_begins_once_it_lets_go() {
+fn startup_waits_for_store_lock() {
     let pair = Pair::configured(&serving("", &mirror_of("app")));
     pair.from.push("app", "v1", &Image::oci("before"));
     pair.transship.sync();
@@ -160,7 +160,7 @@ fn a_daemon_that_starts_while_another_process_holds_the_store_begins_once_it_let
 }
 
 #[test]
-fn a_daemon_that_ends_in_order_closes_the_store() {
+fn daemon_closes_the_store() {
     let service = Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &Image::oci("before"));
     });
@@ -172,7 +172,7 @@ fn a_daemon_that_ends_in_order_closes_the_store() {
 }
 
 #[test]
-fn a_sync_closes_the_store() {
+fn sync_closes_the_store() {
     let pair = app();
     pair.transship.sync();
     assert!(!has_a_journal(&pair.transship));
@@ -217,7 +217,7 @@ fn run_as_nobody(transship: &Transship, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_store_that_may_not_be_written_is_told_before_anything_is_done() {
+fn read_only_store_fails_first() {
     let pair = app();
     pair.transship.sync();
     pair.from.push("app", "v2", &Image::oci("after"));
@@ -236,7 +236,7 @@ fn a_store_that_may_not_be_written_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_check_by_somebody_who_may_not_write_the_store_says_so() {
+fn check_reports_unwritable_store() {
     let pair = app();
     pair.transship.sync();
     for (folder, files) in [(0o555, 0o666), (0o777, 0o444)] {
@@ -254,7 +254,7 @@ fn a_check_by_somebody_who_may_not_write_the_store_says_so() {
 }
 
 #[test]
-fn a_daemon_whose_folder_may_not_be_written_does_not_begin_and_says_so() {
+fn unwritable_folder_prevents_startup() {
     let pair = app();
     pair.transship.sync();
     allow(&pair.transship, 0o555, 0o444);

@@ -8,7 +8,7 @@ const VERIFIED: &str = "transship_verified_tags_total";
 const APP: &[(&str, &str)] = &[("mirror", "app")];
 
 #[test]
-fn a_blob_that_the_target_lost_is_found_in_time_and_brought_again() {
+fn scheduled_verify_restores_lost_blob() {
     let image = Image::oci("one");
     let service = Service::in_sync(&serving("", &mirror_of("app")), |pair| {
         pair.from.push("app", "v1", &image);
@@ -35,7 +35,7 @@ fn a_blob_that_the_target_lost_is_found_in_time_and_brought_again() {
 }
 
 #[test]
-fn with_verification_off_nothing_is_looked_for() {
+fn verification_off_asks_nothing() {
     let entry = mirror_of("app") + "verify_blobs_every = \"off\"\n";
     let service = Service::in_sync(&serving("", &entry), |pair| {
         pair.from.push("app", "v1", &Image::oci("one"));

@@ -46,7 +46,7 @@ fn expect_report(transship: &Transship, words: &[&str]) {
 }
 
 #[test]
-fn a_damaged_store_is_set_aside_and_rebuilt_without_a_byte_sent() {
+fn rebuilds_corrupt_store_without_upload() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["v1", "v2"] {
         pair.from.push("app", tag, &Image::two_platforms(tag));
@@ -80,7 +80,7 @@ fn a_damaged_store_is_set_aside_and_rebuilt_without_a_byte_sent() {
 }
 
 #[test]
-fn a_daemon_sets_a_damaged_store_aside_when_it_starts() {
+fn daemon_sets_corrupt_store_aside() {
     let text = serving("", &mirror_of("app"));
     let Service { pair, mut daemon } = Service::in_sync(&text, |pair| {
         pair.from.push("app", "v1", &Image::oci("app"));
@@ -97,7 +97,7 @@ fn a_daemon_sets_a_damaged_store_aside_when_it_starts() {
 }
 
 #[test]
-fn a_damaged_store_that_a_daemon_uses_is_not_taken_from_it() {
+fn corrupt_store_in_use_stays() {
     let text = serving("", &mirror_of("app"));
     let service = Service::in_sync(&text, |pair| {
         pair.from.push("app", "v1", &Image::oci("app"));
@@ -111,7 +111,7 @@ fn a_damaged_store_that_a_daemon_uses_is_not_taken_from_it() {
 }
 
 #[test]
-fn a_source_that_went_back_in_time_is_followed() {
+fn follows_source_rollback() {
     let (old, new) = (Image::oci("old"), Image::oci("new"));
     let pair = Pair::holding(&old);
     pair.transship.sync();
@@ -127,7 +127,7 @@ fn a_source_that_went_back_in_time_is_followed() {
 }
 
 #[test]
-fn a_tag_that_moves_while_it_is_copied_is_whole_and_the_newest_after_the_next_run() {
+fn tag_moving_during_copy_stays_whole() {
     let (source, target) = (Fake::start(), Registry::start());
     let (old, new) = (Image::two_platforms("old"), Image::two_platforms("new"));
     source.client().push("app", "v1", &old);
@@ -159,7 +159,7 @@ fn a_tag_that_moves_while_it_is_copied_is_whole_and_the_newest_after_the_next_ru
 }
 
 #[test]
-fn a_tag_that_somebody_else_moved_at_the_target_is_put_back_and_the_report_says_so() {
+fn restores_tag_moved_at_target() {
     let pair = Pair::holding(&Image::oci("ours"));
     pair.transship.sync();
     pair.to.push("mirror/app", "v1", &Image::oci("theirs"));
@@ -170,7 +170,7 @@ fn a_tag_that_somebody_else_moved_at_the_target_is_put_back_and_the_report_says_
 }
 
 #[test]
-fn a_target_that_was_wiped_is_healed_and_the_report_says_so() {
+fn reports_healed_wiped_target() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["v1", "v2", "v3"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -183,7 +183,7 @@ fn a_target_that_was_wiped_is_healed_and_the_report_says_so() {
 }
 
 #[test]
-fn a_blob_that_is_collected_before_its_manifest_is_written_is_sent_again() {
+fn resends_blob_collected_before_manifest() {
     for code in ["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"] {
         let (source, target) = (Registry::start(), Fake::start());
         let taken = layer("taken", 2000);
@@ -217,7 +217,7 @@ fn a_blob_that_is_collected_before_its_manifest_is_written_is_sent_again() {
 }
 
 #[test]
-fn a_target_that_fails_at_one_tag_gets_the_others_and_that_one_anew() {
+fn failing_tag_does_not_stop_others() {
     let (source, target) = (Registry::start(), Fake::start());
     for tag in ["v1", "v2", "v3"] {
         source.client().push("app", tag, &Image::oci(tag));
@@ -246,7 +246,7 @@ fn a_target_that_fails_at_one_tag_gets_the_others_and_that_one_anew() {
 }
 
 #[test]
-fn a_target_that_fails_at_every_tag_costs_the_source_no_pull_and_is_no_lag() {
+fn failing_target_spends_no_pulls() {
     let (source, target) = (Registry::start(), Fake::start());
     source.client().push("app", "v1", &Image::oci("v1"));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));

@@ -6,7 +6,7 @@ use crate::support::registries::corpus::{Image, layer};
 use crate::support::registries::requests::{Request, count};
 
 #[test]
-fn a_wiped_target_is_restored_in_one_run() {
+fn restores_wiped_target_in_one_run() {
     let pair = Pair::of_repositories(&["app", "lib"]);
     let base = layer("base of both", 3000);
     pair.from
@@ -24,7 +24,7 @@ fn a_wiped_target_is_restored_in_one_run() {
 }
 
 #[test]
-fn a_tag_deleted_at_the_target_is_copied_again() {
+fn restores_tag_deleted_at_target() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["kept", "lost"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -40,7 +40,7 @@ fn a_tag_deleted_at_the_target_is_copied_again() {
 }
 
 #[test]
-fn the_last_tag_of_a_repository_deleted_at_the_target_is_copied_again() {
+fn restores_last_tag_of_repository() {
     let image = Image::oci("only");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -50,7 +50,7 @@ fn the_last_tag_of_a_repository_deleted_at_the_target_is_copied_again() {
 }
 
 #[test]
-fn a_deleted_store_makes_no_blob_cross_the_link_again() {
+fn lost_store_resends_no_blob() {
     let pair = Pair::of_repositories(&["app", "lib"]);
     pair.from.push("app", "v1", &Image::oci("app"));
     pair.from.push("lib", "v1", &Image::two_platforms("lib"));
@@ -67,7 +67,7 @@ fn a_deleted_store_makes_no_blob_cross_the_link_again() {
 }
 
 #[test]
-fn a_tag_that_moved_while_the_store_was_lost_is_copied() {
+fn copies_tag_moved_without_store() {
     let pair = Pair::holding(&Image::oci("before"));
     pair.transship.sync();
     pair.transship.forget();
@@ -77,7 +77,7 @@ fn a_tag_that_moved_while_the_store_was_lost_is_copied() {
 }
 
 #[test]
-fn a_blob_that_the_target_lost_is_sent_again_when_a_manifest_needs_it() {
+fn resends_lost_blob_for_manifest() {
     let base = layer("base that gets lost", 3000);
     let pair = Pair::holding(&Image::oci_with("old", vec![base.clone()]));
     pair.transship.sync();
@@ -92,7 +92,7 @@ fn a_blob_that_the_target_lost_is_sent_again_when_a_manifest_needs_it() {
 }
 
 #[test]
-fn a_blob_that_the_target_lost_is_sent_again_when_another_repository_needs_it() {
+fn resends_lost_blob_for_other_repository() {
     let base = layer("base of another", 3000);
     let pair = Pair::of_repositories(&["app", "lib"]);
     pair.from
@@ -107,7 +107,7 @@ fn a_blob_that_the_target_lost_is_sent_again_when_another_repository_needs_it() 
 }
 
 #[test]
-fn a_child_that_the_target_lost_is_sent_again_when_an_index_needs_it() {
+fn resends_lost_child_for_index() {
     let child = Image::oci_for("child", "linux/amd64");
     let old = Image::index(vec![child.clone(), Image::oci_for("old", "linux/arm64")]);
     let pair = Pair::holding(&old);
@@ -124,7 +124,7 @@ fn a_child_that_the_target_lost_is_sent_again_when_an_index_needs_it() {
 }
 
 #[test]
-fn a_tag_that_failed_is_copied_by_the_next_run() {
+fn next_run_copies_failed_tag() {
     let pair = Pair::of_repositories(&["app"]);
     let (good, bad) = (Image::oci("good"), Image::oci("bad"));
     pair.from.push("app", "good", &good);

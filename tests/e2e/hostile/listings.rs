@@ -49,7 +49,7 @@ fn leading_on(request: &Request, body: &Value) -> Response<Body> {
 }
 
 #[test]
-fn a_tag_list_whose_body_never_ends_is_ended() {
+fn endless_tag_list_is_cut() {
     for is_source in [true, false] {
         let (source, target, transship) = stage();
         let endless = Endless::default();
@@ -67,7 +67,7 @@ fn a_tag_list_whose_body_never_ends_is_ended() {
 }
 
 #[test]
-fn a_listing_that_always_goes_on_with_new_tags_ends_at_a_million() {
+fn endless_pages_end_at_a_million_tags() {
     let (source, target, transship) = stage();
     list(&source, "/tags/list", |request| {
         let tags: Vec<_> = (0..100_000).map(|number| format!("{number}")).collect();
@@ -80,7 +80,7 @@ fn a_listing_that_always_goes_on_with_new_tags_ends_at_a_million() {
 }
 
 #[test]
-fn a_catalog_that_always_goes_on_is_ended() {
+fn endless_catalog_is_cut() {
     let (source, target) = (Fake::start(), Fake::start());
     let mirrors = "[[mirror]]\nfrom = \"SOURCE/team/*\"\ntags = \"*\"\n";
     let transship = between(source.host(), target.host(), mirrors);
@@ -93,7 +93,7 @@ fn a_catalog_that_always_goes_on_is_ended() {
 }
 
 #[test]
-fn a_catalog_names_what_it_likes_and_legal_names_alone_are_asked_for() {
+fn illegal_catalog_names_are_skipped() {
     let (source, target) = (Fake::start(), Fake::start());
     let mirrors = "[[mirror]]\nfrom = \"SOURCE/team/**\"\ntags = \"*\"\n";
     let transship = between(source.host(), target.host(), mirrors);
@@ -126,7 +126,7 @@ fn a_catalog_names_what_it_likes_and_legal_names_alone_are_asked_for() {
 }
 
 #[test]
-fn a_next_page_with_an_address_without_end_is_not_asked_for() {
+fn oversized_link_is_not_followed() {
     let (source, _target, transship) = stage();
     list(&source, "/tags/list", |request| {
         let mut response = answer(200, &json!({ "tags": ["v1"] }));
@@ -146,7 +146,7 @@ fn a_next_page_with_an_address_without_end_is_not_asked_for() {
 }
 
 #[test]
-fn tags_that_are_no_tags_are_never_asked_for() {
+fn invalid_tags_are_never_requested() {
     let (source, target, transship) = stage();
     list(&source, "/tags/list", |_| {
         let long = "x".repeat(10_000);
@@ -176,7 +176,7 @@ fn tags_that_are_no_tags_are_never_asked_for() {
 }
 
 #[test]
-fn a_listing_that_is_packed_is_not_unpacked() {
+fn compressed_listing_is_not_inflated() {
     let (source, _target, transship) = stage();
     list(&source, "/tags/list", |_| {
         let builder = Response::builder().header("content-encoding", "gzip");

@@ -59,7 +59,7 @@ fn endless(fake: &Fake, announced: Option<u64>) -> Endless {
 }
 
 #[test]
-fn a_manifest_without_end_is_not_read_beyond_what_one_may_have() {
+fn endless_manifest_is_cut() {
     let (source, target, transship) = stage();
     source.client().push("app", "v1", &Image::oci("endless"));
     let endless = endless(&source, None);
@@ -69,7 +69,7 @@ fn a_manifest_without_end_is_not_read_beyond_what_one_may_have() {
 }
 
 #[test]
-fn a_manifest_that_announces_100_mb_is_not_begun() {
+fn announced_huge_manifest_is_refused() {
     let (source, target, transship) = stage();
     source.client().push("app", "v1", &Image::oci("announced"));
     let endless = endless(&source, Some(100_000_000));
@@ -79,7 +79,7 @@ fn a_manifest_that_announces_100_mb_is_not_begun() {
 }
 
 #[test]
-fn a_target_may_not_serve_manifests_without_end_either() {
+fn endless_target_manifest_is_cut() {
     let (source, target, transship) = stage();
     source.client().push("app", "v1", &Image::oci("a retag"));
     transship.sync();
@@ -94,7 +94,7 @@ fn a_target_may_not_serve_manifests_without_end_either() {
 }
 
 #[test]
-fn a_refusal_of_many_megabytes_is_told_in_a_line() {
+fn huge_error_body_prints_one_line() {
     let (source, target, transship) = stage();
     source.client().push("app", "v1", &Image::oci("refused"));
     source.rule(|request| match reads_a_manifest(request) {
@@ -111,7 +111,7 @@ fn a_refusal_of_many_megabytes_is_told_in_a_line() {
 }
 
 #[test]
-fn indexes_that_nest_deeper_than_any_do_are_refused() {
+fn deep_index_nesting_is_refused() {
     let (source, target, transship) = stage();
     let nested = (0..20).fold(Image::oci("the core"), |inner, _| Image::index(vec![inner]));
     source.client().push("app", "v1", &nested);
@@ -121,7 +121,7 @@ fn indexes_that_nest_deeper_than_any_do_are_refused() {
 }
 
 #[test]
-fn an_index_that_names_itself_is_a_manifest_of_another_digest() {
+fn self_naming_index_is_a_mismatch() {
     let (source, target, transship) = stage();
     let named = digest_of(b"a digest that nothing has");
     let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
@@ -139,7 +139,7 @@ fn an_index_that_names_itself_is_a_manifest_of_another_digest() {
 }
 
 #[test]
-fn manifests_that_are_together_larger_than_any_image_s_are_refused() {
+fn oversized_manifest_tree_is_refused() {
     let (source, target, transship) = stage();
     let large = |number: usize| {
         let annotation = format!("{number}{}", "x".repeat(3_900_000));
@@ -171,7 +171,7 @@ fn image_with(layers: Value) -> Value {
 }
 
 #[test]
-fn a_manifest_that_names_more_than_any_image_is_refused_before_anything_is_asked_for() {
+fn too_many_descriptors_are_refused() {
     let blob = |number: usize| json!({ "digest": digest_of(&number.to_be_bytes()), "size": 1 });
     let layers: Vec<_> = (0..40_000).map(blob).collect();
     let words = ["names 40000 blobs or manifests, more than 10000"];
@@ -179,7 +179,7 @@ fn a_manifest_that_names_more_than_any_image_is_refused_before_anything_is_asked
 }
 
 #[test]
-fn sizes_that_no_blob_has_are_refused_and_named() {
+fn impossible_sizes_are_refused() {
     for (size, words) in [
         (json!(-1), "not a manifest"),
         (json!(u64::MAX), "which no blob has"),
@@ -192,7 +192,7 @@ fn sizes_that_no_blob_has_are_refused_and_named() {
 }
 
 #[test]
-fn a_blob_that_differs_from_its_size_never_becomes_a_blob() {
+fn size_mismatch_never_becomes_a_blob() {
     for size in [2_999, 3_001, 1_u64 << 40] {
         let (source, target, transship) = stage();
         let blob = layer("of another size", 3_000);
@@ -209,7 +209,7 @@ fn a_blob_that_differs_from_its_size_never_becomes_a_blob() {
 }
 
 #[test]
-fn a_digest_that_is_a_path_is_refused_and_never_asked_for() {
+fn path_like_digest_is_refused() {
     for digest in [
         "sha256:../../x",
         "../../etc/passwd",
@@ -221,14 +221,14 @@ fn a_digest_that_is_a_path_is_refused_and_never_asked_for() {
 }
 
 #[test]
-fn a_media_type_that_would_begin_another_header_is_refused() {
+fn header_injection_is_refused() {
     let mut manifest = image_with(json!([]));
     manifest["mediaType"] = json!("application/vnd.x\r\nX-Evil: 1");
     expect_manifest_refused(OCI_MANIFEST, &manifest, &["no media type"]);
 }
 
 #[test]
-fn annotations_of_megabytes_are_copied_or_refused_by_the_size_alone() {
+fn huge_annotations_count_by_size() {
     let (source, target, transship) = stage();
     let mut manifest = image_with(json!([]));
     manifest["annotations"] = json!({ "x": "y".repeat(3_000_000) });
@@ -242,7 +242,7 @@ fn annotations_of_megabytes_are_copied_or_refused_by_the_size_alone() {
 }
 
 #[test]
-fn what_says_that_it_is_compressed_is_taken_as_it_comes() {
+fn content_encoding_is_not_decoded() {
     let (source, target, transship) = stage();
     let image = Image::oci("not unpacked");
     source.client().push("app", "v1", &image);
@@ -262,7 +262,7 @@ fn what_says_that_it_is_compressed_is_taken_as_it_comes() {
 }
 
 #[test]
-fn a_digest_that_is_told_and_not_held_is_not_believed() {
+fn false_digest_header_is_rejected() {
     let (source, target, transship) = stage();
     source.client().push("app", "v1", &Image::oci("the truth"));
     let lie = digest_of(b"a lie");

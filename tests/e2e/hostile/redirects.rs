@@ -40,7 +40,7 @@ fn demand(source: &Fake, challenge: String) {
 }
 
 #[test]
-fn redirects_in_a_circle_are_ended_and_named() {
+fn redirect_loop_is_an_error() {
     let (source, _target, transship) = stage();
     source.rule(|request| match request.is_blob_get() {
         true => Verdict::Answer(redirect(&request.path)),
@@ -64,7 +64,7 @@ fn redirects_in_a_circle_are_ended_and_named() {
 }
 
 #[test]
-fn a_redirect_takes_no_credentials_along() {
+fn redirect_drops_credentials() {
     let (source, target, transship) = stage();
     source.demand_tokens(Habits::default());
     let other = Fake::start();
@@ -81,7 +81,7 @@ fn a_redirect_takes_no_credentials_along() {
 }
 
 #[test]
-fn a_redirect_to_something_else_than_the_web_is_refused() {
+fn redirect_to_other_scheme_is_refused() {
     for location in [
         "file:///etc/passwd",
         "ftp://127.0.0.1/x",
@@ -97,7 +97,7 @@ fn a_redirect_to_something_else_than_the_web_is_refused() {
 }
 
 #[test]
-fn a_registry_elsewhere_does_not_send_us_to_this_machine() {
+fn redirect_to_loopback_is_refused() {
     let (source, target, other) = (Fake::start(), Fake::start(), Fake::start());
     source.client().push("app", "v1", &Image::oci("elsewhere"));
     let host = other.host().to_owned();
@@ -127,7 +127,7 @@ fn host_of(fake: &Fake) -> String {
 }
 
 #[test]
-fn a_login_goes_to_no_plain_token_server_of_another_host() {
+fn login_never_goes_to_foreign_plain_http() {
     let (source, target, transship) = stage();
     let other = Fake::start();
     let elsewhere = other.host().replace("127.0.0.1", "localhost");
@@ -142,7 +142,7 @@ fn a_login_goes_to_no_plain_token_server_of_another_host() {
 }
 
 #[test]
-fn a_token_server_with_a_login_of_its_own_is_not_asked() {
+fn token_url_with_userinfo_is_refused() {
     let (source, _target, transship) = stage();
     let realm = format!("http://evil:pw@{}/token", source.host());
     demand(&source, format!("Bearer realm=\"{realm}\""));
@@ -155,7 +155,7 @@ fn a_token_server_with_a_login_of_its_own_is_not_asked() {
 }
 
 #[test]
-fn a_token_server_that_sends_us_on_sends_no_login_along() {
+fn redirected_token_request_drops_login() {
     let (source, _target, transship) = stage();
     let other = Fake::start();
     let host = other.host().to_owned();
@@ -172,7 +172,7 @@ fn a_token_server_that_sends_us_on_sends_no_login_along() {
 }
 
 #[test]
-fn challenges_that_make_no_sense_end_the_run_and_not_the_program() {
+fn invalid_challenges_fail_cleanly() {
     for challenge in [
         format!("Bearer realm=\"{}", "\\\"".repeat(50_000)),
         format!("Bearer {}", "a=b,".repeat(25_000)),
@@ -210,7 +210,7 @@ fn with_token_answer(answer: impl Fn() -> Response<Body> + Send + 'static) -> Fi
 }
 
 #[test]
-fn token_answers_that_make_no_sense_are_refused_and_named() {
+fn invalid_token_answers_are_refused() {
     let long = "x".repeat(200_000);
     for (body, words) in [
         (json!({ "token": "a\r\nX-Evil: 1" }), "fits in no header"),
@@ -232,7 +232,7 @@ fn token_answers_that_make_no_sense_are_refused_and_named() {
 }
 
 #[test]
-fn a_token_answer_without_end_is_ended() {
+fn endless_token_answer_is_cut() {
     let endless = Endless::default();
     let answers = endless.clone();
     let finished = with_token_answer(move || answers.answer(&[b' '; 16 << 10], None));
@@ -242,7 +242,7 @@ fn a_token_answer_without_end_is_ended() {
 }
 
 #[test]
-fn an_upload_goes_on_at_the_registry_or_not_at_all() {
+fn upload_location_stays_on_registry() {
     let other = Fake::start();
     for location in [
         format!("http://{}/v2/x/blobs/uploads/1", other.host()),
@@ -275,7 +275,7 @@ fn an_upload_goes_on_at_the_registry_or_not_at_all() {
 }
 
 #[test]
-fn a_target_that_says_it_stored_something_else_is_not_believed() {
+fn wrong_stored_digest_is_an_error() {
     let (source, target, transship) = stage();
     target.rule(|request| match request.is_manifest_put() {
         true => {

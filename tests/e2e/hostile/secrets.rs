@@ -238,7 +238,7 @@ fn secrets_never_appear() {
 }
 
 #[test]
-fn a_file_with_mistakes_is_told_without_the_secrets_beside_them() {
+fn config_errors_hide_secrets() {
     let stage = Stage::new();
     let text = fs::read_to_string(stage.transship.path().join("mirror.toml")).unwrap();
     let mut said = Said(Vec::new());

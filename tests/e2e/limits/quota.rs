@@ -73,7 +73,7 @@ fn pulls(source: &Fake) -> usize {
 }
 
 #[test]
-fn pulls_that_a_registry_no_longer_gives_are_not_asked_for_and_come_with_a_later_run() {
+fn exhausted_quota_defers_pulls_to_a_later_run() {
     let (source, left) = metered(2, &TAGS.map(|tag| (tag, Image::oci(tag))));
     let target = Registry::start();
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
@@ -92,7 +92,7 @@ fn pulls_that_a_registry_no_longer_gives_are_not_asked_for_and_come_with_a_later
 }
 
 #[test]
-fn a_refusal_for_want_of_pulls_is_not_repeated_for_every_image() {
+fn quota_refusal_stops_further_pulls() {
     let source = Fake::start();
     for tag in TAGS {
         source.client().push("app", tag, &Image::oci(tag));
@@ -117,7 +117,7 @@ fn a_refusal_for_want_of_pulls_is_not_repeated_for_every_image() {
 }
 
 #[test]
-fn few_pulls_are_spent_on_whole_images() {
+fn remaining_pulls_go_to_whole_images() {
     let images = TAGS.map(|tag| (tag, Image::two_platforms(tag)));
     let (source, _) = metered(6, &images);
     let target = Registry::start();
@@ -129,7 +129,7 @@ fn few_pulls_are_spent_on_whole_images() {
 }
 
 #[test]
-fn the_tag_that_lags_most_gets_the_pulls_first() {
+fn most_lagging_tag_pulls_first() {
     let (source, left) = metered(0, &TAGS.map(|tag| (tag, Image::oci(tag))));
     let target = Registry::start();
     let text = |tags: &str| {
@@ -147,7 +147,7 @@ fn the_tag_that_lags_most_gets_the_pulls_first() {
 }
 
 #[test]
-fn two_targets_share_the_few_pulls_of_an_image() {
+fn targets_share_one_pull() {
     let images = TAGS.map(|tag| (tag, Image::two_platforms(tag)));
     let (source, _) = metered(6, &images);
     let (one, other) = (Registry::start(), Registry::start());

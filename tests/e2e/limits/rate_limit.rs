@@ -13,7 +13,7 @@ const PLAIN: &str = "plain_http = true";
 const TAGS: [&str; 5] = ["v1", "v2", "v3", "v4", "v5"];
 
 #[test]
-fn requests_keep_their_distance() {
+fn rate_limit_spaces_requests() {
     let (source, target) = (Fake::start(), Registry::start());
     for tag in TAGS {
         source
@@ -33,7 +33,7 @@ fn requests_keep_their_distance() {
 }
 
 #[test]
-fn an_upload_that_waits_for_its_turn_is_no_stall() {
+fn waiting_for_rate_limit_is_no_stall() {
     let layers = (0..6).map(|number| layer(&format!("slow {number}"), 60_000));
     let pair = Pair::holding(&Image::oci_with("slow", layers.collect()));
     let keys = format!("{PLAIN}\nbandwidth = \"100 kB/s\"\nstall = \"1s\"");

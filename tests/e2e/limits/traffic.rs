@@ -42,7 +42,7 @@ fn sync(pair: &Pair, code: i32) -> (Value, String) {
 }
 
 #[test]
-fn from_nine_tenths_on_only_small_images_are_copied() {
+fn nearly_spent_budget_copies_small_images() {
     let pair = budgeted("105 kB");
     pair.transship.sync();
     push(&pair, "v2", 2000);
@@ -63,7 +63,7 @@ fn from_nine_tenths_on_only_small_images_are_copied() {
 }
 
 #[test]
-fn an_index_is_small_only_if_all_of_it_is() {
+fn budget_weighs_the_whole_index() {
     let pair = budgeted("105 kB");
     pair.transship.sync();
     let part = |name: &str, platform: &str| Image::oci_for(name, platform);
@@ -81,7 +81,7 @@ fn an_index_is_small_only_if_all_of_it_is() {
 }
 
 #[test]
-fn a_spent_budget_stops_copies_over_runs_until_it_is_raised() {
+fn spent_budget_stops_copies_until_raised() {
     let pair = budgeted("90 kB");
     pair.transship.sync();
     let sent = pair.transship.ask_store("SELECT SUM(sent) FROM traffic");
@@ -111,7 +111,7 @@ fn a_spent_budget_stops_copies_over_runs_until_it_is_raised() {
 }
 
 #[test]
-fn the_daemon_tells_what_is_used_and_that_it_is_nearly_all() {
+fn budget_usage_has_metrics_and_alarm() {
     let limits = "[limits]\ntraffic = { bytes = \"9 kB\", per = \"day\" }\n";
     let pair = Pair::configured(&serving(limits, &mirror_of("app")));
     push(&pair, "v1", 4000);

@@ -25,7 +25,7 @@ fn result<'a>(report: &'a Value, channel: &str) -> &'a Value {
 }
 
 #[test]
-fn a_trial_message_reaches_every_kind_of_channel() {
+fn test_message_reaches_every_kind() {
     let receiver = Receiver::start();
     let url = |path: &str| receiver.url(path);
     let transship = transship(&[
@@ -70,7 +70,7 @@ fn a_trial_message_reaches_every_kind_of_channel() {
 }
 
 #[test]
-fn only_the_named_channels_are_tried() {
+fn tests_only_named_channels() {
     let receiver = Receiver::start();
     let transship = transship(&[
         channel("ops", "slack", &receiver.url("/ops"), ""),
@@ -83,7 +83,7 @@ fn only_the_named_channels_are_tried() {
 }
 
 #[test]
-fn what_is_not_taken_is_told_with_a_remedy_and_without_the_url() {
+fn refused_message_has_remedy_without_url() {
     let receiver = Receiver::start();
     let gone = receiver.url("/gone/T0123456789/hunter2");
     let transship = transship(&[
@@ -112,7 +112,7 @@ fn what_is_not_taken_is_told_with_a_remedy_and_without_the_url() {
 }
 
 #[test]
-fn a_channel_that_is_not_there_is_an_error_of_the_command_line() {
+fn unknown_channel_is_a_usage_error() {
     let channels = [channel("ops-feishu", "feishu", "http://127.0.0.1:1/", "")];
     let transship = transship(&channels);
     transship
@@ -135,7 +135,7 @@ fn mail(server: &MailServer) -> Transship {
 }
 
 #[test]
-fn mail_goes_over_tls() {
+fn sends_mail_over_tls() {
     let server = MailServer::start();
     let mut transship = mail(&server);
     let trusted = server.ca_file().display().to_string();
@@ -153,7 +153,7 @@ fn mail_goes_over_tls() {
 }
 
 #[test]
-fn nothing_is_told_to_a_mail_server_that_nobody_vouches_for() {
+fn untrusted_mail_server_gets_nothing() {
     let server = MailServer::start();
     let finished = mail(&server).run(&["notify", "test"]).expect_code(2);
     let finished = finished.expect_stdout(&["certificate", "help: check that its certificate"]);

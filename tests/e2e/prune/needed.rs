@@ -25,7 +25,7 @@ fn prune(transship: &Transship) -> crate::support::programs::transship::Finished
 }
 
 #[test]
-fn a_digest_that_a_mirrored_tag_shares_is_not_deleted_with_a_tag() {
+fn keeps_digest_shared_with_mirrored_tag() {
     let pair = Pair::mirroring(&selecting("\"*\""));
     for tag in ["v1", "v2"] {
         pair.from.push("app", tag, &Image::oci("one"));
@@ -37,7 +37,7 @@ fn a_digest_that_a_mirrored_tag_shares_is_not_deleted_with_a_tag() {
 }
 
 #[test]
-fn a_digest_that_a_foreign_tag_names_is_not_deleted() {
+fn keeps_digest_of_foreign_tag() {
     let pair = Pair::mirroring(&selecting("\"*\""));
     pair.from.push("app", "v1", &Image::oci("one"));
     pair.from.push("app", "v2", &Image::oci("two"));
@@ -49,7 +49,7 @@ fn a_digest_that_a_foreign_tag_names_is_not_deleted() {
 }
 
 #[test]
-fn a_child_of_an_index_that_stays_is_not_deleted() {
+fn keeps_child_of_remaining_index() {
     let pair = Pair::mirroring(&selecting("\"*\""));
     let child = Image::oci_for("child", "linux/amd64");
     let index = Image::index(vec![child.clone(), Image::oci_for("b", "linux/arm64")]);
@@ -62,7 +62,7 @@ fn a_child_of_an_index_that_stays_is_not_deleted() {
 }
 
 #[test]
-fn tags_of_one_digest_that_go_together_go_with_it() {
+fn deletes_tags_of_one_digest_together() {
     let pair = Pair::mirroring(&selecting("\"*\""));
     for (tag, image) in [("a", "one"), ("b", "one"), ("c", "two")] {
         pair.from.push("app", tag, &Image::oci(image));
@@ -91,14 +91,14 @@ fn sharing() -> (Fake, Fake, Transship) {
 }
 
 #[test]
-fn a_registry_that_can_deletes_a_tag_alone() {
+fn deletes_single_tag_where_supported() {
     let (_source, target, transship) = sharing();
     prune(&transship).expect_stdout(&["v1", "deleted"]);
     assert_eq!(target.client().tags("mirror/app"), ["v2"]);
 }
 
 #[test]
-fn a_harbor_is_asked_in_its_own_way() {
+fn deletes_through_harbor_api() {
     let (_source, target, transship) = sharing();
     target.rule(|request| match request.method.as_str() {
         "DELETE" if request.path.starts_with("/api/v2.0/") => {
@@ -127,12 +127,12 @@ fn deletes_with(habits: Habits) {
 }
 
 #[test]
-fn a_registry_that_wants_a_token_for_deletions_gets_one() {
+fn requests_delete_scope() {
     deletes_with(Habits::default());
 }
 
 #[test]
-fn a_registry_that_gives_no_token_for_deletions_is_asked_for_none() {
+fn works_without_delete_scope() {
     deletes_with(Habits {
         is_quay: true,
         ..Habits::default()
@@ -140,7 +140,7 @@ fn a_registry_that_gives_no_token_for_deletions_is_asked_for_none() {
 }
 
 #[test]
-fn a_deletion_that_is_sent_elsewhere_is_no_deletion() {
+fn redirected_delete_is_no_deletion() {
     let (_source, target, transship) = sharing();
     target.rule(|request| match request.method.as_str() {
         "DELETE" => Verdict::Answer(redirect("/login")),
@@ -153,7 +153,7 @@ fn a_deletion_that_is_sent_elsewhere_is_no_deletion() {
 }
 
 #[test]
-fn a_target_that_forbids_it_fails_the_deletion_and_nothing_else() {
+fn forbidden_delete_fails_only_itself() {
     let (_source, target, transship) = sharing();
     target.rule(|request| match request.method.as_str() {
         "DELETE" => Verdict::Answer(refusal(403, "DENIED")),
@@ -168,7 +168,7 @@ fn a_target_that_forbids_it_fails_the_deletion_and_nothing_else() {
 }
 
 #[test]
-fn the_image_before_keeps_a_name_where_that_is_asked_for() {
+fn backup_tag_keeps_previous_image() {
     let pair = Pair::mirroring(
         "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"latest\"\nbackup_tag = \"{tag}.prev\"\n",
     );
@@ -186,7 +186,7 @@ fn the_image_before_keeps_a_name_where_that_is_asked_for() {
 }
 
 #[test]
-fn signatures_are_pruned_by_no_selection() {
+fn selection_never_prunes_signatures() {
     let keys = "tags = \"v*\"\nreferrers = true\nprune = { after = \"7d\" }\n";
     let pair = Pair::mirroring(&format!("\n[[mirror]]\nfrom = \"SOURCE/app\"\n{keys}"));
     let image = Image::oci("app");
@@ -199,7 +199,7 @@ fn signatures_are_pruned_by_no_selection() {
 }
 
 #[test]
-fn what_several_routes_of_a_mirror_leave_goes_with_the_last_of_them() {
+fn shared_tag_goes_with_last_route() {
     let named = |tags: &[&str]| {
         let from: Vec<_> = tags
             .iter()
@@ -230,7 +230,7 @@ fn two_mirrors(first: &str, second: &str) -> String {
 }
 
 #[test]
-fn a_tag_that_another_entry_selects_now_is_not_pruned() {
+fn keeps_tag_selected_by_other_entry() {
     let pair = Pair::mirroring(&two_mirrors("[\"a\", \"b\"]", "\"c\""));
     for tag in ["a", "b", "c"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -252,7 +252,7 @@ fn a_tag_that_another_entry_selects_now_is_not_pruned() {
 }
 
 #[test]
-fn what_another_mirror_needs_since_a_deletion_began_is_not_deleted() {
+fn keeps_digest_needed_since_deletion_began() {
     let (source, target) = (Fake::start(), Fake::start());
     let child = Image::oci("child");
     let index = Image::index(vec![child.clone(), Image::oci_for("b", "linux/arm64")]);

@@ -38,7 +38,7 @@ fn orphaning() -> Pair {
 }
 
 #[test]
-fn an_orphaned_tag_is_deleted_when_it_has_waited_and_a_later_check_finds_it_so() {
+fn deletes_orphan_after_wait_and_recheck() {
     let pair = orphaning();
     pair.transship.sync();
     assert_eq!(pair.to.tags("mirror/app"), ["new", "old"]);
@@ -58,7 +58,7 @@ fn an_orphaned_tag_is_deleted_when_it_has_waited_and_a_later_check_finds_it_so()
 }
 
 #[test]
-fn prune_writes_nothing_unless_it_is_told_to() {
+fn prune_without_apply_writes_nothing() {
     let pair = orphaning();
     pair.transship.sync();
     pair.transship.let_prunable_tags_wait(8);
@@ -75,7 +75,7 @@ fn prune_writes_nothing_unless_it_is_told_to() {
 }
 
 #[test]
-fn a_tag_that_comes_back_is_pruned_no_more() {
+fn returning_tag_is_not_pruned() {
     let pair = orphaning();
     pair.transship.sync();
     pair.from.push("app", "old", &Image::oci("old"));
@@ -87,7 +87,7 @@ fn a_tag_that_comes_back_is_pruned_no_more() {
 }
 
 #[test]
-fn without_prune_nothing_is_ever_deleted() {
+fn never_deletes_without_prune() {
     let pair = orphaning();
     pair.reconfigure("\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\n");
     pair.transship.sync();
@@ -98,7 +98,7 @@ fn without_prune_nothing_is_ever_deleted() {
 }
 
 #[test]
-fn what_is_no_longer_selected_goes_and_the_newest_of_it_stay() {
+fn prunes_deselected_but_keeps_newest() {
     let pair = Pair::mirroring(PRUNED);
     for tag in ["v1", "v2", "v3", "v4"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -116,7 +116,7 @@ fn what_is_no_longer_selected_goes_and_the_newest_of_it_stay() {
 }
 
 #[test]
-fn a_tag_of_somebody_else_is_left_alone() {
+fn never_prunes_foreign_tags() {
     let pair = orphaning();
     pair.to.push("mirror/app", "theirs", &Image::oci("theirs"));
     pair.transship.sync();
@@ -151,18 +151,18 @@ fn due_before(bad: impl Fn() -> axum::http::Response<axum::body::Body> + Send + 
 }
 
 #[test]
-fn nothing_is_pruned_after_a_listing_that_failed() {
+fn failed_listing_prunes_nothing() {
     due_before(|| refusal(403, "DENIED"));
 }
 
 #[test]
-fn nothing_is_pruned_after_an_empty_listing() {
+fn empty_listing_prunes_nothing() {
     due_before(|| answer(200, &json!({ "name": "app", "tags": [] })));
     due_before(|| answer(200, &json!({ "name": "app", "tags": null })));
 }
 
 #[test]
-fn nothing_is_pruned_after_a_listing_that_breaks_off() {
+fn truncated_listing_prunes_nothing() {
     due_before(|| {
         let mut page = answer(200, &json!({ "name": "app", "tags": ["b"] }));
         let next = "</v2/app/tags/list?last=b>; rel=\"next\"".parse().unwrap();
@@ -173,7 +173,7 @@ fn nothing_is_pruned_after_a_listing_that_breaks_off() {
 }
 
 #[test]
-fn a_source_that_shows_few_of_its_tags_has_nothing_pruned_until_somebody_says_so() {
+fn max_share_refuses_mass_deletion() {
     let (source, target) = (Fake::start(), Fake::start());
     let tags: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
     for tag in &tags {
@@ -234,17 +234,17 @@ fn unlisted(finds_by_head: bool) {
 }
 
 #[test]
-fn a_tag_that_the_source_has_and_does_not_list_is_not_pruned() {
+fn unlisted_but_present_tag_is_not_pruned() {
     unlisted(true);
 }
 
 #[test]
-fn a_tag_that_a_cache_has_to_fetch_first_is_not_pruned() {
+fn slow_cache_tag_is_not_pruned() {
     unlisted(false);
 }
 
 #[test]
-fn tags_that_two_patterns_of_one_entry_name_are_not_pruned_for_one_another() {
+fn patterns_of_one_entry_keep_each_other() {
     let pair = Pair::mirroring(
         "\n[[mirror]]\nfrom = [\"SOURCE/team/*:latest\", \"SOURCE/team/*:stable\"]\n\
          prune = { after = \"7d\" }\n",

@@ -173,7 +173,7 @@ fn uploads(requests: &[Request]) -> BTreeMap<(String, String), u64> {
 }
 
 #[test]
-fn a_sync_that_is_killed_again_and_again_breaks_nothing_and_arrives() {
+fn sync_survives_repeated_kills() {
     let pair = Pair::configured(&mirror_toml_with(PLAIN, TARGET, &mirrors()));
     let mut upstream = Upstream::filling(&pair);
     let (mut whole, mut chance, mut killed) = (Whole::default(), Rng::with_seed(5), 0);
@@ -213,7 +213,7 @@ fn a_sync_that_is_killed_again_and_again_breaks_nothing_and_arrives() {
 }
 
 #[test]
-fn a_daemon_that_is_killed_at_work_catches_up_when_it_starts_again() {
+fn killed_daemon_catches_up_at_startup() {
     let entries = mirror_toml_with(PLAIN, TARGET, &mirrors());
     let entries = entries.replace("[defaults]\n", &format!("[defaults]\n{EVERY_OTHER_SECOND}"));
     let pair = Pair::configured(&format!("\n[http]\nlisten = \"127.0.0.1:0\"\n{entries}"));

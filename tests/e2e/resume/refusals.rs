@@ -31,7 +31,7 @@ fn ends_an_upload(request: &Request) -> bool {
 }
 
 #[test]
-fn many_blobs_that_meet_a_registry_without_parts_arrive_in_one_run() {
+fn parallel_blobs_fall_back_to_monolithic() {
     let (source, target) = (Fake::start(), Fake::start());
     let layers = ["a", "b", "c", "d", "e", "f"].map(|name| layer(name, SIZE));
     let image = Image::oci_with("many", layers.to_vec());
@@ -46,7 +46,7 @@ fn many_blobs_that_meet_a_registry_without_parts_arrive_in_one_run() {
 }
 
 #[test]
-fn a_session_that_is_lost_between_two_parts_is_begun_anew_and_teaches_nothing() {
+fn lost_session_restarts_without_lesson() {
     let stage = Stage::with(Oddities::default());
     at_part(&stage, 3, || {
         Verdict::Answer(refusal(404, "BLOB_UPLOAD_UNKNOWN"))
@@ -58,7 +58,7 @@ fn a_session_that_is_lost_between_two_parts_is_begun_anew_and_teaches_nothing() 
 }
 
 #[test]
-fn a_registry_that_takes_one_part_alone_gets_blobs_whole_from_then_on() {
+fn single_chunk_registry_gets_monolithic() {
     let stage = Stage::with(Oddities::default());
     stage.target.rule(|request| {
         let is_first = request
@@ -76,7 +76,7 @@ fn a_registry_that_takes_one_part_alone_gets_blobs_whole_from_then_on() {
 }
 
 #[test]
-fn an_upload_that_broke_and_is_refused_at_its_end_is_begun_anew() {
+fn refused_resume_restarts_upload() {
     let stage = Stage::with(Oddities {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
@@ -94,7 +94,7 @@ fn an_upload_that_broke_and_is_refused_at_its_end_is_begun_anew() {
 }
 
 #[test]
-fn a_blob_whose_last_answer_was_lost_is_not_sent_again() {
+fn lost_final_answer_sends_nothing_again() {
     let stage = Stage::with(Oddities::default());
     let is_lost = AtomicBool::new(false);
     stage.target.rule(move |request| {
@@ -108,7 +108,7 @@ fn a_blob_whose_last_answer_was_lost_is_not_sent_again() {
 }
 
 #[test]
-fn a_source_that_loses_a_blob_in_the_middle_costs_the_target_no_byte() {
+fn source_failure_keeps_upload_session() {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = reads.clone();
     let stage = Stage::reading(
@@ -128,7 +128,7 @@ fn a_source_that_loses_a_blob_in_the_middle_costs_the_target_no_byte() {
 }
 
 #[test]
-fn a_mount_that_is_refused_does_not_hide_what_an_earlier_process_sent() {
+fn refused_mount_keeps_saved_session() {
     let stage = Stage::with(Oddities {
         mounts_become_uploads: true,
         ..Oddities::default()
@@ -156,7 +156,7 @@ fn a_mount_that_is_refused_does_not_hide_what_an_earlier_process_sent() {
 }
 
 #[test]
-fn a_whole_blob_whose_answer_was_lost_is_not_sent_again() {
+fn lost_monolithic_answer_sends_nothing_again() {
     let (source, target) = (Fake::start(), Fake::start());
     let large = layer("large", SIZE);
     let image = Image::oci_with("large", vec![large.clone()]);
@@ -179,7 +179,7 @@ fn a_whole_blob_whose_answer_was_lost_is_not_sent_again() {
 }
 
 #[test]
-fn a_token_server_that_fails_in_the_middle_costs_the_target_no_byte() {
+fn token_server_failure_keeps_upload_session() {
     let stage = Stage::with(Oddities::default());
     stage.target.demand_tokens(Habits::default());
     let is_down = Arc::new(AtomicBool::new(true));
@@ -221,7 +221,7 @@ fn failing_in_the_old_session(method: &'static str, status: u16) -> Stage {
 }
 
 #[test]
-fn a_session_that_the_target_tells_nothing_of_is_left_for_a_new_one() {
+fn unknown_session_is_replaced() {
     let stage = failing_in_the_old_session("GET", 403);
     let sent = stage.sent();
     stage.assert_synced();
@@ -231,7 +231,7 @@ fn a_session_that_the_target_tells_nothing_of_is_left_for_a_new_one() {
 }
 
 #[test]
-fn an_upload_that_is_refused_at_its_end_is_sent_once() {
+fn refused_upload_is_sent_once() {
     let stage = Stage::with(Oddities::default());
     let mut session = String::new();
     stage.target.rule(move |request| {
@@ -252,7 +252,7 @@ fn an_upload_that_is_refused_at_its_end_is_sent_once() {
 }
 
 #[test]
-fn a_session_is_kept_while_the_target_begins_no_other() {
+fn session_survives_failed_restart() {
     let stage = failing_in_the_old_session("GET", 403);
     let kept = "SELECT location, offset FROM uploads";
     let before = stage.transship.ask_store(kept);

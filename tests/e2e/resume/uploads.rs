@@ -146,7 +146,7 @@ fn partial(bytes: &Bytes, first: usize) -> Response<Body> {
 }
 
 #[test]
-fn a_download_that_breaks_goes_on_from_its_byte() {
+fn resumes_download_with_range() {
     let stage = Stage::reading(|request, bytes| request.range.is_none().then(|| truncated(bytes)));
     stage.assert_synced();
     let half = format!("bytes={}-", SIZE / 2);
@@ -155,7 +155,7 @@ fn a_download_that_breaks_goes_on_from_its_byte() {
 }
 
 #[test]
-fn a_source_that_knows_no_ranges_sends_everything_and_the_known_bytes_are_left_out() {
+fn skips_known_bytes_without_range_support() {
     let stage = Stage::reading(|request, bytes| match request.range {
         None => Some(truncated(bytes)),
         Some(_) => Some(Response::new(Body::from(bytes.clone()))),
@@ -165,7 +165,7 @@ fn a_source_that_knows_no_ranges_sends_everything_and_the_known_bytes_are_left_o
 }
 
 #[test]
-fn a_range_that_begins_elsewhere_is_not_appended() {
+fn rejects_range_from_wrong_offset() {
     let stage = Stage::reading({
         let is_broken = std::sync::atomic::AtomicBool::new(false);
         move |request, bytes| match request.range {
@@ -181,7 +181,7 @@ fn a_range_that_begins_elsewhere_is_not_appended() {
 }
 
 #[test]
-fn a_source_that_breaks_without_end_and_brings_nothing_fails_the_tag() {
+fn endless_breaks_without_progress_fail() {
     let stage = Stage::reading(|request, bytes| match request.range {
         None => Some(truncated(bytes)),
         Some(_) => Some(truncated(&bytes.slice(bytes.len() / 2..).slice(..0))),
@@ -190,7 +190,7 @@ fn a_source_that_breaks_without_end_and_brings_nothing_fails_the_tag() {
 }
 
 #[test]
-fn a_large_blob_is_sent_in_parts_and_a_small_one_whole() {
+fn only_large_blobs_are_chunked() {
     let stage = Stage::with(Oddities::default());
     stage.assert_synced();
     let requests = stage.target.requests();
@@ -210,7 +210,7 @@ fn a_large_blob_is_sent_in_parts_and_a_small_one_whole() {
 }
 
 #[test]
-fn an_upload_that_breaks_goes_on_after_the_last_byte_that_the_target_kept() {
+fn resumes_upload_after_last_kept_byte() {
     let oddities = Oddities {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
@@ -222,7 +222,7 @@ fn an_upload_that_breaks_goes_on_after_the_last_byte_that_the_target_kept() {
 }
 
 #[test]
-fn an_upload_that_breaks_goes_on_after_the_last_part_that_the_target_acknowledged() {
+fn resumes_upload_after_last_acknowledged_chunk() {
     let stage = Stage::breaking(Oddities::default(), 2);
     stage.assert_synced();
     assert!(stage.sent() <= SIZE + 2 * PART, "{} bytes", stage.sent());
@@ -234,7 +234,7 @@ fn an_upload_that_breaks_goes_on_after_the_last_part_that_the_target_acknowledge
 }
 
 #[test]
-fn an_upload_whose_session_is_lost_is_begun_anew() {
+fn lost_session_restarts_upload() {
     let oddities = Oddities {
         broken_parts: BrokenParts::EndTheSession,
         ..Oddities::default()
@@ -245,7 +245,7 @@ fn an_upload_whose_session_is_lost_is_begun_anew() {
 }
 
 #[test]
-fn a_registry_that_names_the_next_byte_and_no_location_is_understood() {
+fn accepts_status_without_location() {
     let oddities = Oddities {
         counts_like_quay: true,
         broken_parts: BrokenParts::Kept,
@@ -257,7 +257,7 @@ fn a_registry_that_names_the_next_byte_and_no_location_is_understood() {
 }
 
 #[test]
-fn a_killed_process_is_followed_by_one_that_goes_on_where_it_was() {
+fn resumes_upload_after_kill() {
     let stage = Stage::with(Oddities::default());
     let (known, mut parts) = (3 * PART, 0);
     stage.kill_at(known, move |request| {
@@ -280,7 +280,7 @@ fn a_killed_process_is_followed_by_one_that_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_process_that_was_killed_before_the_last_request_sends_only_that() {
+fn kill_before_commit_sends_only_commit() {
     let stage = Stage::with(Oddities::default());
     stage.kill_at(SIZE, |request| {
         let ends = request.method == "PUT" && request.query.contains("digest=");
@@ -292,7 +292,7 @@ fn a_process_that_was_killed_before_the_last_request_sends_only_that() {
 }
 
 #[test]
-fn a_registry_that_refuses_parts_gets_blobs_whole_from_then_on() {
+fn refused_chunks_switch_to_monolithic() {
     let stage = Stage::with(Oddities::default());
     stage.target.rule(|request| match request.method.as_str() {
         "PATCH" => Verdict::Answer(refusal(405, "UNSUPPORTED")),
@@ -307,7 +307,7 @@ fn a_registry_that_refuses_parts_gets_blobs_whole_from_then_on() {
 }
 
 #[test]
-fn a_registry_that_keeps_the_last_part_alone_gets_blobs_whole() {
+fn last_chunk_wins_switches_to_monolithic() {
     let stage = Stage::with(Oddities {
         last_part_wins: true,
         ..Oddities::default()
@@ -316,7 +316,7 @@ fn a_registry_that_keeps_the_last_part_alone_gets_blobs_whole() {
 }
 
 #[test]
-fn a_registry_that_refuses_large_bodies_gets_smaller_ones_from_then_on() {
+fn learns_smaller_chunks_from_413() {
     let stage = Stage::with(Oddities {
         largest_body: Some(1_200_000),
         ..Oddities::default()
@@ -341,7 +341,7 @@ fn a_registry_that_refuses_large_bodies_gets_smaller_ones_from_then_on() {
 }
 
 #[test]
-fn a_real_registry_takes_a_large_blob_in_parts() {
+fn real_registry_takes_chunks() {
     let (source, target) = (Registry::start(), Registry::start());
     let image = Image::oci_with("large", vec![layer("large", SIZE)]);
     source.client().push("app", "v1", &image);
@@ -356,7 +356,7 @@ fn a_real_registry_takes_a_large_blob_in_parts() {
 }
 
 #[test]
-fn a_real_registry_that_loses_a_session_with_the_connection_gets_the_blob_in_the_end() {
+fn real_registry_recovers_from_reset() {
     let (source, target) = (Registry::start(), Registry::start());
     let tunnel = Tunnel::breaking(target.host(), 100_000, 2);
     let image = Image::oci_with("large", vec![layer("large", SIZE)]);
@@ -367,7 +367,7 @@ fn a_real_registry_that_loses_a_session_with_the_connection_gets_the_blob_in_the
 }
 
 #[test]
-fn a_daemon_that_is_told_to_end_stops_between_two_parts_and_goes_on_from_there() {
+fn daemon_stops_between_chunks_and_resumes() {
     let (source, target) = (Fake::start(), Registry::start());
     let large = layer("large", SIZE);
     let image = Image::oci_with("large", vec![large.clone()]);

@@ -27,7 +27,7 @@ fn is_head(request: &Request) -> bool {
 }
 
 #[test]
-fn what_is_older_than_max_age_by_its_config_is_left_out() {
+fn max_age_uses_image_config() {
     let pair = Pair::mirroring(RECENT);
     let made = |name: &str, days| Image::made_at(name, &days_ago(days));
     pair.from.push("app", "old", &made("old", 40));
@@ -52,7 +52,7 @@ fn what_is_older_than_max_age_by_its_config_is_left_out() {
 }
 
 #[test]
-fn the_age_of_an_image_is_asked_for_once() {
+fn image_age_is_read_once() {
     let pair = Pair::mirroring(RECENT);
     for (tag, days) in [("old", 40), ("new", 1)] {
         pair.from
@@ -69,7 +69,7 @@ fn the_age_of_an_image_is_asked_for_once() {
 }
 
 #[test]
-fn push_times_of_a_listing_save_the_configs() {
+fn push_times_save_config_reads() {
     let (source, target) = (Fake::start(), Registry::start());
     for tag in ["old", "new"] {
         source.client().push("app", tag, &Image::oci(tag));
@@ -92,7 +92,7 @@ fn push_times_of_a_listing_save_the_configs() {
 }
 
 #[test]
-fn an_immutable_tag_that_is_mirrored_is_not_asked_for_again() {
+fn mirrored_immutable_tag_costs_nothing() {
     let pair = Pair::mirroring(IMMUTABLE);
     for tag in ["v1", "latest"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -110,7 +110,7 @@ fn an_immutable_tag_that_is_mirrored_is_not_asked_for_again() {
 }
 
 #[test]
-fn an_immutable_tag_that_the_target_lost_is_healed() {
+fn lost_immutable_tag_is_restored() {
     let pair = Pair::mirroring(IMMUTABLE);
     pair.from.push("app", "v1", &Image::oci("v1"));
     pair.transship.sync();
@@ -120,7 +120,7 @@ fn an_immutable_tag_that_the_target_lost_is_healed() {
 }
 
 #[test]
-fn a_selection_outside_of_its_guards_copies_nothing_and_the_others_run() {
+fn tag_count_guards_copy_nothing() {
     let pair = Pair::mirroring(
         "[[mirror]]\nname = \"few\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\nmin_tags = 3\n\
          [[mirror]]\nname = \"many\"\nfrom = \"SOURCE/big\"\ntags = \"*\"\nmax_tags = 1\n\

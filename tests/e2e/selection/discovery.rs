@@ -32,7 +32,7 @@ fn push(fake: &Fake, repositories: &[&str]) {
 }
 
 #[test]
-fn a_star_stands_for_each_repository_of_the_catalog_in_its_part_of_the_path() {
+fn star_matches_one_path_part() {
     let pair = Pair::mirroring(TEAM);
     for name in [
         "team/one",
@@ -54,7 +54,7 @@ fn a_star_stands_for_each_repository_of_the_catalog_in_its_part_of_the_path() {
 }
 
 #[test]
-fn a_repository_that_appears_later_is_mirrored_by_the_next_run() {
+fn new_repository_is_discovered() {
     let pair = Pair::mirroring(&TEAM.replace("team/*", "team/**"));
     pair.from.push("team/one", "v1", &Image::oci("one"));
     pair.transship.sync();
@@ -64,7 +64,7 @@ fn a_repository_that_appears_later_is_mirrored_by_the_next_run() {
 }
 
 #[test]
-fn the_pages_of_a_catalog_are_all_read_once_for_all_mirrors() {
+fn catalog_is_read_once() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/a", "team/b", "team/c"]);
     source.rule(|request| {
@@ -92,7 +92,7 @@ fn the_pages_of_a_catalog_are_all_read_once_for_all_mirrors() {
 }
 
 #[test]
-fn a_refused_catalog_fails_its_mirror_with_the_reason_and_the_others_run() {
+fn refused_catalog_fails_only_its_mirror() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/app", "app"]);
     source.rule(|request| match request.path.as_str() {
@@ -115,7 +115,7 @@ fn a_refused_catalog_fails_its_mirror_with_the_reason_and_the_others_run() {
 }
 
 #[test]
-fn a_catalog_that_wants_a_login_does_not_stop_what_needs_none() {
+fn private_catalog_keeps_public_mirrors() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/app", "app"]);
     source.rule(|request| match request.path.as_str() {
@@ -141,7 +141,7 @@ fn a_catalog_that_wants_a_login_does_not_stop_what_needs_none() {
 }
 
 #[test]
-fn a_repository_without_tags_that_a_catalog_still_names_is_no_failure() {
+fn empty_listed_repository_is_no_failure() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/app"]);
     serve(
@@ -154,7 +154,7 @@ fn a_repository_without_tags_that_a_catalog_still_names_is_no_failure() {
 }
 
 #[test]
-fn an_empty_catalog_fails_its_mirror() {
+fn empty_catalog_fails_its_mirror() {
     let (source, target) = (Registry::start(), Registry::start());
     let finished = between(source.host(), target.host(), TEAM).run(&["sync"]);
     finished
@@ -163,7 +163,7 @@ fn an_empty_catalog_fails_its_mirror() {
 }
 
 #[test]
-fn a_catalog_behind_a_login_is_read_with_it() {
+fn catalog_uses_the_login() {
     let (source, target) = (Registry::guarded(Guard::Login), Registry::start());
     source
         .client()
@@ -179,7 +179,7 @@ fn a_catalog_behind_a_login_is_read_with_it() {
 }
 
 #[test]
-fn a_token_for_the_catalog_is_asked_for_in_its_own_scope() {
+fn catalog_token_has_its_scope() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/app"]);
     serve(
@@ -197,7 +197,7 @@ fn a_token_for_the_catalog_is_asked_for_in_its_own_scope() {
 }
 
 #[test]
-fn a_project_of_a_harbor_is_read_where_the_catalog_is_refused() {
+fn discovers_harbor_project() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["team/app", "team/app150"]);
     source.rule(|request| match request.path.as_str() {
@@ -222,7 +222,7 @@ fn a_project_of_a_harbor_is_read_where_the_catalog_is_refused() {
 }
 
 #[test]
-fn a_namespace_of_docker_hub_is_read_from_its_own_interface() {
+fn discovers_docker_hub_namespace() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["acme/one", "acme/two"]);
     serve(
@@ -252,7 +252,7 @@ fn a_namespace_of_docker_hub_is_read_from_its_own_interface() {
 }
 
 #[test]
-fn a_namespace_of_quay_is_read_from_its_own_interface() {
+fn discovers_quay_namespace() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, &["acme/one", "acme/two"]);
     serve(&source, "/api/v1/repository", |request| {
@@ -279,7 +279,7 @@ fn a_namespace_of_quay_is_read_from_its_own_interface() {
 }
 
 #[test]
-fn of_two_repositories_that_meet_in_one_target_the_later_fails_and_writes_nothing() {
+fn clashing_discovered_repository_fails() {
     let pair =
         Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/*/app\"\ntags = \"*\"\npath = \"{name}\"\n");
     pair.from.push("a/app", "v1", &Image::oci("a"));

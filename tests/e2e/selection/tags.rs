@@ -23,7 +23,7 @@ fn mirrored(tags: &[&str], selectors: &str) -> Vec<String> {
 }
 
 #[test]
-fn globs_select_tags_and_a_list_of_them_is_their_union() {
+fn globs_are_a_union() {
     let tags = ["v1", "v1.2", "latest", "latest-rc", "edge"];
     assert_eq!(mirrored(&tags, "tags = \"v*\""), ["v1", "v1.2"]);
     assert_eq!(
@@ -33,7 +33,7 @@ fn globs_select_tags_and_a_list_of_them_is_their_union() {
 }
 
 #[test]
-fn exclude_drops_what_the_globs_selected() {
+fn exclude_drops_selected_tags() {
     let tags = ["1.0", "1.0-rc1", "1.1", "1.1-alpine", "2.0"];
     assert_eq!(
         mirrored(&tags, "tags = \"1.*\"\nexclude = [\"*-rc*\", \"*-alpine\"]"),
@@ -42,7 +42,7 @@ fn exclude_drops_what_the_globs_selected() {
 }
 
 #[test]
-fn a_regex_must_match_the_whole_tag() {
+fn regex_matches_whole_tag() {
     assert_eq!(
         mirrored(&["v1", "v12", "v1-rc", "xv1", "v"], "regex = \"v\\\\d+\""),
         ["v1", "v12"]
@@ -50,7 +50,7 @@ fn a_regex_must_match_the_whole_tag() {
 }
 
 #[test]
-fn an_alternation_in_a_regex_is_anchored_as_a_whole() {
+fn regex_alternation_is_anchored() {
     assert_eq!(
         mirrored(&["a", "b", "ab", "ba", "xb", "ax"], "regex = \"a|b\""),
         ["a", "b"]
@@ -58,7 +58,7 @@ fn an_alternation_in_a_regex_is_anchored_as_a_whole() {
 }
 
 #[test]
-fn semver_selects_versions_within_its_range() {
+fn semver_selects_within_range() {
     let tags = [
         "v1.30.5",
         "v1.31.0",
@@ -72,7 +72,7 @@ fn semver_selects_versions_within_its_range() {
 }
 
 #[test]
-fn latest_keeps_the_highest_versions() {
+fn latest_keeps_highest_versions() {
     let tags = ["1.2.0", "1.9.0", "1.10.0", "1.11.0"];
     assert_eq!(
         mirrored(&tags, "semver = \">=1.0\"\nlatest = 2"),
@@ -81,14 +81,14 @@ fn latest_keeps_the_highest_versions() {
 }
 
 #[test]
-fn latest_counts_what_the_other_selectors_left() {
+fn latest_applies_last() {
     let tags = ["1.8.0", "1.9.0", "1.10.0", "1.11.0-rc.1", "2.0.0"];
     let selectors = "semver = \">=1.0, <2\"\nexclude = \"*-rc*\"\nlatest = 2";
     assert_eq!(mirrored(&tags, selectors), ["1.10.0", "1.9.0"]);
 }
 
 #[test]
-fn braces_in_from_stand_for_several_repositories() {
+fn braces_expand_repositories() {
     let pair =
         Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/kube-{apiserver,proxy}\"\ntags = \"*\"\n");
     for name in ["kube-apiserver", "kube-proxy", "kube-scheduler"] {
@@ -125,7 +125,7 @@ fn repository_under(path: &str) -> (Vec<String>, Pair) {
 }
 
 #[test]
-fn a_path_is_made_from_the_parts_of_the_source() {
+fn path_template_uses_source_parts() {
     assert_eq!(
         repository_under("{name}/{namespace}").0,
         ["mirror/app/team"]
@@ -134,14 +134,14 @@ fn a_path_is_made_from_the_parts_of_the_source() {
 }
 
 #[test]
-fn a_port_stays_legal_in_a_path() {
+fn port_becomes_legal_in_path() {
     let (repositories, pair) = repository_under("{registry}/{repository}");
     let registry = pair.source.host().replace(':', "-");
     assert_eq!(repositories, [format!("mirror/{registry}/team/app")]);
 }
 
 #[test]
-fn the_default_path_is_the_registry_and_the_repository() {
+fn default_path_is_registry_and_repository() {
     let (source, target) = (Registry::start(), Registry::start());
     let transship = Transship::new(&format!(
         "[registries.\"{0}\"]\nplain_http = true\n[registries.\"{1}\"]\nplain_http = true\n\
@@ -161,7 +161,7 @@ fn the_default_path_is_the_registry_and_the_repository() {
 }
 
 #[test]
-fn a_flattened_repository_is_one_part_of_a_path() {
+fn flatten_makes_one_path_part() {
     let (repositories, _pair) = repository_under("{repository|flatten}");
     let [repository] = &repositories[..] else {
         panic!("one repository: {repositories:?}")
@@ -174,7 +174,7 @@ fn a_flattened_repository_is_one_part_of_a_path() {
 }
 
 #[test]
-fn filters_place_a_repository_as_mirrors_in_the_field_do() {
+fn path_filters_match_known_mirrors() {
     for (path, expected) in [
         ("x.{repository|dots}", "mirror/x.team.app"),
         ("x_{repository|underscores}", "mirror/x_team_app"),
@@ -202,7 +202,7 @@ fn two_targets() -> (Registry, [Registry; 2], Transship) {
 }
 
 #[test]
-fn each_of_several_targets_gets_everything() {
+fn every_target_gets_everything() {
     let (source, [x, y], transship) = two_targets();
     source.client().push("app", "v1", &Image::oci("one"));
     source
@@ -216,7 +216,7 @@ fn each_of_several_targets_gets_everything() {
 }
 
 #[test]
-fn what_goes_to_several_targets_is_pulled_once() {
+fn several_targets_pull_once() {
     let (source, _targets, transship) = two_targets();
     source
         .client()
@@ -231,7 +231,7 @@ fn what_goes_to_several_targets_is_pulled_once() {
 }
 
 #[test]
-fn a_target_that_lost_its_copy_is_healed_while_the_other_is_left_alone() {
+fn heals_only_the_lossy_target() {
     let (source, [x, y], transship) = two_targets();
     source.client().push("app", "v1", &Image::oci("one of two"));
     transship.sync();
@@ -243,7 +243,7 @@ fn a_target_that_lost_its_copy_is_healed_while_the_other_is_left_alone() {
 }
 
 #[test]
-fn a_dead_target_has_its_own_outcome_and_holds_no_other_back() {
+fn dead_target_fails_only_itself() {
     let (source, [x, y], transship) = two_targets();
     let (alive, dead) = (x.host().to_owned(), y.host().to_owned());
     source.client().push("app", "v1", &Image::oci("one"));
@@ -290,7 +290,7 @@ fn amd64_only() -> Pair {
 }
 
 #[test]
-fn a_subset_of_platforms_keeps_the_chosen_children_and_their_attestations() {
+fn platform_subset_keeps_attestations() {
     let (index, children) = attested_platforms();
     let pair = amd64_only();
     pair.from.push("app", "v1", &index);
@@ -323,7 +323,7 @@ fn index_children(index: &Image) -> Vec<Value> {
 }
 
 #[test]
-fn a_subset_of_platforms_is_unchanged_on_the_second_run() {
+fn platform_subset_is_unchanged_next_run() {
     let pair = amd64_only();
     pair.from.push("app", "v1", &attested_platforms().0);
     pair.transship.sync();
@@ -334,7 +334,7 @@ fn a_subset_of_platforms_is_unchanged_on_the_second_run() {
 }
 
 #[test]
-fn a_subset_of_platforms_is_the_same_after_the_store_was_lost() {
+fn platform_subset_survives_lost_store() {
     let pair = amd64_only();
     pair.from.push("app", "v1", &attested_platforms().0);
     pair.transship.sync();
@@ -351,7 +351,7 @@ fn manifest_of(target: &Client) -> crate::support::registries::client::Manifest 
 }
 
 #[test]
-fn a_platform_that_is_chosen_later_is_copied_by_the_next_run() {
+fn added_platform_is_copied() {
     let entry = "[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\n";
     let pair = Pair::mirroring(&format!("{entry}platforms = [\"linux/amd64\"]\n"));
     let (index, children) = attested_platforms();
@@ -369,7 +369,7 @@ fn a_platform_that_is_chosen_later_is_copied_by_the_next_run() {
 }
 
 #[test]
-fn an_index_whose_platforms_are_all_chosen_stays_byte_identical() {
+fn full_platform_set_stays_identical() {
     let selectors = "tags = \"*\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]";
     let pair = Pair::mirroring(&format!("[[mirror]]\nfrom = \"SOURCE/app\"\n{selectors}\n"));
     pair.from
@@ -379,7 +379,7 @@ fn an_index_whose_platforms_are_all_chosen_stays_byte_identical() {
 }
 
 #[test]
-fn an_image_for_one_platform_stays_byte_identical_under_platforms() {
+fn single_platform_image_stays_identical() {
     let pair = amd64_only();
     pair.from.push("app", "v1", &Image::oci("single"));
     pair.from.push("app", "v2", &Image::docker("single"));

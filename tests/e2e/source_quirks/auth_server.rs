@@ -65,7 +65,7 @@ fn is_token_request(request: &Request) -> bool {
 }
 
 #[test]
-fn one_token_serves_all_tags_of_a_repository() {
+fn one_token_per_repository() {
     let stage = Stage::with(20, Habits::default());
     stage.assert_synced();
     let asked = stage.token_requests();
@@ -73,7 +73,7 @@ fn one_token_serves_all_tags_of_a_repository() {
 }
 
 #[test]
-fn revoked_tokens_are_renewed_and_every_request_in_flight_goes_on() {
+fn renews_revoked_tokens_in_flight() {
     let stage = Stage::with(
         12,
         Habits {
@@ -87,7 +87,7 @@ fn revoked_tokens_are_renewed_and_every_request_in_flight_goes_on() {
 }
 
 #[test]
-fn a_token_is_renewed_when_its_time_is_over() {
+fn renews_expired_token() {
     let stage = Stage::with(
         1,
         Habits {
@@ -112,7 +112,7 @@ fn a_token_is_renewed_when_its_time_is_over() {
 }
 
 #[test]
-fn a_token_without_an_expiry_is_good() {
+fn accepts_token_without_expiry() {
     Stage::with(
         3,
         Habits {
@@ -124,7 +124,7 @@ fn a_token_without_an_expiry_is_good() {
 }
 
 #[test]
-fn a_token_may_be_called_access_token() {
+fn accepts_access_token() {
     Stage::with(
         3,
         Habits {
@@ -136,7 +136,7 @@ fn a_token_may_be_called_access_token() {
 }
 
 #[test]
-fn the_query_of_a_realm_is_kept() {
+fn keeps_the_realm_query() {
     let stage = Stage::with(
         2,
         Habits {
@@ -161,7 +161,7 @@ fn the_query_of_a_realm_is_kept() {
 }
 
 #[test]
-fn a_refused_token_request_is_not_repeated() {
+fn refused_token_request_is_not_retried() {
     let stage = Stage::with(
         5,
         Habits {
@@ -176,7 +176,7 @@ fn a_refused_token_request_is_not_repeated() {
 }
 
 #[test]
-fn a_password_goes_to_the_token_server_alone() {
+fn password_goes_only_to_token_server() {
     let (source, target) = (Fake::start(), Registry::start());
     source
         .client()
@@ -203,7 +203,7 @@ fn a_password_goes_to_the_token_server_alone() {
 }
 
 #[test]
-fn a_target_behind_tokens_is_pushed_to() {
+fn pushes_with_tokens() {
     let (source, target) = (Registry::start(), Fake::start());
     let base = layer("base behind tokens", 2000);
     for name in ["one", "two"] {

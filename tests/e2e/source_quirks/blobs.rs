@@ -74,7 +74,7 @@ impl Stage {
 }
 
 #[test]
-fn a_signed_url_that_ends_in_the_middle_of_a_download_is_signed_anew_and_the_rest_comes() {
+fn expired_url_mid_download_is_renewed() {
     let stage = Stage::with(|signature, _, bytes| match signature {
         1 => Verdict::Answer(truncated(bytes)),
         // The registry may give out one that has ended from a cache.
@@ -95,7 +95,7 @@ fn a_signed_url_that_ends_in_the_middle_of_a_download_is_signed_anew_and_the_res
 }
 
 #[test]
-fn a_signed_url_that_has_ended_before_it_is_used_is_signed_anew() {
+fn expired_url_before_use_is_renewed() {
     for refuse in [
         (|signature, _, _| refuse_the_first(signature, 400)) as Fault,
         |signature, _, _| refuse_the_first(signature, 401),
@@ -115,7 +115,7 @@ fn refuse_the_first(signature: u32, status: u16) -> Verdict {
 }
 
 #[test]
-fn a_store_that_accepts_no_url_is_named_and_no_login_is_blamed() {
+fn blob_store_refusal_is_named() {
     for fault in [
         (|_, _, _| Verdict::Answer(refusal(401, "AccessDenied"))) as Fault,
         |_, _, _| Verdict::Answer(refusal(403, "AccessDenied")),
@@ -138,7 +138,7 @@ fn a_store_that_accepts_no_url_is_named_and_no_login_is_blamed() {
 }
 
 #[test]
-fn a_store_that_has_lost_a_blob_fails_the_tag_at_once() {
+fn blob_missing_in_store_fails_at_once() {
     let stage = Stage::with(|_, _, _| Verdict::Answer(refusal(404, "NoSuchKey")));
     let finished = stage.transship.run(&["--json", "sync"]).expect_code(2);
     let report = finished.expect_stderr(&["app:v1", "not found"]).json();
@@ -148,7 +148,7 @@ fn a_store_that_has_lost_a_blob_fails_the_tag_at_once() {
 }
 
 #[test]
-fn blobs_of_a_source_are_never_asked_for_by_head() {
+fn never_heads_source_blobs() {
     let (source, target) = (Fake::start(), Fake::start());
     let image = Image::two_platforms("read alone");
     source.client().push("app", "v1", &image);

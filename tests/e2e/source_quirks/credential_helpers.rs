@@ -77,7 +77,7 @@ fn asked(transship: &Transship) -> Vec<String> {
 }
 
 #[test]
-fn a_helper_s_login_opens_real_registries() {
+fn helper_login_opens_real_registries() {
     let (source, target) = (
         Registry::guarded(Guard::Login),
         Registry::guarded(Guard::Login),
@@ -106,7 +106,7 @@ fn a_helper_s_login_opens_real_registries() {
 }
 
 #[test]
-fn the_store_of_the_docker_config_is_asked_and_its_auths_are_next() {
+fn creds_store_precedes_auths() {
     let (source, target, transship) = stage(DOCKER_CONFIG);
     demand_basic(&source, |given| given == "robot:from-the-file");
     let auth = STANDARD.encode("robot:from-the-file");
@@ -121,7 +121,7 @@ fn the_store_of_the_docker_config_is_asked_and_its_auths_are_next() {
 }
 
 #[test]
-fn an_identity_token_of_a_helper_is_exchanged_for_tokens() {
+fn exchanges_identity_token_of_helper() {
     let (source, target, transship) = stage(HELPER);
     source.demand_tokens(Habits {
         refresh_token: Some("refresh-me"),
@@ -137,7 +137,7 @@ fn an_identity_token_of_a_helper_is_exchanged_for_tokens() {
 }
 
 #[test]
-fn an_identity_token_of_the_docker_config_is_exchanged_for_tokens() {
+fn exchanges_identity_token_of_docker_config() {
     let (source, target, transship) = stage(DOCKER_CONFIG);
     source.demand_tokens(Habits {
         refresh_token: Some("refresh-me"),
@@ -152,7 +152,7 @@ fn an_identity_token_of_the_docker_config_is_exchanged_for_tokens() {
 }
 
 #[test]
-fn a_refused_login_is_read_anew_and_the_run_goes_on() {
+fn rereads_refused_login() {
     for challenge in [true, false] {
         let (source, target, transship) = stage(HELPER);
         // The first login ends with the first request that it opens.
@@ -186,7 +186,7 @@ fn a_refused_login_is_read_anew_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_login_that_stays_wrong_is_asked_for_twice_and_then_given_up() {
+fn wrong_login_is_tried_twice() {
     let (source, _target, transship) = stage(HELPER);
     demand_basic(&source, |_| false);
     transship.write_program("docker-credential-vault", &knowing("AWS", "s3cret-zebra"));
@@ -197,7 +197,7 @@ fn a_login_that_stays_wrong_is_asked_for_twice_and_then_given_up() {
 }
 
 #[test]
-fn a_helper_that_breaks_later_fails_its_registry_alone() {
+fn broken_helper_fails_only_its_registry() {
     let (source, _target, transship) = stage(HELPER);
     demand_basic(&source, |_| false);
     let script = "echo >> \"$HOME/asked\"; [ $(wc -l < \"$HOME/asked\") = 1 ] || exit 7\n\
@@ -208,7 +208,7 @@ fn a_helper_that_breaks_later_fails_its_registry_alone() {
 }
 
 #[test]
-fn a_helper_that_is_not_installed_is_named_with_its_line() {
+fn missing_helper_names_its_line() {
     let (_source, _target, transship) = stage(HELPER);
     let finished = transship.run(&["check"]).expect_code(78);
     finished.expect_stderr(&[
@@ -219,7 +219,7 @@ fn a_helper_that_is_not_installed_is_named_with_its_line() {
 }
 
 #[test]
-fn a_helper_that_fails_is_named_without_what_it_printed() {
+fn failed_helper_hides_its_output() {
     let (_source, _target, transship) = stage(HELPER);
     transship.write_program("docker-credential-vault", "echo s3cret-zebra; exit 3");
     let finished = transship.run(&["check"]).expect_code(78);
@@ -228,7 +228,7 @@ fn a_helper_that_fails_is_named_without_what_it_printed() {
 }
 
 #[test]
-fn a_broken_helper_of_the_docker_config_is_told_at_its_line() {
+fn broken_docker_config_helper_names_its_line() {
     let (_source, _target, transship) = stage(DOCKER_CONFIG);
     transship.write(".docker/config.json", "{ \"credsStore\": \"nowhere\" }");
     let finished = transship.run(&["check"]).expect_code(78);
@@ -261,7 +261,7 @@ fn stage_of_a_daemon(keys: &str) -> (Fake, Registry, Transship) {
 }
 
 #[test]
-fn a_helper_that_fails_when_the_daemon_starts_is_asked_again_before_its_registry_is() {
+fn helper_failed_at_startup_is_retried() {
     for keys in [HELPER, DOCKER_CONFIG] {
         let (source, target, transship) = stage_of_a_daemon(keys);
         transship.write(".docker/config.json", "{ \"credsStore\": \"vault\" }");
@@ -277,7 +277,7 @@ fn a_helper_that_fails_when_the_daemon_starts_is_asked_again_before_its_registry
 }
 
 #[test]
-fn an_edit_is_taken_up_while_a_helper_fails() {
+fn reload_works_while_helper_fails() {
     let (_source, _target, transship) = stage_of_a_daemon(HELPER);
     transship.write_program("docker-credential-vault", "exit 7");
     let daemon = Daemon::start(&transship);

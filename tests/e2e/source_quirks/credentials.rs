@@ -60,21 +60,21 @@ fn login(password: &str) -> String {
 }
 
 #[test]
-fn a_password_may_come_from_the_environment() {
+fn password_from_environment() {
     let mut guarded = Guarded::with(Guard::Login, &login("{ env = \"REGISTRY_TOKEN\" }"));
     guarded.transship.set_env("REGISTRY_TOKEN", PASSWORD);
     guarded.assert_synced();
 }
 
 #[test]
-fn a_password_may_come_from_a_file_that_ends_with_a_line_break() {
+fn password_from_file_with_newline() {
     let guarded = Guarded::with(Guard::Login, &login("{ file = \"secret\" }"));
     guarded.transship.write("secret", &format!("{PASSWORD}\n"));
     guarded.assert_synced();
 }
 
 #[test]
-fn a_password_may_come_from_a_systemd_credential() {
+fn password_from_systemd_credential() {
     let mut guarded = Guarded::with(Guard::Login, &login("{ credential = \"registry\" }"));
     let file = guarded.transship.write("credentials/registry", PASSWORD);
     guarded.transship.set_env(
@@ -85,7 +85,7 @@ fn a_password_may_come_from_a_systemd_credential() {
 }
 
 #[test]
-fn a_login_may_come_from_the_docker_config_of_the_home() {
+fn login_from_home_docker_config() {
     let guarded = Guarded::with(Guard::Login, "plain_http = true\nlogin = \"docker-config\"");
     guarded
         .transship
@@ -94,7 +94,7 @@ fn a_login_may_come_from_the_docker_config_of_the_home() {
 }
 
 #[test]
-fn a_login_may_come_from_the_docker_config_that_the_environment_names() {
+fn login_from_docker_config_variable() {
     let mut guarded = Guarded::with(Guard::Login, "plain_http = true\nlogin = \"docker-config\"");
     let file = guarded
         .transship
@@ -106,7 +106,7 @@ fn a_login_may_come_from_the_docker_config_that_the_environment_names() {
 }
 
 #[test]
-fn a_registry_that_wants_a_login_is_named_when_there_is_none() {
+fn missing_login_names_registry() {
     let guarded = Guarded::with(Guard::Login, "plain_http = true");
     let finished = guarded
         .transship
@@ -116,7 +116,7 @@ fn a_registry_that_wants_a_login_is_named_when_there_is_none() {
 }
 
 #[test]
-fn a_certificate_is_trusted_through_its_ca_file() {
+fn trusts_ca_file() {
     let (source, target) = (Registry::guarded(Guard::Tls), Registry::guarded(Guard::Tls));
     source.client().push("app", "v1", &Image::oci("over TLS"));
     let keys = [&source, &target]
@@ -133,7 +133,7 @@ fn a_certificate_is_trusted_through_its_ca_file() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused_and_the_registry_named() {
+fn untrusted_certificate_names_registry() {
     let guarded = Guarded::with(Guard::Tls, "connections = 4");
     let finished = guarded.transship.run(&["sync"]).expect_code(2);
     finished.expect_stderr(&[guarded.source.host()]);

@@ -98,22 +98,22 @@ fn assert_never_becomes_a_blob(served: fn(&Bytes) -> Bytes) {
 }
 
 #[test]
-fn bytes_of_another_digest_never_become_a_blob() {
+fn wrong_bytes_never_become_a_blob() {
     assert_never_becomes_a_blob(|bytes| bytes.iter().map(|byte| byte ^ 1).collect());
 }
 
 #[test]
-fn a_blob_that_is_too_long_never_becomes_a_blob() {
+fn long_body_never_becomes_a_blob() {
     assert_never_becomes_a_blob(|bytes| [bytes, &b"and more"[..]].concat().into());
 }
 
 #[test]
-fn a_blob_that_is_too_short_never_becomes_a_blob() {
+fn short_body_never_becomes_a_blob() {
     assert_never_becomes_a_blob(|bytes| bytes.slice(..bytes.len() - 1));
 }
 
 #[test]
-fn a_manifest_of_another_digest_is_not_written() {
+fn wrong_manifest_is_not_written() {
     let (source, target) = (Fake::start(), Fake::start());
     let child = Image::oci_for("forged", "linux/amd64");
     source
@@ -135,7 +135,7 @@ fn a_manifest_of_another_digest_is_not_written() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_read_again() {
+fn truncated_body_is_retried() {
     let large = layer("breaks off", 300_000);
     let (source, target, transship) =
         from_fake(&Image::oci_with("breaks off", vec![large.clone()]));
@@ -148,7 +148,7 @@ fn a_body_that_breaks_off_is_read_again() {
 }
 
 #[test]
-fn a_body_that_breaks_off_for_a_target_that_checks_nothing_is_whole_in_the_end() {
+fn truncated_body_never_poisons_lax_target() {
     let (source, target) = (Fake::start(), Fake::start());
     let large = layer("breaks off unseen", 300_000);
     source.client().push(
@@ -172,7 +172,7 @@ fn a_body_that_breaks_off_for_a_target_that_checks_nothing_is_whole_in_the_end()
 }
 
 #[test]
-fn a_pause_that_a_registry_asks_for_is_kept() {
+fn honours_retry_after() {
     let throttled = layer("throttled", 500);
     let (source, target, transship) =
         from_fake(&Image::oci_with("throttled", vec![throttled.clone()]));
@@ -204,7 +204,7 @@ fn a_pause_that_a_registry_asks_for_is_kept() {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn passing_errors_of_the_source_are_retried() {
+fn retries_transient_source_errors() {
     let layers: Vec<_> = (0..4)
         .map(|number| layer(&format!("retried {number}"), 200))
         .collect();
@@ -225,7 +225,7 @@ fn passing_errors_of_the_source_are_retried() {
 }
 
 #[test]
-fn passing_errors_of_the_target_are_retried() {
+fn retries_transient_target_errors() {
     let (source, target) = (Registry::start(), Fake::start());
     source
         .client()
@@ -245,7 +245,7 @@ fn passing_errors_of_the_target_are_retried() {
 }
 
 #[test]
-fn a_registry_that_never_recovers_does_not_keep_a_run_forever() {
+fn permanent_outage_ends_the_run() {
     let (source, target, transship) = from_fake(&Image::oci("never"));
     source.rule(|request| match request.is_blob_get() {
         true => Verdict::Answer(refusal(500, "UNKNOWN")),
@@ -259,7 +259,7 @@ fn a_registry_that_never_recovers_does_not_keep_a_run_forever() {
 }
 
 #[test]
-fn an_error_that_is_final_is_not_retried() {
+fn final_error_is_not_retried() {
     let (source, _target, transship) = from_fake(&Image::oci("denied"));
     source.rule(|request| match request.is_blob_get() {
         true => Verdict::Answer(refusal(403, "DENIED")),
@@ -281,7 +281,7 @@ fn an_error_that_is_final_is_not_retried() {
 }
 
 #[test]
-fn a_source_that_tells_no_digests_is_mirrored_and_found_unchanged() {
+fn mirrors_source_without_digest_header() {
     let source = Fake::with(Oddities {
         no_digest_header: true,
         ..Oddities::default()
@@ -299,7 +299,7 @@ fn a_source_that_tells_no_digests_is_mirrored_and_found_unchanged() {
 }
 
 #[test]
-fn a_mount_that_becomes_an_upload_goes_on_in_its_session() {
+fn mount_202_continues_in_its_session() {
     let source = Registry::start();
     let target = Fake::with(Oddities {
         mounts_become_uploads: true,
@@ -337,7 +337,7 @@ fn a_mount_that_becomes_an_upload_goes_on_in_its_session() {
 }
 
 #[test]
-fn a_mount_that_is_refused_becomes_an_upload() {
+fn refused_mount_uploads() {
     let (source, target) = (Registry::start(), Fake::start());
     let base = layer("refused", 3000);
     for name in ["one", "two"] {
@@ -367,7 +367,7 @@ fn a_mount_that_is_refused_becomes_an_upload() {
 }
 
 #[test]
-fn a_refused_manifest_fails_its_tag_and_says_why() {
+fn refused_manifest_fails_with_reason() {
     let (source, target) = (Registry::start(), Fake::start());
     source.client().push("app", "good", &Image::oci("taken"));
     source

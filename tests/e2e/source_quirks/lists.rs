@@ -53,7 +53,7 @@ fn lose_the_third_page(source: &Fake, mut times: usize, (status, code): (u16, &'
 }
 
 #[test]
-fn a_list_of_tags_that_loses_a_page_is_read_anew() {
+fn tag_list_with_lost_page_restarts() {
     for lost in LOST {
         let (source, target, transship) = paged();
         lose_the_third_page(&source, 1, lost);
@@ -65,7 +65,7 @@ fn a_list_of_tags_that_loses_a_page_is_read_anew() {
 }
 
 #[test]
-fn a_list_of_tags_that_loses_a_page_again_is_an_error_and_never_a_short_list() {
+fn page_lost_twice_is_an_error() {
     for lost in LOST {
         let (source, target, transship) = paged();
         lose_the_third_page(&source, usize::MAX, lost);
@@ -100,7 +100,7 @@ fn page(request: &Request, member: &str, pages: &[&[&str]]) -> Response<Body> {
 }
 
 #[test]
-fn a_catalog_that_loses_a_page_is_read_anew() {
+fn catalog_with_lost_page_restarts() {
     let (source, target) = (Fake::start(), Fake::start());
     for name in ["team/one", "team/two", "team/three"] {
         source.client().push(name, "v1", &Image::oci(name));
@@ -124,7 +124,7 @@ fn a_catalog_that_loses_a_page_is_read_anew() {
 }
 
 #[test]
-fn a_project_of_a_harbor_that_loses_a_page_is_read_anew() {
+fn harbor_project_with_lost_page_restarts() {
     const PROJECT: &str = "/api/v2.0/projects/team/repositories";
     let (source, target) = (Fake::start(), Fake::start());
     let names = (0..150).map(|number| format!("team/app{number}"));
@@ -151,7 +151,7 @@ fn a_project_of_a_harbor_that_loses_a_page_is_read_anew() {
 }
 
 #[test]
-fn a_list_of_referrers_that_loses_a_page_is_read_anew_and_the_api_is_not_called_missing() {
+fn referrers_with_lost_page_restart() {
     let oddities = Oddities {
         referrers: Some(1),
         ..Oddities::default()
@@ -183,7 +183,7 @@ fn a_list_of_referrers_that_loses_a_page_is_read_anew_and_the_api_is_not_called_
 }
 
 #[test]
-fn quay_io_is_asked_for_a_hundred_tags_at_a_time() {
+fn quay_pages_have_100_tags() {
     let (source, target) = (Fake::start(), Fake::start());
     source.client().push("acme/app", "v1", &Image::oci("app"));
     let mirrors = all_tags_of("acme/app");
@@ -197,7 +197,7 @@ fn quay_io_is_asked_for_a_hundred_tags_at_a_time() {
 }
 
 #[test]
-fn a_registry_that_refuses_the_number_of_entries_is_asked_for_a_hundred() {
+fn refused_page_size_falls_back_to_100() {
     let (source, target) = (Fake::start(), Fake::start());
     source.client().push("team/one", "v1", &Image::oci("one"));
     source.rule(|request| {
@@ -226,17 +226,17 @@ fn copied_from(pages: &'static [&[&str]]) -> u64 {
 }
 
 #[test]
-fn an_empty_page_that_names_a_next_one_is_not_the_end() {
+fn empty_page_with_link_continues() {
     assert_eq!(copied_from(&[&["v1"], &[], &[], &["v2"], &[]]), 2);
 }
 
 #[test]
-fn a_tag_that_two_pages_name_is_one_tag() {
+fn duplicate_listed_tags_merge() {
     assert_eq!(copied_from(&[&["v1", "v1"], &["v1", "v2"], &["v2"]]), 2);
 }
 
 #[test]
-fn a_registry_that_hangs_holds_up_no_mirror_of_another() {
+fn hanging_registry_delays_only_its_mirrors() {
     let (hung, well, target) = (Fake::start(), Fake::start(), Fake::start());
     let never = Instant::now() + Duration::from_secs(3600);
     hung.rule(move |request| match request.is_tag_list() {

@@ -85,7 +85,7 @@ fn end_the_first_token(source: &Fake, mut good: usize, ended: &'static [&'static
 }
 
 #[test]
-fn a_token_that_ended_is_renewed_whatever_challenge_comes_with_the_refusal() {
+fn renews_token_after_any_challenge() {
     const WAYS: [&[&str]; 4] = [
         &["Basic realm=\"harbor\""],
         &[],
@@ -110,7 +110,7 @@ fn a_token_that_ended_is_renewed_whatever_challenge_comes_with_the_refusal() {
 }
 
 #[test]
-fn a_repository_that_no_token_opens_is_denied_and_not_logged_in_for_again() {
+fn denied_repository_does_not_loop() {
     // Harbor's project that is not there, Docker Hub's repository, and one that says nothing.
     for told in [
         Some(String::new()),
@@ -147,7 +147,7 @@ fn a_repository_that_no_token_opens_is_denied_and_not_logged_in_for_again() {
 }
 
 #[test]
-fn a_refusal_without_a_challenge_sends_us_to_the_base_for_one() {
+fn unauthorized_without_challenge_asks_the_base() {
     let (source, target, transship) = stage(&["app", "other"]);
     let challenge = bearer(&source);
     source.rule(
@@ -164,7 +164,7 @@ fn a_refusal_without_a_challenge_sends_us_to_the_base_for_one() {
 }
 
 #[test]
-fn a_registry_that_refuses_and_never_says_what_it_wants_is_told_and_left() {
+fn unauthorized_without_any_challenge_fails() {
     for is_base_open in [true, false] {
         let (source, target, transship) = stage(&["app"]);
         source.rule(
@@ -181,7 +181,7 @@ fn a_registry_that_refuses_and_never_says_what_it_wants_is_told_and_left() {
 }
 
 #[test]
-fn the_scope_of_a_realm_gives_way_to_that_of_the_repository() {
+fn repository_scope_replaces_realm_scope() {
     let names = ["one", "two", "three"];
     let (source, target, transship) = stage(&names);
     let host = source.host().to_owned();
@@ -215,7 +215,7 @@ fn the_scope_of_a_realm_gives_way_to_that_of_the_repository() {
 }
 
 #[test]
-fn of_two_challenges_the_token_is_taken_and_asked_for_by_get() {
+fn bearer_beats_basic_challenge() {
     for is_one_header in [true, false] {
         let (source, target, transship) = stage(&["app"]);
         let both = [bearer(&source), "Basic realm=\"gitea\"".to_owned()];
@@ -245,7 +245,7 @@ fn of_two_challenges_the_token_is_taken_and_asked_for_by_get() {
 }
 
 #[test]
-fn a_token_server_that_is_gone_says_nothing_of_tags_and_repositories() {
+fn missing_token_server_is_no_missing_tag() {
     for status in [400, 404, 405, 410] {
         let (source, target) = (Fake::start(), Fake::start());
         source.client().push("app", "v1", &Image::oci("app"));
@@ -272,7 +272,7 @@ fn a_token_server_that_is_gone_says_nothing_of_tags_and_repositories() {
 }
 
 #[test]
-fn a_token_server_that_moves_is_found_again() {
+fn follows_moved_token_server() {
     let (source, target, transship) = stage(&["app"]);
     let host = source.host().to_owned();
     let mut seen = 0;

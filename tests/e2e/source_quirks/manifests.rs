@@ -37,7 +37,7 @@ fn assert_mirrored_once(source: &Fake, target: &Fake, transship: &Transship) {
 }
 
 #[test]
-fn a_registry_that_does_not_know_head_or_does_not_find_by_it_is_read_by_get() {
+fn falls_back_from_head_to_get() {
     for status in [404, 405, 501] {
         let (source, target, transship) = stage(&Image::two_platforms("without heads"));
         source.rule(move |request| match is_manifest_head(request) {
@@ -69,7 +69,7 @@ fn serve(source: &Fake, image: &Image, told: String) {
 }
 
 #[test]
-fn a_digest_that_is_none_is_made_from_the_body() {
+fn hashes_body_for_invalid_digest_header() {
     let image = Image::oci("told oddly");
     for told in [
         String::new(),
@@ -85,7 +85,7 @@ fn a_digest_that_is_none_is_made_from_the_body() {
 }
 
 #[test]
-fn a_source_that_tells_sha512_is_mirrored_and_found_unchanged_for_good() {
+fn mirrors_sha512_digests() {
     let image = Image::two_platforms("told in sha512");
     let (source, target, transship) = stage(&image);
     let hash = Bytes::copy_from_slice(&Sha512::digest(&image.bytes));
@@ -106,7 +106,7 @@ fn a_source_that_tells_sha512_is_mirrored_and_found_unchanged_for_good() {
 }
 
 #[test]
-fn a_tag_that_is_absent_in_any_words_is_not_found() {
+fn understands_every_not_found() {
     for words in [
         r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
         r#"{"errors":[{"code":"NOT_FOUND","message":"artifact app:gone not found"}]}"#,

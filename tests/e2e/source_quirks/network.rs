@@ -44,7 +44,7 @@ impl Stage {
 }
 
 #[test]
-fn requests_go_to_the_endpoint_and_the_name_stays() {
+fn endpoint_replaces_the_host() {
     let stage = Stage::with(Some(NAME), "endpoint = \"http://HOST\"");
     stage.assert_synced();
     let plan = stage.transship.run(&["plan"]).expect_code(0);
@@ -52,7 +52,7 @@ fn requests_go_to_the_endpoint_and_the_name_stays() {
 }
 
 #[test]
-fn uploads_go_to_the_endpoint() {
+fn uploads_use_the_endpoint() {
     let (source, target) = (Registry::start(), Registry::start());
     source
         .client()
@@ -65,7 +65,7 @@ fn uploads_go_to_the_endpoint() {
 }
 
 #[test]
-fn a_registry_may_have_an_http_proxy_of_its_own() {
+fn uses_http_proxy_per_registry() {
     // A request to an HTTP proxy has the whole URL, of which the fake looks at the path.
     let stage = Stage::with(
         Some(NAME),
@@ -75,7 +75,7 @@ fn a_registry_may_have_an_http_proxy_of_its_own() {
 }
 
 #[test]
-fn a_socks5h_proxy_resolves_the_name() {
+fn socks5h_resolves_remotely() {
     let stage = Stage::with(Some(NAME), PLAIN);
     let tunnel = Tunnel::socks(stage.source.host());
     let keys = format!(
@@ -94,7 +94,7 @@ fn a_socks5h_proxy_resolves_the_name() {
 }
 
 #[test]
-fn direct_overrules_the_environment() {
+fn direct_overrides_environment_proxy() {
     const DIRECT: &str = "plain_http = true\nproxy = \"direct\"";
     for (source_keys, code) in [(DIRECT, 0), (PLAIN, 2)] {
         let mut stage = Stage::with(None, PLAIN);
@@ -107,7 +107,7 @@ fn direct_overrules_the_environment() {
 }
 
 #[test]
-fn a_proxy_s_login_is_printed_nowhere() {
+fn proxy_login_is_never_printed() {
     for scheme in ["http", "socks5h", "https", "socks5"] {
         let keys = format!("plain_http = true\nproxy = \"{scheme}://me:s3cret-zebra@127.0.0.1:1\"");
         let mut stage = Stage::with(Some(NAME), &keys);
@@ -120,7 +120,7 @@ fn a_proxy_s_login_is_printed_nowhere() {
 }
 
 #[test]
-fn a_family_of_addresses_keeps_to_itself() {
+fn ip_family_is_exclusive() {
     Stage::with(None, "plain_http = true\nip = \"4\"").assert_synced();
     let stage = Stage::with(None, "plain_http = true\nip = \"6\"");
     stage.transship.run(&["sync"]).expect_code(2);
@@ -139,7 +139,7 @@ fn a_family_of_addresses_keeps_to_itself() {
 }
 
 #[test]
-fn a_registry_may_want_a_client_s_certificate() {
+fn presents_client_certificate() {
     let (source, target) = (Registry::start(), Registry::guarded(Guard::MutualTls));
     source
         .client()

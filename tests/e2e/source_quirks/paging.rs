@@ -33,17 +33,17 @@ fn assert_all_pages_are_read(link: Link) {
 }
 
 #[test]
-fn a_relative_link_leads_to_the_next_page() {
+fn follows_relative_link() {
     assert_all_pages_are_read(Link::Relative);
 }
 
 #[test]
-fn an_absolute_link_leads_to_the_next_page() {
+fn follows_absolute_link() {
     assert_all_pages_are_read(Link::Absolute);
 }
 
 #[test]
-fn the_pages_of_the_target_are_all_read_before_a_tag_is_called_missing() {
+fn reads_all_target_pages() {
     let (source, target) = (Registry::start(), source_with(Link::Relative, ""));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
     let client = source.client();
@@ -61,7 +61,7 @@ fn the_pages_of_the_target_are_all_read_before_a_tag_is_called_missing() {
 }
 
 #[test]
-fn a_link_that_leads_in_a_circle_ends_the_listing_with_an_error() {
+fn link_loop_is_an_error() {
     let (source, target) = (source_with(Link::Loop, ""), Registry::start());
     let finished = between(source.host(), target.host(), &all_tags_of("app"))
         .run(&["sync"])
@@ -72,7 +72,7 @@ fn a_link_that_leads_in_a_circle_ends_the_listing_with_an_error() {
 }
 
 #[test]
-fn a_link_that_leaves_the_host_is_not_followed() {
+fn foreign_link_is_not_followed() {
     let (other, target) = (Fake::start(), Registry::start());
     let source = source_with(Link::OtherHost, other.host());
     let finished = between(source.host(), target.host(), &all_tags_of("app"))
@@ -83,7 +83,7 @@ fn a_link_that_leaves_the_host_is_not_followed() {
 }
 
 #[test]
-fn a_repository_whose_list_of_tags_is_null_is_empty() {
+fn null_tag_list_is_empty() {
     let (source, target) = (Registry::start(), Registry::start());
     let (image, kept) = (
         Image::oci("deleted at the target"),

@@ -32,7 +32,7 @@ fn mirroring_app(source: &Fake, target: &Registry) -> Transship {
 }
 
 #[test]
-fn unchanged_tags_cost_their_share_of_a_listing_that_tells_digests() {
+fn bulk_digests_save_heads() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "app", &["v1", "v2", "v3"]);
     tell(&source, uploads(&rows));
@@ -53,7 +53,7 @@ fn unchanged_tags_cost_their_share_of_a_listing_that_tells_digests() {
 }
 
 #[test]
-fn a_tag_that_a_listing_tells_no_digest_of_or_two_is_asked_for() {
+fn ambiguous_bulk_digest_is_headed() {
     let (source, target) = (Fake::start(), Registry::start());
     let mut rows = push(&source, "app", &["none", "two", "one"]);
     rows[0].digest = None;
@@ -72,7 +72,7 @@ fn a_tag_that_a_listing_tells_no_digest_of_or_two_is_asked_for() {
 }
 
 #[test]
-fn a_digest_that_is_told_is_never_copied_unseen() {
+fn bulk_digest_is_confirmed_before_copy() {
     let (source, target) = (Fake::start(), Registry::start());
     let mut rows = push(&source, "app", &["v1"]);
     rows[0].digest = Some(Image::oci("nowhere").digest());
@@ -91,7 +91,7 @@ fn a_digest_that_is_told_is_never_copied_unseen() {
 }
 
 #[test]
-fn a_listing_that_lies_is_found_out_within_a_day_and_for_good() {
+fn wrong_bulk_digest_is_found_in_a_day() {
     let (source, target) = (Fake::start(), Registry::start());
     tell(&source, uploads(&push(&source, "app", &["v1"])));
     let transship = mirroring_app(&source, &target);
@@ -107,7 +107,7 @@ fn a_listing_that_lies_is_found_out_within_a_day_and_for_good() {
 }
 
 #[test]
-fn a_map_beside_the_tags_that_makes_no_sense_is_none() {
+fn invalid_manifest_map_is_ignored() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, "app", &["v1", "v2"]);
     tell(
@@ -122,7 +122,7 @@ fn a_map_beside_the_tags_that_makes_no_sense_is_none() {
 }
 
 #[test]
-fn a_tag_that_somebody_moved_is_found_at_once_where_the_target_tells_digests() {
+fn target_bulk_digest_finds_moved_tag() {
     let (source, target) = (Registry::start(), Fake::start());
     source.client().push("app", "v1", &Image::oci("v1"));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));

@@ -44,7 +44,7 @@ fn asked_when_unchanged(source: &Fake, transship: &Transship) -> Vec<Request> {
 }
 
 #[test]
-fn unchanged_tags_of_docker_hub_cost_their_share_of_a_page() {
+fn docker_hub_pages_save_heads() {
     let (source, target) = (Fake::start(), Registry::start());
     serve(&source, HUB, push(&source, "acme/app", &TAGS), hub);
     let transship = mirroring(&source, &target, "docker.io");
@@ -61,7 +61,7 @@ fn unchanged_tags_of_docker_hub_cost_their_share_of_a_page() {
 }
 
 #[test]
-fn unchanged_tags_of_quay_cost_their_share_of_a_page() {
+fn quay_pages_save_heads() {
     let (source, target) = (Fake::start(), Registry::start());
     serve(&source, QUAY, push(&source, "acme/app", &TAGS), quay);
     let transship = mirroring(&source, &target, "quay.io");
@@ -73,7 +73,7 @@ fn unchanged_tags_of_quay_cost_their_share_of_a_page() {
 }
 
 #[test]
-fn a_tag_that_moves_at_docker_hub_is_mirrored_by_the_next_run() {
+fn copies_tag_moved_at_docker_hub() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/app", &TAGS);
     let moved = Image::oci("moved");
@@ -101,7 +101,7 @@ fn a_tag_that_moves_at_docker_hub_is_mirrored_by_the_next_run() {
 }
 
 #[test]
-fn a_tag_of_docker_hub_without_a_digest_is_asked_for() {
+fn docker_hub_tag_without_digest_is_headed() {
     let (source, target) = (Fake::start(), Registry::start());
     let mut rows = push(&source, "acme/app", &TAGS);
     rows[3].digest = None;
@@ -129,7 +129,7 @@ fn asked_with_second_page(page: impl Fn() -> Value + Send + 'static) -> Vec<Requ
 }
 
 #[test]
-fn a_page_of_docker_hub_that_makes_no_sense_ends_it_and_the_rest_is_asked_for() {
+fn invalid_docker_hub_page_falls_back() {
     let next = |next: &'static str| move || json!({ "next": next, "results": [] });
     let cases = [
         asked_with_second_page(|| json!({ "results": [{ "digest": "sha256:1" }] })),
@@ -146,7 +146,7 @@ fn a_page_of_docker_hub_that_makes_no_sense_ends_it_and_the_rest_is_asked_for() 
 }
 
 #[test]
-fn an_interface_that_refuses_or_throttles_is_done_without() {
+fn refused_bulk_api_falls_back() {
     let cases = [
         ("docker.io", HUB, [404, 429]),
         ("quay.io", QUAY, [401, 500]),
@@ -169,7 +169,7 @@ fn an_interface_that_refuses_or_throttles_is_done_without() {
 }
 
 #[test]
-fn a_tag_that_shifting_pages_hide_is_not_taken_for_gone() {
+fn shifting_pages_hide_no_tag() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/app", &TAGS);
     let mut is_told = false;
@@ -193,7 +193,7 @@ fn a_tag_that_shifting_pages_hide_is_not_taken_for_gone() {
 }
 
 #[test]
-fn push_times_decide_what_is_newest_and_what_is_too_old() {
+fn push_times_drive_latest_and_max_age() {
     let aged = |source: &Fake, repository| {
         let mut rows = push(source, repository, &["apple", "pear", "plum"]);
         for (row, days) in rows.iter_mut().zip([2, 40, 10]) {
@@ -238,7 +238,7 @@ fn be_harbor(source: &Fake, rows: Vec<Row>) {
 }
 
 #[test]
-fn unchanged_tags_of_a_harbor_cost_their_share_of_the_listings() {
+fn harbor_artifacts_save_heads() {
     let (source, target) = (Fake::start(), Registry::start());
     let (client, image) = (source.client(), Image::oci("one of all"));
     client.push("acme/deep/app", "v0", &image);
@@ -267,7 +267,7 @@ fn unchanged_tags_of_a_harbor_cost_their_share_of_the_listings() {
 }
 
 #[test]
-fn a_tag_that_a_harbor_lists_without_an_artifact_is_asked_for() {
+fn harbor_tag_without_artifact_is_headed() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/deep/app", &["v1", "v2", "v3"]);
     be_harbor(&source, rows[..2].to_vec());
@@ -279,7 +279,7 @@ fn a_tag_that_a_harbor_lists_without_an_artifact_is_asked_for() {
 }
 
 #[test]
-fn a_harbor_that_refuses_its_artifacts_is_asked_for_each_tag() {
+fn refused_harbor_artifacts_fall_back() {
     let (source, target) = (Fake::start(), Registry::start());
     push(&source, "acme/deep/app", &["v1", "v2"]);
     source.rule(|request| match request.path == HARBOR {
@@ -294,7 +294,7 @@ fn a_harbor_that_refuses_its_artifacts_is_asked_for_each_tag() {
 }
 
 #[test]
-fn nothing_is_told_of_tags_that_were_never_mirrored() {
+fn unmirrored_tags_are_not_reported() {
     let (source, target) = (Fake::start(), Registry::start());
     serve(&source, HUB, push(&source, "acme/app", &TAGS), hub);
     mirroring(&source, &target, "docker.io").sync();
@@ -304,7 +304,7 @@ fn nothing_is_told_of_tags_that_were_never_mirrored() {
 }
 
 #[test]
-fn one_tag_of_very_many_is_asked_for_alone() {
+fn single_tag_skips_bulk_listing() {
     let (source, target) = (Fake::start(), Registry::start());
     let mirrored = push(&source, "acme/app", &["v1"]);
     let others = (0..30).map(|n| row(&format!("x{n}"), &Image::oci("other")));
@@ -323,7 +323,7 @@ fn one_tag_of_very_many_is_asked_for_alone() {
 }
 
 #[test]
-fn the_newest_by_push_time_are_found_in_the_first_run_and_in_the_next() {
+fn latest_by_push_time_is_stable() {
     let (source, target) = (Fake::start(), Registry::start());
     let mut rows = push(&source, "acme/app", &["apple", "pear", "plum"]);
     rows[2].pushed = 7;
@@ -337,7 +337,7 @@ fn the_newest_by_push_time_are_found_in_the_first_run_and_in_the_next() {
 }
 
 #[test]
-fn the_newest_stay_what_they_were_while_an_interface_fails() {
+fn latest_survives_bulk_api_outage() {
     let (source, target) = (Fake::start(), Registry::start());
     let mut rows = push(&source, "acme/app", &["apple", "pear", "plum"]);
     (rows[0].pushed, rows[2].pushed) = (5, 7);
@@ -364,7 +364,7 @@ fn the_newest_stay_what_they_were_while_an_interface_fails() {
 }
 
 #[test]
-fn a_tag_that_both_listings_lack_is_orphaned_and_asked_about_no_more() {
+fn absent_in_both_listings_is_orphaned() {
     let (source, target) = (Fake::start(), Registry::start());
     let rows = push(&source, "acme/app", &TAGS);
     let transship = mirroring(&source, &target, "docker.io");

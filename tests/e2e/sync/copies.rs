@@ -30,7 +30,7 @@ fn assert_copied_bit_for_bit(image: &Image) {
 }
 
 #[test]
-fn skopeo_reads_the_same_bytes_of_every_kind_from_both_sides() {
+fn skopeo_agrees_on_every_kind() {
     let attested = Image::oci_for("attested", "linux/amd64");
     let attestation = Image::attestation(&attested);
     let signed = Image::oci("signed");
@@ -70,7 +70,7 @@ fn skopeo_reads_the_same_bytes_of_every_kind_from_both_sides() {
 }
 
 #[test]
-fn a_foreign_layer_is_copied_where_the_source_serves_it_and_else_explained() {
+fn copies_or_explains_foreign_layer() {
     let [image, absent] = ["served", "absent"].map(Image::with_a_foreign_layer);
     let (source, target) = (Fake::start(), Fake::start());
     source.client().push("app", "served", &image);
@@ -90,29 +90,29 @@ fn a_foreign_layer_is_copied_where_the_source_serves_it_and_else_explained() {
 }
 
 #[test]
-fn a_manifest_above_a_mebibyte_is_copied_bit_for_bit() {
+fn copies_large_manifest() {
     let pair = Pair::holding(&Image::with_a_large_manifest("large"));
     pair.transship.sync();
     pair.assert_mirrored(&[("app", "v1")]);
 }
 
 #[test]
-fn a_plain_oci_image_is_copied_bit_for_bit() {
+fn copies_oci_image() {
     assert_copied_bit_for_bit(&Image::oci("plain"));
 }
 
 #[test]
-fn a_docker_image_is_copied_bit_for_bit() {
+fn copies_docker_image() {
     assert_copied_bit_for_bit(&Image::docker("docker"));
 }
 
 #[test]
-fn an_index_of_two_platforms_is_copied_bit_for_bit() {
+fn copies_oci_index() {
     assert_copied_bit_for_bit(&Image::two_platforms("platforms"));
 }
 
 #[test]
-fn an_index_within_an_index_is_copied_bit_for_bit() {
+fn copies_nested_index() {
     let nested = vec![
         Image::two_platforms("inner"),
         Image::oci_for("outer", "linux/s390x"),
@@ -121,39 +121,39 @@ fn an_index_within_an_index_is_copied_bit_for_bit() {
 }
 
 #[test]
-fn a_docker_manifest_list_is_copied_bit_for_bit() {
+fn copies_docker_manifest_list() {
     assert_copied_bit_for_bit(&Image::docker_list("list"));
 }
 
 #[test]
-fn an_artifact_with_the_empty_config_is_copied_bit_for_bit() {
+fn copies_artifact_with_empty_config() {
     assert_copied_bit_for_bit(&Image::artifact("artifact"));
 }
 
 #[test]
-fn an_index_with_an_attestation_is_copied_bit_for_bit() {
+fn copies_index_with_attestation() {
     let image = Image::oci_for("attested", "linux/amd64");
     let attestation = Image::attestation(&image);
     assert_copied_bit_for_bit(&Image::index(vec![image, attestation]));
 }
 
 #[test]
-fn an_image_without_layers_is_copied_bit_for_bit() {
+fn copies_image_without_layers() {
     assert_copied_bit_for_bit(&Image::without_layers("bare"));
 }
 
 #[test]
-fn a_layer_that_an_image_names_twice_is_copied_once() {
+fn copies_repeated_layer_once() {
     assert_copied_bit_for_bit(&Image::with_a_layer_twice("twice"));
 }
 
 #[test]
-fn a_layer_compressed_with_zstd_is_copied_bit_for_bit() {
+fn copies_zstd_layer() {
     assert_copied_bit_for_bit(&Image::zstd("zstd"));
 }
 
 #[test]
-fn an_empty_layer_is_copied_bit_for_bit() {
+fn copies_empty_layer() {
     assert_copied_bit_for_bit(&Image::oci_with(
         "empty",
         vec![layer("nothing", 0), layer("something", 10)],
@@ -161,12 +161,12 @@ fn an_empty_layer_is_copied_bit_for_bit() {
 }
 
 #[test]
-fn a_layer_of_several_megabytes_is_copied_bit_for_bit() {
+fn copies_large_layer() {
     assert_copied_bit_for_bit(&Image::oci_with("large", vec![layer("large", 5_000_000)]));
 }
 
 #[test]
-fn skopeo_reads_the_same_bytes_from_both_sides() {
+fn skopeo_agrees_on_both_sides() {
     let pair = Pair::holding(&Image::two_platforms("read by others"));
     pair.transship.sync();
     let copy = raw_manifest(pair.target.host(), "mirror/app:v1");
@@ -177,7 +177,7 @@ fn skopeo_reads_the_same_bytes_from_both_sides() {
 }
 
 #[test]
-fn every_selected_tag_of_every_repository_is_copied() {
+fn copies_every_selected_tag() {
     let pair = Pair::of_repositories(&["one", "two/deep", "three"]);
     let tags = [
         ("one", "v1"),
@@ -200,7 +200,7 @@ fn every_selected_tag_of_every_repository_is_copied() {
 }
 
 #[test]
-fn the_report_has_the_members_that_are_promised() {
+fn json_report_has_promised_members() {
     let pair =
         Pair::mirroring("[[mirror]]\nname = \"apps\"\nfrom = \"SOURCE/app\"\ntags = \"*\"\n");
     pair.from.push("app", "v1", &Image::oci("reported"));
@@ -241,7 +241,7 @@ fn the_report_has_the_members_that_are_promised() {
 }
 
 #[test]
-fn the_report_counts_what_was_uploaded_and_what_was_mounted() {
+fn json_report_counts_uploads_and_mounts() {
     let pair = Pair::of_repositories(&["one", "two", "three"]);
     let base = layer("base", 4000);
     let images = ["one", "two", "three"].map(|name| {
@@ -269,7 +269,7 @@ fn the_report_counts_what_was_uploaded_and_what_was_mounted() {
 }
 
 #[test]
-fn a_second_sync_copies_nothing() {
+fn second_sync_copies_nothing() {
     let pair = Pair::of_repositories(&["app"]);
     pair.from.push("app", "v1", &Image::oci("first"));
     pair.from.push("app", "v2", &Image::two_platforms("second"));
@@ -290,7 +290,7 @@ fn a_second_sync_copies_nothing() {
 }
 
 #[test]
-fn a_tag_that_the_source_removed_is_orphaned_and_stays_at_the_target() {
+fn removed_tag_is_orphaned_and_stays() {
     let pair = Pair::of_repositories(&["app"]);
     pair.from.push("app", "stays", &Image::oci("stays"));
     pair.from.push("app", "goes", &Image::oci("goes"));
@@ -304,7 +304,7 @@ fn a_tag_that_the_source_removed_is_orphaned_and_stays_at_the_target() {
 }
 
 #[test]
-fn a_sync_can_be_limited_to_mirrors_by_name() {
+fn syncs_named_mirrors_only() {
     let pair = Pair::mirroring(
         "[[mirror]]\nname = \"one\"\nfrom = \"SOURCE/one\"\ntags = \"*\"\n\
          [[mirror]]\nname = \"two\"\nfrom = \"SOURCE/two\"\ntags = \"*\"\n",
@@ -328,7 +328,7 @@ fn a_sync_can_be_limited_to_mirrors_by_name() {
 }
 
 #[test]
-fn a_target_may_be_a_bare_host() {
+fn target_may_be_a_bare_host() {
     let pair = Pair::configured(
         "[registries.\"SOURCE\"]\nplain_http = true\n[registries.\"TARGET\"]\nplain_http = true\n\
          [[mirror]]\nfrom = \"SOURCE/team/app\"\ntags = \"*\"\ntarget = \"TARGET\"\npath = \"{repository}\"\n",
@@ -339,7 +339,7 @@ fn a_target_may_be_a_bare_host() {
 }
 
 #[test]
-fn without_json_the_results_are_readable_and_name_the_mirror() {
+fn text_summary_names_the_mirror() {
     let pair =
         Pair::mirroring("[[mirror]]\nname = \"apps\"\nfrom = \"SOURCE/app\"\ntags = \"*\"\n");
     pair.from.push("app", "v1", &Image::oci("readable"));

@@ -25,7 +25,7 @@ fn images() -> Vec<Image> {
 }
 
 #[test]
-fn everything_arrives_over_links_that_reset_and_stall() {
+fn arrives_over_resets_and_stalls() {
     let (source, target) = (Registry::start(), Registry::start());
     let images = images();
     for (number, image) in images.iter().enumerate() {

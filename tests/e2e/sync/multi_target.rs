@@ -47,7 +47,7 @@ fn sessions(requests: &[Request]) -> Vec<&str> {
 }
 
 #[test]
-fn a_sync_beside_another_begins_its_own_upload_and_leaves_that_of_the_other_alone() {
+fn parallel_syncs_use_own_sessions() {
     let (stage, first) = in_the_middle();
     let kept = stage.transship.ask_store(UPLOAD);
     let of_the_first = stage.target.new_requests();
@@ -68,7 +68,7 @@ fn a_sync_beside_another_begins_its_own_upload_and_leaves_that_of_the_other_alon
 }
 
 #[test]
-fn a_digest_is_not_deleted_while_another_process_writes() {
+fn no_deletion_while_another_process_writes() {
     let (source, target) = (Fake::start(), Registry::start());
     let mirrors = |tags: &str| {
         let prune = "prune = { after = \"7d\" }";

@@ -52,7 +52,7 @@ fn referrers_api(page: usize) -> Oddities {
 }
 
 #[test]
-fn what_refers_by_the_fallback_tag_comes_along_to_any_depth() {
+fn copies_fallback_referrers_to_any_depth() {
     let image = Image::oci("app");
     let sbom = Image::referring(SBOM, &image);
     let signature = Image::referring(SIGNATURE, &image);
@@ -70,7 +70,7 @@ fn what_refers_by_the_fallback_tag_comes_along_to_any_depth() {
 }
 
 #[test]
-fn what_refers_by_the_api_is_listed_at_a_target_without_it() {
+fn writes_fallback_tag_without_target_api() {
     let image = Image::oci("app");
     let referrers = [SIGNATURE, SBOM, "application/vnd.in-toto+json"]
         .map(|kind| Image::referring(kind, &image));
@@ -99,7 +99,7 @@ fn what_refers_by_the_api_is_listed_at_a_target_without_it() {
 }
 
 #[test]
-fn a_target_with_the_api_gets_no_fallback_tag() {
+fn target_api_needs_no_fallback_tag() {
     let image = Image::oci("app");
     let signature = Image::referring(SIGNATURE, &image);
     let (source, target) = (Fake::with(referrers_api(9)), Fake::with(referrers_api(9)));
@@ -111,7 +111,7 @@ fn a_target_with_the_api_gets_no_fallback_tag() {
 }
 
 #[test]
-fn the_tags_that_cosign_writes_come_along() {
+fn copies_cosign_tags() {
     let image = Image::oci("app");
     let pair = Pair::mirroring(&with_referrers());
     pair.from.push("app", "v1", &image);
@@ -127,7 +127,7 @@ fn the_tags_that_cosign_writes_come_along() {
 }
 
 #[test]
-fn a_signature_that_comes_days_later_is_found_at_its_own_pace() {
+fn finds_late_signature() {
     let image = Image::oci("app");
     let pair = Pair::mirroring(&with_referrers());
     pair.from.push("app", "v1", &image);
@@ -150,7 +150,7 @@ fn a_signature_that_comes_days_later_is_found_at_its_own_pace() {
 }
 
 #[test]
-fn a_cosign_tag_that_moved_is_copied_again() {
+fn copies_moved_cosign_tag() {
     let image = Image::oci("app");
     let tag = fallback_tag(&image) + ".sig";
     let pair = Pair::mirroring(&with_referrers());
@@ -170,7 +170,7 @@ fn a_cosign_tag_that_moved_is_copied_again() {
 }
 
 #[test]
-fn only_the_types_that_are_asked_for_come_along() {
+fn filters_referrers_by_type() {
     let image = Image::oci("app");
     let (signature, sbom) = (
         Image::referring(SIGNATURE, &image),
@@ -210,7 +210,7 @@ fn only_the_types_that_are_asked_for_come_along() {
 }
 
 #[test]
-fn nothing_that_refers_is_asked_for_unless_it_is_wanted() {
+fn referrers_are_opt_in() {
     let image = Image::oci("app");
     let pair = Pair::mirroring(&entry(""));
     pair.from.push("app", "v1", &image);
@@ -226,7 +226,7 @@ fn nothing_that_refers_is_asked_for_unless_it_is_wanted() {
 }
 
 #[test]
-fn what_refers_to_a_part_of_an_image_comes_along_without_what_no_longer_holds() {
+fn platform_subset_keeps_valid_referrers() {
     let (amd64, arm64) = (
         Image::oci_for("a", "linux/amd64"),
         Image::oci_for("a", "linux/arm64"),
@@ -254,7 +254,7 @@ fn what_refers_to_a_part_of_an_image_comes_along_without_what_no_longer_holds() 
 }
 
 #[test]
-fn a_list_that_names_what_is_gone_does_not_keep_the_rest_back() {
+fn missing_referrer_does_not_block_others() {
     let image = Image::oci("app");
     let (gone, there) = (
         Image::referring(SBOM, &image),
@@ -279,7 +279,7 @@ fn a_list_that_names_what_is_gone_does_not_keep_the_rest_back() {
 }
 
 #[test]
-fn a_list_that_names_its_own_subject_ends() {
+fn self_referring_list_ends() {
     let image = Image::oci("app");
     let pair = Pair::mirroring(&with_referrers());
     pair.from.push("app", "v1", &image);
@@ -289,7 +289,7 @@ fn a_list_that_names_its_own_subject_ends() {
 }
 
 #[test]
-fn a_refused_listing_of_referrers_is_a_failure_and_not_an_empty_list() {
+fn refused_referrers_listing_fails() {
     let image = Image::oci("app");
     let (source, target) = (Fake::with(referrers_api(9)), Registry::start());
     source.client().push("app", "v1", &image);
@@ -318,7 +318,7 @@ fn attested() -> (Image, Image) {
 }
 
 #[test]
-fn attestations_are_left_out_where_that_is_asked_for() {
+fn drops_attestations_on_request() {
     let (image, index) = attested();
     let pair = Pair::mirroring(&entry("attestations = \"drop\""));
     pair.from.push("app", "v1", &index);
@@ -347,7 +347,7 @@ fn refusing_attestations(attestation: &str) -> Fake {
 }
 
 #[test]
-fn refused_attestations_are_left_out_only_where_the_entry_allows_it() {
+fn if_accepted_drops_refused_attestations() {
     let (image, index) = attested();
     let source = Registry::start();
     source.client().push("app", "v1", &index);

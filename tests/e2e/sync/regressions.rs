@@ -31,7 +31,7 @@ fn assert_copied_under(habits: Habits) {
 }
 
 #[test]
-fn a_token_may_have_both_of_its_names_at_once() {
+fn token_with_both_names() {
     assert_copied_under(Habits {
         members: &["token", "access_token"],
         ..Habits::default()
@@ -39,7 +39,7 @@ fn a_token_may_have_both_of_its_names_at_once() {
 }
 
 #[test]
-fn a_token_may_live_for_a_fraction_of_a_second_more_or_for_ever() {
+fn token_lifetime_extremes() {
     for life in [Number::from_f64(299.5).unwrap(), u64::MAX.into()] {
         assert_copied_under(Habits {
             expires_in: Some(life),
@@ -92,18 +92,18 @@ fn class_of_the_private_one(
 }
 
 #[test]
-fn a_private_repository_does_not_close_the_others_to_those_without_a_login() {
+fn private_repository_keeps_others_open() {
     assert_eq!(class_of_the_private_one(PLAIN, 3, is_private), "auth");
 }
 
 #[test]
-fn a_private_repository_does_not_make_a_login_that_is_good_a_bad_one() {
+fn private_repository_keeps_login_valid() {
     let wants = |request: &Request| request.authorization.is_none() || is_private(request);
     assert_eq!(class_of_the_private_one(LOGIN, 1, wants), "denied");
 }
 
 #[test]
-fn a_pause_without_end_fails_the_request_that_was_told_to_wait() {
+fn endless_retry_after_fails() {
     let (source, target) = (Fake::start(), Registry::start());
     source.client().push("app", "v1", &Image::oci("paused"));
     source.rule(|request| {
@@ -124,7 +124,7 @@ fn a_pause_without_end_fails_the_request_that_was_told_to_wait() {
 }
 
 #[test]
-fn a_blob_that_the_target_claims_to_hold_is_sent_when_the_manifest_is_refused() {
+fn refused_manifest_resends_claimed_blob() {
     let (source, target) = (Registry::start(), Fake::start());
     let claimed = layer("claimed", 2000);
     let image = Image::oci_with("claims", vec![claimed.clone()]);
@@ -173,13 +173,13 @@ fn assert_never_believed(answer: impl Fn() -> Response<Body> + Send + 'static) -
 }
 
 #[test]
-fn a_page_of_html_is_no_word_of_a_manifest_stored() {
+fn html_answer_is_no_stored_manifest() {
     let page = || Response::new(Body::from("<html>welcome</html>"));
     assert_never_believed(page).expect_stderr(&["200"]);
 }
 
 #[test]
-fn a_manifest_is_not_sent_on_to_another_host() {
+fn manifest_put_does_not_follow_redirect() {
     let other = Fake::start();
     let place = format!("http://{}/v2/mirror/app/manifests/v1", other.host());
     let redirect = move || {
@@ -192,7 +192,7 @@ fn a_manifest_is_not_sent_on_to_another_host() {
 }
 
 #[test]
-fn the_next_page_is_found_among_the_links_of_one_header() {
+fn finds_next_among_several_links() {
     let source = Fake::with(Oddities {
         pages: Some((2, Link::AmongOthers)),
         ..Oddities::default()

@@ -17,7 +17,7 @@ fn sorted(mut tags: Vec<String>) -> Vec<String> {
 }
 
 #[test]
-fn renamed_tags_are_copied_bit_for_bit_and_found_unchanged() {
+fn renamed_tags_stay_unchanged() {
     let pair = renaming("");
     for tag in ["v1", "v2"] {
         pair.from.push("app", tag, &Image::two_platforms(tag));
@@ -45,7 +45,7 @@ fn renamed_tags_are_copied_bit_for_bit_and_found_unchanged() {
 }
 
 #[test]
-fn a_renamed_tag_that_moves_or_is_lost_or_loses_its_store_is_found_by_its_name() {
+fn renamed_tags_heal_by_target_name() {
     let pair = renaming("");
     pair.from.push("app", "v1", &Image::oci("old"));
     pair.transship.sync();
@@ -62,7 +62,7 @@ fn a_renamed_tag_that_moves_or_is_lost_or_loses_its_store_is_found_by_its_name()
 }
 
 #[test]
-fn signatures_keep_the_names_by_which_they_are_found() {
+fn signatures_are_not_renamed() {
     let image = Image::oci("app");
     let pair = renaming("referrers = true\n");
     pair.from.push("app", "v1", &image);
@@ -75,7 +75,7 @@ fn signatures_keep_the_names_by_which_they_are_found() {
 }
 
 #[test]
-fn a_template_without_its_tag_is_refused() {
+fn rejects_template_without_tag() {
     let pair =
         Pair::mirroring("\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"v*\"\ntag = \"mirror\"\n");
     let refused = pair.transship.run(&["check"]).expect_code(78);

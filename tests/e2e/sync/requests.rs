@@ -8,7 +8,7 @@ use crate::support::registries::corpus::{Image, layer, unique_blobs};
 use crate::support::registries::requests::{Request, assert_only_reads, blob_gets, count, lines};
 
 #[test]
-fn an_unchanged_repository_costs_a_listing_each_and_a_head_per_tag() {
+fn unchanged_costs_one_head_per_tag() {
     let pair = Pair::of_repositories(&["app", "lib/base"]);
     for tag in ["v1", "v2", "v3"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -40,7 +40,7 @@ fn an_unchanged_repository_costs_a_listing_each_and_a_head_per_tag() {
 }
 
 #[test]
-fn tags_that_are_not_selected_are_not_asked_for() {
+fn unselected_tags_cost_nothing() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"v*\"\n");
     for tag in ["v1", "nightly", "edge"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -55,7 +55,7 @@ fn tags_that_are_not_selected_are_not_asked_for() {
 }
 
 #[test]
-fn a_literal_tag_lists_nothing_at_the_source() {
+fn literal_tag_needs_no_listing() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/app:v1\"\n");
     pair.from.push("app", "v1", &Image::oci("literal"));
     pair.from.push("app", "v2", &Image::oci("not asked for"));
@@ -75,7 +75,7 @@ fn a_literal_tag_lists_nothing_at_the_source() {
 }
 
 #[test]
-fn literal_tags_of_one_repository_share_its_list() {
+fn literal_tags_share_target_listing() {
     let pair = Pair::mirroring("[[mirror]]\nfrom = \"SOURCE/app:{v1,v2,v3}\"\n");
     for tag in ["v1", "v2", "v3"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -90,7 +90,7 @@ fn literal_tags_of_one_repository_share_its_list() {
 }
 
 #[test]
-fn a_new_image_costs_the_target_a_post_and_a_put_per_blob_and_a_put_per_manifest() {
+fn new_image_costs_post_and_put_per_blob() {
     let image = Image::two_platforms("budget");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -116,7 +116,7 @@ fn a_new_image_costs_the_target_a_post_and_a_put_per_blob_and_a_put_per_manifest
 }
 
 #[test]
-fn the_tag_moves_after_everything_that_it_needs() {
+fn tag_moves_last() {
     let pair = Pair::holding(&Image::index(vec![
         Image::two_platforms("inner"),
         Image::oci_for("x", "linux/s390x"),
@@ -137,7 +137,7 @@ fn the_tag_moves_after_everything_that_it_needs() {
 }
 
 #[test]
-fn a_blob_that_many_repositories_want_is_uploaded_once_and_mounted_elsewhere() {
+fn shared_blob_uploads_once_then_mounts() {
     let names = ["a", "b", "c/d", "e"];
     let pair = Pair::of_repositories(&names);
     let base = [layer("base one", 6000), layer("base two", 2000)];
@@ -171,7 +171,7 @@ fn a_blob_that_many_repositories_want_is_uploaded_once_and_mounted_elsewhere() {
 }
 
 #[test]
-fn a_blob_that_many_tags_share_is_uploaded_once() {
+fn shared_blob_uploads_once() {
     let pair = Pair::of_repositories(&["app"]);
     let base = layer("shared base", 6000);
     let tags: Vec<_> = (0..8).map(|number| format!("v{number}")).collect();
@@ -193,7 +193,7 @@ fn a_blob_that_many_tags_share_is_uploaded_once() {
 }
 
 #[test]
-fn a_repository_added_later_mounts_what_the_target_already_holds() {
+fn later_repository_mounts_known_blobs() {
     let pair = Pair::of_repositories(&["old", "new"]);
     let base = layer("old base", 6000);
     pair.from
@@ -215,7 +215,7 @@ fn a_repository_added_later_mounts_what_the_target_already_holds() {
 }
 
 #[test]
-fn a_moved_tag_is_copied_again_and_only_its_new_blobs_are_sent() {
+fn moved_tag_sends_only_new_blobs() {
     let base = layer("steady base", 6000);
     let pair = Pair::holding(&Image::oci_with(
         "old",
@@ -242,7 +242,7 @@ fn a_moved_tag_is_copied_again_and_only_its_new_blobs_are_sent() {
 }
 
 #[test]
-fn a_tag_for_what_the_repository_already_holds_costs_one_manifest_put() {
+fn known_digest_costs_one_manifest_put() {
     let image = Image::oci("two names");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -257,7 +257,7 @@ fn a_tag_for_what_the_repository_already_holds_costs_one_manifest_put() {
 }
 
 #[test]
-fn the_source_is_never_written_to() {
+fn never_writes_to_source() {
     let pair = Pair::holding(&Image::two_platforms("read only"));
     pair.transship.sync();
     assert_only_reads(&pair.source.new_requests());

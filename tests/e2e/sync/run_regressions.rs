@@ -23,7 +23,7 @@ fn lag_with(transship: &Transship, behind: u64) -> u64 {
 }
 
 #[test]
-fn a_subset_of_platforms_stays_unchanged_however_much_time_passes() {
+fn platform_subset_stays_unchanged_over_time() {
     let pair = Pair::mirroring(
         "[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\nplatforms = [\"linux/amd64\"]\n",
     );
@@ -48,7 +48,7 @@ fn two_literal_tags() -> Pair {
 }
 
 #[test]
-fn a_tag_that_is_named_and_goes_away_after_it_was_mirrored_is_orphaned() {
+fn vanished_literal_tag_is_orphaned() {
     let pair = two_literal_tags();
     for tag in ["kept", "other"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -67,7 +67,7 @@ fn a_tag_that_is_named_and_goes_away_after_it_was_mirrored_is_orphaned() {
 }
 
 #[test]
-fn a_tag_that_is_named_and_never_was_fails() {
+fn unknown_literal_tag_fails() {
     let pair = two_literal_tags();
     pair.from.push("app", "kept", &Image::oci("kept"));
     let finished = pair.transship.run(&["--json", "sync"]).expect_code(1);
@@ -96,17 +96,17 @@ fn assert_no_lag_without(stop: impl FnOnce(Registry, Registry) -> Registry) {
 }
 
 #[test]
-fn a_source_that_is_gone_after_all_was_equal_makes_no_lag() {
+fn dead_source_makes_no_lag() {
     assert_no_lag_without(|_source, target| target);
 }
 
 #[test]
-fn a_target_that_is_gone_after_all_was_equal_makes_no_lag() {
+fn dead_target_in_sync_makes_no_lag() {
     assert_no_lag_without(|source, _target| source);
 }
 
 #[test]
-fn a_target_that_is_gone_lags_from_the_first_check_that_saw_the_difference() {
+fn dead_target_lags_from_first_difference() {
     let Pair {
         source: _source,
         target,
@@ -126,7 +126,7 @@ fn a_target_that_is_gone_lags_from_the_first_check_that_saw_the_difference() {
 }
 
 #[test]
-fn a_tag_that_cannot_be_healed_lags_from_the_first_check_that_missed_it() {
+fn unhealed_tag_lags_from_first_miss() {
     let image = Image::oci("lost on both sides");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -140,7 +140,7 @@ fn a_tag_that_cannot_be_healed_lags_from_the_first_check_that_missed_it() {
 }
 
 #[test]
-fn an_interrupted_sync_ends_soon_and_blames_no_tag() {
+fn interrupt_blames_no_tag() {
     let (source, target) = (Fake::start(), Registry::start());
     source.client().push("app", "v1", &Image::oci("never"));
     source.rule(|request| match request.is_blob_get() {
@@ -170,7 +170,7 @@ fn names_in(transship: &Transship) -> Vec<std::ffi::OsString> {
 }
 
 #[test]
-fn the_status_before_the_first_sync_leaves_no_file_behind() {
+fn status_creates_no_store() {
     let pair = Pair::of_repositories(&["app"]);
     let finished = pair.transship.run(&["status"]).expect_code(0);
     finished.expect_stdout(&["app", "never synced"]);
@@ -192,7 +192,7 @@ fn with_a_typo(keys: &str) -> Pair {
 }
 
 #[test]
-fn selectors_that_select_nothing_fail_and_say_what_dropped_the_tags() {
+fn empty_selection_fails_with_reason() {
     let pair = with_a_typo("");
     let dropped = ["none of its 4 tags", "3 by tags", "1 by exclude"];
     let finished = pair.transship.run(&["--json", "sync"]).expect_code(1);
@@ -205,7 +205,7 @@ fn selectors_that_select_nothing_fail_and_say_what_dropped_the_tags() {
 }
 
 #[test]
-fn selectors_may_select_nothing_where_that_is_allowed() {
+fn min_tags_0_allows_empty_selection() {
     let pair = with_a_typo("min_tags = 0");
     let report = pair.transship.sync();
     assert_eq!(number(mirror(&report, "typo"), "/tags/failed"), 0);

@@ -54,7 +54,7 @@ fn only_failure(report: &Value) -> (&str, &str) {
 }
 
 #[test]
-fn a_tag_that_a_target_does_not_let_move_is_blocked_alone_and_not_tried_again() {
+fn immutable_tag_is_blocked_without_retry() {
     let (source, target) = holding(&Image::oci("first"));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
     transship.sync();
@@ -84,7 +84,7 @@ fn a_tag_that_a_target_does_not_let_move_is_blocked_alone_and_not_tried_again() 
 }
 
 #[test]
-fn an_immutable_tag_that_stands_for_the_same_image_is_never_written() {
+fn same_immutable_tag_is_not_written() {
     let image = Image::two_platforms("the same");
     let (source, target) = holding(&image);
     target.client().push("mirror/app", "v1", &image);
@@ -95,7 +95,7 @@ fn an_immutable_tag_that_stands_for_the_same_image_is_never_written() {
 }
 
 #[test]
-fn a_refusal_to_write_what_an_immutable_tag_stands_for_already_is_no_failure() {
+fn refused_equal_immutable_tag_is_no_failure() {
     let (source, target) = holding(&Image::two_platforms("a part"));
     let entry = all_tags_of("app") + "platforms = [\"linux/amd64\"]\n";
     let transship = between(source.host(), target.host(), &entry);
@@ -115,7 +115,7 @@ fn a_refusal_to_write_what_an_immutable_tag_stands_for_already_is_no_failure() {
 }
 
 #[test]
-fn what_a_target_wants_created_first_is_named_and_not_asked_for_again() {
+fn names_what_to_create_first() {
     for (status, code, said, class, expected) in [
         // ECR
         (
@@ -179,7 +179,7 @@ fn what_a_target_wants_created_first_is_named_and_not_asked_for_again() {
 }
 
 #[test]
-fn what_a_target_wants_created_first_is_named_by_an_online_check() {
+fn online_check_names_what_to_create_first() {
     let (source, target) = holding(&Image::oci("nowhere to go"));
     refuse(&target, Request::is_blob_post, || {
         refused(404, "NOT_FOUND", "project mirror not found")
@@ -203,7 +203,7 @@ fn told_of(image: &Image, status: u16, code: &'static str, said: &'static str) -
 }
 
 #[test]
-fn a_refused_kind_of_manifest_is_told_with_what_leaves_it_out() {
+fn refused_manifest_type_names_remedy() {
     let image = Image::oci_for("attested", "linux/amd64");
     let attested = Image::index(vec![image.clone(), Image::attestation(&image)]);
     let docker = Image::docker("docker's").on("linux/amd64");
@@ -252,7 +252,7 @@ fn a_refused_kind_of_manifest_is_told_with_what_leaves_it_out() {
 }
 
 #[test]
-fn a_refused_referrer_is_told_with_what_leaves_referrers_out() {
+fn refused_referrer_names_remedy() {
     let oddities = || Oddities {
         referrers: Some(9),
         ..Oddities::default()
@@ -277,7 +277,7 @@ fn a_refused_referrer_is_told_with_what_leaves_referrers_out() {
 }
 
 #[test]
-fn a_manifest_that_a_target_finds_too_large_is_no_lesson_about_blobs() {
+fn manifest_413_keeps_chunk_size() {
     let (source, target) = holding(&Image::with_a_large_manifest("large"));
     let is_large = |r: &Request| r.is_manifest_put() && r.received > 1 << 20;
     refuse(&target, is_large, || {
@@ -299,7 +299,7 @@ fn a_manifest_that_a_target_finds_too_large_is_no_lesson_about_blobs() {
 }
 
 #[test]
-fn a_tag_that_a_target_does_not_let_go_fails_its_deletion_alone() {
+fn undeletable_tag_fails_only_itself() {
     let (source, target) = holding(&Image::oci("kept for good"));
     source.client().push("app", "v2", &Image::oci("another"));
     let entry = |tags: &str| {

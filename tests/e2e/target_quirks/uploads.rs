@@ -39,7 +39,7 @@ fn parts(target: &Fake) -> Vec<usize> {
 }
 
 #[test]
-fn first_pushes_that_get_in_each_other_s_way_are_tried_again_and_arrive() {
+fn retries_conflicting_first_pushes() {
     let (source, target) = (Fake::start(), Fake::start());
     let layers = ["a", "b", "c", "d"].map(|name| layer(name, 2000));
     let image = Image::oci_with("together", layers.into());
@@ -64,7 +64,7 @@ fn first_pushes_that_get_in_each_other_s_way_are_tried_again_and_arrive() {
 }
 
 #[test]
-fn the_least_part_that_a_registry_takes_is_kept() {
+fn honours_minimum_chunk_length() {
     let (source, target, transship) = in_parts(Oddities {
         least_part: Some(100_000),
         ..Oddities::default()
@@ -75,7 +75,7 @@ fn the_least_part_that_a_registry_takes_is_kept() {
 }
 
 #[test]
-fn an_upload_goes_on_at_the_newest_location_with_its_query() {
+fn uses_newest_location_with_query() {
     let (source, target, transship) = in_parts(Oddities {
         locations_move: true,
         ..Oddities::default()
@@ -92,7 +92,7 @@ fn an_upload_goes_on_at_the_newest_location_with_its_query() {
 }
 
 #[test]
-fn a_registry_whose_range_stands_still_gets_every_byte_once() {
+fn counts_bytes_when_range_stands_still() {
     let (source, target, transship) = in_parts(Oddities {
         range_stands_still: true,
         ..Oddities::default()
@@ -108,7 +108,7 @@ fn a_registry_whose_range_stands_still_gets_every_byte_once() {
 }
 
 #[test]
-fn a_part_that_is_refused_as_out_of_order_begins_the_blob_anew() {
+fn out_of_order_chunk_restarts_upload() {
     for status in [400, 416] {
         let (source, target, transship) = in_parts(Oddities::default());
         let mut parts = 0;
@@ -131,7 +131,7 @@ fn a_part_that_is_refused_as_out_of_order_begins_the_blob_anew() {
 }
 
 #[test]
-fn a_mount_from_a_project_that_harbor_does_not_know_becomes_an_upload() {
+fn unknown_harbor_project_mount_uploads() {
     let (source, target) = (Fake::start(), Fake::start());
     target.demand_tokens(Habits::default());
     let base = layer("shared", 3000);

@@ -25,7 +25,7 @@ fn total(gets: &BTreeMap<String, usize>) -> usize {
 }
 
 #[test]
-fn wrong_bytes_are_found_by_reading_them_alone() {
+fn deep_verify_finds_wrong_bytes() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -36,7 +36,7 @@ fn wrong_bytes_are_found_by_reading_them_alone() {
 }
 
 #[test]
-fn wrong_bytes_that_a_target_replaces_are_healed() {
+fn heals_replaceable_wrong_bytes() {
     let (source, target) = (Fake::start(), Fake::start());
     let image = Image::two_platforms("two");
     source.client().push("app", "v1", &image);
@@ -52,7 +52,7 @@ fn wrong_bytes_that_a_target_replaces_are_healed() {
 }
 
 #[test]
-fn wrong_bytes_that_a_target_keeps_fail_the_tag_until_the_blob_is_deleted_there() {
+fn sticky_wrong_bytes_fail_until_deleted() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -92,7 +92,7 @@ fn hold_back(source: &Fake, image: Image) -> watch::Sender<bool> {
 }
 
 #[test]
-fn a_blob_in_doubt_is_not_mounted_from_where_nobody_read_it() {
+fn suspect_blob_is_not_mounted() {
     let (source, target) = (Fake::start(), Fake::start());
     let shared = layer("shared", 3000);
     let holding = |name: &str| Image::oci_with(name, vec![shared.clone()]);
@@ -128,7 +128,7 @@ fn a_blob_in_doubt_is_not_mounted_from_where_nobody_read_it() {
 }
 
 #[test]
-fn a_run_that_began_before_wrong_bytes_were_found_repairs_nothing() {
+fn earlier_run_repairs_nothing() {
     let (source, target) = (Fake::start(), Registry::start());
     let shared = layer("shared", 3000);
     let push = |tag: &str| {
@@ -161,7 +161,7 @@ fn a_run_that_began_before_wrong_bytes_were_found_repairs_nothing() {
 }
 
 #[test]
-fn a_blob_that_was_cut_off_and_that_the_target_keeps_so_fails_the_tag() {
+fn sticky_truncated_blob_fails_tag() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -178,7 +178,7 @@ fn a_blob_that_was_cut_off_and_that_the_target_keeps_so_fails_the_tag() {
 }
 
 #[test]
-fn a_blob_of_several_repositories_is_read_once_in_a_registry() {
+fn shared_blob_is_read_once() {
     let pair = Pair::of_repositories(&["app", "lib"]);
     let base = layer("base of both", 3000);
     for name in ["app", "lib"] {
@@ -196,7 +196,7 @@ fn a_blob_of_several_repositories_is_read_once_in_a_registry() {
 }
 
 #[test]
-fn a_reading_that_was_cut_goes_on_and_a_complete_one_starts_over() {
+fn interrupted_deep_verify_resumes() {
     let (source, target) = (Fake::start(), Fake::start());
     for tag in ["v1", "v2"] {
         source.client().push("app", tag, &Image::oci(tag));

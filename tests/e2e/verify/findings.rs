@@ -45,7 +45,7 @@ fn assert_healed(pair: &Pair, tags: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_is_whole_has_no_findings_and_costs_reads_alone() {
+fn intact_target_has_no_findings() {
     let pair = Pair::of_repositories(&["app"]);
     pair.from.push("app", "v1", &Image::oci("one"));
     pair.from.push("app", "v2", &Image::two_platforms("two"));
@@ -61,7 +61,7 @@ fn what_is_whole_has_no_findings_and_costs_reads_alone() {
 }
 
 #[test]
-fn where_nothing_was_mirrored_nothing_is_verified_and_no_store_is_made() {
+fn verify_creates_no_store() {
     let pair = Pair::of_repositories(&["app"]);
     let said = pair.transship.run(&["verify"]).expect_code(2);
     said.expect_stderr(&["nothing was mirrored yet, so nothing was verified", "help:"]);
@@ -74,7 +74,7 @@ fn where_nothing_was_mirrored_nothing_is_verified_and_no_store_is_made() {
 }
 
 #[test]
-fn a_blob_that_several_tags_share_is_asked_for_once() {
+fn shared_blob_is_verified_once() {
     let pair = Pair::of_repositories(&["app"]);
     let base = layer("base of all", 2000);
     for tag in ["v1", "v2", "v3"] {
@@ -89,7 +89,7 @@ fn a_blob_that_several_tags_share_is_asked_for_once() {
 }
 
 #[test]
-fn a_blob_that_is_lost_is_found_and_brought_again() {
+fn lost_blob_is_found_and_restored() {
     let pair = Pair::of_repositories(&["app"]);
     let (one, two) = (Image::oci("one"), Image::two_platforms("two"));
     pair.from.push("app", "v1", &one);
@@ -103,7 +103,7 @@ fn a_blob_that_is_lost_is_found_and_brought_again() {
 }
 
 #[test]
-fn what_is_known_to_be_damaged_is_told_until_a_sync_brings_it_again() {
+fn damage_shows_until_repaired() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -134,7 +134,7 @@ fn what_is_known_to_be_damaged_is_told_until_a_sync_brings_it_again() {
 }
 
 #[test]
-fn a_store_that_knows_little_of_a_repository_heals_it_all_the_same() {
+fn sparse_store_still_heals() {
     let pair = Pair::of_repositories(&["app"]);
     let image = Image::two_platforms("two");
     pair.from.push("app", "v1", &image);
@@ -150,7 +150,7 @@ fn a_store_that_knows_little_of_a_repository_heals_it_all_the_same() {
 }
 
 #[test]
-fn a_child_that_is_lost_is_found_and_brought_again() {
+fn lost_child_is_found_and_restored() {
     let image = Image::two_platforms("two");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -167,7 +167,7 @@ fn a_child_that_is_lost_is_found_and_brought_again() {
 }
 
 #[test]
-fn a_tag_that_is_gone_or_was_moved_is_found_and_put_right() {
+fn moved_or_missing_tag_is_restored() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["gone", "moved"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -182,7 +182,7 @@ fn a_tag_that_is_gone_or_was_moved_is_found_and_put_right() {
 }
 
 #[test]
-fn two_tags_of_one_image_are_both_put_right() {
+fn two_tags_of_one_image_are_restored() {
     let pair = Pair::of_repositories(&["app"]);
     let image = Image::oci("one");
     for tag in ["a", "b"] {
@@ -196,7 +196,7 @@ fn two_tags_of_one_image_are_both_put_right() {
 }
 
 #[test]
-fn a_tag_that_moved_at_the_source_is_behind_and_nothing_is_damaged() {
+fn moved_source_tag_is_behind_not_damaged() {
     let pair = Pair::holding(&Image::oci("before"));
     pair.transship.sync();
     pair.from.push("app", "v1", &Image::oci("after"));
@@ -207,7 +207,7 @@ fn a_tag_that_moved_at_the_source_is_behind_and_nothing_is_damaged() {
 }
 
 #[test]
-fn a_blob_that_was_cut_off_has_a_wrong_size() {
+fn truncated_blob_has_wrong_size() {
     let image = Image::oci("one");
     let pair = Pair::holding(&image);
     pair.transship.sync();
@@ -219,7 +219,7 @@ fn a_blob_that_was_cut_off_has_a_wrong_size() {
 }
 
 #[test]
-fn a_target_that_cannot_be_reached_is_no_damage() {
+fn unreachable_target_is_no_damage() {
     let mut pair = Pair::holding(&Image::oci("one"));
     pair.transship.sync();
     pair.target.stop();
@@ -234,7 +234,7 @@ fn a_target_that_cannot_be_reached_is_no_damage() {
 }
 
 #[test]
-fn a_login_that_is_refused_ends_with_its_own_status() {
+fn refused_login_has_own_status() {
     let (source, target) = (Fake::start(), Fake::start());
     source.client().push("app", "v1", &Image::oci("one"));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
@@ -250,7 +250,7 @@ fn a_login_that_is_refused_ends_with_its_own_status() {
 }
 
 #[test]
-fn a_signature_that_lost_a_blob_is_found_and_brought_again() {
+fn damaged_signature_is_restored() {
     let keys = "tags = \"v*\"\nreferrers = true\n";
     let pair = Pair::mirroring(&format!("\n[[mirror]]\nfrom = \"SOURCE/app\"\n{keys}"));
     let (image, signature) = (Image::oci("app"), Image::artifact("signature"));
@@ -268,7 +268,7 @@ fn a_signature_that_lost_a_blob_is_found_and_brought_again() {
 }
 
 #[test]
-fn what_nothing_can_bring_anew_is_told_so() {
+fn unrepairable_damage_is_reported() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["gone", "kept"] {
         pair.from.push("app", tag, &Image::oci(tag));
@@ -283,7 +283,7 @@ fn what_nothing_can_bring_anew_is_told_so() {
 }
 
 #[test]
-fn a_wiped_target_is_found_whole_after_the_next_run() {
+fn wiped_target_verifies_after_next_run() {
     let pair = Pair::of_repositories(&["app"]);
     for tag in ["v1", "v2"] {
         pair.from.push("app", tag, &Image::two_platforms(tag));
@@ -296,7 +296,7 @@ fn a_wiped_target_is_found_whole_after_the_next_run() {
 }
 
 #[test]
-fn a_manifest_with_other_bytes_than_its_digest_is_wrong_and_written_anew() {
+fn wrong_manifest_bytes_are_rewritten() {
     let (source, target) = (Fake::start(), Fake::start());
     let image = Image::two_platforms("two");
     source.client().push("app", "v1", &image);

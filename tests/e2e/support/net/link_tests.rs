@@ -43,7 +43,7 @@ fn exchange(link: &Link, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_queue_lets_go_of_exactly_its_rate() {
+fn queue_keeps_its_rate() {
     let start = Instant::now();
     let mut queue = Queue::new(Some(1_000_000), start);
     let left = (0..1000).map(|_| queue.pass(start, 32_000)).last();
@@ -58,7 +58,7 @@ fn a_queue_lets_go_of_exactly_its_rate() {
 }
 
 #[test]
-fn faults_strike_once_in_so_many_bytes() {
+fn faults_strike_per_bytes() {
     let mean = MIB as u64;
     let mut faults = Faults::new(Weather {
         reset_every: Some(mean),
@@ -74,7 +74,7 @@ fn faults_strike_once_in_so_many_bytes() {
 }
 
 #[test]
-fn every_byte_that_crosses_a_link_arrives_and_is_counted() {
+fn link_counts_every_byte() {
     let weather = Weather {
         round_trip: Duration::from_millis(20),
         flow_rate: Some(100 << 20),
@@ -100,7 +100,7 @@ fn every_byte_that_crosses_a_link_arrives_and_is_counted() {
 }
 
 #[test]
-fn a_link_resets_connections_that_carry_too_much() {
+fn link_resets_after_limit() {
     let weather = Weather {
         reset_every: Some(MIB as u64),
         ..Weather::default()

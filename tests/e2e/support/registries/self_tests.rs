@@ -30,7 +30,7 @@ fn every_kind() -> Vec<Image> {
 }
 
 #[test]
-fn a_registry_serves_what_was_pushed() {
+fn registry_serves_pushed_content() {
     let (one, two) = (Registry::start(), Registry::start());
     for (number, image) in every_kind().iter().enumerate() {
         let tag = format!("v{number}");
@@ -49,7 +49,7 @@ fn a_registry_serves_what_was_pushed() {
 }
 
 #[test]
-fn a_registry_can_lose_what_it_holds() {
+fn registry_can_lose_content() {
     let registry = Registry::start();
     let (client, image) = (registry.client(), Image::oci("lost"));
     client.push("app", "v1", &image);
@@ -63,7 +63,7 @@ fn a_registry_can_lose_what_it_holds() {
 }
 
 #[test]
-fn the_log_of_a_registry_tells_requests_of_others_alone() {
+fn registry_log_omits_own_requests() {
     let registry = Registry::start();
     registry.client().push("app", "v1", &Image::oci("logged"));
     assert!(registry.new_requests().is_empty());
@@ -79,7 +79,7 @@ fn the_log_of_a_registry_tells_requests_of_others_alone() {
 }
 
 #[test]
-fn a_guarded_registry_lets_in_only_who_it_should() {
+fn guarded_registry_checks_logins() {
     let (login, tls) = (
         Registry::guarded(Guard::Login),
         Registry::guarded(Guard::Tls),
@@ -97,7 +97,7 @@ fn a_guarded_registry_lets_in_only_who_it_should() {
 }
 
 #[test]
-fn the_fake_serves_like_a_registry() {
+fn fake_serves_like_a_registry() {
     let (fake, registry) = (Fake::start(), Registry::start());
     for (number, image) in every_kind().iter().enumerate() {
         let tag = format!("v{number}");
@@ -121,7 +121,7 @@ fn the_fake_serves_like_a_registry() {
 }
 
 #[test]
-fn the_fake_demands_tokens_that_skopeo_can_get() {
+fn fake_tokens_work_with_skopeo() {
     let fake = Fake::start();
     fake.client()
         .push("app", "v1", &Image::oci("behind tokens"));
@@ -134,7 +134,7 @@ fn the_fake_demands_tokens_that_skopeo_can_get() {
 }
 
 #[test]
-fn the_fake_pages_its_tags() {
+fn fake_pages_tags() {
     let fake = Fake::with(Oddities {
         pages: Some((3, Link::Relative)),
         ..Oddities::default()
