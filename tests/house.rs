@@ -5,6 +5,7 @@
     reason = "a test that cannot read its sources fails"
 )]
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -28,6 +29,12 @@ const ORDER: [&str; 13] = [
 
 /// Most lines of a file.
 const LINES: usize = 500;
+
+/// Most files of a folder.
+const FILES: usize = 12;
+
+/// Where Rust files lie.
+const ROOTS: [&str; 4] = ["src", "crates", "tests", "bench"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -124,12 +131,34 @@ fn every_module_has_a_place() {
 
 #[test]
 fn files_stay_below_500_lines() {
-    let files = ["src", "tests", "bench"]
-        .iter()
-        .flat_map(|folder| sources(&top().join(folder)));
+    let files = ROOTS.iter().flat_map(|folder| sources(&top().join(folder)));
     let lines = |file: &PathBuf| fs::read_to_string(file).unwrap().lines().count();
     let long: Vec<_> = files.filter(|file| lines(file) > LINES).collect();
     assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn folders_hold_at_most_12_files() {
+    let mut folders = BTreeMap::<PathBuf, usize>::new();
+    for file in ROOTS.iter().flat_map(|folder| sources(&top().join(folder))) {
+        let folder = file.parent().unwrap().to_path_buf();
+        *folders.entry(folder).or_default() += 1;
+    }
+    folders.retain(|_, files| *files > FILES);
+    assert!(folders.is_empty(), "{folders:#?}");
+}
+
+#[test]
+fn unit_tests_have_a_file_of_their_own() {
+    let is_inline = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        text.contains("mod tests {") || text.contains("_tests;")
+    };
+    let files = ["src", "crates"]
+        .iter()
+        .flat_map(|folder| sources(&top().join(folder)));
+    let inline: Vec<_> = files.filter(is_inline).collect();
+    assert!(inline.is_empty(), "{inline:#?}");
 }
 
 #[test]
@@ -151,12 +180,14 @@ fn cited_tests_exist() {
     let promises: String = ["SECURITY.md", "docs/reliability.md"]
         .map(|file| fs::read_to_string(top().join(file)).unwrap())
         .concat();
+    let keys = fs::read_to_string(top().join("mirror.toml")).unwrap();
     let is_name = |text: &&str| {
         let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        text.matches('_').count() > 2 && text.bytes().all(is_letter)
+        let is_key = keys.contains(*text);
+        text.matches('_').count() > 1 && text.bytes().all(is_letter) && !is_key
     };
     let named: Vec<&str> = promises.split('`').filter(is_name).collect();
-    let sources: Vec<String> = ["src", "tests"]
+    let sources: Vec<String> = ROOTS
         .iter()
         .flat_map(|folder| sources(&top().join(folder)))
         .map(|file| fs::read_to_string(file).unwrap())
