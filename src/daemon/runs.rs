@@ -10,8 +10,9 @@ use crate::{
     config::{Config, Mirror},
     daemon::{event_loop::Event, scheduler::missed_runs},
     notify::{Ending, Notifier},
-    status::MirrorStatus,
-    sync::{MirrorReport, RunResult, Scope, Sync},
+    status::{MirrorStatus, RunState},
+    store::RunResult,
+    sync::{MirrorReport, Scope, Sync},
     web::{SyncReply, SyncRequest},
 };
 
@@ -60,8 +61,8 @@ impl Daemon {
             let status = self.board.mirror(&config, &mirror.name, now.timestamp());
             // A run that was cut off is made up like one that never began.
             let is_whole = |status: &MirrorStatus| {
-                let result = status.last_result.as_deref();
-                result.is_some_and(|result| result != "interrupted")
+                let interrupted = RunState::Ended(RunResult::Interrupted);
+                status.last_result.is_some_and(|last| last != interrupted)
             };
             let last = status.filter(is_whole);
             let last = last.and_then(|status| status.last_attempt);
@@ -171,6 +172,6 @@ fn ending(report: &MirrorReport) -> (Ending, String) {
     }
     match report.result {
         RunResult::Ok => (Ending::Succeeded, text),
-        RunResult::Partial | RunResult::Failed => (Ending::Failed, text),
+        RunResult::Partial | RunResult::Failed | RunResult::Interrupted => (Ending::Failed, text),
     }
 }

@@ -199,7 +199,7 @@ async fn ran_at(bench: &Bench, at: i64) {
     let ended = EndedRun {
         run,
         at,
-        result: "ok",
+        result: crate::store::RunResult::Ok,
         counts: RunCounts::default(),
         targets: Vec::new(),
         error: None,

@@ -11,7 +11,7 @@ use crate::{
         format,
         mirror_status::{MirrorStatus, State, Status},
     },
-    store::{self, Change, Store, Sums},
+    store::{self, Change, ChangeKind, Store, Sums},
 };
 
 const DAY: i64 = 24 * 3600;
@@ -89,7 +89,7 @@ pub struct ChangeCounts {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChangeLine {
     pub at: i64,
-    pub kind: String,
+    pub kind: ChangeKind,
     pub reference: String,
     pub old_digest: Option<String>,
     pub new_digest: Option<String>,
@@ -325,16 +325,21 @@ impl Day {
 impl ChangeLine {
     /// Whether verification found it, or it was put right after that.
     fn is_finding(&self) -> bool {
-        ["damaged", "repaired"].contains(&&*self.kind)
+        matches!(self.kind, ChangeKind::Damaged | ChangeKind::Repaired)
     }
 
     /// The order in which changes are told: what moved says most.
     fn rank(&self) -> usize {
-        let order = [
-            "moved", "damaged", "repaired", "removed", "pruned", "healed", "new",
-        ];
-        let known = order.iter().position(|kind| *kind == self.kind);
-        known.unwrap_or(order.len())
+        match self.kind {
+            ChangeKind::Moved => 0,
+            ChangeKind::Damaged => 1,
+            ChangeKind::Repaired => 2,
+            ChangeKind::Removed => 3,
+            ChangeKind::Pruned => 4,
+            ChangeKind::Healed => 5,
+            ChangeKind::New => 6,
+            ChangeKind::Reshaped => 7,
+        }
     }
 
     fn words(&self) -> String {
@@ -343,7 +348,7 @@ impl ChangeLine {
             (Some(old), Some(new)) => {
                 format!("{} {} -> {}", self.reference, short(old), short(new))
             }
-            _ if self.kind == "new" => self.reference.clone(),
+            _ if self.kind == ChangeKind::New => self.reference.clone(),
             _ => format!("{} {}", self.reference, self.kind),
         }
     }
@@ -360,8 +365,8 @@ fn change_table(changes: &[&ChangeLine], zone: Tz) -> Table {
     };
     for change in changes {
         table.row([
-            &format::time(change.at, zone),
-            &change.kind,
+            format::time(change.at, zone).as_str(),
+            change.kind.as_str(),
             &change.reference,
             &short(&change.old_digest),
             &short(&change.new_digest),
@@ -409,19 +414,19 @@ fn replaced(aside: &String) -> String {
     format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
 }
 
-fn counts(counted: &[(String, u64)]) -> ChangeCounts {
-    let of = |kind: &str| {
-        let found = counted.iter().find(|(known, _)| known == kind);
+fn counts(counted: &[(ChangeKind, u64)]) -> ChangeCounts {
+    let of = |kind: ChangeKind| {
+        let found = counted.iter().find(|(known, _)| *known == kind);
         found.map_or(0, |(_, count)| *count)
     };
     ChangeCounts {
-        new: of("new"),
-        moved: of("moved"),
-        removed: of("removed"),
-        healed: of("healed"),
-        damaged: of("damaged"),
-        repaired: of("repaired"),
-        pruned: of("pruned"),
+        new: of(ChangeKind::New),
+        moved: of(ChangeKind::Moved),
+        removed: of(ChangeKind::Removed),
+        healed: of(ChangeKind::Healed),
+        damaged: of(ChangeKind::Damaged),
+        repaired: of(ChangeKind::Repaired),
+        pruned: of(ChangeKind::Pruned),
     }
 }
 

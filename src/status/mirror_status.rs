@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     config::{Config, Mirror},
-    store::{BehindTag, DamagedTag, RunRecord, Standing, Store},
+    store::{BehindTag, DamagedTag, RunRecord, RunResult, Standing, Store},
     sync::Lag,
 };
 
@@ -58,9 +58,8 @@ pub struct MirrorStatus {
     pub last_success: Option<i64>,
     /// The start of the last run.
     pub last_attempt: Option<i64>,
-    /// How it ended; `unfinished` while it runs, or where it was killed. `transship status` says
-    /// `running` where it knows.
-    pub last_result: Option<String>,
+    /// How it ended, or that it did not.
+    pub last_result: Option<RunState>,
     /// What the first error said of the last run that ended.
     pub last_error: Option<String>,
     /// The start of the last run in which all of the source could be compared.
@@ -144,12 +143,23 @@ pub struct RunMark {
     pub started_at: i64,
     /// When it ended, if it did.
     pub finished_at: Option<i64>,
-    /// `ok`, `partial`, `failed` or `unfinished`.
-    pub result: String,
+    /// How it ended, or that it did not.
+    pub result: RunState,
     /// Tags that it wrote.
     pub copied: i64,
     /// What failed.
     pub failed: i64,
+}
+
+/// How far a run came. Serialises as its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// It ended like this.
+    Ended(RunResult),
+    /// It runs, or its process was killed.
+    Unfinished,
+    /// It runs: `transship status` asks the system for its process.
+    Running,
 }
 
 /// What the store tells of a mirror; a status is made of it at any time.
@@ -222,7 +232,7 @@ impl Known {
             targets,
             last_success: *last_success,
             last_attempt: last.map(|run| run.started_at),
-            last_result: last.map(result),
+            last_result: last.map(RunState::of),
             last_error: ended.and_then(|run| run.error_message.clone()),
             last_checked: *last_checked,
             behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
@@ -286,6 +296,27 @@ impl MirrorStatus {
     }
 }
 
+impl RunState {
+    fn of(run: &RunRecord) -> Self {
+        run.result.map_or(Self::Unfinished, Self::Ended)
+    }
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended(result) => result.as_str(),
+            Self::Unfinished => "unfinished",
+            Self::Running => "running",
+        }
+    }
+}
+
+impl Serialize for RunState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl State {
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -303,18 +334,14 @@ impl State {
 fn state(last: Option<&RunRecord>, ended: Option<&RunRecord>, targets: &[TargetStatus]) -> State {
     let is_behind = targets.iter().any(|target| target.behind > 0);
     let is_damaged = targets.iter().any(|target| target.damaged > 0);
-    match ended.and_then(|run| run.result.as_deref()) {
+    match ended.and_then(|run| run.result) {
         _ if last.is_none() => State::NeverSynced,
         _ if is_behind => State::Behind,
-        Some("ok") if is_damaged => State::Damaged,
-        Some("ok") => State::InSync,
-        None | Some("interrupted") => State::Unfinished,
-        Some(_) => State::Failing,
+        Some(RunResult::Ok) if is_damaged => State::Damaged,
+        Some(RunResult::Ok) => State::InSync,
+        None | Some(RunResult::Interrupted) => State::Unfinished,
+        Some(RunResult::Partial | RunResult::Failed) => State::Failing,
     }
-}
-
-fn result(run: &RunRecord) -> String {
-    run.result.clone().unwrap_or_else(|| "unfinished".into())
 }
 
 fn behind(tag: &BehindTag, now: i64) -> Behind {
@@ -338,7 +365,7 @@ fn mark(run: &RunRecord) -> RunMark {
     RunMark {
         started_at: run.started_at,
         finished_at: run.finished_at,
-        result: result(run),
+        result: RunState::of(run),
         copied: run.copied,
         failed: run.failed,
     }

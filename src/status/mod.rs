@@ -12,6 +12,6 @@ pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
 pub use crate::status::mirror_status::{
-    Behind, Known, MirrorStatus, RUNS, RunMark, State, Status, TargetStatus,
+    Behind, Known, MirrorStatus, RUNS, RunMark, RunState, State, Status, TargetStatus,
 };
 pub use crate::status::status_cache::StatusCache;

@@ -96,11 +96,11 @@ fn last_look(standing: &Standing, config: &Config, route: &Route) -> Option<Look
         return None;
     }
     let error = ended.error_message.as_ref();
-    // A source that has no such repository is read for all that; it is told in its own words.
-    let name = format!(" {}: ", route.source);
-    let is_named = |error: &&String| error.contains(&name);
+    // A run that finds no such repository has compared all of the source, and its error explains it.
+    let source = route.source.to_string();
+    let is_about_source = ended.error_reference.as_ref() == Some(&source);
     match whole {
-        Some(at) if error.filter(is_named).is_none() => Some(Look::Whole(at)),
+        Some(at) if !is_about_source => Some(Look::Whole(at)),
         _ => error.cloned().map(Look::Partial),
     }
 }

@@ -28,7 +28,7 @@ pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
 pub use crate::store::queries::pages::MirrorTag;
 pub use crate::store::queries::prune::Pruning;
-pub use crate::store::queries::run::{EndedRun, RunCounts, TargetCounts};
+pub use crate::store::queries::run::{EndedRun, RunCounts, RunError, RunResult, TargetCounts};
 pub use crate::store::queries::traffic::Moved;
 pub use crate::store::queries::upload::UploadState;
 pub use crate::store::queries::verification::{Check, Reading, WrittenTag};

@@ -262,7 +262,7 @@ async fn a_run_that_never_ended_is_no_success() {
         .record([StoreEvent::RunEnded(EndedRun {
             run: first,
             at: 20,
-            result: "ok",
+            result: RunResult::Ok,
             counts,
             targets: Vec::new(),
             error: None,
@@ -297,7 +297,7 @@ async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
         let ended = StoreEvent::RunEnded(EndedRun {
             run,
             at,
-            result: "partial",
+            result: RunResult::Partial,
             counts,
             targets,
             error: None,
@@ -411,7 +411,7 @@ async fn history_ends_where_nobody_looks_any_more_and_the_last_of_each_kind_stay
         let ended = EndedRun {
             run,
             at,
-            result: "ok",
+            result: RunResult::Ok,
             counts,
             targets: Vec::new(),
             error: None,
@@ -434,8 +434,8 @@ async fn a_run_that_was_killed_is_told_apart_from_one_under_way() {
     bench.record([StoreEvent::Upkeep(Upkeep::Abandoned)]).await;
     begin().await.unwrap();
     let runs = bench.store.runs(Some("m"), 10).await.unwrap();
-    let results: Vec<_> = runs.iter().map(|run| run.result.as_deref()).collect();
-    assert_eq!(results, [None, Some("interrupted")]);
+    let results: Vec<_> = runs.iter().map(|run| run.result).collect();
+    assert_eq!(results, [None, Some(RunResult::Interrupted)]);
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ pub use crate::sync::traffic_budget::Usage;
 pub use error::Error;
 pub use lag::Lag;
 pub use outcome::{
-    BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, RunResult,
-    TagCounts, Totals,
+    BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, TagCounts,
+    Totals,
 };
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 

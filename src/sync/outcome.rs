@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Error;
 use crate::{
     oci::RegistryName,
-    store::{RunCounts, TargetCounts},
+    store::{RunCounts, RunResult, TargetCounts},
     sync::{copy::RunCounters, failure_log},
 };
 
@@ -46,18 +46,6 @@ pub struct MirrorReport {
     pub duration_seconds: f64,
     /// What failed.
     pub errors: Vec<Failure>,
-}
-
-/// How a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunResult {
-    /// Everything is equal.
-    Ok,
-    /// Some actions failed.
-    Partial,
-    /// Everything failed.
-    Failed,
 }
 
 /// Sums over mirrors.
@@ -214,7 +202,7 @@ impl MirrorReport {
         for tags in targets.values_mut() {
             tags.failed += nowhere;
         }
-        let result = RunResult::of(&tags);
+        let result = tags.result();
         let counts = Counts {
             tags,
             blobs: BlobCounts {
@@ -308,7 +296,7 @@ impl RunReport {
 
     /// How everything together went.
     pub fn result(&self) -> RunResult {
-        RunResult::of(&self.totals.counts.tags)
+        self.totals.counts.tags.result()
     }
 
     /// Whether a registry refused the credentials.
@@ -320,27 +308,16 @@ impl RunReport {
     }
 }
 
-impl RunResult {
-    /// What the counts of tags come to.
-    pub fn of(tags: &TagCounts) -> Self {
-        match (tags.failed, tags.unchanged + tags.copied) {
-            (0, _) => Self::Ok,
-            (_, 0) => Self::Failed,
-            _ => Self::Partial,
-        }
-    }
-
-    /// The word for the store and for metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 impl TagCounts {
+    /// What the counts come to.
+    pub fn result(&self) -> RunResult {
+        match (self.failed, self.unchanged + self.copied) {
+            (0, _) => RunResult::Ok,
+            (_, 0) => RunResult::Failed,
+            _ => RunResult::Partial,
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.unchanged += other.unchanged;
         self.copied += other.copied;

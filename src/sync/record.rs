@@ -6,13 +6,16 @@ use chrono::Utc;
 
 use super::{
     Error,
-    outcome::{Failure, MirrorReport, Progress, RunResult},
+    outcome::{Failure, MirrorReport, Progress},
 };
 use crate::{
     config::Mirror,
     metrics::Metrics,
     oci::{Digest, Repository, Tag},
-    store::{ChangeKind, EndedRun, NewChange, Pruning, StoreEvent, StoreWriter, TagKey},
+    store::{
+        ChangeKind, EndedRun, NewChange, Pruning, RunError, RunResult, StoreEvent, StoreWriter,
+        TagKey,
+    },
     sync::{
         copy::{CopyContext, DeleteOutcome, Deletion, ReferringTag},
         failure_log::{FailureLog, Telling},
@@ -373,7 +376,7 @@ pub(crate) fn route_failed(
 /// Counts a run of a whole mirror that came to its own end.
 pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
     for (target, tags) in &report.targets {
-        metrics.sync(&report.name, target, RunResult::of(tags).as_str());
+        metrics.sync(&report.name, target, tags.result().as_str());
     }
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0));
     metrics.sync_took(report.result.as_str(), took);
@@ -381,14 +384,16 @@ pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
 
 /// The end of a run.
 pub(crate) async fn run_ended(recorder: &StoreWriter, report: &MirrorReport, run: i64, at: i64) {
-    let error = report
-        .errors
-        .first()
-        .map(|error| (error.class.to_owned(), error.message.clone()));
+    let error = report.errors.first().map(|error| RunError {
+        class: error.class.to_owned(),
+        message: error.message.clone(),
+        reference: error.reference.clone(),
+        registry: error.registry.clone(),
+    });
     // A run that was only cut off says nothing against the mirror.
     let result = match report.is_cut() {
-        true => "interrupted",
-        false => report.result.as_str(),
+        true => RunResult::Interrupted,
+        false => report.result,
     };
     let counts = report.run_counts();
     recorder

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     cli::output,
-    sync::{Counts, Failure, MirrorReport, RunReport, RunResult},
+    store::RunResult,
+    sync::{Counts, Failure, MirrorReport, RunReport},
 };
 
 /// References named under one message.
@@ -60,12 +61,11 @@ fn tags(result: RunResult, counts: &Counts, is_cut: bool) -> String {
     if tags.orphaned > 0 {
         parts.push(format!("{} no longer at the source", tags.orphaned));
     }
-    let result = if is_cut {
-        "interrupted"
-    } else {
-        result.as_str()
+    let result = match is_cut {
+        true => RunResult::Interrupted,
+        false => result,
     };
-    format!("{result}: {}", parts.join(", "))
+    format!("{}: {}", result.as_str(), parts.join(", "))
 }
 
 fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {

@@ -10,7 +10,8 @@ use crate::{
         Exit, Global, Refusal, context, error, output,
         run::{progress::Bars, summary},
     },
-    sync::{RunReport, RunResult},
+    store::RunResult,
+    sync::RunReport,
     telemetry,
 };
 
@@ -65,7 +66,7 @@ fn exit(report: &RunReport) -> Exit {
     match report.result() {
         RunResult::Ok => Exit::Ok,
         _ if report.is_unauthorized() => Exit::Unauthorized,
-        RunResult::Partial => Exit::SomeFailed,
+        RunResult::Partial | RunResult::Interrupted => Exit::SomeFailed,
         RunResult::Failed => Exit::AllFailed,
     }
 }

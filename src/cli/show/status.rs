@@ -5,8 +5,8 @@ use chrono_tz::Tz;
 
 use crate::{
     cli::{Exit, Global, context, output},
-    status::{self, Known, MirrorStatus},
-    store::Store,
+    status::{self, Known, MirrorStatus, RunState},
+    store::{RunResult, Store},
 };
 
 /// Arguments of `status`.
@@ -39,7 +39,7 @@ impl Status {
                 .map(|(mirror, known)| {
                     let mut status = known.at(&config, mirror, now);
                     if status.is_under_way {
-                        status.last_result = Some("running".into());
+                        status.last_result = Some(RunState::Running);
                     }
                     status
                 })
@@ -98,10 +98,10 @@ fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
     if let Some(at) = status.last_success {
         output::line(&format!("  last success  {}", ago(at)))?;
     }
-    if let (Some(at), Some(result)) = (status.last_attempt, &status.last_result)
-        && result != "ok"
+    if let (Some(at), Some(result)) = (status.last_attempt, status.last_result)
+        && result != RunState::Ended(RunResult::Ok)
     {
-        output::line(&format!("  last attempt  {}: {result}", ago(at)))?;
+        output::line(&format!("  last attempt  {}: {}", ago(at), result.as_str()))?;
     }
     if let Some(error) = &status.last_error {
         output::line(&format!("  reason        {error}"))?;

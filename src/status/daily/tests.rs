@@ -6,8 +6,8 @@ use crate::{
     oci::{Digest, Repository, Tag},
     status::{Known, daily::*},
     store::{
-        ChangeKind, EndedRun, NewChange, RunCounts, StoreEvent, StoreWriter, TagKey, TargetCounts,
-        Verdict,
+        ChangeKind, EndedRun, NewChange, RunCounts, RunError, RunResult, StoreEvent, StoreWriter,
+        TagKey, TargetCounts, Verdict,
     },
 };
 
@@ -55,11 +55,20 @@ impl Bench {
             uploaded_bytes: 2 << 20,
             ..RunCounts::default()
         };
-        let error = (failed > 0).then(|| ("denied".into(), "push is denied".into()));
+        let error = (failed > 0).then(|| RunError {
+            class: "denied".into(),
+            message: "push is denied".into(),
+            reference: "s.example/app:v1".into(),
+            registry: "t.example".into(),
+        });
         let ended = EndedRun {
             run,
             at: at + 5,
-            result: if failed > 0 { "partial" } else { "ok" },
+            result: if failed > 0 {
+                RunResult::Partial
+            } else {
+                RunResult::Ok
+            },
             counts,
             targets,
             error,

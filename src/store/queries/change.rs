@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sqlx::{SqliteConnection, query};
 
 use crate::{
@@ -10,7 +11,9 @@ use crate::{
 };
 
 /// How a tag of a target became different.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// It is mirrored for the first time.
     New,
@@ -39,13 +42,14 @@ pub struct Change {
     pub source: String,
     pub target: String,
     pub tag: String,
-    pub kind: String,
+    pub kind: ChangeKind,
     pub old_digest: Option<String>,
     pub new_digest: Option<String>,
 }
 
 impl ChangeKind {
-    fn as_str(self) -> &'static str {
+    /// The word in reports and the store.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Moved => "moved",
@@ -85,7 +89,7 @@ impl NewChange {
         let key = &self.key;
         let (mirror, source, target) =
             (&*key.mirror, key.source.to_string(), key.target.to_string());
-        let (tag, kind, at) = (key.tag.as_str(), self.kind.as_str(), self.at);
+        let (tag, kind, at) = (key.tag.as_str(), self.kind, self.at);
         let old = self.old.as_ref().map(Digest::as_str);
         let new = self.new.as_ref().map(Digest::as_str);
         query!(
@@ -118,7 +122,9 @@ impl Store {
     ) -> Result<Vec<Change>, Error> {
         sqlx::query_as!(
             Change,
-            r#"SELECT at, mirror, source, target, tag, kind, old_digest, new_digest FROM changes
+            r#"SELECT at, mirror, source, target, tag, kind AS "kind: ChangeKind", old_digest,
+                      new_digest
+               FROM changes
                WHERE at >= ?2 AND at < ?3 AND (?1 IS NULL OR mirror = ?1)
                ORDER BY kind = 'new' AND ?1 IS NULL, at DESC, id DESC LIMIT ?4"#,
             mirror,

@@ -7,7 +7,7 @@ use crate::{
     store::{
         Error, Store,
         lifecycle::retention,
-        queries::{mirror_summary::latest, view::unsigned},
+        queries::{change::ChangeKind, mirror_summary::latest, view::unsigned},
     },
 };
 
@@ -222,9 +222,9 @@ impl Store {
     }
 
     /// How many changes of each kind there were in a span of time.
-    pub async fn change_counts(&self, from: i64, to: i64) -> Result<Vec<(String, u64)>, Error> {
+    pub async fn change_counts(&self, from: i64, to: i64) -> Result<Vec<(ChangeKind, u64)>, Error> {
         let rows = query!(
-            r#"SELECT kind, COUNT(*) AS "count!: i64" FROM changes
+            r#"SELECT kind AS "kind: ChangeKind", COUNT(*) AS "count!: i64" FROM changes
                WHERE at >= ? AND at < ? GROUP BY kind"#,
             from,
             to

@@ -2,7 +2,7 @@
 
 use sqlx::query;
 
-use crate::store::{Error, Store, locks::process, queries::view::unsigned};
+use crate::store::{Error, RunResult, Store, locks::process, queries::view::unsigned};
 
 /// How much later than now, in seconds, a time may be. One that is later yet was noted by a clock that
 /// was ahead: it says nothing, until then.
@@ -60,7 +60,7 @@ pub struct RunRecord {
     pub image: Option<String>,
     pub started_at: i64,
     pub finished_at: Option<i64>,
-    pub result: Option<String>,
+    pub result: Option<RunResult>,
     pub unchanged: i64,
     pub copied: i64,
     pub failed: i64,
@@ -68,6 +68,8 @@ pub struct RunRecord {
     pub saved_bytes: i64,
     pub error_class: Option<String>,
     pub error_message: Option<String>,
+    pub error_reference: Option<String>,
+    pub error_registry: Option<String>,
     pub process: Option<String>,
 }
 
@@ -172,11 +174,12 @@ impl Store {
             Some(mirror) => {
                 sqlx::query_as!(
                     RunRecord,
-                    "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
-                            failed, uploaded_bytes, saved_bytes, error_class, error_message,
-                            process
-                     FROM runs WHERE mirror = ? AND image IS NULL
-                     ORDER BY id DESC LIMIT ?",
+                    r#"SELECT id, mirror, image, started_at, finished_at,
+                              result AS "result: RunResult", unchanged, copied, failed,
+                              uploaded_bytes, saved_bytes, error_class, error_message, error_reference,
+                              error_registry, process
+                       FROM runs WHERE mirror = ? AND image IS NULL
+                       ORDER BY id DESC LIMIT ?"#,
                     mirror,
                     limit
                 )
@@ -186,10 +189,11 @@ impl Store {
             None => {
                 sqlx::query_as!(
                     RunRecord,
-                    "SELECT id, mirror, image, started_at, finished_at, result, unchanged, copied,
-                            failed, uploaded_bytes, saved_bytes, error_class, error_message,
-                            process
-                     FROM runs ORDER BY id DESC LIMIT ?",
+                    r#"SELECT id, mirror, image, started_at, finished_at,
+                              result AS "result: RunResult", unchanged, copied, failed,
+                              uploaded_bytes, saved_bytes, error_class, error_message, error_reference,
+                              error_registry, process
+                       FROM runs ORDER BY id DESC LIMIT ?"#,
                     limit
                 )
                 .fetch_all(&self.readers)

@@ -1,8 +1,36 @@
 //! Runs: how they are written down.
 
+use serde::Serialize;
 use sqlx::{SqliteConnection, query};
 
 use crate::store::{lifecycle::retention, locks::process};
+
+/// How a run of a mirror ended, as the column `result` keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum RunResult {
+    /// Everything is equal.
+    Ok,
+    /// Some actions failed.
+    Partial,
+    /// Everything failed.
+    Failed,
+    /// It was cut off. That says nothing against the mirror.
+    Interrupted,
+}
+
+impl RunResult {
+    /// The word in reports, logs and the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
 
 /// What one run of one mirror did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +62,18 @@ pub struct TargetCounts {
     pub failed: u64,
 }
 
+/// The first error of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the columns of `runs`")]
+pub struct RunError {
+    pub class: String,
+    pub message: String,
+    /// The source repository or tag that it is about.
+    pub reference: String,
+    /// The registry that gave it; empty for errors of this host.
+    pub registry: String,
+}
+
 /// A run that is over.
 #[derive(Clone, Debug)]
 pub struct EndedRun {
@@ -41,14 +81,14 @@ pub struct EndedRun {
     pub run: i64,
     /// When.
     pub at: i64,
-    /// `ok`, `partial` or `failed`.
-    pub result: &'static str,
+    /// How.
+    pub result: RunResult,
     /// What it did.
     pub counts: RunCounts,
     /// What it did at each target registry.
     pub targets: Vec<TargetCounts>,
-    /// The class and text of its first error.
-    pub error: Option<(String, String)>,
+    /// Its first error.
+    pub error: Option<RunError>,
 }
 
 impl EndedRun {
@@ -99,9 +139,9 @@ pub(crate) async fn run_checked(db: &mut SqliteConnection, run: i64) -> Result<(
 async fn run_ended(
     db: &mut SqliteConnection,
     (run, at): (i64, i64),
-    result: &str,
+    result: RunResult,
     counts: &RunCounts,
-    error: Option<&(String, String)>,
+    error: Option<&RunError>,
 ) -> Result<(), sqlx::Error> {
     let c = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let (unchanged, copied) = (c(counts.unchanged), c(counts.copied));
@@ -112,15 +152,18 @@ async fn run_ended(
     let (at_source, at_target) = (c(counts.source_requests), c(counts.target_requests));
     let (unchecked, throttled) = (c(counts.unchecked), c(counts.throttled));
     let (class, message) = (
-        error.map(|(class, _)| class),
-        error.map(|(_, message)| message),
+        error.map(|error| &error.class),
+        error.map(|error| &error.message),
     );
-    let is_checked = counts.unchecked == 0 && result != "interrupted";
+    let reference = error.map(|error| &error.reference);
+    let registry = error.map(|error| &error.registry);
+    let is_checked = counts.unchecked == 0 && result != RunResult::Interrupted;
     query!(
         "UPDATE runs SET finished_at = ?, result = ?, unchanged = ?, copied = ?, failed = ?,
              orphaned = ?, blobs_copied = ?, blobs_mounted = ?, blobs_present = ?,
              downloaded_bytes = ?, uploaded_bytes = ?, saved_bytes = ?, source_requests = ?,
              target_requests = ?, unchecked = ?, throttled = ?, error_class = ?, error_message = ?,
+             error_reference = ?, error_registry = ?,
              is_checked = MAX(is_checked, ?)
          WHERE id = ?",
         at,
@@ -141,6 +184,8 @@ async fn run_ended(
         throttled,
         class,
         message,
+        reference,
+        registry,
         is_checked,
         run
     )

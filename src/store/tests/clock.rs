@@ -20,10 +20,10 @@ fn target() -> Repository {
 
 impl Bench {
     /// A run that began at a time and ended ten seconds later.
-    async fn run(&self, at: i64, result: &'static str) -> i64 {
+    async fn run(&self, at: i64, result: RunResult) -> i64 {
         let mirror: Arc<str> = "m".into();
         let run = self.recorder.begin_run(&mirror, None, at).await.unwrap();
-        let failed = u64::from(result != "ok");
+        let failed = u64::from(result != RunResult::Ok);
         let targets = vec![TargetCounts {
             registry: target().registry().to_string(),
             failed,
@@ -78,8 +78,8 @@ impl Bench {
 #[tokio::test]
 async fn a_run_of_a_clock_that_was_ahead_says_nothing_of_when_all_was_compared() {
     let bench = bench().await;
-    bench.run(NOW - 3600, "ok").await;
-    bench.run(NOW + AHEAD, "ok").await;
+    bench.run(NOW - 3600, RunResult::Ok).await;
+    bench.run(NOW + AHEAD, RunResult::Ok).await;
     let standing = bench.standing(NOW).await;
     assert_eq!(standing.last_checked, Some(NOW - 3600));
     let there = &standing.targets[0];
@@ -90,9 +90,9 @@ async fn a_run_of_a_clock_that_was_ahead_says_nothing_of_when_all_was_compared()
 #[tokio::test]
 async fn failures_after_a_run_of_a_clock_that_was_ahead_are_counted() {
     let bench = bench().await;
-    bench.run(NOW + AHEAD, "ok").await;
+    bench.run(NOW + AHEAD, RunResult::Ok).await;
     for minutes in 1..=3 {
-        bench.run(NOW + minutes * 60, "failed").await;
+        bench.run(NOW + minutes * 60, RunResult::Failed).await;
     }
     let standing = bench.standing(NOW + 240).await;
     assert_eq!(standing.targets[0].failures, 3);
@@ -101,8 +101,8 @@ async fn failures_after_a_run_of_a_clock_that_was_ahead_are_counted() {
 #[tokio::test]
 async fn the_last_runs_are_those_that_began_last_whatever_the_clock_said() {
     let bench = bench().await;
-    let ahead = bench.run(NOW + AHEAD, "ok").await;
-    let last = bench.run(NOW, "ok").await;
+    let ahead = bench.run(NOW + AHEAD, RunResult::Ok).await;
+    let last = bench.run(NOW, RunResult::Ok).await;
     let ids = |runs: Vec<RunRecord>| runs.iter().map(|run| run.id).collect::<Vec<_>>();
     let standing = bench.standing(NOW).await;
     assert_eq!(standing.last_success, Some(NOW + 10));

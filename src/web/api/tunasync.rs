@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use crate::{status::MirrorStatus, web::App};
+use crate::{
+    status::{MirrorStatus, RunState},
+    store::RunResult,
+    web::App,
+};
 
 /// One mirror, with the names and the formats of tunasync.
 #[derive(Debug, Serialize)]
@@ -57,12 +61,12 @@ fn job(mirror: &MirrorStatus, upstream: String, zone: Tz) -> Job {
     Job {
         name: mirror.name.to_string(),
         is_master: true,
-        status: match (mirror.paused, mirror.last_result.as_deref()) {
+        status: match (mirror.paused, mirror.last_result) {
             (true, _) => "paused",
             (_, None) => "none",
-            (_, Some("ok")) => "success",
-            (_, Some("unfinished")) => "syncing",
-            (_, Some(_)) => "failed",
+            (_, Some(RunState::Ended(RunResult::Ok))) => "success",
+            (_, Some(RunState::Unfinished | RunState::Running)) => "syncing",
+            (_, Some(RunState::Ended(_))) => "failed",
         },
         last_update: time(mirror.last_success),
         last_update_ts: mirror.last_success.unwrap_or(0),

@@ -3,7 +3,8 @@
 use chrono_tz::Tz;
 
 use crate::{
-    status::{MirrorStatus, State, format::bytes},
+    status::{MirrorStatus, RunState, State, format::bytes},
+    store::RunResult,
     web::{
         locales::{Language, Moment, words::Words},
         pages::{
@@ -189,8 +190,7 @@ fn attempt(
 ) -> Option<(String, String, Moment)> {
     let result = mirror
         .last_result
-        .as_deref()
-        .filter(|result| *result != "ok")?;
+        .filter(|result| *result != RunState::Ended(RunResult::Ok))?;
     let at = moment(mirror.last_attempt?);
     let result = run_strip::result(result, words);
     Some(((words.tried)(&at.text, result), result.to_owned(), at))

@@ -3,7 +3,8 @@
 use chrono_tz::Tz;
 
 use crate::{
-    status::{self, RunMark},
+    status::{self, RunMark, RunState},
+    store::RunResult,
     web::locales::{Language, words::Words},
 };
 
@@ -81,21 +82,20 @@ pub(crate) fn shapes(words: &'static Words) -> Vec<Shape> {
     shapes.collect()
 }
 
-/// The word for how a run ended. `unfinished` is one that has not.
-pub(crate) fn result<'a>(result: &'a str, words: &'static Words) -> &'a str {
+/// The word for how a run ended, or that it runs.
+pub(crate) fn result(result: RunState, words: &'static Words) -> &'static str {
     match result {
-        "ok" => words.ok,
-        "partial" => words.partial,
-        "failed" => words.failed,
-        "interrupted" => words.interrupted,
-        "unfinished" => words.running,
-        other => other,
+        RunState::Ended(RunResult::Ok) => words.ok,
+        RunState::Ended(RunResult::Partial) => words.partial,
+        RunState::Ended(RunResult::Failed) => words.failed,
+        RunState::Ended(RunResult::Interrupted) => words.interrupted,
+        RunState::Unfinished | RunState::Running => words.running,
     }
 }
 
 fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
     let time = status::format::time(run.started_at, zone);
-    let result = result(&run.result, words);
+    let result = result(run.result, words);
     match run.finished_at {
         Some(_) => {
             let counts = (words.run_counts)(run.copied, run.failed);
@@ -107,12 +107,14 @@ fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
 
 impl Kind {
     fn of(run: &RunMark) -> Self {
-        match run.result.as_str() {
-            "ok" if run.copied == 0 => Self::Idle,
-            "ok" => Self::Copied,
-            "partial" => Self::Partial,
-            "failed" => Self::Failed,
-            _ => Self::Unfinished,
+        match run.result {
+            RunState::Ended(RunResult::Ok) if run.copied == 0 => Self::Idle,
+            RunState::Ended(RunResult::Ok) => Self::Copied,
+            RunState::Ended(RunResult::Partial) => Self::Partial,
+            RunState::Ended(RunResult::Failed) => Self::Failed,
+            RunState::Ended(RunResult::Interrupted) | RunState::Unfinished | RunState::Running => {
+                Self::Unfinished
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! Tags, runs and changes of a mirror, each in a line.
 
 use crate::{
-    status::format::{bytes, short_digest},
-    store::{Change, MirrorTag, RunRecord},
+    status::{
+        RunState,
+        format::{bytes, short_digest},
+    },
+    store::{Change, ChangeKind, MirrorTag, RunRecord, RunResult},
     web::{
         locales::{Language, Moment, words::Words},
         pages::{mirror_row::Badge, page_request::Visit, run_strip},
@@ -107,7 +110,7 @@ impl RunRow {
     pub(crate) fn new(run: RunRecord, visit: &Visit, moment: impl Fn(i64) -> Moment) -> Self {
         let words = visit.words();
         let language: Language = visit.language;
-        let ended = run.result.as_deref().unwrap_or("unfinished");
+        let ended = run.result.map_or(RunState::Unfinished, RunState::Ended);
         let took = run
             .finished_at
             .map(|end| language.duration(end - run.started_at));
@@ -116,10 +119,12 @@ impl RunRow {
             started: moment(run.started_at),
             took: took.unwrap_or_default(),
             class: match ended {
-                "ok" => "good",
-                "partial" => "warning",
-                "failed" => "bad",
-                _ => "open",
+                RunState::Ended(RunResult::Ok) => "good",
+                RunState::Ended(RunResult::Partial) => "warning",
+                RunState::Ended(RunResult::Failed) => "bad",
+                RunState::Ended(RunResult::Interrupted)
+                | RunState::Unfinished
+                | RunState::Running => "open",
             },
             result: run_strip::result(ended, words).to_owned(),
             unchanged: run.unchanged,
@@ -138,16 +143,15 @@ impl ChangeRow {
         words: &'static Words,
         moment: impl Fn(i64) -> Moment,
     ) -> Self {
-        let kind = match change.kind.as_str() {
-            "new" => words.new,
-            "moved" => words.moved,
-            "removed" => words.removed,
-            "healed" => words.healed,
-            "reshaped" => words.reshaped,
-            "damaged" => words.damaged,
-            "repaired" => words.repaired,
-            "pruned" => words.pruned,
-            other => other,
+        let kind = match change.kind {
+            ChangeKind::New => words.new,
+            ChangeKind::Moved => words.moved,
+            ChangeKind::Removed => words.removed,
+            ChangeKind::Healed => words.healed,
+            ChangeKind::Reshaped => words.reshaped,
+            ChangeKind::Damaged => words.damaged,
+            ChangeKind::Repaired => words.repaired,
+            ChangeKind::Pruned => words.pruned,
         };
         Self {
             at: moment(change.at),

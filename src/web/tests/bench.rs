@@ -20,8 +20,8 @@ use crate::{
     registry::{Registries, RetryPolicy},
     status::StatusCache,
     store::{
-        ChangeKind, EndedRun, NewChange, RunCounts, Store, StoreEvent, StoreWriter, TagKey,
-        TargetCounts, Verdict,
+        ChangeKind, EndedRun, NewChange, RunCounts, RunError, RunResult, Store, StoreEvent,
+        StoreWriter, TagKey, TargetCounts, Verdict,
     },
     sync::Sync,
     web::{App, Health, SyncRequest, router},
@@ -150,9 +150,9 @@ impl Bench {
     }
 
     /// A run of a minute that began so many seconds ago.
-    pub(crate) async fn ran(&self, mirror: &str, ago: i64, result: &'static str, error: &str) {
+    pub(crate) async fn ran(&self, mirror: &str, ago: i64, result: RunResult, error: &str) {
         let run = self.began(mirror, ago).await;
-        let failed = u64::from(result != "ok");
+        let failed = u64::from(result != RunResult::Ok);
         let counts = RunCounts {
             unchanged: 4,
             copied: 1,
@@ -172,7 +172,12 @@ impl Bench {
             result,
             counts,
             targets: vec![target],
-            error: (failed > 0).then(|| ("timeout".into(), error.into())),
+            error: (failed > 0).then(|| RunError {
+                class: "timeout".into(),
+                message: error.into(),
+                reference: String::new(),
+                registry: String::new(),
+            }),
         });
         self.record([ended]).await;
     }
@@ -278,7 +283,7 @@ pub(crate) async fn harbour() -> Bench {
     .await;
     let nginx = key("nginx", "docker.io/library/nginx", "1.27");
     bench.mirrored(&nginx, "nginx 1.27", 86_400).await;
-    bench.ran("nginx", 725, "ok", "").await;
+    bench.ran("nginx", 725, RunResult::Ok, "").await;
     let proxy = |tag| key("kubernetes", "registry.k8s.io/kube-proxy", tag);
     bench
         .mirrored(&proxy("v1.31.0"), "proxy 1.31", 86_400)
@@ -286,20 +291,22 @@ pub(crate) async fn harbour() -> Bench {
     bench
         .mirrored(&proxy("v1.32.0"), "proxy 1.32", 86_400)
         .await;
-    bench.ran("kubernetes", 8000, "ok", "").await;
+    bench.ran("kubernetes", 8000, RunResult::Ok, "").await;
     let error = "push blob m.example.com/a/registry.k8s.io/kube-proxy: connection reset by peer";
     bench
         .moved(&proxy("v1.32.0"), "proxy 1.32, again", 4325, Some(error))
         .await;
-    bench.ran("kubernetes", 4325, "partial", error).await;
+    bench
+        .ran("kubernetes", 4325, RunResult::Partial, error)
+        .await;
     let prometheus = key("monitoring", "quay.io/prometheus/prometheus", "v3.0.0");
     bench.mirrored(&prometheus, "prometheus", 3600).await;
-    bench.ran("monitoring", 3600, "ok", "").await;
+    bench.ran("monitoring", 3600, RunResult::Ok, "").await;
     bench
         .ran(
             "monitoring",
             125,
-            "failed",
+            RunResult::Failed,
             "list tags quay.io/prometheus/prometheus: 502",
         )
         .await;

@@ -1,6 +1,7 @@
 use crate::{
     alarms::Alarm,
     config::Topic,
+    store::RunResult,
     web::tests::bench::{Bench, key},
 };
 
@@ -13,7 +14,7 @@ async fn hostile() -> Bench {
     let name = "<script>alert(1)</script>\"&";
     let tag = key(name, "docker.io/library/nginx", "1");
     bench.moved(&tag, "one", 100, Some(EVIL)).await;
-    bench.ran(name, 100, "failed", EVIL).await;
+    bench.ran(name, 100, RunResult::Failed, EVIL).await;
     bench.settle().await;
     bench.app.board.set_config_error(Some(EVIL.into()));
     bench.app.alarms.set(vec![Alarm {

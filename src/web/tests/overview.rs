@@ -3,6 +3,7 @@ use axum::http::StatusCode;
 use crate::{
     alarms::Alarm,
     config::Topic,
+    store::RunResult,
     web::tests::bench::{Bench, harbour, key},
 };
 
@@ -50,8 +51,8 @@ async fn a_row_tells_both_bounds_of_the_lag_and_the_attempt_that_was_no_success(
 #[tokio::test]
 async fn everything_in_sync_is_said_in_a_line() {
     let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n[[mirror]]\nname = \"b\"\nfrom = \"redis:7\"\n").await;
-    bench.ran("a", 100, "ok", "").await;
-    bench.ran("b", 100, "ok", "").await;
+    bench.ran("a", 100, RunResult::Ok, "").await;
+    bench.ran("b", 100, RunResult::Ok, "").await;
     bench.settle().await;
     assert!(
         bench

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     oci::{Digest, Repository},
     store::{
-        Check, EndedRun, RunCounts, Store, StoreEvent, StoreWriter, TagKey, Upkeep,
+        Check, EndedRun, RunCounts, RunResult, Store, StoreEvent, StoreWriter, TagKey, Upkeep,
         lifecycle::retention::*,
     },
 };
@@ -81,7 +81,7 @@ impl Bench {
         let ended = EndedRun {
             run,
             at,
-            result: "ok",
+            result: RunResult::Ok,
             counts: RunCounts::default(),
             targets: Vec::new(),
             error: None,

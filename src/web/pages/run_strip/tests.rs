@@ -1,10 +1,10 @@
 use crate::web::pages::run_strip::*;
 
-fn run(result: &str, copied: i64, failed: i64) -> RunMark {
+fn run(result: RunState, copied: i64, failed: i64) -> RunMark {
     RunMark {
         started_at: 1_800_000_000,
-        finished_at: (result != "unfinished").then_some(1_800_000_060),
-        result: result.into(),
+        finished_at: (result != RunState::Unfinished).then_some(1_800_000_060),
+        result,
         copied,
         failed,
     }
@@ -13,11 +13,11 @@ fn run(result: &str, copied: i64, failed: i64) -> RunMark {
 #[test]
 fn every_kind_of_run_has_a_shape_of_its_own() {
     let runs = [
-        run("ok", 0, 0),
-        run("ok", 3, 0),
-        run("partial", 3, 1),
-        run("failed", 0, 4),
-        run("unfinished", 0, 0),
+        run(RunState::Ended(RunResult::Ok), 0, 0),
+        run(RunState::Ended(RunResult::Ok), 3, 0),
+        run(RunState::Ended(RunResult::Partial), 3, 1),
+        run(RunState::Ended(RunResult::Failed), 0, 4),
+        run(RunState::Unfinished, 0, 0),
     ];
     let strip = Strip::new(&runs, Language::English, Tz::UTC);
     let kinds: Vec<&str> = strip.marks.iter().map(|mark| mark.kind).collect();
@@ -37,15 +37,21 @@ fn the_title_of_a_mark_tells_the_run() {
         strip.marks[0].title.clone()
     };
     assert_eq!(
-        title(run("partial", 3, 1), Language::English),
+        title(
+            run(RunState::Ended(RunResult::Partial), 3, 1),
+            Language::English
+        ),
         "2027-01-15 16:00:00: partly failed, 3 copied, 1 failed"
     );
     assert_eq!(
-        title(run("partial", 3, 1), Language::Chinese),
+        title(
+            run(RunState::Ended(RunResult::Partial), 3, 1),
+            Language::Chinese
+        ),
         "2027-01-15 16:00:00: 部分失败，复制 3，失败 1"
     );
     assert_eq!(
-        title(run("unfinished", 0, 0), Language::English),
+        title(run(RunState::Unfinished, 0, 0), Language::English),
         "2027-01-15 16:00:00: running"
     );
 }
