@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 pub use crate::sync::copy::{Activity, Moving, Transfer};
 pub use crate::sync::discover::Refused;
 pub use crate::sync::plan::action::{Action, Reason, Unchanged};
-pub use crate::sync::plan::select::{Clock, Dropped, Selected, allows, select, undated};
+pub use crate::sync::plan::select::{
+    Clock, Dropped, OrderedBy, OrderedTag, Selected, allows, select, undated,
+};
 pub use crate::sync::plan::{BlobKnowledge, Plan, Step, TargetPlan};
 pub use crate::sync::prune::decide::{Cause, Decision, Prunable, Pruned};
 pub use crate::sync::prune::run::{Apply, MirrorPruning, PrunedTag, TargetPruning};
@@ -97,6 +99,8 @@ struct Run<'a> {
     tally: &'a RunCounters,
     lists: Lists,
     check: Check<'a>,
+    /// Which tags are pruned that are no longer mirrored.
+    prune: Option<Prune>,
 }
 
 /// The plans of one mirror.
@@ -163,6 +167,7 @@ impl Sync {
     pub async fn plan(&self, config: &Config, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
         let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
+            let prune = self.prune_rule(mirror).await;
             let tally = RunCounters::default();
             let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
             let lists = Lists::of(routes.iter().flatten());
@@ -171,7 +176,6 @@ impl Sync {
                 let looked = async {
                     let sides = self.open(&route, &tally)?;
                     let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
-                    let prune = mirror.prune;
                     self.look(mirror, &route, &sides, &lists, releases, prune)
                         .await
                 };
@@ -233,6 +237,10 @@ impl Sync {
             tally: &tally,
             lists: Lists::of(routes.iter().flatten()),
             check: Check::new(&self.recorder, id, routes.len()),
+            prune: match scope {
+                Scope::Whole => self.prune_rule(mirror).await,
+                _ => None,
+            },
         };
         let routes = stream::iter(routes).map(|route| self.run_route(&run, route));
         let routes = routes.buffer_unordered(ROUTES);
@@ -245,6 +253,9 @@ impl Sync {
             for registry in mirror.target_registries() {
                 progress.targets.entry(registry).or_default();
             }
+        }
+        if *scope == Scope::Whole {
+            self.order_seen(mirror).await;
         }
         self.transfer.budget().write(config).await;
         tally.told.end(&mirror.name);
@@ -274,8 +285,7 @@ impl Sync {
         let looked = async {
             let sides = self.open(route, run.tally)?;
             let releases = ReleasePolicy::of(mirror, route, run.scope);
-            let prune = mirror.prune.filter(|_| *run.scope == Scope::Whole);
-            let plan = self.look(mirror, route, &sides, &run.lists, releases, prune);
+            let plan = self.look(mirror, route, &sides, &run.lists, releases, run.prune);
             Ok((plan.await?, sides))
         };
         let looked = self.stop.run_until_cancelled(looked).await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Exit, Global, context, output},
     oci::Tag,
-    sync::{Action, Dropped, MirrorPlan, Plan as RoutePlan, Refused},
+    sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan as RoutePlan, Refused},
 };
 
 /// Dropped or kept tags that are named.
@@ -19,6 +19,9 @@ pub(crate) struct Plan {
     /// End with 4 when there is something to do
     #[arg(long)]
     exit_code: bool,
+    /// Show the order by which `latest` chose, newest first
+    #[arg(long)]
+    order: bool,
 }
 
 impl Plan {
@@ -29,9 +32,11 @@ impl Plan {
         let plans = pipeline.sync.plan(&config, &mirrors).await;
         pipeline.close().await?;
         if global.json {
-            output::json(&json!({ "mirrors": plans.iter().map(as_json).collect::<Vec<_>>() }))?;
+            output::json(
+                &json!({ "mirrors": plans.iter().map(|plan| as_json(plan, self.order)).collect::<Vec<_>>() }),
+            )?;
         } else {
-            plans.iter().try_for_each(print)?;
+            plans.iter().try_for_each(|plan| print(plan, self.order))?;
         }
         Ok(self.exit(&plans))
     }
@@ -78,9 +83,15 @@ fn failures(route: &Result<RoutePlan, Refused>) -> Vec<&'static str> {
     actions.filter_map(class).collect()
 }
 
-fn as_json(plan: &MirrorPlan) -> Value {
+fn as_json(plan: &MirrorPlan, with_order: bool) -> Value {
     let routes = plan.routes.iter().map(|route| match route {
-        Ok(plan) => json!(plan),
+        Ok(plan) => {
+            let mut value = json!(plan);
+            if with_order {
+                value["order"] = json!(plan.order);
+            }
+            value
+        }
         Err(refused) => json!({
             "source": refused.source,
             "class": refused.error.class(),
@@ -90,11 +101,16 @@ fn as_json(plan: &MirrorPlan) -> Value {
     json!({ "name": &*plan.name, "routes": routes.collect::<Vec<_>>() })
 }
 
-fn print(plan: &MirrorPlan) -> anyhow::Result<()> {
+fn print(plan: &MirrorPlan, with_order: bool) -> anyhow::Result<()> {
     output::line(&format!("{}:", plan.name))?;
     for route in &plan.routes {
         match route {
-            Ok(route) => print_route(route)?,
+            Ok(route) => {
+                print_route(route)?;
+                if with_order {
+                    print_order(route)?;
+                }
+            }
             // What a script reads from standard output is the plan alone.
             Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
         }
@@ -152,6 +168,23 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
             "    kept although of unknown age: {tags} ({})",
             some(&plan.undated, plan.undated.len())
         ))?;
+    }
+    Ok(())
+}
+
+/// The order by which `latest` chose, newest first.
+fn print_order(plan: &RoutePlan) -> anyhow::Result<()> {
+    if plan.order.is_empty() {
+        return output::line("    order: none, `latest` is not set");
+    }
+    output::line("    order of `latest`, newest first:")?;
+    for OrderedTag { tag, by } in &plan.order {
+        let by = match by {
+            OrderedBy::Version => "by version",
+            OrderedBy::Time => "by push time",
+            OrderedBy::Name => "by name",
+        };
+        output::line(&format!("      {tag}  {by}"))?;
     }
     Ok(())
 }

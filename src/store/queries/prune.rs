@@ -1,10 +1,10 @@
 //! What pruning learns of the tags of targets.
 
-use sqlx::{SqliteConnection, query};
+use sqlx::{SqliteConnection, query, query_scalar};
 
 use crate::{
     oci::{Repository, Tag},
-    store::event::id,
+    store::{Error, Store, event::id},
 };
 
 /// Something that pruning learned of a tag of a target.
@@ -21,6 +21,13 @@ pub enum Pruning {
     },
     /// It was deleted, and is known no more.
     Pruned(Repository, Tag),
+    /// A mirror was compared by an order of `latest`.
+    Ordered {
+        /// The mirror.
+        mirror: String,
+        /// Which order.
+        version: i64,
+    },
 }
 
 impl Pruning {
@@ -51,7 +58,34 @@ impl Pruning {
                 .execute(db)
                 .await?;
             }
+            Self::Ordered { mirror, version } => {
+                query("INSERT OR REPLACE INTO tag_orders (mirror, version) VALUES (?, ?)")
+                    .bind(mirror)
+                    .bind(version)
+                    .execute(db)
+                    .await?;
+            }
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// The order of `latest` by which a mirror was compared last.
+    pub async fn tag_order(&self, mirror: &str) -> Result<Option<i64>, Error> {
+        query_scalar("SELECT version FROM tag_orders WHERE mirror = ?")
+            .bind(mirror)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))
+    }
+
+    /// Whether any tag of a mirror is known.
+    pub async fn has_tags(&self, mirror: &str) -> Result<bool, Error> {
+        query_scalar("SELECT EXISTS (SELECT 1 FROM tags WHERE mirror = ?)")
+            .bind(mirror)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))
     }
 }

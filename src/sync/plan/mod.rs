@@ -3,6 +3,7 @@
 
 pub(crate) mod action;
 pub(crate) mod select;
+pub(crate) mod tag_version;
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +18,7 @@ use crate::{
     sync::{
         plan::{
             action::{Action, Reason, Unchanged},
-            select::Dropped,
+            select::{Dropped, OrderedTag},
         },
         prune::decide::{Cause, Decision, Prunable, PrunePolicy, Pruned},
         release_policy::ReleasePolicy,
@@ -34,6 +35,9 @@ pub struct Plan {
     /// Tags that `max_age` kept because nobody knows how old they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub undated: Vec<Tag>,
+    /// The tags from which `latest` chose, newest first; shown on request.
+    #[serde(skip)]
+    pub order: Vec<OrderedTag>,
     /// What is to be done at each target.
     pub targets: Vec<TargetPlan>,
     /// Every tag that the source lists, where it was listed.
@@ -120,6 +124,7 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         tags,
         dropped,
         undated,
+        order,
         listing,
         targets,
         shape,
@@ -145,6 +150,7 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         source,
         dropped,
         undated,
+        order,
         targets,
         listing,
         is_guess,

@@ -3,17 +3,16 @@
 
 use std::{
     cell::OnceCell,
-    cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use semver::{BuildMetadata, Prerelease, Version};
 use serde::Serialize;
 
 use crate::{
     config::{Origin, Route, Selection, Selectors},
     oci::Tag,
+    sync::plan::tag_version::{TagVersion, is_in_range, natural},
 };
 
 /// How many dropped tags of a selector are named.
@@ -28,6 +27,29 @@ pub struct Selected {
     pub dropped: Vec<Dropped>,
     /// Tags that `max_age` kept because nobody knows how old they are.
     pub undated: Vec<Tag>,
+    /// The tags from which `latest` chose, newest first.
+    pub order: Vec<OrderedTag>,
+}
+
+/// A place in the order of `latest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What gave the tag its place.
+    pub by: OrderedBy,
+}
+
+/// What gives a tag its place in the order of `latest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderedBy {
+    /// The version, date or revision that the tag stands for.
+    Version,
+    /// When it was pushed.
+    Time,
+    /// Its name, with numbers compared as numbers.
+    Name,
 }
 
 /// What one selector dropped.
@@ -53,7 +75,7 @@ pub struct Clock<'a> {
 /// A tag that no selector has dropped yet. Versions are parsed once, where one is asked for.
 struct Candidate<'a> {
     tag: &'a Tag,
-    version: OnceCell<Option<Version>>,
+    version: OnceCell<Option<TagVersion>>,
 }
 
 /// What is left of a listing.
@@ -61,6 +83,7 @@ struct Sieve<'a> {
     left: Vec<Candidate<'a>>,
     dropped: Vec<Dropped>,
     undated: Vec<Tag>,
+    order: Vec<OrderedTag>,
 }
 
 /// Applies a route's selection to a listing of its source. A selection outside of its guards is
@@ -95,6 +118,7 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
         tags: sieve.left.iter().map(|left| left.tag.clone()).collect(),
         dropped: sieve.dropped,
         undated: sieve.undated,
+        order: sieve.order,
     })
 }
 
@@ -210,6 +234,7 @@ impl<'a> Sieve<'a> {
             left: tags.into_iter().map(candidate).collect(),
             dropped: Vec::new(),
             undated: Vec::new(),
+            order: Vec::new(),
         }
     }
 
@@ -238,9 +263,7 @@ impl<'a> Sieve<'a> {
             self.keep("regex", |left| regex.is_match(left.tag.as_str()));
         }
         if let Some(range) = &selectors.semver {
-            self.keep("semver", |left| {
-                left.version().is_some_and(|v| range.matches(v))
-            });
+            self.keep("semver", |left| is_in_range(range, left.tag.as_str()));
         }
         if let Some(globs) = &selectors.exclude {
             self.keep("exclude", |left| !globs.is_match(left.tag.as_str()));
@@ -264,6 +287,17 @@ impl<'a> Sieve<'a> {
                 .then_with(|| time(y).cmp(&time(x)))
                 .then_with(|| b.cmp(a))
         });
+        let ordered = order.iter().map(|place| {
+            let left = &self.left[*place];
+            let by = match left.version() {
+                Some(_) => OrderedBy::Version,
+                None if times.contains_key(left.tag) => OrderedBy::Time,
+                None => OrderedBy::Name,
+            };
+            let tag = left.tag.clone();
+            OrderedTag { tag, by }
+        });
+        self.order = ordered.collect();
         let mut is_newest = vec![false; order.len()];
         for place in order.into_iter().take(count) {
             is_newest[place] = true;
@@ -295,73 +329,10 @@ impl<'a> Sieve<'a> {
 }
 
 impl Candidate<'_> {
-    fn version(&self) -> Option<&Version> {
-        let parse = || version(self.tag.as_str());
+    fn version(&self) -> Option<&TagVersion> {
+        let parse = || TagVersion::parse(self.tag.as_str());
         self.version.get_or_init(parse).as_ref()
     }
-}
-
-/// A tag as a version: `v1.31.2`, `1.31`, `1`, with a pre-release and build metadata perhaps.
-/// Missing parts are zero.
-fn version(tag: &str) -> Option<Version> {
-    let text = tag.strip_prefix(['v', 'V']).unwrap_or(tag);
-    // `+` is no legal character of a tag, so build metadata cannot occur.
-    let (core, pre) = text.split_once('-').unwrap_or((text, ""));
-    let mut numbers = [0; 3];
-    let mut parts = core.split('.');
-    for (at, part) in parts.by_ref().take(3).enumerate() {
-        if !part.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        numbers[at] = part.parse().ok()?;
-    }
-    if parts.next().is_some() {
-        return None;
-    }
-    let [major, minor, patch] = numbers;
-    Some(Version {
-        major,
-        minor,
-        patch,
-        pre: Prerelease::new(pre).ok()?,
-        build: BuildMetadata::EMPTY,
-    })
-}
-
-/// Compares texts as people do: runs of digits by their value.
-pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
-    loop {
-        let (x, y) = (leading_digits(left), leading_digits(right));
-        let order = if x.is_empty() || y.is_empty() {
-            match (left.split_first(), right.split_first()) {
-                (None, None) => return a.cmp(b),
-                (x, y) => x.map(|(c, _)| c).cmp(&y.map(|(c, _)| c)),
-            }
-        } else {
-            let significant = |digits: &[u8]| {
-                let zeros = digits.iter().take_while(|d| **d == b'0').count();
-                (digits.len() - zeros, zeros)
-            };
-            let ((length, zeros), (other_length, other_zeros)) = (significant(x), significant(y));
-            length
-                .cmp(&other_length)
-                .then_with(|| x[zeros..].cmp(&y[other_zeros..]))
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-        left = &left[x.len().max(1)..];
-        right = &right[y.len().max(1)..];
-    }
-}
-
-fn leading_digits(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(text.len());
-    &text[..end]
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ impl Scene {
             tags: self.source.iter().map(source_tag).collect(),
             dropped: Vec::new(),
             undated: Vec::new(),
+            order: Vec::new(),
             is_guess: false,
             listing: Some(self.source.iter().map(|(name, _)| tag(name)).collect()),
             targets: vec![TargetSnapshot {

@@ -2,4 +2,5 @@
 
 pub(crate) mod decide;
 pub(crate) mod delete;
+pub(crate) mod order_change;
 pub(crate) mod run;

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Mirror, Route},
+    config::{Config, Mirror, Prune, Route},
     oci::{Repository, Tag},
     sync::{
         Catalogs, MIRRORS, ROUTES, Refused, Sync,
@@ -88,12 +88,18 @@ impl Sync {
         if mirror.prune.is_none() {
             return pruning;
         }
+        let Some(rule) = self.prune_rule(mirror).await else {
+            if apply != Apply::Nothing {
+                self.order_seen(mirror).await;
+            }
+            return pruning;
+        };
         let tally = RunCounters::default();
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
         let lists = Lists::of(routes.iter().flatten());
         let routes = stream::iter(routes)
-            .map(|route| self.prune_route(config, mirror, route, apply, (&tally, &lists)));
+            .map(|route| self.prune_route(config, mirror, route, (rule, apply), (&tally, &lists)));
         let mut routes = routes.buffered(ROUTES);
         while let Some((targets, errors)) = routes.next().await {
             pruning.targets.extend(targets);
@@ -108,7 +114,7 @@ impl Sync {
         config: &Config,
         mirror: &Mirror,
         route: Result<Route, Refused>,
-        apply: Apply,
+        (mut rule, apply): (Prune, Apply),
         (tally, lists): (&RunCounters, &Lists),
     ) -> (Vec<TargetPruning>, Vec<Failure>) {
         let looked = async {
@@ -116,11 +122,10 @@ impl Sync {
             let fail = |error| (route.source.to_string(), error);
             let sides = self.open(&route, tally).map_err(fail)?;
             let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
-            let mut rule = mirror.prune;
-            if let (Some(rule), Apply::IgnoreMaxShare) = (&mut rule, apply) {
+            if apply == Apply::IgnoreMaxShare {
                 rule.max_share = 1.0;
             }
-            let look = self.look(mirror, &route, &sides, lists, releases, rule);
+            let look = self.look(mirror, &route, &sides, lists, releases, Some(rule));
             Ok((look.await.map_err(fail)?, sides))
         };
         let (plan, sides) = match looked.await {

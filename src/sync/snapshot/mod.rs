@@ -15,7 +15,7 @@ use crate::{
     oci::{Digest, Reference, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
     store::{Store, StoreWriter, TagRecord},
-    sync::plan::select::{Clock, Dropped, needs_times, select, undated},
+    sync::plan::select::{Clock, Dropped, OrderedTag, needs_times, select, undated},
 };
 
 pub(crate) use self::target::{Lists, TargetHolds, TargetSnapshot};
@@ -37,6 +37,8 @@ pub(crate) struct Snapshot {
     pub dropped: Vec<Dropped>,
     /// Tags that are kept because nobody knows how old they are.
     pub undated: Vec<Tag>,
+    /// The tags from which `latest` chose, newest first.
+    pub order: Vec<OrderedTag>,
     /// Every tag that the source lists; `None` when nothing was listed.
     pub listing: Option<HashSet<Tag>>,
     /// Each target, or why it could not be read.
@@ -129,6 +131,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         tags,
         dropped: selected.dropped,
         undated: selected.undated,
+        order: selected.order,
         listing: lists.then(|| listing.into_iter().collect()),
         targets: snapshots,
         shape: view.mirror.shape(),

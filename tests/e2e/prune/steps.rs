@@ -260,3 +260,20 @@ fn patterns_of_one_entry_keep_each_other() {
     pair.transship.sync();
     assert_eq!(pair.to.tags("mirror/team/app"), ["latest", "stable"]);
 }
+
+#[test]
+fn prunes_nothing_once_after_tag_order_changed() {
+    let entry = "\n[[mirror]]\nfrom = \"SOURCE/app\"\nlatest = 1\nprune = { after = \"7d\" }\n";
+    let pair = Pair::mirroring(entry);
+    for tag in ["1.0.0", "1.1.0"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+        pair.transship.sync();
+    }
+    pair.transship.let_prunable_tags_wait(8);
+    pair.transship.forget_tag_order();
+    let said = pair.transship.run(&["sync"]).expect_code(0);
+    said.expect_stderr(&["the order by which `latest` chooses tags changed"]);
+    assert_eq!(pair.to.tags("mirror/app"), ["1.0.0", "1.1.0"]);
+    pair.transship.sync();
+    assert_eq!(pair.to.tags("mirror/app"), ["1.1.0"]);
+}

@@ -83,6 +83,11 @@ impl Transship {
         ));
     }
 
+    /// Lets an older version have compared every mirror last.
+    pub fn forget_tag_order(&self) {
+        self.change_store("DELETE FROM tag_orders");
+    }
+
     /// Lets every tag have been written and looked at so many days earlier.
     pub fn let_tags_age(&self, days: i64) {
         let seconds = days * 24 * 3600;
