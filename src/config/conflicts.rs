@@ -47,7 +47,7 @@ impl Claim<'_> {
             let what = format!("{} with two sets of platforms or attestations", a.source);
             return refuse(what, help);
         }
-        if self.mirror.rename != other.mirror.rename {
+        if self.mirror.rename != other.mirror.rename && !self.is_apart(other) {
             let help = "give both entries the same `tag`, or one of them another `path`";
             return refuse(format!("{} with two names for its tags", a.source), help);
         }
@@ -57,6 +57,20 @@ impl Claim<'_> {
             return refuse(what, help);
         }
         Ok(())
+    }
+}
+
+impl Claim<'_> {
+    /// Whether each names one tag, and the two do not have one name at the target.
+    pub fn is_apart(&self, other: &Claim<'_>) -> bool {
+        let (Selection::Tag(own), Selection::Tag(tag)) =
+            (&self.route.selection, &other.route.selection)
+        else {
+            return false;
+        };
+        // A name that is too long is never written.
+        let name = self.mirror.target_tag(own).ok();
+        name.is_none() || name != other.mirror.target_tag(tag).ok()
     }
 }
 
@@ -132,15 +146,17 @@ fn settle_two(
 ) -> Result<(), Clash> {
     let (a, b) = (claim(validated, first), claim(validated, second));
     a.share(&b, target)?;
+    if a.is_apart(&b) {
+        return Ok(());
+    }
     let (taken, from) = match (&a.route.selection, &b.route.selection) {
-        (Selection::Tag(x), Selection::Tag(y)) if x == y => {
-            return Err(twice(&a.route.source.tag(x), target));
+        (Selection::Tag(tag), Selection::Tag(_)) => {
+            return Err(twice(&a.route.source.tag(tag), target));
         }
         // Routes of one entry that name no tag select the same.
         (Selection::Matching(_), Selection::Matching(_)) if first.0 == second.0 => {
             return Err(twice(&a.route.source, target));
         }
-        (Selection::Tag(_), Selection::Tag(_)) => return Ok(()),
         (Selection::Matching(_), Selection::Tag(_)) => (b.route.selection.clone(), first),
         (_, Selection::Matching(_)) => (a.route.selection.clone(), second),
     };

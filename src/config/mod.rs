@@ -20,7 +20,7 @@ use std::{
 
 use chrono_tz::Tz;
 use globset::GlobSet;
-use regex::Regex;
+use regex::{Regex, RegexSet};
 use secrecy::SecretString;
 use semver::VersionReq;
 use url::Url;
@@ -337,6 +337,8 @@ pub struct Selectors {
     pub semver: Option<VersionReq>,
     /// None of these globs.
     pub exclude: Option<GlobSet>,
+    /// None of these anchored regular expressions.
+    pub exclude_regex: Option<RegexSet>,
     /// None that are older.
     pub max_age: Option<Duration>,
     /// Only the newest of what is left.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
+use secrecy::ExposeSecret as _;
 use toml::Spanned;
 
 use super::{Config, Credential, Login, RegistryConfig, closest, daemon, limits};
@@ -294,14 +295,16 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
 }
 
 fn basic(
-    username: &Spanned<String>,
+    username: &Spanned<SecretSource>,
     password: &Spanned<SecretSource>,
     path: &Path,
     problems: &mut Problems,
 ) -> Credential {
-    match secret::read(password, "a password", path, problems) {
-        Some(password) => Credential::Basic {
-            username: username.get_ref().clone(),
+    let username = secret::read_open(username, problems);
+    let password = secret::read(password, "a password", path, problems);
+    match username.zip(password) {
+        Some((username, password)) => Credential::Basic {
+            username: username.expose_secret().to_owned(),
             password,
         },
         None => Credential::Anonymous,

@@ -58,3 +58,47 @@ fn a_backup_of_one_entry_spares_the_tags_of_another() {
         "{error}"
     );
 }
+
+/// The error of two entries for one target path, each with its own `from` and `tag`.
+fn two_names(first: (&str, &str), second: (&str, &str)) -> Option<String> {
+    let entry = |(from, tag): (&str, &str)| {
+        format!("[[mirror]]\nfrom = \"s.example/{from}\"\ntag = \"{tag}\"\n")
+    };
+    let text = format!(
+        "[defaults]\ntarget = \"t.example\"\n{}{}",
+        entry(first),
+        entry(second)
+    );
+    let parsed = Config::parse(Path::new("mirror.toml"), &text);
+    parsed.err().map(|error| error.to_string())
+}
+
+#[test]
+fn fixed_tags_share_a_repository() {
+    assert_eq!(two_names(("a:1", "stable"), ("a:2", "latest")), None);
+    assert_eq!(two_names(("a:1", "stable"), ("a:1", "latest")), None);
+    assert_eq!(two_names(("a:1", "stable"), ("a:2", "{tag}")), None);
+    let said = two_names(("a:1", "stable"), ("a:2", "stable")).unwrap();
+    assert!(said.contains("two names for its tags"), "{said}");
+    assert!(two_names(("a:1", "2"), ("a:2", "{tag}")).is_some());
+}
+
+#[test]
+fn fixed_tag_needs_one_literal_tag() {
+    let said = |from: &str, tag: &str| complaint(&format!("{from}\ntag = \"{tag}\""));
+    let two = r#"["s.example/a:1", "s.example/b:2"]"#;
+    let said_of_two = said(two, "stable").unwrap();
+    assert!(
+        said_of_two.contains("bad `tag`: it does not hold {tag}"),
+        "{said_of_two}"
+    );
+    assert!(said("\"s.example/a\"", "stable").is_some());
+    let one = r#"[[mirror]]
+target = "t.example/m"
+from = ["s.example/{a,b}:1", "s.example/c/*:1"]
+tag = "stable"
+"#;
+    let config = Config::parse(Path::new("mirror.toml"), one).unwrap();
+    let name = config.mirrors[0].target_tag(&"1".parse().unwrap());
+    assert_eq!(name, "stable".parse());
+}

@@ -12,13 +12,21 @@ use crate::{
 /// Registries that list the repositories of one namespace, and never all of them.
 const NAMESPACES_ONLY: [&str; 2] = ["docker.io", "quay.io"];
 
+const PATTERN_HELP: &str = "write `*` for any text within a part of the path, and `**` as a part of \
+                            its own for any parts, as in \"quay.io/prometheus/*\"";
+
 /// A `from` with a `*` in its repository: each repository that matches becomes a [`Route`].
 #[derive(Clone, Debug)]
 pub struct Discovery {
     pattern: Pattern,
     placement: Arc<Placement>,
     selection: Selection,
+    excluded: Arc<Vec<RepositoryGlob>>,
 }
+
+/// A glob over the paths of repositories, or over their names with the registry before them.
+#[derive(Clone, Debug)]
+pub(crate) struct RepositoryGlob(GlobMatcher);
 
 /// A registry and a glob over its repositories: `*` stays within a part of the path, `**` does
 /// not.
@@ -35,7 +43,13 @@ impl Discovery {
             pattern,
             placement,
             selection,
+            excluded: Arc::default(),
         }
+    }
+
+    /// The same without the repositories that match one of these.
+    pub(crate) fn without(self, excluded: Arc<Vec<RepositoryGlob>>) -> Self {
+        Self { excluded, ..self }
     }
 
     /// The registry whose repositories are meant.
@@ -54,6 +68,7 @@ impl Discovery {
     pub fn matches(&self, repository: &Repository) -> bool {
         *repository.registry() == self.pattern.registry
             && self.pattern.matcher.is_match(repository.path())
+            && !self.excluded.iter().any(|glob| glob.is_match(repository))
     }
 
     /// The route of a repository that was found; or why it has no place at a target.
@@ -146,14 +161,37 @@ impl Pattern {
     }
 }
 
+impl RepositoryGlob {
+    /// Reads a glob, or returns what is wrong with it and what to write.
+    pub(crate) fn parse(text: &str) -> Result<Self, (String, &'static str)> {
+        // The host of a name with its registry may have a port.
+        let (host, path) = text.split_once('/').unwrap_or(("", text));
+        let checked = match host.contains([':', '.']) {
+            true => path,
+            false => text,
+        };
+        matcher(checked)?;
+        let glob = GlobBuilder::new(text).literal_separator(true).build();
+        let glob = glob.map_err(|error| (error.kind().to_string(), PATTERN_HELP))?;
+        Ok(Self(glob.compile_matcher()))
+    }
+
+    fn is_match(&self, repository: &Repository) -> bool {
+        self.0.is_match(repository.path()) || self.0.is_match(repository.to_string())
+    }
+}
+
 fn matcher(path: &str) -> Result<GlobMatcher, (String, &'static str)> {
-    const HELP: &str = "write `*` for any text within a part of the path, and `**` as a part of \
-                        its own for any parts, as in \"quay.io/prometheus/*\"";
     let is_legal = |part: &str| {
         let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-*".contains(c);
         !part.is_empty() && part.chars().all(is_word) && (part == "**" || !part.contains("**"))
     };
-    let fail = || (format!("`{path}` is no pattern for repositories"), HELP);
+    let fail = || {
+        (
+            format!("`{path}` is no pattern for repositories"),
+            PATTERN_HELP,
+        )
+    };
     if !path.split('/').all(is_legal) {
         return Err(fail());
     }

@@ -8,7 +8,7 @@ use crate::{
     config::{
         Attestations, Discovery, Mirror, Origin, Referrers, Rename, Route, Selection,
         mirror::{
-            discovery::Pattern,
+            discovery::{Pattern, RepositoryGlob},
             path::{PATH_HELP, PathTemplate},
             placement::{Fault, Misplaced, Placement, Target},
             platforms, prune, selectors,
@@ -42,6 +42,8 @@ pub(crate) fn validate(
         targets: targets(entry, problems),
         template: template(entry.path.as_ref(), problems),
     });
+    let sources = sources(entry, problems);
+    let excluded = Arc::new(excluded_repositories(own, entry, &sources, problems));
     let timing = timing::validate(&entry.timing, problems);
     let upkeep = prune::validate(&entry.upkeep, problems);
     let mut validated = Validated {
@@ -55,7 +57,7 @@ pub(crate) fn validate(
             discoveries: Vec::new(),
             platforms: platforms::validate(entry.platforms.as_ref(), problems),
             immutable: selectors::globs(entry.immutable.as_ref(), "immutable", problems),
-            rename: rename(entry.tag.as_ref(), problems),
+            rename: rename(entry.tag.as_ref(), &sources, problems),
             attestations: attestations(entry.attestations.as_ref(), problems),
             referrers: referrers(entry.referrers.as_ref(), problems),
             prune: upkeep.prune,
@@ -65,7 +67,7 @@ pub(crate) fn validate(
         places: Vec::new(),
     };
     let mut lists_tags = false;
-    for Source { what, tag, place } in sources(entry, problems) {
+    for Source { what, tag, place } in sources {
         lists_tags |= tag.is_none();
         let selection = tag.map_or_else(|| Selection::Matching(selectors.clone()), Selection::Tag);
         match what {
@@ -81,6 +83,7 @@ pub(crate) fn validate(
             }
             Sought::Pattern(pattern) => {
                 let discovery = Discovery::new(pattern, placement.clone(), selection);
+                let discovery = discovery.without(excluded.clone());
                 validated.mirror.discoveries.push(discovery);
             }
         }
@@ -104,7 +107,8 @@ fn check_selectors(
         by_name || e.max_age.is_some() || e.latest.is_some()
     };
     let narrows = |e: &MirrorEntry| {
-        selects(e) || e.exclude.is_some() || e.min_tags.is_some() || e.max_tags.is_some()
+        let excludes = e.exclude.is_some() || e.exclude_regex.is_some();
+        selects(e) || excludes || e.min_tags.is_some() || e.max_tags.is_some()
     };
     if lists_tags && entry.is_whole && !selects(entry) {
         let place = entry
@@ -186,6 +190,36 @@ fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
     }
 }
 
+fn excluded_repositories(
+    own: &MirrorEntry,
+    entry: &MirrorEntry,
+    sources: &[Source],
+    problems: &mut Problems,
+) -> Vec<RepositoryGlob> {
+    let Some(list) = &entry.exclude_repositories else {
+        return Vec::new();
+    };
+    let is_pattern = |source: &Source| matches!(source.what, Sought::Pattern(_));
+    if own.exclude_repositories.is_some() && !sources.is_empty() && !sources.iter().any(is_pattern)
+    {
+        let message = "`exclude_repositories` excludes nothing: no `from` has a `*`";
+        let help =
+            "leave it out, or find repositories with a `from` such as \"quay.io/prometheus/*\"";
+        problems.error(list.span(), message, help);
+    }
+    let mut globs = Vec::new();
+    for text in list.get_ref() {
+        match RepositoryGlob::parse(text.get_ref()) {
+            Ok(glob) => globs.push(glob),
+            Err((message, help)) => {
+                let message = format!("bad `exclude_repositories`: {message}");
+                problems.error(text.span(), message, help);
+            }
+        }
+    }
+    globs
+}
+
 fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
     let Some(list) = &entry.target else {
         let help = "set `target` here or in [defaults], such as \"registry.example.com/mirror\"";
@@ -259,12 +293,23 @@ fn target_repositories(
     repositories
 }
 
-fn rename(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Rename> {
+fn rename(
+    written: Option<&Spanned<String>>,
+    sources: &[Source],
+    problems: &mut Problems,
+) -> Option<Rename> {
     let written = written?;
-    match Rename::parse(written.get_ref()) {
+    let first = sources.first()?.tag.as_ref();
+    let literal = first.filter(|tag| sources.iter().all(|other| other.tag.as_ref() == Some(tag)));
+    let parsed = match literal {
+        Some(source) => Rename::parse_for(written.get_ref(), source),
+        None => Rename::parse(written.get_ref()),
+    };
+    match parsed {
         Ok(rename) => Some(rename),
         Err(reason) => {
-            let help = "write what tags are called at the target, such as \"{tag}-mirror\"";
+            let help = "write a template such as \"{tag}-mirror\"; a name without {tag} needs a \
+                        `from` that names one tag";
             problems.error(written.span(), format!("bad `tag`: {reason}"), help);
             None
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::Regex;
+use regex::{Regex, RegexSet};
 use semver::VersionReq;
 use toml::Spanned;
 
@@ -47,12 +47,13 @@ pub(crate) fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selecto
         regex: entry
             .regex
             .as_ref()
-            .and_then(|regex| anchored(regex, problems)),
+            .and_then(|regex| anchored(regex, "regex", problems)),
         semver: entry
             .semver
             .as_ref()
             .and_then(|range| version_range(range, problems)),
         exclude: globs(entry.exclude.as_ref(), "exclude", problems),
+        exclude_regex: excluded(entry.exclude_regex.as_ref(), problems),
         max_age: entry
             .max_age
             .as_ref()
@@ -121,7 +122,17 @@ pub(crate) fn glob_set(
     set.build().ok()
 }
 
-fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
+fn excluded(list: Option<&Strings>, problems: &mut Problems) -> Option<RegexSet> {
+    let list = list?.get_ref().iter();
+    let parsed: Vec<_> = list
+        .map(|text| anchored(text, "exclude_regex", problems))
+        .collect();
+    // Each was compiled by itself, so all of them together fail only if they are too large.
+    let parsed: Option<Vec<Regex>> = parsed.into_iter().collect();
+    RegexSet::new(parsed?.iter().map(Regex::as_str)).ok()
+}
+
+fn anchored(regex: &Spanned<String>, key: &str, problems: &mut Problems) -> Option<Regex> {
     let text = regex.get_ref();
     // Compiled alone first: `a)(b` would be legal only inside the group.
     match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
@@ -133,7 +144,7 @@ fn anchored(regex: &Spanned<String>, problems: &mut Problems) -> Option<Regex> {
                 .last()
                 .unwrap_or_default()
                 .trim_start_matches("error: ");
-            let message = format!("bad `regex`: {reason}");
+            let message = format!("bad `{key}`: {reason}");
             let help = "see docs.rs/regex for the syntax; the whole tag must match, `^` and `$` \
                         are implied";
             problems.error(regex.span(), message, help);

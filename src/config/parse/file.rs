@@ -50,7 +50,7 @@ pub(crate) struct RegistryEntry {
     pub(crate) endpoint: Option<Spanned<String>>,
     pub(crate) proxy: Option<Spanned<String>>,
     pub(crate) ip: Option<Spanned<String>>,
-    pub(crate) username: Option<Spanned<String>>,
+    pub(crate) username: Option<Spanned<SecretSource>>,
     pub(crate) password: Option<Spanned<SecretSource>>,
     pub(crate) login: Option<Spanned<LoginEntry>>,
     pub(crate) connections: Option<Spanned<i64>>,
@@ -77,11 +77,13 @@ pub(crate) struct MirrorEntry {
     pub(crate) is_whole: bool,
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) from: Option<Strings>,
+    pub(crate) exclude_repositories: Option<Strings>,
     pub(crate) target: Option<Strings>,
     pub(crate) path: Option<Spanned<String>>,
     pub(crate) timing: TimingEntry,
     pub(crate) tags: Option<Strings>,
     pub(crate) exclude: Option<Strings>,
+    pub(crate) exclude_regex: Option<Strings>,
     pub(crate) regex: Option<Spanned<String>>,
     pub(crate) semver: Option<Spanned<String>>,
     pub(crate) max_age: Option<Spanned<String>>,
@@ -167,7 +169,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
         endpoint: section.take("endpoint", "a URL such as \"https://other.host\""),
         proxy: section.take("proxy", "a URL such as \"socks5h://127.0.0.1:1080\""),
         ip: section.take("ip", "\"4\", \"6\" or \"any\""),
-        username: section.take("username", "a user's name as a string"),
+        username: read_source(&mut section, "username"),
         password: read_secret(&mut section, "password"),
         login: read_login(&mut section),
         connections: section.take("connections", "a whole number such as 16"),
@@ -200,14 +202,19 @@ fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
     }
 }
 
-/// The value of a key that holds a secret, or says where it lies.
+/// The value of a key that holds a secret, or where the secret is stored.
 pub(crate) fn read_secret(
     section: &mut Section<'_, '_>,
     key: &'static str,
 ) -> Option<Spanned<SecretSource>> {
+    section.hide(key);
+    read_source(section, key)
+}
+
+/// The value of a key that may be stored where secrets are, and is not one itself.
+fn read_source(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
-    section.hide(key);
     match section.string_or_section(key)? {
         Err(inline) => {
             let span = inline.span();
@@ -248,11 +255,13 @@ fn read_mirror(
         is_whole: false,
         name,
         from,
+        exclude_repositories: section.strings("exclude_repositories"),
         target: section.strings("target"),
         path: section.take("path", "a template such as \"{registry}/{repository}\""),
         timing: TimingEntry::read(&mut section),
         tags: section.strings("tags"),
         exclude: section.strings("exclude"),
+        exclude_regex: section.strings("exclude_regex"),
         regex: section.take("regex", "a regular expression as a string"),
         semver: section.take("semver", "a range such as \">=1.31, <1.34\""),
         max_age: section.take("max_age", "a duration such as \"180d\""),
@@ -281,11 +290,13 @@ impl MirrorEntry {
             is_whole: self.is_whole && defaults.is_whole,
             name: self.name,
             from: self.from,
+            exclude_repositories: self.exclude_repositories.or(defaults.exclude_repositories),
             target: self.target.or(defaults.target),
             path: self.path.or(defaults.path),
             timing: self.timing.or(defaults.timing),
             tags: self.tags.or(defaults.tags),
             exclude: self.exclude.or(defaults.exclude),
+            exclude_regex: self.exclude_regex.or(defaults.exclude_regex),
             regex: self.regex.or(defaults.regex),
             semver: self.semver.or(defaults.semver),
             max_age: self.max_age.or(defaults.max_age),

@@ -245,3 +245,25 @@ fn what_may_be_a_secret_is_hidden_in_a_file_that_is_no_toml() {
         assert!(!shown.to_string().contains("hunter2"), "{shown}");
     }
 }
+
+#[test]
+fn reads_a_user_name_from_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "robot$ci\n").unwrap();
+    let keys = |username: &str| {
+        let text = format!(
+            "[registries.\"quay.io\"]\nusername = {username}\npassword = \"x\"\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n"
+        );
+        Config::parse(Path::new("mirror.toml"), &text)
+    };
+    let config = keys(&format!("{{ file = \"{}\" }}", file.path().display())).unwrap();
+    let login = config.registry(&"quay.io".parse().unwrap()).login;
+    match login.credential {
+        Credential::Basic { username, .. } => assert_eq!(username, "robot$ci"),
+        other => panic!("{other:?}"),
+    }
+    let unset = keys("{ env = \"UNSET_VARIABLE\" }").unwrap_err();
+    assert!(unset.to_string().contains("UNSET_VARIABLE is not set"));
+    let none = keys("{}").unwrap_err();
+    assert!(none.to_string().contains("`username` names no source"));
+}

@@ -1,22 +1,28 @@
-//! When a mirror runs: the ticks of a cron expression, in the wall-clock time of a zone.
+//! When a mirror runs: at the ticks of a cron expression, or at a fixed interval.
 
 pub(crate) mod cron;
 pub(crate) mod interval;
 #[cfg(test)]
 mod tests;
+mod ticks;
 pub(crate) mod timing;
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
-use chrono_tz::{GapInfo, Tz};
-use croner::Cron;
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike as _, Utc};
+use chrono_tz::Tz;
 
-use crate::config::schedule::{cron::BadSchedule, interval::Spacing};
+use crate::config::schedule::{cron::BadSchedule, interval::Spacing, ticks::CronTicks};
 
-/// A cron expression.
+/// What a fixed interval may be, in seconds.
+const INTERVALS: std::ops::RangeInclusive<u64> = 2..=366 * 86_400;
+/// A valid expression for the scheduler, which never computes ticks itself.
+const ANY_EXPRESSION: &str = "0 * * * * *";
+
+/// A cron expression, or a fixed interval that is counted from the Unix epoch.
 ///
-/// Its fields speak of the local time of a zone, which is passed along. Where a clock is set:
+/// The fields of an expression are in the local time of a zone, which is passed along. Where a
+/// clock is set:
 /// - A schedule that names its hours ticks once for each local time that it names: at the first
 ///   moment after the gap when the clock skips that time, and the first time when it comes twice.
 /// - A schedule of every hour ticks in every hour that passes: in an hour that comes twice it
@@ -25,10 +31,17 @@ use crate::config::schedule::{cron::BadSchedule, interval::Spacing};
 #[derive(Clone)]
 pub struct Schedule {
     written: String,
-    with_seconds: String,
-    cron: Arc<Cron>,
-    is_every_hour: bool,
+    rhythm: Rhythm,
     spacing: Spacing,
+}
+
+#[derive(Clone)]
+enum Rhythm {
+    Cron {
+        ticks: CronTicks,
+        with_seconds: String,
+    },
+    Every(TimeDelta),
 }
 
 impl Default for Schedule {
@@ -41,9 +54,15 @@ impl Default for Schedule {
 }
 
 impl PartialEq for Schedule {
-    /// Whether both have the same fields.
+    /// Whether both have the same fields, or the same interval.
     fn eq(&self, other: &Self) -> bool {
-        self.with_seconds == other.with_seconds
+        match (&self.rhythm, &other.rhythm) {
+            (Rhythm::Every(own), Rhythm::Every(other)) => own == other,
+            (Rhythm::Cron { .. }, Rhythm::Cron { .. }) => {
+                self.with_seconds() == other.with_seconds()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -67,9 +86,10 @@ impl FromStr for Schedule {
         })?;
         Ok(Self {
             written: text.to_owned(),
-            with_seconds,
-            is_every_hour: cron.pattern.hours.is_all_set(),
-            cron: Arc::new(cron),
+            rhythm: Rhythm::Cron {
+                ticks: CronTicks::new(cron),
+                with_seconds,
+            },
             spacing,
         })
     }
@@ -89,9 +109,28 @@ impl Schedule {
         parsed.unwrap_or_else(|_| unreachable!("every time of a day has an expression"))
     }
 
-    /// The expression with six fields, seconds first, whatever was written.
+    /// A fixed interval: whole seconds, from two seconds to a year.
+    pub fn every(interval: Duration) -> Result<Self, BadSchedule> {
+        let seconds = interval.as_secs();
+        if interval.subsec_nanos() > 0 || !INTERVALS.contains(&seconds) {
+            let help = "write whole seconds, from \"2s\" to a year, such as \"45m\"";
+            return Err(BadSchedule::new("the interval is out of range", help));
+        }
+        let (shortest, longest) = (interval, interval);
+        Ok(Self {
+            written: format!("every {}", humantime::format_duration(interval)),
+            rhythm: Rhythm::Every(TimeDelta::seconds(seconds.cast_signed())),
+            spacing: Spacing { shortest, longest },
+        })
+    }
+
+    /// The cron expression with six fields, seconds first. A fixed interval has none, and returns
+    /// one that is only valid.
     pub fn with_seconds(&self) -> &str {
-        &self.with_seconds
+        match &self.rhythm {
+            Rhythm::Cron { with_seconds, .. } => with_seconds,
+            Rhythm::Every(_) => ANY_EXPRESSION,
+        }
     }
 
     /// The least time between two ticks, as if the clock were never set.
@@ -116,91 +155,25 @@ impl Schedule {
 
     /// The first tick after a moment. There is none only at the end of the calendar.
     pub fn next_after(&self, moment: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-        let local = moment.with_timezone(&zone).naive_local();
-        let ahead = self.next_from(local, moment, zone);
-        let again = repeated(local, zone).and_then(|length| {
-            // Where a time comes twice, what was passed for the first time may yet come.
-            self.next_from(local - length, moment, zone)
-        });
-        ahead.into_iter().chain(again).min()
+        match &self.rhythm {
+            Rhythm::Cron { ticks, .. } => ticks.next_after(moment, zone),
+            Rhythm::Every(interval) => {
+                multiple_at_or_before(*interval, moment)?.checked_add_signed(*interval)
+            }
+        }
     }
 
     /// The last tick at or before a moment.
     pub fn last_before(&self, moment: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-        let local = moment.with_timezone(&zone).naive_local();
-        let behind = self.last_from(local, moment, zone);
-        let again = repeated(local, zone).and_then(|length| {
-            // A time that comes twice was passed once, though the clock says that it is to come.
-            self.last_from(local + length, moment, zone)
-        });
-        behind.into_iter().chain(again).max()
-    }
-
-    fn next_from(
-        &self,
-        mut local: NaiveDateTime,
-        moment: DateTime<Utc>,
-        zone: Tz,
-    ) -> Option<DateTime<Utc>> {
-        loop {
-            // In UTC no clock is set: this is arithmetic on the fields alone.
-            let from = local.with_nanosecond(0)?.and_utc();
-            local = self
-                .cron
-                .find_next_occurrence(&from, false)
-                .ok()?
-                .naive_utc();
-            let ticks = self.ticks(local, zone).into_iter().flatten();
-            if let Some(tick) = ticks.filter(|tick| *tick > moment).min() {
-                return Some(tick);
-            }
+        match &self.rhythm {
+            Rhythm::Cron { ticks, .. } => ticks.last_before(moment, zone),
+            Rhythm::Every(interval) => multiple_at_or_before(*interval, moment),
         }
-    }
-
-    fn last_from(
-        &self,
-        mut local: NaiveDateTime,
-        moment: DateTime<Utc>,
-        zone: Tz,
-    ) -> Option<DateTime<Utc>> {
-        loop {
-            let from = local.with_nanosecond(0)?.and_utc();
-            local = self
-                .cron
-                .find_previous_occurrence(&from, true)
-                .ok()?
-                .naive_utc();
-            let ticks = self.ticks(local, zone).into_iter().flatten();
-            if let Some(tick) = ticks.filter(|tick| *tick <= moment).max() {
-                return Some(tick);
-            }
-            local -= TimeDelta::seconds(1);
-        }
-    }
-
-    /// The moments at which a local time that fits the fields is a tick.
-    fn ticks(&self, local: NaiveDateTime, zone: Tz) -> [Option<DateTime<Utc>>; 2] {
-        let found = zone.from_local_datetime(&local);
-        let first = found.earliest().map(|time| time.to_utc());
-        match found.latest() {
-            Some(latest) if self.is_every_hour => [first, Some(latest.to_utc())],
-            Some(_) => [first, None],
-            None => [self.after_gap(local, zone), None],
-        }
-    }
-
-    /// The first moment after the gap that a local time is in, if it ticks there.
-    fn after_gap(&self, local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
-        let gap = GapInfo::new(&local, &zone)?;
-        let (begin, end) = (gap.begin?.0, gap.end?);
-        let is_an_hour = end.naive_local() - begin >= TimeDelta::hours(1);
-        (!(self.is_every_hour && is_an_hour)).then(|| end.to_utc())
     }
 }
 
-/// The length of the time that comes twice, if a local time is in one.
-fn repeated(local: NaiveDateTime, zone: Tz) -> Option<TimeDelta> {
-    let found = zone.from_local_datetime(&local);
-    let length = found.latest()? - found.earliest()?;
-    (length > TimeDelta::zero()).then_some(length)
+/// The last multiple of an interval since the Unix epoch, so that ticks survive a restart.
+fn multiple_at_or_before(interval: TimeDelta, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let seconds = interval.num_seconds();
+    DateTime::from_timestamp(moment.timestamp().div_euclid(seconds) * seconds, 0)
 }

@@ -1,4 +1,4 @@
-//! Validates when a mirror runs: `schedule`, `jitter`, `max_lag` and `paused`.
+//! Validates when a mirror runs: `schedule`, `every`, `jitter`, `max_lag` and `paused`.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ const MOST_JITTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TimingEntry {
     schedule: Option<Spanned<String>>,
+    every: Option<Spanned<String>>,
     jitter: Option<Spanned<String>>,
     max_lag: Option<Spanned<String>>,
     paused: Option<Spanned<bool>>,
@@ -31,6 +32,7 @@ impl TimingEntry {
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
         Self {
             schedule: section.take("schedule", "a cron expression such as \"17 */2 * * *\""),
+            every: section.take("every", "a duration such as \"45m\""),
             jitter: section.take("jitter", "a duration such as \"30s\""),
             max_lag: section.take("max_lag", "a duration such as \"3h\""),
             paused: section.take("paused", "true or false"),
@@ -39,8 +41,14 @@ impl TimingEntry {
 
     /// The entry with the defaults filled in where it says nothing.
     pub(crate) fn or(self, defaults: Self) -> Self {
+        // Either of the two replaces both of the defaults.
+        let (schedule, every) = match (self.schedule, self.every) {
+            (None, None) => (defaults.schedule, defaults.every),
+            own => own,
+        };
         Self {
-            schedule: self.schedule.or(defaults.schedule),
+            schedule,
+            every,
             jitter: self.jitter.or(defaults.jitter),
             max_lag: self.max_lag.or(defaults.max_lag),
             paused: self.paused.or(defaults.paused),
@@ -58,9 +66,18 @@ pub(crate) struct Timing {
 
 /// Validates the keys of an entry that has the defaults filled in.
 pub(crate) fn validate(entry: &TimingEntry, problems: &mut Problems) -> Timing {
-    let written = entry.schedule.as_ref();
-    let schedule = written.map_or(Some(Schedule::default()), |text| schedule(text, problems));
-    // What depends on a schedule that is wrong can only be told once it is right.
+    let schedule = match (&entry.schedule, &entry.every) {
+        (None, None) => Some(Schedule::default()),
+        (Some(text), None) => schedule(text, problems),
+        (None, Some(text)) => every(text, problems),
+        (Some(_), Some(every)) => {
+            let help =
+                "keep one of them: `every` is a fixed interval, `schedule` times of the clock";
+            problems.error(every.span(), "`every` beside `schedule`", help);
+            None
+        }
+    };
+    // The keys that depend on the schedule are checked once it is valid.
     let shortest = schedule.as_ref().map(Schedule::shortest_interval);
     let schedule = schedule.unwrap_or_default();
     let jitter = match &entry.jitter {
@@ -92,6 +109,21 @@ fn schedule(written: &Spanned<String>, problems: &mut Problems) -> Option<Schedu
         format!("bad `schedule`: {}", bad.message),
         bad.help,
     );
+    None
+}
+
+fn every(written: &Spanned<String>, problems: &mut Problems) -> Option<Schedule> {
+    let (message, help) = match humantime::parse_duration(written.get_ref()) {
+        Err(_) => (
+            format!("`{}` is not a duration", written.get_ref()),
+            "write the time between two runs, such as \"45m\"".into(),
+        ),
+        Ok(interval) => match Schedule::every(interval) {
+            Ok(schedule) => return Some(schedule),
+            Err(bad) => (format!("bad `every`: {}", bad.message), bad.help),
+        },
+    };
+    problems.error(written.span(), message, help);
     None
 }
 

@@ -45,6 +45,20 @@ async fn ticks_arrive_in_order_and_none_twice() {
 }
 
 #[tokio::test]
+async fn fixed_interval_ticks_at_its_multiples() {
+    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
+    let every = Schedule::every(Duration::from_secs(2)).unwrap();
+    let set = clockwork.set(&[("a".into(), every, Tz::UTC)]).await;
+    set.unwrap();
+    let (_, first) = next_tick(&mut signals).await;
+    let (_, second) = next_tick(&mut signals).await;
+    assert_eq!(first.timestamp() % 2, 0);
+    assert_eq!((second - first).num_seconds() % 2, 0);
+    assert!(second > first);
+    clockwork.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_scheduler_beats_even_without_schedules() {
     let (clockwork, mut signals) = Scheduler::start().await.unwrap();
     for _ in 0..2 {

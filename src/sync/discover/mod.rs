@@ -211,6 +211,9 @@ impl<'a> Claims<'a> {
             earlier
                 .share(&claim(mirror, &route), target)
                 .map_err(|clash| refuse(clash.to_string()))?;
+            if earlier.is_apart(&claim(mirror, &route)) {
+                continue;
+            }
             if is_same(&other.selection, &route.selection) {
                 return Ok(None);
             }

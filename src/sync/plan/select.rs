@@ -268,6 +268,9 @@ impl<'a> Sieve<'a> {
         if let Some(globs) = &selectors.exclude {
             self.keep("exclude", |left| !globs.is_match(left.tag.as_str()));
         }
+        if let Some(set) = &selectors.exclude_regex {
+            self.keep("exclude_regex", |left| !set.is_match(left.tag.as_str()));
+        }
         self
     }
 

@@ -72,3 +72,53 @@ fn what_is_found_becomes_a_route() {
         "m.example.com/a/quay.io/prometheus/prometheus"
     );
 }
+
+fn excluding(keys: &str) -> Result<Config, crate::config::Error> {
+    let text = format!("[[mirror]]\ntags = \"*\"\ntarget = \"m.example.com/a\"\n{keys}\n");
+    Config::parse(std::path::Path::new("mirror.toml"), &text)
+}
+
+#[test]
+fn excludes_repositories() {
+    let config = excluding(
+        "from = [\"r.io/team/**\", \"other.io:5000/team/*\"]\n\
+         exclude_repositories = [\"team/*-test\", \"r.io/team/old/**\", \"other.io:5000/*/b\"]",
+    );
+    let mirror = &config.unwrap().mirrors[0];
+    let finds = |name: &str| {
+        let repository = name.parse().unwrap();
+        let mut found = mirror.discoveries.iter();
+        found.any(|discovery| discovery.matches(&repository))
+    };
+    assert!(finds("r.io/team/a") && finds("r.io/team/b") && finds("r.io/team/x/a-test"));
+    assert!(finds("other.io:5000/team/a"));
+    for excluded in [
+        "r.io/team/a-test",
+        "r.io/team/old/a/b",
+        "other.io:5000/team/a-test",
+        "other.io:5000/team/b",
+    ] {
+        assert!(!finds(excluded), "{excluded}");
+    }
+}
+
+#[test]
+fn refuses_exclusions_without_effect() {
+    for (keys, expected) in [
+        (
+            "from = \"r.io/a/b\"\nexclude_repositories = \"a/*\"",
+            "excludes nothing: no `from` has a `*`",
+        ),
+        (
+            "from = \"r.io/a/*\"\nexclude_repositories = \"a/B*\"",
+            "bad `exclude_repositories`: `a/B*` is no pattern",
+        ),
+        (
+            "from = \"r.io/a/*\"\nexclude_repositories = []",
+            "`exclude_repositories` is an empty list",
+        ),
+    ] {
+        let said = excluding(keys).unwrap_err().to_string();
+        assert!(said.contains(expected), "{said}");
+    }
+}

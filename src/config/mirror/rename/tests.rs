@@ -16,6 +16,16 @@ fn a_name_that_becomes_too_long_is_an_error() {
     assert!(rename.target(&long).is_err());
 }
 
+#[test]
+fn fixed_name_maps_one_tag() {
+    let tag = |text: &str| text.parse::<Tag>().unwrap();
+    let rename = Rename::parse_for("stable", &tag("1.27")).unwrap();
+    assert_eq!(rename.target(&tag("1.27")).unwrap(), tag("stable"));
+    assert_eq!(rename.source(&tag("stable")), Some(tag("1.27")));
+    assert_eq!(rename.source(&tag("1.27")), None);
+    assert!(Rename::parse_for("a/b", &tag("1.27")).is_err());
+}
+
 proptest! {
     #[test]
     fn two_tags_never_get_one_name(

@@ -1,3 +1,4 @@
+use chrono::DateTime;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{
@@ -302,5 +303,67 @@ fn a_token_in_a_file_that_everybody_reads_is_a_warning() {
         let config = Config::load(Some(file.path())).unwrap();
         assert_eq!(config.warnings.records().len(), warnings);
         assert!(!config.warnings.to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn every_is_a_fixed_interval_from_the_epoch() {
+    let mirror = mirror("every = \"45m\"\n");
+    assert_eq!(mirror.schedule.to_string(), "every 45m");
+    assert_eq!(mirror.jitter, Duration::from_secs(60));
+    assert_eq!(mirror.max_lag, Duration::from_mins(90));
+    let shanghai = chrono_tz::Asia::Shanghai;
+    assert_eq!(mirror.interval_seconds(shanghai, 0), 45 * 60);
+    assert_eq!(mirror.next_run(shanghai, 0), Some(45 * 60));
+    assert_eq!(mirror.next_run(shanghai, 45 * 60 - 1), Some(45 * 60));
+    assert_eq!(mirror.next_run(shanghai, 45 * 60), Some(90 * 60));
+    let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+    let last = |second| mirror.schedule.last_before(at(second), shanghai);
+    assert_eq!(last(45 * 60), Some(at(45 * 60)));
+    assert_eq!(last(45 * 60 + 1), Some(at(45 * 60)));
+    assert_eq!(last(-1), Some(at(-45 * 60)));
+}
+
+#[test]
+fn every_and_schedule_replace_the_defaults() {
+    for (default, own, expected) in [
+        ("schedule = \"@daily\"", "every = \"2h\"", "every 2h"),
+        ("every = \"2h\"", "schedule = \"@daily\"", "@daily"),
+        ("every = \"2h\"", "every = \"5m\"", "every 5m"),
+        ("every = \"2h\"", "", "every 2h"),
+    ] {
+        let config = parse(&format!("{TARGET}{default}\n{MIRROR}{own}\n"));
+        assert_eq!(config.mirrors[0].schedule.to_string(), expected);
+    }
+}
+
+#[test]
+fn refuses_a_bad_interval() {
+    for (keys, expected) in [
+        (
+            "every = \"often\"",
+            "5: `often` is not a duration | write the time between two runs",
+        ),
+        (
+            "every = \"0s\"",
+            "5: bad `every`: the interval is out of range | write whole seconds",
+        ),
+        ("every = \"1500ms\"", "5: bad `every`: the interval is out"),
+        ("every = \"2y\"", "5: bad `every`: the interval is out"),
+        ("every = 45", "5: bad value for `every`"),
+        (
+            "schedule = \"@daily\"\nevery = \"2h\"",
+            "6: `every` beside `schedule` | keep one of them",
+        ),
+        (
+            "every = \"5m\"\njitter = \"7m\"",
+            "6: a `jitter` of 7m reaches the next tick | write less than 5m",
+        ),
+    ] {
+        let found = said(&format!("{keys}\n"));
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{found:?}"
+        );
     }
 }

@@ -235,3 +235,13 @@ proptest! {
         prop_assert_eq!(first, choose(&route, parse(&names)));
     }
 }
+
+#[test]
+fn exclude_regex_must_match_the_whole_tag() {
+    let listing = ["1.2", "1.2-rc1", "1.2-rc10", "nightly", "x-nightly"];
+    let keys = |list: &str| format!("tags = \"*\"\nexclude_regex = {list}");
+    let left = selected(&keys(r#"['.*-rc\d', "nightly"]"#), &listing);
+    assert_eq!(left, ["1.2", "1.2-rc10", "x-nightly"]);
+    let left = selected(&keys("'.*-rc.*'"), &listing);
+    assert_eq!(left, ["1.2", "nightly", "x-nightly"]);
+}
