@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{Global, Refusal, run::sync::interrupt},
-    config::{Config, Mirror, closest},
+    config::{Config, LoadOptions, Mirror, closest},
     daemon::Lock,
     metrics::Metrics,
     registry::{Registries, RetryPolicy},
@@ -32,7 +32,8 @@ pub(crate) fn config(global: &Global) -> anyhow::Result<Arc<Config>> {
 
 /// Reads the config for a command that talks to nobody.
 pub(crate) fn config_without_secrets(global: &Global) -> anyhow::Result<Config> {
-    Ok(Config::load_without_secrets(global.config.as_deref())?)
+    let path = global.config.as_deref();
+    Ok(Config::load_with(path, LoadOptions::WITHOUT_SECRETS)?)
 }
 
 /// Opens the store and what stands on it.

@@ -2,7 +2,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
     time::Duration,
 };
 
@@ -10,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
 use crate::config::{
+    FileContext,
     parse::{diagnostics::Problems, file::read_secret, table_reader::Section},
     registry::secret::{self, SecretSource},
 };
@@ -45,11 +45,15 @@ pub(crate) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
     entry
 }
 
-/// Validates `[http]` of the file at `path`.
-pub(crate) fn http(entry: &HttpEntry, path: &Path, problems: &mut Problems) -> HttpConfig {
+/// Validates `[http]`.
+pub(crate) fn http(
+    entry: &HttpEntry,
+    file: FileContext<'_>,
+    problems: &mut Problems,
+) -> HttpConfig {
     HttpConfig {
         listen: listen(entry.listen.as_ref(), problems),
-        token: token(entry.token.as_ref(), path, problems),
+        token: token(entry.token.as_ref(), file, problems),
     }
 }
 
@@ -68,11 +72,11 @@ fn listen(written: Option<&Spanned<String>>, problems: &mut Problems) -> SocketA
 
 fn token(
     written: Option<&Spanned<SecretSource>>,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Option<SecretString> {
     let written = written?;
-    let token = secret::read(written, "a token", path, problems)?;
+    let token = secret::read(written, "a token", file, problems)?;
     let is_sendable = |c: char| c.is_ascii_graphic();
     if !token.expose_secret().is_empty() && token.expose_secret().chars().all(is_sendable) {
         return Some(token);

@@ -5,16 +5,15 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Config, Schedule};
-use crate::{config::parse::diagnostics::Problems, fuzz::fuzz, oci::Repository};
+use super::{Config, LoadOptions, Schedule};
+use crate::{fuzz::fuzz, oci::Repository};
 
 #[test]
 fn a_file_is_accepted_or_told_what_is_wrong_whatever_it_holds() {
     fuzz("mirror_toml", |text| {
         // Secrets stay where they are: nothing is run, and no file is read.
-        let mut problems = Problems::default();
-        problems.leaves_secrets = true;
-        match Config::parse_noting(Path::new("mirror.toml"), text, problems) {
+        let options = LoadOptions::WITHOUT_SECRETS;
+        match Config::parse_with(Path::new("mirror.toml"), text, options) {
             Ok(config) => {
                 for route in config.mirrors.iter().flat_map(|mirror| &mirror.routes) {
                     for repository in route.targets.iter().chain([&route.source]) {

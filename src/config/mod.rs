@@ -19,8 +19,6 @@ use std::{
 };
 
 use chrono_tz::Tz;
-use globset::GlobSet;
-use regex::{Regex, RegexSet};
 use secrecy::SecretString;
 use semver::VersionReq;
 use url::Url;
@@ -32,6 +30,7 @@ use crate::{
 
 pub use crate::config::conflicts::{Claim, Clash};
 pub use crate::config::mirror::discovery::Discovery;
+pub use crate::config::mirror::patterns::{Expressions, Globs};
 pub use crate::config::mirror::prune::Prune;
 pub use crate::config::mirror::rename::Rename;
 pub use crate::config::notify::{
@@ -153,7 +152,7 @@ impl RegistryConfig {
 }
 
 /// One `[[mirror]]` entry.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Mirror {
     /// Unique in the file.
     pub name: Arc<str>,
@@ -172,7 +171,7 @@ pub struct Mirror {
     /// The platforms to keep; `None` keeps everything, byte-identical.
     pub platforms: Option<Arc<[Platform]>>,
     /// Tags that never move: once mirrored, the source is not asked for them again.
-    pub immutable: Option<GlobSet>,
+    pub immutable: Option<Globs>,
     /// What tags are called at the target; `None` leaves them their names.
     pub rename: Option<Rename>,
     /// What becomes of the attestations in indexes.
@@ -201,11 +200,11 @@ pub enum Attestations {
 }
 
 /// Which referrers (signatures, SBOMs, attestations) are mirrored along with an image.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Referrers {
     /// Globs for artifact types; `None` takes every type. `.sig`, `.att` and `.sbom` stand for
     /// the tags that cosign writes.
-    pub types: Option<GlobSet>,
+    pub types: Option<Globs>,
 }
 
 impl Mirror {
@@ -294,7 +293,7 @@ impl Referrers {
 }
 
 /// One source repository, the target repositories it goes to, and which tags go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// Where from.
     pub source: Repository,
@@ -318,7 +317,7 @@ pub enum Origin {
 }
 
 /// Which tags of a source repository are mirrored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Selection {
     /// One, named in `from`; nothing is listed.
     Tag(Tag),
@@ -327,18 +326,18 @@ pub enum Selection {
 }
 
 /// The selectors of one entry; a tag passes all of them, in this order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selectors {
     /// Any of these globs.
-    pub tags: Option<GlobSet>,
+    pub tags: Option<Globs>,
     /// An anchored regular expression.
-    pub regex: Option<Regex>,
+    pub regex: Option<Expressions>,
     /// A range of versions.
     pub semver: Option<VersionReq>,
     /// None of these globs.
-    pub exclude: Option<GlobSet>,
+    pub exclude: Option<Globs>,
     /// None of these anchored regular expressions.
-    pub exclude_regex: Option<RegexSet>,
+    pub exclude_regex: Option<Expressions>,
     /// None that are older.
     pub max_age: Option<Duration>,
     /// Only the newest of what is left.
@@ -347,6 +346,56 @@ pub struct Selectors {
     pub min_tags: Option<usize>,
     /// A selection of more is a mistake.
     pub max_tags: Option<usize>,
+}
+
+/// What a load does beside reading the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Whether secrets are read.
+    pub secrets: SecretLoading,
+    /// What becomes of a credential helper that fails.
+    pub helpers: HelperFailure,
+}
+
+/// Whether a load reads the secrets that the file names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretLoading {
+    /// They are read, and helpers are run.
+    #[default]
+    Read,
+    /// They stay where they are, and need not be readable. The config has no logins and channels.
+    Leave,
+}
+
+/// What becomes of a credential helper that fails or does not answer in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HelperFailure {
+    /// It is an error.
+    #[default]
+    Error,
+    /// It is a warning, and the helper runs again before its registry is used: the daemon outlives
+    /// a failure of a moment.
+    Retry,
+}
+
+impl LoadOptions {
+    /// Of the daemon.
+    pub const DAEMON: Self = Self {
+        secrets: SecretLoading::Read,
+        helpers: HelperFailure::Retry,
+    };
+    /// Of a command that connects to nothing.
+    pub const WITHOUT_SECRETS: Self = Self {
+        secrets: SecretLoading::Leave,
+        helpers: HelperFailure::Error,
+    };
+}
+
+/// The file that is validated, and how it is loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileContext<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) options: LoadOptions,
 }
 
 /// Why there is no config.
@@ -373,50 +422,30 @@ pub enum Error {
 impl Config {
     /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        Self::load_with(path, LoadOptions::default())
+    }
+
+    /// The same with other options than the default.
+    pub fn load_with(path: Option<&Path>, options: LoadOptions) -> Result<Self, Error> {
         let (path, text) = read(path)?;
-        Self::parse(&path, &text)
+        Self::parse_with(&path, &text, options)
     }
 
-    /// The same for the daemon, as [`Self::parse_for_daemon`] has it.
-    pub fn load_for_daemon(path: Option<&Path>) -> Result<Self, Error> {
-        let (path, text) = read(path)?;
-        Self::parse_for_daemon(&path, &text)
-    }
-
-    /// The same for whoever talks to nobody: secrets stay where they are, so that they need not be
-    /// readable, and there are no logins and no channels in what comes of it.
-    pub fn load_without_secrets(path: Option<&Path>) -> Result<Self, Error> {
-        let (path, text) = read(path)?;
-        Self::parse_without_secrets(&path, &text)
-    }
-
-    /// The same for a text that was read from `path`, or is to be written there.
-    pub fn parse_without_secrets(path: &Path, text: &str) -> Result<Self, Error> {
-        let mut problems = diagnostics::Problems::default();
-        problems.leaves_secrets = true;
-        Self::parse_noting(path, text, problems)
-    }
-
-    /// Parses and validates a text that was read from `path`.
+    /// Parses and validates a text that was read from `path`, or is to be written there.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        Self::parse_noting(path, text, diagnostics::Problems::default())
+        Self::parse_with(path, text, LoadOptions::default())
     }
 
-    /// The same for the daemon: a credential helper that fails or gives no answer in time is a
-    /// warning, and is asked again before its registry is, since it may fail for a moment alone.
-    pub fn parse_for_daemon(path: &Path, text: &str) -> Result<Self, Error> {
+    /// The same for a text whose secrets stay where they are.
+    pub fn parse_without_secrets(path: &Path, text: &str) -> Result<Self, Error> {
+        Self::parse_with(path, text, LoadOptions::WITHOUT_SECRETS)
+    }
+
+    /// The same with other options than the default.
+    pub fn parse_with(path: &Path, text: &str, options: LoadOptions) -> Result<Self, Error> {
         let mut problems = diagnostics::Problems::default();
-        problems.waits_for_helpers = true;
-        Self::parse_noting(path, text, problems)
-    }
-
-    fn parse_noting(
-        path: &Path,
-        text: &str,
-        mut problems: diagnostics::Problems,
-    ) -> Result<Self, Error> {
         let file = file::read(text, &mut problems);
-        let validated = validate::validate(file, path, &mut problems);
+        let validated = validate::validate(file, FileContext { path, options }, &mut problems);
         let has_errors = problems.has_errors();
         let report = problems.into_report(path, text);
         if has_errors {

@@ -11,7 +11,10 @@ use chrono_tz::Tz;
 use secrecy::ExposeSecret as _;
 use toml::Spanned;
 
-use super::{Config, Credential, Login, RegistryConfig, closest, daemon, limits};
+use super::{
+    Config, Credential, FileContext, HelperFailure, LoadOptions, Login, RegistryConfig,
+    SecretLoading, closest, daemon, limits,
+};
 use crate::{
     config::{
         conflicts,
@@ -34,7 +37,7 @@ use crate::{
 const SLIPS: usize = 1;
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
-pub(crate) fn validate(file: File, path: &Path, problems: &mut Problems) -> Config {
+pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Problems) -> Config {
     let mut names = Names::default();
     let mut validated: Vec<Validated> = Vec::new();
     for own in &file.mirrors {
@@ -52,17 +55,18 @@ pub(crate) fn validate(file: File, path: &Path, problems: &mut Problems) -> Conf
     }
     conflicts::settle(&mut validated, problems);
     let names: Vec<Arc<str>> = validated.iter().map(|v| v.mirror.name.clone()).collect();
-    let (channels, report) = notify::validate(&file.channels, &file.report, &names, path, problems);
+    let (channels, report) =
+        notify::validate(&file.channels, &file.report, &names, context, problems);
     let timezone = timezone(file.timezone.as_ref(), problems);
-    let registries = registries(&file.registries, timezone, path, problems);
+    let registries = registries(&file.registries, timezone, context, problems);
     warn_of_slips(&file.registries, &validated, problems);
     Config {
-        path: path.into(),
+        path: context.path.into(),
         text: "".into(),
         timezone,
         state_path: state_path(file.state_path),
         drain: daemon::drain(file.drain.as_ref(), problems),
-        http: daemon::http(&file.http, path, problems),
+        http: daemon::http(&file.http, context, problems),
         limits: limits::validate(&file.limits, timezone, problems),
         registries,
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
@@ -101,14 +105,14 @@ fn state_path(written: Option<Spanned<String>>) -> PathBuf {
 fn registries(
     entries: &[RegistryEntry],
     timezone: Tz,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> HashMap<RegistryName, RegistryConfig> {
     let mut registries = HashMap::new();
     for entry in entries {
         match entry.name.get_ref().parse::<RegistryName>() {
             Ok(name) => {
-                let mut config = registry(&name, entry, path, problems);
+                let mut config = registry(&name, entry, file, problems);
                 config.bandwidth = limits::bandwidth(entry.bandwidth.as_ref(), timezone, problems);
                 if registries.insert(name.clone(), config).is_some() {
                     let message = format!("{name} is configured twice");
@@ -153,7 +157,7 @@ fn warn_of_slips(entries: &[RegistryEntry], validated: &[Validated], problems: &
 fn registry(
     name: &RegistryName,
     entry: &RegistryEntry,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> RegistryConfig {
     let default = RegistryConfig::default();
@@ -172,9 +176,9 @@ fn registry(
             problems,
         ),
         endpoint: network::endpoint(entry.endpoint.as_ref(), entry.plain_http.as_ref(), problems),
-        proxy: proxy(entry.proxy.as_ref(), path, problems),
+        proxy: proxy(entry.proxy.as_ref(), file.path, problems),
         ip: network::ip_family(entry.ip.as_ref(), problems),
-        login: login(name, entry, path, problems),
+        login: login(name, entry, file, problems),
         connections: network::connections(
             entry.connections.as_ref(),
             default.connections,
@@ -220,7 +224,7 @@ fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
 fn login(
     name: &RegistryName,
     entry: &RegistryEntry,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Login {
     if let Some(login) = &entry.login {
@@ -229,12 +233,12 @@ fn login(
             problems.error(login.span(), "two ways to log in", help);
             return Login::default();
         }
-        return kept_login(name, login, problems);
+        return kept_login(name, login, file.options, problems);
     }
     match (&entry.username, &entry.password) {
         (None, None) => {}
         (Some(username), Some(password)) => {
-            return basic(username, password, path, problems).into();
+            return basic(username, password, file, problems).into();
         }
         // What is missing may be there, and not be readable.
         _ if !entry.is_whole => {}
@@ -251,7 +255,12 @@ fn login(
 }
 
 /// A login that is not in the file.
-fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut Problems) -> Login {
+fn kept_login(
+    name: &RegistryName,
+    entry: &Spanned<LoginEntry>,
+    options: LoadOptions,
+    problems: &mut Problems,
+) -> Login {
     let (keeper, span) = match entry.get_ref() {
         LoginEntry::Word(word) if word == "anonymous" => return Login::default(),
         LoginEntry::Word(word) if word == "docker-config" => (Keeper::DockerConfig, entry.span()),
@@ -277,13 +286,13 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
             (Keeper::Helper(helper.get_ref().clone()), helper.span())
         }
     };
-    if problems.leaves_secrets {
+    if options.secrets == SecretLoading::Leave {
         return Login::default();
     }
     let renewal = Renewal::new(name, keeper);
     Login::from_keeper(renewal.clone()).unwrap_or_else(|unreadable| {
         let Unreadable { message, help, .. } = unreadable;
-        if unreadable.may_pass && problems.waits_for_helpers {
+        if unreadable.may_pass && options.helpers == HelperFailure::Retry {
             let message = format!("{message}, so that there is no login for {name} yet");
             let help = format!("it is asked again before {name} is; {help}");
             problems.warning(span, message, help);
@@ -297,11 +306,11 @@ fn kept_login(name: &RegistryName, entry: &Spanned<LoginEntry>, problems: &mut P
 fn basic(
     username: &Spanned<SecretSource>,
     password: &Spanned<SecretSource>,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Credential {
-    let username = secret::read_open(username, problems);
-    let password = secret::read(password, "a password", path, problems);
+    let username = secret::read_open(username, file.options, problems);
+    let password = secret::read(password, "a password", file, problems);
     match username.zip(password) {
         Some((username, password)) => Credential::Basic {
             username: username.expose_secret().to_owned(),

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use secrecy::ExposeSecret as _;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, LoadOptions};
 
 /// What the file holds, and what is made of it.
 pub(crate) struct Loaded {
@@ -16,7 +16,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(path: &Path) -> Loaded {
     match fs::read_to_string(path) {
         Ok(text) => Loaded {
-            config: Config::parse_for_daemon(path, &text),
+            config: Config::parse_with(path, &text, LoadOptions::DAEMON),
             text,
         },
         Err(error) => Loaded {
@@ -72,7 +72,7 @@ fn mirrors(before: &Config, after: &Config) -> Vec<String> {
     for mirror in &after.mirrors {
         match before.mirrors.iter().find(|old| old.name == mirror.name) {
             None => said.push(format!("mirror {} is new", mirror.name)),
-            Some(old) if format!("{old:?}") != format!("{mirror:?}") => {
+            Some(old) if old != mirror => {
                 said.push(format!("mirror {} is different", mirror.name));
             }
             Some(_) => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     cli::{Exit, Global},
-    config::Config,
+    config::{Config, LoadOptions},
     daemon,
     metrics::Metrics,
 };
@@ -15,7 +15,7 @@ pub(crate) struct Serve {}
 
 impl Serve {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let config = Config::load_for_daemon(global.config.as_deref())?;
+        let config = Config::load_with(global.config.as_deref(), LoadOptions::DAEMON)?;
         if !config.warnings.is_empty() {
             tracing::warn!("{}", config.warnings);
         }

@@ -16,7 +16,7 @@ const PATTERN_HELP: &str = "write `*` for any text within a part of the path, an
                             its own for any parts, as in \"quay.io/prometheus/*\"";
 
 /// A `from` with a `*` in its repository: each repository that matches becomes a [`Route`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Discovery {
     pattern: Pattern,
     placement: Arc<Placement>,
@@ -109,6 +109,13 @@ impl Discovery {
     }
 }
 
+impl PartialEq for Pattern {
+    /// Whether both match the same: the matcher is made from the path.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.registry, &self.path) == (&other.registry, &other.path)
+    }
+}
+
 impl fmt::Display for Discovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.pattern.registry, self.pattern.path)
@@ -158,6 +165,12 @@ impl Pattern {
             matcher,
         };
         Ok((pattern, tag.transpose()?))
+    }
+}
+
+impl PartialEq for RepositoryGlob {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.glob() == other.0.glob()
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod discovery;
 pub(crate) mod entry;
 pub(crate) mod path;
+pub(crate) mod patterns;
 pub(crate) mod placement;
 pub(crate) mod platforms;
 pub(crate) mod prune;

@@ -3,10 +3,10 @@
 use crate::oci::{RegistryName, Repository};
 
 /// A parsed `path`, such as `{registry}/{repository}`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathTemplate(Vec<Part>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
     Field { field: Field, filters: Vec<Filter> },
@@ -20,7 +20,7 @@ enum Field {
     Name,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filter {
     /// This for each `/`.
     Join(&'static str),

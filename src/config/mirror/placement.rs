@@ -11,7 +11,7 @@ use crate::{
 const TWO_PARTS: [&str; 2] = ["docker.io", "ccr.ccs.tencentyun.com"];
 
 /// The targets of one entry, and the path that a source repository has below them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
     pub(crate) targets: Vec<Target>,
     pub(crate) template: PathTemplate,

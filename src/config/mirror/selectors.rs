@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::{Regex, RegexSet};
+use regex::Regex;
 use semver::VersionReq;
 use toml::Spanned;
 
 use crate::config::{
-    Selectors,
+    Expressions, Globs, Selectors,
+    mirror::patterns::glob,
     parse::{
         diagnostics::Problems,
         file::{MirrorEntry, Strings},
@@ -47,7 +47,8 @@ pub(crate) fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selecto
         regex: entry
             .regex
             .as_ref()
-            .and_then(|regex| anchored(regex, "regex", problems)),
+            .and_then(|regex| anchored(regex, "regex", problems))
+            .and_then(|regex| Expressions::new([regex.as_str()]).ok()),
         semver: entry
             .semver
             .as_ref()
@@ -93,7 +94,7 @@ fn duration(written: &Spanned<String>, problems: &mut Problems) -> Option<Durati
 }
 
 /// A set of globs under a key, for messages.
-pub(crate) fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<GlobSet> {
+pub(crate) fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<Globs> {
     glob_set(list?.get_ref(), key, problems)
 }
 
@@ -102,16 +103,11 @@ pub(crate) fn glob_set(
     list: &[Spanned<String>],
     key: &str,
     problems: &mut Problems,
-) -> Option<GlobSet> {
-    let mut set = GlobSetBuilder::new();
+) -> Option<Globs> {
+    let mut globs = Vec::new();
     for text in list {
-        match GlobBuilder::new(text.get_ref())
-            .backslash_escape(true)
-            .build()
-        {
-            Ok(glob) => {
-                set.add(glob);
-            }
+        match glob(text.get_ref()) {
+            Ok(glob) => globs.push(glob),
             Err(error) => {
                 let message = format!("bad glob in `{key}`: {}", error.kind());
                 let help = "use `*`, `?`, `[abc]` and `{a,b}`, as in \"v1.*\"";
@@ -119,17 +115,17 @@ pub(crate) fn glob_set(
             }
         }
     }
-    set.build().ok()
+    Globs::new(&globs).ok()
 }
 
-fn excluded(list: Option<&Strings>, problems: &mut Problems) -> Option<RegexSet> {
+fn excluded(list: Option<&Strings>, problems: &mut Problems) -> Option<Expressions> {
     let list = list?.get_ref().iter();
     let parsed: Vec<_> = list
         .map(|text| anchored(text, "exclude_regex", problems))
         .collect();
     // Each was compiled by itself, so all of them together fail only if they are too large.
     let parsed: Option<Vec<Regex>> = parsed.into_iter().collect();
-    RegexSet::new(parsed?.iter().map(Regex::as_str)).ok()
+    Expressions::new(parsed?.iter().map(Regex::as_str)).ok()
 }
 
 fn anchored(regex: &Spanned<String>, key: &str, problems: &mut Problems) -> Option<Regex> {

@@ -1,6 +1,6 @@
 //! The kinds of `[notify.NAME]`: which keys each has, and what their values must be.
 
-use std::{net::IpAddr, ops::Range, path::Path};
+use std::{net::IpAddr, ops::Range};
 
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +8,7 @@ use toml::Spanned;
 use url::Url;
 
 use crate::config::{
-    closest,
+    FileContext, closest,
     notify::{ChannelEntry, Email, Relay, SecretUrl, Security, Service},
     parse::diagnostics::Problems,
     registry::secret::{self, SecretSource},
@@ -86,12 +86,12 @@ impl Service {
 /// Makes a service of what was written, or notes why not.
 pub(crate) fn validate(
     entry: &ChannelEntry,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Option<Service> {
     let kind = kind(entry, problems)?;
     let has_its_keys = check_keys(kind, entry, problems);
-    let mut read = Reader { path, problems };
+    let mut read = Reader { file, problems };
     let service = match kind.name {
         "wecom" => read
             .url(entry.url.as_ref())
@@ -215,19 +215,19 @@ fn how_to_add(kind: &str, key: &str) -> &'static str {
 
 /// Reads values, and notes what is wrong with them.
 struct Reader<'a> {
-    path: &'a Path,
+    file: FileContext<'a>,
     problems: &'a mut Problems,
 }
 
 impl Reader<'_> {
     fn secret(&mut self, written: Option<&Spanned<SecretSource>>) -> Option<SecretString> {
-        secret::read(written?, "a secret", self.path, self.problems)
+        secret::read(written?, "a secret", self.file, self.problems)
     }
 
     /// A URL that is a secret.
     fn url(&mut self, written: Option<&Spanned<SecretSource>>) -> Option<SecretUrl> {
         let written = written?;
-        let text = secret::read(written, "a URL that is a secret", self.path, self.problems)?;
+        let text = secret::read(written, "a URL that is a secret", self.file, self.problems)?;
         let help = "write the whole URL, as in \"https://host/path\"";
         self.parse(written, &text, &["https", "http"], help)
             .map(SecretUrl::new)
@@ -254,7 +254,7 @@ impl Reader<'_> {
         let api = match &entry.url {
             None => Url::parse(TELEGRAM).ok(),
             Some(written) => {
-                let text = secret::read_open(written, self.problems);
+                let text = secret::read_open(written, self.file.options, self.problems);
                 let help = "write where the Bot API is, as in \"https://telegram.example.com\"";
                 text.and_then(|text| self.parse(written, &text, &["https", "http"], help))
             }
@@ -273,7 +273,7 @@ impl Reader<'_> {
 
     /// The token becomes a part of a path: what cannot be one must not get there.
     fn telegram_token(&mut self, written: &Spanned<SecretSource>) -> Option<SecretString> {
-        let token = secret::read(written, "a token", self.path, self.problems)?;
+        let token = secret::read(written, "a token", self.file, self.problems)?;
         let is_legal = |text: &str| {
             let mut chars = text.chars();
             !text.is_empty() && chars.all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
@@ -320,7 +320,7 @@ impl Reader<'_> {
 
     fn relay(&mut self, written: &Spanned<SecretSource>) -> Option<Relay> {
         const HELP: &str = "write \"smtps://host:465\", or \"smtp://host:587\" for STARTTLS";
-        let text = secret::read_open(written, self.problems)?;
+        let text = secret::read_open(written, self.file.options, self.problems)?;
         let url = self.parse(written, &text, &["smtps", "smtp"], HELP)?;
         if !url.username().is_empty() || url.password().is_some() {
             let help = "take it out of `url`; add `username` and `password`";
@@ -355,7 +355,7 @@ impl Reader<'_> {
         let (alone, message, help) = match (&entry.username, &entry.password) {
             (None, None) => return Some(None),
             (Some(username), Some(password)) => {
-                let password = secret::read(password, "a password", self.path, self.problems)?;
+                let password = secret::read(password, "a password", self.file, self.problems)?;
                 return Some(Some((username.get_ref().clone(), password)));
             }
             (Some(username), None) => (

@@ -4,7 +4,7 @@ pub(crate) mod channel;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use chrono::NaiveTime;
 use lettre::message::Mailbox;
@@ -14,6 +14,7 @@ use url::Url;
 
 use super::closest;
 use crate::config::{
+    FileContext,
     parse::{
         diagnostics::Problems,
         file::{Strings, read_secret},
@@ -326,17 +327,17 @@ pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) 
     }
 }
 
-/// Validates both. `mirrors` are the names of all mirrors, `path` is the file.
+/// Validates both. `mirrors` are the names of all mirrors.
 pub(crate) fn validate(
     entries: &[ChannelEntry],
     report: &ReportEntry,
     mirrors: &[Arc<str>],
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> (Vec<Channel>, ReportConfig) {
     let mut channels = Vec::new();
     for entry in entries {
-        let service = channel::validate(entry, path, problems);
+        let service = channel::validate(entry, file, problems);
         let (topics, mirrors) = (topics(entry, problems), chosen(entry, mirrors, problems));
         channels.extend(service.map(|service| Channel {
             name: entry.name.get_ref().as_str().into(),

@@ -41,10 +41,6 @@ pub(crate) struct Problems {
     hidden: Vec<Range<usize>>,
     /// Values that no message repeats.
     secrets: Vec<String>,
-    /// Whether secrets, and logins that others keep, stay where they are.
-    pub(crate) leaves_secrets: bool,
-    /// Whether a helper that fails may be asked again later, as by who runs for long.
-    pub(crate) waits_for_helpers: bool,
 }
 
 impl Problems {

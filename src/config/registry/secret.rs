@@ -8,7 +8,7 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use crate::config::parse::diagnostics::Problems;
+use crate::config::{FileContext, LoadOptions, SecretLoading, parse::diagnostics::Problems};
 
 /// Where a secret lies, as `mirror.toml` says it.
 #[derive(Clone, Debug)]
@@ -97,28 +97,29 @@ impl SecretSource {
 }
 
 /// Reads a secret, and tells what is wrong or doubtful about where it lies; `what` is such as
-/// "a password", and `path` the file that was read.
+/// "a password".
 pub(crate) fn read(
     written: &Spanned<SecretSource>,
     what: &str,
-    path: &Path,
+    file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Option<SecretString> {
-    if matches!(written.get_ref(), SecretSource::Inline(_)) && is_world_readable(path) {
+    if matches!(written.get_ref(), SecretSource::Inline(_)) && is_world_readable(file.path) {
         let message = format!("{what} in a file that every user of this machine can read");
         let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
                     or chmod 600 the file";
         problems.warning(written.span(), message, help);
     }
-    read_open(written, problems)
+    read_open(written, file.options, problems)
 }
 
 /// Reads a value that may lie where a secret may, and is none.
 pub(crate) fn read_open(
     written: &Spanned<SecretSource>,
+    options: LoadOptions,
     problems: &mut Problems,
 ) -> Option<SecretString> {
-    if problems.leaves_secrets {
+    if options.secrets == SecretLoading::Leave {
         return None;
     }
     let read = written.get_ref().read();

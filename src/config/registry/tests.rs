@@ -227,7 +227,7 @@ fn whoever_talks_to_nobody_needs_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mirror.toml");
     std::fs::write(&path, text).unwrap();
-    let config = Config::load_without_secrets(Some(&path)).unwrap();
+    let config = Config::load_with(Some(&path), LoadOptions::WITHOUT_SECRETS).unwrap();
     assert_eq!(config.mirrors.len(), 1);
     assert!(Config::load(Some(&path)).is_err());
 }
