@@ -50,6 +50,17 @@ pub enum Content {
     Index(Vec<Descriptor>),
 }
 
+/// What an entry of an index stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Provenance or an SBOM of another entry.
+    Attestation,
+    /// An image for a platform.
+    Platform(Platform),
+    /// Neither, or nobody says.
+    Other,
+}
+
 /// A pointer to content
 /// ([descriptor.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md)).
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -68,6 +79,18 @@ pub struct Descriptor {
     /// What kind of artifact it is, where the entry says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
+}
+
+impl Descriptor {
+    /// Whether an entry of an index is a manifest, by its type. Builders write caches as indexes
+    /// whose entries are layers ([buildkit](https://github.com/moby/buildkit#cache)).
+    pub fn is_manifest(&self) -> bool {
+        let kind = &self.media_type;
+        kind.is_empty()
+            || ["manifest", "index", "docker.distribution"]
+                .iter()
+                .any(|word| kind.contains(word))
+    }
 }
 
 /// A manifest that cannot be copied.
@@ -205,6 +228,14 @@ impl Manifest {
     /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
     /// or that loses no entry, stays byte-identical.
     pub fn for_platforms(&self, platforms: &[Platform]) -> Result<Self, ManifestError> {
+        // A cache, whose entries are layers, is for no platform and copied whole.
+        let is_cache = match self.content()? {
+            Content::Index(children) => !children.iter().any(Descriptor::is_manifest),
+            Content::Image(_) => false,
+        };
+        if is_cache {
+            return Ok(self.clone());
+        }
         self.retain(|entries| {
             let kept = wanted_digests(entries, platforms);
             if kept.is_empty() {
@@ -223,6 +254,22 @@ impl Manifest {
             entries.retain(|entry| attested(entry).is_none());
             Ok(())
         })
+    }
+
+    /// What an entry of an index stands for: an attestation, or an image of a platform.
+    pub fn entry_kind(&self, digest: &Digest) -> EntryKind {
+        let index: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        let entries = index.get("manifests").and_then(Value::as_array);
+        let is_it = |entry: &&Value| text(entry, &["digest"]) == Some(digest.as_str());
+        let Some(entry) = entries.into_iter().flatten().find(is_it) else {
+            return EntryKind::Other;
+        };
+        let platform = entry.get("platform").cloned().unwrap_or_default();
+        match serde_json::from_value::<Platform>(platform) {
+            _ if attested(entry).is_some() => EntryKind::Attestation,
+            Ok(platform) if !platform.is_unknown() => EntryKind::Platform(platform),
+            _ => EntryKind::Other,
+        }
     }
 
     fn retain(

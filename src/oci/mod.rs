@@ -6,7 +6,7 @@ mod platform;
 mod reference;
 
 pub use digest::{Digest, Hasher};
-pub use manifest::{ACCEPTED_MEDIA_TYPES, Content, Descriptor, Manifest, ManifestError};
+pub use manifest::{ACCEPTED_MEDIA_TYPES, Content, Descriptor, EntryKind, Manifest, ManifestError};
 pub use platform::{ARCHITECTURES, Platform, SYSTEMS};
 pub use reference::{NameError, Reference, RegistryName, Repository, Tag, Version, parse_image};
 

@@ -8,6 +8,14 @@ pub enum Error {
     /// A registry failed, or refused.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// The source's index names what the source does not serve.
+    #[error("{error}")]
+    Withdrawn {
+        /// What is missing, and which key leaves it out.
+        error: registry::Error,
+        /// Whether it is an attestation.
+        is_attestation: bool,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -32,7 +40,7 @@ impl Error {
     /// The error's class: a closed set, for metrics and JSON.
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Registry(error) => error.class(),
+            Self::Registry(error) | Self::Withdrawn { error, .. } => error.class(),
             Self::Store(_) => "store",
             Self::Refused(_) => "refused",
             Self::Budget { .. } => "budget",
@@ -43,7 +51,7 @@ impl Error {
     /// The registry that it is about; empty where it is about none.
     pub fn registry(&self) -> &str {
         match self {
-            Self::Registry(error) => error.registry.as_str(),
+            Self::Registry(error) | Self::Withdrawn { error, .. } => error.registry.as_str(),
             Self::Budget { target, .. } => target.as_str(),
             Self::Store(_) | Self::Refused(_) | Self::Interrupted => "",
         }

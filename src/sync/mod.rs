@@ -36,8 +36,8 @@ pub use crate::sync::traffic_budget::Usage;
 pub use error::Error;
 pub use lag::Lag;
 pub use outcome::{
-    BlobCounts, ByteCounts, Counts, Failure, MirrorReport, RequestCounts, RunReport, TagCounts,
-    Totals,
+    BlobCounts, ByteCounts, Counts, Failure, MirrorReport, ReferrerCounts, RequestCounts,
+    RunReport, TagCounts, Totals,
 };
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
@@ -361,8 +361,10 @@ impl Sync {
             };
             self.run_target(lane, plan)
         });
+        let mut progress = Progress::default();
+        progress.tags.absent = plan.absent.len() as u64;
         let parts = join_all(runs).await.into_iter();
-        parts.fold(Progress::default(), Progress::add)
+        parts.fold(progress, Progress::add)
     }
 
     async fn run_target(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
@@ -396,6 +398,9 @@ impl Sync {
             (_, work) => work.await,
         };
         self.transfer.activity().finish_tag();
+        if let Err(error) = &result {
+            lane.tally.refusing.note(error);
+        }
         let written = match (&result, &step.action) {
             (Ok(written), Action::Copy { .. } | Action::Retag { .. }) => written.clone(),
             (Ok(_), _) => step.written.clone().or_else(|| step.digest.clone()),

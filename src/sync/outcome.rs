@@ -65,6 +65,8 @@ pub struct Counts {
     pub tags: TagCounts,
     /// Blobs.
     pub blobs: BlobCounts,
+    /// Signatures, SBOMs and the like.
+    pub referrers: ReferrerCounts,
     /// Bytes of blobs.
     pub bytes: ByteCounts,
     /// Requests.
@@ -79,6 +81,7 @@ pub struct TagCounts {
     pub copied: u64,
     pub failed: u64,
     pub orphaned: u64,
+    pub absent: u64,
 }
 
 /// Wanted blobs by how they came to be there.
@@ -88,6 +91,14 @@ pub struct BlobCounts {
     pub copied: u64,
     pub mounted: u64,
     pub present: u64,
+}
+
+/// What refers to images, by what became of it. `left_out` has a type that `referrers` does not list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ReferrerCounts {
+    pub copied: u64,
+    pub left_out: u64,
 }
 
 /// Bytes of blobs. `saved` were wanted and not uploaded: they were there, or mounted.
@@ -210,6 +221,10 @@ impl MirrorReport {
                 mounted: tally.blobs_mounted.load(Ordering::Relaxed),
                 present: tally.blobs_present.load(Ordering::Relaxed),
             },
+            referrers: ReferrerCounts {
+                copied: tally.referrers_copied.load(Ordering::Relaxed),
+                left_out: tally.referrers_left_out.load(Ordering::Relaxed),
+            },
             bytes: ByteCounts {
                 downloaded: tally.source.bytes(),
                 uploaded: tally.target.bytes(),
@@ -257,6 +272,7 @@ impl MirrorReport {
             blobs,
             bytes,
             requests,
+            ..
         } = &self.counts;
         RunCounts {
             unchanged: tags.unchanged,
@@ -323,6 +339,7 @@ impl TagCounts {
         self.copied += other.copied;
         self.failed += other.failed;
         self.orphaned += other.orphaned;
+        self.absent += other.absent;
     }
 }
 
@@ -332,6 +349,8 @@ impl Counts {
         self.blobs.copied += other.blobs.copied;
         self.blobs.mounted += other.blobs.mounted;
         self.blobs.present += other.blobs.present;
+        self.referrers.copied += other.referrers.copied;
+        self.referrers.left_out += other.referrers.left_out;
         self.bytes.downloaded += other.bytes.downloaded;
         self.bytes.uploaded += other.bytes.uploaded;
         self.bytes.saved += other.bytes.saved;

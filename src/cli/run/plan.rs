@@ -162,6 +162,13 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
         ))?;
     }
     plan.dropped.iter().try_for_each(print_dropped)?;
+    if !plan.absent.is_empty() {
+        let tags = output::count(plan.absent.len() as u64, "tag");
+        output::line(&format!(
+            "    listed by the source and not there: {tags} ({})",
+            some(&plan.absent, plan.absent.len())
+        ))?;
+    }
     if !plan.undated.is_empty() {
         let tags = output::count(plan.undated.len() as u64, "tag");
         output::line(&format!(

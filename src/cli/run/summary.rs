@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     cli::output,
     store::RunResult,
-    sync::{Counts, Failure, MirrorReport, RunReport},
+    sync::{Counts, Failure, MirrorReport, ReferrerCounts, RunReport},
 };
 
 /// References named under one message.
@@ -60,6 +60,16 @@ fn tags(result: RunResult, counts: &Counts, is_cut: bool) -> String {
     }
     if tags.orphaned > 0 {
         parts.push(format!("{} no longer at the source", tags.orphaned));
+    }
+    if tags.absent > 0 {
+        parts.push(format!("{} listed and not there", tags.absent));
+    }
+    let referrers = &counts.referrers;
+    if *referrers != ReferrerCounts::default() {
+        parts.push(format!(
+            "referrers: {} copied, {} left out",
+            referrers.copied, referrers.left_out
+        ));
     }
     let result = match is_cut {
         true => RunResult::Interrupted,

@@ -223,6 +223,20 @@ impl Error {
         matches!(&*self.kind, Kind::NotFound(_))
     }
 
+    /// Whether the registry does not let something be read that may well be there: Harbor says 412
+    /// of an image that a policy forbids to pull, Artifactory 403 of what is not there.
+    pub fn is_read_forbidden(&self) -> bool {
+        matches!(
+            &*self.kind,
+            Kind::Denied(_) | Kind::Rejected { status: 412, .. }
+        )
+    }
+
+    /// Whether a policy of the registry forbids to pull something that is there.
+    pub fn is_policy(&self) -> bool {
+        matches!(&*self.kind, Kind::Rejected { status: 412, .. })
+    }
+
     /// Whether the target does not let a tag move, or go.
     pub fn is_blocked(&self) -> bool {
         matches!(&*self.kind, Kind::Blocked(_))

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use crate::{
     config::{Attestations, Mirror},
-    oci::{Content, Descriptor, Digest, Manifest, ManifestError, Reference, Tag},
+    oci::{Content, Descriptor, Digest, EntryKind, Manifest, ManifestError, Reference, Tag},
     registry::{self, Kind},
     sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
 };
@@ -91,8 +91,8 @@ impl Transfer {
         let pulled = AtomicU64::new(0);
         let top = Descent::from_top(&pulled);
         match self.bring_manifest(lane, &manifest, &to, top).await {
-            Err(Error::Registry(error))
-                if error.is_attestation_refused()
+            Err(error)
+                if is_about_attestations(&error)
                     && lane.mirror.attestations == Attestations::IfAccepted =>
             {
                 tracing::info!(%error, "{to} is written without attestations");
@@ -123,7 +123,10 @@ impl Transfer {
         };
         let held = match self.holdings.look_up(lane.to, written).await? {
             Holding::Missing { .. } => None,
-            _ => lane.target.get_manifest(&lane.to.digest(written)).await?,
+            _ => match lane.target.get_manifest(&lane.to.digest(written)).await {
+                Err(error) if error.is_read_forbidden() => None,
+                found => found?,
+            },
         };
         let Some(manifest) = held else {
             return self.copy_image(lane, tag, digest).await;
@@ -185,7 +188,8 @@ impl Transfer {
                 Content::Image(_) => &[],
                 Content::Index(children) => children,
             };
-            turn.needs(children.iter().map(|child| &child.digest));
+            let children = children.iter().filter(|child| child.is_manifest());
+            turn.needs(children.map(|child| &child.digest));
         }
         match content {
             Content::Image(blobs) => {
@@ -200,7 +204,7 @@ impl Transfer {
             }
             Content::Index(children) => {
                 let brought = stream::iter(children)
-                    .map(|child| self.bring_child(lane, child, descent.down()));
+                    .map(|child| self.bring_entry(lane, manifest, child, descent.down()));
                 let sum = |sum: u64, size| async move { Ok(sum.saturating_add(size)) };
                 let size = brought.buffer_unordered(PARTS).try_fold(0, sum).await?;
                 self.holdings.sized(&manifest.digest, size).await;
@@ -209,10 +213,34 @@ impl Transfer {
         }
     }
 
+    /// Brings what an index names: a manifest, or a layer as indexes of build caches have them.
+    async fn bring_entry<'a>(
+        &'a self,
+        lane: CopyContext<'a>,
+        index: &'a Manifest,
+        entry: Descriptor,
+        descent: Descent<'a>,
+    ) -> Result<u64, Error> {
+        if entry.is_manifest() {
+            return self.bring_child(lane, index, entry, descent).await;
+        }
+        match self.bring_blob(lane, &entry).await {
+            Err(Error::Registry(mut error)) if error.is_not_found() => {
+                let kind = &entry.media_type;
+                error.remedy = Some(format!(
+                    "its index names it as `{kind}`, as build caches do; `exclude` leaves its tag out"
+                ).into());
+                Err(error.into())
+            }
+            other => other.map(|()| entry.size),
+        }
+    }
+
     /// Brings a child of an index, unless the repository has it; how large it is.
     fn bring_child<'a>(
         &'a self,
         lane: CopyContext<'a>,
+        index: &'a Manifest,
         child: Descriptor,
         descent: Descent<'a>,
     ) -> BoxFuture<'a, Result<u64, Error>> {
@@ -232,7 +260,10 @@ impl Transfer {
                 needs_no_pull();
                 return Ok(size);
             }
-            let manifest = pull(lane, &from).await?;
+            let manifest = match find(lane, &from).await? {
+                Some(manifest) => manifest,
+                None => return Err(withdrawn(lane, &from, index.entry_kind(&child.digest))),
+            };
             needs_no_pull();
             let took = descent.took(&manifest);
             took.map_err(|kind| fail(lane, &from, kind))?;
@@ -251,9 +282,15 @@ impl Transfer {
             Holding::Held => true,
             Holding::Missing { .. } => false,
             Holding::Unknown => {
-                let is_held = lane.target.head_manifest(to).await?.is_some();
-                self.holdings.learn(lane.to, child, is_held).await;
-                is_held
+                match lane.target.head_manifest(to).await {
+                    // Some say 403 of what is not there, others 412 of what nobody may pull.
+                    Err(error) if error.is_read_forbidden() => false,
+                    found => {
+                        let is_held = found?.is_some();
+                        self.holdings.learn(lane.to, child, is_held).await;
+                        is_held
+                    }
+                }
             }
         };
         match is_held {
@@ -286,17 +323,61 @@ fn shape(
     }
 }
 
+/// Pulls a manifest that the source has to have.
 pub(crate) async fn pull(lane: CopyContext<'_>, reference: &Reference) -> Result<Manifest, Error> {
+    let found = find(lane, reference).await?;
+    found.ok_or_else(|| {
+        let text =
+            "the source serves nothing under this digest; the next run compares the tag again";
+        fail(lane, reference, Kind::NotFound(text.into()))
+    })
+}
+
+async fn find(lane: CopyContext<'_>, reference: &Reference) -> Result<Option<Manifest>, Error> {
     let pull = async {
         let found = lane.source.get_manifest(reference).await?;
-        found.ok_or_else(|| {
-            let text = "the source no longer has it; did the tag move just now?";
-            fail(lane, reference, Kind::NotFound(text.into()))
-        })
+        found.ok_or_else(|| fail(lane, reference, Kind::NotFound("no such manifest".into())))
     };
-    match lane.fanout {
+    let pulled = match lane.fanout {
         Some(fanout) => fanout.manifest(reference, pull).await,
         None => pull.await,
+    };
+    match pulled {
+        Err(Error::Registry(error)) if error.is_not_found() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// What it means that a source does not serve what its index names, and which key leaves it out.
+fn withdrawn(lane: CopyContext<'_>, reference: &Reference, kind: EntryKind) -> Error {
+    let (what, remedy) = match &kind {
+        EntryKind::Attestation => (
+            "an attestation".to_owned(),
+            "`attestations = \"drop\"` leaves attestations out, and `\"if-accepted\"` does where they cannot be copied",
+        ),
+        EntryKind::Platform(platform) => (
+            format!("the image for {platform}"),
+            "list the platforms that are there in `platforms`, or leave the tag out with `exclude`",
+        ),
+        EntryKind::Other => ("it".to_owned(), "`exclude` leaves the tag out"),
+    };
+    let text = format!("the source's index names {what}, and the source does not serve it");
+    let subject = reference.to_string();
+    let kind_of = Kind::NotFound(text);
+    let mut error = registry::Error::new("pull manifest", subject, lane.source.name(), kind_of);
+    error.remedy = Some(remedy.into());
+    Error::Withdrawn {
+        error,
+        is_attestation: kind == EntryKind::Attestation,
+    }
+}
+
+/// Whether an image could be copied without its attestations.
+fn is_about_attestations(error: &Error) -> bool {
+    match error {
+        Error::Registry(error) => error.is_attestation_refused(),
+        Error::Withdrawn { is_attestation, .. } => *is_attestation,
+        _ => false,
     }
 }
 

@@ -53,6 +53,13 @@ impl Transfer {
                 }
                 Content::Index(children) => {
                     for child in children {
+                        if !child.is_manifest() {
+                            let is_new = seen.insert(child.digest.clone());
+                            if is_new && !self.is_at_hand(lane, &child.digest).await? {
+                                bytes = bytes.saturating_add(child.size);
+                            }
+                            continue;
+                        }
                         let held = self.holdings.look_up(lane.to, &child.digest).await?;
                         if seen.insert(child.digest.clone()) && held != Holding::Held {
                             let child = lane.from.digest(&child.digest);

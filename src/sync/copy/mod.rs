@@ -7,6 +7,7 @@ mod fanout;
 mod image;
 mod missing;
 mod referrers;
+pub(crate) mod refusing_targets;
 pub(crate) mod single_flight;
 mod upload;
 
@@ -36,6 +37,7 @@ use crate::{
         copy::{
             blob_index::BlobIndex,
             fanout::Fanout,
+            refusing_targets::RefusingTargets,
             single_flight::{Leader, SingleFlight},
         },
         failure_log::FailureLog,
@@ -86,6 +88,12 @@ pub struct RunCounters {
     pub blobs_present: AtomicU64,
     /// Bytes of wanted blobs that were not uploaded.
     pub saved_bytes: AtomicU64,
+    /// Referrers written just now.
+    pub referrers_copied: AtomicU64,
+    /// Referrers whose type the mirror does not list.
+    pub referrers_left_out: AtomicU64,
+    /// Targets that cannot store anything, for the rest of the run.
+    pub refusing: RefusingTargets,
     /// What log lines told.
     pub told: FailureLog,
 }
@@ -215,6 +223,7 @@ impl Transfer {
             (Some(fanout), Some(image)) => Some(fanout.copy(image, lane.target.name())),
             _ => None,
         };
+        lane.tally.refusing.check(lane.target.name())?;
         let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name a tag of", lane.to, name, kind)

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::atomic::AtomicU64,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Referrers,
-    oci::{Content, Digest, Manifest, Tag},
+    oci::{Content, Descriptor, Digest, Manifest, Tag},
     registry::{self, Kind, Referrer},
     sync::copy::{CopyContext, Error, Transfer, blob_index::Holding, image::Descent},
 };
@@ -20,6 +20,14 @@ use crate::{
 const LIMIT: usize = 2000;
 /// The tags that cosign writes beside an image, `sha256-<hex>` and one of these.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
+
+/// The type of an empty config, which says nothing of an artifact.
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+/// The types of the configs of images.
+const IMAGE_CONFIGS: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
 
 /// A tag that was brought because it refers to an image.
 pub(crate) struct ReferringTag {
@@ -34,6 +42,22 @@ struct Listed {
     referrers: Vec<Referrer>,
     /// The fallback tag's manifest, where the source has no API.
     fallback: Option<Manifest>,
+    has_api: bool,
+}
+
+/// A referrer that the target holds.
+struct Brought {
+    digest: Digest,
+    /// Its manifest, if it was pulled just now.
+    manifest: Option<Manifest>,
+}
+
+impl Listed {
+    /// Whether the manifest itself has to be asked for its type. Lists without the API are written
+    /// by clients, some of which put the type of the empty config there.
+    fn is_hint(&self, kind: &str) -> bool {
+        !self.has_api || kind.is_empty() || kind == EMPTY_TYPE || IMAGE_CONFIGS.contains(&kind)
+    }
 }
 
 impl Transfer {
@@ -75,11 +99,18 @@ impl Transfer {
         let mut parts = Vec::new();
         let mut indexes = VecDeque::from([written.clone()]);
         while let Some(digest) = indexes.pop_front() {
-            let Some(manifest) = lane.target.get_manifest(&lane.to.digest(&digest)).await? else {
+            let found = match lane.target.get_manifest(&lane.to.digest(&digest)).await {
+                // A policy may forbid to pull what was just written; the source has it, too.
+                Err(error) if error.is_read_forbidden() => {
+                    lane.source.get_manifest(&lane.from.digest(&digest)).await?
+                }
+                found => found?,
+            };
+            let Some(manifest) = found else {
                 continue;
             };
             if let Ok(Content::Index(children)) = manifest.content() {
-                for child in children {
+                for child in children.into_iter().filter(Descriptor::is_manifest) {
                     if child.media_type.contains("index") || child.media_type.contains("list") {
                         indexes.push_back(child.digest.clone());
                     }
@@ -104,19 +135,17 @@ impl Transfer {
     ) -> Result<Vec<Digest>, Error> {
         let listed = listed(lane, subject).await?;
         let mut brought = Vec::new();
-        for referrer in listed.referrers {
-            if self.bring_referrer(lane, wanted, &referrer).await? {
-                brought.push(referrer);
-            }
+        for referrer in &listed.referrers {
+            brought.extend(
+                self.bring_referrer(lane, wanted, subject, &listed, referrer)
+                    .await?,
+            );
         }
         if !brought.is_empty() {
             self.list_at_target(lane, subject, &brought, listed.fallback)
                 .await?;
         }
-        Ok(brought
-            .into_iter()
-            .map(|referrer| referrer.digest)
-            .collect())
+        Ok(brought.into_iter().map(|brought| brought.digest).collect())
     }
 
     /// Brings one referrer, if it is wanted and there: a fallback index may name what is not.
@@ -124,47 +153,58 @@ impl Transfer {
         &self,
         lane: CopyContext<'_>,
         wanted: &Referrers,
+        subject: &Digest,
+        listed: &Listed,
         referrer: &Referrer,
-    ) -> Result<bool, Error> {
-        if referrer
-            .artifact_type
-            .as_ref()
-            .is_some_and(|kind| !wanted.wants(kind))
+    ) -> Result<Option<Brought>, Error> {
+        let left_out = || {
+            lane.tally
+                .referrers_left_out
+                .fetch_add(1, Ordering::Relaxed);
+            Ok(None)
+        };
+        let is_unwanted = |kind: &str| !wanted.wants(kind);
+        if let Some(kind) = &referrer.artifact_type
+            && is_unwanted(kind)
+            && !listed.is_hint(kind)
         {
-            return Ok(false);
+            return left_out();
         }
         let _lead = self.lead(lane, &referrer.digest).await;
-        if self.holdings.look_up(lane.to, &referrer.digest).await? == Holding::Held {
-            return Ok(true);
+        let digest = referrer.digest.clone();
+        if self.holdings.look_up(lane.to, &digest).await? == Holding::Held {
+            let manifest = None;
+            return Ok(Some(Brought { digest, manifest }));
         }
-        let from = lane.from.digest(&referrer.digest);
+        let from = lane.from.digest(&digest);
         let Some(manifest) = lane.source.get_manifest(&from).await? else {
             tracing::warn!("the source lists {from} as a referrer and does not have it");
-            return Ok(false);
+            return Ok(None);
         };
-        let kind = referrer
-            .artifact_type
-            .clone()
-            .or_else(|| manifest.artifact_type());
-        if !wanted.wants(&kind.unwrap_or_default()) {
-            return Ok(false);
+        if !refers_to(&manifest, subject, referrer) {
+            return Ok(None);
+        }
+        if is_unwanted(&manifest.artifact_type().unwrap_or_default()) {
+            return left_out();
         }
         let allowance = self.budget.allowance(lane.config, lane.target.name());
         self.admit(lane, &manifest, allowance.await?).await?;
-        let (pulled, to) = (AtomicU64::new(0), lane.to.digest(&referrer.digest));
+        let (pulled, to) = (AtomicU64::new(0), lane.to.digest(&digest));
         self.bring_manifest(lane, &manifest, &to, Descent::from_top(&pulled))
             .await?;
-        tracing::info!(digest = %referrer.digest, "copied a referrer to {}", lane.to);
-        Ok(true)
+        lane.tally.referrers_copied.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(%digest, "copied a referrer to {}", lane.to);
+        let manifest = Some(manifest);
+        Ok(Some(Brought { digest, manifest }))
     }
 
-    /// Sees to it that a target without the referrers API lists them under the fallback tag. What
-    /// is listed there already stays; the source's own index is used where it says the same.
+    /// Lists referrers under the fallback tag of a target without the referrers API. What is listed
+    /// there already stays. The source's own index is written if it has the same entries.
     async fn list_at_target(
         &self,
         lane: CopyContext<'_>,
         subject: &Digest,
-        brought: &[Referrer],
+        brought: &[Brought],
         fallback: Option<Manifest>,
     ) -> Result<(), Error> {
         if lane
@@ -180,22 +220,42 @@ impl Transfer {
         };
         let reference = lane.to.tag(&tag);
         let existing = lane.target.get_manifest(&reference).await?;
-        let mut entries = existing.as_ref().map_or_else(Vec::new, referrers_of);
-        let before = entries.len();
-        for referrer in brought {
-            if entries.iter().all(|known| known.digest != referrer.digest) {
-                entries.push(referrer.clone());
-            }
-        }
-        if entries.len() == before {
+        if existing
+            .as_ref()
+            .is_some_and(|there| !is_list(there, subject))
+        {
+            tracing::warn!("{reference} is an image and no list of referrers; it stays as it is");
             return Ok(());
         }
-        let digests = |list: &[Referrer]| -> HashSet<Digest> {
-            list.iter()
-                .map(|referrer| referrer.digest.clone())
-                .collect()
-        };
-        let is_same = |index: &Manifest| digests(&referrers_of(index)) == digests(&entries);
+        let mut entries = existing.as_ref().map_or_else(Vec::new, entries_of);
+        let before = entries.clone();
+        for brought in brought {
+            let is_known = entries
+                .iter()
+                .any(|known| known["digest"] == *brought.digest.as_str());
+            let manifest = match &brought.manifest {
+                Some(manifest) => Some(manifest.clone()),
+                None if is_known => continue,
+                None => {
+                    lane.target
+                        .get_manifest(&lane.to.digest(&brought.digest))
+                        .await?
+                }
+            };
+            let Some(manifest) = manifest else { continue };
+            let entry = entry_of(&manifest);
+            match entries
+                .iter_mut()
+                .find(|known| known["digest"] == entry["digest"])
+            {
+                Some(known) => *known = entry,
+                None => entries.push(entry),
+            }
+        }
+        if entries == before {
+            return Ok(());
+        }
+        let is_same = |index: &Manifest| is_same_list(&entries_of(index), &entries);
         let index = match fallback.filter(is_same) {
             Some(index) => index,
             None => fallback_index(&entries).map_err(|kind| fail(lane, subject, kind))?,
@@ -220,14 +280,19 @@ impl Transfer {
             if lane.listing.is_some_and(|listing| !listing.contains(&tag)) {
                 continue;
             }
-            let Some(head) = lane.source.head_manifest(&lane.from.tag(&tag)).await? else {
+            let reference = lane.from.tag(&tag);
+            let Some(head) = guessed(lane, lane.source.head_manifest(&reference).await)? else {
                 continue;
             };
-            let there = lane.target.head_manifest(&lane.to.tag(&tag)).await?;
+            let there = match lane.target.head_manifest(&lane.to.tag(&tag)).await {
+                Err(error) if error.is_read_forbidden() => None,
+                there => there?,
+            };
             let is_doubted = self.holdings.doubt(lane.to, &head.digest).is_some();
             let is_new = is_doubted || there.is_none_or(|there| there.digest != head.digest);
             if is_new {
                 self.copy_image(lane, &tag, &head.digest).await?;
+                lane.tally.referrers_copied.fetch_add(1, Ordering::Relaxed);
             }
             brought.push(ReferringTag {
                 tag,
@@ -245,19 +310,95 @@ async fn listed(lane: CopyContext<'_>, subject: &Digest) -> Result<Listed, Error
         return Ok(Listed {
             referrers,
             fallback: None,
+            has_api: true,
         });
     }
     let tag = fallback_tag(subject);
     let tag = tag.filter(|tag| lane.listing.is_none_or(|listing| listing.contains(tag)));
     let fallback = match tag {
-        Some(tag) => lane.source.get_manifest(&lane.from.tag(&tag)).await?,
+        Some(tag) => guessed(lane, lane.source.get_manifest(&lane.from.tag(&tag)).await)?,
         None => None,
     };
+    let fallback = fallback.filter(|found| is_list(found, subject));
     let referrers = fallback.as_ref().map_or_else(Vec::new, referrers_of);
     Ok(Listed {
         referrers,
         fallback,
+        has_api: false,
     })
+}
+
+/// What a guessed name stands for: Artifactory answers 403 where nothing is.
+fn guessed<T>(
+    lane: CopyContext<'_>,
+    found: Result<Option<T>, registry::Error>,
+) -> Result<Option<T>, Error> {
+    match found {
+        Err(error) if error.is_read_forbidden() => {
+            let source = lane.source.name();
+            tracing::warn!(
+                "{source} refuses a tag that may not exist; it is taken for absent: {error}"
+            );
+            Ok(None)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Whether a manifest under the fallback tag is a list of referrers: an index, and not the image
+/// itself, which some builders push under that name.
+fn is_list(manifest: &Manifest, subject: &Digest) -> bool {
+    let is_index = matches!(manifest.content(), Ok(Content::Index(_)));
+    is_index && manifest.digest != *subject
+}
+
+/// Whether a listed manifest refers to the subject. One that names none has to be listed as
+/// something else than an image.
+fn refers_to(manifest: &Manifest, subject: &Digest, listed: &Referrer) -> bool {
+    let body: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+    match body["subject"]["digest"].as_str() {
+        Some(digest) => digest == subject.as_str(),
+        None => {
+            let kind = listed
+                .artifact_type
+                .clone()
+                .or_else(|| manifest.artifact_type());
+            let is_image = |kind: &String| IMAGE_CONFIGS.contains(&kind.as_str());
+            listed.entry["platform"].is_null() && kind.is_some_and(|kind| !is_image(&kind))
+        }
+    }
+}
+
+/// The entry of a list for a manifest, by the manifest's own word
+/// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers)).
+fn entry_of(manifest: &Manifest) -> Value {
+    let body: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+    let mut entry = json!({
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest.as_str(),
+        "size": manifest.bytes.len(),
+    });
+    if let Some(kind) = manifest.artifact_type() {
+        entry["artifactType"] = kind.into();
+    }
+    if body["annotations"].is_object() {
+        entry["annotations"] = body["annotations"].clone();
+    }
+    entry
+}
+
+/// Whether two lists name the same manifests, of the same sizes and types.
+fn is_same_list(a: &[Value], b: &[Value]) -> bool {
+    let keys = |list: &[Value]| -> HashSet<String> {
+        let key = |entry: &Value| {
+            format!(
+                "{} {} {}",
+                entry["digest"], entry["size"], entry["artifactType"]
+            )
+        };
+        list.iter().map(key).collect()
+    };
+    keys(a) == keys(b)
 }
 
 /// The tag that stands in for the API: the digest with a `-`
@@ -277,8 +418,14 @@ fn referrers_of(index: &Manifest) -> Vec<Referrer> {
         .map_or_else(|_| Vec::new(), |v| Referrer::all_of(&v))
 }
 
-fn fallback_index(entries: &[Referrer]) -> Result<Manifest, Kind> {
-    let entries: Vec<&Value> = entries.iter().map(|referrer| &referrer.entry).collect();
+fn entries_of(index: &Manifest) -> Vec<Value> {
+    referrers_of(index)
+        .into_iter()
+        .map(|referrer| referrer.entry)
+        .collect()
+}
+
+fn fallback_index(entries: &[Value]) -> Result<Manifest, Kind> {
     let index = json!({
         "schemaVersion": 2,
         "mediaType": oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,

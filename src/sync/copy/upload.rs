@@ -70,6 +70,7 @@ impl Transfer {
         loop {
             // Many wait here at a time, and little is held for each.
             let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
+            lane.tally.refusing.check(lane.target.name())?;
             let company = company.take();
             let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
             let done = work.await;

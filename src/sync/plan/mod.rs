@@ -38,6 +38,9 @@ pub struct Plan {
     /// The tags from which `latest` chose, newest first; shown on request.
     #[serde(skip)]
     pub order: Vec<OrderedTag>,
+    /// Tags that the source lists and, asked for them, does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Tag>,
     /// What is to be done at each target.
     pub targets: Vec<TargetPlan>,
     /// Every tag that the source lists, where it was listed.
@@ -125,6 +128,7 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         dropped,
         undated,
         order,
+        absent: unlisted,
         listing,
         targets,
         shape,
@@ -151,6 +155,7 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         dropped,
         undated,
         order,
+        absent: unlisted,
         targets,
         listing,
         is_guess,

@@ -73,6 +73,7 @@ impl Scene {
             dropped: Vec::new(),
             undated: Vec::new(),
             order: Vec::new(),
+            absent: Vec::new(),
             is_guess: false,
             listing: Some(self.source.iter().map(|(name, _)| tag(name)).collect()),
             targets: vec![TargetSnapshot {

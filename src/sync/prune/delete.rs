@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use crate::{
-    oci::{Content, Digest, Tag},
+    oci::{Content, Descriptor, Digest, Tag},
     registry::{self, Deleted, Kind},
     sync::{
         Error,
@@ -216,7 +216,8 @@ fn parts(
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
-        for child in children {
+        // Layers of a build cache are no manifests.
+        for child in children.into_iter().filter(Descriptor::is_manifest) {
             let is_index = |part| child.media_type.contains(part);
             if child.media_type.is_empty() || is_index("index") || is_index("list") {
                 all.extend(parts(lane, child.digest.clone(), depth + 1).await?);

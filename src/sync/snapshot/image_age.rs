@@ -118,7 +118,7 @@ fn first_image(manifest: &Manifest) -> Option<Digest> {
     let is_image = |platform: &crate::oci::Platform| !platform.is_unknown();
     let mut images = children
         .into_iter()
-        .filter(|child| child.platform.as_ref().is_none_or(is_image));
+        .filter(|child| child.is_manifest() && child.platform.as_ref().is_none_or(is_image));
     images.next().map(|child| child.digest)
 }
 

@@ -15,7 +15,7 @@ use crate::{
     oci::{Digest, Reference, Repository, Tag},
     registry::{self, Kind, Listing, Registry, Tags},
     store::{Store, StoreWriter, TagRecord},
-    sync::plan::select::{Clock, Dropped, OrderedTag, needs_times, select, undated},
+    sync::plan::select::{Clock, Dropped, OrderedTag, Selected, needs_times, select, undated},
 };
 
 pub(crate) use self::target::{Lists, TargetHolds, TargetSnapshot};
@@ -25,6 +25,8 @@ const HEADS: usize = 256;
 /// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
 /// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
+/// How often tags are selected again without those that are not there.
+const RESELECTIONS: usize = 16;
 
 /// A route and what both of its sides hold.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Snapshot {
     pub undated: Vec<Tag>,
     /// The tags from which `latest` chose, newest first.
     pub order: Vec<OrderedTag>,
+    /// Tags that the source lists and, asked for them, does not have.
+    pub absent: Vec<Tag>,
     /// Every tag that the source lists; `None` when nothing was listed.
     pub listing: Option<HashSet<Tag>>,
     /// Each target, or why it could not be read.
@@ -121,8 +125,13 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         now: view.now,
         times: &times,
     };
-    let selected = select(route, &listing, clock).map_err(Error::Refused)?;
-    let tags = digests(&route.source, source, selected.tags, &mut known).await;
+    let there = there(route, source, listing, clock, known).await?;
+    let There {
+        listing,
+        selected,
+        tags,
+        absent,
+    } = there;
     for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
         ask(snapshot, registry, &tags, view).await;
     }
@@ -132,6 +141,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         dropped: selected.dropped,
         undated: selected.undated,
         order: selected.order,
+        absent,
         listing: lists.then(|| listing.into_iter().collect()),
         targets: snapshots,
         shape: view.mirror.shape(),
@@ -140,6 +150,68 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         prune: view.prune,
         is_guess,
     })
+}
+
+/// The selected tags that are there.
+struct There {
+    /// The listing without what is not there.
+    listing: Vec<Tag>,
+    selected: Selected,
+    tags: Vec<SourceTag>,
+    absent: Vec<Tag>,
+}
+
+/// Selects tags, and selects again without those that are listed and not there, so that they take
+/// no place of `latest`. If none is there, the listing is not believed: each of them fails.
+async fn there(
+    route: &Route,
+    source: &Registry,
+    listing: Vec<Tag>,
+    clock: Clock<'_>,
+    mut known: Digests,
+) -> Result<There, Error> {
+    let is_listed = matches!(route.selection, Selection::Matching(_));
+    let mut first: Option<There> = None;
+    let (mut left, mut absent) = (listing, Vec::new());
+    for _ in 0..RESELECTIONS {
+        let mut selected = match (select(route, &left, clock), first.take()) {
+            (Ok(selected), before) => {
+                first = before;
+                selected
+            }
+            (Err(_), Some(first)) => return Ok(first),
+            (Err(refused), None) => return Err(Error::Refused(refused)),
+        };
+        let asked = std::mem::take(&mut selected.tags);
+        let tags = digests(&route.source, source, asked, &mut known).await;
+        let missing: HashSet<Tag> = tags.iter().filter_map(missing).cloned().collect();
+        let there = There {
+            listing: left.clone(),
+            selected,
+            tags,
+            absent: absent.clone(),
+        };
+        if missing.is_empty() || !is_listed {
+            return Ok(match first {
+                Some(first) if there.tags.is_empty() => first,
+                _ => there,
+            });
+        }
+        left.retain(|tag| !missing.contains(tag));
+        absent.extend(missing);
+        absent.sort_unstable();
+        let answers = there.tags.iter().cloned();
+        known.extend(answers.map(|source| (source.tag, source.digest)));
+        first.get_or_insert(there);
+    }
+    // So many are missing that the listing is not believed.
+    first.ok_or_else(|| Error::Refused("none of its listed tags is there".into()))
+}
+
+/// A tag that the source, asked for it, does not have.
+fn missing(source: &SourceTag) -> Option<&Tag> {
+    let is_missing = matches!(&source.digest, Err(error) if error.is_not_found());
+    is_missing.then_some(&source.tag)
 }
 
 /// Digests that the source need not be asked for, because each target that can be read was given

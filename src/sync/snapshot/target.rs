@@ -51,7 +51,11 @@ pub(crate) struct TargetHolds {
 impl TargetHolds {
     /// Whether the target says nothing of any tag that it was asked about: it may fail altogether.
     pub(crate) fn answers_nothing(&self) -> bool {
-        !self.asked.is_empty() && self.asked.values().all(Result::is_err)
+        let fails = |found: &Result<_, registry::Error>| match found {
+            Err(error) => !error.is_policy(),
+            Ok(_) => false,
+        };
+        !self.asked.is_empty() && self.asked.values().all(fails)
     }
 }
 
@@ -187,15 +191,31 @@ async fn answers(
         };
         match registry.head_manifest(&target.tag(&name)).await {
             Ok(head) => Ok((tag, Ok(head.map(|head| head.digest)))),
-            Err(error) if error.is_of_one_thing() => Ok((tag, Err(error))),
+            // It is there, and nobody may pull it: what was written or is listed is believed.
+            Err(error) if error.is_policy() => {
+                let written = holds
+                    .records
+                    .get(&tag)
+                    .and_then(|record| record.written.clone());
+                let known = holds.told.get(&tag).cloned().or(written);
+                Ok((tag, known.map_or(Err(error), |digest| Ok(Some(digest)))))
+            }
+            Err(error) if error.is_of_one_thing() || error.is_read_forbidden() => {
+                Ok((tag, Err(error)))
+            }
             Err(error) => Err(error),
         }
     })
     .buffer_unordered(HEADS)
     .try_fold(Asked::new(), async |mut asked, (tag, found)| {
-        let failed = || asked.values().filter(|found| found.is_err()).count();
+        let is_failure = |error: &registry::Error| !error.is_read_forbidden();
+        let failed = || asked.values().filter_map(|found| found.as_ref().err());
         match found {
-            Err(error) if failed() >= FAILURES => Err(error),
+            Err(error)
+                if is_failure(&error) && failed().filter(|e| is_failure(e)).count() >= FAILURES =>
+            {
+                Err(error)
+            }
             found => {
                 asked.insert(tag, found);
                 Ok(asked)

@@ -128,7 +128,7 @@ impl<'a> Examination<'a> {
             Ok(Content::Index(children)) => (children, true),
             Err(error) => return wrong(error.to_string()),
         };
-        let examined = stream::iter(parts).map(async |part| match is_index {
+        let examined = stream::iter(parts).map(async |part| match is_index && part.is_manifest() {
             true => {
                 let traces = self.manifest(part.digest.clone(), depth + 1).await?;
                 Ok(under(&part.digest, &traces))

@@ -1,5 +1,6 @@
 //! Registries as they are read: logins, lists, manifests, blobs, limits.
 
+pub mod absent;
 pub mod auth_server;
 pub mod blobs;
 pub mod credential_helpers;

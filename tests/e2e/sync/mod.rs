@@ -5,6 +5,7 @@ pub mod bulk_interfaces;
 pub mod copies;
 pub mod lossy_link;
 pub mod multi_target;
+pub mod referrer_lists;
 pub mod referrers;
 pub mod regressions;
 pub mod renaming;

@@ -1,4 +1,5 @@
 //! Registries as they are written to.
 
+pub mod reads;
 pub mod refusals;
 pub mod uploads;

@@ -188,6 +188,19 @@ impl Image {
         Self::list(OCI_INDEX, children)
     }
 
+    /// An index whose entries are layers, as builders write their caches.
+    pub fn build_cache(name: &str) -> Self {
+        let layers = vec![layer(name, 900), layer(&format!("{name} two"), 500)];
+        let entries: Vec<_> = layers.iter().map(Blob::descriptor).collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        Self {
+            media_type: OCI_INDEX.to_owned(),
+            bytes: pretty(&index),
+            blobs: layers,
+            ..Self::nothing()
+        }
+    }
+
     /// An OCI index for linux/amd64 and linux/arm64.
     pub fn two_platforms(name: &str) -> Self {
         Self::index(vec![

@@ -1,0 +1,57 @@
+//! Targets that cannot store anything: after a few such answers a run leaves them alone, so that
+//! nothing is pulled from a metered source in vain.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{oci::RegistryName, registry, sync::Error};
+
+/// Answers that a target is full or read-only before it is left alone.
+const ENOUGH: u32 = 3;
+
+/// What the targets of one run answered to writes.
+#[derive(Debug, Default)]
+pub struct RefusingTargets(Mutex<HashMap<RegistryName, Refusals>>);
+
+/// The refusals of one target.
+#[derive(Debug)]
+struct Refusals {
+    count: u32,
+    last: registry::Error,
+}
+
+impl RefusingTargets {
+    /// Notes what a write failed with.
+    pub(crate) fn note(&self, error: &Error) {
+        let Error::Registry(error) = error else {
+            return;
+        };
+        if !["storage_quota", "disk_full", "read_only"].contains(&error.class()) {
+            return;
+        }
+        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusals = targets.entry(error.registry.clone()).or_insert(Refusals {
+            count: 0,
+            last: error.clone(),
+        });
+        refusals.count += 1;
+        refusals.last = error.clone();
+        if refusals.count == ENOUGH {
+            tracing::warn!(
+                "{} cannot store what it is sent: nothing more is sent there in this run",
+                error.registry
+            );
+        }
+    }
+
+    /// Fails if a target is left alone.
+    pub(crate) fn check(&self, target: &RegistryName) -> Result<(), Error> {
+        let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match targets.get(target) {
+            Some(refusals) if refusals.count >= ENOUGH => Err(refusals.last.clone().into()),
+            _ => Ok(()),
+        }
+    }
+}
