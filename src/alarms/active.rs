@@ -26,7 +26,8 @@ impl ActiveAlarms {
 pub fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
     let is_mirror = |alarm: &Alarm| {
         let mut mirrors = status.mirrors.iter();
-        mirrors.any(|mirror| *mirror.name == *alarm.subject)
+        let name = alarm.subject.mirror();
+        name.is_some_and(|name| mirrors.any(|mirror| mirror.name == *name))
     };
     let others = alarms.iter().filter(|alarm| !is_mirror(alarm));
     others.map(|alarm| alarm.message.clone()).collect()

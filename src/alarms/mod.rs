@@ -1,9 +1,16 @@
-//! What has become different for the worse or the better.
+//! What became worse or better: which alarms there are, which are new, and which are over.
 
 mod active;
-pub(crate) mod alarm;
-pub(crate) mod state;
+mod alarm;
+mod message;
+mod outage;
+mod rules;
+mod state;
+mod subject;
 
 pub use crate::alarms::active::{ActiveAlarms, beside_mirrors};
-pub use crate::alarms::alarm::{Alarm, Surroundings, alarms, raised, recovered};
-pub use crate::alarms::state::{AlarmChanges, AlarmState};
+pub use crate::alarms::alarm::Alarm;
+pub use crate::alarms::message::{raised, recovered};
+pub use crate::alarms::rules::{AlarmInputs, find_alarms};
+pub use crate::alarms::state::{AlarmChanges, AlarmState, CheckTime, Joined};
+pub use crate::alarms::subject::AlarmSubject;

@@ -7,6 +7,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
+use url::Url;
 
 use crate::config::{
     FileContext,
@@ -26,6 +27,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// What a request that changes something has to bring; without one, none may.
     pub token: Option<SecretString>,
+    /// Where operators reach the status page, for links in messages.
+    pub external_url: Option<Url>,
 }
 
 /// `[http]` as written.
@@ -33,6 +36,7 @@ pub struct HttpConfig {
 pub(crate) struct HttpEntry {
     listen: Option<Spanned<String>>,
     token: Option<Spanned<SecretSource>>,
+    external_url: Option<Spanned<String>>,
 }
 
 /// Reads `[http]`.
@@ -40,6 +44,10 @@ pub(crate) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
     let entry = HttpEntry {
         listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
         token: read_secret(&mut section, "token"),
+        external_url: section.take(
+            "external_url",
+            "a URL such as \"https://mirrors.example.com\"",
+        ),
     };
     section.finish();
     entry
@@ -54,6 +62,7 @@ pub(crate) fn http(
     HttpConfig {
         listen: listen(entry.listen.as_ref(), problems),
         token: token(entry.token.as_ref(), file, problems),
+        external_url: external_url(entry.external_url.as_ref(), problems),
     }
 }
 
@@ -85,6 +94,23 @@ fn token(
     let message = "the `token` is empty, or no header can hold it";
     problems.error(written.span(), message, help);
     None
+}
+
+fn external_url(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Url> {
+    let written = written?;
+    let url = Url::parse(written.get_ref()).ok();
+    let is_page = |url: &Url| {
+        let is_http = matches!(url.scheme(), "http" | "https");
+        is_http && url.query().is_none() && url.fragment().is_none() && url.password().is_none()
+    };
+    let url = url.filter(is_page);
+    if url.is_none() {
+        let message = format!("`{}` is not the URL of a page", written.get_ref());
+        let help = "write where operators reach the status page, as in \
+                    \"https://mirrors.example.com\" or \"https://ops.example.com/transship\"";
+        problems.error(written.span(), message, help);
+    }
+    url
 }
 
 /// Validates `[state] drain`: how long transfers in flight may go on when the daemon ends.

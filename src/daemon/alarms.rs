@@ -1,133 +1,214 @@
-//! Looks for trouble, and has it told when it is new and when it is over.
+//! Checks for alarms, announces those that are new or over, and keeps them in the store.
 
-use std::sync::Arc;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::{
-    alarms::{AlarmChanges, Surroundings, alarms},
+    alarms::{
+        ActiveAlarms, AlarmChanges, AlarmInputs, AlarmState, AlarmSubject, CheckTime, find_alarms,
+    },
+    config::Config,
     daemon::{
-        Daemon,
-        event_loop::{Event, has_channel},
-        outbox::{Missed, Telling},
+        Work,
+        event_loop::Event,
+        outbox::{Missed, Notification, Outbox, Pages},
+        services::{Services, now},
     },
     notify::Delivery,
+    status::Status,
     store::{StoreEvent, Upkeep},
 };
 
-impl Daemon {
-    /// Compares the trouble that there is with what was told.
-    pub(crate) async fn look(&mut self) {
-        let config = self.config.load_full();
-        let now = self.now();
-        let status = self.board.status(&config, now);
-        self.service.status(&status, config.timezone);
-        let around = self.surroundings().await;
-        let mut found = alarms(&status, &around);
-        let changes = self.told.compare(&mut found, self.beats);
-        self.alarms.set(found);
-        self.write_down(&changes).await;
-        for telling in Telling::of(&changes, now) {
-            self.tell(telling);
+/// The alarms of the daemon.
+pub(crate) struct Alarms {
+    /// Those that are active, for pages and the API.
+    pub(crate) active: Arc<ActiveAlarms>,
+    /// Those that were announced.
+    pub(crate) state: AlarmState,
+    /// Channels that did not take their last message.
+    pub(crate) outbox: Outbox,
+}
+
+/// When alarms are checked, and what excuses a mirror.
+pub(crate) struct CheckContext<'a> {
+    pub(crate) status: &'a Status,
+    pub(crate) tick: u64,
+    /// Mirrors whose missed runs are made up for, and since when.
+    pub(crate) catching_up: &'a HashMap<Arc<str>, i64>,
+}
+
+impl Alarms {
+    /// Finds the alarms that are active now, and announces what changed.
+    pub(crate) async fn check(
+        &mut self,
+        context: CheckContext<'_>,
+        services: &Services,
+        work: &mut Work,
+    ) {
+        let config = services.config();
+        let mut inputs = inputs(&config, services).await;
+        inputs.failed_channels = self.outbox.errors();
+        inputs.catching_up = context.catching_up.clone();
+        inputs.announced = self.state.announced().to_vec();
+        let mut found = find_alarms(context.status, &inputs);
+        let at = CheckTime {
+            tick: context.tick,
+            now: context.status.now,
+        };
+        let changes = self.state.compare(&mut found, at, config.report.group_wait);
+        self.active.set(found);
+        record(&changes, services);
+        let pages = Pages::new(&config);
+        for notification in Notification::of(&changes, context.status.now, &pages) {
+            send(notification, services, work);
         }
     }
 
-    /// Has something told, beside everything else.
-    pub(crate) fn tell(&mut self, telling: Telling) {
-        let notifier = self.notifier.clone();
-        self.work.spawn(async move {
-            let deliveries = notifier.deliver(&telling.message).await;
-            Event::AlarmState(telling, deliveries)
-        });
-    }
-
-    /// Something was told, or not: a channel that fails is trouble, told by the others.
-    pub(crate) fn delivered(&mut self, telling: &Telling, deliveries: Vec<Delivery>) {
-        let config = self.config.load_full();
+    /// Takes note of deliveries: a channel that fails is an alarm, sent to the others.
+    pub(crate) fn delivered(
+        &mut self,
+        notification: &Notification,
+        deliveries: Vec<Delivery>,
+        services: &Services,
+        work: &mut Work,
+    ) {
+        let config = services.config();
         for Delivery { channel, result } in deliveries {
             match result {
                 Err(error) if has_channel(&config, &channel) => {
-                    self.mute.failed(channel, error.to_string(), telling);
+                    self.outbox.failed(channel, error.to_string(), notification);
                 }
                 Err(_) => {}
                 Ok(()) => {
-                    let missed = self.mute.took(&channel);
-                    self.tell_missed(channel, missed);
+                    let missed = self.outbox.delivered(&channel);
+                    self.send_missed(channel, missed, services, work);
                 }
             }
         }
     }
 
     /// Sends what still stands to the channels that did not take it.
-    pub(crate) fn tell_again(&mut self) {
-        for (channel, missed) in self.mute.take_missed() {
-            // Nothing is left that it could take, and so show that it is well.
-            if !self.tell_missed(channel.clone(), missed) {
-                self.mute.took(&channel);
+    pub(crate) fn retry(&mut self, services: &Services, work: &mut Work) {
+        for (channel, missed) in self.outbox.take_missed() {
+            // Nothing is left that the channel could take to show that it works again.
+            if !self.send_missed(channel.clone(), missed, services, work) {
+                self.outbox.delivered(&channel);
             }
         }
     }
 
-    /// Sends what still stands of what a channel missed; whether anything does.
-    fn tell_missed(&mut self, channel: Arc<str>, missed: Missed) -> bool {
-        let tellings = missed.tellings(self.told.records(), self.now());
-        let is_any = !tellings.is_empty();
-        for telling in tellings {
-            let (notifier, channel) = (self.notifier.clone(), [channel.clone()]);
-            self.work.spawn(async move {
-                let deliveries = notifier.deliver_to(&channel, &telling.message).await;
-                Event::AlarmState(telling, deliveries)
+    /// Sends what still stands of what a channel missed. Returns whether anything does.
+    fn send_missed(
+        &self,
+        channel: Arc<str>,
+        missed: Missed,
+        services: &Services,
+        work: &mut Work,
+    ) -> bool {
+        let pages = Pages::new(&services.config());
+        let notifications = missed.notifications(self.state.announced(), now(), &pages);
+        let is_any = !notifications.is_empty();
+        for notification in notifications {
+            let (notifier, channel) = (services.notifier.clone(), [channel.clone()]);
+            work.spawn(async move {
+                let deliveries = notifier.deliver_to(&channel, &notification.message).await;
+                Event::Delivered(notification, deliveries)
             });
         }
         is_any
     }
+}
 
-    async fn surroundings(&self) -> Surroundings {
-        let config = self.config.load_full();
-        let traffic = self.sync.usage(&config).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "how much of the traffic budget is used is not known");
-            None
-        });
-        let disk_available = disk_available(&config.state_path);
-        if let Some(bytes) = disk_available {
-            self.metrics.disk_available(bytes);
-        }
-        let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
-        let mut registries: Vec<String> = registries.collect();
-        registries.sort();
-        registries.dedup();
-        let refuses = |name: &&String| self.metrics.is_refused(name);
-        let pause = |name: &String| (name.clone(), self.metrics.backoff_until(name));
-        Surroundings {
-            config_error: self.board.config_error(),
-            refusing: registries.iter().filter(refuses).cloned().collect(),
-            pausing: registries.iter().map(pause).collect(),
-            mute: self.mute.errors(),
-            making_up: self.making_up.clone(),
-            told: self.told.records().to_vec(),
-            disk_available,
-            traffic,
-            zone: config.timezone,
-        }
+/// Sends a notification, beside everything else.
+pub(crate) fn send(notification: Notification, services: &Services, work: &mut Work) {
+    let notifier = services.notifier.clone();
+    work.spawn(async move {
+        let deliveries = notifier.deliver(&notification.message).await;
+        Event::Delivered(notification, deliveries)
+    });
+}
+
+/// Whether a configuration has a channel of this name.
+pub(crate) fn has_channel(config: &Config, name: &str) -> bool {
+    config.channels.iter().any(|channel| *channel.name == *name)
+}
+
+/// What the alarms are made of, as far as the services know it.
+async fn inputs(config: &Config, services: &Services) -> AlarmInputs {
+    let traffic = services.sync.usage(config).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the used traffic budget is unknown");
+        None
+    });
+    let disk_available = disk_available(&config.state_path);
+    if let Some(bytes) = disk_available {
+        services.metrics.disk_available(bytes);
     }
+    let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
+    let mut registries: Vec<String> = registries.collect();
+    registries.sort();
+    registries.dedup();
+    let refuses = |name: &&String| services.metrics.is_refused(name);
+    let pause = |name: &String| (name.clone(), services.metrics.backoff_until(name));
+    AlarmInputs {
+        config_error: services.status.config_error().as_deref().map(summary),
+        refusing: registries.iter().filter(refuses).cloned().collect(),
+        paused: registries.iter().map(pause).collect(),
+        disk_available,
+        traffic,
+        zone: config.timezone,
+        ..AlarmInputs::default()
+    }
+}
 
-    async fn write_down(&self, changes: &AlarmChanges) {
-        for alarm in &changes.raised {
-            tracing::warn!(topic = alarm.topic.as_str(), "{}", alarm.message);
-            let fact = StoreEvent::Upkeep(Upkeep::Raised(alarm.record()));
-            self.recorder.note(fact);
-        }
-        for alarm in &changes.recovered {
-            let (topic, subject) = (alarm.topic.as_str().to_owned(), alarm.subject.clone());
-            tracing::info!(topic, "over: {}", alarm.message);
-            let fact = StoreEvent::Upkeep(Upkeep::Cleared(topic, subject));
-            self.recorder.note(fact);
-        }
+/// The first line of a rendered error of the configuration.
+fn summary(error: &str) -> String {
+    let first = error.lines().find_map(|line| line.trim().strip_prefix('×'));
+    first.unwrap_or("see the log").trim().to_owned()
+}
+
+/// Logs what changed, and keeps it in the store.
+fn record(changes: &AlarmChanges, services: &Services) {
+    for alarm in &changes.raised {
+        tracing::warn!(topic = alarm.topic.as_str(), "alarm: {}", alarm.message);
+        let event = StoreEvent::Upkeep(Upkeep::Raised(alarm.record()));
+        services.writer.note(event);
+    }
+    for alarm in &changes.recovered {
+        tracing::info!(topic = alarm.topic.as_str(), "recovered: {}", alarm.message);
+    }
+    for alarm in changes.recovered.iter().chain(&changes.absorbed) {
+        let (topic, subject) = (alarm.topic.as_str().to_owned(), alarm.subject.to_string());
+        let event = StoreEvent::Upkeep(Upkeep::Cleared(topic, subject));
+        services.writer.note(event);
     }
 }
 
 /// Space left where the store is, for this user.
-fn disk_available(state_path: &std::path::Path) -> Option<u64> {
+fn disk_available(state_path: &Path) -> Option<u64> {
     let folder = state_path.parent().filter(|folder| folder.exists());
-    let folder = folder.unwrap_or(std::path::Path::new("."));
+    let folder = folder.unwrap_or(Path::new("."));
     let space = rustix::fs::statvfs(folder).ok()?;
     Some(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// The alarms of an earlier process that stay. Pauses of registries and failing channels belong to
+/// one process: another one starts without them, and announces no recovery.
+pub(crate) async fn announced_before(
+    services: &Services,
+) -> Result<AlarmState, crate::store::Error> {
+    let mut kept = Vec::new();
+    for record in services.store.alarms().await? {
+        match crate::alarms::Alarm::from_record(&record).filter(|alarm| !is_of_process(alarm)) {
+            Some(alarm) => kept.push(alarm),
+            None => {
+                let cleared = Upkeep::Cleared(record.topic, record.subject);
+                services.writer.note(StoreEvent::Upkeep(cleared));
+            }
+        }
+    }
+    Ok(AlarmState::new(kept))
+}
+
+fn is_of_process(alarm: &crate::alarms::Alarm) -> bool {
+    let is_channel = matches!(alarm.subject, AlarmSubject::Channel(_));
+    is_channel || alarm.topic == crate::config::Topic::Throttled
 }

@@ -1,15 +1,30 @@
-//! Notices edits of `mirror.toml`, those of editors that write a new file and rename it included.
+//! Notices edits of `mirror.toml`, also by editors that write a new file and rename it, and reads the
+//! file.
 
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
-/// What tells one state of a file from another without reading it.
+use crate::{
+    config::Config,
+    daemon::{
+        Work,
+        event_loop::{Event, log_bug},
+        reload,
+    },
+};
+
+/// How long an edit settles before it is read: editors write in steps.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Distinguishes two states of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileFingerprint {
     device: u64,
@@ -20,7 +35,7 @@ pub(crate) struct FileFingerprint {
 }
 
 impl FileFingerprint {
-    /// That of what a path leads to now; none where that is nothing.
+    /// The fingerprint of the file that a path leads to; none if there is no file.
     pub(crate) fn of(file: &Path) -> Option<Self> {
         let file = fs::metadata(file).ok()?;
         Some(Self {
@@ -32,16 +47,14 @@ impl FileFingerprint {
     }
 }
 
-/// Watches the folder of the file, since what is renamed over the file is another file; and the
-/// folder of what it stands for, if it is a link.
+/// Watches the folder of a file, since a file that is renamed over it is another file. Watches the
+/// folder of its target, too, if it is a link.
 #[derive(Debug)]
-pub(crate) struct Watch(
-    #[expect(dead_code, reason = "watches until it is dropped")] RecommendedWatcher,
-);
+struct FileWatch(#[expect(dead_code, reason = "watches until it is dropped")] RecommendedWatcher);
 
-impl Watch {
-    /// Starts to watch. Something may have changed whenever `changed` gets a message.
-    pub(crate) fn start(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, notify::Error> {
+impl FileWatch {
+    /// Starts to watch. `changed` gets a message whenever the file may have changed.
+    fn start(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, notify::Error> {
         let name = file.file_name().map(ToOwned::to_owned);
         let target = file.canonicalize().ok();
         let target = target.and_then(|target| target.file_name().map(ToOwned::to_owned));
@@ -51,13 +64,13 @@ impl Watch {
             let is_hidden = last.is_some_and(|last| last.to_string_lossy().starts_with(".."));
             is_hidden || last == name.as_deref() || last == target.as_deref()
         };
-        let note = move |event: Result<Event, notify::Error>| {
+        let note = move |event: Result<notify::Event, notify::Error>| {
             let is_other = event.is_ok_and(|event| {
                 let is_access = matches!(event.kind, EventKind::Access(_));
                 is_access || (!event.paths.is_empty() && !event.paths.iter().any(&is_meant))
             });
             if !is_other {
-                // A message that waits already says all there is to say.
+                // One waiting message is enough.
                 let _ = changed.try_send(());
             }
         };
@@ -66,6 +79,97 @@ impl Watch {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
         Ok(Self(watcher))
+    }
+}
+
+/// Watches `mirror.toml`, and knows whether it is being read.
+pub(crate) struct ConfigWatcher {
+    /// The text of the file when it was last read.
+    pub(crate) text: String,
+    /// The fingerprint of the file when it was last checked.
+    pub(crate) fingerprint: Option<FileFingerprint>,
+    /// Whether the file is being read, and whether it is to be read again then.
+    pub(crate) loading: Loading,
+    _watch: Option<FileWatch>,
+}
+
+/// Whether `mirror.toml` is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loading {
+    /// It is not.
+    Idle,
+    /// It is being read.
+    Running,
+    /// It is being read, and is to be read again for this reason.
+    Again(LoadReason),
+}
+
+/// Why `mirror.toml` is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadReason {
+    /// Somebody asked for it. It is read even if it did not change.
+    Requested,
+    /// Its folder changed.
+    Changed,
+}
+
+impl ConfigWatcher {
+    /// Watches the file of a configuration. Without a watch only SIGHUP reloads it.
+    pub(crate) fn new(config: &Config, changed: mpsc::Sender<()>) -> Self {
+        let watch = FileWatch::start(&config.path, changed).inspect_err(|error| {
+            tracing::warn!(%error, "edits of mirror.toml are not noticed; reload it with SIGHUP");
+        });
+        Self {
+            text: config.text.expose_secret().to_owned(),
+            fingerprint: FileFingerprint::of(&config.path),
+            loading: Loading::Idle,
+            _watch: watch.ok(),
+        }
+    }
+
+    /// Whether the path leads to another file than at the last check. A watch does not notice that a
+    /// folder above the file was replaced.
+    pub(crate) fn has_new_file(&mut self, path: &Path) -> bool {
+        let fingerprint = FileFingerprint::of(path);
+        let is_new = fingerprint != self.fingerprint;
+        self.fingerprint = fingerprint;
+        is_new
+    }
+
+    /// Starts to read the file, beside everything else. Returns whether it does so now: not if it is
+    /// being read already.
+    pub(crate) fn load(&mut self, reason: LoadReason, path: &Path, work: &mut Work) -> bool {
+        match self.loading {
+            Loading::Idle => {}
+            Loading::Again(LoadReason::Requested) => return false,
+            Loading::Running | Loading::Again(LoadReason::Changed) => {
+                self.loading = Loading::Again(reason);
+                return false;
+            }
+        }
+        self.loading = Loading::Running;
+        let (path, text) = (path.to_owned(), self.text.clone());
+        work.spawn(async move {
+            if reason == LoadReason::Changed {
+                tokio::time::sleep(SETTLE).await;
+                // An error of this read is reported by the load.
+                let current = tokio::fs::read_to_string(&path).await;
+                if current.is_ok_and(|current| current == text) {
+                    return Event::Loaded(reason, None);
+                }
+            }
+            let loaded = tokio::task::spawn_blocking(move || reload::load(&path)).await;
+            Event::Loaded(reason, loaded.inspect_err(log_bug).ok())
+        });
+        true
+    }
+
+    /// The reading has ended. Returns why the file is to be read again, if it is.
+    pub(crate) fn loaded(&mut self) -> Option<LoadReason> {
+        match std::mem::replace(&mut self.loading, Loading::Idle) {
+            Loading::Again(reason) => Some(reason),
+            Loading::Idle | Loading::Running => None,
+        }
     }
 }
 

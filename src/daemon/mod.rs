@@ -1,26 +1,20 @@
 //! Wires everything for `serve`: the schedule, reloads, the shutdown, the watchdog.
 
-pub(crate) mod alarms;
-pub(crate) mod config_watcher;
+mod alarms;
+mod config_watcher;
 mod daily;
-pub(crate) mod event_loop;
+mod event_loop;
 mod lock;
-pub(crate) mod outbox;
+mod outbox;
 mod reload;
 mod runs;
 pub(crate) mod scheduler;
-pub(crate) mod startup;
-pub(crate) mod systemd;
+mod services;
+mod startup;
+mod systemd;
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-use chrono::Utc;
 use tokio::{
     signal::unix::Signal as UnixSignal,
     sync::mpsc,
@@ -29,34 +23,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alarms::{ActiveAlarms, AlarmState},
     config::{self, Config},
     daemon::{
-        config_watcher::{FileFingerprint, Watch},
+        alarms::Alarms,
+        config_watcher::{ConfigWatcher, LoadReason},
         event_loop::Event,
-        outbox::Mute,
-        scheduler::{Scheduler, Signal},
-        systemd::Service,
+        runs::RunQueue,
+        scheduler::Signal,
+        services::Services,
+        systemd::ServiceManager,
     },
     metrics::Metrics,
-    notify::Notifier,
-    status::StatusCache,
-    store::{self, Store, StoreWriter},
-    sync::{Scope, Sync},
-    web::{Health, SyncRequest},
+    store,
+    web::SyncRequest,
 };
 pub use lock::{Lock, LockError};
 
-/// What the clock's entries are called: a mirror's name after this, and the daily report.
-const MIRROR: &str = "mirror ";
-const REPORT: &str = "report";
-/// How long what is cut off at the end may take to notice.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long cancelled work may take to end at shutdown.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the daemon cannot run, or could not go on.
+/// Why the daemon cannot start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `mirror.toml` is wrong.
+    /// `mirror.toml` is invalid.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// Another daemon has the store.
@@ -65,86 +54,59 @@ pub enum Error {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The address of `[http]` cannot be had.
+    /// The address of `[http]` is not free.
     #[error(
-        "cannot listen on {address}: {error}\n  help: stop what listens there, or name another [http] listen"
+        "listen on {address}: {error}\n  help: stop what listens there, or change [http] listen"
     )]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// Something that never fails did.
-    #[error("cannot start: {0}")]
+    /// Something that normally never fails did.
+    #[error("start the daemon: {0}")]
     Start(String),
 }
 
 /// Everything that `serve` runs.
 struct Daemon {
-    config: Arc<ArcSwap<Config>>,
-    /// What `mirror.toml` held when it was last read.
-    text: String,
-    /// Which file it was when it was last looked at.
-    print: Option<FileFingerprint>,
-    store: Store,
-    recorder: Arc<StoreWriter>,
-    metrics: Arc<Metrics>,
-    board: Arc<StatusCache>,
-    alarms: Arc<ActiveAlarms>,
-    sync: Arc<Sync>,
-    health: Arc<Health>,
-    notifier: Arc<Notifier>,
-    clockwork: Scheduler,
-    service: Service,
-    /// Mirrors that run, or will once their jitter is over.
-    busy: HashMap<Arc<str>, Scope>,
-    /// Those of them that go by a config that is no longer in force.
-    outdated: HashSet<Arc<str>>,
-    /// Mirrors that were due while one image of them was under way.
-    owed: HashSet<Arc<str>>,
-    /// Trouble that was told and is not over.
-    told: AlarmState,
-    /// Mirrors whose missed runs are being made up for, and since when.
-    making_up: HashMap<Arc<str>, i64>,
-    /// Channels that did not take their last message.
-    mute: Mute,
-    /// Whether `mirror.toml` is being read, and whether it is to be read again then.
-    loading: Loading,
-    work: JoinSet<Event>,
-    beats: u64,
+    services: Services,
+    runs: RunQueue,
+    alarms: Alarms,
+    watcher: ConfigWatcher,
+    systemd: ServiceManager,
+    http: HttpServer,
+    /// Runs, reloads and deliveries that are in flight.
+    work: Work,
+    /// Ticks of the scheduler since the start.
+    ticks: u64,
     stop: CancellationToken,
     abort: CancellationToken,
-    /// Where pages and metrics are.
-    address: SocketAddr,
-    http: JoinHandle<()>,
-    http_stop: CancellationToken,
-    _watch: Option<Watch>,
     _lock: Lock,
 }
 
-/// Where the reading of `mirror.toml` stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loading {
-    /// Nobody reads.
-    Idle,
-    /// It is being read.
-    Busy,
-    /// It is being read, and is to be read again for this reason.
-    Again(event_loop::Why),
+/// Tasks of the daemon; each ends with an event.
+type Work = JoinSet<Event>;
+
+/// The server of pages, metrics and the API.
+struct HttpServer {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 /// What the daemon listens to.
 struct Inbox {
-    clock: mpsc::Receiver<Signal>,
-    orders: mpsc::Receiver<SyncRequest>,
+    scheduler: mpsc::Receiver<Signal>,
+    requests: mpsc::Receiver<SyncRequest>,
     changed: mpsc::Receiver<()>,
     hangup: UnixSignal,
     terminate: UnixSignal,
     interrupt: UnixSignal,
 }
 
-/// Runs the daemon until it is told to end, or the store can no longer be used.
+/// Runs the daemon until it is asked to end, or the store can no longer be used.
 pub async fn serve(config: Config, metrics: Arc<Metrics>) -> Result<(), Error> {
     let (daemon, inbox) = Daemon::open(config, metrics).await?;
     daemon.run(inbox).await
@@ -155,13 +117,15 @@ impl Daemon {
         self.begin().await?;
         loop {
             tokio::select! {
-                Some(signal) = inbox.clock.recv() => self.signal(signal).await,
-                Some(order) = inbox.orders.recv() => self.order(order),
+                Some(signal) = inbox.scheduler.recv() => self.signal(signal).await,
+                Some(request) = inbox.requests.recv() => {
+                    self.runs.request(request, &self.services, &mut self.work);
+                }
                 Some(event) = self.work.join_next(), if !self.work.is_empty() => {
                     self.joined(event).await;
                 }
-                Some(()) = inbox.changed.recv() => self.load(event_loop::Why::Changed),
-                _ = inbox.hangup.recv() => self.load(event_loop::Why::Asked),
+                Some(()) = inbox.changed.recv() => self.load(LoadReason::Changed),
+                _ = inbox.hangup.recv() => self.load(LoadReason::Requested),
                 _ = inbox.terminate.recv() => break,
                 _ = inbox.interrupt.recv() => break,
                 () = self.stop.cancelled() => break,
@@ -170,14 +134,14 @@ impl Daemon {
         self.end(inbox).await
     }
 
-    /// What is under way gets the time of `[state] drain`, then is cut off.
+    /// Gives transfers in flight the time of `[state] drain`, then cancels them.
     async fn end(mut self, mut inbox: Inbox) -> Result<(), Error> {
-        self.service.stopping();
+        self.systemd.stopping();
         self.stop.cancel();
-        let drain = self.config.load().drain;
-        let running = self.busy.len();
-        tracing::info!(running, ?drain, "ending: no new transfers are started");
-        if self.recorder.failure().is_none() {
+        let drain = self.services.config().drain;
+        let running = self.runs.running.len();
+        tracing::info!(running, ?drain, "shutting down: no new transfers start");
+        if self.services.writer.failure().is_none() {
             let all = async { while self.work.join_next().await.is_some() {} };
             tokio::select! {
                 _ = tokio::time::timeout(drain, all) => {}
@@ -187,20 +151,14 @@ impl Daemon {
         }
         self.abort.cancel();
         let rest = async { while self.work.join_next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, rest).await.is_err() {
-            tracing::warn!("some work did not notice that it was cut off");
+        if tokio::time::timeout(CANCEL_TIMEOUT, rest).await.is_err() {
+            tracing::warn!("some work did not end after it was cancelled");
             self.work.abort_all();
         }
-        if let Err(error) = self.clockwork.shutdown().await {
-            tracing::debug!(%error, "the scheduler did not end well");
-        }
-        self.http_stop.cancel();
-        let _ = self.http.await;
-        Ok(self.recorder.close().await?)
-    }
-
-    fn now(&self) -> i64 {
-        Utc::now().timestamp()
+        self.runs.shutdown().await;
+        self.http.stop.cancel();
+        let _ = self.http.task.await;
+        Ok(self.services.writer.close().await?)
     }
 }
 

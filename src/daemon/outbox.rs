@@ -1,31 +1,35 @@
-//! What is told, and what channels missed of it: they are told again as long as it stands.
+//! What is sent to channels, and what they missed of it: that is sent again while it stands.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
+use url::Url;
 
 use crate::{
-    alarms::{Alarm, AlarmChanges, raised, recovered},
-    config::Topic,
-    notify::Message,
-    status::Document,
-    store::AlarmRecord,
+    alarms::{Alarm, AlarmChanges, AlarmSubject, Joined, raised, recovered},
+    config::{Config, Topic},
+    notify::{Audience, Message},
+    status::{Document, Line},
 };
 
-/// A message, and the trouble that it is about.
+/// A message, and the alarms that it is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Telling {
+pub(crate) struct Notification {
     pub(crate) message: Message,
     alarms: Vec<Alarm>,
 }
 
+/// Where the status page is, for links in messages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages(Option<Url>);
+
 /// Channels that did not take their last message.
 #[derive(Debug, Default)]
-pub(crate) struct Mute(BTreeMap<Arc<str>, Silence>);
+pub(crate) struct Outbox(BTreeMap<Arc<str>, FailedChannel>);
 
 /// Why a channel took no message, and what it missed.
 #[derive(Debug, Default)]
-struct Silence {
+struct FailedChannel {
     error: String,
     missed: Missed,
 }
@@ -38,7 +42,30 @@ pub(crate) struct Missed {
     report: Option<Message>,
 }
 
-impl Telling {
+impl Pages {
+    /// The pages at `[http] external_url`.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self(config.http.external_url.clone())
+    }
+
+    /// The page that shows more of these alarms: a mirror's own, or the overview.
+    fn of(&self, alarms: &[Alarm]) -> Option<Url> {
+        let mut url = self.0.clone()?;
+        if let [
+            Alarm {
+                subject: AlarmSubject::Mirror(name),
+                ..
+            },
+        ] = alarms
+            && let Ok(mut path) = url.path_segments_mut()
+        {
+            path.pop_if_empty().push("mirrors").extend(name.split('/'));
+        }
+        Some(url)
+    }
+}
+
+impl Notification {
     /// A daily report.
     pub(crate) fn report(message: Message) -> Self {
         Self {
@@ -47,10 +74,9 @@ impl Telling {
         }
     }
 
-    /// What is told of trouble: one message for all that is new of a kind, and one for all that is
-    /// over.
-    pub(crate) fn of(changes: &AlarmChanges, now: i64) -> Vec<Self> {
-        let mut tellings = Vec::new();
+    /// One message for all new alarms of a kind, and one for all that are over.
+    pub(crate) fn of(changes: &AlarmChanges, now: i64, pages: &Pages) -> Vec<Self> {
+        let mut notifications = Vec::new();
         let mut topics: Vec<Topic> = changes.raised.iter().map(|alarm| alarm.topic).collect();
         topics.sort_by_key(|topic| topic.as_str());
         topics.dedup();
@@ -58,60 +84,94 @@ impl Telling {
             let of_topic = changes.raised.iter().filter(|alarm| alarm.topic == topic);
             let of_topic: Vec<Alarm> = of_topic.cloned().collect();
             let document = raised(&of_topic);
-            tellings.push(Self::new(topic, "alarm", of_topic, document));
+            notifications.push(Self::new(topic, of_topic, document, pages));
+        }
+        let of_outage = |joined: &&Joined| joined.alarm.topic == Topic::Unreachable;
+        for joined in changes.joined.iter().filter(of_outage) {
+            notifications.push(Self::joined(joined, pages));
         }
         if !changes.recovered.is_empty() {
             let over = changes.recovered.clone();
             let document = recovered(&over, now);
-            tellings.push(Self::new(Topic::Recovered, "recovered", over, document));
+            notifications.push(Self::new(Topic::Recovered, over, document, pages));
         }
-        tellings
+        notifications
     }
 
-    fn new(topic: Topic, kind: &str, alarms: Vec<Alarm>, document: Document) -> Self {
-        // What is about a registry or the daemon concerns every mirror.
-        let is_of_mirrors = alarms.iter().all(Alarm::is_of_a_mirror);
-        let subjects = alarms.iter().filter(|_| is_of_mirrors);
-        let subjects = subjects.map(|alarm| alarm.subject.as_str());
+    fn new(topic: Topic, alarms: Vec<Alarm>, mut document: Document, pages: &Pages) -> Self {
+        let event = match topic {
+            Topic::Recovered => "recovered",
+            _ => "alarm",
+        };
+        let mut json = json!({ "event": event, "alarms": alarms });
+        if let Some(url) = pages.of(&alarms) {
+            json["url"] = url.as_str().into();
+            document.add_section().line(Line::default().link(&url));
+        }
         let message = Message {
             topic,
-            mirrors: subjects
-                .filter(|subject| !subject.is_empty())
-                .map(Into::into)
-                .collect(),
-            json: json!({ "event": kind, "alarms": alarms }),
+            audience: audience(&alarms),
+            json,
             document,
         };
         Self { message, alarms }
     }
+
+    /// The alarm of a registry for the channels of the mirrors that joined it.
+    fn joined(joined: &Joined, pages: &Pages) -> Self {
+        let alarms = vec![joined.alarm.clone()];
+        let document = raised(&alarms);
+        let mut notification = Self::new(joined.alarm.topic, alarms, document, pages);
+        notification.message.audience = Audience::Joined {
+            mirrors: joined.alarm.mirrors.clone(),
+            known: joined.known.clone(),
+        };
+        notification
+    }
 }
 
-impl Mute {
-    /// The channels, and what each one said.
-    pub(crate) fn errors(&self) -> Vec<(String, String)> {
+/// Who gets a message. What is about the daemon, a channel, or the login or the limits of a registry
+/// concerns everybody.
+fn audience(alarms: &[Alarm]) -> Audience {
+    let mut mirrors = Vec::new();
+    for alarm in alarms {
+        match &alarm.subject {
+            AlarmSubject::Mirror(name) => mirrors.push(name.clone()),
+            AlarmSubject::Registry(_) if alarm.topic == Topic::Unreachable => {
+                mirrors.extend(alarm.mirrors.iter().cloned());
+            }
+            _ => return Audience::Everyone,
+        }
+    }
+    Audience::Mirrors(mirrors)
+}
+
+impl Outbox {
+    /// The channels that failed, and the error of each.
+    pub(crate) fn errors(&self) -> Vec<(Arc<str>, String)> {
         let channels = self.0.iter();
         channels
-            .map(|(channel, silence)| (channel.to_string(), silence.error.clone()))
+            .map(|(channel, failed)| (channel.clone(), failed.error.clone()))
             .collect()
     }
 
     /// A channel did not take a message.
-    pub(crate) fn failed(&mut self, channel: Arc<str>, error: String, telling: &Telling) {
-        let silence = self.0.entry(channel).or_default();
-        silence.error = error;
-        silence.missed.add(telling);
+    pub(crate) fn failed(&mut self, channel: Arc<str>, error: String, sent: &Notification) {
+        let failed = self.0.entry(channel).or_default();
+        failed.error = error;
+        failed.missed.add(sent);
     }
 
-    /// A channel took a message; what it missed before.
-    pub(crate) fn took(&mut self, channel: &str) -> Missed {
+    /// A channel took a message. Returns what it missed before.
+    pub(crate) fn delivered(&mut self, channel: &str) -> Missed {
         self.0.remove(channel).unwrap_or_default().missed
     }
 
-    /// What channels missed. What they do not take now is missed anew.
+    /// Takes what channels missed. What they do not take now is added again.
     pub(crate) fn take_missed(&mut self) -> Vec<(Arc<str>, Missed)> {
         let channels = self.0.iter_mut();
         channels
-            .map(|(channel, silence)| (channel.clone(), std::mem::take(&mut silence.missed)))
+            .map(|(channel, failed)| (channel.clone(), std::mem::take(&mut failed.missed)))
             .collect()
     }
 
@@ -122,37 +182,43 @@ impl Mute {
 }
 
 impl Missed {
-    fn add(&mut self, telling: &Telling) {
-        let AlarmChanges { raised, recovered } = &mut self.alarms;
-        let is_same = |a: &Alarm, b: &Alarm| a.topic == b.topic && a.subject == b.subject;
+    fn add(&mut self, sent: &Notification) {
+        let AlarmChanges {
+            raised, recovered, ..
+        } = &mut self.alarms;
         let take = |from: &mut Vec<Alarm>, alarm: &Alarm| {
             let before = from.len();
-            from.retain(|known| !is_same(known, alarm));
+            from.retain(|known| !known.is_same(alarm));
             from.len() < before
         };
-        for alarm in &telling.alarms {
-            match telling.message.topic {
-                // Whoever did not hear of it need not hear that it is over.
+        for alarm in &sent.alarms {
+            match sent.message.topic {
+                // A channel that never got the alarm needs no recovery.
                 Topic::Recovered if take(raised, alarm) => {}
                 Topic::Recovered => recovered.push(alarm.clone()),
-                // Whoever did not hear that it was over knows of it.
+                // A channel that never got the recovery has the alarm already.
                 _ if take(recovered, alarm) => {}
                 _ => raised.push(alarm.clone()),
             }
         }
-        if telling.message.topic == Topic::Report {
-            self.report = Some(telling.message.clone());
+        if sent.message.topic == Topic::Report {
+            self.report = Some(sent.message.clone());
         }
     }
 
-    /// What of it is still to be told, where this trouble stands.
-    pub(crate) fn tellings(mut self, standing: &[AlarmRecord], now: i64) -> Vec<Telling> {
-        let stands = |alarm: &Alarm| standing.iter().any(|record| alarm.is_in(record));
+    /// What of it is still to be sent, while these alarms stand.
+    pub(crate) fn notifications(
+        mut self,
+        announced: &[Alarm],
+        now: i64,
+        pages: &Pages,
+    ) -> Vec<Notification> {
+        let stands = |alarm: &Alarm| announced.iter().any(|other| other.is_same(alarm));
         self.alarms.raised.retain(stands);
         self.alarms.recovered.retain(|alarm| !stands(alarm));
-        let mut tellings = Telling::of(&self.alarms, now);
-        tellings.extend(self.report.map(Telling::report));
-        tellings
+        let mut notifications = Notification::of(&self.alarms, now, pages);
+        notifications.extend(self.report.map(Notification::report));
+        notifications
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads `mirror.toml` anew, and says what is different.
+//! Reads `mirror.toml` again, and finds what is different.
 
 use std::{fs, path::Path};
 
@@ -29,8 +29,22 @@ pub(crate) fn load(path: &Path) -> Loaded {
     }
 }
 
-/// What is different, in words; empty if nothing that the file says is.
-pub(crate) fn differences(before: &Config, after: &Config) -> Vec<String> {
+/// Logs what a new configuration changes, and its warnings.
+pub(crate) fn log_differences(before: &Config, after: &Config) {
+    let differences = differences(before, after);
+    for difference in &differences {
+        tracing::info!("mirror.toml: {difference}");
+    }
+    if differences.is_empty() {
+        tracing::info!("mirror.toml was read again and changes nothing");
+    }
+    if !after.warnings.is_empty() {
+        tracing::warn!("{}", after.warnings);
+    }
+}
+
+/// What is different, one line each; empty if nothing is.
+fn differences(before: &Config, after: &Config) -> Vec<String> {
     let mut said = mirrors(before, after);
     let registries = before.registries.keys().chain(after.registries.keys());
     let mut registries: Vec<_> = registries.collect();
@@ -52,7 +66,14 @@ pub(crate) fn differences(before: &Config, after: &Config) -> Vec<String> {
     let (report, new) = (&before.report, &after.report);
     let others = [
         ("[limits] are", before.limits != after.limits),
-        ("[report] is", (report.at, &report.to) != (new.at, &new.to)),
+        (
+            "[report] is",
+            (report.at, &report.to, report.group_wait) != (new.at, &new.to, new.group_wait),
+        ),
+        (
+            "[http] external_url is",
+            before.http.external_url != after.http.external_url,
+        ),
         ("[http] token is", token(before) != token(after)),
         ("[state] drain is", before.drain != after.drain),
     ];

@@ -1,14 +1,23 @@
-//! Runs of mirrors: when they start, when they are skipped, and what becomes of them.
+//! Runs of mirrors: when they start, when they are skipped, and what happens at their end.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::Utc;
 use futures::FutureExt as _;
 
-use super::Daemon;
 use crate::{
-    config::{Config, Mirror},
-    daemon::{event_loop::Event, scheduler::missed_runs},
+    config::{Config, Mirror, Schedule},
+    daemon::{
+        Work,
+        event_loop::Event,
+        scheduler::{Entry, Job, Scheduler, missed_runs},
+        services::{Services, find_mirror},
+    },
     notify::{Ending, Notifier},
     status::{MirrorStatus, RunState},
     store::RunResult,
@@ -16,87 +25,150 @@ use crate::{
     web::{SyncReply, SyncRequest},
 };
 
-impl Daemon {
-    /// A mirror is due. One that still runs is skipped, and counted; one of which a single image is
-    /// under way runs as soon as that is done.
-    pub(crate) fn tick(&mut self, name: &str) {
-        let config = self.config.load_full();
-        let Some(mirror) = mirror(&config, name).filter(|mirror| !mirror.is_paused) else {
+/// The runs of all mirrors, and the schedule that starts them.
+pub(crate) struct RunQueue {
+    scheduler: Scheduler,
+    /// Mirrors that run, or will once their jitter is over.
+    pub(crate) running: HashMap<Arc<str>, Scope>,
+    /// Those of them that started with a configuration that is no longer in force.
+    outdated: HashSet<Arc<str>>,
+    /// Mirrors that were due while a single image of them was copied.
+    queued: HashSet<Arc<str>>,
+    /// Mirrors whose missed runs are made up for, and since when, in seconds since 1970.
+    pub(crate) catching_up: HashMap<Arc<str>, i64>,
+}
+
+impl RunQueue {
+    /// Nothing runs yet.
+    pub(crate) fn new(scheduler: Scheduler) -> Self {
+        Self {
+            scheduler,
+            running: HashMap::new(),
+            outdated: HashSet::new(),
+            queued: HashSet::new(),
+            catching_up: HashMap::new(),
+        }
+    }
+
+    /// Schedules every mirror that is not paused, and the daily report.
+    pub(crate) async fn schedule(&mut self, config: &Config) {
+        let zone = config.timezone;
+        let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
+        let mirrors = active.map(|mirror| Entry {
+            job: Job::Mirror(mirror.name.clone()),
+            schedule: mirror.schedule.clone(),
+            zone,
+        });
+        let report = Entry {
+            job: Job::Report,
+            schedule: Schedule::daily(config.report.at),
+            zone,
+        };
+        let entries: Vec<Entry> = mirrors.chain([report]).collect();
+        if let Err(error) = self.scheduler.set(&entries).await {
+            tracing::error!(%error, "the schedule could not be set");
+        }
+    }
+
+    /// Starts a mirror that is due. One that still runs is skipped, and counted. One of which a
+    /// single image is copied runs right after that.
+    pub(crate) fn due(&mut self, name: &str, services: &Services, work: &mut Work) {
+        let config = services.config();
+        let mirror = find_mirror(&config, name).filter(|mirror| !mirror.is_paused);
+        let Some(mirror) = mirror else {
             return;
         };
-        match self.busy.get(name) {
-            None => self.start(&mirror.name, Scope::Whole, mirror.jitter),
-            Some(Scope::Image(..)) => {
-                self.owed.insert(mirror.name.clone());
-            }
-            Some(Scope::Whole) => {
-                tracing::warn!(mirror = name, "still runs, so that this run is skipped");
-                for target in mirror.target_registries() {
-                    self.metrics.sync(name, &target, "skipped");
-                }
+        if !self.start_or_queue(mirror, services, work) {
+            tracing::warn!(
+                mirror = name,
+                "skipped a run: the last one is still running"
+            );
+            for target in mirror.target_registries() {
+                services.metrics.sync(name, &target, "skipped");
             }
         }
     }
 
-    /// Somebody asks for a run.
-    pub(crate) fn order(&mut self, order: SyncRequest) {
-        let config = self.config.load_full();
-        let answer = if mirror(&config, &order.mirror).is_none() {
+    /// Answers a request for a run.
+    pub(crate) fn request(&mut self, request: SyncRequest, services: &Services, work: &mut Work) {
+        let answer = if find_mirror(&services.config(), &request.mirror).is_none() {
             SyncReply::Refused
-        } else if self.busy.contains_key(&order.mirror) {
+        } else if self.running.contains_key(&request.mirror) {
             SyncReply::Running
         } else {
-            self.start(&order.mirror, order.scope, Duration::ZERO);
+            self.start(
+                &request.mirror,
+                request.scope,
+                Duration::ZERO,
+                services,
+                work,
+            );
             SyncReply::Started
         };
-        // Who asked may have gone away.
-        let _ = order.reply.send(answer);
+        // The client may have gone away.
+        let _ = request.reply.send(answer);
     }
 
     /// Starts the runs that mirrors have missed, or never had.
-    pub(crate) fn catch_up(&mut self, is_meant: impl Fn(&Mirror) -> bool) {
-        let config = self.config.load_full();
+    pub(crate) fn catch_up(
+        &mut self,
+        is_included: impl Fn(&Mirror) -> bool,
+        services: &Services,
+        work: &mut Work,
+    ) {
+        let config = services.config();
         let now = Utc::now();
-        for mirror in config.mirrors.iter().filter(|mirror| is_meant(mirror)) {
-            let status = self.board.mirror(&config, &mirror.name, now.timestamp());
-            // A run that was cut off is made up like one that never began.
-            let is_whole = |status: &MirrorStatus| {
-                let interrupted = RunState::Ended(RunResult::Interrupted);
-                status.last_result.is_some_and(|last| last != interrupted)
-            };
-            let last = status.filter(is_whole);
+        let mirrors = config.mirrors.iter().filter(|mirror| is_included(mirror));
+        for mirror in mirrors {
+            let status = services
+                .status
+                .mirror(&config, &mirror.name, now.timestamp());
+            let last = status.filter(is_complete);
             let last = last.and_then(|status| status.last_attempt);
-            if !missed_runs::is_missed(mirror, config.timezone, last, now) {
-                continue;
-            }
-            self.making_up.insert(mirror.name.clone(), now.timestamp());
-            match self.busy.get(&mirror.name) {
-                None => self.start(&mirror.name, Scope::Whole, mirror.jitter),
-                Some(Scope::Image(..)) => {
-                    self.owed.insert(mirror.name.clone());
-                }
-                Some(Scope::Whole) => {}
+            if missed_runs::is_missed(mirror, config.timezone, last, now) {
+                self.catching_up
+                    .insert(mirror.name.clone(), now.timestamp());
+                self.start_or_queue(mirror, services, work);
             }
         }
     }
 
+    /// Starts a mirror, or queues it behind the copy of a single image. Returns false if it runs.
+    fn start_or_queue(&mut self, mirror: &Mirror, services: &Services, work: &mut Work) -> bool {
+        match self.running.get(&mirror.name) {
+            None => self.start(&mirror.name, Scope::Whole, mirror.jitter, services, work),
+            Some(Scope::Image(..)) => {
+                self.queued.insert(mirror.name.clone());
+            }
+            Some(Scope::Whole) => return false,
+        }
+        true
+    }
+
     /// Starts a run after a part of its jitter.
-    fn start(&mut self, name: &Arc<str>, scope: Scope, jitter: Duration) {
-        self.busy.insert(name.clone(), scope.clone());
-        let (name, stop) = (name.clone(), self.stop.clone());
-        let (config, sync) = (self.config.clone(), self.sync.clone());
-        let notifier = self.notifier.clone();
+    fn start(
+        &mut self,
+        name: &Arc<str>,
+        scope: Scope,
+        jitter: Duration,
+        services: &Services,
+        work: &mut Work,
+    ) {
+        self.running.insert(name.clone(), scope.clone());
+        let (name, stop) = (name.clone(), services.stop.clone());
+        let (active, sync) = (services.active.clone(), services.sync.clone());
+        let notifier = services.notifier.clone();
         let wait = jitter.mul_f64(fastrand::f64());
-        self.work.spawn(async move {
+        work.spawn(async move {
             let waited = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-            let config = config.load_full();
-            let report = match (waited, mirror(&config, &name)) {
+            let config = active.load_full();
+            let report = match (waited, find_mirror(&config, &name)) {
                 (Some(()), Some(mirror)) => {
                     let run = run(&config, mirror, &scope, &sync, &notifier);
                     // Whatever happens, the mirror is free again afterwards.
                     let ended = AssertUnwindSafe(run).catch_unwind().await;
                     ended
-                        .inspect_err(|_| tracing::error!("a run failed; this is a bug"))
+                        .inspect_err(|_| tracing::error!("a run panicked; this is a bug"))
                         .ok()
                 }
                 _ => None,
@@ -105,10 +177,16 @@ impl Daemon {
         });
     }
 
-    /// A run has ended, or did not begin.
-    pub(crate) async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
-        if self.busy.remove(name) == Some(Scope::Whole) {
-            self.making_up.remove(name);
+    /// A run has ended, or did not start.
+    pub(crate) fn ended(
+        &mut self,
+        name: &Arc<str>,
+        report: Option<MirrorReport>,
+        services: &Services,
+        work: &mut Work,
+    ) {
+        if self.running.remove(name) == Some(Scope::Whole) {
+            self.catching_up.remove(name);
         }
         if let Some(report) = report {
             let tags = &report.counts.tags;
@@ -118,20 +196,35 @@ impl Daemon {
                 failed = tags.failed, "run ended"
             );
         }
-        if self.owed.remove(name) && !self.stop.is_cancelled() {
-            self.start(name, Scope::Whole, Duration::ZERO);
+        if self.queued.remove(name) && !services.stop.is_cancelled() {
+            self.start(name, Scope::Whole, Duration::ZERO, services, work);
         }
         if self.outdated.remove(name) {
-            // It counted for what may no longer be in the file.
-            self.keep_series(&self.config.load());
+            // It counted series that the configuration in force may not have.
+            services.keep_series(&services.config());
         }
-        self.recorder.flush().await;
-        self.refresh(name).await;
-        self.look().await;
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn outdate(&mut self) {
+        self.outdated.extend(self.running.keys().cloned());
+    }
+
+    /// Stops the schedule.
+    pub(crate) async fn shutdown(self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::debug!(%error, "the scheduler did not stop");
+        }
     }
 }
 
-/// One run, and the telling of it to those who watch runs. A run of one image is no run of the mirror.
+/// Whether the last run started and was not cut off. One that was is made up for.
+fn is_complete(status: &MirrorStatus) -> bool {
+    let interrupted = RunState::Ended(RunResult::Interrupted);
+    status.last_result.is_some_and(|last| last != interrupted)
+}
+
+/// Runs a mirror, and reports start and end to healthchecks. The copy of one image is no run.
 async fn run(
     config: &Config,
     mirror: &Mirror,
@@ -142,7 +235,7 @@ async fn run(
     if *scope != Scope::Whole {
         return sync.run_one(config, mirror, scope).await;
     }
-    // Whoever is told of runs tells them apart by this.
+    // Healthchecks match start and end by this.
     let id = Utc::now().timestamp_micros();
     // A channel that hangs must not hold up the run.
     let started = notifier.run_started(&mirror.name, id);
@@ -150,17 +243,13 @@ async fn run(
     if !report.is_cut() {
         let (ending, text) = ending(&report);
         notifier.run_ended(&mirror.name, id, ending, &text).await;
-        // The mirror is still busy, so that no run writes what is being read.
+        // The mirror still counts as running, so that no run writes what is being read.
         sync.verify_due(mirror).await;
     }
     report
 }
 
-fn mirror<'a>(config: &'a Config, name: &str) -> Option<&'a Mirror> {
-    config.mirrors.iter().find(|mirror| *mirror.name == *name)
-}
-
-/// How a run ended, in a word and in a line.
+/// How a run ended, and a text about it.
 fn ending(report: &MirrorReport) -> (Ending, String) {
     let tags = &report.counts.tags;
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! What the service manager is told ([sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)).
+//! Notifies the service manager ([sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)).
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,26 @@ use crate::status::{Status, format};
 
 /// The service manager, where there is one.
 #[derive(Debug)]
-pub(crate) struct Service {
-    /// How often it wants to hear of us; it is told three times as often.
+pub(crate) struct ServiceManager {
+    /// Its watchdog's interval. It is fed three times as often.
     watchdog: Option<Duration>,
-    told_at: Instant,
-    /// How often it was told that the scheduler moves.
+    fed_at: Instant,
+    /// How often the watchdog was fed.
     pub(crate) fed: u64,
     status: String,
 }
 
-impl Service {
+impl ServiceManager {
     pub(crate) fn new() -> Self {
         Self {
             watchdog: sd_notify::watchdog_enabled(),
-            told_at: Instant::now(),
+            fed_at: Instant::now(),
             fed: 0,
             status: String::new(),
         }
     }
 
-    /// A manager that wants to hear of us so often.
+    /// A manager with a watchdog of this interval.
     #[cfg(test)]
     pub(crate) fn watched(every: Duration) -> Self {
         Self {
@@ -39,38 +39,38 @@ impl Service {
 
     /// Everything is open.
     pub(crate) fn ready(&self) {
-        tell(&[NotifyState::Ready]);
+        notify(&[NotifyState::Ready]);
     }
 
-    /// `mirror.toml` is read anew; [`Self::ready`] ends it. Both words go in one datagram.
+    /// `mirror.toml` is read again; [`Self::ready`] ends that. Both states go in one datagram.
     pub(crate) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "the monotonic clock cannot be read"),
         }
     }
 
     /// The daemon ends.
     pub(crate) fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+        notify(&[NotifyState::Stopping]);
     }
 
-    /// The scheduler moved: this alone feeds the watchdog.
-    pub(crate) fn beat(&mut self) {
+    /// The scheduler ticked: only this feeds the watchdog.
+    pub(crate) fn tick(&mut self) {
         if let Some(interval) = self.watchdog
-            && self.told_at.elapsed() >= interval / 3
+            && self.fed_at.elapsed() >= interval / 3
         {
-            self.told_at = Instant::now();
+            self.fed_at = Instant::now();
             self.fed += 1;
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
         }
     }
 
-    /// How everything stands, for `systemctl status`.
+    /// Updates the line of `systemctl status`.
     pub(crate) fn status(&mut self, status: &Status, zone: Tz) {
         let text = line(status, zone);
         if text != self.status {
-            tell(&[NotifyState::Status(&text)]);
+            notify(&[NotifyState::Status(&text)]);
             self.status = text;
         }
     }
@@ -109,8 +109,8 @@ fn line(status: &Status, zone: Tz) -> String {
     parts.join(", ")
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be told");
+        tracing::debug!(%error, "the service manager cannot be notified");
     }
 }

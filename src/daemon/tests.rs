@@ -6,10 +6,15 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    alarms::{Alarm, AlarmChanges},
+    alarms::{Alarm, AlarmChanges, AlarmSubject},
     config::Topic,
-    daemon::outbox::Telling,
-    notify::{Delivery, Message},
+    daemon::{
+        config_watcher::{FileFingerprint, Loading},
+        event_loop::{COMPARE_TICKS, RETRY_TICKS},
+        outbox::{Notification, Pages},
+        services::now,
+    },
+    notify::{Audience, Delivery, Message},
     status::{Document, Severity},
     store::{EndedRun, RunCounts, StoreEvent},
     sync::Scope,
@@ -29,7 +34,7 @@ const MIRROR_TOML: &str = "[http]\nlisten = \"127.0.0.1:0\"\n[registries.\"127.0
 /// A daemon with one mirror, that is told nothing but what a test tells it.
 async fn bench() -> Bench {
     let mut bench = opened_after(|_| {}).await;
-    bench.daemon.take_up().await.unwrap();
+    bench.daemon.apply_config().await.unwrap();
     bench
 }
 
@@ -66,18 +71,34 @@ impl Bench {
     }
 
     fn metrics(&self) -> String {
-        String::from_utf8(self.daemon.metrics.encode().unwrap()).unwrap()
+        String::from_utf8(self.daemon.services.metrics.encode().unwrap()).unwrap()
     }
 
     /// Reads the file as if somebody had asked for it, to the end.
     async fn reload(&mut self) {
-        self.daemon.load(event_loop::Why::Asked);
+        self.daemon.load(LoadReason::Requested);
         self.loaded().await;
+    }
+
+    fn due(&mut self, mirror: &str) {
+        let (services, work) = (&self.daemon.services, &mut self.daemon.work);
+        self.daemon.runs.due(mirror, services, work);
+    }
+
+    fn delivered(&mut self, notification: &Notification, deliveries: Vec<Delivery>) {
+        let (services, work) = (&self.daemon.services, &mut self.daemon.work);
+        let alarms = &mut self.daemon.alarms;
+        alarms.delivered(notification, deliveries, services, work);
+    }
+
+    fn retry(&mut self) {
+        let (services, work) = (&self.daemon.services, &mut self.daemon.work);
+        self.daemon.alarms.retry(services, work);
     }
 
     /// Waits until nobody reads the file.
     async fn loaded(&mut self) {
-        while self.daemon.loading != Loading::Idle {
+        while self.daemon.watcher.loading != Loading::Idle {
             let joined = self.daemon.work.join_next().await.unwrap();
             self.daemon.joined(joined).await;
         }
@@ -90,15 +111,15 @@ fn edit(file: &Path, from: &str, to: &str) {
 }
 
 #[tokio::test]
-async fn an_edit_while_the_daemon_starts_is_taken_up() {
+async fn reloads_edit_during_startup() {
     let mut bench = opened_after(|file| edit(file, "\"app\"", "\"other\"")).await;
     bench.daemon.begin().await.unwrap();
     bench.loaded().await;
-    assert_eq!(&*bench.daemon.config.load().mirrors[0].name, "other");
+    assert_eq!(&*bench.daemon.services.config().mirrors[0].name, "other");
 }
 
 #[tokio::test]
-async fn a_folder_on_the_way_to_the_file_that_is_swapped_is_an_edit() {
+async fn reloads_after_folder_swap() {
     let mut bench = bench().await;
     let (first, second) = (
         bench.folder.path().join("first"),
@@ -113,19 +134,19 @@ async fn a_folder_on_the_way_to_the_file_that_is_swapped_is_an_edit() {
     );
     std::os::unix::fs::symlink("second", &link).unwrap();
     std::fs::rename(&link, &current).unwrap();
-    for _ in 0..event_loop::COMPARE {
-        bench.daemon.signal(Signal::Beat).await;
+    for _ in 0..COMPARE_TICKS {
+        bench.daemon.signal(Signal::Tick).await;
     }
     bench.loaded().await;
-    assert_eq!(&*bench.daemon.config.load().mirrors[0].name, "other");
+    assert_eq!(&*bench.daemon.services.config().mirrors[0].name, "other");
 }
 
 #[tokio::test]
-async fn a_mirror_that_still_runs_is_skipped_and_counted() {
+async fn skips_running_mirror() {
     let mut bench = bench().await;
-    bench.daemon.tick("app");
-    assert!(bench.daemon.busy.contains_key("app"));
-    bench.daemon.tick("app");
+    bench.due("app");
+    assert!(bench.daemon.runs.running.contains_key("app"));
+    bench.due("app");
     assert_eq!(bench.daemon.work.len(), 1);
     let skipped =
         "transship_syncs_total{mirror=\"app\",result=\"skipped\",target=\"127.0.0.1:9\"} 1";
@@ -133,27 +154,34 @@ async fn a_mirror_that_still_runs_is_skipped_and_counted() {
 }
 
 #[tokio::test]
-async fn only_the_scheduler_feeds_the_watchdog() {
+async fn only_scheduler_feeds_watchdog() {
     let mut bench = bench().await;
-    bench.daemon.service = Service::watched(Duration::ZERO);
-    bench.daemon.tick("app");
-    bench.daemon.look().await;
+    bench.daemon.systemd = ServiceManager::watched(Duration::ZERO);
+    bench.due("app");
+    bench.daemon.check_alarms().await;
     bench.reload().await;
-    assert_eq!(bench.daemon.service.fed, 0);
-    bench.daemon.signal(Signal::Beat).await;
-    assert_eq!(bench.daemon.service.fed, 1);
+    assert_eq!(bench.daemon.systemd.fed, 0);
+    bench.daemon.signal(Signal::Tick).await;
+    assert_eq!(bench.daemon.systemd.fed, 1);
 }
 
 #[tokio::test]
-async fn a_run_that_is_asked_for_begins_unless_the_mirror_runs_or_is_unknown() {
+async fn answers_sync_requests() {
     let mut bench = bench().await;
     let mut order = |name: &str| {
         let (reply, mut answer) = oneshot::channel();
-        bench.daemon.order(SyncRequest {
+        let request = SyncRequest {
             mirror: name.into(),
             scope: Scope::Whole,
             reply,
-        });
+        };
+        let Daemon {
+            runs,
+            services,
+            work,
+            ..
+        } = &mut bench.daemon;
+        runs.request(request, services, work);
         answer.try_recv().unwrap()
     };
     assert_eq!(order("app"), SyncReply::Started);
@@ -162,39 +190,39 @@ async fn a_run_that_is_asked_for_begins_unless_the_mirror_runs_or_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_bad_edit_keeps_the_config_and_is_told_until_it_is_mended() {
+async fn invalid_edit_keeps_old_config() {
     let mut bench = bench().await;
     bench.edit("[[mirror]]", "[[mirorr]]");
     bench.reload().await;
-    assert_eq!(bench.daemon.config.load().mirrors.len(), 1);
-    let error = bench.daemon.board.config_error().unwrap();
+    assert_eq!(bench.daemon.services.config().mirrors.len(), 1);
+    let error = bench.daemon.services.status.config_error().unwrap();
     assert!(error.contains("did you mean `mirror`"), "{error}");
     assert!(
         bench
             .metrics()
             .contains("transship_config_last_reload_successful 0")
     );
-    assert_eq!(bench.daemon.alarms.all().len(), 1);
+    assert_eq!(bench.daemon.alarms.active.all().len(), 1);
     bench.edit("[[mirorr]]", "[[mirror]]");
     bench.reload().await;
-    assert_eq!(bench.daemon.board.config_error(), None);
+    assert_eq!(bench.daemon.services.status.config_error(), None);
     assert!(
         bench
             .metrics()
             .contains("transship_config_last_reload_successful 1")
     );
-    assert!(bench.daemon.alarms.all().is_empty());
+    assert!(bench.daemon.alarms.active.all().is_empty());
 }
 
 /// The topics of the alarms on the board.
 fn topics(daemon: &Daemon) -> Vec<Topic> {
-    let alarms = daemon.alarms.all().into_iter();
+    let alarms = daemon.alarms.active.all().into_iter();
     alarms.map(|alarm| alarm.topic).collect()
 }
 
 /// A run of the mirror that compared all of the source, and ended, at a time.
 async fn ran_at(bench: &Bench, at: i64) {
-    let recorder = &bench.daemon.recorder;
+    let recorder = &bench.daemon.services.writer;
     let run = recorder.begin_run(&"app".into(), None, at).await.unwrap();
     let ended = EndedRun {
         run,
@@ -209,58 +237,57 @@ async fn ran_at(bench: &Bench, at: i64) {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_no_longer_paused_runs_at_once_and_is_not_stale_until_that_took_too_long()
-{
+async fn unpaused_mirror_catches_up() {
     let mut bench = bench().await;
-    let week_ago = bench.daemon.now() - 7 * 24 * 3600;
+    let week_ago = now() - 7 * 24 * 3600;
     ran_at(&bench, week_ago).await;
     bench.edit("\"@yearly\"", "\"@hourly\"\npaused = true");
     bench.edit("jitter = \"1h\"", "jitter = \"59m\"");
     bench.reload().await;
-    assert!(bench.daemon.busy.is_empty());
+    assert!(bench.daemon.runs.running.is_empty());
     bench.edit("paused = true\n", "");
     bench.reload().await;
-    assert!(bench.daemon.busy.contains_key("app"));
+    assert!(bench.daemon.runs.running.contains_key("app"));
     assert_eq!(topics(&bench.daemon), []);
-    bench.daemon.making_up.insert("app".into(), week_ago);
-    bench.daemon.look().await;
+    bench.daemon.runs.catching_up.insert("app".into(), week_ago);
+    bench.daemon.check_alarms().await;
     assert_eq!(topics(&bench.daemon), [Topic::Stale]);
 }
 
 #[tokio::test]
-async fn a_mirror_that_was_not_run_for_years_is_no_alarm_while_that_is_made_up_for() {
+async fn catching_up_raises_no_alarm() {
     let mut bench = opened_after(|_| {}).await;
-    let years_ago = bench.daemon.now() - 5 * 365 * 24 * 3600;
+    let years_ago = now() - 5 * 365 * 24 * 3600;
     ran_at(&bench, years_ago).await;
     bench.daemon.begin().await.unwrap();
-    assert!(bench.daemon.busy.contains_key("app"));
+    assert!(bench.daemon.runs.running.contains_key("app"));
     assert_eq!(topics(&bench.daemon), []);
     bench.daemon.ran(&"app".into(), None).await;
     assert_eq!(topics(&bench.daemon), [Topic::Stale]);
 }
 
 #[tokio::test]
-async fn a_mirror_whose_schedule_changed_runs_at_once_if_that_had_a_run_meanwhile() {
+async fn changed_schedule_catches_up() {
     let mut bench = bench().await;
-    ran_at(&bench, bench.daemon.now() - 7 * 24 * 3600).await;
+    ran_at(&bench, now() - 7 * 24 * 3600).await;
     bench.edit("jitter = \"1h\"", "jitter = \"59m\"");
     bench.reload().await;
-    assert!(bench.daemon.busy.is_empty(), "a year is not over");
+    assert!(bench.daemon.runs.running.is_empty(), "a year is not over");
     bench.edit("\"@yearly\"", "\"@hourly\"");
     bench.reload().await;
-    assert!(bench.daemon.busy.contains_key("app"));
+    assert!(bench.daemon.runs.running.contains_key("app"));
     assert_eq!(topics(&bench.daemon), []);
 }
 
 #[tokio::test]
-async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
+async fn retries_failed_channel() {
     let mut bench = bench().await;
     let channel = "[notify.ops]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n[[mirror]]";
     bench.edit("[[mirror]]", channel);
     bench.reload().await;
-    let report = Telling::report(Message {
+    let report = Notification::report(Message {
         topic: Topic::Report,
-        mirrors: Vec::new(),
+        audience: Audience::Everyone,
         document: Document::new("a day", Severity::Good),
         json: serde_json::Value::Null,
     });
@@ -269,34 +296,35 @@ async fn what_a_channel_did_not_take_is_sent_to_it_again_after_some_minutes() {
         result: Err(crate::notify::Error::Failed("503".into())),
     };
     let deliveries = vec![failed("ops"), failed("gone meanwhile")];
-    bench.daemon.delivered(&report, deliveries);
-    assert_eq!(bench.daemon.mute.errors().len(), 1);
+    bench.delivered(&report, deliveries);
+    assert_eq!(bench.daemon.alarms.outbox.errors().len(), 1);
     // That the channel is mute is told meanwhile, and that the file is another is known.
-    bench.daemon.look().await;
-    bench.daemon.print = FileFingerprint::of(&bench.file());
+    bench.daemon.check_alarms().await;
+    bench.daemon.watcher.fingerprint = FileFingerprint::of(&bench.file());
     let before = bench.daemon.work.len();
-    bench.daemon.beats = event_loop::TELL_AGAIN - 1;
-    bench.daemon.signal(Signal::Beat).await;
+    bench.daemon.ticks = RETRY_TICKS - 1;
+    bench.daemon.signal(Signal::Tick).await;
     assert_eq!(bench.daemon.work.len(), before + 1);
     let ok = Delivery {
         channel: "ops".into(),
         result: Ok(()),
     };
-    bench.daemon.delivered(&report, vec![ok]);
-    assert!(bench.daemon.mute.errors().is_empty());
+    bench.delivered(&report, vec![ok]);
+    assert!(bench.daemon.alarms.outbox.errors().is_empty());
 }
 
 #[tokio::test]
-async fn a_channel_that_missed_nothing_that_stands_is_mute_no_longer() {
+async fn clears_channel_that_missed_nothing() {
     let mut bench = bench().await;
     let channel = "[notify.ops]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n[[mirror]]";
     bench.edit("[[mirror]]", channel);
     bench.reload().await;
     let lag = Alarm {
         topic: Topic::Lag,
-        subject: "app".into(),
+        subject: AlarmSubject::Mirror("app".into()),
         since: 1,
         message: "app lagged for a while".into(),
+        mirrors: Vec::new(),
     };
     let changes = AlarmChanges {
         raised: vec![lag],
@@ -306,15 +334,15 @@ async fn a_channel_that_missed_nothing_that_stands_is_mute_no_longer() {
         channel: "ops".into(),
         result: Err(crate::notify::Error::Failed("503".into())),
     };
-    let raised = &Telling::of(&changes, 2)[0];
-    bench.daemon.delivered(raised, vec![failed]);
-    assert_eq!(bench.daemon.mute.errors().len(), 1);
-    bench.daemon.tell_again();
-    assert!(bench.daemon.mute.errors().is_empty());
+    let raised = &Notification::of(&changes, 2, &Pages::default())[0];
+    bench.delivered(raised, vec![failed]);
+    assert_eq!(bench.daemon.alarms.outbox.errors().len(), 1);
+    bench.retry();
+    assert!(bench.daemon.alarms.outbox.errors().is_empty());
 }
 
 #[tokio::test]
-async fn a_mirror_that_left_loses_its_metrics_and_a_new_one_runs_at_once() {
+async fn renamed_mirror_replaces_series() {
     let mut bench = bench().await;
     bench.edit("name = \"app\"", "name = \"other\"");
     bench.reload().await;
@@ -328,18 +356,26 @@ async fn a_mirror_that_left_loses_its_metrics_and_a_new_one_runs_at_once() {
         "{}",
         bench.metrics()
     );
-    assert!(bench.daemon.busy.contains_key("other"));
+    assert!(bench.daemon.runs.running.contains_key("other"));
 }
 
 #[tokio::test]
-async fn a_run_that_goes_to_a_target_that_left_leaves_no_series_behind() {
+async fn outdated_run_leaves_no_series() {
     let mut bench = bench().await;
-    bench.daemon.tick("app");
+    bench.due("app");
     bench.edit("target = \"127.0.0.1:9/m\"", "target = \"new.example/m\"");
     bench.edit("from = \"127.0.0.1:9/app:1\"", "from = \"s.example/app:1\"");
     bench.reload().await;
-    bench.daemon.metrics.error("127.0.0.1:9", "network");
-    bench.daemon.metrics.tag_copied("app", "127.0.0.1:9", 1);
+    bench
+        .daemon
+        .services
+        .metrics
+        .error("127.0.0.1:9", "network");
+    bench
+        .daemon
+        .services
+        .metrics
+        .tag_copied("app", "127.0.0.1:9", 1);
     assert!(bench.metrics().contains("127.0.0.1:9"));
     bench.daemon.ran(&"app".into(), None).await;
     assert!(
@@ -350,7 +386,7 @@ async fn a_run_that_goes_to_a_target_that_left_leaves_no_series_behind() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_on_the_store_is_refused() {
+async fn refuses_second_daemon() {
     let bench = bench().await;
     let config = Config::load(Some(&bench.file())).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());

@@ -37,12 +37,29 @@ const AT_A_TIME: usize = 16;
 pub struct Message {
     /// What it is about.
     pub topic: Topic,
-    /// The mirrors that it is about; none for what concerns all of them.
-    pub mirrors: Vec<Arc<str>>,
+    /// Who gets it, of the channels that have its topic.
+    pub audience: Audience,
     /// What people read.
     pub document: Document,
     /// What programs read.
     pub json: Value,
+}
+
+/// Who gets a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every channel.
+    Everyone,
+    /// Channels of one of these mirrors.
+    Mirrors(Vec<Arc<str>>),
+    /// Channels of one of the mirrors that joined an alarm. Channels of a mirror for which it was
+    /// announced already have it.
+    Joined {
+        /// The mirrors that joined.
+        mirrors: Vec<Arc<str>>,
+        /// The mirrors for which it was announced.
+        known: Vec<Arc<str>>,
+    },
 }
 
 /// What became of a message at one channel.
@@ -125,9 +142,14 @@ impl Notifier {
         if message.topic == Topic::Report {
             return self.report_to.contains(&channel.name);
         }
-        let is_of_its_mirrors = message.mirrors.is_empty()
-            || message.mirrors.iter().any(|mirror| hears(channel, mirror));
-        channel.topics.contains(&message.topic) && is_of_its_mirrors
+        let hears_any = |mirrors: &[Arc<str>]| mirrors.iter().any(|name| hears(channel, name));
+        let is_addressed = match &message.audience {
+            Audience::Everyone => true,
+            Audience::Mirrors(mirrors) => hears_any(mirrors),
+            Audience::Joined { mirrors, known } => hears_any(mirrors) && !hears_any(known),
+        };
+        let topics = subscriptions(message.topic);
+        topics.iter().any(|topic| channel.topics.contains(topic)) && is_addressed
     }
 
     async fn send(
@@ -216,7 +238,16 @@ impl Notifier {
     }
 }
 
-/// Whether a channel is told of a mirror.
+/// The topics of which one is enough to get a message of this topic. The alarm of a registry stands
+/// for those of the mirrors behind it.
+fn subscriptions(topic: Topic) -> Vec<Topic> {
+    match topic {
+        Topic::Unreachable => vec![Topic::Unreachable, Topic::Failing, Topic::Stale, Topic::Lag],
+        topic => vec![topic],
+    }
+}
+
+/// Whether a channel gets what is about a mirror.
 fn hears(channel: &Channel, mirror: &str) -> bool {
     let mirrors = channel.mirrors.as_ref();
     mirrors.is_none_or(|mirrors| mirrors.iter().any(|known| **known == *mirror))

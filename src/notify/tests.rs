@@ -67,7 +67,7 @@ fn long(lines: usize) -> Document {
 fn message(topic: Topic, document: Document) -> Message {
     Message {
         topic,
-        mirrors: Vec::new(),
+        audience: Audience::Everyone,
         json: json!({ "title": document.title(), "behind": 2 }),
         document,
     }

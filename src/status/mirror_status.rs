@@ -62,6 +62,10 @@ pub struct MirrorStatus {
     pub last_result: Option<RunState>,
     /// What the first error said of the last run that ended.
     pub last_error: Option<String>,
+    /// Its class, as in the metric `errors_total`.
+    pub last_error_class: Option<String>,
+    /// The registry that gave it; empty for errors of this host.
+    pub last_error_registry: Option<String>,
     /// The start of the last run in which all of the source could be compared.
     pub last_checked: Option<i64>,
     /// Tags that are behind, longest first: some of them.
@@ -234,6 +238,8 @@ impl Known {
             last_attempt: last.map(|run| run.started_at),
             last_result: last.map(RunState::of),
             last_error: ended.and_then(|run| run.error_message.clone()),
+            last_error_class: ended.and_then(|run| run.error_class.clone()),
+            last_error_registry: ended.and_then(|run| run.error_registry.clone()),
             last_checked: *last_checked,
             behind: self.behind.iter().map(|tag| behind(tag, now)).collect(),
             mismatched: self.mismatched.clone(),

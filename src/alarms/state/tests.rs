@@ -1,42 +1,143 @@
-use crate::{alarms::state::*, config::Topic};
+use std::sync::Arc;
+
+use crate::alarms::state::*;
+
+const NO_WAIT: Duration = Duration::ZERO;
+const GROUP_WAIT: Duration = Duration::from_secs(30);
 
 fn alarm(since: i64) -> Alarm {
+    alarm_of("app", since)
+}
+
+fn alarm_of(mirror: &str, since: i64) -> Alarm {
     Alarm {
-        topic: Topic::Lag,
-        subject: "app".into(),
+        topic: Topic::Stale,
+        subject: AlarmSubject::Mirror(mirror.into()),
         since,
-        message: "app lags".into(),
+        message: format!("{mirror} is stale"),
+        mirrors: Vec::new(),
+    }
+}
+
+/// The alarm of a registry behind which these mirrors fail.
+fn outage(mirrors: &[&str]) -> Alarm {
+    Alarm {
+        topic: Topic::Unreachable,
+        subject: AlarmSubject::Registry("docker.io".into()),
+        since: 0,
+        message: format!("docker.io cannot be reached: {} mirrors", mirrors.len()),
+        mirrors: mirrors.iter().map(|name| Arc::from(*name)).collect(),
+    }
+}
+
+/// A tick, two seconds each.
+fn at(tick: u64) -> CheckTime {
+    CheckTime {
+        tick,
+        now: i64::try_from(tick).unwrap() * 2,
     }
 }
 
 #[test]
-fn trouble_is_told_once_and_keeps_its_time() {
-    let mut told = AlarmState::default();
-    let first = told.compare(&mut [alarm(90)], 1);
+fn announces_once_and_keeps_start() {
+    let mut state = AlarmState::default();
+    let first = state.compare(&mut [alarm(90)], at(1), NO_WAIT);
     assert_eq!((first.raised.len(), first.recovered.len()), (1, 0));
     let mut still = [alarm(100)];
-    assert_eq!(told.compare(&mut still, 2), AlarmChanges::default());
+    let changes = state.compare(&mut still, at(2), NO_WAIT);
+    assert_eq!(changes, AlarmChanges::default());
     assert_eq!(still[0].since, 90);
 }
 
 #[test]
-fn trouble_that_comes_and_goes_is_one_trouble() {
-    let mut told = AlarmState::default();
-    told.compare(&mut [alarm(0)], 1);
+fn flapping_alarm_is_one_alarm() {
+    let mut state = AlarmState::default();
+    state.compare(&mut [alarm(0)], at(1), NO_WAIT);
+    let none = AlarmChanges::default();
     for turn in 0..10 {
-        assert_eq!(told.compare(&mut [], turn * 4), AlarmChanges::default());
-        assert_eq!(told.compare(&mut [], turn * 4 + 1), AlarmChanges::default());
-        let again = told.compare(&mut [alarm(turn as i64)], turn * 4 + 2);
-        assert_eq!(again, AlarmChanges::default());
+        assert_eq!(state.compare(&mut [], at(turn * 4), NO_WAIT), none);
+        assert_eq!(state.compare(&mut [], at(turn * 4 + 1), NO_WAIT), none);
+        let again = state.compare(&mut [alarm(turn as i64)], at(turn * 4 + 2), NO_WAIT);
+        assert_eq!(again, none);
     }
 }
 
 #[test]
-fn trouble_is_over_when_three_turns_in_a_row_do_not_find_it() {
-    let mut told = AlarmState::new(vec![alarm(7).record()]);
-    let over = [1, 1, 1, 1, 2, 3, 4].map(|turn| told.compare(&mut [], turn).recovered);
+fn recovers_after_three_ticks() {
+    let mut state = AlarmState::new(vec![alarm(7)]);
+    let ticks = [1, 1, 1, 1, 2, 3, 4];
+    let over = ticks.map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
     let last = over.iter().position(|over| *over == [alarm(7)]);
     assert_eq!(last, Some(5), "{over:?}");
     assert_eq!(over.iter().flatten().count(), 1);
-    assert_eq!(told.records(), []);
+    assert_eq!(state.announced(), []);
+}
+
+#[test]
+fn gathers_new_alarms() {
+    let mut state = AlarmState::default();
+    let (a, b, c) = (alarm_of("a", 0), alarm_of("b", 0), alarm_of("c", 0));
+    let mut raised = |found: &[Alarm], tick| {
+        let mut found = found.to_vec();
+        state.compare(&mut found, at(tick), GROUP_WAIT).raised
+    };
+    assert_eq!(raised(&[a.clone()], 10), []);
+    assert_eq!(raised(&[a.clone(), b.clone()], 20), []);
+    let both = [a.clone(), b.clone()];
+    assert_eq!(raised(&both, 25), both);
+    assert_eq!(raised(&[a.clone(), b.clone(), c.clone()], 26), []);
+    assert_eq!(raised(&[a, b, c.clone()], 41), [c]);
+}
+
+#[test]
+fn drops_alarms_that_end_while_gathered() {
+    let mut state = AlarmState::default();
+    assert_eq!(state.compare(&mut [alarm(0)], at(1), GROUP_WAIT).raised, []);
+    assert_eq!(
+        state.compare(&mut [], at(10), GROUP_WAIT),
+        AlarmChanges::default()
+    );
+    assert_eq!(
+        state.compare(&mut [alarm(0)], at(20), GROUP_WAIT).raised,
+        []
+    );
+}
+
+#[test]
+fn outage_absorbs_alarms_of_mirrors() {
+    let mut state = AlarmState::default();
+    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT);
+    let changes = state.compare(&mut [outage(&["a", "b"])], at(2), NO_WAIT);
+    assert_eq!(changes.raised, [outage(&["a", "b"])]);
+    assert_eq!(changes.absorbed, [alarm_of("a", 0)]);
+    let over = [3, 4, 5].map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
+    assert_eq!(over.concat(), [outage(&["a", "b"])]);
+}
+
+#[test]
+fn alarm_stays_until_the_outage_is_announced() {
+    let mut state = AlarmState::default();
+    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT);
+    for tick in 2..8 {
+        let changes = state.compare(&mut [outage(&["a", "b"])], at(tick), GROUP_WAIT);
+        assert_eq!(changes, AlarmChanges::default());
+    }
+    let over = [8, 9, 10].map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
+    assert_eq!(over.concat(), [alarm_of("a", 0)]);
+}
+
+#[test]
+fn mirrors_join_an_outage_once() {
+    let mut state = AlarmState::default();
+    state.compare(&mut [outage(&["a", "b"])], at(1), NO_WAIT);
+    let mut joined = |mirrors: &[&str], tick| {
+        let joined = state
+            .compare(&mut [outage(mirrors)], at(tick), NO_WAIT)
+            .joined;
+        let names = joined.into_iter().flat_map(|joined| joined.alarm.mirrors);
+        names.map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(joined(&["a", "b", "c"], 2), ["c"]);
+    assert_eq!(joined(&["b", "c"], 3), Vec::<String>::new());
+    assert_eq!(joined(&["a", "b", "c"], 4), Vec::<String>::new());
 }

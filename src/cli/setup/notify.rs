@@ -8,7 +8,7 @@ use crate::{
     cli::{Exit, Global, context, output},
     config::{Config, Topic},
     metrics::Metrics,
-    notify::{Delivery, Message, Notifier},
+    notify::{Audience, Delivery, Message, Notifier},
     status::{Document, Line, Severity, Table},
 };
 
@@ -68,7 +68,7 @@ fn trial() -> Message {
         .line(from.plain("; the mirrors in it are made up."));
     Message {
         topic: Topic::Test,
-        mirrors: Vec::new(),
+        audience: Audience::Everyone,
         json: json!({ "title": document.title(), "mood": document.mood() }),
         document,
     }

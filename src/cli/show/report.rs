@@ -10,7 +10,7 @@ use crate::{
     cli::{Exit, Global, Refusal, context, output},
     config::Topic,
     metrics::Metrics,
-    notify::{Message, Notifier},
+    notify::{Audience, Message, Notifier},
     status::{self, Day, Detail, Known},
     store::Store,
 };
@@ -72,7 +72,7 @@ impl Report {
         self.print(&day, global)?;
         let message = Message {
             topic: Topic::Report,
-            mirrors: Vec::new(),
+            audience: Audience::Everyone,
             document: day.document(Detail::Brief),
             json: serde_json::to_value(&day)?,
         };

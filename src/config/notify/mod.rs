@@ -4,7 +4,7 @@ pub(crate) mod channel;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::NaiveTime;
 use lettre::message::Mailbox;
@@ -23,6 +23,9 @@ use crate::config::{
     registry::secret::SecretSource,
 };
 
+/// How long new alarms wait for others to join them: an outage strikes many mirrors within seconds.
+const GROUP_WAIT: Duration = Duration::from_secs(30);
+
 /// When the daily report is made, and where it goes.
 #[derive(Clone, Debug)]
 pub struct ReportConfig {
@@ -30,6 +33,8 @@ pub struct ReportConfig {
     pub at: NaiveTime,
     /// The channels that it goes to; empty where none takes it.
     pub to: Vec<Arc<str>>,
+    /// How long new alarms are gathered before they are announced together.
+    pub group_wait: Duration,
 }
 
 /// One `[notify.NAME]`: a place that reports and alarms go to.
@@ -46,7 +51,7 @@ pub struct Channel {
 }
 
 /// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
     /// The daily report.
@@ -57,6 +62,8 @@ pub enum Topic {
     Stale,
     /// Runs fail.
     Failing,
+    /// A registry cannot be reached, and several mirrors fail because of that.
+    Unreachable,
     /// A registry refuses the login.
     Auth,
     /// A registry asks to slow down.
@@ -228,11 +235,12 @@ impl Service {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    const USUAL: [Self; 11] = [
+    const USUAL: [Self; 12] = [
         Self::Report,
         Self::Lag,
         Self::Stale,
         Self::Failing,
+        Self::Unreachable,
         Self::Auth,
         Self::Throttled,
         Self::Disk,
@@ -255,6 +263,7 @@ impl Topic {
             Self::Lag => "lag",
             Self::Stale => "stale",
             Self::Failing => "failing",
+            Self::Unreachable => "unreachable",
             Self::Auth => "auth",
             Self::Throttled => "throttled",
             Self::Disk => "disk",
@@ -273,6 +282,7 @@ impl Topic {
 pub(crate) struct ReportEntry {
     at: Option<Spanned<String>>,
     to: Option<Strings>,
+    group_wait: Option<Spanned<String>>,
 }
 
 /// One `[notify.NAME]` as written: the keys of every kind.
@@ -299,6 +309,7 @@ pub(crate) fn read_report(mut section: Section<'_, '_>) -> ReportEntry {
     let entry = ReportEntry {
         at: section.take("at", "a time of day such as \"09:07\""),
         to: section.strings("to"),
+        group_wait: section.take("group_wait", "a duration such as \"30s\""),
     };
     section.finish();
     entry
@@ -349,11 +360,26 @@ pub(crate) fn validate(
     let told = ReportConfig {
         at: report_time(report.at.as_ref(), problems),
         to: receivers(report.to.as_ref(), entries, &channels, problems),
+        group_wait: group_wait(report.group_wait.as_ref(), problems),
     };
     for entry in entries {
         warn_if_mute(entry, &channels, &told, problems);
     }
     (channels, told)
+}
+
+/// Validates `[report] group_wait`.
+fn group_wait(written: Option<&Spanned<String>>, problems: &mut Problems) -> Duration {
+    let Some(written) = written else {
+        return GROUP_WAIT;
+    };
+    humantime::parse_duration(written.get_ref()).unwrap_or_else(|_| {
+        let message = format!("`{}` is not a duration", written.get_ref());
+        let help = "write how long new alarms wait for others to join them, such as \"30s\"; \
+                    \"0s\" for not at all";
+        problems.error(written.span(), message, help);
+        GROUP_WAIT
+    })
 }
 
 /// A channel that takes the report alone, and does not get it, is told nothing.

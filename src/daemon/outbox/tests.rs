@@ -3,51 +3,52 @@ use crate::daemon::outbox::*;
 fn alarm(topic: Topic) -> Alarm {
     Alarm {
         topic,
-        subject: "app".into(),
+        subject: AlarmSubject::Mirror("app".into()),
         since: 90,
         message: "app is in trouble".into(),
+        mirrors: Vec::new(),
     }
 }
 
-fn raised_now(topic: Topic) -> Telling {
+fn raised_now(topic: Topic) -> Notification {
     let changes = AlarmChanges {
         raised: vec![alarm(topic)],
         ..AlarmChanges::default()
     };
-    Telling::of(&changes, 100).remove(0)
+    Notification::of(&changes, 100, &Pages::default()).remove(0)
 }
 
-fn over_now(topic: Topic) -> Telling {
+fn over_now(topic: Topic) -> Notification {
     let changes = AlarmChanges {
         recovered: vec![alarm(topic)],
         ..AlarmChanges::default()
     };
-    Telling::of(&changes, 100).remove(0)
+    Notification::of(&changes, 100, &Pages::default()).remove(0)
 }
 
 /// What is sent again of what was missed, while this stands: topic and trouble.
-fn again(missed: &[Telling], standing: &[Topic]) -> Vec<(Topic, Topic)> {
-    let mut mute = Mute::default();
+fn again(missed: &[Notification], standing: &[Topic]) -> Vec<(Topic, Topic)> {
+    let mut outbox = Outbox::default();
     for telling in missed {
-        mute.failed("ops".into(), "410 gone".into(), telling);
+        outbox.failed("ops".into(), "410 gone".into(), telling);
     }
-    let standing: Vec<_> = standing
-        .iter()
-        .map(|topic| alarm(*topic).record())
-        .collect();
-    let mut taken = mute.take_missed();
-    assert_eq!(mute.errors(), [("ops".to_owned(), "410 gone".to_owned())]);
-    let tellings = taken.remove(0).1.tellings(&standing, 100);
-    let all = tellings.iter();
-    all.flat_map(|telling| {
-        let alarms = telling.alarms.iter();
-        alarms.map(|alarm| (telling.message.topic, alarm.topic))
+    let standing: Vec<_> = standing.iter().map(|topic| alarm(*topic)).collect();
+    let mut taken = outbox.take_missed();
+    assert_eq!(outbox.errors(), [("ops".into(), "410 gone".to_owned())]);
+    let notifications = taken
+        .remove(0)
+        .1
+        .notifications(&standing, 100, &Pages::default());
+    let all = notifications.iter();
+    all.flat_map(|notification| {
+        let alarms = notification.alarms.iter();
+        alarms.map(|alarm| (notification.message.topic, alarm.topic))
     })
     .collect()
 }
 
 #[test]
-fn an_alarm_that_was_missed_is_told_again_while_it_stands() {
+fn resends_missed_alarm_while_active() {
     let missed = [raised_now(Topic::Lag), raised_now(Topic::Auth)];
     let lag = [(Topic::Lag, Topic::Lag)];
     assert_eq!(again(&missed, &[Topic::Lag]), lag);
@@ -55,7 +56,7 @@ fn an_alarm_that_was_missed_is_told_again_while_it_stands() {
 }
 
 #[test]
-fn a_recovery_that_was_missed_is_told_again_to_whoever_heard_of_the_alarm() {
+fn resends_missed_recovery() {
     let over = [(Topic::Recovered, Topic::Lag)];
     assert_eq!(again(&[over_now(Topic::Lag)], &[]), over);
     let neither = [raised_now(Topic::Lag), over_now(Topic::Lag)];
@@ -65,12 +66,53 @@ fn a_recovery_that_was_missed_is_told_again_to_whoever_heard_of_the_alarm() {
 }
 
 #[test]
-fn a_channel_that_takes_a_message_is_not_mute_and_is_told_what_it_missed() {
-    let mut mute = Mute::default();
-    mute.failed("ops".into(), "gone".into(), &raised_now(Topic::Lag));
-    let missed = mute.took("ops");
-    assert_eq!(mute.errors(), []);
-    let standing = [alarm(Topic::Lag).record()];
-    assert_eq!(missed.tellings(&standing, 100).len(), 1);
-    assert!(mute.took("ops").tellings(&standing, 100).is_empty());
+fn delivery_returns_missed_messages() {
+    let mut outbox = Outbox::default();
+    outbox.failed("ops".into(), "gone".into(), &raised_now(Topic::Lag));
+    let missed = outbox.delivered("ops");
+    assert_eq!(outbox.errors(), []);
+    let standing = [alarm(Topic::Lag)];
+    assert_eq!(
+        missed
+            .notifications(&standing, 100, &Pages::default())
+            .len(),
+        1
+    );
+    assert!(
+        outbox
+            .delivered("ops")
+            .notifications(&standing, 100, &Pages::default())
+            .is_empty()
+    );
+}
+
+/// Pages below a path, as behind a reverse proxy.
+fn pages() -> Pages {
+    Pages(Some("https://ops.example.com/transship".parse().unwrap()))
+}
+
+#[test]
+fn links_to_the_page_of_the_mirror() {
+    let changes = AlarmChanges {
+        raised: vec![Alarm {
+            subject: AlarmSubject::Mirror("library/my app".into()),
+            ..alarm(Topic::Lag)
+        }],
+        ..AlarmChanges::default()
+    };
+    let message = Notification::of(&changes, 100, &pages()).remove(0).message;
+    let url = "https://ops.example.com/transship/mirrors/library/my%20app";
+    assert_eq!(message.json["url"], url);
+    assert!(message.document.to_text().contains(url));
+    assert!(message.document.to_markdown().contains(&format!("<{url}>")));
+}
+
+#[test]
+fn links_to_the_overview_for_several() {
+    let changes = AlarmChanges {
+        raised: vec![alarm(Topic::Lag), alarm(Topic::Lag)],
+        ..AlarmChanges::default()
+    };
+    let message = Notification::of(&changes, 100, &pages()).remove(0).message;
+    assert_eq!(message.json["url"], "https://ops.example.com/transship");
 }

@@ -1,4 +1,4 @@
-//! When each job of the scheduler is next, which the scheduler asks and does not reckon itself.
+//! Stores when each job is due next. The scheduler reads that here instead of computing it.
 
 use std::{
     collections::HashMap,
@@ -22,58 +22,58 @@ use tokio_cron_scheduler::{
 use crate::config::Schedule;
 
 /// Most jobs that are due at a time; the others are due half a second later. The scheduler passes
-/// each one on through channels that hold [`CHANNEL`] messages, and loses what is more.
+/// them on through channels that hold [`CHANNEL`] messages, and drops the rest.
 const MOST_DUE: usize = 256;
 
-/// Messages that each channel of the scheduler holds: for one job it sends up to three at once.
+/// Messages that each channel of the scheduler holds. For one job it sends up to three at once.
 pub(crate) const CHANNEL: usize = MOST_DUE * 4;
 
-/// A clock that was set back by more than this has its ticks reckoned anew.
+/// If the clock was set back by more than this, the next ticks are computed again.
 const SET_BACK: TimeDelta = TimeDelta::minutes(1);
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Send>>;
 
 /// The storage that the scheduler keeps its jobs in.
 ///
-/// The scheduler would reckon the next tick of a job with the offset from UTC that its zone had
-/// when the job was made, and so is wrong from the next change of the clocks on. Whatever it wants
-/// to store, the next tick stored here is that of the [`Schedule`].
+/// The scheduler would compute the next tick of a job with the offset from UTC that its zone had when
+/// the job was made, which is wrong from the next change of daylight saving time on. Whatever it
+/// wants to store, the next tick stored here is that of the [`Schedule`].
 #[derive(Clone, Default)]
-pub(crate) struct Timetable(Arc<Mutex<HashMap<JobId, Line>>>);
+pub(crate) struct JobStore(Arc<Mutex<HashMap<JobId, Line>>>);
 
 /// One job.
 struct Line {
     schedule: Schedule,
     zone: Tz,
     next: Option<DateTime<Utc>>,
-    /// The moment from which the next tick was reckoned.
-    reckoned_at: DateTime<Utc>,
+    /// The time from which the next tick was computed.
+    computed_at: DateTime<Utc>,
     data: Option<JobStoredData>,
 }
 
 impl Line {
-    fn reckon(&mut self, now: DateTime<Utc>) {
+    fn compute(&mut self, now: DateTime<Utc>) {
         self.next = self.schedule.next_after(now, self.zone);
-        self.reckoned_at = now;
+        self.computed_at = now;
     }
 }
 
-impl Timetable {
-    /// Enters a job, which the scheduler is told of next.
+impl JobStore {
+    /// Enters a job before the scheduler adds it.
     pub(crate) fn enter(&self, id: JobId, schedule: Schedule, zone: Tz, now: DateTime<Utc>) {
         let mut line = Line {
             schedule,
             zone,
             next: None,
-            reckoned_at: now,
+            computed_at: now,
             data: None,
         };
-        line.reckon(now);
+        line.compute(now);
         self.lines().insert(id, line);
     }
 
-    /// Whether a job goes by this schedule.
-    pub(crate) fn is_by(&self, id: JobId, schedule: &Schedule, zone: Tz) -> bool {
+    /// Whether a job has this schedule.
+    pub(crate) fn has(&self, id: JobId, schedule: &Schedule, zone: Tz) -> bool {
         let lines = self.lines();
         lines
             .get(&id)
@@ -91,8 +91,8 @@ impl Timetable {
         let mut lines = self.lines();
         let mut due = Vec::new();
         for line in lines.values_mut() {
-            if now + SET_BACK < line.reckoned_at {
-                line.reckon(now);
+            if now + SET_BACK < line.computed_at {
+                line.compute(now);
             }
             let (Some(data), Some(next)) = (&line.data, line.next) else {
                 continue;
@@ -115,7 +115,7 @@ impl Timetable {
     /// Notes that a job was started at a moment.
     fn ticked(&self, id: JobId, at: DateTime<Utc>) {
         if let Some(line) = self.lines().get_mut(&id) {
-            line.reckon(at);
+            line.compute(at);
         }
     }
 
@@ -128,7 +128,7 @@ fn seconds(moment: DateTime<Utc>) -> u64 {
     moment.timestamp().try_into().unwrap_or_default()
 }
 
-impl InitStore for Timetable {
+impl InitStore for JobStore {
     fn init(&mut self) -> Answer<()> {
         Box::pin(ready(Ok(())))
     }
@@ -138,7 +138,7 @@ impl InitStore for Timetable {
     }
 }
 
-impl DataStore<JobStoredData> for Timetable {
+impl DataStore<JobStoredData> for JobStore {
     fn get(&mut self, id: JobId) -> Answer<Option<JobStoredData>> {
         let data = self.lines().get(&id).and_then(|line| line.data.clone());
         Box::pin(ready(Ok(data)))
@@ -149,7 +149,7 @@ impl DataStore<JobStoredData> for Timetable {
         let mut lines = self.lines();
         let line = id.and_then(|id| lines.get_mut(&id));
         let added = line.ok_or(JobSchedulerError::CantAdd).map(|line| {
-            // Without the expression the scheduler reckons nothing that is not used.
+            // Without the expression the scheduler computes no tick of its own.
             line.data = Some(JobStoredData { job: None, ..data });
         });
         Box::pin(ready(added))
@@ -161,7 +161,7 @@ impl DataStore<JobStoredData> for Timetable {
     }
 }
 
-impl MetaDataStorage for Timetable {
+impl MetaDataStorage for JobStore {
     fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
         Box::pin(ready(Ok(self.due(Utc::now()))))
     }
@@ -169,7 +169,7 @@ impl MetaDataStorage for Timetable {
     fn set_next_and_last_tick(
         &mut self,
         id: JobId,
-        _reckoned_by_the_scheduler: Option<DateTime<Utc>>,
+        _computed_by_the_scheduler: Option<DateTime<Utc>>,
         last_tick: Option<DateTime<Utc>>,
     ) -> Answer<()> {
         self.ticked(id, last_tick.unwrap_or_else(Utc::now));

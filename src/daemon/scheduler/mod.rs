@@ -1,53 +1,73 @@
-//! The clock of the daemon: every schedule is a job of one scheduler, and its ticks are messages.
+//! Sends a signal whenever a schedule of `mirror.toml` is due.
 
 pub(crate) mod job_store;
 pub(crate) mod missed_runs;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_cron_scheduler::{
-    Job, JobScheduler, JobSchedulerError, SimpleJobCode, SimpleNotificationCode,
+    Job as CronJob, JobScheduler, JobSchedulerError, SimpleJobCode, SimpleNotificationCode,
     SimpleNotificationStore, job::JobId,
 };
 
 use crate::{
     config::Schedule,
-    daemon::scheduler::job_store::{CHANNEL, Timetable},
+    daemon::scheduler::job_store::{CHANNEL, JobStore},
 };
 
 /// Signals that may wait for the daemon.
 const QUEUE: usize = 4096;
 
 /// Often enough for a watchdog, and rare enough for an idle machine.
-const BEAT: &str = "*/2 * * * * *";
+const TICK: &str = "*/2 * * * * *";
 
-/// What the clock tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// A schedule has come to a tick.
-    Tick {
-        /// Whose schedule.
-        name: Arc<str>,
-        /// The moment that the schedule names, which has just passed.
-        at: DateTime<Utc>,
-    },
-    /// The scheduler moves: it tells so every two seconds, by the way that ticks go.
-    Beat,
+/// What a schedule starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Job {
+    /// A run of a mirror.
+    Mirror(Arc<str>),
+    /// The daily report.
+    Report,
 }
 
-/// Why the scheduler does not do as it is told.
+/// One schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// What it starts. Unique among the entries.
+    pub(crate) job: Job,
+    pub(crate) schedule: Schedule,
+    pub(crate) zone: Tz,
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mirror(name) => write!(f, "mirror {name}"),
+            Self::Report => f.write_str("the report"),
+        }
+    }
+}
+
+/// What the scheduler sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// A job is due.
+    Due {
+        /// Which one.
+        job: Job,
+        /// The time in its schedule, which has just passed.
+        at: DateTime<Utc>,
+    },
+    /// The scheduler moves. It sends this every two seconds, in the way that it starts jobs.
+    Tick,
+}
+
+/// Why a schedule could not be set.
 #[derive(Debug, thiserror::Error)]
-#[error("{action}: the scheduler says {error}")]
+#[error("{action}: {error}")]
 pub(crate) struct Error {
     action: String,
     error: JobSchedulerError,
@@ -60,30 +80,29 @@ impl Error {
     }
 }
 
-/// A running scheduler. It starts nothing itself: what a tick means is for the receiver of the
-/// signals to decide, and a tick that nobody takes is lost, never waited for.
+/// A running scheduler. It starts nothing itself: it sends signals, and drops those that the receiver
+/// has no room for.
 pub(crate) struct Scheduler {
     scheduler: JobScheduler,
-    timetable: Timetable,
-    jobs: HashMap<Arc<str>, JobId>,
+    jobs_store: JobStore,
+    jobs: HashMap<Job, JobId>,
     signals: mpsc::Sender<Signal>,
-    lost: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.jobs.keys();
-        f.debug_tuple("Clockwork").field(&names).finish()
+        let jobs = self.jobs.keys();
+        f.debug_tuple("Scheduler").field(&jobs).finish()
     }
 }
 
 impl Scheduler {
-    /// Starts the scheduler, which only beats until schedules are [set](Self::set).
+    /// Starts the scheduler, which only ticks until schedules are [set](Self::set).
     pub(crate) async fn start() -> Result<(Self, mpsc::Receiver<Signal>), Error> {
-        let timetable = Timetable::default();
+        let jobs_store = JobStore::default();
         let (signals, receiver) = mpsc::channel(QUEUE);
         let scheduler = JobScheduler::new_with_storage_and_code(
-            Box::new(timetable.clone()),
+            Box::new(jobs_store.clone()),
             Box::new(SimpleNotificationStore::default()),
             Box::new(SimpleJobCode::default()),
             Box::new(SimpleNotificationCode::default()),
@@ -91,86 +110,77 @@ impl Scheduler {
         )
         .await
         .map_err(Error::of("make the scheduler"))?;
-        let clockwork = Self {
+        let scheduler = Self {
             scheduler,
-            timetable,
+            jobs_store,
             jobs: HashMap::new(),
             signals,
-            lost: Arc::default(),
         };
-        let beat: Schedule = BEAT
+        let tick: Schedule = TICK
             .parse()
             .unwrap_or_else(|_| unreachable!("it is a constant"));
-        let signals = clockwork.signals.clone();
-        clockwork
-            .add(&beat, Tz::UTC, move || {
+        let signals = scheduler.signals.clone();
+        scheduler
+            .add(&tick, Tz::UTC, move || {
                 // Whoever takes no signals is no better off with one more.
-                let _ = signals.try_send(Signal::Beat);
+                let _ = signals.try_send(Signal::Tick);
             })
             .await
-            .map_err(Error::of("add the beat"))?;
-        let started = clockwork.scheduler.start().await;
+            .map_err(Error::of("add the tick"))?;
+        let started = scheduler.scheduler.start().await;
         started.map_err(Error::of("start the scheduler"))?;
-        Ok((clockwork, receiver))
+        Ok((scheduler, receiver))
     }
 
     /// Makes these the schedules: others go, new and changed ones come, and those that are as they
     /// were stay untouched. After an error, setting them again does what is left to do.
-    pub(crate) async fn set(&mut self, entries: &[(Arc<str>, Schedule, Tz)]) -> Result<(), Error> {
-        let wanted: HashMap<&Arc<str>, _> = entries
-            .iter()
-            .map(|(name, schedule, zone)| (name, (schedule, *zone)))
-            .collect();
-        let is_kept = |name: &Arc<str>, id: JobId| {
-            wanted
-                .get(name)
-                .is_some_and(|(schedule, zone)| self.timetable.is_by(id, schedule, *zone))
+    pub(crate) async fn set(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let entry_of: HashMap<&Job, &Entry> =
+            entries.iter().map(|entry| (&entry.job, entry)).collect();
+        let is_kept = |job: &Job, id: JobId| {
+            let entry = entry_of.get(job);
+            entry.is_some_and(|entry| self.jobs_store.has(id, &entry.schedule, entry.zone))
         };
-        let gone: Vec<(Arc<str>, JobId)> = self
+        let gone: Vec<(Job, JobId)> = self
             .jobs
             .iter()
-            .filter(|(name, id)| !is_kept(name, **id))
-            .map(|(name, id)| (name.clone(), *id))
+            .filter(|(job, id)| !is_kept(job, **id))
+            .map(|(job, id)| (job.clone(), *id))
             .collect();
-        for (name, id) in gone {
+        for (job, id) in gone {
             let removed = self.scheduler.remove(&id).await;
-            removed.map_err(Error::of(format!("remove {name}")))?;
-            self.jobs.remove(&name);
+            removed.map_err(Error::of(format!("remove {job}")))?;
+            self.jobs.remove(&job);
         }
-        for (name, schedule, zone) in entries {
-            if self.jobs.contains_key(name) {
+        for entry in entries {
+            let Entry {
+                job,
+                schedule,
+                zone,
+            } = entry;
+            if self.jobs.contains_key(job) {
                 continue;
             }
-            let mut bell = Ticker {
-                name: name.clone(),
-                schedule: schedule.clone(),
-                zone: *zone,
+            let mut ticker = Ticker {
+                entry: entry.clone(),
                 last: None,
                 signals: self.signals.clone(),
-                lost: self.lost.clone(),
             };
-            let added = self
-                .add(schedule, *zone, move || bell.ring(Utc::now()))
-                .await;
-            let id = added.map_err(Error::of(format!("add {name}")))?;
-            self.jobs.insert(name.clone(), id);
+            let run = move || ticker.run(Utc::now());
+            let added = self.add(schedule, *zone, run).await;
+            let id = added.map_err(Error::of(format!("add {job}")))?;
+            self.jobs.insert(job.clone(), id);
         }
         Ok(())
     }
 
-    /// When a schedule ticks next.
+    /// When a job is due next.
     #[cfg(test)]
-    fn next(&self, name: &str) -> Option<DateTime<Utc>> {
-        self.timetable.next(*self.jobs.get(name)?)
+    fn next(&self, job: &Job) -> Option<DateTime<Utc>> {
+        self.jobs_store.next(*self.jobs.get(job)?)
     }
 
-    /// How many ticks were lost because nobody took the signals.
-    #[cfg(test)]
-    fn lost_ticks(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
-    /// Stops the scheduler. The signals may not end by it: a tick may be on its way.
+    /// Stops the scheduler. A signal may still arrive after it.
     pub(crate) async fn shutdown(mut self) -> Result<(), Error> {
         let stopped = self.scheduler.shutdown().await;
         stopped.map_err(Error::of("stop the scheduler"))
@@ -182,34 +192,39 @@ impl Scheduler {
         zone: Tz,
         mut run: impl FnMut() + Send + Sync + 'static,
     ) -> Result<JobId, JobSchedulerError> {
-        let job = Job::new_tz(schedule.with_seconds(), zone, move |_, _| run())?;
+        let job = CronJob::new_tz(schedule.with_seconds(), zone, move |_, _| run())?;
         let id = job.guid();
-        self.timetable.enter(id, schedule.clone(), zone, Utc::now());
+        self.jobs_store
+            .enter(id, schedule.clone(), zone, Utc::now());
         self.scheduler.add(job).await
     }
 }
 
-/// Tells the ticks of one schedule.
+/// Sends the signals of one schedule.
 struct Ticker {
-    name: Arc<str>,
-    schedule: Schedule,
-    zone: Tz,
+    entry: Entry,
     last: Option<DateTime<Utc>>,
     signals: mpsc::Sender<Signal>,
-    lost: Arc<AtomicU64>,
 }
 
 impl Ticker {
-    fn ring(&mut self, now: DateTime<Utc>) {
-        let at = self.schedule.last_before(now, self.zone).unwrap_or(now);
-        // The scheduler notes a tick beside starting the job, and may start it again until then.
+    fn run(&mut self, now: DateTime<Utc>) {
+        let Entry {
+            job,
+            schedule,
+            zone,
+        } = &self.entry;
+        let at = schedule.last_before(now, *zone).unwrap_or(now);
+        // The scheduler may start a job twice for one time of its schedule.
         if self.last.replace(at) == Some(at) {
             return;
         }
-        let name = self.name.clone();
-        if let Err(TrySendError::Full(_)) = self.signals.try_send(Signal::Tick { name, at }) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(mirror = %self.name, %at, "a tick is lost: too many wait to be taken");
+        let job = job.clone();
+        if let Err(TrySendError::Full(signal)) = self.signals.try_send(Signal::Due { job, at }) {
+            tracing::warn!(
+                ?signal,
+                "a scheduled run is dropped: too many wait to start"
+            );
         }
     }
 }

@@ -7,8 +7,16 @@ use crate::daemon::scheduler::*;
 /// More than any tick here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn entry(name: &str, schedule: &str) -> (Arc<str>, Schedule, Tz) {
-    (name.into(), schedule.parse().unwrap(), Tz::UTC)
+fn job(name: &str) -> Job {
+    Job::Mirror(name.into())
+}
+
+fn entry(name: &str, schedule: &str) -> Entry {
+    Entry {
+        job: job(name),
+        schedule: schedule.parse().unwrap(),
+        zone: Tz::UTC,
+    }
 }
 
 fn utc(text: &str) -> DateTime<Utc> {
@@ -19,124 +27,125 @@ async fn next_signal(signals: &mut mpsc::Receiver<Signal>) -> Signal {
     timeout(DEADLINE, signals.recv()).await.unwrap().unwrap()
 }
 
-async fn next_tick(signals: &mut mpsc::Receiver<Signal>) -> (Arc<str>, DateTime<Utc>) {
+async fn next_tick(signals: &mut mpsc::Receiver<Signal>) -> (Job, DateTime<Utc>) {
     loop {
-        if let Signal::Tick { name, at } = next_signal(signals).await {
-            return (name, at);
+        if let Signal::Due { job, at } = next_signal(signals).await {
+            return (job, at);
         }
     }
 }
 
 #[tokio::test]
-async fn ticks_arrive_in_order_and_none_twice() {
-    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
+async fn jobs_are_due_in_order() {
+    let (mut scheduler, mut signals) = Scheduler::start().await.unwrap();
     let before = Utc::now();
-    let set = clockwork.set(&[entry("a", "* * * * * *")]).await;
+    let set = scheduler.set(&[entry("a", "* * * * * *")]).await;
     set.unwrap();
     let mut last = before;
     for _ in 0..3 {
         let (name, at) = next_tick(&mut signals).await;
-        assert_eq!((&*name, at.timestamp_subsec_nanos()), ("a", 0));
+        assert_eq!((name, at.timestamp_subsec_nanos()), (job("a"), 0));
         assert!(at > last && at <= Utc::now(), "{at} after {last}");
         last = at;
     }
-    assert_eq!(clockwork.lost_ticks(), 0);
-    clockwork.shutdown().await.unwrap();
+    scheduler.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn fixed_interval_ticks_at_its_multiples() {
-    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
-    let every = Schedule::every(Duration::from_secs(2)).unwrap();
-    let set = clockwork.set(&[("a".into(), every, Tz::UTC)]).await;
+    let (mut scheduler, mut signals) = Scheduler::start().await.unwrap();
+    let every = Entry {
+        schedule: Schedule::every(Duration::from_secs(2)).unwrap(),
+        ..entry("a", "@daily")
+    };
+    let set = scheduler.set(&[every]).await;
     set.unwrap();
     let (_, first) = next_tick(&mut signals).await;
     let (_, second) = next_tick(&mut signals).await;
     assert_eq!(first.timestamp() % 2, 0);
     assert_eq!((second - first).num_seconds() % 2, 0);
     assert!(second > first);
-    clockwork.shutdown().await.unwrap();
+    scheduler.shutdown().await.unwrap();
 }
 
 #[tokio::test]
-async fn the_scheduler_beats_even_without_schedules() {
-    let (clockwork, mut signals) = Scheduler::start().await.unwrap();
+async fn ticks_without_schedules() {
+    let (scheduler, mut signals) = Scheduler::start().await.unwrap();
     for _ in 0..2 {
-        assert_eq!(next_signal(&mut signals).await, Signal::Beat);
+        assert_eq!(next_signal(&mut signals).await, Signal::Tick);
     }
-    clockwork.shutdown().await.unwrap();
+    scheduler.shutdown().await.unwrap();
 }
 
 #[tokio::test]
-async fn jobs_that_fall_due_together_all_tick() {
-    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
+async fn starts_all_jobs_of_one_second() {
+    let (mut scheduler, mut signals) = Scheduler::start().await.unwrap();
     let names: Vec<String> = (0..600).map(|number| format!("m{number}")).collect();
     let entries: Vec<_> = names
         .iter()
         .map(|name| entry(name, "*/3 * * * * *"))
         .collect();
-    clockwork.set(&entries).await.unwrap();
-    let mut ticks: HashMap<Arc<str>, u32> = HashMap::new();
+    scheduler.set(&entries).await.unwrap();
+    let mut ticks: HashMap<Job, u32> = HashMap::new();
     while ticks.len() < names.len() {
         let (name, _) = next_tick(&mut signals).await;
         let count = ticks.entry(name).or_default();
         *count += 1;
         assert!(*count < 3, "some ticked again and again, others never");
     }
-    assert_eq!(clockwork.lost_ticks(), 0);
 }
 
 #[tokio::test]
-async fn what_stays_the_same_is_left_alone() {
-    let (mut clockwork, _signals) = Scheduler::start().await.unwrap();
+async fn keeps_unchanged_jobs() {
+    let (mut scheduler, _signals) = Scheduler::start().await.unwrap();
     let first = [
         entry("a", "@daily"),
         entry("b", "@daily"),
         entry("c", "@daily"),
     ];
-    clockwork.set(&first).await.unwrap();
-    let before = clockwork.jobs.clone();
+    scheduler.set(&first).await.unwrap();
+    let before = scheduler.jobs.clone();
     let mut changed = entry("b", "@daily");
-    changed.2 = chrono_tz::Asia::Shanghai;
+    changed.zone = chrono_tz::Asia::Shanghai;
     let second = [entry("a", "0 0 * * *"), changed, entry("d", "@hourly")];
-    clockwork.set(&second).await.unwrap();
-    let id = |name: &str| clockwork.jobs.get(name).copied();
-    assert_eq!(id("a"), before.get("a").copied());
-    assert_ne!(id("b"), before.get("b").copied());
+    scheduler.set(&second).await.unwrap();
+    let id = |name: &str| scheduler.jobs.get(&job(name)).copied();
+    assert_eq!(id("a"), before.get(&job("a")).copied());
+    assert_ne!(id("b"), before.get(&job("b")).copied());
     assert_eq!((id("c"), id("d").is_some()), (None, true));
-    assert_eq!(clockwork.timetable.next(before["c"]), None);
-    assert_eq!(clockwork.timetable.next(before["b"]), None);
+    assert_eq!(scheduler.jobs_store.next(before[&job("c")]), None);
+    assert_eq!(scheduler.jobs_store.next(before[&job("b")]), None);
 }
 
 #[tokio::test]
-async fn the_next_tick_is_known_before_the_first() {
-    let (mut clockwork, _signals) = Scheduler::start().await.unwrap();
-    let (name, schedule, _) = entry("a", "7 9 * * *");
+async fn knows_first_run() {
+    let (mut scheduler, _signals) = Scheduler::start().await.unwrap();
     let zone = chrono_tz::Europe::Berlin;
-    let before = schedule.next_after(Utc::now(), zone);
-    clockwork
-        .set(&[(name, schedule.clone(), zone)])
-        .await
-        .unwrap();
-    let next = clockwork.next("a");
-    assert!(next == before || next == schedule.next_after(Utc::now(), zone));
-    assert_eq!(clockwork.next("b"), None);
+    let daily = Entry {
+        zone,
+        ..entry("a", "7 9 * * *")
+    };
+    let before = daily.schedule.next_after(Utc::now(), zone);
+    scheduler.set(&[daily.clone()]).await.unwrap();
+    let next = scheduler.next(&job("a"));
+    assert!(next == before || next == daily.schedule.next_after(Utc::now(), zone));
+    assert_eq!(scheduler.next(&job("b")), None);
 }
 
 #[tokio::test]
-async fn a_schedule_that_left_ticks_no_more() {
-    let (mut clockwork, mut signals) = Scheduler::start().await.unwrap();
-    clockwork
+async fn stops_removed_jobs() {
+    let (mut scheduler, mut signals) = Scheduler::start().await.unwrap();
+    scheduler
         .set(&[entry("a", "* * * * * *"), entry("b", "* * * * * *")])
         .await
         .unwrap();
-    while &*next_tick(&mut signals).await.0 != "a" {}
-    clockwork.set(&[entry("b", "* * * * * *")]).await.unwrap();
+    while next_tick(&mut signals).await.0 != job("a") {}
+    scheduler.set(&[entry("b", "* * * * * *")]).await.unwrap();
     let removed_at = Utc::now();
     let (mut late, mut others) = (0, 0);
     while others < 4 {
         let (name, at) = next_tick(&mut signals).await;
-        let count = if &*name == "a" {
+        let count = if name == job("a") {
             &mut late
         } else {
             &mut others
@@ -147,31 +156,28 @@ async fn a_schedule_that_left_ticks_no_more() {
     assert!(late < 2, "{late} ticks after the end");
 }
 
-fn bell(schedule: &str, room: usize) -> (Ticker, mpsc::Receiver<Signal>) {
+fn ticker(schedule: &str, room: usize) -> (Ticker, mpsc::Receiver<Signal>) {
     let (signals, receiver) = mpsc::channel(room);
-    let bell = Ticker {
-        name: "a".into(),
-        schedule: schedule.parse().unwrap(),
-        zone: Tz::UTC,
+    let ticker = Ticker {
+        entry: entry("a", schedule),
         last: None,
         signals,
-        lost: Arc::default(),
     };
-    (bell, receiver)
+    (ticker, receiver)
 }
 
 #[test]
-fn a_job_that_is_started_twice_for_a_tick_tells_it_once() {
-    let (mut bell, mut signals) = bell("@hourly", 9);
+fn starts_job_once_per_time() {
+    let (mut ticker, mut signals) = ticker("@hourly", 9);
     for now in ["05:00:00.4", "05:00:00.9", "06:00:00.2"] {
-        bell.ring(utc(&format!("2026-05-05T{now}Z")));
+        ticker.run(utc(&format!("2026-05-05T{now}Z")));
     }
-    drop(bell);
+    drop(ticker);
     let told = std::iter::from_fn(|| signals.try_recv().ok());
     let times: Vec<DateTime<Utc>> = told
         .map(|signal| match signal {
-            Signal::Tick { at, .. } => at,
-            Signal::Beat => panic!("a beat"),
+            Signal::Due { at, .. } => at,
+            Signal::Tick => panic!("a tick"),
         })
         .collect();
     assert_eq!(
@@ -181,14 +187,11 @@ fn a_job_that_is_started_twice_for_a_tick_tells_it_once() {
 }
 
 #[test]
-fn ticks_that_nobody_takes_are_counted_and_never_waited_for() {
-    let (mut bell, signals) = bell("@hourly", 2);
+fn drops_signals_that_have_no_room() {
+    let (mut ticker, mut signals) = ticker("@hourly", 2);
     for hour in 1..6 {
-        bell.ring(utc(&format!("2026-05-05T0{hour}:00:00Z")));
+        ticker.run(utc(&format!("2026-05-05T0{hour}:00:00Z")));
     }
-    assert_eq!(bell.lost.load(Ordering::Relaxed), 3);
-    // When the daemon ends, nothing is lost that anybody would want.
-    drop(signals);
-    bell.ring(utc("2026-05-05T07:00:00Z"));
-    assert_eq!(bell.lost.load(Ordering::Relaxed), 3);
+    drop(ticker);
+    assert_eq!(std::iter::from_fn(|| signals.try_recv().ok()).count(), 2);
 }

@@ -61,6 +61,7 @@ fn span(style: Style, text: &str) -> String {
         Style::Plain => defuse(text),
         Style::Bold => format!("**{}**", defuse(text)),
         Style::Code => format!("`{}`", text.replace('`', "'")),
+        Style::Link => format!("[{text}]({text})"),
     }
 }
 

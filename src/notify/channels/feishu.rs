@@ -69,6 +69,7 @@ fn span(style: Style, text: &str) -> String {
         // Cards know no code; a name is a name all the same.
         Style::Plain | Style::Code => escape(text),
         Style::Bold => format!("**{}**", escape(text)),
+        Style::Link => format!("[{text}]({text})"),
     }
 }
 

@@ -50,6 +50,7 @@ fn span(style: Style, text: &str) -> String {
         Style::Plain => plain(text),
         Style::Bold => format!("*{}*", plain(text)),
         Style::Code => format!("`{}`", escape(text).replace('`', "'")),
+        Style::Link => format!("<{}>", escape(text)),
     }
 }
 

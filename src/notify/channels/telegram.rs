@@ -56,7 +56,8 @@ fn span(style: Style, text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;");
     match style {
-        Style::Plain => text,
+        // Telegram makes a link of a URL.
+        Style::Plain | Style::Link => text,
         Style::Bold => format!("<b>{text}</b>"),
         Style::Code => format!("<code>{text}</code>"),
     }

@@ -7,7 +7,7 @@ const HTML: Dialect = Dialect {
     span: |style, text| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         match style {
-            Style::Plain => text,
+            Style::Plain | Style::Link => text,
             Style::Bold => format!("<b>{text}</b>"),
             Style::Code => format!("<code>{text}</code>"),
         }

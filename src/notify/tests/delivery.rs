@@ -42,7 +42,10 @@ async fn a_channel_is_told_its_topics_and_of_its_mirrors() {
         .concat(),
     );
     let about = |topic, mirrors: &[&str]| Message {
-        mirrors: mirrors.iter().map(|mirror| Arc::from(*mirror)).collect(),
+        audience: match mirrors {
+            [] => Audience::Everyone,
+            mirrors => Audience::Mirrors(mirrors.iter().map(|name| Arc::from(*name)).collect()),
+        },
         ..message(topic, document())
     };
     for (message, expected) in [

@@ -48,6 +48,7 @@ fn word(span: &Span) -> String {
         Style::Plain => text,
         Style::Bold => format!("<b>{text}</b>"),
         Style::Code => format!("<code>{text}</code>"),
+        Style::Link => format!("<a href=\"{text}\">{text}</a>"),
     }
 }
 

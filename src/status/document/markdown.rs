@@ -58,6 +58,7 @@ fn word(span: &Span) -> String {
         Style::Plain => escape(&span.text),
         Style::Bold => format!("**{}**", escape(&span.text)),
         Style::Code => code(&span.text),
+        Style::Link => format!("<{}>", span.text),
     }
 }
 

@@ -8,6 +8,7 @@ mod markdown;
 mod text;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// A verdict, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub enum Style {
     Bold,
     /// A name or a value, letter by letter.
     Code,
+    /// A URL that leads to more.
+    Link,
 }
 
 /// Rows of text under headers.
@@ -181,6 +184,11 @@ impl Line {
     /// The line, with a name or a value after it.
     pub fn code(self, text: impl AsRef<str>) -> Self {
         self.with(Style::Code, text.as_ref())
+    }
+
+    /// The line, with a link after it.
+    pub fn link(self, url: &Url) -> Self {
+        self.with(Style::Link, url.as_str())
     }
 
     fn with(mut self, style: Style, text: &str) -> Self {

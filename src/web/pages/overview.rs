@@ -181,7 +181,11 @@ fn troubles(alarms: &[Alarm], config: &Config, visit: &Visit, now: i64) -> Vec<T
         Trouble {
             message: alarm.message.clone(),
             since: (visit.words().since)(&since.full, &since.text),
-            href: is_mirror(&alarm.subject).then(|| visit.link(&mirror_path(&alarm.subject), &[])),
+            href: alarm
+                .subject
+                .mirror()
+                .filter(|name| is_mirror(name))
+                .map(|name| visit.link(&mirror_path(name), &[])),
         }
     };
     told.map(trouble).collect()

@@ -1,5 +1,5 @@
 use crate::{
-    alarms::Alarm,
+    alarms::{Alarm, AlarmSubject},
     config::Topic,
     store::RunResult,
     web::tests::bench::{Bench, key},
@@ -19,9 +19,10 @@ async fn hostile() -> Bench {
     bench.app.board.set_config_error(Some(EVIL.into()));
     bench.app.alarms.set(vec![Alarm {
         topic: Topic::Failing,
-        subject: name.into(),
+        subject: AlarmSubject::Mirror(name.into()),
         since: bench.now,
         message: EVIL.into(),
+        mirrors: Vec::new(),
     }]);
     bench
 }

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    alarms::Alarm,
+    alarms::{Alarm, AlarmSubject},
     config::Topic,
     store::RunResult,
     web::tests::bench::{Bench, harbour, key},
@@ -203,9 +203,10 @@ async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
     let bench = harbour().await;
     let alarm = |topic, subject: &str, message: &str| Alarm {
         topic,
-        subject: subject.into(),
+        subject: AlarmSubject::parse(topic, subject),
         since: bench.now - 605,
         message: message.into(),
+        mirrors: Vec::new(),
     };
     bench.app.alarms.set(vec![
         alarm(

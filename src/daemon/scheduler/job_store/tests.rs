@@ -11,7 +11,7 @@ fn id(number: u64) -> JobId {
 }
 
 /// A timetable with one job more, as the scheduler adds it.
-async fn enter(timetable: &mut Timetable, number: u64, schedule: &str, zone: Tz, now: &str) {
+async fn enter(timetable: &mut JobStore, number: u64, schedule: &str, zone: Tz, now: &str) {
     timetable.enter(id(number), schedule.parse().unwrap(), zone, utc(now));
     let data = JobStoredData {
         id: Some(id(number).into()),
@@ -32,7 +32,7 @@ async fn enter(timetable: &mut Timetable, number: u64, schedule: &str, zone: Tz,
 /// The ticks of a job one after the other, when the scheduler starts it a little late and
 /// stores what it would have reckoned itself.
 async fn ticks(schedule: &str, zone: Tz, from: &str, count: usize) -> Vec<String> {
-    let mut timetable = Timetable::default();
+    let mut timetable = JobStore::default();
     enter(&mut timetable, 0, schedule, zone, from).await;
     let mut ticks = Vec::new();
     for _ in 0..count {
@@ -79,7 +79,7 @@ async fn ticks_stay_at_their_local_time_when_the_clocks_change() {
 
 #[tokio::test]
 async fn no_more_jobs_are_due_at_once_than_the_scheduler_can_pass_on() {
-    let mut timetable = Timetable::default();
+    let mut timetable = JobStore::default();
     let jobs = MOST_DUE as u64 + 10;
     for number in 0..jobs {
         let hour = if number < jobs - 5 { 5 } else { 4 };
@@ -106,7 +106,7 @@ async fn no_more_jobs_are_due_at_once_than_the_scheduler_can_pass_on() {
 
 #[tokio::test]
 async fn a_clock_that_was_far_ahead_stops_no_schedule() {
-    let mut timetable = Timetable::default();
+    let mut timetable = JobStore::default();
     enter(
         &mut timetable,
         0,
@@ -123,7 +123,7 @@ async fn a_clock_that_was_far_ahead_stops_no_schedule() {
 
 #[tokio::test]
 async fn a_job_that_was_not_entered_is_refused_and_one_that_left_is_forgotten() {
-    let mut timetable = Timetable::default();
+    let mut timetable = JobStore::default();
     let now = "2026-05-05T00:00:00Z";
     enter(&mut timetable, 0, "@hourly", Tz::UTC, now).await;
     let data = timetable.get(id(0)).await.unwrap().unwrap();

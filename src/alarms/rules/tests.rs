@@ -1,0 +1,230 @@
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    alarms::{Alarm, rules::*},
+    config::{Config, Counted, Period, TrafficBudget},
+    oci::Digest,
+    status::Known,
+    store::{Store, StoreEvent, TagKey, Verdict},
+};
+
+/// The status of one mirror of which nothing is known, changed as a test wants it.
+fn status(change: impl FnOnce(&mut MirrorStatus)) -> Status {
+    status_of(&Known::default(), change)
+}
+
+fn status_of(known: &Known, change: impl FnOnce(&mut MirrorStatus)) -> Status {
+    let text = "[[mirror]]\nname = \"app\"\nfrom = \"s.example/app:1\"\ntarget = \"t.example/m\"\n\
+                max_lag = \"1h\"\nschedule = \"@hourly\"";
+    let config = Config::parse(Path::new("mirror.toml"), text).unwrap();
+    let mut mirror = known.at(&config, &config.mirrors[0], 100_000);
+    change(&mut mirror);
+    Status {
+        now: 100_000,
+        mirrors: vec![mirror],
+    }
+}
+
+fn topics(status: &Status, inputs: &AlarmInputs) -> Vec<Topic> {
+    let found = find_alarms(status, inputs);
+    found.iter().map(|alarm| alarm.topic).collect()
+}
+
+#[test]
+fn lag_above_objective() {
+    let at = |lag| {
+        topics(
+            &status(|mirror| mirror.lag_seconds = lag),
+            &AlarmInputs::default(),
+        )
+    };
+    assert_eq!(at(3600), []);
+    assert_eq!(at(3601), [Topic::Lag]);
+}
+
+#[test]
+fn stale_unless_paused_or_new() {
+    let at = |checked, paused| {
+        let status = status(|mirror| {
+            mirror.last_checked = checked;
+            mirror.paused = paused;
+        });
+        topics(&status, &AlarmInputs::default())
+    };
+    assert_eq!(at(Some(100_000 - 3 * 3600 - 1), false), [Topic::Stale]);
+    assert_eq!(at(Some(100_000 - 3 * 3600 - 1), true), []);
+    assert_eq!(at(None, false), []);
+}
+
+#[test]
+fn stale_while_run_hangs() {
+    let at = |running| {
+        let status = status(|mirror| {
+            mirror.last_checked = Some(100_000 - 4 * 3600);
+            mirror.last_attempt = Some(100_000 - 90);
+            (mirror.running, mirror.is_under_way) = (true, running);
+        });
+        let found = find_alarms(&status, &AlarmInputs::default());
+        found.into_iter().map(|alarm| (alarm.topic, alarm.message))
+    };
+    let hangs = "the source of app was not compared for 4h; its run started 1m 30s ago";
+    assert!(at(true).eq([(Topic::Stale, hangs.to_owned())]));
+    assert_eq!(at(false).next().map(|(topic, _)| topic), Some(Topic::Stale));
+}
+
+fn usage(used_bytes: u64) -> Usage {
+    Usage {
+        budget: TrafficBudget {
+            bytes: 1000,
+            per: Period::Month,
+            counts: Counted::Both,
+        },
+        used_bytes,
+        ends: "2026-12-01".parse().unwrap(),
+    }
+}
+
+#[test]
+fn traffic_budget_from_eighty_percent() {
+    let message = |used| {
+        let inputs = AlarmInputs {
+            traffic: Some(usage(used)),
+            ..AlarmInputs::default()
+        };
+        let found = find_alarms(&status(|_| {}), &inputs);
+        found.first().map(|alarm| alarm.message.clone())
+    };
+    assert_eq!(message(799), None);
+    assert!(message(800).unwrap().contains("80% of the traffic budget"));
+    assert!(message(900).unwrap().contains("images that lack more than"));
+    let spent = message(1000).unwrap();
+    assert!(
+        spent.ends_with("nothing more is copied before 2026-12-01"),
+        "{spent}"
+    );
+}
+
+#[test]
+fn alarms_beside_mirrors() {
+    let inputs = AlarmInputs {
+        config_error: Some("bad".into()),
+        refusing: vec!["docker.io".into()],
+        paused: vec![("quay.io".into(), 100_600), ("gcr.io".into(), 100_010)],
+        failed_channels: vec![("ops".into(), "410 gone".into())],
+        disk_available: Some(1 << 20),
+        traffic: Some(usage(800)),
+        ..AlarmInputs::default()
+    };
+    let expected = [
+        Topic::Config,
+        Topic::Disk,
+        Topic::Traffic,
+        Topic::Failing,
+        Topic::Auth,
+        Topic::Throttled,
+    ];
+    assert_eq!(topics(&status(|_| {}), &inputs), expected);
+}
+
+#[test]
+fn disk_alarm_has_hysteresis() {
+    let told = |left, told: &[Alarm]| {
+        let inputs = AlarmInputs {
+            disk_available: Some(left),
+            announced: told.to_vec(),
+            ..AlarmInputs::default()
+        };
+        find_alarms(&status(|_| {}), &inputs)
+    };
+    let full = told(DISK - 1, &[]);
+    assert_eq!(full.len(), 1);
+    assert_eq!(told(DISK + 1, &[]), []);
+    assert_eq!(told(DISK + 1, &full).len(), 1);
+    assert_eq!(told(DISK / 4 * 5, &full), []);
+}
+
+#[test]
+fn repeated_pauses_are_one_alarm() {
+    let told = |until, told: &[Alarm]| {
+        let inputs = AlarmInputs {
+            paused: vec![("quay.io".into(), until)],
+            announced: told.to_vec(),
+            ..AlarmInputs::default()
+        };
+        find_alarms(&status(|_| {}), &inputs)
+    };
+    let begun = told(100_400, &[]);
+    assert_eq!(begun.len(), 1);
+    for until in [100_200, 100_000, 99_800] {
+        assert_eq!(told(until, &[]), []);
+        assert_eq!(told(until, &begun).len(), 1, "until {until}");
+    }
+    assert_eq!(told(99_700, &begun), []);
+}
+
+#[test]
+fn catching_up_excuses_lag_and_staleness() {
+    let late = status(|mirror| {
+        mirror.lag_seconds = 7200;
+        mirror.last_checked = Some(0);
+    });
+    let found = |since, announced: Vec<Alarm>| {
+        let inputs = AlarmInputs {
+            catching_up: HashMap::from([("app".into(), since)]),
+            announced,
+            ..AlarmInputs::default()
+        };
+        topics(&late, &inputs)
+    };
+    assert_eq!(found(99_990, Vec::new()), []);
+    assert_eq!(found(100_000 - 3601, Vec::new()), [Topic::Lag]);
+    let both = [Topic::Lag, Topic::Stale];
+    assert_eq!(found(100_000 - 3 * 3600 - 1, Vec::new()), both);
+    let told = find_alarms(&late, &AlarmInputs::default());
+    assert_eq!(found(99_990, told), both);
+}
+
+/// A tag that differs since a time.
+fn behind(tag: &str, at: i64) -> StoreEvent {
+    StoreEvent::Seen {
+        key: key(tag),
+        seen: Digest::of(b"new"),
+        verdict: Verdict::Differs,
+        at,
+    }
+}
+
+fn key(tag: &str) -> TagKey {
+    TagKey {
+        mirror: "app".into(),
+        source: "s.example/app".parse().unwrap(),
+        target: "t.example/m/app".parse().unwrap(),
+        tag: tag.parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn corrupt_source_is_found_among_many_tags() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
+    for number in 0..20 {
+        recorder.record(behind(&format!("v{number}"), number)).await;
+    }
+    let failed = StoreEvent::Failed {
+        key: key("wrong"),
+        class: "digest_mismatch",
+        message: "wrong bytes".into(),
+        at: 1000,
+    };
+    recorder.record(behind("wrong", 1000)).await;
+    recorder.record(failed).await;
+    recorder.flush().await;
+    let known = Known::read(&store, "app", 100_000).await.unwrap();
+    let status = status_of(&known, |mirror| mirror.lag_seconds = 0);
+    let found = find_alarms(&status, &AlarmInputs::default());
+    let words = "s.example/app:wrong was served with wrong bytes, which were refused";
+    assert_eq!(found[0].message, words);
+}

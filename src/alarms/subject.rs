@@ -1,0 +1,69 @@
+//! What an alarm is about.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+use crate::config::Topic;
+
+/// The prefix of the stored name of a channel: a mirror may have the same name.
+const CHANNEL: &str = "channel ";
+
+/// What an alarm is about. Displays as the name that the store, the API and webhooks have for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AlarmSubject {
+    /// The daemon itself: its disk, its configuration, its traffic budget. Its name is empty.
+    Daemon,
+    /// A mirror.
+    Mirror(Arc<str>),
+    /// A registry, whatever mirrors use it.
+    Registry(String),
+    /// A notification channel.
+    Channel(Arc<str>),
+}
+
+impl AlarmSubject {
+    /// The subject that an alarm of this topic has under this name.
+    pub fn parse(topic: Topic, name: &str) -> Self {
+        match topic {
+            Topic::Auth | Topic::Throttled | Topic::Unreachable => Self::Registry(name.into()),
+            Topic::Lag | Topic::Stale | Topic::Digest => Self::Mirror(name.into()),
+            Topic::Failing => match name.strip_prefix(CHANNEL) {
+                Some(channel) => Self::Channel(channel.into()),
+                None => Self::Mirror(name.into()),
+            },
+            Topic::Report
+            | Topic::Disk
+            | Topic::Traffic
+            | Topic::Config
+            | Topic::Recovered
+            | Topic::Runs
+            | Topic::Test => Self::Daemon,
+        }
+    }
+
+    /// The mirror, if it is one.
+    pub fn mirror(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Mirror(name) => Some(name),
+            Self::Daemon | Self::Registry(_) | Self::Channel(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for AlarmSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daemon => Ok(()),
+            Self::Mirror(name) => f.write_str(name),
+            Self::Registry(name) => f.write_str(name),
+            Self::Channel(name) => write!(f, "{CHANNEL}{name}"),
+        }
+    }
+}
+
+impl Serialize for AlarmSubject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
