@@ -1,6 +1,7 @@
 //! Validates what the daemon alone needs: `[http]`, and how long a shutdown may take.
 
 use std::{
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -11,7 +12,11 @@ use url::Url;
 
 use crate::config::{
     FileContext,
-    parse::{diagnostics::Problems, file::read_secret, table_reader::Section},
+    parse::{
+        diagnostics::Problems,
+        file::{Strings, read_secret},
+        table_reader::Section,
+    },
     registry::secret::{self, SecretSource},
 };
 
@@ -20,11 +25,19 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 const DRAIN: Duration = Duration::from_secs(60);
 
+/// Fewest letters of a token: whoever reaches the port may try one after the other.
+const MIN_TOKEN_LETTERS: usize = 16;
+/// Fewest different letters of a token. A random one of 16 hexadecimal digits has about ten.
+const MIN_TOKEN_VARIETY: usize = 6;
+
 /// Where metrics, the status page and the API are served.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// The address; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Names that requests may be for, in lower case, beside addresses and `localhost`. Where there
+    /// are none, a listener on loopback accepts no other name, and any other listener every name.
+    pub hosts: Vec<String>,
     /// What a request that changes something has to bring; without one, none may.
     pub token: Option<SecretString>,
     /// Where operators reach the status page, for links in messages.
@@ -35,6 +48,7 @@ pub struct HttpConfig {
 #[derive(Debug, Default)]
 pub(crate) struct HttpEntry {
     listen: Option<Spanned<String>>,
+    hosts: Option<Strings>,
     token: Option<Spanned<SecretSource>>,
     external_url: Option<Spanned<String>>,
 }
@@ -43,6 +57,7 @@ pub(crate) struct HttpEntry {
 pub(crate) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
     let entry = HttpEntry {
         listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
+        hosts: section.strings("hosts"),
         token: read_secret(&mut section, "token"),
         external_url: section.take(
             "external_url",
@@ -61,9 +76,26 @@ pub(crate) fn http(
 ) -> HttpConfig {
     HttpConfig {
         listen: listen(entry.listen.as_ref(), problems),
+        hosts: hosts(entry.hosts.as_ref(), problems),
         token: token(entry.token.as_ref(), file, problems),
         external_url: external_url(entry.external_url.as_ref(), problems),
     }
+}
+
+fn hosts(written: Option<&Strings>, problems: &mut Problems) -> Vec<String> {
+    let is_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let mut hosts = Vec::new();
+    for host in written.into_iter().flat_map(Spanned::get_ref) {
+        let name = host.get_ref().to_ascii_lowercase();
+        if name.is_empty() || !name.chars().all(is_label) {
+            let message = format!("`{}` is not the name of a host", host.get_ref());
+            let help = "write the name that browsers ask for, without scheme and port, as in \
+                        \"mirror.example.com\"";
+            problems.error(host.span(), message, help);
+        }
+        hosts.push(name);
+    }
+    hosts
 }
 
 fn listen(written: Option<&Spanned<String>>, problems: &mut Problems) -> SocketAddr {
@@ -87,12 +119,18 @@ fn token(
     let written = written?;
     let token = secret::read(written, "a token", file, problems)?;
     let is_sendable = |c: char| c.is_ascii_graphic();
-    if !token.expose_secret().is_empty() && token.expose_secret().chars().all(is_sendable) {
+    let text = token.expose_secret();
+    let wrong = if text.is_empty() || !text.chars().all(is_sendable) {
+        "the `token` is empty, or no header can hold it".to_owned()
+    } else if text.len() < MIN_TOKEN_LETTERS {
+        format!("the `token` has fewer than {MIN_TOKEN_LETTERS} letters")
+    } else if text.chars().collect::<HashSet<_>>().len() < MIN_TOKEN_VARIETY {
+        format!("the `token` has fewer than {MIN_TOKEN_VARIETY} different letters")
+    } else {
         return Some(token);
-    }
+    };
     let help = "write ASCII letters, digits and signs, such as `openssl rand -hex 32` gives";
-    let message = "the `token` is empty, or no header can hold it";
-    problems.error(written.span(), message, help);
+    problems.error(written.span(), wrong, help);
     None
 }
 

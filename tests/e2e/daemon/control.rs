@@ -10,7 +10,7 @@ use crate::support::programs::daemon::{Daemon, Service, mirror_of, serving, serv
 use crate::support::programs::pair::Pair;
 use crate::support::registries::corpus::Image;
 
-const TOKEN: &str = "open-sesame";
+const TOKEN: &str = "open-sesame-0123456789";
 const COPIED: &str = "transship_tags_copied_total";
 const SYNCS: &str = "transship_syncs_total";
 
@@ -155,7 +155,12 @@ fn syncs_one_allowed_image() {
 fn wrong_token_starts_nothing() {
     let service = with_token();
     let wanted = json!({ "mirror": "app" });
-    for token in [None, Some(""), Some("wrong"), Some("open-sesame-street")] {
+    for token in [
+        None,
+        Some(""),
+        Some("wrong"),
+        Some("open-sesame-0123456789-street"),
+    ] {
         let page = service.daemon.post_sync(token, &wanted);
         assert_eq!(page.status, 401, "{token:?}: {page:?}");
         assert!(!page.body.contains(TOKEN));

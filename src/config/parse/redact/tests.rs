@@ -17,7 +17,7 @@ drain = "60s"
 
 [http]
 listen = "127.0.0.1:9618"
-token = "planted-http"
+token = "planted-http-token"
 
 [limits]
 traffic = { bytes = "1 TB", per = "month" }

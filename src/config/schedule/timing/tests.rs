@@ -224,13 +224,13 @@ fn the_daemon_listens_on_loopback_and_takes_no_commands_unless_told() {
     assert!(config.http.token.is_none());
     assert_eq!(config.drain, Duration::from_secs(60));
     let config = parse(&format!(
-        "[http]\nlisten = \"[::]:0\"\ntoken = \"hunter2\"\n[state]\ndrain = \"0s\"\n{TARGET}{MIRROR}"
+        "[http]\nlisten = \"[::]:0\"\ntoken = \"hunter2-a-long-token\"\n[state]\ndrain = \"0s\"\n{TARGET}{MIRROR}"
     ));
     assert_eq!(config.http.listen.to_string(), "[::]:0");
     assert_eq!(config.drain, Duration::ZERO);
     assert!(!format!("{config:?}").contains("hunter2"));
     let token = config.http.token.unwrap();
-    assert_eq!(token.expose_secret(), "hunter2");
+    assert_eq!(token.expose_secret(), "hunter2-a-long-token");
 }
 
 #[test]
@@ -246,12 +246,24 @@ fn what_the_daemon_cannot_use_is_refused() {
         ),
         ("[http]\nlisten = 9618", "2: bad value for `listen`"),
         (
+            "[http]\nhosts = [\"https://m.example\"]",
+            "2: `https://m.example` is not the name of a host | write the name",
+        ),
+        (
             "[http]\ntoken = \"\"",
             "2: the `token` is empty, or no header can hold it | write ASCII",
         ),
         (
             "[http]\ntoken = \"a b\"",
             "2: the `token` is empty, or no header can hold it",
+        ),
+        (
+            "[http]\ntoken = \"open-sesame\"",
+            "2: the `token` has fewer than 16 letters | write ASCII",
+        ),
+        (
+            "[http]\ntoken = \"0101010101010101\"",
+            "2: the `token` has fewer than 6 different letters | write ASCII",
         ),
         (
             "[http]\ntoken = { env = \"UNSET_VARIABLE\" }",
@@ -295,7 +307,7 @@ fn a_token_in_the_file_is_never_shown() {
 #[test]
 fn a_token_in_a_file_that_everybody_reads_is_a_warning() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let text = format!("[http]\ntoken = \"hunter2\"\n{TARGET}{MIRROR}");
+    let text = format!("[http]\ntoken = \"hunter2-a-long-token\"\n{TARGET}{MIRROR}");
     std::fs::write(file.path(), &text).unwrap();
     for (mode, warnings) in [(0o644, 1), (0o600, 0)] {
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
