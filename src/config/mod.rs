@@ -12,7 +12,7 @@ mod validate;
 
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +24,7 @@ use semver::VersionReq;
 use url::Url;
 
 use crate::{
-    config::parse::{diagnostics, file},
+    config::parse::{config_file::FileOrigin, diagnostics, file},
     oci::{NameError, Platform, RegistryName, Repository, Tag},
 };
 
@@ -54,6 +54,8 @@ pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
+    /// Who chose that file.
+    pub(crate) origin: FileOrigin,
     /// What the file held then; there may be passwords in it.
     pub text: SecretString,
     /// The zone of every schedule and report.
@@ -427,8 +429,8 @@ impl Config {
 
     /// The same with other options than the default.
     pub fn load_with(path: Option<&Path>, options: LoadOptions) -> Result<Self, Error> {
-        let (path, text) = read(path)?;
-        Self::parse_with(&path, &text, options)
+        let (origin, path, text) = read(path)?;
+        Self::parse_with(&path, &text, options).map(|config| Self { origin, ..config })
     }
 
     /// Parses and validates a text that was read from `path`, or is to be written there.
@@ -465,16 +467,10 @@ impl Config {
 }
 
 /// The file that is meant, and its text.
-fn read(path: Option<&Path>) -> Result<(PathBuf, String), Error> {
-    let mut known = DEFAULT_PATHS.iter().map(Path::new);
-    let Some(path) = path.or_else(|| known.find(|path| path.exists())) else {
-        return Err(Error::NotFound(DEFAULT_PATHS.join(", ")));
-    };
-    let text = fs::read_to_string(path).map_err(|error| Error::Unreadable {
-        path: path.into(),
-        error,
-    })?;
-    Ok((path.into(), text))
+fn read(path: Option<&Path>) -> Result<(FileOrigin, PathBuf, String), Error> {
+    let (origin, path) = FileOrigin::find(path)?;
+    let text = origin.read(&path)?;
+    Ok((origin, path, text))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    env, fs,
+    env,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,6 +21,8 @@ use crate::{
         mirror::entry::{self, Validated},
         notify,
         parse::{
+            bounded_file::{self, MAX_FILE_BYTES},
+            config_file::FileOrigin,
             diagnostics::{ProblemReport, Problems},
             file::{File, LoginEntry, MirrorEntry, RegistryEntry},
         },
@@ -62,6 +64,7 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
     warn_of_slips(&file.registries, &validated, problems);
     Config {
         path: context.path.into(),
+        origin: FileOrigin::default(),
         text: "".into(),
         timezone,
         state_path: state_path(file.state_path),
@@ -205,7 +208,7 @@ fn proxy(written: Option<&Spanned<String>>, path: &Path, problems: &mut Problems
 }
 
 fn ca_pem(file: &Spanned<String>, problems: &mut Problems) -> Option<Vec<u8>> {
-    let wrong = match fs::read(file.get_ref()) {
+    let wrong = match bounded_file::read_bytes(Path::new(file.get_ref()), MAX_FILE_BYTES) {
         Ok(pem) if pem.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => {
             return Some(pem);
         }

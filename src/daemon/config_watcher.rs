@@ -136,9 +136,9 @@ impl ConfigWatcher {
         is_new
     }
 
-    /// Starts to read the file, beside everything else. Returns whether it does so now: not if it is
+    /// Starts to read the file of the configuration, beside everything else. Returns whether it does so now: not if it is
     /// being read already.
-    pub(crate) fn load(&mut self, reason: LoadReason, path: &Path, work: &mut Work) -> bool {
+    pub(crate) fn load(&mut self, reason: LoadReason, config: &Config, work: &mut Work) -> bool {
         match self.loading {
             Loading::Idle => {}
             Loading::Again(LoadReason::Requested) => return false,
@@ -148,18 +148,17 @@ impl ConfigWatcher {
             }
         }
         self.loading = Loading::Running;
-        let (path, text) = (path.to_owned(), self.text.clone());
+        let (path, origin, text) = (config.path.clone(), config.origin, self.text.clone());
         work.spawn(async move {
             if reason == LoadReason::Changed {
                 tokio::time::sleep(SETTLE).await;
-                // An error of this read is reported by the load.
-                let current = tokio::fs::read_to_string(&path).await;
-                if current.is_ok_and(|current| current == text) {
-                    return Event::Loaded(reason, None);
-                }
             }
-            let loaded = tokio::task::spawn_blocking(move || reload::load(&path)).await;
-            Event::Loaded(reason, loaded.inspect_err(log_bug).ok())
+            let load = move || match origin.read(&path) {
+                Ok(current) if reason == LoadReason::Changed && current == text => None,
+                read => Some(reload::load(&path, origin, read)),
+            };
+            let loaded = tokio::task::spawn_blocking(load).await;
+            Event::Loaded(reason, loaded.inspect_err(log_bug).ok().flatten())
         });
         true
     }

@@ -127,8 +127,8 @@ impl Daemon {
 
     /// Reads `mirror.toml`, beside everything else.
     pub(crate) fn load(&mut self, reason: LoadReason) {
-        let path = self.services.config().path.clone();
-        let is_begun = self.watcher.load(reason, &path, &mut self.work);
+        let config = self.services.config();
+        let is_begun = self.watcher.load(reason, &config, &mut self.work);
         if is_begun && reason == LoadReason::Requested {
             self.systemd.reloading();
         }

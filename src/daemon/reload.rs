@@ -1,10 +1,10 @@
 //! Reads `mirror.toml` again, and finds what is different.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
-use crate::config::{self, Config, LoadOptions};
+use crate::config::{self, Config, LoadOptions, parse::config_file::FileOrigin};
 
 /// What the file holds, and what is made of it.
 pub(crate) struct Loaded {
@@ -12,19 +12,17 @@ pub(crate) struct Loaded {
     pub(crate) config: Result<Config, config::Error>,
 }
 
-/// Reads the file. May wait for credential helpers: not for a thread that others wait for.
-pub(crate) fn load(path: &Path) -> Loaded {
-    match fs::read_to_string(path) {
+/// Parses what was read. May wait for credential helpers: not for a thread that others wait for.
+pub(crate) fn load(path: &Path, origin: FileOrigin, read: Result<String, config::Error>) -> Loaded {
+    match read {
         Ok(text) => Loaded {
-            config: Config::parse_with(path, &text, LoadOptions::DAEMON),
+            config: Config::parse_with(path, &text, LoadOptions::DAEMON)
+                .map(|config| Config { origin, ..config }),
             text,
         },
         Err(error) => Loaded {
             text: String::new(),
-            config: Err(config::Error::Unreadable {
-                path: path.into(),
-                error,
-            }),
+            config: Err(error),
         },
     }
 }
@@ -74,6 +72,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
             "[http] external_url is",
             before.http.external_url != after.http.external_url,
         ),
+        ("[http] hosts are", before.http.hosts != after.http.hosts),
         ("[http] token is", token(before) != token(after)),
         ("[state] drain is", before.drain != after.drain),
     ];

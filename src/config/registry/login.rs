@@ -3,7 +3,6 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -11,9 +10,12 @@ use docker_credential::DockerCredential;
 use serde_json::Value;
 
 use crate::{
-    config::registry::{
-        credential_helper::{self, Failure},
-        secret::{Credential, Unreadable},
+    config::{
+        parse::bounded_file::{self, MAX_FILE_BYTES},
+        registry::{
+            credential_helper::{self, Failure},
+            secret::{Credential, Unreadable},
+        },
     },
     oci::RegistryName,
 };
@@ -163,7 +165,8 @@ fn from_docker_config(registry: &RegistryName) -> Result<Credential, Unreadable>
     };
     let path = docker_config_file().ok_or_else(|| unusable("neither $HOME nor $DOCKER_CONFIG"))?;
     let place = path.display();
-    let text = fs::read_to_string(&path).map_err(|e| unusable(&format!("{place}: {e}")))?;
+    let text = bounded_file::read_text(&path, MAX_FILE_BYTES)
+        .map_err(|e| unusable(&format!("{place}: {e}")))?;
     let mut config: Value = serde_json::from_str(&text)
         .map_err(|e| unusable(&format!("{place} is not JSON, at line {}", e.line())))?;
     if let Some(name) = take_helper(&mut config, registry) {

@@ -1,6 +1,6 @@
 //! How a registry is reached: its endpoint, its proxy, the IP family, a client's certificate.
 
-use std::{fmt, fs, ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, path::Path, time::Duration};
 
 use bytesize::ByteSize;
 use rustls::{
@@ -12,7 +12,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
 
-use crate::config::parse::diagnostics::Problems;
+use crate::config::parse::{
+    bounded_file::{self, MAX_FILE_BYTES},
+    diagnostics::Problems,
+};
 
 /// Sizes of a chunk that make sense, in bytes.
 const CHUNKS: RangeInclusive<u64> = 64 << 10..=4 << 30;
@@ -241,7 +244,8 @@ fn read_chain(
     file: &Spanned<String>,
     problems: &mut Problems,
 ) -> Option<(String, Vec<CertificateDer<'static>>)> {
-    let read = fs::read_to_string(file.get_ref()).map_err(|error| error.to_string());
+    let read = bounded_file::read_text(Path::new(file.get_ref()), MAX_FILE_BYTES);
+    let read = read.map_err(|error| error.to_string());
     let wrong = match read {
         Err(error) => error,
         Ok(pem) => {
@@ -261,7 +265,8 @@ fn read_key(
     file: &Spanned<String>,
     problems: &mut Problems,
 ) -> Option<(String, PrivateKeyDer<'static>)> {
-    let read = fs::read_to_string(file.get_ref()).map_err(|error| error.to_string());
+    let read = bounded_file::read_text(Path::new(file.get_ref()), MAX_FILE_BYTES);
+    let read = read.map_err(|error| error.to_string());
     let (wrong, help) = match read {
         Err(error) => (
             error,

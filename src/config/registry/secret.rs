@@ -8,7 +8,13 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use crate::config::{FileContext, LoadOptions, SecretLoading, parse::diagnostics::Problems};
+use crate::config::{
+    FileContext, LoadOptions, SecretLoading,
+    parse::{
+        bounded_file::{self, MAX_SECRET_BYTES},
+        diagnostics::Problems,
+    },
+};
 
 /// Where a secret lies, as `mirror.toml` says it.
 #[derive(Clone, Debug)]
@@ -80,7 +86,10 @@ impl SecretSource {
                     may_pass: false,
                 }),
             },
-            Self::File(path) => read_file(path, "make the file, readable for this user"),
+            Self::File(path) => read_file(
+                path,
+                "make it a regular file of at most 64 KiB that this user can read",
+            ),
             Self::Credential(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
                 Some(folder) => {
                     let help = format!("add LoadCredential={name}:/path to the unit");
@@ -141,7 +150,8 @@ fn read_file(path: &Path, help: &str) -> Result<SecretString, Unreadable> {
         help: help.into(),
         may_pass: false,
     };
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = bounded_file::read_text(path, MAX_SECRET_BYTES)
+        .map_err(|error| unreadable(error.to_string()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
     if secret.is_empty() {
