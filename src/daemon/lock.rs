@@ -1,11 +1,13 @@
 //! One daemon a store: a second one on the same store is refused.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     process,
 };
+
+use crate::store::private_file;
 
 /// Held as long as the daemon runs; the system lets go of it however the process ends.
 #[derive(Debug)]
@@ -40,9 +42,7 @@ impl Lock {
             path: path.clone(),
             error,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).map_err(unusable)?;
+        let mut file = private_file::options().open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -3,6 +3,7 @@
 pub(crate) mod event;
 pub(crate) mod lifecycle;
 pub(crate) mod locks;
+pub(crate) mod private_file;
 pub(crate) mod queries;
 
 use std::{
@@ -214,6 +215,7 @@ async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteCon
     // Nothing that reads the file is set here: a connection that fails to is not closed at once,
     // and would take the log of a new store away when it is.
     let options = options.clone().create_if_missing(true);
+    private_file::make(path);
     let told = |e: sqlx::Error| open_error(path, &e);
     let mut writer: SqliteConnection = options.connect().await.map_err(told)?;
     match prepare(path, &mut writer, is_left_open).await {

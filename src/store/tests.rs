@@ -49,6 +49,16 @@ fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
 }
 
+#[tokio::test]
+async fn store_files_are_private() {
+    let bench = bench().await;
+    bench.record([]).await;
+    for entry in std::fs::read_dir(bench._folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(private_file::mode(&path), 0o600, "{}", path.display());
+    }
+}
+
 impl Bench {
     pub(crate) async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {

@@ -1,6 +1,15 @@
 use super::*;
 
 #[test]
+fn lock_file_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("state.db");
+    let _lock = Lock::take(&store).unwrap();
+    let lock = folder.path().join("state.db.lock");
+    assert_eq!(private_file::mode(&lock), 0o600);
+}
+
+#[test]
 fn a_store_is_served_once_and_its_holder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("state.db");

@@ -14,7 +14,7 @@ use chrono::{NaiveDateTime, Utc};
 use sqlx::SqliteConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, private_file};
 
 /// What SQLite keeps beside a store. The log goes first: a new store must never find an old log.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
@@ -77,7 +77,7 @@ pub(crate) fn is_told_by(error: &sqlx::Error) -> bool {
 
 /// Has the next to open the store set it aside, even if it finds nothing wrong at first.
 pub(crate) fn mark(path: &Path, reason: &str) {
-    if let Err(error) = fs::write(beside(path, MARK), reason) {
+    if let Err(error) = private_file::write(&beside(path, MARK), reason) {
         tracing::warn!(%error, "the damaged store could not be marked");
     }
 }

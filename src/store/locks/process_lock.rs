@@ -2,14 +2,14 @@
 //! behind, nor deletes what another has just found.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::store::Store;
+use crate::store::{Store, private_file};
 
 /// Beside the store: whoever writes shares it, and whoever deletes digests has it alone.
 const WRITING: &str = ".writing";
@@ -152,9 +152,7 @@ fn open(
     lock: impl FnOnce(&File) -> Result<(), TryLockError>,
 ) -> io::Result<Option<File>> {
     let path = format!("{}{suffix}", store.display());
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = options.open(path)?;
+    let file = private_file::options().open(path)?;
     match lock(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
