@@ -19,7 +19,20 @@ pub(crate) fn feishu(secret: &SecretString, seconds: i64) -> String {
 
 /// Our own: the time in seconds, a dot and the body, under the secret; in hexadecimal.
 pub(crate) fn webhook(secret: &SecretString, seconds: i64, body: &str) -> String {
-    let message = format!("{seconds}.{body}");
+    hex(secret, &format!("{seconds}.{body}"))
+}
+
+/// Our own with the topic: the time in seconds, the topic and the body, parted by dots.
+pub(crate) fn webhook_with_topic(
+    secret: &SecretString,
+    seconds: i64,
+    topic: &str,
+    body: &str,
+) -> String {
+    hex(secret, &format!("{seconds}.{topic}.{body}"))
+}
+
+fn hex(secret: &SecretString, message: &str) -> String {
     let tag = hmac(secret.expose_secret().as_bytes(), message.as_bytes());
     tag.as_ref()
         .iter()

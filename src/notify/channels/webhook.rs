@@ -1,9 +1,14 @@
-//! Anything that takes JSON: the report or alarm as it is, signed if there is a secret.
+//! Any receiver of JSON: posts the report or alarm as it is, signed if there is a secret.
 //!
-//! `X-Transship-Timestamp` has the time in seconds, and `X-Transship-Signature` is
-//! `sha256=HEX`, the HMAC-SHA256 of timestamp, dot and body under the secret. A receiver computes
-//! it anew over the body as it came, and refuses timestamps that are minutes old: a message that
-//! somebody recorded cannot be played again later. `X-Transship-Topic` has the topic.
+//! `X-Transship-Timestamp` has the time in seconds, `X-Transship-Topic` the topic. Two headers sign
+//! them, each as `sha256=HEX` with the HMAC-SHA256 under the secret:
+//!
+//! - `X-Transship-Signature-V2` signs `TIMESTAMP.TOPIC.BODY`. New receivers check this one.
+//! - `X-Transship-Signature` signs `TIMESTAMP.BODY`, for receivers that exist. It leaves the topic
+//!   open: whoever records a message can send it again under another topic.
+//!
+//! A receiver computes the HMAC over the body as it came, and refuses timestamps that are minutes
+//! old, so that a recorded message cannot be replayed later.
 
 use secrecy::SecretString;
 
@@ -29,9 +34,13 @@ pub(crate) fn post(
         ("x-transship-timestamp", seconds.to_string()),
     ];
     if let Some(secret) = secret {
-        let signature = sign::webhook(secret, seconds, &post.body);
-        let signature = format!("sha256={signature}");
-        post.headers.push(("x-transship-signature", signature));
+        let topic = message.topic.as_str();
+        let old = sign::webhook(secret, seconds, &post.body);
+        let new = sign::webhook_with_topic(secret, seconds, topic, &post.body);
+        post.headers.extend([
+            ("x-transship-signature", format!("sha256={old}")),
+            ("x-transship-signature-v2", format!("sha256={new}")),
+        ]);
     }
     post
 }

@@ -47,4 +47,14 @@ async fn a_receiver_can_tell_who_wrote_what_and_when() {
     assert!(verify(format!("{timestamp}.{}", seen.body)).is_ok());
     assert!(verify(format!("{timestamp}.{} ", seen.body)).is_err());
     assert!(verify(format!("1.{}", seen.body)).is_err());
+    let topic = seen.header("x-transship-topic");
+    let tag = hmac::sign(
+        &key,
+        format!("{timestamp}.{topic}.{}", seen.body).as_bytes(),
+    );
+    let hex: String = tag.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        seen.header("x-transship-signature-v2"),
+        format!("sha256={hex}")
+    );
 }
