@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod connections;
 mod health;
 pub(crate) mod locales;
+mod near_name;
 pub(crate) mod pages;
 
 use std::{sync::Arc, time::Duration};

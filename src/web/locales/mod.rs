@@ -65,11 +65,19 @@ impl Language {
         best.1
     }
 
+    /// Its tag, as `?lang=` has it.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
     /// What pages say.
     pub(crate) fn words(self) -> &'static Words {
         match self {
-            Self::English => &ENGLISH,
-            Self::Chinese => &CHINESE,
+            Self::English => &*ENGLISH,
+            Self::Chinese => &*CHINESE,
         }
     }
 
@@ -87,7 +95,8 @@ impl Language {
             long if long >= PRECISE => long - long % 60,
             short => short,
         };
-        let units = self.words().units;
+        let words = &self.words().time;
+        let units = [words.day, words.hour, words.minute, words.second];
         let mut parts = Vec::new();
         for (length, unit) in [86_400, 3600, 60, 1].into_iter().zip(units) {
             parts.push((rest / length, unit));
@@ -106,9 +115,9 @@ impl Language {
     pub(crate) fn moment(self, at: i64, now: i64, zone: Tz) -> Moment {
         let words = self.words();
         let text = match at - now {
-            0 => words.now.into(),
-            ahead if ahead > 0 => (words.within)(&self.duration(ahead)),
-            past => (words.ago)(&self.duration(-past)),
+            0 => words.time.now.into(),
+            ahead if ahead > 0 => words.time.within(&self.duration(ahead)),
+            past => words.time.ago(&self.duration(-past)),
         };
         let time = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
         Moment {

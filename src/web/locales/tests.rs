@@ -36,3 +36,16 @@ fn durations_have_two_units_at_the_most() {
         assert_eq!(Language::Chinese.duration(seconds), chinese);
     }
 }
+
+#[test]
+fn languages_have_every_text_and_placeholder() {
+    for language in [Language::English, Language::Chinese] {
+        assert_eq!(language.words().mistakes(), [""; 0], "{language:?}");
+    }
+}
+
+#[test]
+fn phrase_does_not_fill_in_what_it_filled_in() {
+    let text = ENGLISH.time.since("{ago}", "{time}");
+    assert_eq!(text, "since {ago} ({time})");
+}

@@ -1,482 +1,205 @@
-//! Every word of the pages, in every language; one that is missing does not compile.
+//! The texts of the pages. Each language is a file that translators edit; this declares what a file
+//! must have, so that a text that code or a template names cannot be missing.
+//!
+//! The files are TOML, which this program reads anyway: a crate for translations would add a parser
+//! and a lookup by name, and would not check the arguments of a text.
 
-/// Says something of a name, a time or a duration.
-type Of = fn(&str) -> String;
-/// Says something of two of them.
-type OfTwo = fn(&str, &str) -> String;
-/// Says how many.
-type Count = fn(u64) -> String;
+use std::{fmt::Display, sync::LazyLock};
 
-/// What the pages say.
-#[derive(Debug)]
-pub(crate) struct Words {
-    pub(crate) tag: &'static str,
-    /// Days, hours, minutes, seconds.
-    pub(crate) units: [&'static str; 4],
-    pub(crate) nav_mirrors: &'static str,
-    pub(crate) nav_search: &'static str,
-    pub(crate) nav_report: &'static str,
-    pub(crate) as_of: OfTwo,
-    pub(crate) refresh: Of,
-    pub(crate) refresh_stop: Of,
-
-    pub(crate) all_in_sync: Count,
-    /// How many, of how many, are in a state.
-    pub(crate) some_of: fn(u64, u64, &str) -> String,
-    pub(crate) some: fn(u64, &str) -> String,
-    pub(crate) worst: OfTwo,
-    pub(crate) comma: &'static str,
-    pub(crate) mirrors: Count,
-    pub(crate) tags_kept: Count,
-
-    pub(crate) in_sync: &'static str,
-    pub(crate) behind: &'static str,
-    pub(crate) is_damaged: &'static str,
-    pub(crate) failing: &'static str,
-    pub(crate) unfinished: &'static str,
-    pub(crate) never_synced: &'static str,
-    pub(crate) running: &'static str,
-    pub(crate) stale: &'static str,
-    pub(crate) paused: &'static str,
-    pub(crate) late: &'static str,
-
-    pub(crate) trouble: &'static str,
-    pub(crate) since: OfTwo,
-    pub(crate) config_error: &'static str,
-    pub(crate) config_kept: &'static str,
-
-    pub(crate) under_way: &'static str,
-    pub(crate) blob: &'static str,
-    pub(crate) progress: &'static str,
-    pub(crate) rate: &'static str,
-    pub(crate) time_left: &'static str,
-    pub(crate) more: Count,
-
-    pub(crate) filter: &'static str,
-    pub(crate) filter_hint: &'static str,
-    pub(crate) all: &'static str,
-    pub(crate) nothing_matches: &'static str,
-    pub(crate) page: fn(u64, u64) -> String,
-    pub(crate) previous: &'static str,
-    pub(crate) next: &'static str,
-
-    pub(crate) mirror: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) lag: &'static str,
-    pub(crate) last_success: &'static str,
-    pub(crate) last_attempt: &'static str,
-    pub(crate) next_run: &'static str,
-    pub(crate) size: &'static str,
-    pub(crate) behind_count: &'static str,
-    pub(crate) last_runs: &'static str,
-
-    pub(crate) behind_for: Of,
-    /// How long it is behind, where it stands beside the word.
-    pub(crate) lasting: Of,
-    pub(crate) equal_ago: Of,
-    pub(crate) never_equal: &'static str,
-    pub(crate) accepted: Of,
-    pub(crate) ago: Of,
-    pub(crate) within: Of,
-    pub(crate) now: &'static str,
-    pub(crate) never: &'static str,
-    pub(crate) tried: OfTwo,
-
-    pub(crate) ok: &'static str,
-    pub(crate) partial: &'static str,
-    pub(crate) failed: &'static str,
-    pub(crate) interrupted: &'static str,
-    /// Tags that a run copied, and what failed.
-    pub(crate) run_counts: fn(i64, i64) -> String,
-    pub(crate) strip: Count,
-    pub(crate) legend: [&'static str; 5],
-
-    pub(crate) sources: &'static str,
-    pub(crate) targets: &'static str,
-    pub(crate) target: &'static str,
-    pub(crate) tags: &'static str,
-    pub(crate) failed_count: &'static str,
-    pub(crate) orphaned: &'static str,
-    pub(crate) failures: &'static str,
-    pub(crate) pending: &'static str,
-    pub(crate) why_behind: &'static str,
-    pub(crate) image: &'static str,
-    pub(crate) not_tried: &'static str,
-    pub(crate) source: &'static str,
-    pub(crate) source_digest: &'static str,
-    pub(crate) written_digest: &'static str,
-    pub(crate) mirrored_at: &'static str,
-    pub(crate) not_yet: &'static str,
-    pub(crate) not_at_source: &'static str,
-    pub(crate) left_out: &'static str,
-    pub(crate) is_orphaned: &'static str,
-    pub(crate) no_tags: &'static str,
-    pub(crate) runs: &'static str,
-    pub(crate) started: &'static str,
-    pub(crate) took: &'static str,
-    pub(crate) result: &'static str,
-    pub(crate) unchanged: &'static str,
-    pub(crate) copied: &'static str,
-    pub(crate) sent: &'static str,
-    pub(crate) saved: &'static str,
-    pub(crate) no_runs: &'static str,
-    pub(crate) changes: &'static str,
-    pub(crate) time: &'static str,
-    pub(crate) change: &'static str,
-    pub(crate) from: &'static str,
-    pub(crate) to: &'static str,
-    pub(crate) no_changes: &'static str,
-    pub(crate) new: &'static str,
-    pub(crate) moved: &'static str,
-    pub(crate) removed: &'static str,
-    pub(crate) healed: &'static str,
-    pub(crate) reshaped: &'static str,
-    pub(crate) damaged: &'static str,
-    pub(crate) repaired: &'static str,
-    pub(crate) pruned: &'static str,
-
-    pub(crate) ask: &'static str,
-    pub(crate) ask_button: &'static str,
-    pub(crate) ask_hint: &'static str,
-    pub(crate) mirrored: Of,
-    pub(crate) not_copied: Of,
-    pub(crate) not_selected: Of,
-    pub(crate) not_mirrored: Of,
-    pub(crate) by: &'static str,
-    pub(crate) repository_by: &'static str,
-    pub(crate) current: &'static str,
-    pub(crate) checked: Of,
-    pub(crate) pull: &'static str,
-    pub(crate) add: &'static str,
-    pub(crate) add_help: &'static str,
-    pub(crate) not_understood: &'static str,
-
-    pub(crate) report: &'static str,
-    pub(crate) report_also: &'static str,
-    pub(crate) plain_text: &'static str,
-    pub(crate) no_format: Of,
-
-    pub(crate) no_page: &'static str,
-    pub(crate) no_mirror: Of,
-    pub(crate) did_you_mean: &'static str,
-    pub(crate) all_mirrors: &'static str,
-    pub(crate) unreadable: &'static str,
-}
+use serde::Deserialize;
 
 /// English.
-pub(crate) const ENGLISH: Words = Words {
-    tag: "en",
-    units: ["d", "h", "m", "s"],
-    nav_mirrors: "Mirrors",
-    nav_search: "Search",
-    nav_report: "Report",
-    as_of: |time, zone| format!("As of {time}, {zone}"),
-    refresh: |every| format!("Refresh every {every}"),
-    refresh_stop: |every| format!("Refreshed every {every}; stop"),
-
-    all_in_sync: |all| match all {
-        1 => "The mirror is in sync".into(),
-        all => format!("All {all} mirrors in sync"),
-    },
-    some_of: |some, all, state| format!("{some} of {all} {state}"),
-    some: |some, state| format!("{some} {state}"),
-    worst: |mirror, lag| format!("worst {mirror} {lag}"),
-    comma: ", ",
-    mirrors: |count| counted(count, "mirror"),
-    tags_kept: |count| counted(count, "tag"),
-
-    in_sync: "in sync",
-    behind: "behind",
-    is_damaged: "damaged",
-    failing: "failing",
-    unfinished: "unfinished",
-    never_synced: "never synced",
-    running: "running",
-    stale: "stale",
-    paused: "paused",
-    late: "late",
-
-    trouble: "Trouble",
-    since: |time, ago| format!("since {time} ({ago})"),
-    config_error: "An edit of mirror.toml is not in force",
-    config_kept: "It has mistakes. The config before it stays in force until they are mended.",
-
-    under_way: "Transfers under way",
-    blob: "Blob",
-    progress: "Progress",
-    rate: "Rate",
-    time_left: "Time left",
-    more: |count| format!("and {count} more"),
-
-    filter: "Filter",
-    filter_hint: "name, source or target",
-    all: "all",
-    nothing_matches: "No mirror matches.",
-    page: |page, pages| format!("page {page} of {pages}"),
-    previous: "previous",
-    next: "next",
-
-    mirror: "Mirror",
-    state: "State",
-    lag: "Lag",
-    last_success: "Last success",
-    last_attempt: "Last attempt",
-    next_run: "Next run",
-    size: "Size",
-    behind_count: "Behind",
-    last_runs: "Last runs",
-
-    behind_for: |lag| format!("behind for {lag}"),
-    lasting: |lag| format!("for {lag}"),
-    equal_ago: |lag| format!("equal {lag} ago"),
-    never_equal: "never proved equal",
-    accepted: |lag| format!("accepted: {lag}"),
-    ago: |time| format!("{time} ago"),
-    within: |time| format!("in {time}"),
-    now: "now",
-    never: "never",
-    tried: |ago, result| format!("tried {ago}: {result}"),
-
-    ok: "ok",
-    partial: "partly failed",
-    failed: "failed",
-    interrupted: "interrupted",
-    run_counts: |copied, failed| format!("{copied} copied, {failed} failed"),
-    strip: |count| match count {
-        1 => "the last run".into(),
-        count => format!("the last {count} runs, oldest first"),
-    },
-    legend: [
-        "nothing to do",
-        "copied",
-        "partly failed",
-        "failed",
-        "not finished",
-    ],
-
-    sources: "Sources",
-    targets: "Targets",
-    target: "Target",
-    tags: "Tags",
-    failed_count: "Failed",
-    orphaned: "Orphaned",
-    failures: "Failures in a row",
-    pending: "Pending",
-    why_behind: "What is behind, and why",
-    image: "Image",
-    not_tried: "not tried since",
-    source: "Source",
-    source_digest: "Source digest",
-    written_digest: "Written digest",
-    mirrored_at: "Mirrored",
-    not_yet: "not copied yet",
-    not_at_source: "not at the source at the last check",
-    left_out: "left out by latest",
-    is_orphaned: "no longer at the source",
-    no_tags: "No tag is known yet: they are when the first run has looked.",
-    runs: "Runs",
-    started: "Started",
-    took: "Took",
-    result: "Result",
-    unchanged: "Unchanged",
-    copied: "Copied",
-    sent: "Sent",
-    saved: "Saved",
-    no_runs: "It never ran.",
-    changes: "Changes",
-    time: "Time",
-    change: "Change",
-    from: "From",
-    to: "To",
-    no_changes: "Nothing ever changed.",
-    new: "new",
-    moved: "moved",
-    removed: "removed at the source",
-    healed: "healed",
-    reshaped: "reshaped",
-    damaged: "found damaged",
-    repaired: "repaired",
-    pruned: "pruned at the target",
-
-    ask: "Is this image mirrored?",
-    ask_button: "Look up",
-    ask_hint: "nginx:1.27, quay.io/a/b:1, or its name at a target",
-    mirrored: |image| format!("{image} is mirrored"),
-    not_copied: |image| format!("{image} is to be mirrored, and not copied yet"),
-    not_selected: |image| format!("{image} is not selected"),
-    not_mirrored: |image| format!("{image} is not mirrored"),
-    by: "Mirrored by",
-    repository_by: "Its repository is mirrored by",
-    current: "current",
-    checked: |ago| format!("by the check {ago}"),
-    pull: "Pull it with",
-    add: "To mirror it, add this to mirror.toml:",
-    add_help: "No selector lets this tag through.",
-    not_understood: "That is not an image",
-
-    report: "The last 24 hours",
-    report_also: "Also as",
-    plain_text: "text",
-    no_format: |format| format!("There is no format `{format}`: json, md or text"),
-
-    no_page: "There is no such page",
-    no_mirror: |name| format!("There is no mirror `{name}`"),
-    did_you_mean: "Did you mean",
-    all_mirrors: "All mirrors",
-    unreadable: "The store cannot be read",
-};
-
+pub(crate) static ENGLISH: LazyLock<Words> = LazyLock::new(|| read(include_str!("en.toml")));
 /// Chinese, as it is written on the mainland.
-pub(crate) const CHINESE: Words = Words {
-    tag: "zh-CN",
-    units: [" 天", " 小时", " 分", " 秒"],
-    nav_mirrors: "同步项",
-    nav_search: "查找镜像",
-    nav_report: "日报",
-    as_of: |time, zone| format!("截至 {time}（{zone}）"),
-    refresh: |every| format!("每 {every}刷新"),
-    refresh_stop: |every| format!("每 {every}刷新一次，停止"),
+pub(crate) static CHINESE: LazyLock<Words> = LazyLock::new(|| read(include_str!("zh.toml")));
 
-    all_in_sync: |all| format!("全部 {all} 个同步项均已同步"),
-    some_of: |some, all, state| format!("{all} 个同步项中有 {some} 个{state}"),
-    some: |some, state| format!("{some} 个{state}"),
-    worst: |mirror, lag| format!("最久的是 {mirror}：{lag}"),
-    comma: "，",
-    mirrors: |count| format!("{count} 个同步项"),
-    tags_kept: |count| format!("{count} 个标签"),
+/// Parses a language. The files are part of the program, and a test reads them.
+fn read(file: &'static str) -> Words {
+    toml::from_str(file).unwrap_or_else(|error| panic!("a language file is invalid: {error}"))
+}
 
-    in_sync: "已同步",
-    behind: "落后",
-    is_damaged: "已损坏",
-    failing: "失败",
-    unfinished: "未完成",
-    never_synced: "从未同步",
-    running: "运行中",
-    stale: "久未检查",
-    paused: "已暂停",
-    late: "超出时限",
+/// A text with names in braces.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Phrase(&'static str);
 
-    trouble: "故障",
-    since: |time, ago| format!("自 {time} 起（{ago}）"),
-    config_error: "对 mirror.toml 的修改未生效",
-    config_kept: "其中有错误。改正之前，继续使用修改前的配置。",
+impl Phrase {
+    /// The text with each name replaced. What replaces a name is not looked through again.
+    fn fill(&self, arguments: &[(&str, &dyn Display)]) -> String {
+        let mut filled = String::with_capacity(self.0.len() + 32);
+        let mut rest = self.0;
+        while let Some((before, name, after)) = split_name(rest) {
+            filled.push_str(before);
+            if let Some((_, value)) = arguments.iter().find(|(known, _)| *known == name) {
+                filled.push_str(&value.to_string());
+            }
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
 
-    under_way: "正在传输",
-    blob: "数据块",
-    progress: "进度",
-    rate: "速率",
-    time_left: "剩余时间",
-    more: |count| format!("另有 {count} 个"),
+    /// The names in it.
+    #[cfg(test)]
+    fn names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let mut rest = self.0;
+        while let Some((_, name, after)) = split_name(rest) {
+            names.push(name);
+            rest = after;
+        }
+        names.sort_unstable();
+        names
+    }
+}
 
-    filter: "筛选",
-    filter_hint: "名称、源或目标",
-    all: "全部",
-    nothing_matches: "没有符合条件的同步项。",
-    page: |page, pages| format!("第 {page} 页，共 {pages} 页"),
-    previous: "上一页",
-    next: "下一页",
+fn split_name(text: &'static str) -> Option<(&'static str, &'static str, &'static str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
 
-    mirror: "同步项",
-    state: "状态",
-    lag: "滞后",
-    last_success: "上次成功",
-    last_attempt: "上次尝试",
-    next_run: "下次运行",
-    size: "大小",
-    behind_count: "落后",
-    last_runs: "最近运行",
+/// A text with a number.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'static"))]
+pub(crate) struct Counted {
+    /// For 1, where that is another text.
+    one: Option<Phrase>,
+    other: Phrase,
+}
 
-    behind_for: |lag| format!("已落后 {lag}"),
-    lasting: |lag| format!("已 {lag}"),
-    equal_ago: |lag| format!("{lag}前一致"),
-    never_equal: "从未确认一致",
-    accepted: |lag| format!("容许：{lag}"),
-    ago: |time| format!("{time}前"),
-    within: |time| format!("{time}后"),
-    now: "现在",
-    never: "从未",
-    tried: |ago, result| format!("{ago}尝试：{result}"),
+impl Counted {
+    fn fill(&self, count: u64) -> String {
+        let form = match &self.one {
+            Some(one) if count == 1 => one,
+            _ => &self.other,
+        };
+        form.fill(&[("count", &count)])
+    }
+}
 
-    ok: "成功",
-    partial: "部分失败",
-    failed: "失败",
-    interrupted: "中断",
-    run_counts: |copied, failed| format!("复制 {copied}，失败 {failed}"),
-    strip: |count| format!("最近 {count} 次运行，由旧到新"),
-    legend: ["无需复制", "有复制", "部分失败", "失败", "未完成"],
+/// Declares the sections of a language file: plain texts, those with names in braces, and those with
+/// a number. The latter two become methods that take what is to be filled in.
+macro_rules! sections {
+    ($(
+        $(#[$about:meta])*
+        $section:ident: $Type:ident {
+            $($text:ident),* $(,)?
+            ; $($phrase:ident($($name:ident),+)),* $(,)?
+            ; $($counted:ident),* $(,)?
+        }
+    )*) => {
+        /// All texts of a language.
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, bound(deserialize = "'de: 'static"))]
+        pub(crate) struct Words {
+            $($(#[$about])* pub(crate) $section: $Type,)*
+        }
 
-    sources: "源",
-    targets: "目标",
-    target: "目标",
-    tags: "标签",
-    failed_count: "失败",
-    orphaned: "源已删除",
-    failures: "连续失败",
-    pending: "待传输",
-    why_behind: "落后的标签及原因",
-    image: "镜像",
-    not_tried: "此后尚未尝试",
-    source: "源",
-    source_digest: "源摘要",
-    written_digest: "写入摘要",
-    mirrored_at: "同步时间",
-    not_yet: "尚未复制",
-    not_at_source: "上次检查时源中没有",
-    left_out: "被 latest 排除",
-    is_orphaned: "源已删除",
-    no_tags: "还没有已知的标签：首次运行后才会列出。",
-    runs: "运行记录",
-    started: "开始",
-    took: "用时",
-    result: "结果",
-    unchanged: "未变",
-    copied: "复制",
-    sent: "发送",
-    saved: "节省",
-    no_runs: "从未运行。",
-    changes: "变更",
-    time: "时间",
-    change: "变更",
-    from: "由",
-    to: "至",
-    no_changes: "从无变更。",
-    new: "新增",
-    moved: "更新",
-    removed: "源已删除",
-    healed: "修复",
-    reshaped: "内容调整",
-    damaged: "发现损坏",
-    repaired: "损坏已修复",
-    pruned: "已从目标清理",
+        $(
+            $(#[$about])*
+            #[derive(Debug, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub(crate) struct $Type {
+                $(pub(crate) $text: &'static str,)*
+                $($phrase: Phrase,)*
+                $($counted: Counted,)*
+            }
 
-    ask: "这个镜像同步了吗？",
-    ask_button: "查询",
-    ask_hint: "nginx:1.27、quay.io/a/b:1，或目标仓库中的名称",
-    mirrored: |image| format!("{image} 已同步"),
-    not_copied: |image| format!("{image} 在同步之列，尚未复制"),
-    not_selected: |image| format!("{image} 未被选中"),
-    not_mirrored: |image| format!("{image} 没有同步"),
-    by: "所属同步项",
-    repository_by: "该仓库所属同步项",
-    current: "最新",
-    checked: |ago| format!("据{ago}的检查"),
-    pull: "拉取命令",
-    add: "如需同步，请在 mirror.toml 中加入：",
-    add_help: "没有规则选中这个标签。",
-    not_understood: "这不是镜像名称",
+            impl $Type {
+                $(pub(crate) fn $phrase(&self, $($name: impl Display),+) -> String {
+                    self.$phrase.fill(&[$((stringify!($name), &$name)),+])
+                })*
+                $(pub(crate) fn $counted(&self, count: u64) -> String {
+                    self.$counted.fill(count)
+                })*
+            }
+        )*
 
-    report: "最近 24 小时",
-    report_also: "其他格式",
-    plain_text: "文本",
-    no_format: |format| format!("没有 `{format}` 格式，可用 json、md 或 text"),
+        #[cfg(test)]
+        impl Words {
+            /// Texts whose names in braces are not those that the code fills in.
+            pub(crate) fn mistakes(&self) -> Vec<String> {
+                let mut mistakes = Vec::new();
+                $(
+                    $({
+                        let mut expected = vec![$(stringify!($name)),+];
+                        expected.sort_unstable();
+                        let found = self.$section.$phrase.names();
+                        if found != expected {
+                            let key = concat!(stringify!($section), ".", stringify!($phrase));
+                            mistakes.push(format!("{key}: {found:?}, not {expected:?}"));
+                        }
+                    })*
+                    $({
+                        let Counted { one, other } = &self.$section.$counted;
+                        let is_fine = |form: &Phrase| form.names().iter().all(|n| *n == "count");
+                        if other.names() != ["count"] || !one.iter().all(is_fine) {
+                            let key = concat!(stringify!($section), ".", stringify!($counted));
+                            mistakes.push(format!("{key}: needs {{count}}"));
+                        }
+                    })*
+                )*
+                mistakes
+            }
+        }
+    };
+}
 
-    no_page: "没有这个页面",
-    no_mirror: |name| format!("没有名为 `{name}` 的同步项"),
-    did_you_mean: "您要找的是不是",
-    all_mirrors: "全部同步项",
-    unreadable: "无法读取状态库",
-};
-
-fn counted(count: u64, noun: &str) -> String {
-    crate::status::format::count(count, noun)
+sections! {
+    /// Durations and moments.
+    time: TimeWords {
+        day, hour, minute, second, now, never;
+        ago(duration), within(duration), lasting(duration), since(time, ago);
+    }
+    /// What stands around every page, and on pages that say that there is nothing.
+    frame: FrameWords {
+        tag, mirrors, search, report, previous, next, all_mirrors, did_you_mean, no_page, unreadable;
+        as_of(time, zone), refresh(duration), refresh_stop(duration), page(page, pages),
+        no_mirror(name);
+        more
+    }
+    /// How a mirror stands.
+    state: StateWords {
+        in_sync, behind, damaged, failing, unfinished, never_synced, running, stale, paused, late;;
+    }
+    /// The page of all mirrors.
+    overview: OverviewWords {
+        comma, trouble, config_error, config_kept, filter, filter_hint, all, nothing_matches;
+        some_of(some, all, state), some(some, state), worst(mirror, lag);
+        all_in_sync, mirrors, tags
+    }
+    /// Transfers in flight.
+    transfer: TransferWords { title, blob, progress, rate, time_left;; }
+    /// One mirror and its targets.
+    mirror: MirrorWords {
+        mirror, state, lag, last_success, last_attempt, next_run, size, behind, last_runs,
+        never_equal, sources, targets, target, failed, orphaned, failures, pending, why_behind,
+        not_tried;
+        behind_for(duration), equal_ago(duration), accepted(duration), tried(ago, result);
+    }
+    /// Tags, and how they stand.
+    tag: TagWords {
+        title, image, source, source_digest, written_digest, mirrored_at, current, not_copied,
+        not_at_source, left_out, orphaned, none;;
+    }
+    /// Runs, and how they ended.
+    run: RunWords {
+        title, ok, partial, failed, interrupted, was_idle, was_copied, was_partial, was_failed,
+        was_unfinished, started, took, result, unchanged, copied, sent, saved, none;
+        counts(copied, failed);
+        strip
+    }
+    /// Changes of tags.
+    change: ChangeWords {
+        title, time, change, from, to, new, moved, removed, healed, reshaped, damaged, repaired,
+        pruned, none;;
+    }
+    /// The search for an image.
+    search: SearchWords {
+        ask, button, hint, by, repository_by, pull, add, add_help, not_understood;
+        mirrored(image), not_copied(image), not_selected(image), not_mirrored(image), checked(ago);
+    }
+    /// The daily report.
+    report: ReportWords { title, also, plain_text, no_format;; }
 }

@@ -1,5 +1,7 @@
 //! Which mirrors are shown: those in a state, and those with a word in their names.
 
+use std::collections::HashSet;
+
 use crate::{
     config::{Config, Mirror},
     status::{MirrorStatus, State, Status},
@@ -42,11 +44,17 @@ const PARTS: [(&str, Part); 10] = [
     ("paused", Part::Flag(Flag::Paused)),
 ];
 
+/// A state as `?state=` names it. One that does not exist is `none`, in which no mirror is.
+pub(crate) fn known_state(name: &str) -> &'static str {
+    let part = PARTS.iter().find(|(known, _)| *known == name);
+    part.map_or("none", |(known, _)| known)
+}
+
 /// The links to the parts that are not empty, and to all mirrors.
 pub(crate) fn choices(status: &Status, visit: &Visit) -> Vec<Choice> {
     let chosen = visit.get("state");
     let all = Choice {
-        text: visit.words().all,
+        text: visit.words().overview.all,
         count: status.mirrors.len(),
         href: visit.here("state", None),
         is_chosen: chosen.is_none(),
@@ -73,13 +81,13 @@ pub(crate) fn found<'a>(
     part: Option<&str>,
 ) -> Vec<&'a MirrorStatus> {
     let sought = sought.to_lowercase();
-    let is_sought = |name: &str| {
-        let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name);
-        mirror.is_none_or(|mirror| names(mirror).any(|name| name.to_lowercase().contains(&sought)))
-    };
     let mut mirrors = status.worst_first();
     if !sought.is_empty() {
-        mirrors.retain(|mirror| is_sought(&mirror.name));
+        let has_word =
+            |mirror: &&Mirror| names(mirror).any(|name| name.to_lowercase().contains(&sought));
+        let named = config.mirrors.iter().filter(has_word);
+        let named: HashSet<&str> = named.map(|mirror| &*mirror.name).collect();
+        mirrors.retain(|mirror| named.contains(&*mirror.name));
     }
     if let Some(name) = part {
         let part = PARTS.iter().find(|(known, _)| *known == name);

@@ -10,11 +10,12 @@ use chrono::Utc;
 use futures::try_join;
 
 use crate::{
-    config::{Config, Mirror, closest},
+    config::{Config, Mirror},
     status::{Behind, MirrorStatus, TargetStatus, format::bytes},
     store,
     web::{
         App,
+        near_name::nearest_name,
         pages::{
             self, Frame,
             mirror_row::{LagText, Row},
@@ -116,7 +117,7 @@ async fn read<'a>(
     let sources = sources(mirror);
     let hidden = |all: u64, shown: usize| {
         let rest = all.saturating_sub(shown as u64);
-        (rest > 0).then(|| (words.more)(rest))
+        (rest > 0).then(|| words.frame.more(rest))
     };
     Ok(MirrorPage {
         row: Row::new(stands, visit, now, zone),
@@ -168,12 +169,12 @@ fn unknown(config: &Config, name: &str, visit: &Visit) -> Response {
     let names = || config.mirrors.iter().map(|mirror| &*mirror.name);
     let link = |name: &str| (name.to_owned(), visit.link(&mirror_path(name), &[]));
     let holds = |known: &&str| !name.is_empty() && known.contains(name);
-    let nearest = closest(name, names());
+    let nearest = nearest_name(name, names());
     let others = names().filter(holds).filter(|name| Some(*name) != nearest);
     let meant: Vec<&str> = nearest.into_iter().chain(others.take(5)).collect();
     let said = (
-        (words.no_mirror)(name),
-        (!meant.is_empty()).then(|| words.did_you_mean.to_owned()),
+        words.frame.no_mirror(name),
+        (!meant.is_empty()).then(|| words.frame.did_you_mean.to_owned()),
     );
     let meant = meant.into_iter().map(link).collect();
     pages::message(StatusCode::NOT_FOUND, visit, said, meant)

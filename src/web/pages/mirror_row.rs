@@ -85,7 +85,10 @@ impl LagText {
         if !mirror.is_within_objective() {
             lag.class = "bad";
         }
-        lag.title = (language.words().accepted)(&language.duration(mirror.max_lag_seconds));
+        lag.title = language
+            .words()
+            .mirror
+            .accepted(&language.duration(mirror.max_lag_seconds));
         lag
     }
 
@@ -93,13 +96,13 @@ impl LagText {
     pub(crate) fn new(behind: Option<i64>, upper: Option<i64>, language: Language) -> Self {
         let words = language.words();
         let equal = match upper {
-            Some(upper) => (words.equal_ago)(&language.duration(upper)),
-            None => words.never_equal.into(),
+            Some(upper) => words.mirror.equal_ago(&language.duration(upper)),
+            None => words.mirror.never_equal.into(),
         };
         let (class, main, other) = match behind {
             None => ("", equal, None),
             Some(lag) => {
-                let lag = (words.behind_for)(&language.duration(lag));
+                let lag = words.mirror.behind_for(&language.duration(lag));
                 ("warning", lag, Some(equal))
             }
         };
@@ -125,10 +128,10 @@ impl Flag {
     /// The word for it.
     pub(crate) fn word(self, words: &'static Words) -> &'static str {
         match self {
-            Self::Late => words.late,
-            Self::Running => words.running,
-            Self::Stale => words.stale,
-            Self::Paused => words.paused,
+            Self::Late => words.state.late,
+            Self::Running => words.state.running,
+            Self::Stale => words.state.stale,
+            Self::Paused => words.state.paused,
         }
     }
 }
@@ -165,12 +168,12 @@ pub(crate) fn badge(state: State, words: &'static Words) -> Badge {
 /// The word for a state.
 pub(crate) fn word(state: State, words: &'static Words) -> &'static str {
     match state {
-        State::InSync => words.in_sync,
-        State::Behind => words.behind,
-        State::Damaged => words.is_damaged,
-        State::Failing => words.failing,
-        State::Unfinished => words.unfinished,
-        State::NeverSynced => words.never_synced,
+        State::InSync => words.state.in_sync,
+        State::Behind => words.state.behind,
+        State::Damaged => words.state.damaged,
+        State::Failing => words.state.failing,
+        State::Unfinished => words.state.unfinished,
+        State::NeverSynced => words.state.never_synced,
     }
 }
 
@@ -193,5 +196,5 @@ fn attempt(
         .filter(|result| *result != RunState::Ended(RunResult::Ok))?;
     let at = moment(mirror.last_attempt?);
     let result = run_strip::result(result, words);
-    Some(((words.tried)(&at.text, result), result.to_owned(), at))
+    Some((words.mirror.tried(&at.text, result), result.to_owned(), at))
 }

@@ -79,17 +79,17 @@ impl<'a> Frame<'a> {
         let (href, text) = match visit.refresh {
             None => (
                 visit.here("refresh", Some(&REFRESH_SECONDS.to_string())),
-                (words.refresh)(&every(REFRESH_SECONDS)),
+                words.frame.refresh(&every(REFRESH_SECONDS)),
             ),
             Some(seconds) => (
                 visit.here("refresh", None),
-                (words.refresh_stop)(&every(seconds)),
+                words.frame.refresh_stop(&every(seconds)),
             ),
         };
         let time = crate::status::format::time(now, zone);
         Self {
             pulse: Some(Pulse {
-                as_of: (words.as_of)(&time, zone.name()),
+                as_of: words.frame.as_of(&time, zone.name()),
                 href,
                 text,
             }),
@@ -122,7 +122,7 @@ pub(crate) fn html(status: StatusCode, visit: &Visit, page: &impl Template) -> R
     };
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_LANGUAGE, visit.words().tag),
+        (CONTENT_LANGUAGE, visit.words().frame.tag),
         (CACHE_CONTROL, "no-cache"),
         (VARY, "accept-language"),
     ];
@@ -152,13 +152,13 @@ pub(crate) fn message(
 /// The page that says that the store cannot be read.
 pub(crate) fn unreadable(visit: &Visit, error: &crate::store::Error) -> Response {
     tracing::warn!(%error, "a page could not be made");
-    let said = (visit.words().unreadable, Some(error.to_string()));
+    let said = (visit.words().frame.unreadable, Some(error.to_string()));
     message(StatusCode::INTERNAL_SERVER_ERROR, visit, said, Vec::new())
 }
 
 /// What is said of an address that has nothing.
 pub(crate) async fn missing(visit: Visit) -> Response {
-    let said = (visit.words().no_page, None);
+    let said = (visit.words().frame.no_page, None);
     message(StatusCode::NOT_FOUND, &visit, said, Vec::new())
 }
 

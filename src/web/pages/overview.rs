@@ -86,7 +86,7 @@ pub(crate) async fn overview(Held(app): Held<App>, visit: Visit) -> Response {
         transfers: transfers
             .map(|moving| transfer::of(moving, &visit))
             .collect(),
-        more_transfers: (hidden > 0).then(|| (visit.words().more)(hidden)),
+        more_transfers: (hidden > 0).then(|| visit.words().frame.more(hidden)),
         choices: filter::choices(&status, &visit),
         sought,
         rows: rows.collect(),
@@ -105,7 +105,7 @@ impl Pager {
         let to = |page: u64| visit.here("page", Some(&page.to_string()));
         Self {
             start: (page as usize - 1) * on_page,
-            text: (pages > 1).then(|| (visit.words().page)(page, pages)),
+            text: (pages > 1).then(|| visit.words().frame.page(page, pages)),
             previous: (page > 1).then(|| to(page - 1)),
             next: (page < pages).then(|| to(page + 1)),
         }
@@ -128,12 +128,12 @@ fn verdict(status: &Status, visit: &Visit) -> String {
         let are = status.mirrors.iter().filter(|mirror| mirror.state == state);
         match (are.count() as u64, mirror_row::word(state, words)) {
             (0, _) => {}
-            (some, word) if parts.is_empty() => parts.push((words.some_of)(some, all, word)),
-            (some, word) => parts.push((words.some)(some, word)),
+            (some, word) if parts.is_empty() => parts.push(words.overview.some_of(some, all, word)),
+            (some, word) => parts.push(words.overview.some(some, word)),
         }
     }
     if parts.is_empty() {
-        return (words.all_in_sync)(all);
+        return words.overview.all_in_sync(all);
     }
     let worst = status
         .mirrors
@@ -141,9 +141,9 @@ fn verdict(status: &Status, visit: &Visit) -> String {
         .max_by_key(|mirror| mirror.lag_seconds);
     if let Some(worst) = worst.filter(|mirror| mirror.lag_seconds > 0) {
         let lag = visit.language.duration(worst.lag_seconds);
-        parts.push((words.worst)(&worst.name, &lag));
+        parts.push(words.overview.worst(&worst.name, &lag));
     }
-    parts.join(words.comma)
+    parts.join(words.overview.comma)
 }
 
 /// How serious it is.
@@ -165,8 +165,8 @@ fn sums(status: &Status, words: &'static Words) -> String {
     let sizes = mirrors.iter().map(|mirror| mirror.size_bytes);
     let size = sizes.fold(0, u64::saturating_add);
     let parts = [
-        (words.mirrors)(mirrors.len() as u64),
-        (words.tags_kept)(mirrors.iter().map(tags).sum()),
+        words.overview.mirrors(mirrors.len() as u64),
+        words.overview.tags(mirrors.iter().map(tags).sum()),
         bytes(size),
     ];
     parts.join(" · ")
@@ -180,7 +180,7 @@ fn troubles(alarms: &[Alarm], config: &Config, visit: &Visit, now: i64) -> Vec<T
         let since = visit.language.moment(alarm.since, now, config.timezone);
         Trouble {
             message: alarm.message.clone(),
-            since: (visit.words().since)(&since.full, &since.text),
+            since: visit.words().time.since(&since.full, &since.text),
             href: alarm
                 .subject
                 .mirror()

@@ -8,10 +8,35 @@ use axum::{
 };
 use url::form_urlencoded;
 
-use crate::web::locales::{Language, words::Words};
+use crate::web::{
+    locales::{Language, words::Words},
+    pages::{filter, report},
+};
 
 /// Seconds between two refreshes: the shortest and the longest that can be asked for.
 const REFRESH: (u64, u64) = (2, 3600);
+
+/// Most letters of what mirrors are filtered by.
+const MAX_FILTER_LETTERS: usize = 200;
+
+/// What a query may hold. Anything else in it is dropped, so that no link repeats it.
+const KEYS: [(&str, Parse); 7] = [
+    ("lang", |value| Some(Language::parse(value)?.tag().into())),
+    ("refresh", |value| Some(refresh_seconds(value)?.to_string())),
+    ("page", |value| {
+        Some(value.parse::<u64>().ok()?.max(1).to_string())
+    }),
+    ("state", |value| Some(filter::known_state(value).into())),
+    ("format", |value| Some(report::known_format(value).into())),
+    ("q", |value| {
+        Some(value.chars().take(MAX_FILTER_LETTERS).collect())
+    }),
+    // An image's name is parsed where it is looked up.
+    ("image", |value| Some(value.into())),
+];
+
+/// Reads a value of the query, and writes it as links repeat it.
+type Parse = fn(&str) -> Option<String>;
 
 /// One request for a page.
 #[derive(Debug)]
@@ -21,7 +46,7 @@ pub(crate) struct Visit {
     /// After how many seconds the browser is to load it anew.
     pub(crate) refresh: Option<u64>,
     path: String,
-    query: Vec<(String, String)>,
+    query: Vec<(&'static str, String)>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
@@ -40,9 +65,7 @@ impl Visit {
             refresh: None,
             // Two slashes would name another host.
             path: format!("/{}", path.trim_start_matches(['/', '\\'])),
-            query: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            query: parse_query(query),
         };
         let header = headers
             .get(ACCEPT_LANGUAGE)
@@ -51,10 +74,7 @@ impl Visit {
             .get("lang")
             .and_then(Language::parse)
             .unwrap_or_else(|| Language::preferred(header.unwrap_or_default()));
-        visit.refresh = visit
-            .get("refresh")
-            .and_then(|seconds| seconds.parse().ok())
-            .map(|seconds: u64| seconds.clamp(REFRESH.0, REFRESH.1));
+        visit.refresh = visit.get("refresh").and_then(refresh_seconds);
         visit
     }
 
@@ -65,8 +85,8 @@ impl Visit {
 
     /// What the query says of a key, unless that is nothing.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        let (_, value) = self.query.iter().find(|(name, _)| name == key)?;
-        Some(value.trim()).filter(|value| !value.is_empty())
+        let (_, value) = self.query.iter().find(|(name, _)| *name == key)?;
+        Some(value.as_str())
     }
 
     /// The page of a long list that is asked for, counted from 1.
@@ -87,7 +107,7 @@ impl Visit {
         let is_first = !matches!(key, "lang" | "refresh");
         let is_other = |name: &str| name != key && !(name == "page" && is_first);
         let kept = self.query.iter().filter(|(name, _)| is_other(name));
-        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        let kept = kept.map(|(name, value)| (*name, value.as_str()));
         joined(&self.path, kept.chain(value.map(|value| (key, value))))
     }
 
@@ -96,6 +116,27 @@ impl Visit {
         let kept = keys.iter().filter_map(|key| Some((*key, self.get(key)?)));
         kept.collect()
     }
+}
+
+/// The first value of each key that is known, where it has one that makes sense.
+fn parse_query(query: &str) -> Vec<(&'static str, String)> {
+    let mut parsed: Vec<(&'static str, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let Some((key, parse)) = KEYS.iter().find(|(key, _)| *key == name) else {
+            continue;
+        };
+        let value = value.trim();
+        if value.is_empty() || parsed.iter().any(|(known, _)| known == key) {
+            continue;
+        }
+        parsed.extend(parse(value).map(|value| (*key, value)));
+    }
+    parsed
+}
+
+fn refresh_seconds(text: &str) -> Option<u64> {
+    let seconds: u64 = text.parse().ok()?;
+    Some(seconds.clamp(REFRESH.0, REFRESH.1))
 }
 
 fn joined<'a>(path: &str, query: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -27,6 +27,15 @@ struct ReportPage<'a> {
     formats: [(&'static str, String); 3],
 }
 
+/// The formats that `?format=` may name.
+const FORMATS: [&str; 4] = ["html", "json", "md", "text"];
+
+/// A format as `?format=` names it. One that does not exist is `none`.
+pub(crate) fn known_format(name: &str) -> &'static str {
+    let known = FORMATS.iter().find(|known| **known == name);
+    known.copied().unwrap_or("none")
+}
+
 /// The report that ends now, in the format that is asked for.
 pub(crate) async fn latest(Held(app): Held<App>, visit: Visit) -> Response {
     let config = app.config.load_full();
@@ -42,7 +51,7 @@ pub(crate) async fn latest(Held(app): Held<App>, visit: Visit) -> Response {
     match visit.get("format").unwrap_or("html") {
         "html" => {
             let page = ReportPage {
-                frame: Frame::live(&visit, visit.words().report, &app, now),
+                frame: Frame::live(&visit, visit.words().report.title, &app, now),
                 report: document.to_html(),
                 formats: formats(&visit),
             };
@@ -51,8 +60,8 @@ pub(crate) async fn latest(Held(app): Held<App>, visit: Visit) -> Response {
         "json" => Json(day).into_response(),
         "md" => text("text/markdown; charset=utf-8", document.to_markdown()),
         "text" => text("text/plain; charset=utf-8", document.to_text()),
-        other => {
-            let said = ((visit.words().no_format)(other), None);
+        _ => {
+            let said = (visit.words().report.no_format, None);
             pages::message(StatusCode::BAD_REQUEST, &visit, said, Vec::new())
         }
     }
@@ -63,6 +72,6 @@ fn formats(visit: &Visit) -> [(&'static str, String); 3] {
     [
         ("JSON", link("json")),
         ("Markdown", link("md")),
-        (visit.words().plain_text, link("text")),
+        (visit.words().report.plain_text, link("text")),
     ]
 }

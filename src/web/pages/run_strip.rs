@@ -64,7 +64,7 @@ impl Strip {
             title: title(run, language.words(), zone),
         };
         Self {
-            label: (language.words().strip)(runs.len() as u64),
+            label: language.words().run.strip(runs.len() as u64),
             width: runs.len() * STEP,
             marks: runs.iter().enumerate().map(mark).collect(),
         }
@@ -73,11 +73,10 @@ impl Strip {
 
 /// Every shape.
 pub(crate) fn shapes(words: &'static Words) -> Vec<Shape> {
-    let kinds = KINDS.into_iter().zip(words.legend);
-    let shapes = kinds.map(|(kind, meaning)| Shape {
+    let shapes = KINDS.into_iter().map(|kind| Shape {
         kind: kind.name(),
         outline: kind.outline(),
-        meaning,
+        meaning: kind.meaning(words),
     });
     shapes.collect()
 }
@@ -85,11 +84,11 @@ pub(crate) fn shapes(words: &'static Words) -> Vec<Shape> {
 /// The word for how a run ended, or that it runs.
 pub(crate) fn result(result: RunState, words: &'static Words) -> &'static str {
     match result {
-        RunState::Ended(RunResult::Ok) => words.ok,
-        RunState::Ended(RunResult::Partial) => words.partial,
-        RunState::Ended(RunResult::Failed) => words.failed,
-        RunState::Ended(RunResult::Interrupted) => words.interrupted,
-        RunState::Unfinished | RunState::Running => words.running,
+        RunState::Ended(RunResult::Ok) => words.run.ok,
+        RunState::Ended(RunResult::Partial) => words.run.partial,
+        RunState::Ended(RunResult::Failed) => words.run.failed,
+        RunState::Ended(RunResult::Interrupted) => words.run.interrupted,
+        RunState::Unfinished | RunState::Running => words.state.running,
     }
 }
 
@@ -98,8 +97,8 @@ fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
     let result = result(run.result, words);
     match run.finished_at {
         Some(_) => {
-            let counts = (words.run_counts)(run.copied, run.failed);
-            format!("{time}: {result}{}{counts}", words.comma)
+            let counts = words.run.counts(run.copied, run.failed);
+            format!("{time}: {result}{}{counts}", words.overview.comma)
         }
         None => format!("{time}: {result}"),
     }
@@ -115,6 +114,16 @@ impl Kind {
             RunState::Ended(RunResult::Interrupted) | RunState::Unfinished | RunState::Running => {
                 Self::Unfinished
             }
+        }
+    }
+
+    fn meaning(self, words: &'static Words) -> &'static str {
+        match self {
+            Self::Idle => words.run.was_idle,
+            Self::Copied => words.run.was_copied,
+            Self::Partial => words.run.was_partial,
+            Self::Failed => words.run.was_failed,
+            Self::Unfinished => words.run.was_unfinished,
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) async fn search(Held(app): Held<App>, visit: Visit) -> Response {
     let words = visit.words();
     let asked = visit.get("image").unwrap_or_default();
     let mut page = Search {
-        frame: Frame::new(&visit, words.ask),
+        frame: Frame::new(&visit, words.search.ask),
         asked,
         failure: None,
         answer: None,
@@ -116,7 +116,7 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
     };
     let absent = Found {
         mood: "bad",
-        verdict: (words.not_mirrored)(image),
+        verdict: words.search.not_mirrored(image),
         mirror: None,
         copies: Vec::new(),
         help: None,
@@ -126,9 +126,9 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
         Answer::Mirrored { mirror, copies, .. } => {
             let is_current = copies.iter().all(|copy| copy.state == CopyState::Current);
             let verdict = match Arrival::of(&copies) {
-                Arrival::Come => (words.mirrored)(image),
-                Arrival::ToCome => (words.not_copied)(image),
-                Arrival::Never => (words.not_mirrored)(image),
+                Arrival::Come => words.search.mirrored(image),
+                Arrival::ToCome => words.search.not_copied(image),
+                Arrival::Never => words.search.not_mirrored(image),
             };
             let now = Utc::now().timestamp();
             let checked = checked(app, &mirror, visit, now);
@@ -139,15 +139,15 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
                 copies: copies
                     .map(|copy| CopyRow::new(copy, visit, checked.clone(), now))
                     .collect(),
-                mirror: link(words.by, mirror),
+                mirror: link(words.search.by, mirror),
                 ..absent
             }
         }
         Answer::NotSelected { mirror, toml } => Found {
             mood: "warning",
-            verdict: (words.not_selected)(image),
-            mirror: link(words.repository_by, mirror),
-            help: Some(words.add_help),
+            verdict: words.search.not_selected(image),
+            mirror: link(words.search.repository_by, mirror),
+            help: Some(words.search.add_help),
             toml: Some(toml),
             ..absent
         },
@@ -164,12 +164,17 @@ fn checked(app: &App, mirror: &str, visit: &Visit, now: i64) -> Option<String> {
     let config = app.config.load();
     let at = app.board.mirror(&config, mirror, now)?.last_checked?;
     let moment = visit.language.moment(at, now, config.timezone);
-    Some((visit.words().checked)(&moment.text))
+    Some(visit.words().search.checked(&moment.text))
 }
 
 impl CopyRow {
     fn new(copy: Copy, visit: &Visit, checked: Option<String>, now: i64) -> Self {
-        let lag = |since: i64| (visit.words().lasting)(&visit.language.duration(now - since));
+        let lag = |since: i64| {
+            visit
+                .words()
+                .time
+                .lasting(&visit.language.duration(now - since))
+        };
         Self {
             state: badge(copy.state, visit.words()),
             lag: copy.lagging_since.map(lag).or(checked),
@@ -182,13 +187,13 @@ impl CopyRow {
 
 fn badge(state: CopyState, words: &'static Words) -> Badge {
     let (class, sign, text) = match state {
-        CopyState::Current => ("good", "●", words.current),
-        CopyState::Behind => ("warning", "▲", words.behind),
-        CopyState::Damaged => ("bad", "✚", words.is_damaged),
-        CopyState::NotYet => ("warning", "○", words.not_yet),
-        CopyState::Absent => ("warning", "○", words.not_at_source),
-        CopyState::LeftOut => ("open", "◌", words.left_out),
-        CopyState::Orphaned => ("open", "◌", words.is_orphaned),
+        CopyState::Current => ("good", "●", words.tag.current),
+        CopyState::Behind => ("warning", "▲", words.state.behind),
+        CopyState::Damaged => ("bad", "✚", words.state.damaged),
+        CopyState::NotYet => ("warning", "○", words.tag.not_copied),
+        CopyState::Absent => ("warning", "○", words.tag.not_at_source),
+        CopyState::LeftOut => ("open", "◌", words.tag.left_out),
+        CopyState::Orphaned => ("open", "◌", words.tag.orphaned),
     };
     Badge { class, sign, text }
 }

@@ -77,7 +77,7 @@ impl TagRow {
     ) -> Self {
         let lag = tag.lagging_since.map(|since| {
             let lag = visit.language.duration(now - since);
-            (visit.words().lasting)(&lag)
+            visit.words().time.lasting(&lag)
         });
         Self {
             state: tag_badge(&tag, visit.words()),
@@ -95,13 +95,13 @@ impl TagRow {
 
 fn tag_badge(tag: &MirrorTag, words: &'static Words) -> Badge {
     let (class, sign, text) = if tag.is_orphaned {
-        ("open", "◌", words.is_orphaned)
+        ("open", "◌", words.tag.orphaned)
     } else if tag.source_digest.is_none() {
-        ("warning", "○", words.not_yet)
+        ("warning", "○", words.tag.not_copied)
     } else if tag.lagging_since.is_some() {
-        ("warning", "▲", words.behind)
+        ("warning", "▲", words.state.behind)
     } else {
-        ("good", "●", words.in_sync)
+        ("good", "●", words.state.in_sync)
     };
     Badge { class, sign, text }
 }
@@ -144,14 +144,14 @@ impl ChangeRow {
         moment: impl Fn(i64) -> Moment,
     ) -> Self {
         let kind = match change.kind {
-            ChangeKind::New => words.new,
-            ChangeKind::Moved => words.moved,
-            ChangeKind::Removed => words.removed,
-            ChangeKind::Healed => words.healed,
-            ChangeKind::Reshaped => words.reshaped,
-            ChangeKind::Damaged => words.damaged,
-            ChangeKind::Repaired => words.repaired,
-            ChangeKind::Pruned => words.pruned,
+            ChangeKind::New => words.change.new,
+            ChangeKind::Moved => words.change.moved,
+            ChangeKind::Removed => words.change.removed,
+            ChangeKind::Healed => words.change.healed,
+            ChangeKind::Reshaped => words.change.reshaped,
+            ChangeKind::Damaged => words.change.damaged,
+            ChangeKind::Repaired => words.change.repaired,
+            ChangeKind::Pruned => words.change.pruned,
         };
         Self {
             at: moment(change.at),

@@ -134,9 +134,9 @@ async fn a_mirror_that_never_ran_has_a_page() {
     assert_eq!(page.status, StatusCode::OK);
     for text in [
         "○ never synced",
-        "never proved equal",
-        "It never ran.",
-        "Nothing ever changed.",
+        "never confirmed equal",
+        "No runs yet.",
+        "No changes yet.",
     ] {
         assert!(page.text().contains(text), "{text}");
     }
@@ -170,8 +170,8 @@ async fn a_mirror_is_told_in_chinese() {
         .await
         .text();
     for text in [
-        "▲ 落后 超出时限",
-        "容许：30 分",
+        "▲ 落后 延迟超限",
+        "允许：30 分",
         "落后的标签及原因",
         "部分失败 1 分",
         "连续失败",

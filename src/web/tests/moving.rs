@@ -94,7 +94,7 @@ async fn a_transfer_under_way_is_on_the_page() {
     ))
     .await;
     bench.settle().await;
-    assert!(!bench.get("/").await.body.contains("Transfers under way"));
+    assert!(!bench.get("/").await.body.contains("Transfers in flight"));
     let config = bench.app.config.load_full();
     let looked = async {
         quarter.notified().await;
@@ -113,7 +113,7 @@ async fn a_transfer_under_way_is_on_the_page() {
     );
     let text = page.text();
     let (_, transfers) = text
-        .split_once("Transfers under way Blob Target Progress Rate Time left")
+        .split_once("Transfers in flight Blob Target Progress Rate Time left")
         .unwrap();
     let (transfers, _) = transfers.split_once("Mirrors").unwrap();
     assert!(transfers.contains(&format!("{to}/a/")), "{transfers}");

@@ -79,7 +79,7 @@ async fn a_daemon_that_never_ran_says_so() {
         "{}",
         page.text()
     );
-    assert!(page.text().contains("never proved equal"));
+    assert!(page.text().contains("never confirmed equal"));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn the_page_speaks_chinese_to_those_who_ask_for_it() {
     assert_eq!(page.header("vary"), "accept-language");
     assert!(page.body.contains("<html lang=\"zh-CN\">"));
     for text in [
-        "3 个同步项中有 1 个落后，1 个失败，最久的是 kubernetes：1 小时 12 分",
+        "3 个同步项中有 1 个落后，1 个失败，延迟最大：kubernetes（1 小时 12 分）",
         "已落后 1 小时 12 分",
         "2 小时 13 分前一致",
         "1 小时 12 分前尝试：部分失败",
@@ -222,7 +222,7 @@ async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
     let page = bench.get("/").await;
     assert!(page.body.contains("<h1 class=\"verdict bad\">"));
     let places = page.places(&[
-        "An edit of mirror.toml is not in force",
+        "An edit of mirror.toml is not in effect",
         "unknown key `tgas`",
         "Trouble",
         "kubernetes lags 1h 12m, more than 30m",

@@ -40,6 +40,6 @@ async fn the_report_has_other_formats() {
     assert!(
         other
             .text()
-            .contains("There is no format `pdf`: json, md or text")
+            .contains("There is no such format: json, md or text")
     );
 }

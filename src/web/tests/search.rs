@@ -25,7 +25,7 @@ async fn an_image_that_is_mirrored_comes_with_the_line_to_copy() {
         for text in [
             "docker.io/library/nginx:1.27 is mirrored",
             "Mirrored by nginx",
-            "● current by the check 12m ago",
+            "● current as of the check 12m ago",
         ] {
             assert!(page.text().contains(text), "{text}: {}", page.text());
         }
@@ -53,11 +53,7 @@ async fn how_current_an_image_is_is_told() {
         "{}",
         missing.text()
     );
-    assert!(
-        missing
-            .text()
-            .contains("is to be mirrored, and not copied yet")
-    );
+    assert!(missing.text().contains("is selected, and not copied yet"));
     // There is nothing yet to pull.
     assert!(!missing.body.contains("docker pull"));
     let gone = key("nginx", "docker.io/library/nginx", "1.27");
@@ -90,7 +86,7 @@ async fn an_image_that_is_not_mirrored_comes_with_what_to_add() {
     for text in [
         "is not selected",
         "Its repository is mirrored by monitoring",
-        "No selector lets this tag through",
+        "No selector matches this tag",
     ] {
         assert!(tag.text().contains(text), "{text}: {}", tag.text());
     }

@@ -78,3 +78,19 @@ fn a_mirror_is_found_whatever_its_name_holds() {
         "/mirrors/a%23b%3Fc%25d%20e%7Bf%7D%C3%A9"
     );
 }
+
+#[test]
+fn links_repeat_parsed_values_only() {
+    let page = |query: &str| visit("/", query).here("x", None);
+    let long = "z".repeat(2000);
+    assert_eq!(page(&format!("lang={long}")), "/");
+    assert_eq!(page(&format!("lang=zh-{long}")), "/?lang=zh");
+    assert_eq!(page(&format!("{long}=1&x={long}")), "/");
+    assert_eq!(
+        page(&format!("state={long}&page={long}&refresh={long}")),
+        "/?state=none"
+    );
+    assert_eq!(page(&format!("format={long}")), "/?format=none");
+    assert_eq!(page("q=a&q=b&lang=en&lang=zh"), "/?q=a&lang=en");
+    assert_eq!(page(&format!("q={long}")).len(), "/?q=".len() + 200);
+}
