@@ -1,6 +1,11 @@
-//! Connections: how many there may be, and how long each may dawdle.
+//! Connections: how many there may be, how many of one address, and how long each may idle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -23,8 +28,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::web::write_timeout::WriteTimeout;
+
 /// Most connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 256;
+/// Most connections of one address. Whoever holds them all leaves room for others.
+pub(crate) const PEER_CONNECTIONS: usize = 64;
+/// What an address with too many connections gets.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
 /// How long a connection may lie idle until a request's head is there. It is no time that people let
@@ -42,6 +54,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Accepts connections until `stop` is cancelled, and lets those under way end.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let peers = PeerConnections::default();
     let mut open = JoinSet::new();
     loop {
         let accepted = async {
@@ -52,11 +65,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = stop.cancelled() => break,
             Some(_) = open.join_next() => {}
             (accepted, place) = accepted => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
+                    let Some(share) = peers.admit(address.ip()) else {
+                        let _ = stream.try_write(TOO_MANY);
+                        continue;
+                    };
                     let (router, stop) = (router.clone(), stop.clone());
                     open.spawn(async move {
                         talk(stream, router, stop).await;
-                        drop(place);
+                        drop((place, share));
                     });
                 }
                 Err(error) => {
@@ -67,6 +84,56 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         }
     }
     let _ = tokio::time::timeout(FAREWELL, open.join_all()).await;
+}
+
+/// How many connections each address has.
+#[derive(Clone, Debug, Default)]
+struct PeerConnections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection of an address, counted until it is dropped.
+#[derive(Debug)]
+struct PeerShare {
+    peer: IpAddr,
+    peers: PeerConnections,
+}
+
+impl PeerConnections {
+    /// Counts a connection of this address, unless it has too many.
+    fn admit(&self, address: IpAddr) -> Option<PeerShare> {
+        let peer = network(address);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(peer).or_default();
+        if *count >= PEER_CONNECTIONS {
+            return None;
+        }
+        *count += 1;
+        let peers = self.clone();
+        Some(PeerShare { peer, peers })
+    }
+}
+
+impl Drop for PeerShare {
+    fn drop(&mut self) {
+        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// The address that counts: of IPv6 the network, within which a host may take any address
+/// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177)).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let bits = address.to_bits() & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+        address => address,
+    }
 }
 
 /// Answers what comes over a connection. One that is old says so in its next answer, and ends with it
@@ -95,7 +162,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     // One that is old and lies idle ends by itself, and a last request may come until it does.
     let ended = tokio::time::timeout(LIFE + HEAD + ANSWER, async {

@@ -4,16 +4,20 @@ pub(crate) mod api;
 mod connections;
 mod health;
 pub(crate) mod locales;
+mod metrics_page;
 mod near_name;
 pub(crate) mod pages;
+mod request_guard;
+mod response_budget;
+mod write_timeout;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    extract::{DefaultBodyLimit, Request},
+    http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -30,7 +34,10 @@ use crate::{
     sync::Sync,
     web::{
         api::tunasync,
+        metrics_page::MetricsPage,
         pages::{asset, mirror, overview, report, search},
+        request_guard::HostGuard,
+        response_budget::ResponseBudget,
     },
 };
 
@@ -63,29 +70,48 @@ pub struct App {
     pub orders: mpsc::Sender<SyncRequest>,
 }
 
-/// Answers requests until `stop` is cancelled; then those under way get a moment.
+/// Answers requests until `stop` is cancelled. In-flight requests then get a moment to finish.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
-    connections::serve(listener, router(app), stop).await;
+    let listen = listener.local_addr().map(|address| address.ip());
+    let listen = listen.unwrap_or(app.config.load().http.listen.ip());
+    let guard = HostGuard::new(app.config.clone(), listen);
+    let router = router(app).layer(middleware::from_fn_with_state(
+        guard,
+        request_guard::own_host,
+    ));
+    connections::serve(listener, router, stop).await;
 }
 
 fn router(app: App) -> Router {
+    let metrics = Arc::new(MetricsPage::new(app.metrics.clone()));
+    rendered()
+        .route("/style.css", get(asset::style))
+        .route("/icon.svg", get(asset::icon))
+        .route("/metrics", get(metrics_page::get).with_state(metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(request_guard::short_address))
+        .layer(middleware::from_fn(pages::guarded))
+        .with_state(app)
+}
+
+/// What is rendered for each request, and counts against the budget of answers.
+fn rendered() -> Router<App> {
+    let budget = ResponseBudget::default();
     Router::new()
         .route("/", get(overview::overview))
         .route("/mirrors/{*name}", get(mirror::mirror))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
-        .route("/style.css", get(asset::style))
-        .route("/icon.svg", get(asset::icon))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
         .nest("/api", programs())
         .route("/tunasync.json", get(tunasync::tunasync))
         .fallback(pages::missing)
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn(in_time))
-        .layer(middleware::from_fn(pages::guarded))
-        .with_state(app)
+        .layer(middleware::from_fn_with_state(
+            budget,
+            response_budget::counted,
+        ))
 }
 
 /// What is there for programs, who are told in JSON what is wrong, too.
@@ -103,13 +129,6 @@ async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "this took too long\n").into_response(),
-    }
-}
-
-async fn metrics(State(app): State<App>) -> Response {
-    match app.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 

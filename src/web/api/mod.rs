@@ -25,12 +25,9 @@ use crate::{
     oci::{Version, parse_image},
     store::RunRecord,
     sync::{Scope, allows},
-    web::App,
+    web::{App, request_guard::is_same_origin},
 };
 
-/// Where browsers say from which site a request comes
-/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
-const SITE: &str = "sec-fetch-site";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Most runs that one answer names.
 const RUNS: i64 = 1000;
@@ -149,11 +146,13 @@ pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
 /// Lets in who has the token of `[http]`, unless a page of another site asks through a browser.
 /// The comparison takes as long whatever is wrong.
 fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
-    let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
-    if !headers.get(SITE).is_none_or(is_own) {
-        return Err((StatusCode::FORBIDDEN, "another site asks for this"));
-    }
     let config = app.config.load();
+    if !is_same_origin(headers, &config.http.hosts) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "a page of another site asks for this",
+        ));
+    }
     let Some(token) = &config.http.token else {
         let text = "no run can be asked for here: set [http] token in mirror.toml";
         return Err((StatusCode::FORBIDDEN, text));

@@ -18,7 +18,10 @@ const ENTRIES: &str = "[defaults]\ntarget = \"m.example.com/a\"\n\
                        [[mirror]]\nname = \"nginx\"\nfrom = \"docker.io/library/nginx\"\ntags = \"1.*\"\n";
 
 async fn bench() -> Bench {
-    Bench::with(&format!("[http]\ntoken = \"open-sesame\"\n{ENTRIES}")).await
+    Bench::with(&format!(
+        "[http]\ntoken = \"open-sesame-0123456789\"\n{ENTRIES}"
+    ))
+    .await
 }
 
 impl Bench {
@@ -51,7 +54,7 @@ impl Bench {
             order.reply.send(accepted).unwrap();
             kept
         };
-        let both = async { tokio::join!(self.order(Some("open-sesame"), body), daemon) };
+        let both = async { tokio::join!(self.order(Some("open-sesame-0123456789"), body), daemon) };
         let done = timeout(Duration::from_secs(20), both).await.unwrap();
         self.app = app;
         done
@@ -62,10 +65,15 @@ impl Bench {
 async fn a_run_is_ordered_with_the_token_alone() {
     let bench = bench().await;
     let body = r#"{"mirror": "nginx"}"#;
-    for token in [None, Some("wrong"), Some(""), Some("open-sesame-and-more")] {
+    for token in [
+        None,
+        Some("wrong"),
+        Some(""),
+        Some("open-sesame-0123456789-and-more"),
+    ] {
         let refused = bench.order(token, body).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{token:?}");
-        assert!(!refused.body.contains("open-sesame"));
+        assert!(!refused.body.contains("open-sesame-0123456789"));
     }
     let open = Bench::with(ENTRIES).await;
     let refused = open.order(Some("anything"), body).await;
@@ -142,7 +150,7 @@ async fn an_order_that_makes_no_sense_is_refused_with_a_reason() {
         ("nginx", StatusCode::BAD_REQUEST, "bad JSON"),
         (r#"{"mirrors": []}"#, StatusCode::BAD_REQUEST, "bad JSON"),
     ] {
-        let answer = bench.order(Some("open-sesame"), body).await;
+        let answer = bench.order(Some("open-sesame-0123456789"), body).await;
         assert_eq!(answer.status, status, "{body}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(reason), "{body}: {error}");
@@ -153,7 +161,7 @@ async fn an_order_that_makes_no_sense_is_refused_with_a_reason() {
 async fn a_body_that_is_too_large_is_refused() {
     let bench = bench().await;
     let body = format!("{{\"mirror\": \"{}\"}}", "x".repeat(65 << 10));
-    let answer = bench.order(Some("open-sesame"), body).await;
+    let answer = bench.order(Some("open-sesame-0123456789"), body).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(answer.json()["error"].is_string());
 }
@@ -189,7 +197,7 @@ async fn an_order_is_refused_when_the_daemon_is_gone() {
     let mut bench = bench().await;
     bench.orders.close();
     let answer = bench
-        .order(Some("open-sesame"), r#"{"mirror": "nginx"}"#)
+        .order(Some("open-sesame-0123456789"), r#"{"mirror": "nginx"}"#)
         .await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.json()["result"], "refused");

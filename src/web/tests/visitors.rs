@@ -1,18 +1,21 @@
 //! Visitors who mean no good: slow ones, large ones, and pages of somebody else.
 
+use std::net::SocketAddr;
+
 use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header::AUTHORIZATION},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::web::{
-    connections, router,
+    connections::{self, PEER_CONNECTIONS},
+    router,
     tests::bench::{Bench, harbour},
 };
 
@@ -22,7 +25,7 @@ const CROWD: usize = 300;
 /// The bench behind a real socket.
 struct Server {
     _bench: Bench,
-    address: String,
+    address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -31,7 +34,7 @@ impl Server {
     async fn start() -> Self {
         let bench = harbour().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serve = connections::serve(listener, router(bench.app.clone()), stop.clone());
         Self {
@@ -44,8 +47,18 @@ impl Server {
 
     /// Sends this much of a request.
     async fn send(&self, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
+        self.send_from(1, text).await
+    }
+
+    /// The same from 127.0.0.`host`.
+    async fn send_from(&self, host: u8, text: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind(SocketAddr::from(([127, 0, 0, host], 0)))
+            .unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        // A server that has too many connections of this address hangs up at once.
+        let _ = stream.write_all(text.as_bytes()).await;
         stream
     }
 
@@ -76,12 +89,13 @@ async fn a_crowd_that_says_nothing_is_shown_out() {
     tokio::time::pause();
     let mut crowd = Vec::new();
     for number in 0..CROWD {
+        let host = u8::try_from(2 + number % 10).unwrap();
         let said = match number % 3 {
             0 => "",
             1 => "GET / HT",
             _ => "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ",
         };
-        crowd.push(server.send(said).await);
+        crowd.push(server.send_from(host, said).await);
     }
     assert!(server.answers().await);
     for stream in crowd {
@@ -89,6 +103,39 @@ async fn a_crowd_that_says_nothing_is_shown_out() {
         assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_leaves_connections_for_others() {
+    let server = Server::start().await;
+    let mut held = Vec::new();
+    for _ in 0..PEER_CONNECTIONS {
+        held.push(server.send_from(2, "GET / HT").await);
+    }
+    let refused = to_end(server.send_from(2, "").await).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(server.answers().await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn long_address_is_refused() {
+    let bench = harbour().await;
+    let long = "x".repeat(2048);
+    for (uri, status) in [
+        (format!("/mirrors/{long}"), StatusCode::URI_TOO_LONG),
+        (format!("/?lang={long}"), StatusCode::URI_TOO_LONG),
+        (
+            format!("/api/v1/runs?mirror={long}"),
+            StatusCode::URI_TOO_LONG,
+        ),
+        (format!("/?lang={}", &long[9..]), StatusCode::OK),
+    ] {
+        let answer = bench.get(&uri).await;
+        assert_eq!(answer.status, status, "{}", &uri[..16]);
+        assert!(answer.body.len() < 16 << 10 || status == StatusCode::OK);
+        assert!(!answer.body.contains("xxxxxxxxxx"), "{}", &uri[..16]);
+    }
 }
 
 #[tokio::test]
@@ -144,17 +191,26 @@ async fn a_path_that_climbs_leads_nowhere() {
 #[tokio::test]
 async fn a_page_of_somebody_else_starts_nothing_even_with_the_token() {
     let mut bench = Bench::with(
-        "[http]\ntoken = \"open-sesame\"\n[defaults]\ntarget = \"m.example.com/a\"\n\
+        "[http]\ntoken = \"open-sesame-0123456789\"\n[defaults]\ntarget = \"m.example.com/a\"\n\
          [[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",
     )
     .await;
     for site in ["cross-site", "same-site", "anything"] {
         let request = Request::post("/api/v1/sync")
-            .header(AUTHORIZATION, "Bearer open-sesame")
+            .header(AUTHORIZATION, "Bearer open-sesame-0123456789")
             .header("sec-fetch-site", site)
             .body(Body::from(r#"{"mirror": "nginx"}"#));
         let answer = bench.send(request.unwrap()).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{site}");
+    }
+    for (name, value) in [("origin", "http://evil.example"), ("origin", "null")] {
+        let request = Request::post("/api/v1/sync")
+            .header(AUTHORIZATION, "Bearer open-sesame-0123456789")
+            .header("host", "127.0.0.1:9618")
+            .header(name, value)
+            .body(Body::from(r#"{"mirror": "nginx"}"#));
+        let answer = bench.send(request.unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{value}");
     }
     // Nor does a browser learn that it may send the token from there.
     let asked = bench.ask(Method::OPTIONS, "/api/v1/sync").await;
