@@ -29,14 +29,14 @@ pub(crate) enum Refusal {
 
 /// A failure for programs: `check` adds to it, and the other commands print it alone.
 #[derive(Debug, Serialize)]
-pub(crate) struct Failure {
+pub(crate) struct CommandFailure {
     error: String,
     class: &'static str,
     remedy: Option<String>,
     problems: Vec<ProblemRecord>,
 }
 
-impl Failure {
+impl CommandFailure {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let (told, problems) = match config_error(error) {
             Some(config::Error::Invalid(report)) => (report.verdict(), report.records()),
@@ -59,7 +59,7 @@ impl Failure {
 /// Prints an error for programs, on standard output.
 pub(crate) fn print(error: &anyhow::Error) {
     // Nothing can be done about an output that takes no text.
-    let _ = output::json(&Failure::of(error));
+    let _ = output::json(&CommandFailure::of(error));
 }
 
 /// Tells people of an error, on standard error; the exit status that it stands for.

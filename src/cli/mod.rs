@@ -52,31 +52,31 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Validate mirror.toml: every mistake at once, with its place and a remedy
-    Check(check::Check),
+    Check(check::CheckArgs),
     /// Show what a sync would do and why, for each tag; write nothing
-    Plan(plan::Plan),
+    Plan(plan::PlanArgs),
     /// Run mirrors once, now
-    Sync(sync::Sync),
+    Sync(sync::SyncArgs),
     /// Compare targets with the store and the source: tags, manifests, blobs; the next sync repairs
-    Verify(verify::Verify),
+    Verify(verify::VerifyArgs),
     /// Show which tags at targets are no longer mirrored, and delete them where that is asked for
-    Prune(prune::Prune),
+    Prune(prune::PruneArgs),
     /// Show every mirror: how far it lags, its last runs, what is behind and why
-    Status(status::Status),
+    Status(status::StatusArgs),
     /// Run mirrors on their schedules, with metrics, a status page and reports
-    Serve(serve::Serve),
+    Serve(serve::ServeArgs),
     /// Show what the last 24 hours brought
-    Report(report::Report),
+    Report(report::ReportArgs),
     /// Tell whether an image is mirrored, where to, and what to add if it is not
-    Explain(explain::Explain),
+    Explain(explain::ExplainArgs),
     /// Print a mirror.toml that does what a file of regsync, image-syncer, skopeo or dregsy says
     Import(import::Import),
     /// Try the channels that reports and alarms go to
-    Notify(notify::Notify),
+    Notify(notify::NotifyArgs),
     /// Print completions for a shell
-    Completions(completions::Completions),
+    Completions(completions::CompletionsArgs),
     /// Print the manual page: transship man | man -l -
-    Man(man::Manual),
+    Man(man::ManArgs),
 }
 
 /// How the program ends; the numbers are promised to its users.

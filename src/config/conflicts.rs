@@ -81,12 +81,12 @@ impl fmt::Display for Clash {
 }
 
 /// A mirror's place in the file, and a route's place in it.
-type Place = (usize, usize);
+type RoutePlace = (usize, usize);
 
 /// Settles which of the routes of the file takes a tag that several select: the one that names
 /// it, else the first. Anything else would write one target tag from two places.
 pub(crate) fn settle(validated: &mut [Validated], problems: &mut Problems) {
-    let mut by_target: HashMap<Repository, Vec<Place>> = HashMap::new();
+    let mut by_target: HashMap<Repository, Vec<RoutePlace>> = HashMap::new();
     for mirror in 0..validated.len() {
         for route in 0..validated[mirror].mirror.routes.len() {
             let here = (mirror, route);
@@ -111,8 +111,13 @@ pub(crate) fn settle(validated: &mut [Validated], problems: &mut Problems) {
 }
 
 /// Keeps what is mirrored to a target by name from the backups of its other tags.
-fn spare(validated: &[Validated], target: &Repository, places: &[Place], problems: &mut Problems) {
-    let name = |place: Place| {
+fn spare(
+    validated: &[Validated],
+    target: &Repository,
+    places: &[RoutePlace],
+    problems: &mut Problems,
+) {
+    let name = |place: RoutePlace| {
         let claim = claim(validated, place);
         match &claim.route.selection {
             Selection::Tag(tag) => claim.mirror.target_tag(tag).ok(),
@@ -140,8 +145,8 @@ fn spare(validated: &[Validated], target: &Repository, places: &[Place], problem
 
 fn settle_two(
     validated: &mut [Validated],
-    first: Place,
-    second: Place,
+    first: RoutePlace,
+    second: RoutePlace,
     target: &Repository,
 ) -> Result<(), Clash> {
     let (a, b) = (claim(validated, first), claim(validated, second));
@@ -171,7 +176,7 @@ fn twice(what: &dyn fmt::Display, target: &Repository) -> Clash {
     }
 }
 
-fn claim(validated: &[Validated], (mirror, route): Place) -> Claim<'_> {
+fn claim(validated: &[Validated], (mirror, route): RoutePlace) -> Claim<'_> {
     let mirror = &validated[mirror].mirror;
     Claim {
         route: &mirror.routes[route],

@@ -40,7 +40,7 @@ const SLIPS: usize = 1;
 
 /// Validates the whole file. What is returned is of use only if no error was noted.
 pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Problems) -> Config {
-    let mut names = Names::default();
+    let mut names = MirrorNames::default();
     let mut validated: Vec<Validated> = Vec::new();
     for own in &file.mirrors {
         let name = names.claim(own, problems);
@@ -325,9 +325,9 @@ fn basic(
 
 /// Gives each entry a name that no other has.
 #[derive(Default)]
-struct Names(HashSet<String>);
+struct MirrorNames(HashSet<String>);
 
-impl Names {
+impl MirrorNames {
     fn claim(&mut self, entry: &MirrorEntry, problems: &mut Problems) -> Arc<str> {
         if let Some(name) = &entry.name {
             let is_new = self.0.insert(name.get_ref().clone());

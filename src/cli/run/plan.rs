@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Exit, Global, context, output},
     oci::Tag,
-    sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan as RoutePlan, Refused},
+    sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan, Refused},
 };
 
 /// Dropped or kept tags that are named.
@@ -13,7 +13,7 @@ const NAMED: usize = 3;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Plan {
+pub(crate) struct PlanArgs {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
     /// End with 4 when there is something to do
@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     order: bool,
 }
 
-impl Plan {
+impl PlanArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
@@ -57,7 +57,7 @@ impl Plan {
             } else {
                 Exit::AllFailed
             }
-        } else if self.exit_code && routes().flatten().any(RoutePlan::has_differences) {
+        } else if self.exit_code && routes().flatten().any(Plan::has_differences) {
             Exit::Differences
         } else {
             Exit::Ok
@@ -66,7 +66,7 @@ impl Plan {
 }
 
 /// The classes of what could not be compared.
-fn failures(route: &Result<RoutePlan, Refused>) -> Vec<&'static str> {
+fn failures(route: &Result<Plan, Refused>) -> Vec<&'static str> {
     let plan = match route {
         Ok(plan) => plan,
         Err(refused) => return vec![refused.error.class()],
@@ -118,7 +118,7 @@ fn print(plan: &MirrorPlan, with_order: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
+fn print_route(plan: &Plan) -> anyhow::Result<()> {
     for target in &plan.targets {
         output::line(&format!("  {} -> {}", plan.source, target.repository))?;
         let width = target
@@ -180,7 +180,7 @@ fn print_route(plan: &RoutePlan) -> anyhow::Result<()> {
 }
 
 /// The order by which `latest` chose, newest first.
-fn print_order(plan: &RoutePlan) -> anyhow::Result<()> {
+fn print_order(plan: &Plan) -> anyhow::Result<()> {
     if plan.order.is_empty() {
         return output::line("    order: none, `latest` is not set");
     }

@@ -89,23 +89,23 @@ fn style(template: &str) -> ProgressStyle {
 struct AboveBars(MultiProgress);
 
 /// One log line on its way.
-struct Line {
+struct LogLine {
     bars: MultiProgress,
     text: Vec<u8>,
 }
 
 impl<'a> MakeWriter<'a> for AboveBars {
-    type Writer = Line;
+    type Writer = LogLine;
 
-    fn make_writer(&'a self) -> Line {
-        Line {
+    fn make_writer(&'a self) -> LogLine {
+        LogLine {
             bars: self.0.clone(),
             text: Vec::new(),
         }
     }
 }
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -117,7 +117,7 @@ impl Write for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         let _ = self.flush();
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Prune {
+pub(crate) struct PruneArgs {
     /// Which mirrors; default: all that have `prune`
     mirrors: Vec<String>,
     /// Delete what is due; without it nothing is written
@@ -22,7 +22,7 @@ pub(crate) struct Prune {
     however_many: bool,
 }
 
-impl Prune {
+impl PruneArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;

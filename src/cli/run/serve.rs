@@ -11,9 +11,9 @@ use crate::{
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Serve {}
+pub(crate) struct ServeArgs {}
 
-impl Serve {
+impl ServeArgs {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let config = Config::load_with(global.config.as_deref(), LoadOptions::DAEMON)?;
         if !config.warnings.is_empty() {

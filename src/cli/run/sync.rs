@@ -17,12 +17,12 @@ use crate::{
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Sync {
+pub(crate) struct SyncArgs {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
 }
 
-impl Sync {
+impl SyncArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let bars = (std::io::stderr().is_terminal() && !global.quiet).then(Bars::new);
         let writer = match &bars {

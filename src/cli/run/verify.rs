@@ -15,7 +15,7 @@ const NAMED: usize = 3;
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Verify {
+pub(crate) struct VerifyArgs {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
     /// Read every blob of the targets, too, and compare its bytes with its digest
@@ -23,7 +23,7 @@ pub(crate) struct Verify {
     deep: bool,
 }
 
-impl Verify {
+impl VerifyArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;

@@ -42,9 +42,9 @@ const FILES: [(&str, &str); 3] = [
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Manual {}
+pub(crate) struct ManArgs {}
 
-impl Manual {
+impl ManArgs {
     pub(crate) fn run(&self) -> anyhow::Result<Exit> {
         let mut page = Vec::new();
         let mut command = Arguments::command();

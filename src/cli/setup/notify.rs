@@ -14,27 +14,27 @@ use crate::{
 
 /// Arguments of `notify`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Notify {
+pub(crate) struct NotifyArgs {
     #[command(subcommand)]
-    action: Action,
+    action: NotifyCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
+enum NotifyCommand {
     /// Send a trial message, and tell for each channel whether it was taken
-    Test(Test),
+    Test(NotifyTestArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Test {
+struct NotifyTestArgs {
     /// Which channels; default: all
     #[arg(value_name = "CHANNEL")]
     channels: Vec<String>,
 }
 
-impl Notify {
+impl NotifyArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let Action::Test(test) = &self.action;
+        let NotifyCommand::Test(test) = &self.action;
         let config = context::config(global)?;
         let names = context::channels(&config, &test.channels)?;
         let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;

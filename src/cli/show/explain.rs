@@ -11,12 +11,12 @@ use crate::{
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Explain {
+pub(crate) struct ExplainArgs {
     /// The image, by any name: nginx, quay.io/a/b:1, or as it is called at a target
     image: String,
 }
 
-impl Explain {
+impl ExplainArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config_without_secrets(global)?;
         let store = Store::open_existing(&config.state_path).await?;

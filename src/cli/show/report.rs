@@ -17,7 +17,7 @@ use crate::{
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     /// Send it to the channels of [report], too
     #[arg(long)]
     send: bool,
@@ -38,7 +38,7 @@ enum Format {
     Json,
 }
 
-impl Report {
+impl ReportArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = match self.send {
             true => context::config(global)?,

@@ -11,7 +11,7 @@ use crate::{
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Status {
+pub(crate) struct StatusArgs {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
     /// End with 4 when a mirror is behind, damaged, failing, cut off or never synced
@@ -19,7 +19,7 @@ pub(crate) struct Status {
     exit_code: bool,
 }
 
-impl Status {
+impl StatusArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config_without_secrets(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;

@@ -10,10 +10,10 @@ use crate::{
         mirror::{
             discovery::{Pattern, RepositoryGlob},
             path::{PATH_HELP, PathTemplate},
-            placement::{Fault, Misplaced, Placement, Target},
+            placement::{Misplaced, Placement, PlacementFault, TargetPrefix},
             platforms, prune, selectors,
         },
-        parse::{braces, diagnostics::Problems, file::MirrorEntry, table_reader::Wanted},
+        parse::{braces, diagnostics::Problems, file::MirrorEntry, table_reader::SwitchOrList},
         schedule::timing,
     },
     oci::{RegistryName, Repository, Tag, Version, parse_image},
@@ -67,7 +67,7 @@ pub(crate) fn validate(
         places: Vec::new(),
     };
     let mut lists_tags = false;
-    for Source { what, tag, place } in sources {
+    for NamedSource { what, tag, place } in sources {
         lists_tags |= tag.is_none();
         let selection = tag.map_or_else(|| Selection::Matching(selectors.clone()), Selection::Tag);
         match what {
@@ -131,7 +131,7 @@ fn check_selectors(
 }
 
 /// One of the things that `from` names.
-struct Source {
+struct NamedSource {
     what: Sought,
     tag: Option<Tag>,
     place: Range<usize>,
@@ -142,7 +142,7 @@ enum Sought {
     Pattern(Pattern),
 }
 
-fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Source> {
+fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<NamedSource> {
     let Some(from) = &entry.from else {
         if entry.is_whole {
             problems.error(entry.span.clone(), "this entry has no `from`", FROM_HELP);
@@ -162,7 +162,7 @@ fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Source> {
         };
         for name in names {
             match source(&name) {
-                Ok((what, tag)) => sources.push(Source {
+                Ok((what, tag)) => sources.push(NamedSource {
                     what,
                     tag,
                     place: place.clone(),
@@ -193,13 +193,13 @@ fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
 fn excluded_repositories(
     own: &MirrorEntry,
     entry: &MirrorEntry,
-    sources: &[Source],
+    sources: &[NamedSource],
     problems: &mut Problems,
 ) -> Vec<RepositoryGlob> {
     let Some(list) = &entry.exclude_repositories else {
         return Vec::new();
     };
-    let is_pattern = |source: &Source| matches!(source.what, Sought::Pattern(_));
+    let is_pattern = |source: &NamedSource| matches!(source.what, Sought::Pattern(_));
     if own.exclude_repositories.is_some() && !sources.is_empty() && !sources.iter().any(is_pattern)
     {
         let message = "`exclude_repositories` excludes nothing: no `from` has a `*`";
@@ -220,7 +220,7 @@ fn excluded_repositories(
     globs
 }
 
-fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
+fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<TargetPrefix> {
     let Some(list) = &entry.target else {
         let help = "set `target` here or in [defaults], such as \"registry.example.com/mirror\"";
         if entry.is_whole {
@@ -228,7 +228,7 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
         }
         return Vec::new();
     };
-    let mut targets: Vec<Target> = Vec::new();
+    let mut targets: Vec<TargetPrefix> = Vec::new();
     for text in list.get_ref() {
         let (host, prefix) = text
             .get_ref()
@@ -237,7 +237,7 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Target> {
         let prefix = prefix.trim_end_matches('/').to_owned();
         match host.parse::<RegistryName>() {
             Ok(registry) => {
-                let target = Target { registry, prefix };
+                let target = TargetPrefix { registry, prefix };
                 if targets.contains(&target) {
                     let message = format!("`{}` is named twice", text.get_ref());
                     problems.error(text.span(), message, "remove one of the two");
@@ -283,8 +283,8 @@ fn target_repositories(
             }) => {
                 let path_place = entry.path.as_ref().map(Spanned::span);
                 let place = match fault {
-                    Fault::Path => path_place.or(target_place),
-                    Fault::Target => target_place,
+                    PlacementFault::Path => path_place.or(target_place),
+                    PlacementFault::Target => target_place,
                 };
                 problems.error(place.unwrap_or(entry.span.clone()), message, help);
             }
@@ -295,7 +295,7 @@ fn target_repositories(
 
 fn rename(
     written: Option<&Spanned<String>>,
-    sources: &[Source],
+    sources: &[NamedSource],
     problems: &mut Problems,
 ) -> Option<Rename> {
     let written = written?;
@@ -333,11 +333,11 @@ fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> A
     }
 }
 
-fn referrers(wanted: Option<&Spanned<Wanted>>, problems: &mut Problems) -> Option<Referrers> {
+fn referrers(wanted: Option<&Spanned<SwitchOrList>>, problems: &mut Problems) -> Option<Referrers> {
     match wanted?.get_ref() {
-        Wanted::None => None,
-        Wanted::All => Some(Referrers::default()),
-        Wanted::Some(types) => Some(Referrers {
+        SwitchOrList::None => None,
+        SwitchOrList::All => Some(Referrers::default()),
+        SwitchOrList::Some(types) => Some(Referrers {
             types: selectors::glob_set(types, "referrers", problems),
         }),
     }

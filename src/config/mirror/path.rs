@@ -4,16 +4,19 @@ use crate::oci::{RegistryName, Repository};
 
 /// A parsed `path`, such as `{registry}/{repository}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PathTemplate(Vec<Part>);
+pub(crate) struct PathTemplate(Vec<TemplatePart>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
-    Field { field: Field, filters: Vec<Filter> },
+    Field {
+        field: PathField,
+        filters: Vec<PathFilter>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
+enum PathField {
     Registry,
     Repository,
     Namespace,
@@ -21,7 +24,7 @@ enum Field {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filter {
+enum PathFilter {
     /// This for each `/`.
     Join(&'static str),
     /// Without so many of the first parts, never without the last.
@@ -58,11 +61,11 @@ impl PathTemplate {
             let Some((inside, after)) = after.split_once('}') else {
                 return Err("a `{` is never closed".into());
             };
-            parts.push(Part::Text(before.into()));
+            parts.push(TemplatePart::Text(before.into()));
             parts.push(parse_field(inside)?);
             rest = after;
         }
-        parts.push(Part::Text(rest.into()));
+        parts.push(TemplatePart::Text(rest.into()));
         Ok(Self(parts))
     }
 
@@ -71,8 +74,8 @@ impl PathTemplate {
         let mut path = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => path.push_str(text),
-                Part::Field { field, filters } => {
+                TemplatePart::Text(text) => path.push_str(text),
+                TemplatePart::Field { field, filters } => {
                     let value = field.of(source);
                     let filtered = filters
                         .iter()
@@ -85,24 +88,24 @@ impl PathTemplate {
     }
 }
 
-fn parse_field(text: &str) -> Result<Part, String> {
+fn parse_field(text: &str) -> Result<TemplatePart, String> {
     let mut words = text.split('|').map(str::trim);
     let field = match words.next().unwrap_or_default() {
-        "registry" => Field::Registry,
-        "repository" => Field::Repository,
-        "namespace" => Field::Namespace,
-        "name" => Field::Name,
+        "registry" => PathField::Registry,
+        "repository" => PathField::Repository,
+        "namespace" => PathField::Namespace,
+        "name" => PathField::Name,
         other => return Err(format!("unknown field `{{{other}}}`")),
     };
-    let filters = words.map(|word| Filter::parse(word, field));
-    Ok(Part::Field {
+    let filters = words.map(|word| PathFilter::parse(word, field));
+    Ok(TemplatePart::Field {
         field,
         filters: filters.collect::<Result<_, _>>()?,
     })
 }
 
-impl Filter {
-    fn parse(text: &str, field: Field) -> Result<Self, String> {
+impl PathFilter {
+    fn parse(text: &str, field: PathField) -> Result<Self, String> {
         let dropped = text
             .strip_prefix("drop(")
             .and_then(|text| text.strip_suffix(')'));
@@ -111,7 +114,7 @@ impl Filter {
             ("dots", _) => Ok(Self::Join(".")),
             ("underscores", _) => Ok(Self::Join("_")),
             ("last", _) => Ok(Self::Last),
-            ("short", _) if field == Field::Registry => Ok(Self::Short),
+            ("short", _) if field == PathField::Registry => Ok(Self::Short),
             ("short", _) => Err("`short` is a filter for {registry} alone".into()),
             (_, Some(count)) => match count.trim().parse() {
                 Ok(count) => Ok(Self::Drop(count)),
@@ -138,7 +141,7 @@ impl Filter {
     }
 }
 
-impl Field {
+impl PathField {
     fn of(self, source: &Repository) -> String {
         let path = source.path();
         let (namespace, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -13,13 +13,13 @@ const TWO_PARTS: [&str; 2] = ["docker.io", "ccr.ccs.tencentyun.com"];
 /// The targets of one entry, and the path that a source repository has below them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<TargetPrefix>,
     pub(crate) template: PathTemplate,
 }
 
 /// A registry and the path under which everything goes there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct TargetPrefix {
     pub(crate) registry: RegistryName,
     pub(crate) prefix: String,
 }
@@ -29,12 +29,12 @@ pub(crate) struct Target {
 pub(crate) struct Misplaced {
     pub(crate) message: String,
     pub(crate) help: String,
-    pub(crate) fault: Fault,
+    pub(crate) fault: PlacementFault,
 }
 
 /// Which key of the entry is to be corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum PlacementFault {
     Target,
     Path,
 }
@@ -55,7 +55,7 @@ impl Placement {
     }
 }
 
-impl Target {
+impl TargetPrefix {
     fn place(&self, source: &Repository, path: &str) -> Result<Repository, Misplaced> {
         let name = match self.prefix.as_str() {
             "" => format!("{}/{path}", self.registry),
@@ -64,13 +64,13 @@ impl Target {
         let repository = name.parse::<Repository>().map_err(|error| Misplaced {
             message: format!("bad target: {error}"),
             help: PATH_HELP.into(),
-            fault: Fault::Path,
+            fault: PlacementFault::Path,
         })?;
         if repository == *source {
             return Err(Misplaced {
                 message: format!("{source} would be mirrored onto itself"),
                 help: "name another target or path".into(),
-                fault: Fault::Target,
+                fault: PlacementFault::Target,
             });
         }
         self.check_depth(&repository)?;
@@ -92,17 +92,17 @@ impl Target {
                 format!(
                     "name a namespace, as in target = \"{host}/NAMESPACE\", and one part in `path`"
                 ),
-                Fault::Target,
+                PlacementFault::Target,
             ),
             prefix if prefix.contains('/') => (
                 "let `target` end with its namespace, and `path` be one part".into(),
-                Fault::Target,
+                PlacementFault::Target,
             ),
             _ => (
                 "make one part of it: path = \"{repository|flatten}\", or \
                  \"{registry|short}-{repository|flatten}\", or \"{name}\""
                     .into(),
-                Fault::Path,
+                PlacementFault::Path,
             ),
         };
         Err(Misplaced {

@@ -50,7 +50,7 @@ enum PruneEntry {
 }
 
 /// The keys, validated.
-pub(crate) struct Upkeep {
+pub(crate) struct TargetUpkeep {
     pub(crate) prune: Option<Prune>,
     pub(crate) backup: Option<Rename>,
     pub(crate) verify_blobs_every: Option<Duration>,
@@ -90,8 +90,8 @@ impl UpkeepEntry {
 }
 
 /// Validates the keys of an entry that has the defaults filled in.
-pub(crate) fn validate(entry: &UpkeepEntry, problems: &mut Problems) -> Upkeep {
-    Upkeep {
+pub(crate) fn validate(entry: &UpkeepEntry, problems: &mut Problems) -> TargetUpkeep {
+    TargetUpkeep {
         prune: entry
             .prune
             .as_ref()

@@ -18,49 +18,49 @@ use crate::config::{
 const TELEGRAM: &str = "https://api.telegram.org";
 
 /// A kind, the keys that it needs, and those that it may have.
-struct Kind {
+struct ChannelKind {
     name: &'static str,
     needed: &'static [&'static str],
     allowed: &'static [&'static str],
 }
 
-const KINDS: [Kind; 8] = [
-    Kind {
+const KINDS: [ChannelKind; 8] = [
+    ChannelKind {
         name: "wecom",
         needed: &["url"],
         allowed: &[],
     },
-    Kind {
+    ChannelKind {
         name: "dingtalk",
         needed: &["url"],
         allowed: &["secret"],
     },
-    Kind {
+    ChannelKind {
         name: "feishu",
         needed: &["url"],
         allowed: &["secret"],
     },
-    Kind {
+    ChannelKind {
         name: "slack",
         needed: &["url"],
         allowed: &[],
     },
-    Kind {
+    ChannelKind {
         name: "telegram",
         needed: &["token", "chat"],
         allowed: &["url"],
     },
-    Kind {
+    ChannelKind {
         name: "email",
         needed: &["url", "from", "to"],
         allowed: &["username", "password"],
     },
-    Kind {
+    ChannelKind {
         name: "healthchecks",
         needed: &["url"],
         allowed: &[],
     },
-    Kind {
+    ChannelKind {
         name: "webhook",
         needed: &["url"],
         allowed: &["secret"],
@@ -120,7 +120,7 @@ pub(crate) fn validate(
     service.filter(|_| has_its_keys)
 }
 
-fn kind(entry: &ChannelEntry, problems: &mut Problems) -> Option<&'static Kind> {
+fn kind(entry: &ChannelEntry, problems: &mut Problems) -> Option<&'static ChannelKind> {
     let names = || KINDS.iter().map(|kind| kind.name);
     let all = || names().collect::<Vec<_>>().join(", ");
     let Some(written) = &entry.kind else {
@@ -144,7 +144,7 @@ fn kind(entry: &ChannelEntry, problems: &mut Problems) -> Option<&'static Kind> 
 }
 
 /// Notes keys that are missing, and those of other kinds.
-fn check_keys(kind: &Kind, entry: &ChannelEntry, problems: &mut Problems) -> bool {
+fn check_keys(kind: &ChannelKind, entry: &ChannelEntry, problems: &mut Problems) -> bool {
     let mut is_right = true;
     for (key, span) in written_keys(entry) {
         if kind.needed.contains(&key) || kind.allowed.contains(&key) {

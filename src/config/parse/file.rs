@@ -13,7 +13,7 @@ use crate::config::{
     parse::{
         diagnostics::Problems,
         redact,
-        table_reader::{Section, Wanted},
+        table_reader::{Section, SwitchOrList},
     },
     registry::secret::SecretSource,
     schedule::timing::TimingEntry,
@@ -94,7 +94,7 @@ pub(crate) struct MirrorEntry {
     pub(crate) platforms: Option<Strings>,
     pub(crate) tag: Option<Spanned<String>>,
     pub(crate) attestations: Option<Spanned<String>>,
-    pub(crate) referrers: Option<Spanned<Wanted>>,
+    pub(crate) referrers: Option<Spanned<SwitchOrList>>,
     pub(crate) upkeep: UpkeepEntry,
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn hide_in_table(text: &str, file: &DeTable<'_>, problems: &mut Probl
         problems,
         seen: Vec::new(),
     };
-    walk.table(file, Place::default());
+    walk.table(file, TablePlace::default());
     let mut seen = walk.seen;
     seen.sort_by_key(|span| span.start);
     hide_comments(text, &seen, problems);
@@ -57,7 +57,7 @@ pub(crate) fn hide_in_table(text: &str, file: &DeTable<'_>, problems: &mut Probl
 
 /// What is known of the place of a table in the file.
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct TablePlace {
     /// Whether a key above it holds a secret.
     is_secret: bool,
     /// Whether its tables have names of the owner's choice.
@@ -73,7 +73,7 @@ struct Walk<'p> {
 }
 
 impl Walk<'_> {
-    fn table(&mut self, table: &DeTable<'_>, place: Place) {
+    fn table(&mut self, table: &DeTable<'_>, place: TablePlace) {
         for (key, value) in table {
             let name: &str = key.get_ref();
             self.seen.push(key.span());
@@ -85,7 +85,7 @@ impl Walk<'_> {
                 .get_ref()
                 .as_str()
                 .is_some_and(|text| is_source(name, text));
-            let below = Place {
+            let below = TablePlace {
                 is_secret: place.is_secret && !is_source || !is_name && is_secret_key(name),
                 has_names: !place.is_below && NAMED.contains(&name),
                 is_below: true,
@@ -94,7 +94,7 @@ impl Walk<'_> {
         }
     }
 
-    fn value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: Place) {
+    fn value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: TablePlace) {
         match value.get_ref() {
             DeValue::Table(table) => return self.table(table, place),
             DeValue::Array(items) => {

@@ -12,7 +12,7 @@ use crate::config::parse::{diagnostics::Problems, redact::is_secret_key};
 
 /// What a key that is a switch or a list asks for.
 #[derive(Clone, Debug)]
-pub(crate) enum Wanted {
+pub(crate) enum SwitchOrList {
     /// Nothing.
     None,
     /// Everything.
@@ -120,7 +120,7 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 
     /// The value of a key that may be a switch, one string, or a list of strings.
-    pub(crate) fn switch_or_strings(&mut self, key: &'static str) -> Option<Spanned<Wanted>> {
+    pub(crate) fn switch_or_strings(&mut self, key: &'static str) -> Option<Spanned<SwitchOrList>> {
         match self
             .table
             .get(key)
@@ -130,12 +130,16 @@ impl<'p, 'i> Section<'p, 'i> {
                 self.remove(key);
                 Some(Spanned::new(
                     span,
-                    if is_wanted { Wanted::All } else { Wanted::None },
+                    if is_wanted {
+                        SwitchOrList::All
+                    } else {
+                        SwitchOrList::None
+                    },
                 ))
             }
             _ => self.strings(key).map(|strings| {
                 let span = strings.span();
-                Spanned::new(span, Wanted::Some(strings.into_inner()))
+                Spanned::new(span, SwitchOrList::Some(strings.into_inner()))
             }),
         }
     }

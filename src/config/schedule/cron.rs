@@ -23,7 +23,7 @@ const DAY_OF_MONTH: usize = 3;
 const DAY_OF_WEEK: usize = 5;
 
 /// A field of an expression.
-struct Field {
+struct CronField {
     name: &'static str,
     /// What it may hold.
     holds: &'static str,
@@ -34,33 +34,33 @@ struct Field {
     words: &'static [&'static str],
 }
 
-const FIELDS: [Field; 6] = [
-    Field {
+const FIELDS: [CronField; 6] = [
+    CronField {
         name: "second",
         holds: "0 to 59, as in `0`, `*/15` or `0,30`",
         most: 59,
         words: &[],
     },
-    Field {
+    CronField {
         name: "minute",
         holds: "0 to 59, as in `17`, `*/15` or `0,30`",
         most: 59,
         words: &[],
     },
-    Field {
+    CronField {
         name: "hour",
         holds: "0 to 23, as in `3`, `*/2` or `8-18`",
         most: 23,
         words: &[],
     },
-    Field {
+    CronField {
         name: "day of the month",
         holds: "1 to 31, as in `1` or `1,15`; `L` is the last day, `15W` the working day next to \
                 the 15th",
         most: 31,
         words: &["L", "W"],
     },
-    Field {
+    CronField {
         name: "month",
         holds: "1 to 12 or JAN to DEC, as in `1-6` or `JAN,JUL`",
         most: 12,
@@ -68,7 +68,7 @@ const FIELDS: [Field; 6] = [
             "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
         ],
     },
-    Field {
+    CronField {
         name: "day of the week",
         holds: "0 to 7 or SUN to SAT, where 0 and 7 are Sunday, as in `1-5` or `MON`; `MON#1` is \
                 the first Monday of a month, `FRIL` the last Friday",

@@ -6,25 +6,25 @@ pub(crate) mod verdict;
 use serde_json::json;
 
 use crate::{
-    cli::{Exit, Global, error::Failure, output, setup::check::verdict::Report},
+    cli::{Exit, Global, error::CommandFailure, output, setup::check::verdict::RegistryReport},
     config::Config,
     store::{self, Store},
 };
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Ask each registry, too: is it reachable, does it know us, may we list, pull and push
     #[arg(long)]
     online: bool,
 }
 
-impl Check {
+impl CheckArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = match Config::load(global.config.as_deref()) {
             Ok(config) => config,
             Err(error) if global.json => {
-                let mut printed = json!(Failure::of(&error.into()));
+                let mut printed = json!(CommandFailure::of(&error.into()));
                 printed["valid"] = false.into();
                 output::json(&printed)?;
                 return Ok(Exit::Config);
@@ -41,7 +41,7 @@ impl Check {
                 "valid": true,
                 "error": null,
                 "problems": config.warnings.records(),
-                "store": unusable.map(|error| Failure::of(&error.into())),
+                "store": unusable.map(|error| CommandFailure::of(&error.into())),
             });
             if let Some(reports) = &reports {
                 printed["registries"] = json!(reports);
@@ -57,7 +57,7 @@ impl Check {
 fn print(
     config: &Config,
     unusable: Option<store::Error>,
-    reports: &[Report],
+    reports: &[RegistryReport],
 ) -> anyhow::Result<()> {
     if !config.warnings.is_empty() {
         output::line(config.warnings.to_string().trim_end())?;

@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
-    cli::setup::check::verdict::{self, Findings, Report},
+    cli::setup::check::verdict::{self, Findings, RegistryReport},
     config::{Config, Route, Selection},
     metrics::Metrics,
     oci::{Repository, Tag},
@@ -33,7 +33,7 @@ struct Use<'c> {
 }
 
 /// Asks them all, and gives the reports in the order of their names.
-pub(crate) async fn ask(config: &Config) -> anyhow::Result<Vec<Report>> {
+pub(crate) async fn ask(config: &Config) -> anyhow::Result<Vec<RegistryReport>> {
     let registries = Registries::new(config, Arc::new(Metrics::new()?), RETRY, Vec::new());
     let mut asked = Vec::new();
     for used in uses(config).into_values() {

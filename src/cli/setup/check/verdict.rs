@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The answer to a question, and what it was about; a question that was not asked has none.
-type Answer<T> = Option<(String, Result<T, Error>)>;
+type Probe<T> = Option<(String, Result<T, Error>)>;
 
 /// What a registry answered.
 #[derive(Debug)]
@@ -17,27 +17,27 @@ pub(crate) struct Findings {
     pub(crate) reach: Reach,
     pub(crate) identity: Option<Identity>,
     /// About a repository: how many tags its first page has.
-    pub(crate) listed: Answer<Option<usize>>,
+    pub(crate) listed: Probe<Option<usize>>,
     /// About a reference.
-    pub(crate) pulled: Answer<Option<Seen>>,
+    pub(crate) pulled: Probe<Option<Seen>>,
     /// About a repository.
-    pub(crate) pushed: Answer<()>,
+    pub(crate) pushed: Probe<()>,
 }
 
 /// What is said of one registry.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct RegistryReport {
     registry: String,
     roles: Vec<&'static str>,
-    result: Verdict,
-    checks: Vec<Check>,
+    result: CheckVerdict,
+    checks: Vec<RegistryCheck>,
 }
 
 /// One check.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Check {
+struct RegistryCheck {
     check: &'static str,
-    verdict: Verdict,
+    verdict: CheckVerdict,
     message: String,
     class: Option<&'static str>,
     remedy: Option<String>,
@@ -45,7 +45,7 @@ struct Check {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+enum CheckVerdict {
     Ok,
     Failed,
     Skipped,
@@ -81,7 +81,7 @@ pub(crate) fn report(
     is_source: bool,
     is_target: bool,
     findings: &Findings,
-) -> Report {
+) -> RegistryReport {
     let roles = [(is_source, "source"), (is_target, "target")];
     let checks = vec![
         reach(findings),
@@ -92,8 +92,10 @@ pub(crate) fn report(
         push(findings),
         quota(findings),
     ];
-    let has_failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
-    Report {
+    let has_failed = checks
+        .iter()
+        .any(|check| check.verdict == CheckVerdict::Failed);
+    RegistryReport {
         registry: name.to_string(),
         roles: roles
             .iter()
@@ -101,27 +103,27 @@ pub(crate) fn report(
             .map(|(_, role)| *role)
             .collect(),
         result: if has_failed {
-            Verdict::Failed
+            CheckVerdict::Failed
         } else {
-            Verdict::Ok
+            CheckVerdict::Ok
         },
         checks,
     }
 }
 
-fn ok(check: &'static str, message: impl Into<String>) -> Check {
-    Check {
+fn ok(check: &'static str, message: impl Into<String>) -> RegistryCheck {
+    RegistryCheck {
         check,
-        verdict: Verdict::Ok,
+        verdict: CheckVerdict::Ok,
         message: message.into(),
         class: None,
         remedy: None,
     }
 }
 
-fn skipped(check: &'static str, message: &str) -> Check {
-    Check {
-        verdict: Verdict::Skipped,
+fn skipped(check: &'static str, message: &str) -> RegistryCheck {
+    RegistryCheck {
+        verdict: CheckVerdict::Skipped,
         ..ok(check, message)
     }
 }
@@ -131,9 +133,9 @@ fn failed(
     class: &'static str,
     message: impl Into<String>,
     remedy: impl Into<String>,
-) -> Check {
-    Check {
-        verdict: Verdict::Failed,
+) -> RegistryCheck {
+    RegistryCheck {
+        verdict: CheckVerdict::Failed,
         class: Some(class),
         remedy: Some(remedy.into()),
         ..ok(check, message)
@@ -141,7 +143,7 @@ fn failed(
 }
 
 /// What failed for a cause that is not the check's own.
-fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> Check {
+fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> RegistryCheck {
     let remedy = match error.class() {
         "auth" => return skipped(check, "the login comes first"),
         "throttled" | "quota" => {
@@ -153,7 +155,7 @@ fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> Check {
     failed(check, error.class(), error.kind.to_string(), remedy)
 }
 
-fn reach(findings: &Findings) -> Check {
+fn reach(findings: &Findings) -> RegistryCheck {
     match &findings.reach {
         Reach::Answers | Reach::NoTls(_) => ok("reach", "it answers"),
         Reach::Unreachable(error) => failed(
@@ -165,7 +167,7 @@ fn reach(findings: &Findings) -> Check {
     }
 }
 
-fn tls(findings: &Findings) -> Check {
+fn tls(findings: &Findings) -> RegistryCheck {
     match &findings.reach {
         Reach::Answers => match &findings.identity {
             Some(identity) if !identity.is_secure => skipped("tls", "plain HTTP, as configured"),
@@ -181,7 +183,7 @@ fn tls(findings: &Findings) -> Check {
     }
 }
 
-fn login(name: &RegistryName, findings: &Findings) -> Check {
+fn login(name: &RegistryName, findings: &Findings) -> RegistryCheck {
     let Some(identity) = &findings.identity else {
         return skipped("login", "not reached");
     };
@@ -201,7 +203,7 @@ fn login(name: &RegistryName, findings: &Findings) -> Check {
     }
 }
 
-fn list(findings: &Findings, is_source: bool) -> Check {
+fn list(findings: &Findings, is_source: bool) -> RegistryCheck {
     match &findings.listed {
         None if findings.identity.is_none() => skipped("list", "not reached"),
         None => skipped("list", "every tag is named"),
@@ -226,7 +228,7 @@ fn list(findings: &Findings, is_source: bool) -> Check {
     }
 }
 
-fn pull(findings: &Findings, is_source: bool) -> Check {
+fn pull(findings: &Findings, is_source: bool) -> RegistryCheck {
     match &findings.pulled {
         None if findings.identity.is_none() => skipped("pull", "not reached"),
         None if is_source => skipped("pull", "no tag to ask for"),
@@ -245,7 +247,7 @@ fn pull(findings: &Findings, is_source: bool) -> Check {
     }
 }
 
-fn push(findings: &Findings) -> Check {
+fn push(findings: &Findings) -> RegistryCheck {
     match &findings.pushed {
         None if findings.identity.is_none() => skipped("push", "not reached"),
         None => skipped("push", "no target"),
@@ -259,7 +261,7 @@ fn push(findings: &Findings) -> Check {
     }
 }
 
-fn quota(findings: &Findings) -> Check {
+fn quota(findings: &Findings) -> RegistryCheck {
     let Some((_, Ok(Some(Seen { quota: Some(quota) })))) = &findings.pulled else {
         return skipped("quota", "none is told");
     };
@@ -282,8 +284,8 @@ fn quota(findings: &Findings) -> Check {
 }
 
 /// How a command that printed these ends.
-pub(crate) fn exit(reports: &[Report]) -> Exit {
-    let has_failed = |report: &&Report| report.result == Verdict::Failed;
+pub(crate) fn exit(reports: &[RegistryReport]) -> Exit {
+    let has_failed = |report: &&RegistryReport| report.result == CheckVerdict::Failed;
     let mut checks = reports.iter().flat_map(|report| &report.checks);
     match reports.iter().filter(has_failed).count() {
         0 => Exit::Ok,
@@ -294,15 +296,15 @@ pub(crate) fn exit(reports: &[Report]) -> Exit {
 }
 
 /// The reports as text.
-pub(crate) fn lines(reports: &[Report]) -> Vec<String> {
+pub(crate) fn lines(reports: &[RegistryReport]) -> Vec<String> {
     let mut lines = Vec::new();
     for report in reports {
         lines.push(format!("{} ({})", report.registry, report.roles.join(", ")));
         for check in &report.checks {
             let verdict = match check.verdict {
-                Verdict::Ok => "ok",
-                Verdict::Failed => "FAILED",
-                Verdict::Skipped => "-",
+                CheckVerdict::Ok => "ok",
+                CheckVerdict::Failed => "FAILED",
+                CheckVerdict::Skipped => "-",
             };
             lines.push(format!(
                 "  {:<5}  {verdict:<6}  {}",

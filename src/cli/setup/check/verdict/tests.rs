@@ -5,7 +5,7 @@ fn error(kind: Kind) -> Error {
     Error::new("start upload of", "x", &name, kind)
 }
 
-fn target(pushed: Result<(), Error>) -> Report {
+fn target(pushed: Result<(), Error>) -> RegistryReport {
     let findings = Findings {
         identity: Some(Identity {
             who: "as `robot`".into(),
@@ -22,9 +22,9 @@ fn target(pushed: Result<(), Error>) -> Report {
 #[test]
 fn a_refused_login_is_the_login_s_failure_and_not_the_push_s() {
     let refused = target(Err(error(Kind::Unauthorized("no".into()))));
-    let failed = |report: &Report| -> Vec<&str> {
+    let failed = |report: &RegistryReport| -> Vec<&str> {
         let checks = report.checks.iter();
-        let failed = checks.filter(|check| check.verdict == Verdict::Failed);
+        let failed = checks.filter(|check| check.verdict == CheckVerdict::Failed);
         failed.map(|check| check.check).collect()
     };
     assert_eq!(failed(&refused), ["login"]);
