@@ -409,12 +409,14 @@ pub enum Error {
     )]
     NotFound(String),
     /// The file cannot be read.
-    #[error("cannot read {path}: {error}\n  help: check the path and its permissions", path = .path.display())]
+    #[error("cannot read {path}: {error}\n  help: {help}", path = .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         error: io::Error,
+        /// What to do.
+        help: String,
     },
     /// The file has mistakes.
     #[error("{0}")]

@@ -333,3 +333,44 @@ fn a_lossy_rule_that_makes_two_sources_meet_is_refused() {
         );
     }
 }
+
+#[test]
+fn draws_twenty_problems_and_counts_the_rest() {
+    let wrong: String = (0..30).map(|n| format!("odd_{n} = 1\n")).collect();
+    let report = report(&format!("{wrong}{TARGET}[[mirror]]\nfrom = \"a:1\"\n"));
+    assert_eq!(report.records().len(), 30);
+    let drawn = report.to_string();
+    assert_eq!(drawn.matches("unknown key").count(), 20);
+    assert!(drawn.contains("10 more are not shown; `check --json` lists all"));
+    assert!(drawn.contains("30 errors in mirror.toml"));
+}
+
+#[test]
+fn names_the_zone_that_was_meant() {
+    for (written, expected) in [
+        ("CST", "write \"Asia/Shanghai\" for China, or"),
+        ("Asia/Beijing", "write \"Asia/Shanghai\""),
+        ("UTC+8", "write \"Asia/Shanghai\""),
+        ("Asia/Shangai", "did you mean \"Asia/Shanghai\"?"),
+    ] {
+        let text = format!("timezone = \"{written}\"\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n");
+        let remedy = report(&text).records().remove(0).remedy;
+        assert!(remedy.starts_with(expected), "{written}: {remedy}");
+    }
+}
+
+#[test]
+fn plain_http_has_no_ca() {
+    let text = format!(
+        "[registries.\"a.io\"]\nplain_http = true\nca_file = \"/etc/hosts\"\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n"
+    );
+    let messages: Vec<String> = report(&text)
+        .records()
+        .into_iter()
+        .map(|r| r.message)
+        .collect();
+    assert!(
+        messages.contains(&"`ca_file` beside `plain_http = true`".to_owned()),
+        "{messages:?}"
+    );
+}

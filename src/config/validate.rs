@@ -84,12 +84,37 @@ fn timezone(text: Option<&Spanned<String>>, problems: &mut Problems) -> Tz {
     text.get_ref().parse().unwrap_or_else(|_| {
         let message = format!("unknown timezone `{}`", text.get_ref());
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let help = match closest(text.get_ref(), names) {
-            Some(zone) => format!("did you mean \"{zone}\"?"),
-            None => "use a name of the tz database, such as \"Asia/Shanghai\"".into(),
+        let help = match (usual_zone(text.get_ref()), closest(text.get_ref(), names)) {
+            (Some(zone), _) => format!("write {zone}"),
+            (None, Some(zone)) => format!("did you mean \"{zone}\"?"),
+            (None, None) => "use a name of the tz database, such as \"Asia/Shanghai\"".into(),
         };
         problems.error(text.span(), message, help);
         Tz::UTC
+    })
+}
+
+/// The zone of the tz database for what people write in its place.
+fn usual_zone(written: &str) -> Option<&'static str> {
+    let plain: String = written
+        .to_ascii_lowercase()
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '_')
+        .collect();
+    Some(match plain.as_str() {
+        "cst" => "\"Asia/Shanghai\" for China, or \"America/Chicago\" for US Central Time",
+        "asia/beijing" | "asia/peking" | "asia/shenzhen" | "asia/guangzhou" | "asia/hangzhou"
+        | "beijing" | "shanghai" | "china" | "cn" | "utc+8" | "utc+08:00" | "gmt+8"
+        | "gmt+08:00" | "+08:00" | "+8" | "+0800" | "北京" | "上海" => "\"Asia/Shanghai\"",
+        "jst" => "\"Asia/Tokyo\"",
+        "kst" => "\"Asia/Seoul\"",
+        "sgt" => "\"Asia/Singapore\"",
+        "ist" => "\"Asia/Kolkata\"",
+        "edt" => "\"America/New_York\"",
+        "pst" | "pdt" => "\"America/Los_Angeles\"",
+        "cest" => "\"Europe/Berlin\"",
+        "bst" => "\"Europe/London\"",
+        _ => return None,
     })
 }
 
@@ -164,6 +189,11 @@ fn registry(
     problems: &mut Problems,
 ) -> RegistryConfig {
     let default = RegistryConfig::default();
+    let is_plain = entry.plain_http.as_ref().is_some_and(|p| *p.get_ref());
+    if let Some(file) = entry.ca_file.as_ref().filter(|_| is_plain) {
+        let help = "leave one out: plain HTTP has no certificates";
+        problems.error(file.span(), "`ca_file` beside `plain_http = true`", help);
+    }
     RegistryConfig {
         plain_http: entry
             .plain_http
@@ -331,7 +361,10 @@ impl MirrorNames {
     fn claim(&mut self, entry: &MirrorEntry, problems: &mut Problems) -> Arc<str> {
         if let Some(name) = &entry.name {
             let is_new = self.0.insert(name.get_ref().clone());
-            if name.get_ref().is_empty() {
+            if name.get_ref().contains(char::is_control) {
+                let message = "a `name` of more than one line, or with control characters";
+                problems.error(name.span(), message, "write it in one line");
+            } else if name.get_ref().is_empty() {
                 problems.error(
                     name.span(),
                     "an empty `name`",

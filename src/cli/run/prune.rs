@@ -17,9 +17,9 @@ pub(crate) struct PruneArgs {
     /// Delete what is due; without it nothing is written
     #[arg(long)]
     apply: bool,
-    /// Prune although that is more of a repository than `max_share` allows at once
-    #[arg(long)]
-    however_many: bool,
+    /// Delete even more of a repository at once than `max_share` allows
+    #[arg(long, alias = "however-many")]
+    ignore_max_share: bool,
 }
 
 impl PruneArgs {
@@ -27,7 +27,7 @@ impl PruneArgs {
         let config = context::config(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let pipeline = context::pipeline(&config).await?;
-        let apply = match (self.apply, self.however_many) {
+        let apply = match (self.apply, self.ignore_max_share) {
             (false, _) => Apply::Nothing,
             (true, false) => Apply::Planned,
             (true, true) => Apply::IgnoreMaxShare,
@@ -91,7 +91,7 @@ impl PruneArgs {
         }
         if is_refused {
             output::line(
-                "  help: if that is meant, run `transship prune --apply --however-many`; else \
+                "  help: if that is meant, run `transship prune --apply --ignore-max-share`; else \
                  look at the source, and at the selectors",
             )?;
         }

@@ -6,21 +6,21 @@ use toml::Spanned;
 
 use crate::{
     config::{
-        Attestations, Discovery, Mirror, Origin, Referrers, Rename, Route, Selection,
+        Attestations, Discovery, Globs, Mirror, Origin, Referrers, Rename, Route, Selection,
         mirror::{
-            discovery::{Pattern, RepositoryGlob},
+            discovery::RepositoryGlob,
+            from::{NamedSource, Sought, sources},
             path::{PATH_HELP, PathTemplate},
             placement::{Misplaced, Placement, PlacementFault, TargetPrefix},
             platforms, prune, selectors,
         },
-        parse::{braces, diagnostics::Problems, file::MirrorEntry, table_reader::SwitchOrList},
+        parse::{diagnostics::Problems, file::MirrorEntry, table_reader::SwitchOrList},
         schedule::timing,
     },
-    oci::{RegistryName, Repository, Tag, Version, parse_image},
+    oci::{RegistryName, Repository},
 };
 
 const DEFAULT_PATH: &str = "{registry}/{repository}";
-const FROM_HELP: &str = "write registry/repository, such as \"quay.io/prometheus/node-exporter\"";
 const TARGET_HELP: &str = "write the registry's host and a path, such as \
                            \"registry.example.com/mirror\"";
 
@@ -127,66 +127,6 @@ fn check_selectors(
             "`from` names one tag, so the selectors select nothing",
             help,
         );
-    }
-}
-
-/// One of the things that `from` names.
-struct NamedSource {
-    what: Sought,
-    tag: Option<Tag>,
-    place: Range<usize>,
-}
-
-enum Sought {
-    Repository(Repository),
-    Pattern(Pattern),
-}
-
-fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<NamedSource> {
-    let Some(from) = &entry.from else {
-        if entry.is_whole {
-            problems.error(entry.span.clone(), "this entry has no `from`", FROM_HELP);
-        }
-        return Vec::new();
-    };
-    let mut sources = Vec::new();
-    for text in from.get_ref() {
-        let place = text.span();
-        let names = match braces::expand(text.get_ref()) {
-            Ok(names) => names,
-            Err(reason) => {
-                let message = format!("bad `from`: {reason}");
-                problems.error(place, message, "write choices as in \"quay.io/a/{b,c}\"");
-                continue;
-            }
-        };
-        for name in names {
-            match source(&name) {
-                Ok((what, tag)) => sources.push(NamedSource {
-                    what,
-                    tag,
-                    place: place.clone(),
-                }),
-                Err((message, help)) => problems.error(place.clone(), message, help),
-            }
-        }
-    }
-    sources
-}
-
-fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
-    if name.contains('*') {
-        let (pattern, tag) = Pattern::parse(name)?;
-        return Ok((Sought::Pattern(pattern), tag));
-    }
-    let (repository, version) = parse_image(name).map_err(|e| (e.to_string(), FROM_HELP))?;
-    match version {
-        None => Ok((Sought::Repository(repository), None)),
-        Some(Version::Tag(tag)) => Ok((Sought::Repository(repository), Some(tag))),
-        Some(Version::Digest(_)) => {
-            let message = "a digest in `from` never moves, so there is nothing to mirror";
-            Err((message.into(), "name a tag instead, as in \"nginx:1.27\""))
-        }
     }
 }
 
@@ -308,8 +248,14 @@ fn rename(
     match parsed {
         Ok(rename) => Some(rename),
         Err(reason) => {
-            let help = "write a template such as \"{tag}-mirror\"; a name without {tag} needs a \
-                        `from` that names one tag";
+            let is_glob = written.get_ref().contains(['*', '?', '[']);
+            let help = match is_glob {
+                true => "did you mean `tags`?",
+                false => {
+                    "write a template such as \"{tag}-mirror\"; a name without {tag} needs a \
+                     `from` that names one tag"
+                }
+            };
             problems.error(written.span(), format!("bad `tag`: {reason}"), help);
             None
         }
@@ -333,12 +279,27 @@ fn attestations(written: Option<&Spanned<String>>, problems: &mut Problems) -> A
     }
 }
 
+/// Globs for artifact types. A word without `/` is one of cosign's tags, or a glob.
+fn artifact_types(types: &[Spanned<String>], problems: &mut Problems) -> Option<Globs> {
+    for text in types {
+        let word = text.get_ref();
+        let is_known = [".sig", ".att", ".sbom"].contains(&word.as_str());
+        if !is_known && !word.contains(['/', '*', '?', '[', '{']) {
+            let message = format!("`{word}` in `referrers` is no artifact type");
+            let help = "write `true` for all, \".sig\", \".att\" or \".sbom\" for cosign's tags, or \
+                        a type such as \"application/spdx+json\"";
+            problems.error(text.span(), message, help);
+        }
+    }
+    selectors::glob_set(types, "referrers", problems)
+}
+
 fn referrers(wanted: Option<&Spanned<SwitchOrList>>, problems: &mut Problems) -> Option<Referrers> {
     match wanted?.get_ref() {
         SwitchOrList::None => None,
         SwitchOrList::All => Some(Referrers::default()),
         SwitchOrList::Some(types) => Some(Referrers {
-            types: selectors::glob_set(types, "referrers", problems),
+            types: artifact_types(types, problems),
         }),
     }
 }

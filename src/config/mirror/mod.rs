@@ -2,6 +2,7 @@
 
 pub(crate) mod discovery;
 pub(crate) mod entry;
+pub(crate) mod from;
 pub(crate) mod path;
 pub(crate) mod patterns;
 pub(crate) mod placement;
@@ -9,3 +10,4 @@ pub(crate) mod platforms;
 pub(crate) mod prune;
 pub(crate) mod rename;
 pub(crate) mod selectors;
+pub(crate) mod tag_glob;

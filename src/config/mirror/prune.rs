@@ -16,7 +16,7 @@ const AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 const MOST: f64 = 0.5;
 const VERIFY_EVERY: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_HELP: &str =
-    "write { after = \"7d\" }, with `keep = 5` for the newest five; or \"off\"";
+    "write prune = { after = \"7d\" }, with `keep = 5` for the newest five; or \"off\"";
 const VERIFY_HELP: &str = "write how often each tag is verified, such as \"30d\"; or \"off\"";
 
 /// Which tags that are no longer mirrored are deleted at the target.
@@ -59,7 +59,7 @@ pub(crate) struct TargetUpkeep {
 impl UpkeepEntry {
     /// Takes the keys out of a `[[mirror]]`, or of `[defaults]`.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
-        let prune = match section.string_or_section("prune") {
+        let prune = match section.string_or_section("prune", PRUNE_HELP) {
             None => None,
             Some(Err(word)) => Some(PruneEntry::Word(word)),
             Some(Ok(mut table)) => {

@@ -1,5 +1,8 @@
 //! Validates the selectors of one entry.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use regex::Regex;
@@ -8,7 +11,7 @@ use toml::Spanned;
 
 use crate::config::{
     Expressions, Globs, Selectors,
-    mirror::patterns::glob,
+    mirror::{patterns::glob, tag_glob},
     parse::{
         diagnostics::Problems,
         file::{MirrorEntry, Strings},
@@ -41,6 +44,12 @@ pub(crate) fn selectors(entry: &MirrorEntry, problems: &mut Problems) -> Selecto
     {
         let message = "`max_tags` is less than `min_tags`, so every selection is refused";
         problems.error(place.span(), message, "exchange the two numbers");
+    }
+    if let (Some(min), Some(latest), Some(place)) = (min_tags, latest, &entry.min_tags)
+        && min > latest
+    {
+        let message = "`min_tags` is above `latest`, so every selection is refused";
+        problems.error(place.span(), message, format!("write at most {latest}"));
     }
     Selectors {
         tags: globs(entry.tags.as_ref(), "tags", problems),
@@ -93,9 +102,15 @@ fn duration(written: &Spanned<String>, problems: &mut Problems) -> Option<Durati
     }
 }
 
-/// A set of globs under a key, for messages.
+/// A set of globs for tags under a key, which messages name.
 pub(crate) fn globs(list: Option<&Strings>, key: &str, problems: &mut Problems) -> Option<Globs> {
-    glob_set(list?.get_ref(), key, problems)
+    let list = list?.get_ref();
+    for text in list {
+        if let Some((message, help)) = tag_glob::mistake(text.get_ref(), key) {
+            problems.error(text.span(), message, help);
+        }
+    }
+    glob_set(list, key, problems)
 }
 
 /// The same for a list at hand.

@@ -30,10 +30,10 @@ pub(crate) fn read_bytes(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
 
 /// Reads a file that nobody named. Its owner must be this user or root, and nobody else may write
 /// it: a command run in a folder of somebody else must not follow that person's file.
-pub(crate) fn read_own_text(path: &Path, max_bytes: u64) -> io::Result<String> {
+pub(crate) fn read_own_bytes(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     check_owner(&file.metadata()?, rustix::process::geteuid().as_raw())?;
-    into_text(read(file, max_bytes)?)
+    read(file, max_bytes)
 }
 
 /// Opens without blocking: opening a FIFO otherwise waits until somebody writes to it

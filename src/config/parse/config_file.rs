@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{
     DEFAULT_PATHS, Error,
-    parse::bounded_file::{self, MAX_FILE_BYTES},
+    parse::{
+        bounded_file::{self, MAX_FILE_BYTES},
+        syntax,
+    },
 };
 
 /// Who chose the file, which decides whether its owner is checked.
@@ -36,13 +39,17 @@ impl FileOrigin {
 
     /// Reads the text of the file.
     pub(crate) fn read(self, path: &Path) -> Result<String, Error> {
-        let text = match self {
-            Self::Named => bounded_file::read_text(path, MAX_FILE_BYTES),
-            Self::WorkingDirectory => bounded_file::read_own_text(path, MAX_FILE_BYTES),
+        let bytes = match self {
+            Self::Named => bounded_file::read_bytes(path, MAX_FILE_BYTES),
+            Self::WorkingDirectory => bounded_file::read_own_bytes(path, MAX_FILE_BYTES),
         };
-        text.map_err(|error| Error::Unreadable {
+        let unreadable = |(error, help)| Error::Unreadable {
             path: path.into(),
             error,
-        })
+            help,
+        };
+        let help = "check the path and its permissions";
+        let bytes = bytes.map_err(|error| unreadable((error, help.into())))?;
+        syntax::decode(bytes, &path.display().to_string()).map_err(unreadable)
     }
 }

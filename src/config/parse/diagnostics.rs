@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::config::parse::redact::without_secrets;
 
+/// Problems that are drawn; the others are counted.
+const DRAWN: usize = 20;
+
 /// One mistake, or one doubtful thing, in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -222,9 +225,13 @@ impl ProblemReport {
 
 impl fmt::Display for ProblemReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(DRAWN) {
             self.render(problem, f)?;
             writeln!(f)?;
+        }
+        match self.problems.len().saturating_sub(DRAWN) {
+            0 => {}
+            more => writeln!(f, "{more} more are not shown; `check --json` lists all")?,
         }
         match self.problems.iter().any(|problem| !problem.is_warning) {
             true => writeln!(f, "{}", self.verdict()),

@@ -12,7 +12,7 @@ use crate::config::{
     notify::{self, ChannelEntry, ReportEntry},
     parse::{
         diagnostics::Problems,
-        redact,
+        redact, syntax,
         table_reader::{Section, SwitchOrList},
     },
     registry::secret::SecretSource,
@@ -105,15 +105,24 @@ pub(crate) fn read(text: &str, problems: &mut Problems) -> File {
         true => redact::hide_in_table(text, table.get_ref(), problems),
         false => redact::hide_lines(text, problems),
     }
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let help = "correct the syntax; see toml.io for the format";
-        problems.error(span, format!("not TOML: {}", error.message()), help);
-    }
+    note_syntax_errors(text, &errors, problems);
     if errors.is_empty() {
         read_file(Section::new("the top of the file", table, problems))
     } else {
         File::default()
+    }
+}
+
+fn note_syntax_errors(text: &str, errors: &[toml::de::Error], problems: &mut Problems) {
+    if let Some(other) = syntax::other_format(text).filter(|_| !errors.is_empty()) {
+        let message = format!("this is {}, not TOML", other.name);
+        problems.error(other.span, message, other.help);
+        return;
+    }
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let help = syntax::remedy(text, &span, error.message());
+        problems.error(span, format!("not TOML: {}", error.message()), help);
     }
 }
 
@@ -184,8 +193,10 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
     }
 }
 
+const LOGIN_HELP: &str = "write \"docker-config\", \"anonymous\" or { helper = \"NAME\" }";
+
 fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
-    match section.string_or_section("login")? {
+    match section.string_or_section("login", LOGIN_HELP)? {
         Err(word) => Some(Spanned::new(
             word.span(),
             LoginEntry::Word(word.into_inner()),
@@ -215,7 +226,7 @@ pub(crate) fn read_secret(
 fn read_source(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
-    match section.string_or_section(key)? {
+    match section.string_or_section(key, HELP)? {
         Err(inline) => {
             let span = inline.span();
             Some(Spanned::new(
@@ -270,7 +281,10 @@ fn read_mirror(
         max_tags: section.take("max_tags", "a whole number such as 500"),
         immutable: section.strings("immutable"),
         platforms: section.strings("platforms"),
-        tag: section.take("tag", "a template such as \"{tag}-mirror\""),
+        tag: section.take(
+            "tag",
+            "a template such as \"{tag}-mirror\"; did you mean `tags`, a list of globs?",
+        ),
         attestations: section.take("attestations", "\"keep\", \"drop\" or \"if-accepted\""),
         referrers: section.switch_or_strings("referrers"),
         upkeep: UpkeepEntry::read(&mut section),

@@ -6,4 +6,5 @@ pub(crate) mod config_file;
 pub(crate) mod diagnostics;
 pub(crate) mod file;
 pub(crate) mod redact;
+pub(crate) mod syntax;
 pub(crate) mod table_reader;

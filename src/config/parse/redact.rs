@@ -186,8 +186,13 @@ fn line_tells(line: &str) -> bool {
         || words(line).any(leads_somewhere)
 }
 
+/// Whether a text may hold a secret, so that no remedy may repeat a part of it.
+pub(crate) fn may_be_secret(text: &str) -> bool {
+    line_tells(text)
+}
+
 /// Whether a text holds what looks like a secret: a login before a host, a key, a random word.
-fn looks_secret(text: &str) -> bool {
+pub(crate) fn looks_secret(text: &str) -> bool {
     text.contains("PRIVATE KEY") || holds_login(text) || words(text).any(is_random)
 }
 

@@ -91,7 +91,7 @@ impl<'p, 'i> Section<'p, 'i> {
         let before = items.len();
         let strings: Vec<_> = items
             .into_iter()
-            .filter_map(|item| self.string(key, item))
+            .filter_map(|item| self.string(key, item, "write a string, or a list of strings"))
             .collect();
         if before == 0 {
             let message = format!("`{key}` is an empty list");
@@ -102,7 +102,12 @@ impl<'p, 'i> Section<'p, 'i> {
         (strings.len() == before).then(|| Spanned::new(span, strings))
     }
 
-    fn string(&mut self, key: &str, item: Spanned<DeValue<'i>>) -> Option<Spanned<String>> {
+    fn string(
+        &mut self,
+        key: &str,
+        item: Spanned<DeValue<'i>>,
+        help: &str,
+    ) -> Option<Spanned<String>> {
         let span = item.span();
         match item.into_inner() {
             DeValue::String(text) => Some(Spanned::new(span, text.into_owned())),
@@ -112,8 +117,7 @@ impl<'p, 'i> Section<'p, 'i> {
                     other.type_str()
                 );
                 hide_value(&other, span.clone(), self.problems);
-                self.problems
-                    .error(span, message, "write a string, or a list of strings");
+                self.problems.error(span, message, help);
                 None
             }
         }
@@ -164,11 +168,12 @@ impl<'p, 'i> Section<'p, 'i> {
     pub(crate) fn string_or_section(
         &mut self,
         key: &'static str,
+        help: &str,
     ) -> Option<Result<Section<'_, 'i>, Spanned<String>>> {
         let value = self.remove(key)?;
         match value.get_ref() {
             DeValue::Table(_) => self.subsection(format!("`{key}`"), value).map(Ok),
-            _ => self.string(key, value).map(Err),
+            _ => self.string(key, value, help).map(Err),
         }
     }
 
@@ -298,14 +303,34 @@ impl<'p, 'i> Section<'p, 'i> {
             if !is_harmless || is_secret_key(written) {
                 hide_all(value, self.problems);
             }
-            let help = match known {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("the keys here are: {}", self.asked.join(", ")),
+            let help = match (misplaced(written), known) {
+                (Some(place), _) if !self.asked.contains(&written) => {
+                    format!("`{written}` belongs elsewhere: move it {place}")
+                }
+                (_, Some(known)) => format!("did you mean `{known}`?"),
+                (_, None) => format!("the keys here are: {}", self.asked.join(", ")),
             };
             self.problems.error(key.span(), message, help);
         }
         self.problems.len() == self.problems_before
     }
+}
+
+/// Where a key belongs that is written below the wrong table.
+fn misplaced(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "timezone" => "to the top of the file, above the first [table]",
+        "drain" => "to [state]",
+        "listen" => "to [http]",
+        "traffic" => "to [limits]",
+        "schedule" | "every" | "jitter" | "max_lag" | "paused" | "target" | "tags" | "exclude"
+        | "semver" | "latest" | "platforms" | "prune" => "to a [[mirror]], or to [defaults]",
+        "name" | "exclude_repositories" => "to a [[mirror]]",
+        "plain_http" | "ca_file" | "connections" | "chunk" | "stall" | "login" => {
+            "to [registries.\"HOST\"]"
+        }
+        _ => return None,
+    })
 }
 
 fn hide_all(value: &Spanned<DeValue<'_>>, problems: &mut Problems) {
@@ -317,6 +342,7 @@ fn hide_value(value: &DeValue<'_>, span: Range<usize>, problems: &mut Problems) 
     match value {
         DeValue::Table(table) => table.values().for_each(|value| hide_all(value, problems)),
         DeValue::Array(items) => items.iter().for_each(|item| hide_all(item, problems)),
+        DeValue::Boolean(_) => {}
         _ => problems.hide(span),
     }
 }

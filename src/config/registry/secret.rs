@@ -97,7 +97,10 @@ impl SecretSource {
                 }
                 None => Err(Unreadable {
                     message: format!("credential `{name}`: $CREDENTIALS_DIRECTORY is not set"),
-                    help: format!("run under systemd with LoadCredential={name}:/path"),
+                    help: format!(
+                        "run under systemd with LoadCredential={name}:/path; elsewhere, set \
+                         CREDENTIALS_DIRECTORY=/folder to the folder that holds {name}"
+                    ),
                     may_pass: false,
                 }),
             },

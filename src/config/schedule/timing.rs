@@ -12,10 +12,14 @@ use toml::Spanned;
 use crate::config::{
     Mirror, Schedule,
     parse::{diagnostics::Problems, table_reader::Section},
+    schedule::cron::BadSchedule,
 };
 
 /// The default jitter is a part of the shortest interval, and never more than this.
 const MOST_JITTER: Duration = Duration::from_secs(60);
+
+/// More often than this, one run could not even start before the next.
+const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The keys as written.
 #[derive(Clone, Debug, Default)]
@@ -100,8 +104,13 @@ pub(crate) fn validate(entry: &TimingEntry, problems: &mut Problems) -> Timing {
 }
 
 fn schedule(written: &Spanned<String>, problems: &mut Problems) -> Option<Schedule> {
-    let bad = match written.get_ref().parse() {
-        Ok(schedule) => return Some(schedule),
+    let bad = match written.get_ref().parse::<Schedule>() {
+        Ok(schedule) if schedule.shortest_interval() >= SHORTEST => return Some(schedule),
+        Ok(_) => {
+            let help =
+                "write five fields, without seconds, as in \"*/5 * * * *\"; or every = \"5m\"";
+            BadSchedule::new("it fires every second", help)
+        }
         Err(bad) => bad,
     };
     problems.error(

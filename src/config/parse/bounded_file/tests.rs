@@ -53,7 +53,7 @@ fn requires_own_unnamed_file() {
     let user = fs::metadata(&path).unwrap().uid();
     for (mode, is_accepted) in [(0o600, true), (0o644, true), (0o664, false), (0o666, false)] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        assert_eq!(read_own_text(&path, 1024).is_ok(), is_accepted, "{mode:o}");
+        assert_eq!(read_own_bytes(&path, 1024).is_ok(), is_accepted, "{mode:o}");
     }
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let metadata = fs::metadata(&path).unwrap();
