@@ -33,10 +33,19 @@ pub struct Day {
     pub to: i64,
     /// The zone of the times.
     pub timezone: String,
-    /// Mirrors, and those of them that lag no more than they may.
+    /// Mirrors.
     pub mirrors: usize,
-    /// See `mirrors`.
+    /// Mirrors that lag no more than `max_lag`, of those whose source was compared lately.
     pub within_objective: usize,
+    /// Mirrors that lag more than `max_lag`.
+    #[serde(default)]
+    pub late: usize,
+    /// Mirrors whose last run failed in part or in whole.
+    #[serde(default)]
+    pub failing: usize,
+    /// Mirrors whose source was not compared for several intervals.
+    #[serde(default)]
+    pub stale: usize,
     /// Mirrors that no run has ever left equal to their source.
     #[serde(default)]
     pub never_in_sync: usize,
@@ -134,10 +143,10 @@ impl Day {
         let before = store.report_before(&day.to_string(), to).await?;
         let before = before.filter(|(made_at, _)| to - made_at < YESTERDAY);
         let before = before.and_then(|(_, body)| serde_json::from_str::<Self>(&body).ok());
-        let within = status
-            .mirrors
-            .iter()
-            .filter(|mirror| mirror.is_within_objective());
+        let count = |is_counted: &dyn Fn(&MirrorStatus) -> bool| {
+            let mirrors = status.mirrors.iter();
+            mirrors.filter(|mirror| is_counted(mirror)).count()
+        };
         let mut alarms = alarms;
         alarms.extend(store.set_aside(from, to + 1).iter().map(replaced));
         Ok(Self {
@@ -146,7 +155,12 @@ impl Day {
             to,
             timezone: zone.name().into(),
             mirrors: status.mirrors.len(),
-            within_objective: within.count(),
+            within_objective: count(&|mirror| {
+                mirror.is_within_objective() && mirror.is_compared(to)
+            }),
+            late: count(&|mirror| !mirror.is_within_objective()),
+            failing: count(&|mirror| mirror.state == State::Failing),
+            stale: count(&|mirror| mirror.is_stale(to)),
             never_in_sync: status.never_in_sync(),
             damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
             troubles: troubles(status),
@@ -161,8 +175,8 @@ impl Day {
 
     /// How serious it is.
     pub fn mood(&self) -> Severity {
-        let is_late = self.within_objective < self.mirrors;
-        if is_late || !self.alarms.is_empty() {
+        let failed = self.late + self.stale;
+        if failed > 0 || !self.alarms.is_empty() {
             Severity::Bad
         } else if self.troubles.is_empty() {
             Severity::Good
@@ -204,13 +218,21 @@ impl Day {
             0 => String::new(),
             tags => format!(", {} damaged", format::count(tags, "tag")),
         };
-        let late = self.mirrors - self.within_objective.min(self.mirrors);
-        let verdict = match (late, self.never_in_sync, self.troubles.len()) {
-            (0, 0, 0) => format!("{all}, all in sync"),
-            (0, 0, troubles) => format!("{all}, all within their objective, {troubles} to look at"),
-            (0, never, _) => format!("{never} of {all} never in sync"),
-            (late, 0, _) => format!("{late} of {all} late"),
-            (late, never, _) => format!("{late} of {all} late, {never} never in sync"),
+        let counts = [
+            (self.late, "late"),
+            (self.failing, "failing"),
+            (self.stale, "stale"),
+            (self.never_in_sync, "never in sync"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let mut counts: Vec<String> = counts.map(|(n, word)| format!("{n} {word}")).collect();
+        if let Some(first) = counts.first_mut() {
+            *first = first.replacen(' ', &format!(" of {all} "), 1);
+        }
+        let verdict = match (counts.is_empty(), self.troubles.len()) {
+            (false, _) => counts.join(", "),
+            (true, 0) => format!("{all}, all in sync"),
+            (true, others) => format!("{all}, all within their objective, {others} to look at"),
         };
         format!("{day}: {verdict}{damaged}")
     }

@@ -279,6 +279,11 @@ impl MirrorStatus {
         self.lag_seconds <= self.max_lag_seconds
     }
 
+    /// Whether its source was compared lately. Without that, its lag says nothing.
+    pub fn is_compared(&self, now: i64) -> bool {
+        self.last_checked.is_some() && !self.is_stale(now)
+    }
+
     /// Whether its source was not compared for several intervals, though it once was. A run under way
     /// is no excuse: it notes that all of the source was compared before it copies the last image.
     pub fn is_stale(&self, now: i64) -> bool {

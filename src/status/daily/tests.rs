@@ -132,7 +132,7 @@ async fn a_day_without_trouble_is_three_lines_that_name_what_moved() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
+async fn never_synced_is_not_within_objective() {
     let bench = bench().await;
     let never_run = bench.day().await;
     bench.run(NOW - 1800, 1).await;
@@ -141,18 +141,27 @@ async fn a_mirror_that_was_never_in_sync_is_not_called_within_its_objective() {
         let text = day.document(Detail::Brief).to_text();
         let headline = text.lines().next().unwrap();
         assert!(
-            headline.ends_with(": 1 of 1 mirror never in sync"),
+            headline.ends_with("1 never in sync") || headline.ends_with("1 mirror never in sync"),
             "{headline}"
         );
         assert_eq!(day.mood(), Severity::Warning);
+        assert_eq!(day.within_objective, 0);
     }
     bench.run(NOW - 60, 0).await;
     bench.run(NOW - 30, 1).await;
     let once = bench.day().await.document(Detail::Brief).to_text();
-    assert!(
-        once.contains("1 mirror, all within their objective, 1 to look at"),
-        "{once}"
-    );
+    assert!(once.contains("1 of 1 mirror failing"), "{once}");
+}
+
+#[tokio::test]
+async fn title_counts_stale_mirrors() {
+    let bench = bench().await;
+    bench.run(NOW - 4 * 3600, 0).await;
+    let day = bench.day().await;
+    let text = day.document(Detail::Brief).to_text();
+    let title = text.lines().next().unwrap();
+    assert!(title.ends_with(": 1 of 1 mirror stale"), "{title}");
+    assert_eq!((day.within_objective, day.mood()), (0, Severity::Bad));
 }
 
 #[tokio::test]
