@@ -12,7 +12,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::opts;
+use crate::metrics::maker::opts;
 
 /// How a mirror stands. Times are seconds since 1970; `None` is never.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct MirrorSample {
     pub lag_objective_seconds: i64,
     /// Whether its schedule is off.
     pub is_paused: bool,
+    /// The registries that it reads or writes.
+    pub registries: Vec<String>,
     /// At each target registry.
     pub targets: Vec<TargetSample>,
 }
@@ -62,6 +64,7 @@ pub(crate) struct MirrorGauges {
     of_mirror: [IntGaugeVec; 6],
     of_target: [IntGaugeVec; 5],
     tags: IntGaugeVec,
+    registry: IntGaugeVec,
 }
 
 impl MirrorGauges {
@@ -69,6 +72,10 @@ impl MirrorGauges {
         let mirror = |name, help| IntGaugeVec::new(opts(name, help), &["mirror"]);
         let target = |name, help| IntGaugeVec::new(opts(name, help), &["mirror", "target"]);
         let tags = opts("tags", "Tags kept, by their state.");
+        let registry = opts(
+            "mirror_registry",
+            "Always 1, for each registry that a mirror reads or writes.",
+        );
         Ok(Self {
             samples: Arc::default(),
             of_mirror: [
@@ -114,6 +121,7 @@ impl MirrorGauges {
                 )?,
             ],
             tags: IntGaugeVec::new(tags, &["mirror", "target", "state"])?,
+            registry: IntGaugeVec::new(registry, &["mirror", "registry"])?,
         })
     }
 
@@ -121,11 +129,11 @@ impl MirrorGauges {
     pub(crate) fn set(&self, mirror: &Arc<str>, sample: MirrorSample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let before = samples.insert(mirror.clone(), sample);
-        let targets = |sample: &MirrorSample| {
-            let names = sample.targets.iter().map(|target| target.target.clone());
-            names.collect::<Vec<_>>()
+        let names = |sample: &MirrorSample| {
+            let targets = sample.targets.iter().map(|target| target.target.clone());
+            (targets.collect::<Vec<_>>(), sample.registries.clone())
         };
-        if before.is_some_and(|before| targets(&before) != targets(&samples[mirror])) {
+        if before.is_some_and(|before| names(&before) != names(&samples[mirror])) {
             self.reset();
         }
     }
@@ -143,7 +151,7 @@ impl MirrorGauges {
 
     fn all(&self) -> impl Iterator<Item = &IntGaugeVec> {
         let of_mirror = self.of_mirror.iter().chain(&self.of_target);
-        of_mirror.chain([&self.tags])
+        of_mirror.chain([&self.tags, &self.registry])
     }
 
     fn fill(&self, mirror: &str, sample: &MirrorSample, now: i64) {
@@ -157,6 +165,9 @@ impl MirrorGauges {
         ];
         for (gauge, value) in self.of_mirror.iter().zip(values) {
             set(gauge, &[mirror], value);
+        }
+        for registry in &sample.registries {
+            set(&self.registry, &[mirror, registry], 1);
         }
         for target in &sample.targets {
             let values = [

@@ -21,19 +21,6 @@ pub(crate) fn set(gauge: &IntGaugeVec, labels: &[&str], value: i64) {
     }
 }
 
-/// The sum of the counters that have a value of a label.
-pub(crate) fn sum(counter: &IntCounterVec, label: &str, value: &str) -> u64 {
-    let families = counter.collect();
-    let metrics = families.iter().flat_map(|family| family.get_metric());
-    let wanted = metrics.filter(|metric| {
-        let mut labels = metric.get_label().iter();
-        labels.any(|pair| pair.name() == label && pair.value() == value)
-    });
-    wanted
-        .map(|metric| metric.get_counter().get_value() as u64)
-        .sum()
-}
-
 /// Lets go of the series that have a label of which `is_gone` holds.
 pub(crate) fn forget<T: MetricVecBuilder>(
     vec: &MetricVec<T>,

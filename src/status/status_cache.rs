@@ -1,7 +1,7 @@
 //! How every mirror stands now, kept at hand: pages and scrapes read no store.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -129,6 +129,7 @@ fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSa
             });
         }
     }
+    let registries: BTreeSet<String> = mirror.registries().collect();
     MirrorSample {
         last_check: standing.runs.first().map(|run| run.started_at.min(now)),
         last_check_success: standing.last_checked,
@@ -136,6 +137,7 @@ fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSa
         interval_seconds: mirror.interval_seconds(config.timezone, now),
         lag_objective_seconds: signed(mirror.max_lag.as_secs()),
         is_paused: mirror.is_paused,
+        registries: registries.into_iter().collect(),
         targets,
     }
 }

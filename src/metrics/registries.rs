@@ -1,0 +1,195 @@
+//! Metrics of registries: requests, limits, logins, traffic.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+use crate::metrics::{
+    maker::Maker,
+    series::{count, forget, set},
+};
+
+/// The classes of errors that are about a registry.
+pub(crate) const ERRORS: [&str; 16] = [
+    "auth",
+    "blocked",
+    "budget",
+    "denied",
+    "digest_mismatch",
+    "kept",
+    "manifest",
+    "network",
+    "not_found",
+    "protocol",
+    "quota",
+    "rejected",
+    "server",
+    "stalled",
+    "throttled",
+    "truncated",
+];
+/// Those that are about none.
+pub(crate) const OWN_ERRORS: [&str; 3] = ["interrupted", "refused", "store"];
+
+const REQUEST_SECONDS: [f64; 11] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+
+/// Metrics that have a registry as their label.
+#[derive(Debug)]
+pub(crate) struct RegistryMetrics {
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    throttled: IntCounterVec,
+    quota_limit: IntGaugeVec,
+    quota_remaining: IntGaugeVec,
+    backoff_until: IntGaugeVec,
+    auth_ok: IntGaugeVec,
+    errors: IntCounterVec,
+    transferred_bytes: IntCounterVec,
+    blobs: IntCounterVec,
+    /// Registries whose series exist from the start.
+    known: Mutex<HashSet<String>>,
+}
+
+impl RegistryMetrics {
+    pub(crate) fn new(new: &Maker) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            requests: new.counters("registry_requests_total", "Requests by their answer's status code; `none` where none came.", &["registry", "method", "code"])?,
+            request_seconds: new.histograms("registry_request_duration_seconds", "Time from a request's start to its answer's head.", &["registry", "method"], &REQUEST_SECONDS)?,
+            throttled: new.counters("registry_throttled_total", "Answers that asked to slow down.", &["registry"])?,
+            quota_limit: new.gauges("registry_ratelimit_limit", "Pulls that the registry gives out in a window, as it last told.", &["registry"])?,
+            quota_remaining: new.gauges("registry_ratelimit_remaining", "Pulls left of them, as the registry last told.", &["registry"])?,
+            backoff_until: new.gauges("registry_backoff_until_timestamp_seconds", "Until when nothing is asked, because the registry wanted a pause; 0 if it never did.", &["registry"])?,
+            auth_ok: new.gauges("registry_auth_ok", "0 while the registry refuses the credentials.", &["registry"])?,
+            errors: new.counters("errors_total", "Failed actions by the registry and class of their error.", &["registry", "class"])?,
+            transferred_bytes: new.counters("transferred_bytes_total", "Blob bytes received from and sent to registries.", &["registry", "direction"])?,
+            blobs: new.counters("blobs_total", "Blobs that a target was given, or held already.", &["registry", "outcome"])?,
+            known: Mutex::default(),
+        };
+        for class in OWN_ERRORS {
+            count(&metrics.errors, &["", class], 0);
+        }
+        Ok(metrics)
+    }
+
+    /// Notes an answered request, or one that got no answer (`code` `None`).
+    pub(crate) fn request(&self, registry: &str, method: &str, code: Option<u16>, took: Duration) {
+        let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        count(&self.requests, &[registry, method, &code], 1);
+        if let Ok(seconds) = self
+            .request_seconds
+            .get_metric_with_label_values(&[registry, method])
+        {
+            seconds.observe(took.as_secs_f64());
+        }
+        if code == "429" {
+            count(&self.throttled, &[registry], 1);
+        }
+    }
+
+    /// Notes what is left of a registry's quota.
+    pub(crate) fn quota(&self, registry: &str, limit: Option<u64>, remaining: u64) {
+        set(
+            &self.quota_remaining,
+            &[registry],
+            remaining.try_into().unwrap_or(i64::MAX),
+        );
+        if let Some(limit) = limit {
+            set(
+                &self.quota_limit,
+                &[registry],
+                limit.try_into().unwrap_or(i64::MAX),
+            );
+        }
+    }
+
+    /// Notes until when a registry is left alone, in seconds since 1970.
+    pub(crate) fn backoff(&self, registry: &str, until: i64) {
+        set(&self.backoff_until, &[registry], until);
+    }
+
+    /// Until when a registry is left alone; 0 if it never wanted that.
+    pub(crate) fn backoff_until(&self, registry: &str) -> i64 {
+        let gauge = self.backoff_until.get_metric_with_label_values(&[registry]);
+        gauge.map_or(0, |gauge| gauge.get())
+    }
+
+    /// Notes whether a registry takes the credentials.
+    pub(crate) fn auth(&self, registry: &str, is_good: bool) {
+        set(&self.auth_ok, &[registry], is_good.into());
+    }
+
+    /// Notes that a registry refused the credentials before this process began.
+    pub(crate) fn refused_before(&self, registry: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(registry.to_owned());
+        drop(known);
+        self.auth(registry, false);
+        self.backoff(registry, 0);
+    }
+
+    /// Whether a registry refuses the credentials now.
+    pub(crate) fn is_refused(&self, registry: &str) -> bool {
+        let gauge = self.auth_ok.get_metric_with_label_values(&[registry]);
+        gauge.is_ok_and(|gauge| gauge.get() == 0)
+    }
+
+    /// Notes a failed action.
+    pub(crate) fn error(&self, registry: &str, class: &str) {
+        count(&self.errors, &[registry, class], 1);
+    }
+
+    /// Notes blob bytes; `direction` is `downloaded` or `uploaded`.
+    pub(crate) fn transferred(&self, registry: &str, direction: &str, bytes: u64) {
+        count(&self.transferred_bytes, &[registry, direction], bytes);
+    }
+
+    /// Notes what became of a wanted blob: `copied`, `mounted` or `present`.
+    pub(crate) fn blob(&self, registry: &str, outcome: &str) {
+        count(&self.blobs, &[registry, outcome], 1);
+    }
+
+    /// Creates the series of these registries, and removes those of others.
+    pub(crate) fn keep(&self, registries: &HashSet<String>) {
+        let is_gone = |name: &str| !name.is_empty() && !registries.contains(name);
+        for vec in [
+            &self.requests,
+            &self.throttled,
+            &self.errors,
+            &self.transferred_bytes,
+            &self.blobs,
+        ] {
+            forget(vec, "registry", is_gone);
+        }
+        forget(&self.request_seconds, "registry", is_gone);
+        for vec in [
+            &self.quota_limit,
+            &self.quota_remaining,
+            &self.backoff_until,
+            &self.auth_ok,
+        ] {
+            forget(vec, "registry", is_gone);
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for registry in registries.difference(&known) {
+            self.auth(registry, true);
+            self.backoff(registry, 0);
+        }
+        known.clone_from(registries);
+        for registry in registries {
+            count(&self.throttled, &[registry], 0);
+            for class in ERRORS {
+                count(&self.errors, &[registry, class], 0);
+            }
+            for direction in ["downloaded", "uploaded"] {
+                self.transferred(registry, direction, 0);
+            }
+            for outcome in ["copied", "mounted", "present"] {
+                count(&self.blobs, &[registry, outcome], 0);
+            }
+        }
+    }
+}
