@@ -5,23 +5,36 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
+use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Where log lines go.
 pub type LogWriter = fmt::writer::BoxMakeWriter;
 
-/// Starts to log to `writer` at `level`; `RUST_LOG` overrules the level.
-pub fn init(level: &str, writer: LogWriter) {
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Starts to log to `writer` at `level`. `RUST_LOG` overrides the level.
+pub fn init(level: &str, format: LogFormat, writer: LogWriter) {
     let default = format!("transship={level},warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let lines = fmt::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal() && format == LogFormat::Text)
         .with_writer(writer);
-    // The journal has the time already. A second call, as a test harness may make, keeps the first.
-    let _ = match env::var_os("JOURNAL_STREAM") {
-        Some(_) => lines.without_time().try_init(),
-        None => lines.try_init(),
+    // A second call, as a test harness may make, keeps the first.
+    let _ = match (format, env::var_os("JOURNAL_STREAM")) {
+        (LogFormat::Json, _) => lines.json().flatten_event(true).try_init(),
+        // The journal has the time already.
+        (LogFormat::Text, Some(_)) => lines.without_time().try_init(),
+        (LogFormat::Text, None) => lines.try_init(),
     };
 }

@@ -19,7 +19,7 @@ use crate::{
         setup::{check, completions, man, notify},
         show::{explain, report, status},
     },
-    telemetry,
+    telemetry::{self, LogFormat},
 };
 
 /// Keeps container images mirrored: compares what upstream registries and target registries hold,
@@ -47,6 +47,15 @@ pub(crate) struct Global {
     /// Log errors alone, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,7 +131,7 @@ pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { global, command } = arguments;
     if !matches!(command, Command::Sync(_)) {
         let writer = telemetry::LogWriter::new(std::io::stderr);
-        telemetry::init(global.level(), writer);
+        telemetry::init(global.level(), global.log_format, writer);
     }
     let ended = match command {
         Command::Check(check) => check.run(&global).await,

@@ -29,7 +29,7 @@ impl SyncArgs {
             Some(bars) => bars.log_writer(),
             None => telemetry::LogWriter::new(std::io::stderr),
         };
-        telemetry::init(global.level(), writer);
+        telemetry::init(global.level(), global.log_format, writer);
         let config = context::config(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let pipeline = context::pipeline(&config).await?;
