@@ -26,6 +26,8 @@ use crate::{
 const ROWS: usize = 100;
 /// Transfers that are shown.
 const TRANSFERS: usize = 20;
+/// Lines about alarms. The last one counts those that have no line.
+const ALARM_LINES: usize = 5;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -34,6 +36,7 @@ struct Overview<'a> {
     mood: &'static str,
     sums: String,
     alarms: Vec<Trouble>,
+    more_alarms: Option<String>,
     config_error: Option<String>,
     transfers: Vec<Transfer>,
     more_transfers: Option<String>,
@@ -77,12 +80,19 @@ pub(crate) async fn overview(Held(app): Held<App>, visit: Visit) -> Response {
     let transfers = moving.values().take(TRANSFERS);
     let hidden = moving.len().saturating_sub(TRANSFERS) as u64;
     let alarms = app.alarms.all();
+    let mut lines = troubles(&alarms, &config, &visit, now);
+    let more_alarms = match lines.len() {
+        0..=ALARM_LINES => 0,
+        count => count + 1 - ALARM_LINES,
+    };
+    lines.truncate(lines.len() - more_alarms);
     let verdict = verdict(&status, &visit);
     let page = Overview {
         mood: mood(&status, &alarms),
         sums: sums(&status, visit.words()),
         config_error: app.board.config_error(),
-        alarms: troubles(&alarms, &config, &visit, now),
+        more_alarms: (more_alarms > 0).then(|| (visit.words().more)(more_alarms as u64)),
+        alarms: lines,
         transfers: transfers
             .map(|moving| transfer::of(moving, &visit))
             .collect(),

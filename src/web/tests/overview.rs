@@ -274,3 +274,22 @@ async fn a_name_with_odd_letters_leads_to_its_page() {
         assert!(page.text().contains("web/nginx: #1 50%?"));
     }
 }
+
+#[tokio::test]
+async fn alarm_box_has_five_lines() {
+    let bench = harbour().await;
+    let alarm = |number: usize| Alarm {
+        topic: Topic::Auth,
+        subject: AlarmSubject::Registry(format!("r{number}.example")),
+        since: bench.now,
+        message: format!("r{number}.example refuses the credentials"),
+        mirrors: Vec::new(),
+    };
+    bench.app.alarms.set((0..5).map(alarm).collect());
+    let text = bench.get("/").await.text();
+    assert_eq!(text.matches("refuses the credentials").count(), 5);
+    bench.app.alarms.set((0..120).map(alarm).collect());
+    let text = bench.get("/").await.text();
+    assert_eq!(text.matches("refuses the credentials").count(), 4);
+    assert!(text.contains("and 116 more"), "{text}");
+}

@@ -22,10 +22,10 @@ const LISTING: Bytes = Bytes::from_static(br#"{"name":"app","tags":["v1"]}"#);
 const RELOADED: &str = "transship_config_last_reload_successful";
 
 /// A webhook that is told everything.
-struct Ops(Receiver);
+pub struct Ops(Receiver);
 
 impl Ops {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self(Receiver::start())
     }
 
@@ -37,12 +37,28 @@ impl Ops {
     /// The same with more keys of the entry.
     fn config_with(&self, keys: &str) -> String {
         let url = self.0.url("/ops");
-        let channel = format!("[notify.ops]\nkind = \"webhook\"\nurl = \"{url}\"\n");
+        let channel = format!(
+            "[report]\ngroup_wait = \"0s\"\n[notify.ops]\nkind = \"webhook\"\nurl = \"{url}\"\n"
+        );
         serving(&channel, &format!("{}{keys}\n", mirror_of("app")))
     }
 
+    /// A channel at it.
+    pub fn channel(&self) -> String {
+        let url = self.0.url("/ops");
+        format!("[notify.ops]\nkind = \"webhook\"\nurl = \"{url}\"\n")
+    }
+
+    /// The alarm messages that it got, and the recoveries.
+    pub fn messages(&self) -> (Vec<Value>, Vec<Value>) {
+        let received = self.0.received().into_iter();
+        let messages = received.map(|(_, body)| serde_json::from_str::<Value>(&body).unwrap());
+        let alarms = messages.filter(|message| message["alarms"].is_array());
+        alarms.partition(|message| message["event"] == "alarm")
+    }
+
     /// Every alarm that it was told as `event topic`, sorted; reports left out.
-    fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (_, body) in self.0.received() {
             let told: Value = serde_json::from_str(&body).unwrap();

@@ -5,6 +5,7 @@ pub mod dashboard;
 pub mod faults;
 pub mod lag;
 pub mod load;
+pub mod outage;
 pub mod process;
 pub mod store_held;
 pub mod verify;
