@@ -66,7 +66,7 @@ impl Daemon {
     }
 
     /// The scheduler moves: feeds the watchdog, and refreshes what runs. A few other mirrors are
-    /// refreshed in turn, too: somebody may have run one by hand.
+    /// refreshed in turn, too: `transship sync` may have run one.
     async fn tick(&mut self) {
         self.services.health.beat();
         self.systemd.tick();

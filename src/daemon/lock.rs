@@ -9,17 +9,17 @@ use std::{
 
 use crate::store::private_file;
 
-/// Held as long as the daemon runs; the system lets go of it however the process ends.
+/// Held while the daemon runs. The system releases it however the process ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
-/// Why the store cannot be had.
+/// Why the store is not free.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another daemon has it.
+    /// Another daemon serves it.
     #[error("another transship (process {holder}) serves the store {store}\n  help: stop that one, or name another [state] path", store = .store.display())]
     Held {
-        /// Its process id, as it left it.
+        /// The process id in the lock file.
         holder: String,
         /// The store.
         store: PathBuf,
@@ -29,13 +29,13 @@ pub enum LockError {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
 }
 
 impl Lock {
-    /// Takes the store, or says who has it.
+    /// Takes the store. Fails with the process that has it.
     pub fn take(store: &Path) -> Result<Self, LockError> {
         let path = PathBuf::from(format!("{}.lock", store.display()));
         let unusable = |error| LockError::Unusable {

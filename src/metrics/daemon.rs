@@ -23,8 +23,8 @@ pub(crate) struct DaemonMetrics {
 impl DaemonMetrics {
     pub(crate) fn new(new: &Maker) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            config_is_good: new.gauge("config_last_reload_successful", "Whether mirror.toml was good when it was last read.")?,
-            config_read_at: new.gauge("config_last_reload_success_timestamp_seconds", "When a good mirror.toml was last read.")?,
+            config_is_good: new.gauge("config_last_reload_successful", "Whether mirror.toml was valid when it was last read.")?,
+            config_read_at: new.gauge("config_last_reload_success_timestamp_seconds", "When a valid mirror.toml was last read.")?,
             report_sent_at: new.gauge("report_last_success_timestamp_seconds", "When the last daily report was made; 0 before the first.")?,
             disk_available: new.gauge("disk_available_bytes", "Space left where the store is.")?,
             traffic_bytes: new.gauges("traffic_bytes", "Blob bytes moved in the current period of the traffic budget; the month where there is none.", &["direction"])?,
@@ -32,13 +32,13 @@ impl DaemonMetrics {
             traffic_used: new.gauge("traffic_budget_used_bytes", "What of the moved bytes the traffic budget counts.")?,
             notifications: new.counters(
                 "notifications_total",
-                "Reports and alarms by what became of them at each channel.",
+                "Reports and alarms by channel and result.",
                 &["channel", "result"],
             )?,
         })
     }
 
-    /// Notes that `mirror.toml` was read: at which time, if it was good.
+    /// Sets that `mirror.toml` was read: at which time, if it is valid.
     pub(crate) fn config_read(&self, good_at: Option<i64>) {
         self.config_is_good.set(good_at.is_some().into());
         if let Some(at) = good_at {
@@ -46,18 +46,18 @@ impl DaemonMetrics {
         }
     }
 
-    /// Notes when the last daily report was made.
+    /// Sets when the last daily report was made, in seconds since 1970.
     pub(crate) fn report_made(&self, at: i64) {
         self.report_sent_at.set(at);
     }
 
-    /// Notes the space left where the store is.
+    /// Sets the space left where the store is, in bytes.
     pub(crate) fn disk_available(&self, bytes: u64) {
         self.disk_available
             .set(bytes.try_into().unwrap_or(i64::MAX));
     }
 
-    /// Notes what was moved in the current period; of a budget, all of it and what is used.
+    /// Sets the bytes moved in the current period, and the size and the use of its budget.
     pub(crate) fn traffic(&self, sent: u64, received: u64, budget: Option<(u64, u64)>) {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         set(&self.traffic_bytes, &["sent"], signed(sent));
@@ -67,7 +67,7 @@ impl DaemonMetrics {
         self.traffic_used.set(signed(used));
     }
 
-    /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).
+    /// Counts a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub(crate) fn notification(&self, channel: &str, result: &str) {
         count(&self.notifications, &[channel, result], 1);
     }

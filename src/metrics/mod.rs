@@ -80,32 +80,32 @@ impl Metrics {
         self.mirrors.set(name, sample);
     }
 
-    /// Notes an answered request, or one that got no answer (`code` `None`).
+    /// Counts an answered request, or one without an answer (`code` is `None`).
     pub fn request(&self, registry: &str, method: &str, code: Option<u16>, took: Duration) {
         self.registries.request(registry, method, code, took);
     }
 
-    /// Notes what is left of a registry's quota.
+    /// Sets what is left of a registry's quota.
     pub fn quota(&self, registry: &str, limit: Option<u64>, remaining: u64) {
         self.registries.quota(registry, limit, remaining);
     }
 
-    /// Notes until when a registry is left alone, in seconds since 1970.
+    /// Sets until when a registry gets no requests, in seconds since 1970.
     pub fn backoff(&self, registry: &str, until: i64) {
         self.registries.backoff(registry, until);
     }
 
-    /// Until when a registry is left alone; 0 if it never wanted that.
+    /// Until when a registry gets no requests; 0 if it never asked for a pause.
     pub fn backoff_until(&self, registry: &str) -> i64 {
         self.registries.backoff_until(registry)
     }
 
-    /// Notes whether a registry takes the credentials.
+    /// Sets whether a registry accepts the credentials.
     pub fn auth(&self, registry: &str, is_good: bool) {
         self.registries.auth(registry, is_good);
     }
 
-    /// Notes that a registry refused the credentials before this process began.
+    /// Sets that a registry refused the credentials in an earlier process.
     pub fn refused_before(&self, registry: &str) {
         self.registries.refused_before(registry);
     }
@@ -115,82 +115,82 @@ impl Metrics {
         self.registries.is_refused(registry)
     }
 
-    /// Notes a failed action.
+    /// Counts a failed action.
     pub fn error(&self, registry: &str, class: &str) {
         self.registries.error(registry, class);
     }
 
-    /// Notes blob bytes; `direction` is `downloaded` or `uploaded`.
+    /// Counts blob bytes; `direction` is `downloaded` or `uploaded`.
     pub fn transferred(&self, registry: &str, direction: &str, bytes: u64) {
         self.registries.transferred(registry, direction, bytes);
     }
 
-    /// Notes what became of a wanted blob: `copied`, `mounted` or `present`.
+    /// Counts the outcome of a blob: `copied`, `mounted` or `present`.
     pub fn blob(&self, registry: &str, outcome: &str) {
         self.registries.blob(registry, outcome);
     }
 
-    /// Notes a tag that was written, and how long after the first sight of a difference.
+    /// Counts a tag that was written, and observes the time since the difference was first seen.
     pub fn tag_copied(&self, mirror: &str, target: &str, after_seconds: i64) {
         self.syncs.tag_copied(mirror, target, after_seconds);
     }
 
-    /// Notes content that was not what its digest says.
+    /// Counts content that did not match its digest.
     pub fn digest_mismatch(&self, mirror: &str, target: &str) {
         self.syncs.digest_mismatch(mirror, target);
     }
 
-    /// Notes a tag that was deleted at a target.
+    /// Counts a tag that was deleted at a target.
     pub fn tag_pruned(&self, mirror: &str, target: &str) {
         self.syncs.tag_pruned(mirror, target);
     }
 
-    /// Notes that all of a tag was looked for.
+    /// Counts a tag that was verified.
     pub fn tag_verified(&self, mirror: &str) {
         self.syncs.tag_verified(mirror);
     }
 
-    /// Notes what verification found.
+    /// Counts what verification found.
     pub fn finding(&self, class: &str) {
         self.syncs.finding(class);
     }
 
-    /// Notes the result of a run of a mirror at one target.
+    /// Counts a run of a mirror by its result at one target.
     pub fn sync(&self, mirror: &str, target: &str, result: &str) {
         self.syncs.sync(mirror, target, result);
     }
 
-    /// Notes how long a run took.
+    /// Observes how long a run took.
     pub fn sync_took(&self, result: &str, took: Duration) {
         self.syncs.sync_took(result, took);
     }
 
-    /// The gauge of blob transfers under way.
+    /// The gauge of blob transfers in flight.
     pub fn transfers_in_flight(&self) -> &IntGauge {
         self.syncs.transfers_in_flight()
     }
 
-    /// Notes that `mirror.toml` was read: at which time, if it was good.
+    /// Sets that `mirror.toml` was read: at which time, if it is valid.
     pub fn config_read(&self, good_at: Option<i64>) {
         self.daemon.config_read(good_at);
     }
 
-    /// Notes when the last daily report was made.
+    /// Sets when the last daily report was made, in seconds since 1970.
     pub fn report_made(&self, at: i64) {
         self.daemon.report_made(at);
     }
 
-    /// Notes the space left where the store is.
+    /// Sets the space left where the store is, in bytes.
     pub fn disk_available(&self, bytes: u64) {
         self.daemon.disk_available(bytes);
     }
 
-    /// Notes what was moved in the current period; of a budget, all of it and what is used.
+    /// Sets the bytes moved in the current period, and the size and the use of its budget.
     pub fn traffic(&self, sent: u64, received: u64, budget: Option<(u64, u64)>) {
         self.daemon.traffic(sent, received, budget);
     }
 
-    /// Notes a message that was delivered to a channel (`ok`) or could not be (`failed`).
+    /// Counts a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub fn notification(&self, channel: &str, result: &str) {
         self.daemon.notification(channel, result);
     }

@@ -60,13 +60,13 @@ impl RegistryMetrics {
             requests: new.counters("registry_requests_total", "Requests by their answer's status code; `none` where none came.", &["registry", "method", "code"])?,
             request_seconds: new.histograms("registry_request_duration_seconds", "Time from a request's start to its answer's head.", &["registry", "method"], &REQUEST_SECONDS)?,
             throttled: new.counters("registry_throttled_total", "Answers that asked to slow down.", &["registry"])?,
-            quota_limit: new.gauges("registry_ratelimit_limit", "Pulls that the registry gives out in a window, as it last told.", &["registry"])?,
-            quota_remaining: new.gauges("registry_ratelimit_remaining", "Pulls left of them, as the registry last told.", &["registry"])?,
-            backoff_until: new.gauges("registry_backoff_until_timestamp_seconds", "Until when nothing is asked, because the registry wanted a pause; 0 if it never did.", &["registry"])?,
+            quota_limit: new.gauges("registry_ratelimit_limit", "Pulls that the registry gives out in a window, as it last reported.", &["registry"])?,
+            quota_remaining: new.gauges("registry_ratelimit_remaining", "Pulls left of them, as the registry last reported.", &["registry"])?,
+            backoff_until: new.gauges("registry_backoff_until_timestamp_seconds", "Until when no requests are sent, because the registry asked for a pause; 0 if it never did.", &["registry"])?,
             auth_ok: new.gauges("registry_auth_ok", "0 while the registry refuses the credentials.", &["registry"])?,
             errors: new.counters("errors_total", "Failed actions by the registry and class of their error.", &["registry", "class"])?,
             transferred_bytes: new.counters("transferred_bytes_total", "Blob bytes received from and sent to registries.", &["registry", "direction"])?,
-            blobs: new.counters("blobs_total", "Blobs that a target was given, or held already.", &["registry", "outcome"])?,
+            blobs: new.counters("blobs_total", "Blobs that were copied or mounted to a target, or that it had.", &["registry", "outcome"])?,
             known: Mutex::default(),
         };
         for class in OWN_ERRORS {
@@ -75,7 +75,7 @@ impl RegistryMetrics {
         Ok(metrics)
     }
 
-    /// Notes an answered request, or one that got no answer (`code` `None`).
+    /// Counts an answered request, or one without an answer (`code` is `None`).
     pub(crate) fn request(&self, registry: &str, method: &str, code: Option<u16>, took: Duration) {
         let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         count(&self.requests, &[registry, method, &code], 1);
@@ -90,7 +90,7 @@ impl RegistryMetrics {
         }
     }
 
-    /// Notes what is left of a registry's quota.
+    /// Sets what is left of a registry's quota.
     pub(crate) fn quota(&self, registry: &str, limit: Option<u64>, remaining: u64) {
         set(
             &self.quota_remaining,
@@ -106,23 +106,23 @@ impl RegistryMetrics {
         }
     }
 
-    /// Notes until when a registry is left alone, in seconds since 1970.
+    /// Sets until when a registry gets no requests, in seconds since 1970.
     pub(crate) fn backoff(&self, registry: &str, until: i64) {
         set(&self.backoff_until, &[registry], until);
     }
 
-    /// Until when a registry is left alone; 0 if it never wanted that.
+    /// Until when a registry gets no requests; 0 if it never asked for a pause.
     pub(crate) fn backoff_until(&self, registry: &str) -> i64 {
         let gauge = self.backoff_until.get_metric_with_label_values(&[registry]);
         gauge.map_or(0, |gauge| gauge.get())
     }
 
-    /// Notes whether a registry takes the credentials.
+    /// Sets whether a registry accepts the credentials.
     pub(crate) fn auth(&self, registry: &str, is_good: bool) {
         set(&self.auth_ok, &[registry], is_good.into());
     }
 
-    /// Notes that a registry refused the credentials before this process began.
+    /// Sets that a registry refused the credentials in an earlier process.
     pub(crate) fn refused_before(&self, registry: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(registry.to_owned());
@@ -137,17 +137,17 @@ impl RegistryMetrics {
         gauge.is_ok_and(|gauge| gauge.get() == 0)
     }
 
-    /// Notes a failed action.
+    /// Counts a failed action.
     pub(crate) fn error(&self, registry: &str, class: &str) {
         count(&self.errors, &[registry, class], 1);
     }
 
-    /// Notes blob bytes; `direction` is `downloaded` or `uploaded`.
+    /// Counts blob bytes; `direction` is `downloaded` or `uploaded`.
     pub(crate) fn transferred(&self, registry: &str, direction: &str, bytes: u64) {
         count(&self.transferred_bytes, &[registry, direction], bytes);
     }
 
-    /// Notes what became of a wanted blob: `copied`, `mounted` or `present`.
+    /// Counts the outcome of a blob: `copied`, `mounted` or `present`.
     pub(crate) fn blob(&self, registry: &str, outcome: &str) {
         count(&self.blobs, &[registry, outcome], 1);
     }

@@ -10,7 +10,7 @@ use crate::metrics::{
 };
 
 /// How a run of a mirror can end at a target; `skipped` runs did not start, because the one before
-/// was still under way.
+/// was still running.
 const RESULTS: [&str; 4] = ["ok", "partial", "failed", "skipped"];
 
 /// What verification can find at a target.
@@ -64,7 +64,7 @@ impl SyncMetrics {
             )?,
             tags_verified: new.counters(
                 "verified_tags_total",
-                "Tags of which all that they lead to was looked for at a target.",
+                "Tags of which everything was looked for at a target.",
                 &["mirror"],
             )?,
             findings: new.counters(
@@ -74,7 +74,7 @@ impl SyncMetrics {
             )?,
             mismatches: new.counters(
                 "digest_mismatches_total",
-                "Contents that were not what their digest says, and were refused.",
+                "Contents that did not match their digest and were refused.",
                 &["mirror", "target"],
             )?,
             syncs: new.counters(
@@ -90,10 +90,10 @@ impl SyncMetrics {
             )?,
             propagation: new.histogram(
                 "propagation_seconds",
-                "From the first sight of a difference to its being mirrored.",
+                "Time from the first sight of a difference until it is mirrored.",
                 &PROPAGATION_SECONDS,
             )?,
-            transfers_in_flight: new.gauge("transfers_in_flight", "Blob transfers under way.")?,
+            transfers_in_flight: new.gauge("transfers_in_flight", "Blob transfers in flight.")?,
         };
         for class in FINDINGS {
             count(&metrics.findings, &[class], 0);
@@ -106,45 +106,45 @@ impl SyncMetrics {
         Ok(metrics)
     }
 
-    /// Notes a tag that was written, and how long after the first sight of a difference.
+    /// Counts a tag that was written, and observes the time since the difference was first seen.
     pub(crate) fn tag_copied(&self, mirror: &str, target: &str, after_seconds: i64) {
         count(&self.tags_copied, &[mirror, target], 1);
         self.propagation.observe(after_seconds.max(0) as f64);
     }
 
-    /// Notes content that was not what its digest says.
+    /// Counts content that did not match its digest.
     pub(crate) fn digest_mismatch(&self, mirror: &str, target: &str) {
         count(&self.mismatches, &[mirror, target], 1);
     }
 
-    /// Notes a tag that was deleted at a target.
+    /// Counts a tag that was deleted at a target.
     pub(crate) fn tag_pruned(&self, mirror: &str, target: &str) {
         count(&self.tags_pruned, &[mirror, target], 1);
     }
 
-    /// Notes that all of a tag was looked for.
+    /// Counts a tag that was verified.
     pub(crate) fn tag_verified(&self, mirror: &str) {
         count(&self.tags_verified, &[mirror], 1);
     }
 
-    /// Notes what verification found.
+    /// Counts what verification found.
     pub(crate) fn finding(&self, class: &str) {
         count(&self.findings, &[class], 1);
     }
 
-    /// Notes the result of a run of a mirror at one target.
+    /// Counts a run of a mirror by its result at one target.
     pub(crate) fn sync(&self, mirror: &str, target: &str, result: &str) {
         count(&self.syncs, &[mirror, target, result], 1);
     }
 
-    /// Notes how long a run took.
+    /// Observes how long a run took.
     pub(crate) fn sync_took(&self, result: &str, took: Duration) {
         if let Ok(seconds) = self.sync_seconds.get_metric_with_label_values(&[result]) {
             seconds.observe(took.as_secs_f64());
         }
     }
 
-    /// The gauge of blob transfers under way.
+    /// The gauge of blob transfers in flight.
     pub(crate) fn transfers_in_flight(&self) -> &IntGauge {
         &self.transfers_in_flight
     }

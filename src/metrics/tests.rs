@@ -16,7 +16,7 @@ fn sample(target: &str) -> MirrorSample {
 }
 
 #[test]
-fn what_was_noted_is_told() {
+fn encodes_counted_values() {
     let metrics = Metrics::new().unwrap();
     metrics.request("quay.io", "GET", Some(429), Duration::from_millis(20));
     metrics.transferred("quay.io", "downloaded", 7);
@@ -38,7 +38,7 @@ fn what_was_noted_is_told() {
 }
 
 #[test]
-fn counters_of_a_mirror_are_zero_from_the_start_and_go_with_it() {
+fn counters_of_mirror_start_at_zero() {
     let metrics = Metrics::new().unwrap();
     let mirrors = |names: &[&str]| {
         let entry = |name: &&str| (Arc::from(*name), vec!["t.example".to_owned()]);
@@ -72,7 +72,7 @@ fn counters_of_a_mirror_are_zero_from_the_start_and_go_with_it() {
 }
 
 #[test]
-fn counters_of_a_target_go_when_its_mirror_goes_elsewhere() {
+fn counters_of_left_target_go() {
     let metrics = Metrics::new().unwrap();
     let to = |target: &str| [(Arc::from("a"), vec![target.to_owned()])];
     metrics.keep(&to("old.example"), &HashSet::from(["old.example".into()]));
@@ -85,7 +85,7 @@ fn counters_of_a_target_go_when_its_mirror_goes_elsewhere() {
 }
 
 #[test]
-fn lag_grows_between_runs_and_is_zero_in_sync() {
+fn lag_grows_between_runs() {
     let metrics = Metrics::new().unwrap();
     let mut lagging = sample("t.example");
     lagging.targets[0].lagging_since = Some(chrono::Utc::now().timestamp() - 3600);
@@ -107,7 +107,7 @@ fn lag_grows_between_runs_and_is_zero_in_sync() {
 }
 
 #[test]
-fn a_target_that_left_a_mirror_leaves_its_gauges() {
+fn gauges_of_left_target_go() {
     let metrics = Metrics::new().unwrap();
     metrics.mirror(&"a".into(), sample("old.example"));
     assert!(text(&metrics).contains("old.example"));

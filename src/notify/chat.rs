@@ -35,7 +35,7 @@ pub(crate) struct Part {
 /// What a document is called where others write, too.
 pub(crate) fn subject(document: &Document) -> String {
     let title = document.title();
-    // A robot may be told to let only messages with a certain word pass.
+    // A robot may accept only messages with a keyword.
     match title.to_lowercase().contains("transship") {
         true => title.to_owned(),
         false => format!("transship: {title}"),
@@ -145,7 +145,7 @@ impl Dialect {
                 group.pop();
             }
         }
-        // A verdict that says everything is a message, too.
+        // A title without lines is a message, too.
         let has_lines = groups.iter().any(|group| !group.is_empty());
         groups.retain(|group| !group.is_empty() || !has_lines);
         groups

@@ -33,7 +33,7 @@ pub enum Error {
     /// It answered like something else.
     #[error("it answered as something else would: {0}")]
     Strange(String),
-    /// What the config says cannot be used.
+    /// The configuration of the channel cannot be used.
     #[error("it cannot be set up: {0}")]
     Unusable(String),
 }
@@ -73,7 +73,7 @@ impl Error {
         }
     }
 
-    /// The same error, its words changed.
+    /// The same error with its text changed.
     pub(crate) fn map_words(self, change: impl Fn(String) -> String) -> Self {
         match self {
             Self::Unreachable(said) => Self::Unreachable(change(said)),

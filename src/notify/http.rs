@@ -113,7 +113,7 @@ pub(crate) fn client() -> Result<Client, Error> {
     Client::builder()
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        // What is meant for one address is not told to another.
+        // A redirect must not carry the message to another address.
         .redirect(Policy::none())
         .build()
         .map_err(|error| Error::Unusable(causes(error)))
@@ -151,7 +151,7 @@ fn causes(error: reqwest::Error) -> String {
 }
 
 impl Answer {
-    /// Judges by the status alone; `remedy` is for a refusal.
+    /// Checks only the status. `remedy` is for a refusal.
     pub(crate) fn check_status(&self, remedy: &'static str) -> Result<(), Error> {
         let said = match self.words() {
             words if words.is_empty() => format!("status {}", self.status),
@@ -185,7 +185,7 @@ impl Answer {
         }
     }
 
-    /// What to say of an answer that the service itself would not give.
+    /// The error for an answer that the service does not give.
     pub(crate) fn strange(&self) -> Error {
         Error::Strange(format!("status {}: {}", self.status, self.words()))
     }

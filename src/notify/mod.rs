@@ -1,4 +1,4 @@
-//! Where reports and alarms go.
+//! Sends reports and alarms to channels.
 
 pub(crate) mod channels;
 mod chat;
@@ -29,7 +29,7 @@ use crate::{
 use http::{Patience, Post};
 use redact::Redactor;
 
-/// Channels that are written to at a time.
+/// Deliveries at the same time.
 const AT_A_TIME: usize = 16;
 
 /// A report or an alarm.
@@ -62,7 +62,7 @@ pub enum Audience {
     },
 }
 
-/// What became of a message at one channel.
+/// The result of a delivery to one channel.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The channel's name.
@@ -80,8 +80,8 @@ pub enum Ending {
     Failed,
 }
 
-/// Sends messages to the channels of the config. Nothing that goes wrong with it is an error of
-/// whoever has something to tell: it is logged, counted and returned.
+/// Sends messages to the channels of the configuration. A failed delivery is logged, counted and
+/// returned. It never fails the caller.
 #[derive(Debug)]
 pub struct Notifier {
     channels: Vec<Channel>,
@@ -92,7 +92,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Makes the channels of the config ready; none is contacted yet.
+    /// Prepares the channels of the configuration. None is contacted yet.
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let names: Vec<&str> = config.channels.iter().map(|c| &*c.name).collect();
         metrics.set_channels(&names);
@@ -105,25 +105,25 @@ impl Notifier {
         })
     }
 
-    /// Sends a message to every channel that wants it, all at the same time.
+    /// Sends a message to every channel that subscribes to it, all at the same time.
     pub async fn deliver(&self, message: &Message) -> Vec<Delivery> {
         let wants = |channel: &&Channel| self.wants(channel, message);
         self.send(self.channels.iter().filter(wants), message).await
     }
 
-    /// Sends a message to the channels of these names, whether or not they want it.
+    /// Sends a message to the channels of these names, whatever they subscribe to.
     pub async fn deliver_to(&self, names: &[Arc<str>], message: &Message) -> Vec<Delivery> {
         let is_named = |channel: &&Channel| names.contains(&channel.name);
         self.send(self.channels.iter().filter(is_named), message)
             .await
     }
 
-    /// Tells healthchecks that a run has begun.
+    /// Pings healthchecks at the start of a run.
     pub async fn run_started(&self, mirror: &str, run: i64) -> Vec<Delivery> {
         self.ping(mirror, run, Signal::Start, "").await
     }
 
-    /// Tells healthchecks that a run is over; `text` says what it did.
+    /// Pings healthchecks at the end of a run. `text` has its counts and errors.
     pub async fn run_ended(
         &self,
         mirror: &str,
@@ -210,7 +210,7 @@ impl Notifier {
         stream::iter(pings).buffered(AT_A_TIME).collect().await
     }
 
-    /// Sends requests one after the other; the first that fails is the last.
+    /// Sends requests one after the other, up to the first that fails.
     async fn post(&self, posts: &[Post], deadline: Instant) -> Result<(), Error> {
         for post in posts {
             let attempt = || http::send(&self.client, post);
@@ -219,7 +219,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Logs and counts what became of a message.
+    /// Logs and counts the result of a delivery.
     fn note(&self, channel: &Channel, result: Result<(), Error>) -> Delivery {
         let redactor = Redactor::new(&channel.service);
         let result = result.map_err(|error| error.map_words(|words| redactor.clean(words)));
@@ -227,7 +227,7 @@ impl Notifier {
         match &result {
             Ok(()) => self.metrics.notification(name, "ok"),
             Err(error) => {
-                tracing::warn!(channel = %name, %error, "a message was not delivered");
+                tracing::warn!(channel = %name, %error, "a notification was not delivered");
                 self.metrics.notification(name, "failed");
             }
         }
@@ -253,7 +253,7 @@ fn hears(channel: &Channel, mirror: &str) -> bool {
     mirrors.is_none_or(|mirrors| mirrors.iter().any(|known| **known == *mirror))
 }
 
-/// The address of a check that is told of runs.
+/// The address of a check that gets the pings of runs.
 fn checked(channel: &Channel) -> Option<&SecretUrl> {
     match &channel.service {
         Service::Healthchecks { url } if channel.topics.contains(&Topic::Runs) => Some(url),

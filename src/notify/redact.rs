@@ -1,12 +1,11 @@
-//! Takes the secrets of a channel out of what others say: some services repeat the address they
-//! were asked at.
+//! Removes the secrets of a channel from answers: some services repeat the address of the request.
 
 use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::config::{SecretUrl, Service};
 
-/// Most characters of what others say that are repeated.
+/// Most characters of an answer that are repeated.
 const LONGEST: usize = 250;
 /// What stands in place of a secret.
 const MASK: &str = "***";

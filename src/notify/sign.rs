@@ -1,4 +1,4 @@
-//! Signatures: that a message comes from whoever knows the secret.
+//! Signatures: a message comes from a sender who knows the secret.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::hmac;

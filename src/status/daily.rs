@@ -19,7 +19,7 @@ const DAY: i64 = 24 * 3600;
 const CHANGES: i64 = 1000;
 /// Changes that a short report names.
 const NAMED: usize = 5;
-/// What was said a day ago is not older than this, in seconds.
+/// Most seconds since the report of the day before.
 const YESTERDAY: i64 = 36 * 3600;
 
 /// What a day brought.
@@ -62,7 +62,7 @@ pub struct Day {
     pub changes: Vec<ChangeLine>,
     /// What the runs did.
     pub work: Work,
-    /// The same of the day before, where it is known.
+    /// The work of the day before, if it is known.
     pub yesterday: Option<Work>,
     /// The next runs: mirror and time.
     pub next: Vec<(String, i64)>,
@@ -115,10 +115,10 @@ pub struct Work {
     pub throttled: u64,
 }
 
-/// How much a rendering tells.
+/// How much a rendering shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Three lines, where there is no trouble.
+    /// Three lines, if nothing needs attention.
     Brief,
     /// Everything.
     Full,
@@ -350,7 +350,7 @@ impl ChangeLine {
         matches!(self.kind, ChangeKind::Damaged | ChangeKind::Repaired)
     }
 
-    /// The order in which changes are told: what moved says most.
+    /// The order of changes: moved tags come first.
     fn rank(&self) -> usize {
         match self.kind {
             ChangeKind::Moved => 0,
@@ -431,7 +431,7 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
     }
 }
 
-/// What is told of a damaged store.
+/// The line about a damaged store that was replaced.
 fn replaced(aside: &String) -> String {
     format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
 }

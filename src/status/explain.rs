@@ -160,7 +160,7 @@ pub async fn explain(
     Ok(Explanation { image, answer })
 }
 
-/// Why nothing can be said of an image.
+/// Why an image cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It is no name of an image.

@@ -1,4 +1,4 @@
-//! How values read.
+//! Formats durations, sizes, times and digests for people.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) fn clock(seconds: i64, zone: Tz) -> String {
     format(seconds, zone, "%H:%M")
 }
 
-/// The start of a digest, which is enough to tell two apart.
+/// The start of a digest, enough to distinguish two.
 pub(crate) fn short_digest(digest: &str) -> &str {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
     hex.get(..12).unwrap_or(hex)

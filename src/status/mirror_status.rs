@@ -1,4 +1,4 @@
-//! How every mirror stands: for the command line, the pages, the API and the daily report.
+//! The status of every mirror, for the command line, the pages, the API and the daily report.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 pub const RUNS: i64 = 30;
 /// Intervals of a schedule without a check that make a mirror stale.
 const STALE_INTERVALS: i64 = 3;
-/// The class of an error of bytes that are not what their digest says.
+/// The error class of bytes that do not match their digest.
 const MISMATCH: &str = "digest_mismatch";
 /// Tags that are behind, and damaged, and named, for each mirror.
 const NAMED: i64 = 10;
@@ -35,9 +35,9 @@ pub struct MirrorStatus {
     pub name: Arc<str>,
     /// In a word.
     pub state: State,
-    /// Whether a run is under way, or was killed.
+    /// Whether the last run has not ended: it runs, or its process was killed.
     pub running: bool,
-    /// Whether its last run goes on; where it was killed, it does not.
+    /// Whether its last run is running; false if its process was killed.
     #[serde(skip)]
     pub is_under_way: bool,
     /// Whether its schedule is off.
@@ -60,7 +60,7 @@ pub struct MirrorStatus {
     pub last_attempt: Option<i64>,
     /// How it ended, or that it did not.
     pub last_result: Option<RunState>,
-    /// What the first error said of the last run that ended.
+    /// The first error of the last run that ended.
     pub last_error: Option<String>,
     /// Its class, as in the metric `errors_total`.
     pub last_error_class: Option<String>,
@@ -105,7 +105,7 @@ pub enum State {
 
 /// One mirror at one target registry.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are enough")]
 pub struct TargetStatus {
     pub target: String,
     pub tags: u64,
@@ -122,7 +122,7 @@ pub struct TargetStatus {
 
 /// A tag that is behind, and why if that is known.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are enough")]
 pub struct Behind {
     pub source: String,
     pub reference: String,
@@ -166,7 +166,7 @@ pub enum RunState {
     Running,
 }
 
-/// What the store tells of a mirror; a status is made of it at any time.
+/// What the store knows of a mirror. A status can be computed from it at any time.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     standing: Standing,
@@ -279,13 +279,13 @@ impl MirrorStatus {
         self.lag_seconds <= self.max_lag_seconds
     }
 
-    /// Whether its source was compared lately. Without that, its lag says nothing.
+    /// Whether its source was compared lately. If not, its lag is unknown.
     pub fn is_compared(&self, now: i64) -> bool {
         self.last_checked.is_some() && !self.is_stale(now)
     }
 
-    /// Whether its source was not compared for several intervals, though it once was. A run under way
-    /// is no excuse: it notes that all of the source was compared before it copies the last image.
+    /// Whether its source was not compared for several intervals, though it was before. A run in
+    /// flight does not excuse it: a run records the comparison before it copies the last image.
     pub fn is_stale(&self, now: i64) -> bool {
         let patience = self.patience_seconds();
         !self.paused && self.last_checked.is_some_and(|at| now - at > patience)

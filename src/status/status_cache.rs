@@ -1,4 +1,4 @@
-//! How every mirror stands now, kept at hand: pages and scrapes read no store.
+//! Caches the status of every mirror: pages and scrapes do not read the store.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl StatusCache {
-    /// An empty board.
+    /// An empty cache.
     pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
         Self {
             store,
@@ -36,7 +36,7 @@ impl StatusCache {
         }
     }
 
-    /// Reads anew what the store knows of a mirror, for pages and metrics.
+    /// Reads what the store knows of a mirror, for pages and metrics.
     pub async fn refresh(
         &self,
         config: &Config,
@@ -50,7 +50,7 @@ impl StatusCache {
         Ok(())
     }
 
-    /// Reads everything anew for a config, and lets go of mirrors that it does not have.
+    /// Reads everything for a configuration, and forgets mirrors that it does not have.
     pub async fn keep(&self, config: &Config, now: i64) -> Result<(), store::Error> {
         let is_kept = |name: &Arc<str>| config.mirrors.iter().any(|mirror| mirror.name == *name);
         self.lock().known.retain(|name, _| is_kept(name));
@@ -60,7 +60,7 @@ impl StatusCache {
         Ok(())
     }
 
-    /// How every mirror stands.
+    /// The status of every mirror.
     pub fn status(&self, config: &Config, now: i64) -> Status {
         let state = self.lock();
         let mirrors = config
@@ -76,7 +76,7 @@ impl StatusCache {
         }
     }
 
-    /// How one mirror stands.
+    /// The status of one mirror.
     pub fn mirror(&self, config: &Config, name: &str, now: i64) -> Option<MirrorStatus> {
         let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name)?;
         let known = self.lock().known.get(name).cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ impl StatusCache {
         self.lock().config_error.clone()
     }
 
-    /// Takes note of what is wrong with `mirror.toml`, or that nothing is.
+    /// Sets the error of the edited `mirror.toml`, or that it has none.
     pub fn set_config_error(&self, error: Option<String>) {
         self.lock().config_error = error;
     }
@@ -98,7 +98,7 @@ impl StatusCache {
     }
 }
 
-/// What metrics tell of a mirror. A target of which nothing is known yet is there all the same.
+/// The gauges of a mirror. A target of which nothing is known yet has series, too.
 fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
     let standing = known.standing();
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

@@ -10,7 +10,7 @@ fn lock_file_is_private() {
 }
 
 #[test]
-fn a_store_is_served_once_and_its_holder_is_named() {
+fn lock_names_its_holder() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("state.db");
     let first = Lock::take(&store).unwrap();

@@ -17,7 +17,7 @@ fn said(from: &str, to: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_edit_of_any_table_is_said_by_name_and_no_secret_is() {
+fn differences_name_tables_without_secrets() {
     let ops = ["channel ops is different"];
     assert_eq!(said("20 MiB/s", "10 MiB/s"), ["[limits] are different"]);
     assert_eq!(said("09:07", "10:07"), ["[report] is different"]);
@@ -40,6 +40,6 @@ fn an_edit_of_any_table_is_said_by_name_and_no_secret_is() {
 }
 
 #[test]
-fn an_edit_that_changes_nothing_is_said_to_be_none() {
+fn comment_is_no_difference() {
     assert_eq!(said("[limits]", "# slow\n[limits]"), Vec::<String>::new());
 }

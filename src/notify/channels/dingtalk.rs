@@ -30,7 +30,7 @@ const DIALECT: Dialect = Dialect {
 /// Its codes for too many messages in a minute.
 const TOO_OFTEN: [i64; 2] = [130_101, 410_100];
 
-/// The requests that tell it of a document.
+/// The requests that send a document.
 pub(crate) fn posts(
     url: &SecretUrl,
     secret: Option<&SecretString>,
@@ -72,7 +72,7 @@ fn judge(answer: &Answer) -> Result<(), Error> {
              or this machine's address; and check this machine's clock"
         }
         300_001 | 400_101 | 400_102 | 40_014 => {
-            "copy the robot's webhook address anew: its access_token is unknown"
+            "copy the robot's webhook address again: its access_token is unknown"
         }
         _ => "look the code up in DingTalk's list of error codes for robots",
     })

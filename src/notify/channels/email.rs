@@ -89,7 +89,7 @@ fn transport(email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, Error>
 }
 
 fn judge(error: &smtp::Error) -> Error {
-    // It says so twice, and what it cannot do follows.
+    // lettre repeats this prefix before the reason.
     let said = printable(&error.to_string()).replace("Connection error: ", "");
     if error.is_transient() {
         return Error::Failed(said);
@@ -101,7 +101,7 @@ fn judge(error: &smtp::Error) -> Error {
             Some("550" | "551" | "553" | "554") => {
                 "check `from` and `to`, and whom the server takes mail from"
             }
-            _ => "ask whoever runs the mail server",
+            _ => "ask the administrator of the mail server",
         };
         return Error::Refused { said, remedy };
     }

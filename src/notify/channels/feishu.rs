@@ -28,7 +28,7 @@ const DIALECT: Dialect = Dialect {
 /// Its code for too many messages, at full and half hours most of all.
 const TOO_OFTEN: i64 = 11_232;
 
-/// The requests that tell it of a document.
+/// The requests that send a document.
 pub(crate) fn posts(
     url: &SecretUrl,
     secret: Option<&SecretString>,
@@ -89,7 +89,7 @@ fn escape(text: &str) -> String {
 
 fn judge(answer: &Answer) -> Result<(), Error> {
     let json = answer.json().unwrap_or_default();
-    // Old robots say `StatusCode`, new ones `code`, and some both.
+    // Old robots answer `StatusCode`, new ones `code`, and some both.
     let codes = || ["code", "StatusCode"].iter().map(|key| json[key].as_i64());
     let Some(code) = codes().flatten().find(|code| *code != 0) else {
         answer.check_status("check its `url`")?;
@@ -108,12 +108,12 @@ fn judge(answer: &Answer) -> Result<(), Error> {
     }
     let remedy = match code {
         19_021 => {
-            "add the robot's `secret`, or copy it anew; and check this machine's clock: \
+            "add the robot's `secret`, or copy it again; and check this machine's clock: \
              signatures hold for an hour"
         }
         19_022 => "add this machine's address to the robot's security settings",
         19_024 => "add the keyword \"transship\" to the robot's security settings",
-        19_001 => "copy the robot's webhook address anew",
+        19_001 => "copy the robot's webhook address again",
         _ => "look the code up in the manual of Feishu's robots",
     };
     Err(Error::Refused { said, remedy })

@@ -1,4 +1,4 @@
-//! healthchecks.io, or one's own: pings that say that a run began, went well, or failed.
+//! healthchecks.io, or your own instance: pings at the start, the success and the failure of a run.
 
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -15,7 +15,7 @@ use crate::{
 /// Most bytes of a ping's text that are kept.
 const LIMIT: usize = 100_000;
 
-/// What a ping says.
+/// The kind of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Start,
@@ -85,7 +85,7 @@ pub(crate) fn run_id(url: &SecretUrl, mirror: &str, run: i64) -> String {
 }
 
 fn judge(answer: &Answer) -> Result<(), Error> {
-    const REMEDY: &str = "copy the check's ping URL anew: there is no such check";
+    const REMEDY: &str = "copy the check's ping URL again: there is no such check";
     answer.check_status(REMEDY)?;
     // Pings by UUID are answered with 200 whatever becomes of them.
     match answer.words() {

@@ -18,13 +18,13 @@ const DIALECT: Dialect = Dialect {
     span,
     line_end: "\n",
     size: |text| text.encode_utf16().count(),
-    // All blocks together have a limit, too, which no manual tells: about 13 000 characters. That
+    // All blocks together have a limit, too, which no manual documents: about 13 000 characters. That
     // is seven blocks at most, and so far from fifty.
     limit: 10_000,
     line_limit: BLOCK_LENGTH - 1,
 };
 
-/// The requests that tell it of a document.
+/// The requests that send a document.
 pub(crate) fn posts(url: &SecretUrl, document: &Document) -> Vec<Post> {
     let parts = chat::parts(document, &DIALECT).into_iter();
     parts
@@ -75,6 +75,6 @@ fn judge(answer: &Answer) -> Result<(), Error> {
         "action_prohibited" | "posting_to_general_channel_denied" => {
             "let the workspace's administrator allow the webhook to post"
         }
-        _ => "copy the webhook's URL anew, or make another: this one is unknown or revoked",
+        _ => "copy the webhook's URL again, or make another: this one is unknown or revoked",
     })
 }

@@ -24,7 +24,7 @@ const DIALECT: Dialect = Dialect {
     line_limit: 4096,
 };
 
-/// The requests that tell it of a document.
+/// The requests that send a document.
 pub(crate) fn posts(
     api: &Url,
     token: &SecretString,
@@ -33,7 +33,7 @@ pub(crate) fn posts(
 ) -> Result<Vec<Post>, Error> {
     let base = api.as_str().trim_end_matches('/');
     let url = format!("{base}/bot{}/sendMessage", token.expose_secret());
-    // The error would not name the URL, and so says enough.
+    // The error does not contain the URL, which is a secret.
     let url = Url::parse(&url).map_err(|error| Error::Unusable(error.to_string()))?;
     let parts = chat::parts(document, &DIALECT).into_iter();
     let posts = parts.map(|part| {
@@ -83,7 +83,7 @@ fn judge(answer: &Answer) -> Result<(), Error> {
         500.. => Error::Failed(said),
         401 | 404 => Error::Refused {
             said,
-            remedy: "copy the bot's `token` anew from @BotFather",
+            remedy: "copy the bot's `token` again from @BotFather",
         },
         403 => Error::Refused {
             said,

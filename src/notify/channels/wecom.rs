@@ -22,7 +22,7 @@ const DIALECT: Dialect = Dialect {
 /// Its code for too many messages in a minute.
 const TOO_OFTEN: i64 = 45009;
 
-/// The requests that tell it of a document.
+/// The requests that send a document.
 pub(crate) fn posts(url: &SecretUrl, document: &Document) -> Vec<Post> {
     let parts = chat::parts(document, &DIALECT).into_iter();
     let contents = parts.map(|part| {
@@ -48,7 +48,7 @@ fn span(style: Style, text: &str) -> String {
 }
 
 /// Text without what would become markup. There is no escape, so that look-alikes stand in: a `<`
-/// could mention somebody, and a registry's error message should not.
+/// could mention a member, and the error message of a registry must not.
 pub(crate) fn defuse(text: &str) -> String {
     text.replace('<', "＜")
         .replace('*', "∗")
@@ -58,13 +58,13 @@ pub(crate) fn defuse(text: &str) -> String {
 
 fn judge(answer: &Answer) -> Result<(), Error> {
     check_errcode(answer, &[TOO_OFTEN], |code| match code {
-        93000 => "copy the robot's webhook address anew: its key is unknown",
+        93000 => "copy the robot's webhook address again: its key is unknown",
         40058 => "report it: transship wrote what WeCom does not take",
         _ => "look the code up in WeCom's list of global error codes",
     })
 }
 
-/// Judges an answer that says with `errcode` what its status does not.
+/// Checks an answer whose `errcode` has the result, whatever its status.
 pub(crate) fn check_errcode(
     answer: &Answer,
     too_often: &[i64],

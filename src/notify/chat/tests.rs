@@ -36,7 +36,7 @@ fn sizes(parts: &[Part]) -> Vec<usize> {
 }
 
 #[test]
-fn a_short_document_is_one_message_without_a_number() {
+fn short_document_is_one_message() {
     let parts = parts(&long(2), &HTML);
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].title, "✅ transship: all is well");
@@ -45,7 +45,7 @@ fn a_short_document_is_one_message_without_a_number() {
 }
 
 #[test]
-fn a_document_that_is_a_verdict_alone_is_a_message() {
+fn title_without_lines_is_a_message() {
     let parts = parts(&Document::new("all is well", Severity::Bad), &HTML);
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].title, "❌ transship: all is well");
@@ -53,7 +53,7 @@ fn a_document_that_is_a_verdict_alone_is_a_message() {
 }
 
 #[test]
-fn a_long_document_is_split_at_line_ends_and_loses_nothing() {
+fn long_document_is_split_at_line_ends() {
     let parts = parts(&long(60), &HTML);
     assert!(parts.len() > 2, "{parts:#?}");
     for (at, part) in parts.iter().enumerate() {
@@ -67,7 +67,7 @@ fn a_long_document_is_split_at_line_ends_and_loses_nothing() {
 }
 
 #[test]
-fn more_than_ten_messages_are_ten_and_the_last_says_what_is_left_out() {
+fn sends_at_most_ten_messages() {
     let parts = parts(&long(2_000), &HTML);
     assert_eq!(parts.len(), MOST_PARTS);
     assert!(sizes(&parts).iter().all(|size| *size <= HTML.limit));
@@ -79,7 +79,7 @@ fn more_than_ten_messages_are_ten_and_the_last_says_what_is_left_out() {
 }
 
 #[test]
-fn a_line_above_the_limit_is_cut_between_characters_and_not_within_markup() {
+fn long_line_is_cut_outside_of_markup() {
     let mut document = Document::new("transship", Severity::Bad);
     let line = Line::default().plain("reason: ").code("&镜像".repeat(200));
     document.add_section().line(line).line("after it");
@@ -96,7 +96,7 @@ fn a_line_above_the_limit_is_cut_between_characters_and_not_within_markup() {
 }
 
 #[test]
-fn a_long_title_is_cut_and_told_whole_below() {
+fn long_title_is_repeated_below() {
     let title = "transship: 转运 ".repeat(20);
     let parts = parts(&Document::new(&title, Severity::Warning), &HTML);
     assert!(parts[0].title.ends_with('…'));
@@ -105,7 +105,7 @@ fn a_long_title_is_cut_and_told_whole_below() {
 }
 
 #[test]
-fn a_row_of_a_table_is_a_line() {
+fn table_row_is_a_line() {
     let mut document = Document::new("x", Severity::Good);
     let mut table = Table::new(["mirror", "lag", "reason"]);
     table
@@ -160,7 +160,7 @@ fn any_line() -> impl Strategy<Value = Line> {
 
 proptest! {
     #[test]
-    fn whatever_is_written_every_message_is_sound_and_within_the_limit(
+    fn every_message_is_valid_and_in_limit(
         title in "[a-z<&镜 ]{0,200}",
         lines in prop::collection::vec(any_line(), 0..30),
     ) {

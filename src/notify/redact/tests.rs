@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_address_is_taken_out_whole_and_in_parts() {
+fn redacts_address_whole_and_in_parts() {
     let url = "https://h.example/hook/0123456789ab?key=s3cr-et"
         .parse()
         .unwrap();

@@ -5,7 +5,7 @@ fn secret() -> SecretString {
 }
 
 #[test]
-fn dingtalk_s_signature_is_the_one_of_its_vector() {
+fn dingtalk_signature_matches_vector() {
     assert_eq!(
         dingtalk(&secret(), 1_700_000_000_000),
         "aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g="
@@ -13,7 +13,7 @@ fn dingtalk_s_signature_is_the_one_of_its_vector() {
 }
 
 #[test]
-fn feishu_s_signature_is_the_one_of_its_vector() {
+fn feishu_signature_matches_vector() {
     assert_eq!(
         feishu(&secret(), 1_700_000_000),
         "G7XpBpG8NgG02fJOAhX6FRAObIljmFoxVReo8I62pEk="
@@ -21,7 +21,7 @@ fn feishu_s_signature_is_the_one_of_its_vector() {
 }
 
 #[test]
-fn a_webhook_s_signature_is_what_openssl_says_of_time_dot_body() {
+fn webhook_signature_matches_openssl() {
     assert_eq!(
         webhook(&secret(), 1_700_000_000, r#"{"a":1}"#),
         "fcb51ec4942f871bf6bb7039d37a5ac7dd46311afc0620d07c5c84f8958cb4d1"

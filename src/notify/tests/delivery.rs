@@ -29,7 +29,7 @@ fn count(notifier: &Notifier, channel: &str, result: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_channel_is_told_its_topics_and_of_its_mirrors() {
+async fn channel_gets_its_topics_and_mirrors() {
     let server = Server::answering("").await;
     let url = server.url("/");
     let notifier = notifier(
@@ -68,7 +68,7 @@ async fn a_channel_is_told_its_topics_and_of_its_mirrors() {
 }
 
 #[tokio::test]
-async fn a_channel_that_fails_is_counted_and_holds_no_other_back() {
+async fn failed_channel_holds_no_other_back() {
     let server = Server::answering("").await;
     let notifier = notifier(
         &[
@@ -90,7 +90,7 @@ async fn a_channel_that_fails_is_counted_and_holds_no_other_back() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn retries_transient_errors() {
     for status in [408, 429, 500, 502, 503] {
         let server = Server::answering("").await.then(status, "");
         let notifier = notifier(&webhook("own", &server.url("/"), ""));
@@ -106,7 +106,7 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_wait_that_takes_too_long_is_not_begun() {
+async fn skips_waits_beyond_deadline() {
     let server = Server::answering("").await;
     let server = server.then_with(429, &[("retry-after", "3600")], "slow down");
     let notifier = notifier(&webhook("own", &server.url("/"), ""));
@@ -120,7 +120,7 @@ async fn a_wait_that_takes_too_long_is_not_begun() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn follows_no_redirect() {
     let other = Server::answering("").await;
     let location = other.url("/elsewhere");
     let server = Server::answering("").await;
@@ -133,7 +133,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_not_waited_for() {
+async fn reads_endless_answer_in_bounds() {
     let words = futures::stream::repeat(Ok::<_, std::convert::Infallible>("no ".repeat(1_000)));
     let answer = move || async move {
         let body = axum::body::Body::from_stream(words.clone());
@@ -151,7 +151,7 @@ async fn an_endless_answer_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn the_parts_after_one_that_failed_are_not_sent() {
+async fn stops_at_first_failed_part() {
     let good = r#"{"errcode":0}"#;
     let server = Server::answering(good).await;
     let server = server
@@ -183,7 +183,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn no_secret_is_told_by_errors_logs_or_debug_output() {
+async fn secrets_stay_out_of_errors_and_logs() {
     let server = Server::answering("").await;
     let echo = "Cannot POST /hook/hunter2-hunter2?key=hunter2 with hunter2-secret";
     let server = server.then(404, echo);

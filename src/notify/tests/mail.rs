@@ -65,7 +65,7 @@ fn unquote(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_letter_has_the_document_as_text_and_as_html() {
+async fn mail_has_text_and_html() {
     let server = MailServer::replying(&[]).await;
     assert_eq!(
         only(notifier_for(&server, "").deliver(&alarm()).await),
@@ -84,7 +84,7 @@ async fn a_letter_has_the_document_as_text_and_as_html() {
 }
 
 #[tokio::test]
-async fn a_letter_says_from_whom_to_whom_and_that_a_machine_wrote_it() {
+async fn mail_has_headers_of_a_machine() {
     let server = MailServer::replying(&[]).await;
     assert_eq!(
         only(notifier_for(&server, "").deliver(&alarm()).await),
@@ -128,7 +128,7 @@ async fn a_letter_says_from_whom_to_whom_and_that_a_machine_wrote_it() {
 }
 
 #[tokio::test]
-async fn a_login_is_used_and_a_refused_one_is_told() {
+async fn mail_reports_refused_login() {
     let server = MailServer::replying(&[]).await;
     assert_eq!(
         only(notifier_for(&server, LOGIN).deliver(&alarm()).await),
@@ -146,7 +146,7 @@ async fn a_login_is_used_and_a_refused_one_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_mail_server_puts_off_is_tried_again_and_what_it_refuses_is_not() {
+async fn mail_retries_only_temporary_errors() {
     let server = MailServer::replying(&[("RCPT", "451 4.7.1 greylisted")]).await;
     assert_eq!(
         only(notifier_for(&server, "").deliver(&alarm()).await),
@@ -178,7 +178,7 @@ async fn what_a_mail_server_puts_off_is_tried_again_and_what_it_refuses_is_not()
 }
 
 #[tokio::test]
-async fn without_starttls_nothing_is_sent_in_the_clear() {
+async fn mail_requires_starttls_or_fails() {
     let server = MailServer::replying(&[]).await;
     let email = Email {
         relay: Relay {
@@ -204,7 +204,7 @@ async fn without_starttls_nothing_is_sent_in_the_clear() {
 }
 
 #[tokio::test]
-async fn what_is_no_mail_server_is_told() {
+async fn mail_reports_other_servers() {
     let nowhere = notifier(
         "[notify.ops]\nkind = \"email\"\nurl = \"smtp://127.0.0.1:1\"\n\
          from = \"a@example.com\"\nto = \"b@example.com\"\n",

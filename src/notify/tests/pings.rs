@@ -10,7 +10,7 @@ fn notifier_for(server: &Server, keys: &str) -> Notifier {
 }
 
 #[tokio::test]
-async fn the_start_and_the_end_of_a_run_are_tied_by_one_id() {
+async fn pings_of_a_run_share_an_id() {
     let server = Server::answering("OK").await;
     let notifier = notifier_for(&server, "");
     assert_eq!(only(notifier.run_started("nginx", 7).await), Ok(()));
@@ -30,7 +30,7 @@ async fn the_start_and_the_end_of_a_run_are_tied_by_one_id() {
 }
 
 #[test]
-fn the_id_of_a_run_is_a_uuid() {
+fn run_id_is_a_uuid() {
     let url = SecretUrl::new("https://hc-ping.com/x".parse().unwrap());
     let id = healthchecks::run_id(&url, "nginx", 1);
     let parts: Vec<&str> = id.split('-').collect();
@@ -46,7 +46,7 @@ fn the_id_of_a_run_is_a_uuid() {
 }
 
 #[tokio::test]
-async fn a_long_text_is_cut_between_characters() {
+async fn long_ping_is_cut_between_characters() {
     let server = Server::answering("OK").await;
     let text = "转运".repeat(30_000);
     let ended = notifier_for(&server, "")
@@ -59,7 +59,7 @@ async fn a_long_text_is_cut_between_characters() {
 }
 
 #[tokio::test]
-async fn what_healthchecks_ignored_is_an_error_though_its_status_is_200() {
+async fn ignored_ping_is_an_error() {
     let server = Server::answering("OK (not found)").await;
     let error = only(notifier_for(&server, "").run_started("nginx", 1).await).unwrap_err();
     assert!(error.remedy().contains("there is no such check"), "{error}");
@@ -72,7 +72,7 @@ async fn what_healthchecks_ignored_is_an_error_though_its_status_is_200() {
 }
 
 #[tokio::test]
-async fn only_runs_of_its_mirrors_are_told_and_no_alarms_unless_asked_for() {
+async fn check_gets_runs_of_its_mirrors() {
     let server = Server::answering("OK").await;
     let notifier = notifier_for(&server, "mirrors = \"nginx\"");
     assert!(notifier.run_started("redis", 1).await.is_empty());
@@ -96,7 +96,7 @@ async fn only_runs_of_its_mirrors_are_told_and_no_alarms_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn a_trial_changes_nothing_at_the_check() {
+async fn trial_changes_no_check() {
     let server = Server::answering("OK").await;
     let notifier = notifier_for(&server, "");
     let trial = message(Topic::Test, document());

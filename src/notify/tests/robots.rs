@@ -28,7 +28,7 @@ fn assert_whole(texts: &[String], lines: usize) {
 }
 
 #[tokio::test]
-async fn wecom_is_sent_markdown() {
+async fn wecom_gets_markdown() {
     let server = Server::answering(GOOD).await;
     let notifier = channel("wecom", &server.url("/cgi-bin/webhook/send?key=K"), "");
     assert_eq!(only(notifier.deliver(&alarm()).await), Ok(()));
@@ -49,7 +49,7 @@ async fn wecom_is_sent_markdown() {
 }
 
 #[tokio::test]
-async fn wecom_is_sent_4096_bytes_at_most() {
+async fn wecom_gets_at_most_4096_bytes() {
     let server = Server::answering(GOOD).await;
     let notifier = channel("wecom", &server.url("/"), "");
     let message = message(Topic::Report, long(300));
@@ -70,7 +70,7 @@ async fn wecom_is_sent_4096_bytes_at_most() {
 }
 
 #[tokio::test]
-async fn an_error_in_an_answer_with_status_200_is_an_error() {
+async fn errcode_in_status_200_is_an_error() {
     for (kind, answer, expected) in [
         (
             "wecom",
@@ -106,7 +106,7 @@ async fn an_error_in_an_answer_with_status_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_service_is_found_out() {
+async fn finds_answers_of_other_services() {
     for kind in ["wecom", "dingtalk", "feishu"] {
         for answer in ["<html>Log in to this hotel's network</html>", "{}", ""] {
             let server = Server::answering(answer).await;
@@ -120,7 +120,7 @@ async fn what_is_not_the_service_is_found_out() {
 }
 
 #[tokio::test]
-async fn too_many_messages_in_a_minute_are_tried_again() {
+async fn retries_after_too_many_messages() {
     for (kind, answer, good) in [
         (
             "wecom",
@@ -146,7 +146,7 @@ async fn too_many_messages_in_a_minute_are_tried_again() {
 }
 
 #[tokio::test]
-async fn dingtalk_is_sent_markdown_of_20000_bytes_at_most_and_a_signature() {
+async fn dingtalk_gets_signed_markdown_in_limit() {
     let server = Server::answering(GOOD).await;
     let notifier = channel(
         "dingtalk",
@@ -182,7 +182,7 @@ async fn dingtalk_is_sent_markdown_of_20000_bytes_at_most_and_a_signature() {
 }
 
 #[test]
-fn dingtalk_s_signature_is_the_one_of_its_vector() {
+fn dingtalk_signature_matches_vector() {
     let secret = "SECtest".to_owned().into();
     let url = url("https://oapi.dingtalk.com/robot/send?access_token=T");
     let posts = dingtalk::posts(&url, Some(&secret), &document(), 1_700_000_000_000);
@@ -196,7 +196,7 @@ fn dingtalk_s_signature_is_the_one_of_its_vector() {
 }
 
 #[tokio::test]
-async fn feishu_is_sent_cards() {
+async fn feishu_gets_cards() {
     let server = Server::answering(FEISHU_GOOD).await;
     let notifier = channel("feishu", &server.url("/open-apis/bot/v2/hook/ID"), "");
     assert_eq!(only(notifier.deliver(&alarm()).await), Ok(()));
@@ -229,7 +229,7 @@ async fn feishu_is_sent_cards() {
 }
 
 #[tokio::test]
-async fn feishu_is_sent_20000_bytes_at_most() {
+async fn feishu_gets_at_most_20000_bytes() {
     let server = Server::answering(FEISHU_GOOD).await;
     let notifier = channel("feishu", &server.url("/"), "secret = \"s\"");
     let message = message(Topic::Report, long(900));
@@ -244,7 +244,7 @@ async fn feishu_is_sent_20000_bytes_at_most() {
 }
 
 #[test]
-fn feishu_s_signature_is_the_one_of_its_vector() {
+fn feishu_signature_matches_vector() {
     let secret = "SECtest".to_owned().into();
     let url = url("https://open.feishu.cn/open-apis/bot/v2/hook/ID");
     let posts = feishu::posts(&url, Some(&secret), &document(), 1_700_000_000);
@@ -254,7 +254,7 @@ fn feishu_s_signature_is_the_one_of_its_vector() {
 }
 
 #[tokio::test]
-async fn slack_is_sent_blocks() {
+async fn slack_gets_blocks() {
     let server = Server::answering("ok").await;
     let notifier = channel("slack", &server.url("/services/T/B/X"), "");
     assert_eq!(only(notifier.deliver(&alarm()).await), Ok(()));
@@ -277,7 +277,7 @@ async fn slack_is_sent_blocks() {
 }
 
 #[tokio::test]
-async fn slack_is_sent_few_blocks_of_3000_characters_at_most() {
+async fn slack_blocks_stay_in_limits() {
     let server = Server::answering("ok").await;
     let notifier = channel("slack", &server.url("/"), "");
     let message = message(Topic::Report, long(1_200));
@@ -305,7 +305,7 @@ async fn slack_is_sent_few_blocks_of_3000_characters_at_most() {
 }
 
 #[tokio::test]
-async fn slack_s_refusals_have_a_remedy() {
+async fn slack_refusals_have_remedies() {
     for (status, answer) in [
         (404, "no_service"),
         (403, "invalid_token"),
@@ -336,7 +336,7 @@ fn telegram(server: &Server) -> Notifier {
 }
 
 #[tokio::test]
-async fn telegram_is_sent_html() {
+async fn telegram_gets_html() {
     let server = Server::answering(r#"{"ok":true,"result":{}}"#).await;
     assert_eq!(only(telegram(&server).deliver(&alarm()).await), Ok(()));
     let seen = server.only();
@@ -355,7 +355,7 @@ async fn telegram_is_sent_html() {
 }
 
 #[tokio::test]
-async fn telegram_is_sent_4096_characters_at_most() {
+async fn telegram_gets_at_most_4096_characters() {
     let server = Server::answering(r#"{"ok":true}"#).await;
     let message = message(Topic::Report, long(400));
     assert_eq!(only(telegram(&server).deliver(&message).await), Ok(()));
@@ -371,7 +371,7 @@ async fn telegram_is_sent_4096_characters_at_most() {
 }
 
 #[tokio::test]
-async fn telegram_says_what_is_wrong_and_how_long_to_wait() {
+async fn telegram_reports_error_and_wait() {
     let server = Server::answering(r#"{"ok":true}"#).await.then(
         429,
         r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":0}}"#,

@@ -12,7 +12,7 @@ fn notifier_for(server: &Server, keys: &str) -> Notifier {
 }
 
 #[tokio::test]
-async fn the_json_is_posted_as_it_is() {
+async fn webhook_posts_the_json() {
     let server = Server::answering("").await;
     assert_eq!(
         only(notifier_for(&server, "").deliver(&alarm()).await),
@@ -26,7 +26,7 @@ async fn the_json_is_posted_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_receiver_can_tell_who_wrote_what_and_when() {
+async fn webhook_signature_has_time_and_body() {
     let server = Server::answering("").await;
     let notifier = notifier_for(&server, "secret = \"s3cret\"");
     let before = Utc::now().timestamp();

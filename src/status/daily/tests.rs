@@ -111,7 +111,7 @@ fn key() -> TagKey {
 }
 
 #[tokio::test]
-async fn a_day_without_trouble_is_three_lines_that_name_what_moved() {
+async fn quiet_day_is_three_lines() {
     let bench = bench().await;
     bench.run(NOW - 1800, 0).await;
     bench.moved(NOW - 1799).await;
@@ -165,7 +165,7 @@ async fn title_counts_stale_mirrors() {
 }
 
 #[tokio::test]
-async fn what_is_late_is_named_with_its_age_and_reason() {
+async fn late_mirror_has_age_and_reason() {
     let bench = bench().await;
     let seen = StoreEvent::Seen {
         key: key(),
@@ -187,7 +187,7 @@ async fn what_is_late_is_named_with_its_age_and_reason() {
 }
 
 #[tokio::test]
-async fn what_happened_before_the_day_is_not_told_again() {
+async fn report_leaves_out_older_changes() {
     let bench = bench().await;
     bench.run(NOW - 3 * 86400, 0).await;
     bench.moved(NOW - 3 * 86400).await;
@@ -202,7 +202,7 @@ async fn what_happened_before_the_day_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn a_day_is_held_against_the_one_before() {
+async fn report_compares_with_the_day_before() {
     let bench = bench().await;
     bench.run(NOW - 60, 0).await;
     let mut before = bench.day().await;
@@ -219,7 +219,7 @@ async fn a_day_is_held_against_the_one_before() {
 }
 
 #[tokio::test]
-async fn what_verification_found_has_a_section_of_its_own() {
+async fn findings_of_verify_have_a_section() {
     let bench = bench().await;
     for kind in [
         ChangeKind::Damaged,

@@ -1,4 +1,4 @@
-//! What reports and alarms are written in, before anybody knows where they go.
+//! The text of reports and alarms, before it is rendered for a channel.
 //!
 //! No text in a document has a line end or another control character: whatever an error message
 //! held, a line stays a line in every rendering.
@@ -223,7 +223,7 @@ impl Span {
         self.style
     }
 
-    /// What it says.
+    /// Its text.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -15,7 +15,7 @@ fn document() -> Document {
 }
 
 #[test]
-fn a_terminal_shows_aligned_columns_in_any_script() {
+fn text_tables_align_wide_characters() {
     insta::assert_snapshot!(document().to_text(), @r"
     2 of 3 mirrors are behind
 
@@ -31,7 +31,7 @@ fn a_terminal_shows_aligned_columns_in_any_script() {
 }
 
 #[test]
-fn markdown_shows_every_character_as_it_was_written() {
+fn markdown_escapes_every_character() {
     insta::assert_snapshot!(document().to_markdown(), @r"
     # 2 of 3 mirrors are behind
 
@@ -50,7 +50,7 @@ fn markdown_shows_every_character_as_it_was_written() {
 }
 
 #[test]
-fn markdown_starts_no_numbered_list_by_accident() {
+fn markdown_starts_no_list() {
     let mut document = Document::new("x", Severity::Good);
     document
         .add_section()
@@ -63,7 +63,7 @@ fn markdown_starts_no_numbered_list_by_accident() {
 }
 
 #[test]
-fn nothing_in_a_document_becomes_html() {
+fn html_escapes_every_text() {
     insta::assert_snapshot!(document().to_html(), @r#"
     <article class="report warning">
     <h1>2 of 3 mirrors are behind</h1>
@@ -89,7 +89,7 @@ fn nothing_in_a_document_becomes_html() {
 }
 
 #[test]
-fn a_line_stays_a_line_whatever_it_holds() {
+fn line_has_no_line_end() {
     let mut document = Document::new("one\ntwo", Severity::Bad);
     document
         .add_headed("three\r\nfour")

@@ -91,7 +91,7 @@ pub(crate) async fn overview(Held(app): Held<App>, visit: Visit) -> Response {
         mood: mood(&status, &alarms),
         sums: sums(&status, visit.words()),
         config_error: app.board.config_error(),
-        more_alarms: (more_alarms > 0).then(|| (visit.words().more)(more_alarms as u64)),
+        more_alarms: (more_alarms > 0).then(|| visit.words().frame.more(more_alarms as u64)),
         alarms: lines,
         transfers: transfers
             .map(|moving| transfer::of(moving, &visit))

@@ -52,7 +52,7 @@ async fn ticks(schedule: &str, zone: Tz, from: &str, count: usize) -> Vec<String
 }
 
 #[tokio::test]
-async fn ticks_stay_at_their_local_time_when_the_clocks_change() {
+async fn keeps_local_time_across_dst() {
     let zone = chrono_tz::America::New_York;
     assert_eq!(
         ticks("7 9 * * *", zone, "2026-03-07T12:00:00Z", 3).await,
@@ -78,7 +78,7 @@ async fn ticks_stay_at_their_local_time_when_the_clocks_change() {
 }
 
 #[tokio::test]
-async fn no_more_jobs_are_due_at_once_than_the_scheduler_can_pass_on() {
+async fn limits_jobs_due_at_once() {
     let mut timetable = JobStore::default();
     let jobs = MOST_DUE as u64 + 10;
     for number in 0..jobs {
@@ -105,7 +105,7 @@ async fn no_more_jobs_are_due_at_once_than_the_scheduler_can_pass_on() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_far_ahead_stops_no_schedule() {
+async fn survives_clock_set_back() {
     let mut timetable = JobStore::default();
     enter(
         &mut timetable,
@@ -122,7 +122,7 @@ async fn a_clock_that_was_far_ahead_stops_no_schedule() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_not_entered_is_refused_and_one_that_left_is_forgotten() {
+async fn refuses_unknown_jobs() {
     let mut timetable = JobStore::default();
     let now = "2026-05-05T00:00:00Z";
     enter(&mut timetable, 0, "@hourly", Tz::UTC, now).await;

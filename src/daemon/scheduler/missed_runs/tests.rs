@@ -11,13 +11,13 @@ fn is_missed_at(keys: &str, last: Option<&str>, now: &str) -> bool {
 }
 
 #[test]
-fn a_mirror_that_never_ran_runs_at_the_start() {
+fn first_run_is_missed() {
     assert!(is_missed_at("", None, "2026-01-01T00:30:00Z"));
     assert!(!is_missed_at("paused = true", None, "2026-01-01T00:30:00Z"));
 }
 
 #[test]
-fn a_run_that_was_missed_is_made_up_and_one_that_was_not_is_not() {
+fn finds_missed_runs() {
     let hourly = "schedule = \"@hourly\"";
     let last = Some("2026-01-01T00:00:05Z");
     assert!(!is_missed_at(hourly, last, "2026-01-01T00:59:00Z"));
@@ -25,7 +25,7 @@ fn a_run_that_was_missed_is_made_up_and_one_that_was_not_is_not() {
 }
 
 #[test]
-fn a_run_of_a_clock_that_was_ahead_is_made_up() {
+fn run_in_the_future_is_missed() {
     let ahead = Some("2026-01-01T08:30:00Z");
     assert!(is_missed_at(
         "schedule = \"@hourly\"",
