@@ -52,7 +52,7 @@ docs: ## build the book of docs/ into target/book (installs mdbook into target/t
 	@scripts/mdbook
 
 fuzz: ## try each parser of what others say for ten minutes, from a new beginning
-	TRANSSHIP_FUZZ_SECONDS=$${TRANSSHIP_FUZZ_SECONDS:-600} cargo test --locked --lib fuzz:: -- --nocapture
+	TRANSSHIP_FUZZ_SECONDS=$${TRANSSHIP_FUZZ_SECONDS:-600} cargo test --locked --workspace --lib fuzz:: -- --nocapture
 
 sqlx: ## write .sqlx/ anew after a change of a query or a migration
 	@scripts/sqlx-prepare

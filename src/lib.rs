@@ -4,15 +4,14 @@
 //! A datum passes through `Config`, `Route`, `Snapshot`, `Plan`, a transfer and an outcome to the
 //! store and the metrics. A module names only those that stand above it here.
 
-pub mod oci;
+pub use transship_registry as registry;
+pub use transship_registry::oci;
 
 pub mod config;
 
 pub mod metrics;
 
 pub mod telemetry;
-
-pub mod registry;
 
 pub mod store;
 
@@ -29,7 +28,3 @@ pub mod web;
 pub mod daemon;
 
 pub mod cli;
-
-#[cfg(test)]
-#[path = "../tests/fuzz/kit.rs"]
-mod fuzz;

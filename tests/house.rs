@@ -10,13 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// From the ground up: a module names only those before it.
-const ORDER: [&str; 13] = [
-    "oci",
+/// From the ground up: a module of the package `transship` names only those before it. The crates below it cannot name
+/// it at all.
+const ORDER: [&str; 11] = [
     "config",
     "metrics",
     "telemetry",
-    "registry",
     "store",
     "sync",
     "status",

@@ -42,7 +42,12 @@ pub(crate) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
     let (store, recorder) = store(&config.state_path, &stop).await?;
     let (metrics, recorder) = (Arc::new(Metrics::new()?), Arc::new(recorder));
     let learned = store.dialects().await?;
-    let registries = Registries::new(config, metrics.clone(), RetryPolicy::default(), learned);
+    let registries = Registries::new(
+        config.registry_settings(),
+        metrics.clone(),
+        RetryPolicy::default(),
+        learned,
+    );
     let sync = Sync::new(
         registries,
         store,

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{Config, LoadOptions, Schedule};
-use crate::{fuzz::fuzz, oci::Repository};
+use crate::oci::Repository;
+use transship_fuzz::fuzz;
 
 #[test]
 fn a_file_is_accepted_or_told_what_is_wrong_whatever_it_holds() {

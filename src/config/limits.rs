@@ -1,16 +1,16 @@
 //! What may be asked and moved in a time: bandwidths by time of day, and budgets of traffic.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::num::NonZeroU64;
 
 use bytesize::ByteSize;
-use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{Datelike as _, Days, Months, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde::Serialize;
 use toml::Spanned;
 
 use crate::{
     config::parse::{diagnostics::Problems, table_reader::Section},
-    oci::RegistryName,
+    registry::settings::{Bandwidth, BandwidthWindow},
 };
 
 const RATE_HELP: &str = "write a rate such as \"20 MiB/s\", \"5 MB/s\" or \"200 Mbit/s\"";
@@ -25,20 +25,6 @@ pub struct Limits {
     pub bandwidth: Option<Bandwidth>,
     /// How much may move.
     pub traffic: Option<TrafficBudget>,
-}
-
-/// How fast bytes may move, by the time of day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bandwidth {
-    windows: Arc<[Window]>,
-    zone: Tz,
-}
-
-/// A rate, and the part of the day in which it holds: all of it where it names none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    hours: Option<(NaiveTime, NaiveTime)>,
-    bytes_per_second: NonZeroU64,
 }
 
 /// How many bytes of blobs may move in a time of the calendar.
@@ -71,35 +57,6 @@ pub enum Counted {
     Received,
     /// All of them.
     Both,
-}
-
-impl Bandwidth {
-    /// Bytes a second at a moment; `None` where nothing limits them.
-    pub fn at(&self, moment: DateTime<Utc>) -> Option<NonZeroU64> {
-        // Most files name one rate, which asks no clock.
-        match &*self.windows {
-            [
-                Window {
-                    hours: None,
-                    bytes_per_second,
-                },
-            ] => Some(*bytes_per_second),
-            windows => {
-                let time = moment.with_timezone(&self.zone).time();
-                let window = windows.iter().find(|window| window.holds(time));
-                window.map(|window| window.bytes_per_second)
-            }
-        }
-    }
-}
-
-impl Window {
-    fn holds(&self, time: NaiveTime) -> bool {
-        self.hours.is_none_or(|(from, to)| match from < to {
-            true => from <= time && time < to,
-            false => from <= time || time < to,
-        })
-    }
 }
 
 impl TrafficBudget {
@@ -138,23 +95,6 @@ impl Period {
             Self::Day => "day",
             Self::Month => "month",
         }
-    }
-}
-
-/// The requests a second that a registry is asked at the most where the file says nothing. Harbor
-/// keeps to the same numbers with Aliyun ACR and Tencent TCR. public.ecr.aws gives one pull a
-/// second to who has no login, and a pull is some five requests.
-pub(crate) fn usual_requests_per_second(registry: &RegistryName) -> Option<f64> {
-    let host = registry.as_str().split(':').next().unwrap_or_default();
-    let is_aliyun = host.ends_with(".cr.aliyuncs.com")
-        || host.ends_with(".aliyuncs.com")
-            && (host.starts_with("registry.") || host.starts_with("registry-vpc."));
-    match host {
-        _ if is_aliyun => Some(15.0),
-        "ccr.ccs.tencentyun.com" => Some(10.0),
-        _ if host.ends_with(".tencentcloudcr.com") => Some(10.0),
-        "public.ecr.aws" => Some(5.0),
-        _ => None,
     }
 }
 
@@ -243,10 +183,10 @@ pub(crate) fn bandwidth(
     zone: Tz,
     problems: &mut Problems,
 ) -> Option<Bandwidth> {
-    let windows: Vec<Window> = match entry? {
+    let windows: Vec<BandwidthWindow> = match entry? {
         RateEntry::Always(written) => {
             let bytes_per_second = rate(written, problems)?;
-            vec![Window {
+            vec![BandwidthWindow {
                 hours: None,
                 bytes_per_second,
             }]
@@ -265,11 +205,10 @@ pub(crate) fn bandwidth(
             windows.collect()
         }
     };
-    let windows = windows.into();
-    Some(Bandwidth { windows, zone })
+    Some(Bandwidth::new(windows, zone))
 }
 
-fn window(entry: &WindowEntry, problems: &mut Problems) -> Option<Window> {
+fn window(entry: &WindowEntry, problems: &mut Problems) -> Option<BandwidthWindow> {
     let Some(written) = &entry.rate else {
         if entry.is_whole {
             problems.error(
@@ -300,7 +239,7 @@ fn window(entry: &WindowEntry, problems: &mut Problems) -> Option<Window> {
             return None;
         }
     };
-    Some(Window {
+    Some(BandwidthWindow {
         hours,
         bytes_per_second: bytes_per_second?,
     })

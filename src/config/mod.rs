@@ -21,11 +21,11 @@ use std::{
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use semver::VersionReq;
-use url::Url;
 
 use crate::{
     config::parse::{config_file::FileOrigin, diagnostics, file},
     oci::{NameError, Platform, RegistryName, Repository, Tag},
+    registry::settings::{RegistrySettings, Settings},
 };
 
 pub use crate::config::conflicts::{Claim, Clash};
@@ -38,13 +38,10 @@ pub use crate::config::notify::{
 };
 pub use crate::config::parse::diagnostics::{ProblemRecord, ProblemReport};
 pub use crate::config::parse::table_reader::closest;
-pub use crate::config::registry::login::{Login, Renewal};
-pub use crate::config::registry::network::{ClientIdentity, IpFamily, Proxy};
-pub use crate::config::registry::secret::Credential;
 pub use crate::config::schedule::Schedule;
 pub use crate::config::schedule::cron::BadSchedule;
 pub use daemon::HttpConfig;
-pub use limits::{Bandwidth, Counted, Limits, Period, TrafficBudget};
+pub use limits::{Counted, Limits, Period, TrafficBudget};
 
 /// Where `mirror.toml` is looked for when no file is named.
 pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml"];
@@ -69,7 +66,7 @@ pub struct Config {
     /// What all registries together may move.
     pub limits: Limits,
     /// The registries that differ from the default.
-    pub registries: HashMap<RegistryName, RegistryConfig>,
+    pub registries: HashMap<RegistryName, RegistrySettings>,
     /// The mirrors, in the order of the file.
     pub mirrors: Vec<Mirror>,
     /// When the report is made, and where it goes.
@@ -78,79 +75,6 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What works and should not stay so.
     pub warnings: ProblemReport,
-}
-
-/// How to reach and use one registry.
-#[derive(Clone, Debug)]
-pub struct RegistryConfig {
-    /// Whether to speak HTTP without TLS.
-    pub plain_http: bool,
-    /// Certificates to trust beside the system's, PEM.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The certificate that the registry knows us by.
-    pub client_identity: Option<ClientIdentity>,
-    /// Where requests go instead of to the host of its name.
-    pub endpoint: Option<Url>,
-    /// Through what it is reached.
-    pub proxy: Proxy,
-    /// Which of its addresses are used.
-    pub ip: IpFamily,
-    /// How to log in.
-    pub login: Login,
-    /// Most blob transfers at a time, and most small requests at a time.
-    pub connections: usize,
-    /// How long a connection may be silent before it counts as broken.
-    pub stall: Duration,
-    /// Blobs larger than this are sent in parts of this size, in bytes.
-    pub chunk: u64,
-    /// Most requests in a second; `None` leaves it to what the host is known for.
-    pub requests_per_second: Option<f64>,
-    /// How fast blobs may move.
-    pub bandwidth: Option<Bandwidth>,
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self {
-            plain_http: false,
-            ca_pem: None,
-            client_identity: None,
-            endpoint: None,
-            proxy: Proxy::Environment,
-            ip: IpFamily::Any,
-            login: Login::default(),
-            connections: 16,
-            stall: Duration::from_secs(30),
-            chunk: 32 << 20,
-            requests_per_second: None,
-            bandwidth: None,
-        }
-    }
-}
-
-impl RegistryConfig {
-    /// Whether both say the same. Of a login that others keep, who keeps it is compared.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.plain_http == other.plain_http
-            && self.ca_pem == other.ca_pem
-            && self.client_identity.as_ref().map(ClientIdentity::pem)
-                == other.client_identity.as_ref().map(ClientIdentity::pem)
-            && self.endpoint == other.endpoint
-            && self.proxy.is_same(&other.proxy)
-            && self.ip == other.ip
-            && self.login.is_same(&other.login)
-            && self.connections == other.connections
-            && self.stall == other.stall
-            && self.chunk == other.chunk
-            && self.requests_per_second == other.requests_per_second
-            && self.bandwidth == other.bandwidth
-    }
-
-    /// Most requests in a second to a registry with these settings; `None` for as many as come.
-    pub fn requests_per_second_of(&self, registry: &RegistryName) -> Option<f64> {
-        let usual = || limits::usual_requests_per_second(registry);
-        self.requests_per_second.or_else(usual)
-    }
 }
 
 /// One `[[mirror]]` entry.
@@ -463,8 +387,16 @@ impl Config {
     }
 
     /// The settings of a registry, the defaults where the file has none.
-    pub fn registry(&self, name: &RegistryName) -> RegistryConfig {
+    pub fn registry(&self, name: &RegistryName) -> RegistrySettings {
         self.registries.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What the file says of registries, for their client.
+    pub fn registry_settings(&self) -> Settings {
+        Settings {
+            registries: self.registries.clone(),
+            bandwidth: self.limits.bandwidth.clone(),
+        }
     }
 }
 

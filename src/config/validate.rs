@@ -12,8 +12,7 @@ use secrecy::ExposeSecret as _;
 use toml::Spanned;
 
 use super::{
-    Config, Credential, FileContext, HelperFailure, LoadOptions, Login, RegistryConfig,
-    SecretLoading, closest, daemon, limits,
+    Config, FileContext, HelperFailure, LoadOptions, SecretLoading, closest, daemon, limits,
 };
 use crate::{
     config::{
@@ -27,12 +26,15 @@ use crate::{
             file::{File, LoginEntry, MirrorEntry, RegistryEntry},
         },
         registry::{
-            login::{self, Keeper, Renewal},
-            network::{self, Proxy},
-            secret::{self, SecretSource, Unreadable, is_world_readable},
+            network,
+            secret::{self, SecretSource, is_world_readable},
         },
     },
     oci::RegistryName,
+    registry::settings::{
+        Credential, Login, LoginSource, Proxy, RegistrySettings, Renewal, Unreadable,
+        check_helper_name,
+    },
 };
 
 /// Letters in which a misspelt host differs; more would make one registry another.
@@ -135,7 +137,7 @@ fn registries(
     timezone: Tz,
     file: FileContext<'_>,
     problems: &mut Problems,
-) -> HashMap<RegistryName, RegistryConfig> {
+) -> HashMap<RegistryName, RegistrySettings> {
     let mut registries = HashMap::new();
     for entry in entries {
         match entry.name.get_ref().parse::<RegistryName>() {
@@ -187,14 +189,14 @@ fn registry(
     entry: &RegistryEntry,
     file: FileContext<'_>,
     problems: &mut Problems,
-) -> RegistryConfig {
-    let default = RegistryConfig::default();
+) -> RegistrySettings {
+    let default = RegistrySettings::default();
     let is_plain = entry.plain_http.as_ref().is_some_and(|p| *p.get_ref());
     if let Some(file) = entry.ca_file.as_ref().filter(|_| is_plain) {
         let help = "leave one out: plain HTTP has no certificates";
         problems.error(file.span(), "`ca_file` beside `plain_http = true`", help);
     }
-    RegistryConfig {
+    RegistrySettings {
         plain_http: entry
             .plain_http
             .as_ref()
@@ -296,7 +298,9 @@ fn kept_login(
 ) -> Login {
     let (keeper, span) = match entry.get_ref() {
         LoginEntry::Word(word) if word == "anonymous" => return Login::default(),
-        LoginEntry::Word(word) if word == "docker-config" => (Keeper::DockerConfig, entry.span()),
+        LoginEntry::Word(word) if word == "docker-config" => {
+            (LoginSource::DockerConfig, entry.span())
+        }
         LoginEntry::Word(word) => {
             let known = ["docker-config", "anonymous"].into_iter();
             let message = if closest(word, known).is_some() {
@@ -311,19 +315,19 @@ fn kept_login(
             return Login::default();
         }
         LoginEntry::Helper(helper) => {
-            if let Err(message) = login::check_helper_name(helper.get_ref()) {
+            if let Err(message) = check_helper_name(helper.get_ref()) {
                 let help = "write NAME for the program docker-credential-NAME";
                 problems.error(helper.span(), message, help);
                 return Login::default();
             }
-            (Keeper::Helper(helper.get_ref().clone()), helper.span())
+            (LoginSource::Helper(helper.get_ref().clone()), helper.span())
         }
     };
     if options.secrets == SecretLoading::Leave {
         return Login::default();
     }
     let renewal = Renewal::new(name, keeper);
-    Login::from_keeper(renewal.clone()).unwrap_or_else(|unreadable| {
+    Login::from_source(renewal.clone()).unwrap_or_else(|unreadable| {
         let Unreadable { message, help, .. } = unreadable;
         if unreadable.may_pass && options.helpers == HelperFailure::Retry {
             let message = format!("{message}, so that there is no login for {name} yet");

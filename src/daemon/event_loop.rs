@@ -168,7 +168,10 @@ impl Daemon {
             Ok(notifier) => self.services.notifier = Arc::new(notifier),
             Err(error) => tracing::error!(%error, "the old channels stay in use"),
         }
-        self.services.sync.registries().reload(&config);
+        self.services
+            .sync
+            .registries()
+            .reload(config.registry_settings());
         let timezone = config.timezone;
         let before = self.services.active.swap(Arc::new(config));
         self.runs.outdate();

@@ -49,7 +49,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
     registries.sort();
     registries.dedup();
     for name in registries {
-        if !before.registry(name).is_same(&after.registry(name)) {
+        if before.registry(name) != after.registry(name) {
             said.push(format!("registry {name} is different"));
         }
     }

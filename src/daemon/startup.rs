@@ -157,7 +157,12 @@ async fn services(
     let (store, writer) = open_store(&config.state_path, stop).await?;
     let writer = Arc::new(writer);
     let learned = store.dialects().await?;
-    let registries = Registries::new(&config, metrics.clone(), RetryPolicy::default(), learned);
+    let registries = Registries::new(
+        config.registry_settings(),
+        metrics.clone(),
+        RetryPolicy::default(),
+        learned,
+    );
     let sync = Sync::new(
         registries,
         store.clone(),

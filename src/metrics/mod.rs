@@ -3,6 +3,7 @@
 mod daemon;
 mod maker;
 mod mirrors;
+mod observer;
 mod registries;
 mod series;
 mod syncs;

@@ -3,6 +3,7 @@ use super::super::{
     tests::{TARGET, parse, report},
 };
 use super::*;
+use chrono::{DateTime, Utc};
 
 fn config(head: &str) -> Config {
     parse(&format!("{head}\n{TARGET}[[mirror]]\nfrom = \"a:1\"\n"))
@@ -193,19 +194,7 @@ fn periods_begin_and_end_with_the_calendar() {
 }
 
 #[test]
-fn registries_that_are_known_to_throttle_are_asked_slowly_unless_told() {
-    let usual = |name: &str| usual_requests_per_second(&name.parse().unwrap());
-    assert_eq!(usual("registry.cn-hangzhou.aliyuncs.com"), Some(15.0));
-    assert_eq!(usual("registry-vpc.cn-hangzhou.aliyuncs.com"), Some(15.0));
-    assert_eq!(
-        usual("acme-registry.cn-beijing.cr.aliyuncs.com"),
-        Some(15.0)
-    );
-    assert_eq!(usual("acme.tencentcloudcr.com"), Some(10.0));
-    assert_eq!(usual("ccr.ccs.tencentyun.com"), Some(10.0));
-    assert_eq!(usual("public.ecr.aws"), Some(5.0));
-    assert_eq!(usual("oss.aliyuncs.com"), None);
-    assert_eq!(usual("docker.io"), None);
+fn configured_rate_replaces_known_vendor_limit() {
     let name = "public.ecr.aws".parse().unwrap();
     let told = config("[registries.\"public.ecr.aws\"]\nrequests_per_second = 50");
     assert_eq!(

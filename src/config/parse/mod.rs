@@ -1,6 +1,6 @@
 //! Reads `mirror.toml` as written: tables, keys and values with their places, and what is wrong with them.
 
-pub(crate) mod bounded_file;
+pub(crate) use crate::registry::settings::bounded_file;
 pub(crate) mod braces;
 pub(crate) mod config_file;
 pub(crate) mod diagnostics;

@@ -1,6 +1,6 @@
 //! How a registry is reached: its endpoint, its proxy, the IP family, a client's certificate.
 
-use std::{fmt, ops::RangeInclusive, path::Path, time::Duration};
+use std::{ops::RangeInclusive, path::Path, time::Duration};
 
 use bytesize::ByteSize;
 use rustls::{
@@ -8,68 +8,19 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
 
-use crate::config::parse::{
-    bounded_file::{self, MAX_FILE_BYTES},
-    diagnostics::Problems,
+use crate::{
+    config::parse::{
+        bounded_file::{self, MAX_FILE_BYTES},
+        diagnostics::Problems,
+    },
+    registry::settings::{ClientIdentity, IpFamily, Proxy},
 };
 
 /// Sizes of a chunk that make sense, in bytes.
 const CHUNKS: RangeInclusive<u64> = 64 << 10..=4 << 30;
-
-/// Through what a registry is reached.
-#[derive(Clone, Debug, Default)]
-pub enum Proxy {
-    /// What the usual environment variables say.
-    #[default]
-    Environment,
-    /// Nothing, whatever the environment says.
-    Direct,
-    /// This proxy; its URL may hold a password.
-    Url(SecretString),
-}
-
-impl Proxy {
-    /// Whether both are the same way.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Url(a), Self::Url(b)) => a.expose_secret() == b.expose_secret(),
-            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
-        }
-    }
-}
-
-/// Which addresses of a registry are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IpFamily {
-    /// All of them.
-    #[default]
-    Any,
-    /// Those of IPv4.
-    V4,
-    /// Those of IPv6.
-    V6,
-}
-
-/// A certificate and its key, PEM, with which a registry knows us.
-#[derive(Clone)]
-pub struct ClientIdentity(SecretString);
-
-impl ClientIdentity {
-    /// Both, one after the other.
-    pub fn pem(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
-    }
-}
-
-impl fmt::Debug for ClientIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientIdentity")
-    }
-}
 
 /// Reads `proxy`. What it holds is never told: there may be a password in it.
 pub(crate) fn proxy(written: Option<&Spanned<String>>, problems: &mut Problems) -> Proxy {
@@ -230,7 +181,7 @@ pub(crate) fn client_identity(
     let private = read_key(key, problems);
     let ((chain_pem, chain), (key_pem, private)) = (chain?, private?);
     match CertifiedKey::from_der(chain, private, &ring::default_provider()) {
-        Ok(_) => Some(ClientIdentity(format!("{chain_pem}\n{key_pem}").into())),
+        Ok(_) => Some(ClientIdentity::from_pem(format!("{chain_pem}\n{key_pem}"))),
         Err(error) => {
             let message = format!("`client_key` does not go with `client_cert`: {error}");
             let help = "name the key that the certificate was made for";

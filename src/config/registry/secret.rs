@@ -5,15 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use toml::Spanned;
 
-use crate::config::{
-    FileContext, LoadOptions, SecretLoading,
-    parse::{
-        bounded_file::{self, MAX_SECRET_BYTES},
-        diagnostics::Problems,
+use crate::{
+    config::{
+        FileContext, LoadOptions, SecretLoading,
+        parse::{
+            bounded_file::{self, MAX_SECRET_BYTES},
+            diagnostics::Problems,
+        },
     },
+    registry::settings::Unreadable,
 };
 
 /// Where a secret lies, as `mirror.toml` says it.
@@ -27,50 +30,6 @@ pub(crate) enum SecretSource {
     Credential(String),
     /// The file itself.
     Inline(SecretString),
-}
-
-/// How to log in to a registry.
-#[derive(Clone, Debug, Default)]
-pub enum Credential {
-    /// Not at all.
-    #[default]
-    Anonymous,
-    /// With a name and a password.
-    Basic {
-        /// The user's name.
-        username: String,
-        /// The password or access token.
-        password: SecretString,
-    },
-    /// With a refresh token, as `docker login` leaves it for some registries.
-    IdentityToken(SecretString),
-}
-
-impl Credential {
-    /// Whether both are the same.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
-        match (self, other) {
-            (Self::Anonymous, Self::Anonymous) => true,
-            (
-                Self::Basic { username, password },
-                Self::Basic {
-                    username: other,
-                    password: theirs,
-                },
-            ) => username == other && same(password, theirs),
-            (Self::IdentityToken(a), Self::IdentityToken(b)) => same(a, b),
-            _ => false,
-        }
-    }
-}
-
-/// Why a secret cannot be had, and what to do.
-pub(crate) struct Unreadable {
-    pub(crate) message: String,
-    pub(crate) help: String,
-    /// Whether it may be there a moment later, without a change of anything.
-    pub(crate) may_pass: bool,
 }
 
 impl SecretSource {

@@ -1,6 +1,9 @@
-use crate::config::{
-    tests::{TARGET, parse, report},
-    *,
+use crate::{
+    config::{
+        tests::{TARGET, parse, report},
+        *,
+    },
+    registry::settings::Credential,
 };
 
 #[test]
@@ -266,4 +269,27 @@ fn reads_a_user_name_from_a_file() {
     assert!(unset.to_string().contains("UNSET_VARIABLE is not set"));
     let none = keys("{}").unwrap_err();
     assert!(none.to_string().contains("`username` names no source"));
+}
+
+#[test]
+fn config_names_fifo_and_device_as_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+    )
+    .unwrap();
+    let text = format!(
+        "[registries.\"m.example.com\"]\nusername = \"u\"\npassword = {{ file = \"{}\" }}\n\
+         ca_file = \"/dev/zero\"\n[[mirror]]\nfrom = \"nginx:1\"\ntarget = \"m.example.com/a\"\n",
+        fifo.display()
+    );
+    let path = folder.path().join("mirror.toml");
+    let error = Config::parse(&path, &text).unwrap_err().to_string();
+    assert!(error.contains("a pipe, not a regular file"), "{error}");
+    assert!(error.contains("a device, not a regular file"), "{error}");
+    let error = Config::load(Some(&fifo)).unwrap_err().to_string();
+    assert!(error.contains("a pipe, not a regular file"), "{error}");
 }

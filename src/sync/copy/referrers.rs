@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Referrers,
-    oci::{Content, Descriptor, Digest, Manifest, Tag},
+    oci::{Content, Descriptor, Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Tag},
     registry::{self, Kind, Referrer},
     sync::copy::{CopyContext, Error, Transfer, blob_index::Holding, image::Descent},
 };
@@ -428,7 +428,7 @@ fn entries_of(index: &Manifest) -> Vec<Value> {
 fn fallback_index(entries: &[Value]) -> Result<Manifest, Kind> {
     let index = json!({
         "schemaVersion": 2,
-        "mediaType": oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
+        "mediaType": IMAGE_INDEX_MEDIA_TYPE,
         "manifests": entries,
     });
     Manifest::new(Bytes::from(index.to_string()), None).map_err(Kind::from)

@@ -14,7 +14,7 @@ fn classes(source: &'static str) -> BTreeSet<&'static str> {
 fn every_class_is_counted_from_the_start() {
     let counted = metrics::ERRORS.iter().chain(&metrics::OWN_ERRORS);
     let counted: BTreeSet<&str> = counted.copied().collect();
-    let mut named = classes(include_str!("../../registry/error/mod.rs"));
+    let mut named = classes(include_str!("../../../crates/registry/src/error/mod.rs"));
     assert!(named.contains("network"), "{named:?}");
     named.extend(classes(include_str!("../error.rs")));
     assert_eq!(counted, named);

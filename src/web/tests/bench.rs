@@ -79,8 +79,12 @@ impl Bench {
         let opened = Store::open(&folder.path().join("state.db"), stop.clone()).await;
         let (store, recorder) = opened.unwrap();
         let (recorder, metrics) = (Arc::new(recorder), Arc::new(Metrics::new().unwrap()));
-        let registries =
-            Registries::new(&config, metrics.clone(), RetryPolicy::default(), Vec::new());
+        let registries = Registries::new(
+            config.registry_settings(),
+            metrics.clone(),
+            RetryPolicy::default(),
+            Vec::new(),
+        );
         let (shop, writer, counts) = (store.clone(), recorder.clone(), metrics.clone());
         let sync = Sync::new(registries, shop, writer, counts, stop.clone(), stop);
         let (sender, orders) = mpsc::channel(1);

@@ -34,7 +34,12 @@ struct Use<'c> {
 
 /// Asks them all, and gives the reports in the order of their names.
 pub(crate) async fn ask(config: &Config) -> anyhow::Result<Vec<RegistryReport>> {
-    let registries = Registries::new(config, Arc::new(Metrics::new()?), RETRY, Vec::new());
+    let registries = Registries::new(
+        config.registry_settings(),
+        Arc::new(Metrics::new()?),
+        RETRY,
+        Vec::new(),
+    );
     let mut asked = Vec::new();
     for used in uses(config).into_values() {
         let source = used.source.map(|route| &route.source);

@@ -1,0 +1,433 @@
+//! Authorization: which header a request carries, and where tokens come from.
+
+pub(crate) mod challenge;
+pub(crate) mod login;
+pub(crate) mod token;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    Error, Kind,
+    auth::{
+        challenge::Challenge,
+        login::LoginInUse,
+        token::{Token, fetch},
+    },
+    error::words,
+    http::HttpClient,
+    settings::{Credential, Login},
+};
+
+/// How long refused credentials are not tried again: Docker Hub locks a user out after a few
+/// failed logins.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// What a token is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    /// The repository; empty for the registry's catalog.
+    pub(crate) repository: Arc<str>,
+    /// Whether something is to be written there.
+    pub(crate) writes: bool,
+    /// Whether something is to be deleted there, in so many words.
+    pub(crate) deletes: bool,
+    /// A second repository to read from, for a mount.
+    pub(crate) from: Option<Arc<str>>,
+}
+
+/// What a request is authorized with.
+#[derive(Clone, Debug)]
+pub(crate) enum Authorization {
+    None,
+    /// With the generation of the login.
+    Basic(HeaderValue, u64),
+    Bearer(Arc<Token>),
+}
+
+/// Tokens being fetched or held: one fetch serves all that wait for it.
+type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
+
+/// The authorization of one registry.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    login: LoginInUse,
+    /// Whether deletions want a token that says so.
+    deletes: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    challenge: Option<Challenge>,
+    tokens: HashMap<Scope, Held>,
+    refused: Option<(Instant, Kind)>,
+}
+
+/// A fetch, and the generation of the login that it uses.
+#[derive(Clone, Debug)]
+struct Held {
+    fetch: Fetch,
+    generation: u64,
+}
+
+impl Held {
+    /// Whether it is waited for, or holds a token that has not ended.
+    fn is_of_use(&self) -> bool {
+        match self.fetch.peek() {
+            None => true,
+            Some(Ok(token)) => Instant::now() < token.renew_at,
+            Some(Err(_)) => false,
+        }
+    }
+
+    /// Whether a token is the one that was fetched.
+    fn gave(&self, token: &Arc<Token>) -> bool {
+        match self.fetch.peek() {
+            Some(Ok(fetched)) => Arc::ptr_eq(fetched, token),
+            _ => false,
+        }
+    }
+}
+
+/// Who a login is, without its secret.
+#[derive(Debug)]
+pub(crate) enum Presence {
+    Anonymous,
+    User(String),
+    Token,
+}
+
+/// What the state says a request needs.
+enum Need {
+    Nothing,
+    Basic,
+    Token(Held),
+}
+
+impl Auth {
+    pub(crate) fn new(login: Login) -> Self {
+        Self {
+            login: LoginInUse::new(login),
+            deletes: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// What a request is to carry; fetches or renews a token where one is needed.
+    pub(crate) async fn authorize(
+        &self,
+        wire: &HttpClient,
+        scope: &Scope,
+    ) -> Result<Authorization, Error> {
+        self.complete(wire).await?;
+        loop {
+            let held = match self.need(wire, scope)? {
+                Need::Nothing => return Ok(Authorization::None),
+                Need::Basic => return Ok(self.basic()),
+                Need::Token(held) => held,
+            };
+            match held.fetch.clone().await {
+                Ok(token) if Instant::now() < token.renew_at => {
+                    return Ok(Authorization::Bearer(token));
+                }
+                Ok(_) => self.forget(scope, &held.fetch),
+                Err(error) => {
+                    self.forget(scope, &held.fetch);
+                    self.renew(scope, held.generation, error).await?;
+                }
+            }
+        }
+    }
+
+    /// Makes sure that there is the login that the file names.
+    pub(crate) async fn complete(&self, wire: &HttpClient) -> Result<(), Error> {
+        let completed = self.login.complete().await;
+        completed
+            .map_err(|reason| wire.error("log in to", wire.name.to_string(), Kind::NoLogin(reason)))
+    }
+
+    /// Takes note of a 401. Tells whether the request is worth a second try with what
+    /// [`Self::authorize`] gives now, or what the refusal means.
+    pub(crate) fn refused(
+        &self,
+        scope: &Scope,
+        used: &Authorization,
+        headers: &HeaderMap,
+        said: String,
+    ) -> Result<(), Kind> {
+        let offered = Challenge::read(headers);
+        let mut state = self.lock();
+        match (&state.challenge, offered, used) {
+            // Harbor answers an expired token with a Basic challenge: what was learned stays.
+            (Some(Challenge::Bearer { .. }), offered, Authorization::Bearer(used)) => {
+                // Another request may have been refused first, and a new token be held by now.
+                if state.tokens.get(scope).is_some_and(|held| held.gave(used)) {
+                    state.tokens.remove(scope);
+                }
+                // Its token server may be another one by now.
+                if let Some(challenge @ Challenge::Bearer { .. }) = offered {
+                    state.challenge = Some(challenge);
+                }
+                Ok(())
+            }
+            // What another request has learned meanwhile is to be tried first.
+            (Some(Challenge::Bearer { .. }), _, Authorization::None) => Ok(()),
+            (_, Some(Challenge::Basic), Authorization::None)
+                if !matches!(self.login.credential(), Credential::Basic { .. }) =>
+            {
+                Err(Kind::Unauthorized(format!(
+                    "the registry wants a login ({said})"
+                )))
+            }
+            (_, Some(challenge), Authorization::None) => {
+                state.challenge = Some(challenge);
+                Ok(())
+            }
+            (_, _, Authorization::Basic(..)) => Err(self.unauthorized(&said)),
+            _ => Err(Kind::Denied(said)),
+        }
+    }
+
+    /// After an error, makes sure that another try has another login: where the login of this
+    /// generation was refused and is kept elsewhere, it is read anew. Any other error comes back;
+    /// a refusal is remembered, so that the login is not tried in a loop.
+    pub(crate) async fn renew(
+        &self,
+        scope: &Scope,
+        generation: u64,
+        mut error: Error,
+    ) -> Result<(), Error> {
+        let said = match &*error.kind {
+            Kind::Unauthorized(said) | Kind::Denied(said) if may_mean_an_old_login(&error.kind) => {
+                said.clone()
+            }
+            _ => return Err(error),
+        };
+        match self.login.renew(generation).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(reason) => {
+                *error.kind = Kind::Unauthorized(format!("{said}, and {reason}"));
+            }
+        }
+        // Whoever may write may not delete everywhere, so that it says nothing of the login.
+        let is_usual = !scope.is_catalog() && !scope.deletes;
+        let is_refusal = matches!(&*error.kind, Kind::Unauthorized(_)) && is_usual;
+        if is_refusal && !matches!(self.login.credential(), Credential::Anonymous) {
+            self.lock().refused = Some((Instant::now(), (*error.kind).clone()));
+        }
+        Err(error)
+    }
+
+    /// Who we are.
+    pub(crate) fn presence(&self) -> Presence {
+        match self.login.credential() {
+            Credential::Anonymous => Presence::Anonymous,
+            Credential::Basic { username, .. } => Presence::User(username),
+            Credential::IdentityToken(_) => Presence::Token,
+        }
+    }
+
+    /// Whether there is anything to log in with.
+    pub(crate) fn has_login(&self) -> bool {
+        !matches!(self.login.credential(), Credential::Anonymous)
+    }
+
+    /// Tries again what was refused.
+    pub(crate) fn forget_refusal(&self) {
+        self.lock().refused = None;
+    }
+
+    /// Whether a deletion was let pass with a token that says so, and with no other.
+    pub(crate) fn deletes_in_words(&self) -> bool {
+        self.deletes.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of such a deletion.
+    pub(crate) fn deleted_in_words(&self) {
+        self.deletes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the registry wants tokens, as far as it was asked.
+    pub(crate) fn wants_tokens(&self) -> bool {
+        matches!(self.lock().challenge, Some(Challenge::Bearer { .. }))
+    }
+
+    /// Whether the registry has asked for authorization so far.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.lock().challenge.is_some()
+    }
+
+    /// Whether the registry asks for tokens in this name.
+    pub(crate) fn is_service(&self, name: &str) -> bool {
+        matches!(&self.lock().challenge, Some(Challenge::Bearer { service: Some(service), .. })
+            if service == name)
+    }
+
+    /// The generation of the login that a request carried, or would carry now.
+    pub(crate) fn generation(&self, used: &Authorization) -> u64 {
+        match used {
+            Authorization::Basic(_, generation) => *generation,
+            _ => self.login.generation(),
+        }
+    }
+
+    fn need(&self, wire: &HttpClient, scope: &Scope) -> Result<Need, Error> {
+        let mut state = self.lock();
+        if let Some((since, kind)) = &state.refused {
+            if since.elapsed() < REFUSED_FOR {
+                return Err(wire.error("log in to", wire.name.to_string(), kind.clone()));
+            }
+            state.refused = None;
+        }
+        let (realm, service) = match &state.challenge {
+            None => return Ok(Need::Nothing),
+            Some(Challenge::Basic) => return Ok(Need::Basic),
+            Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
+        };
+        let generation = self.login.generation();
+        let fetch = || {
+            let credential = self.login.credential();
+            let fetch = fetch(wire.clone(), credential, realm, service, scope.clone());
+            Held {
+                fetch: fetch.boxed().shared(),
+                generation,
+            }
+        };
+        // Before it grows, what is no use any more goes.
+        if state.tokens.len() == state.tokens.capacity() {
+            state.tokens.retain(|_, held| held.is_of_use());
+        }
+        let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
+        Ok(Need::Token(held.clone()))
+    }
+
+    fn forget(&self, scope: &Scope, fetch: &Fetch) {
+        let mut state = self.lock();
+        if state
+            .tokens
+            .get(scope)
+            .is_some_and(|held| held.fetch.ptr_eq(fetch))
+        {
+            state.tokens.remove(scope);
+        }
+    }
+
+    /// The login itself, for interfaces beside the registry's that know no tokens.
+    pub(crate) fn basic(&self) -> Authorization {
+        // Read first: a renewal in between then makes one try too many, not one too few.
+        let generation = self.login.generation();
+        match basic_header(&self.login.credential()) {
+            Some(value) => Authorization::Basic(value, generation),
+            None => Authorization::None,
+        }
+    }
+
+    fn unauthorized(&self, said: &str) -> Kind {
+        unauthorized(&self.login.credential(), said)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Authorization {
+    /// Adds the header to a request's.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        let value = match self {
+            Self::None => return,
+            Self::Basic(value, _) => Some(value.clone()),
+            Self::Bearer(token) => Some(token.header.clone()),
+        };
+        headers.extend(value.map(|value| (AUTHORIZATION, value)));
+    }
+}
+
+/// ECR answers 403 to a login that has ended, and says so; but not to a HEAD, which has no words.
+fn may_mean_an_old_login(kind: &Kind) -> bool {
+    match kind {
+        Kind::Unauthorized(_) => true,
+        Kind::Denied(said) => said.contains("expired") || *said == words(403, b""),
+        _ => false,
+    }
+}
+
+pub(crate) fn unauthorized(credential: &Credential, said: &str) -> Kind {
+    Kind::Unauthorized(match credential {
+        Credential::Anonymous => format!("the registry wants a login ({said})"),
+        Credential::Basic { username, .. } => {
+            format!("the registry refused the credentials of `{username}` ({said})")
+        }
+        Credential::IdentityToken(_) => {
+            format!("the registry refused the identity token ({said})")
+        }
+    })
+}
+
+pub(crate) fn basic_header(credential: &Credential) -> Option<HeaderValue> {
+    match credential {
+        Credential::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.expose_secret());
+            sensitive(&format!("Basic {}", STANDARD.encode(pair)))
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Scope {
+    /// The scope of the registry's catalog.
+    pub(crate) fn catalog() -> Self {
+        Self {
+            repository: "".into(),
+            writes: false,
+            deletes: false,
+            from: None,
+        }
+    }
+
+    /// Whether a refusal says nothing of the credentials: catalogs are for administrators in many
+    /// places.
+    pub(crate) fn is_catalog(&self) -> bool {
+        self.repository.is_empty()
+    }
+
+    pub(crate) fn texts(&self) -> Vec<String> {
+        if self.is_catalog() {
+            return vec!["registry:catalog:*".into()];
+        }
+        let actions = match (self.writes, self.deletes) {
+            (_, true) => "pull,push,delete",
+            (true, false) => "pull,push",
+            (false, false) => "pull",
+        };
+        let from = self
+            .from
+            .iter()
+            .map(|from| format!("repository:{from}:pull"));
+        std::iter::once(format!("repository:{}:{actions}", self.repository))
+            .chain(from)
+            .collect()
+    }
+}

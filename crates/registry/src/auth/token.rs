@@ -1,0 +1,205 @@
+//! Tokens: who may be asked for them, and what is made of the answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use crate::{
+    Error, Kind,
+    auth::{Scope, basic_header, sensitive, unauthorized},
+    client::failure,
+    error::words,
+    http::HttpClient,
+    settings::Credential,
+};
+
+/// What a token lives when its answer does not say
+/// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// Seconds after which a token is renewed, whatever its answer says.
+const LONGEST_LIFE: f64 = 24.0 * 3600.0;
+/// How long before its end a token is renewed.
+const RENEW_EARLY: Duration = Duration::from_secs(30);
+/// A token serves at least so long, whatever its server says: it is asked for again and again
+/// otherwise.
+const SHORTEST_USE: Duration = Duration::from_secs(1);
+/// Longest token that is used: servers refuse heads of requests that are larger than this.
+const LONGEST_TOKEN: usize = 64 << 10;
+
+/// A token and the time from which a new one is better.
+#[derive(Debug)]
+pub(crate) struct Token {
+    /// What a request carries: it shows itself to nobody.
+    pub(crate) header: HeaderValue,
+    pub(crate) renew_at: Instant,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+    /// Seconds; whole ones by the specification, and not by every server.
+    expires_in: Option<serde_json::Number>,
+}
+
+impl TokenAnswer {
+    /// The token, under either of its names; Docker Hub gives both.
+    fn value(&self) -> Option<&String> {
+        let mut values = [&self.token, &self.access_token].into_iter().flatten();
+        values.find(|value| !value.is_empty())
+    }
+
+    fn life(&self) -> Duration {
+        let seconds = self
+            .expires_in
+            .as_ref()
+            .and_then(serde_json::Number::as_f64);
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        seconds.map_or(DEFAULT_LIFE, |seconds| {
+            Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
+        })
+    }
+}
+
+/// Asks the realm for a token.
+pub(crate) async fn fetch(
+    wire: HttpClient,
+    credential: Credential,
+    realm: Url,
+    service: Option<String>,
+    scope: Scope,
+) -> Result<Arc<Token>, Error> {
+    let fail = |kind: Kind| wire.error("get a token for", scope.texts().join(" "), kind);
+    admit(&wire, &credential, &realm).map_err(fail)?;
+    let request = match &credential {
+        Credential::IdentityToken(token) => {
+            let form = refresh_form(token, service.as_deref(), &scope);
+            let kind = "application/x-www-form-urlencoded";
+            wire.writing
+                .post(realm)
+                .header(CONTENT_TYPE, kind)
+                .body(form)
+        }
+        _ => {
+            let mut url = without_scope(realm);
+            url.query_pairs_mut()
+                .extend_pairs(service.iter().map(|service| ("service", service)))
+                .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
+            let mut headers = HeaderMap::new();
+            headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
+            wire.http.get(url).headers(headers)
+        }
+    };
+    let (status, headers, body) = wire.exchange(request).await.map_err(fail)?;
+    match status.as_u16() {
+        200 => {}
+        401 => return Err(fail(unauthorized(&credential, &words(401, &body)))),
+        403 => return Err(fail(Kind::Denied(words(403, &body)))),
+        // A login that has ended, by RFC 6749.
+        400 if is_grant_refused(&body) => {
+            return Err(fail(unauthorized(&credential, &words(400, &body))));
+        }
+        _ => return Err(fail(no_token(failure(status, &headers, &body)))),
+    }
+    read_token(&body).map(Arc::new).map_err(|reason| {
+        let text = format!("its token server's answer makes no sense: {reason}");
+        fail(Kind::Protocol(text))
+    })
+}
+
+/// A realm without a scope of its own: nvcr.io names that of the repository which was asked for
+/// first, and a server may honour no other.
+fn without_scope(mut realm: Url) -> Url {
+    let pairs: Vec<(String, String)> = realm.query_pairs().into_owned().collect();
+    if pairs.iter().any(|(key, _)| key == "scope") {
+        let kept = pairs.iter().filter(|(key, _)| key != "scope");
+        realm.query_pairs_mut().clear().extend_pairs(kept);
+    }
+    realm
+}
+
+/// Whether an answer says that a refresh token is good no longer
+/// ([RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+fn is_grant_refused(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    refusal.is_some_and(|refusal| refusal.error == "invalid_grant")
+}
+
+/// What a token server's failure means for who needs the token: it is no word of what the
+/// registry holds, nor of what the registry takes.
+fn no_token(kind: Kind) -> Kind {
+    let (status, said) = match kind {
+        Kind::NotFound(said) => (404, said),
+        Kind::Rejected { status, message } => (status, message),
+        other => return other,
+    };
+    Kind::Protocol(format!(
+        "its token server gives no token: status {status} ({said}); check the registry's name, \
+         endpoint and login in mirror.toml"
+    ))
+}
+
+/// What a token server answers; what is wrong with it is said.
+pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let value = answer.value().ok_or("it holds no token")?;
+    // A line break in it would begin a header of somebody else's choice.
+    let header = (value.len() <= LONGEST_TOKEN)
+        .then(|| sensitive(&format!("Bearer {value}")))
+        .flatten()
+        .ok_or("it holds a token that fits in no header")?;
+    let life = answer.life();
+    let fresh = life
+        .checked_sub(RENEW_EARLY)
+        .unwrap_or_default()
+        .max(life / 2)
+        .max(SHORTEST_USE);
+    Ok(Token {
+        header,
+        renew_at: Instant::now() + fresh,
+    })
+}
+
+/// Whether a realm may be asked. It may be another host, as Docker Hub's is, which then receives
+/// the login; so that it has to be one that nobody can listen to, or the registry's own.
+fn admit(wire: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), Kind> {
+    let server = realm.origin().ascii_serialization();
+    let wrong = |text: &str| Kind::Protocol(format!("its token server {server} {text}"));
+    if !realm.username().is_empty() || realm.password().is_some() {
+        return Err(wrong("stands with a login of its own; that is not used"));
+    }
+    let admitted = wire.boundary.admit(&wire.base, realm);
+    admitted
+        .map_err(|refusal| Kind::Protocol(format!("its token server is refused: {refusal}")))?;
+    let is_own = realm.host() == wire.base.host();
+    let is_anonymous = matches!(credential, Credential::Anonymous);
+    if realm.scheme() != "https" && !is_own && !is_anonymous {
+        return Err(wrong(
+            "is another host and has no TLS; credentials are not sent there",
+        ));
+    }
+    Ok(())
+}
+
+fn refresh_form(token: &SecretString, service: Option<&str>, scope: &Scope) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", token.expose_secret())
+        .append_pair("client_id", "transship")
+        .append_pair("scope", &scope.texts().join(" "))
+        .extend_pairs(service.map(|service| ("service", service)))
+        .finish()
+}
+
+#[cfg(test)]
+mod tests;

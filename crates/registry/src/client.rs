@@ -1,0 +1,394 @@
+//! One registry's calls: authorization, retries and limits, under every operation.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chrono::Utc;
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
+use url::Url;
+
+use crate::{
+    auth::{Auth, Authorization, Scope, challenge::Challenge},
+    content::referrers::ReferrersApi,
+    error::{
+        Error, Kind,
+        remedy::{judged, remedy},
+        words,
+    },
+    health::HealthState,
+    http::HttpClient,
+    probe::quota,
+    quota::retry_after::asked_pause,
+    retry::{Limits, RetryPolicy},
+    upload::capabilities::UploadCapabilities,
+    vendor::BulkApi,
+};
+
+/// The pause after a 429 that does not say how long.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
+/// One registry, shared by everybody who talks to it.
+#[derive(Debug)]
+pub(crate) struct RegistryClient {
+    pub(crate) wire: HttpClient,
+    pub(crate) auth: Auth,
+    pub(crate) limits: Limits,
+    pub(crate) referrers_api: ReferrersApi,
+    pub(crate) bulk_api: BulkApi,
+    pub(crate) retry: RetryPolicy,
+    /// Outlives the client: it stays true under another config.
+    pub(crate) health: Arc<HealthState>,
+    /// Outlives the transport: what a registry taught stays true under another config.
+    pub(crate) dialect: Arc<UploadCapabilities>,
+    /// Blobs larger than this are sent in parts of this size, in bytes.
+    pub(crate) part_size: u64,
+}
+
+/// A request that can be sent again.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) operation: &'static str,
+    pub(crate) subject: String,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) scope: Scope,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Most bytes of the answer that are read.
+    pub(crate) most: usize,
+}
+
+/// What a call is authorized with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// What the registry asks for, a token most often.
+    Token,
+    /// The login, where there is one: for an interface beside the registry's, on the same host.
+    Basic,
+    /// Nothing: for another host.
+    Nobody,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl RegistryClient {
+    /// Sends a call that expects a small answer, again and again while it fails in a way that may
+    /// pass. Returns answers below 400 only.
+    pub(crate) async fn call(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
+        self.call_as(wire, call, Login::Token).await
+    }
+
+    /// The same, authorized in the way that is asked for.
+    pub(crate) async fn call_as(
+        &self,
+        wire: &HttpClient,
+        call: &Request,
+        login: Login,
+    ) -> Result<Answer, Error> {
+        let mut attempt = 0;
+        loop {
+            let once = match login {
+                Login::Token => self.call_once(wire, call).await,
+                Login::Basic | Login::Nobody => self.ask_once(wire, call, login).await,
+            };
+            let error = match once {
+                Ok(answer) => {
+                    if login == Login::Token {
+                        wire.observer.on_login(&wire.name, true);
+                        self.health.set_login_refused(false);
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            // Who has no login is not refused for it.
+            if matches!(*error.kind, Kind::Unauthorized(_)) && self.auth.has_login() {
+                wire.observer.on_login(&wire.name, false);
+                self.health.set_login_refused(true);
+            }
+            let Some(pause) = self.retry.pause_for(&error, attempt) else {
+                return Err(error);
+            };
+            tracing::debug!(%error, attempt, "trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn call_once(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
+        let _permit = self.limits.request().await;
+        let body = || Some(call.body.clone().into());
+        // Calls wait by the hundred: only those under way have room for a connection's state.
+        let response = Box::pin(self.open(wire, call, Some(wire.stall), body)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        let body = wire.read(response, call.most).await.map_err(fail)?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Sends a call to an interface that knows no tokens, once.
+    pub(crate) async fn ask_once(
+        &self,
+        wire: &HttpClient,
+        call: &Request,
+        login: Login,
+    ) -> Result<Answer, Error> {
+        let _permit = self.limits.request().await;
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        self.ready().await.map_err(fail)?;
+        let mut headers = call.headers.clone();
+        if login != Login::Nobody {
+            self.auth.complete(wire).await?;
+            self.auth.basic().apply(&mut headers);
+        }
+        let request = wire.http.request(call.method.clone(), call.url.clone());
+        let sent = wire.head(request.headers(headers), Some(wire.stall)).await;
+        let response = sent.map_err(fail)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.as_u16() >= 400 {
+            let said = wire.beginning(response).await;
+            let kind = failure(status, &headers, &said);
+            return Err(fail(judged(call, kind)));
+        }
+        let body = wire.read(response, call.most).await.map_err(fail)?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Sends a call once, and once more with a new token where the first was refused. `body`
+    /// gives the request's body for each, or nothing when it cannot be given again.
+    pub(crate) async fn open(
+        &self,
+        wire: &HttpClient,
+        call: &Request,
+        timeout: Option<Duration>,
+        mut body: impl FnMut() -> Option<reqwest::Body>,
+    ) -> Result<Response, Error> {
+        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        let mut is_second = false;
+        loop {
+            self.ready().await.map_err(fail)?;
+            let authorization = self.auth.authorize(wire, &call.scope).await;
+            let authorization = authorization.inspect_err(|error| self.note(&error.kind))?;
+            let Some(body) = body() else {
+                return Err(fail(Kind::TokenExpired));
+            };
+            let mut headers = call.headers.clone();
+            authorization.apply(&mut headers);
+            let client = wire.client(&call.method);
+            let request = client.request(call.method.clone(), call.url.clone());
+            let request = request.headers(headers).body(body);
+            let response = wire.head(request, timeout).await;
+            let response = response.inspect_err(|kind| self.note(kind)).map_err(fail)?;
+            if response.status().as_u16() < 400 {
+                return Ok(response);
+            }
+            let refusal = self.refusal(wire, call, &authorization, response, is_second);
+            let refusal = refusal.await;
+            is_second = true;
+            let Some(kind) = refusal else { continue };
+            let error = fail(judged(call, kind));
+            self.note(&error.kind);
+            let generation = self.auth.generation(&authorization);
+            let remedy = remedy(call, &error);
+            let error = error.with_remedy(remedy);
+            self.auth.renew(&call.scope, generation, error).await?;
+        }
+    }
+
+    /// What a refused request means; nothing where it is worth a second try.
+    async fn refusal(
+        &self,
+        wire: &HttpClient,
+        call: &Request,
+        used: &Authorization,
+        response: Response,
+        is_second: bool,
+    ) -> Option<Kind> {
+        let store = elsewhere(&call.url, &response);
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        let said = wire.beginning(response).await;
+        if let Some(store) = store {
+            return Some(refused_elsewhere(&store, failure(status, &headers, &said)));
+        }
+        if status != StatusCode::UNAUTHORIZED {
+            return Some(failure(status, &headers, &said));
+        }
+        if matches!(used, Authorization::None) && Challenge::read(&headers).is_none() {
+            headers = self.challenge_of_base(wire).await;
+        }
+        match self.unauthorized(call, used, &headers, &said, is_second) {
+            Ok(()) => None,
+            Err(kind) => Some(self.judge(wire, used, kind).await),
+        }
+    }
+
+    /// What `/v2/` says of authorization, for a 401 that says nothing: gcr.io sends such.
+    async fn challenge_of_base(&self, wire: &HttpClient) -> HeaderMap {
+        let mut url = Url::clone(&wire.base);
+        url.set_path("/v2/");
+        match wire
+            .head(wire.http.get(url.clone()), Some(wire.stall))
+            .await
+        {
+            Ok(response) if elsewhere(&url, &response).is_none() => response.headers().clone(),
+            _ => HeaderMap::new(),
+        }
+    }
+
+    fn unauthorized(
+        &self,
+        call: &Request,
+        used: &Authorization,
+        headers: &HeaderMap,
+        said: &[u8],
+        is_second: bool,
+    ) -> Result<(), Kind> {
+        let said = words(401, said);
+        // Docker Hub says so of a repository that is not there, too.
+        if is_second && matches!(used, Authorization::Bearer(_)) {
+            return Err(Kind::Denied(said));
+        }
+        self.auth.refused(&call.scope, used, headers, said)
+    }
+
+    /// Whether a 401 is about the credentials or about one repository: `/v2/` takes credentials
+    /// that are good.
+    async fn judge(&self, wire: &HttpClient, used: &Authorization, kind: Kind) -> Kind {
+        if !matches!(
+            (used, &kind),
+            (Authorization::Basic(..), Kind::Unauthorized(_))
+        ) {
+            return kind;
+        }
+        let mut headers = HeaderMap::new();
+        used.apply(&mut headers);
+        let mut url = Url::clone(&wire.base);
+        url.set_path("/v2/");
+        match wire.exchange(wire.http.get(url).headers(headers)).await {
+            Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {
+                Kind::Denied("401 for this repository, while the login is good".into())
+            }
+            _ => kind,
+        }
+    }
+
+    /// Takes note of a failure: the registry is left alone where it asks for that, whether or not
+    /// it says for how long, and gets fewer flows where it has trouble.
+    pub(crate) fn note(&self, kind: &Kind) {
+        match kind {
+            Kind::Throttled { retry_after, .. } => {
+                let pause = self.limits.pause(retry_after.unwrap_or(SHORT_PAUSE));
+                let until = Utc::now() + pause;
+                self.wire.observer.on_backoff(&self.wire.name, until);
+                self.health.pause_until(until);
+                self.limits.trouble();
+            }
+            // What costs no pull goes on.
+            Kind::Quota(_) => self.wire.quota.refused(),
+            Kind::Stalled(_) => self.limits.trouble(),
+            Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
+                self.limits.trouble();
+            }
+            _ => {}
+        }
+    }
+
+    /// Sits out a pause that the registry asked for, or fails where it is too long.
+    pub(crate) async fn ready(&self) -> Result<(), Kind> {
+        self.limits.ready().await.map_err(|left| Kind::Throttled {
+            message: "it asked for a pause".into(),
+            retry_after: Some(left),
+        })
+    }
+}
+
+/// What a status of 400 or more means.
+pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+    let message = words(status.as_u16(), body);
+    let lower = message.to_ascii_lowercase();
+    let throttled = |message: String| Kind::Throttled {
+        retry_after: asked_pause(headers, &message),
+        message,
+    };
+    let is_spent = || quota(headers).is_some_and(|quota| quota.remaining == 0);
+    match status.as_u16() {
+        401 => Kind::Unauthorized(format!("the registry wants a login ({message})")),
+        403 | 429 if lower.contains("data limit exceeded") => Kind::Quota(format!(
+            "the registry gives out no more data for now ({message}); the rest is copied by a \
+             later run, and a login has more"
+        )),
+        403 if lower.contains("secondary rate limit") => throttled(message),
+        403 => Kind::Denied(message),
+        404 => Kind::NotFound(message),
+        429 if lower.contains("pull rate limit") || is_spent() => Kind::Quota(format!(
+            "the registry gives out no more pulls for now ({message}); the rest is copied when \
+             they come back, and a login may have more"
+        )),
+        429 => throttled(message),
+        503 if headers.contains_key(RETRY_AFTER) => throttled(message),
+        // What a registry does not know today, it does not know in a second either.
+        status @ (408 | 500 | 502..) => Kind::Server { status, message },
+        status => Kind::Rejected { status, message },
+    }
+}
+
+/// Who answered a request that a registry sent on to another host; nothing where it is the
+/// registry itself.
+fn elsewhere(asked: &Url, response: &Response) -> Option<String> {
+    let is_own = keep_to_origin(asked, &mut response.url().clone());
+    (!is_own).then(|| response.url().origin().ascii_serialization())
+}
+
+/// What it means that a store refuses what a registry sent there. Nobody's login was refused: the
+/// URL was signed by the registry for a while, and may have ended, so that it gives a new one.
+fn refused_elsewhere(store: &str, kind: Kind) -> Kind {
+    let (status, said) = match kind {
+        Kind::Unauthorized(said) => (401, said),
+        Kind::Denied(said) => (403, said),
+        Kind::Rejected {
+            status: status @ (400 | 410),
+            message,
+        } => (status, message),
+        other => return other,
+    };
+    Kind::Server {
+        status,
+        message: format!(
+            "{store}, where it sends us for the content, does not accept the URL that it signed: \
+             {said}"
+        ),
+    }
+}
+
+/// Whether a URL that a registry gave is the registry's own: requests there carry its
+/// authorization. A proxy that ends TLS may not know its scheme and port, so that they are put
+/// right where the URL names no other port.
+pub(crate) fn keep_to_origin(origin: &Url, url: &mut Url) -> bool {
+    // A login in it would be sent in the place of ours.
+    let has_login = !url.username().is_empty() || url.password().is_some();
+    let is_own = !has_login
+        && url.host() == origin.host()
+        && (url.port().is_none() || url.port() == origin.port())
+        && matches!(url.scheme(), "http" | "https");
+    is_own && url.set_scheme(origin.scheme()).is_ok() && url.set_port(origin.port()).is_ok()
+}
+
+#[cfg(test)]
+mod tests;

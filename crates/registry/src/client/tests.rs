@@ -1,0 +1,59 @@
+use crate::client::*;
+
+fn told(status: u16, code: &str, message: &str) -> Error {
+    let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+    let status = StatusCode::from_u16(status).unwrap();
+    let name = "registry.example".parse().unwrap();
+    let kind = failure(status, &HeaderMap::new(), body.as_bytes());
+    Error::new("pull manifest", "a:1", &name, kind)
+}
+
+#[test]
+fn what_passes_by_itself_is_told_from_what_is_final_for_now() {
+    for (status, code, message, class, is_transient) in [
+        (429, "TOOMANYREQUESTS", "Rate exceeded", "throttled", true),
+        (
+            429,
+            "TOOMANYREQUESTS",
+            "retry-after: 880.092µs, allowed: 44000/minute",
+            "throttled",
+            true,
+        ),
+        (429, "TOOMANYREQUESTS", "retry after 5h", "throttled", false),
+        (
+            429,
+            "TOOMANYREQUESTS",
+            "Data limit exceeded",
+            "quota",
+            false,
+        ),
+        (
+            429,
+            "TOOMANYREQUESTS",
+            "You have reached your unauthenticated pull rate limit.",
+            "quota",
+            false,
+        ),
+        (
+            403,
+            "DENIED",
+            "You have exceeded a secondary rate limit.",
+            "throttled",
+            true,
+        ),
+        (
+            403,
+            "DENIED",
+            "requested access to the resource is denied",
+            "denied",
+            false,
+        ),
+    ] {
+        let error = told(status, code, message);
+        assert_eq!(
+            (error.class(), error.is_transient()),
+            (class, is_transient),
+            "{message}"
+        );
+    }
+}

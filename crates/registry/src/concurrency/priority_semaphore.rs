@@ -1,0 +1,168 @@
+//! The queue for a registry's flows: what many wait for goes first, and then what is large.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::sync::oneshot;
+
+use crate::concurrency::adaptive_limit::AdaptiveLimit;
+
+/// Blobs from this size on, in bytes, leave a quarter of the flows to smaller ones.
+const HUGE: u64 = 64 << 20;
+
+/// How many want a blob: more of them may come while it waits.
+#[derive(Clone, Debug, Default)]
+pub struct WaiterCount(Arc<AtomicUsize>);
+
+impl WaiterCount {
+    /// Another one wants it.
+    pub fn once_more(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The flows of one direction.
+#[derive(Clone, Debug)]
+pub(crate) struct PrioritySemaphore(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    width: AdaptiveLimit,
+    in_use: usize,
+    huge_in_use: usize,
+    waiting: Vec<Waiter>,
+    next: u64,
+}
+
+struct Waiter {
+    size: u64,
+    wanted: WaiterCount,
+    turn: u64,
+    grant: oneshot::Sender<Permit>,
+}
+
+/// A flow, given back when dropped.
+pub(crate) struct Permit {
+    flows: PrioritySemaphore,
+    size: u64,
+}
+
+impl PrioritySemaphore {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            width: AdaptiveLimit::new(limit),
+            in_use: 0,
+            huge_in_use: 0,
+            waiting: Vec::new(),
+            next: 0,
+        })))
+    }
+
+    /// Waits for a flow for a blob of this size, in bytes.
+    pub(crate) async fn acquire(&self, size: u64, wanted: WaiterCount) -> Option<Permit> {
+        let granted = {
+            let mut state = self.lock();
+            let (grant, granted) = oneshot::channel();
+            let turn = state.next;
+            state.next += 1;
+            state.waiting.push(Waiter {
+                size,
+                wanted,
+                turn,
+                grant,
+            });
+            granted
+        };
+        self.grant();
+        // The sender waits in the queue until it grants.
+        granted.await.ok()
+    }
+
+    /// Takes note of a registry that asks to slow down, or of a connection that went silent.
+    pub(crate) fn trouble(&self) {
+        self.lock().width.trouble(Instant::now());
+    }
+
+    /// Gives out what is free.
+    fn grant(&self) {
+        loop {
+            let Some(waiter) = self.lock().next() else {
+                return;
+            };
+            // Whoever does not wait any more gives it back at once.
+            let _ = waiter.grant.send(Permit {
+                flows: self.clone(),
+                size: waiter.size,
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Who gets a flow now, which counts as in use from here on.
+    fn next(&mut self) -> Option<Waiter> {
+        if self.in_use >= self.width.now() {
+            return None;
+        }
+        let width = self.width.now();
+        let takes_huge = self.huge_in_use < (width - width / 4);
+        self.waiting.retain(|waiter| !waiter.grant.is_closed());
+        let waiting = self.waiting.iter().enumerate();
+        let (first, _) = waiting
+            .filter(|(_, waiter)| waiter.size < HUGE || takes_huge)
+            .max_by_key(|(_, waiter)| waiter.rank())?;
+        let waiter = self.waiting.swap_remove(first);
+        self.in_use += 1;
+        self.huge_in_use += usize::from(waiter.size >= HUGE);
+        Some(waiter)
+    }
+}
+
+impl Waiter {
+    fn rank(&self) -> impl Ord {
+        (self.wanted.count(), self.size, std::cmp::Reverse(self.turn))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        {
+            let mut state = self.flows.lock();
+            state.in_use -= 1;
+            state.huge_in_use -= usize::from(self.size >= HUGE);
+            if !state.waiting.is_empty() {
+                state.width.moved(self.size, Instant::now());
+            }
+        }
+        self.flows.grant();
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiter({} bytes)", self.size)
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Granted({} bytes)", self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests;

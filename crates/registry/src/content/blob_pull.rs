@@ -1,0 +1,324 @@
+//! Blobs on their way out of a registry: streamed, counted and verified, and gone on with after a
+//! break.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE},
+};
+
+use crate::{
+    Direction, Error, Kind, Registry,
+    client::Request,
+    found, header,
+    oci::{Descriptor, Digest, Hasher, Repository},
+    retry::is_large,
+};
+
+/// Bytes that a connection has to bring for the breaks before it to be forgotten.
+const PROGRESS: u64 = 1 << 20;
+
+/// A blob's bytes. The last frame is withheld until the digest of all of them is known to be
+/// right, so that whoever reads a length announced before never completes a wrong blob.
+pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
+
+type Frames = BoxStream<'static, Result<Bytes, Kind>>;
+/// What a registry tells of a blob that it holds: its size, where it says.
+pub type BlobSize = Option<u64>;
+
+impl Registry {
+    /// Whether a repository holds a blob.
+    pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// What a repository tells of a blob; `None` when it is not there.
+    pub async fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<BlobSize>, Error> {
+        let subject = format!("{digest} in {repository}");
+        let path = format!("blobs/{digest}");
+        let call = self.request("check blob", subject, Method::HEAD, repository, &path);
+        let answer = found(self.transport.call(&self.wire, &call).await)?;
+        Ok(answer.map(|answer| {
+            header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
+        }))
+    }
+
+    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. The first
+    /// request is made again while it fails in a way that may pass; the stream sees to the others.
+    pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            let flow = self.pull_flow(blob.size).await;
+            let opened = self.pull_blob(repository, blob, blob.digest.hasher());
+            let error = match opened.await {
+                Ok(mut bytes) => {
+                    while bytes.try_next().await?.is_some() {}
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            drop(flow);
+            let Some(pause) = self.retry().pause_for(&error, attempt) else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// Starts to fetch a blob, from the byte on up to which `hashed` has taken it in. The caller
+    /// holds a flow of this registry for as long as it reads. A connection that breaks is replaced
+    /// by one that goes on from its byte, as often as bytes come.
+    pub async fn pull_blob(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        hashed: Hasher,
+    ) -> Result<BlobStream, Error> {
+        let subject = format!("{} of {repository}", blob.digest);
+        let path = format!("blobs/{}", blob.digest);
+        let mut registry = self.clone();
+        if is_large(blob.size) {
+            registry.wire.http = registry.wire.fetching.clone();
+        }
+        let origin = Origin {
+            registry,
+            call: self.request("pull blob", subject, Method::GET, repository, &path),
+            size: blob.size,
+        };
+        let pull = Pull {
+            frames: origin.open(hashed.length()).await?,
+            origin,
+            broke_at: hashed.length(),
+            breaks: 0,
+            guard: DigestGuard::new(blob, hashed),
+        };
+        let frames = stream::try_unfold(pull, |mut pull| async move {
+            let frame = pull.next().await?;
+            Ok(frame.map(|frame| (frame, pull)))
+        });
+        Ok(self.wire.pace.keep(Direction::Received, frames.boxed()))
+    }
+}
+
+/// A blob that is being fetched.
+struct Pull {
+    origin: Origin,
+    frames: Frames,
+    guard: DigestGuard,
+    /// Bytes received when the last connection broke.
+    broke_at: u64,
+    /// Breaks without progress between them.
+    breaks: u32,
+}
+
+/// Where a blob can be fetched, from any byte on.
+struct Origin {
+    registry: Registry,
+    call: Request,
+    size: u64,
+}
+
+impl Pull {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let stall = self.origin.registry.wire.stall;
+            let kind = match tokio::time::timeout(stall, self.frames.next()).await {
+                Err(_) => self.origin.stalled(stall),
+                Ok(Some(Err(kind))) => kind,
+                Ok(Some(Ok(frame))) => match self.guard.take(frame) {
+                    Ok(None) => continue,
+                    passed => return passed.map_err(|kind| self.origin.fail(kind)),
+                },
+                Ok(None) => match self.guard.finish() {
+                    Err(kind @ Kind::Length { .. }) => kind,
+                    done => return done.map_err(|kind| self.origin.fail(kind)),
+                },
+            };
+            self.mend(self.origin.fail(kind)).await?;
+        }
+    }
+
+    /// Opens another connection after one that broke, or gives the error back: what is not a
+    /// break, and breaks between which nothing came.
+    async fn mend(&mut self, mut error: Error) -> Result<(), Error> {
+        loop {
+            let received = self.guard.received();
+            if received >= self.broke_at + PROGRESS {
+                self.breaks = 0;
+            }
+            self.broke_at = received;
+            // A pause that the registry asks for is not sat out here: flows are held.
+            let may_wait = !matches!(*error.kind, Kind::Throttled { .. });
+            let retry = self.origin.registry.retry();
+            let pause = retry.pause_for(&error, self.breaks);
+            let Some(pause) = pause.filter(|_| may_wait) else {
+                return Err(error);
+            };
+            self.breaks += 1;
+            tracing::debug!(%error, received, "a download broke; it goes on from there");
+            tokio::time::sleep(pause).await;
+            match self.origin.open(received).await {
+                Ok(frames) => {
+                    self.frames = frames;
+                    return Ok(());
+                }
+                Err(again) => error = again,
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// The bytes from an offset on. A registry that knows no ranges, or answers with another one
+    /// than it was asked for, sends everything, and what is known is left out.
+    async fn open(&self, offset: u64) -> Result<Frames, Error> {
+        if offset > 0 && offset == self.size {
+            return Ok(stream::empty().boxed());
+        }
+        let mut response = self.ask(offset).await?;
+        let mut skip = offset;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            match offset > 0 && starts_at(&response) == Some(offset) {
+                true => skip = 0,
+                false => response = self.ask(0).await?,
+            }
+        }
+        let expected = self.size - (offset - skip);
+        if let Some(found) = response.content_length().filter(|found| *found != expected) {
+            return Err(self.fail(Kind::Length { expected, found }));
+        }
+        let wire = self.registry.wire.clone();
+        let count = move |frame: &Bytes| {
+            wire.meter.add_bytes(frame.len() as u64);
+            wire.observer
+                .on_transfer(&wire.name, Direction::Received, frame.len() as u64);
+        };
+        let frames = response.bytes_stream().map_err(|e| Kind::from(&e));
+        Ok(without_first(frames.inspect_ok(count).boxed(), skip))
+    }
+
+    async fn ask(&self, offset: u64) -> Result<Response, Error> {
+        let mut call = self.call.clone();
+        if offset > 0 {
+            let range = HeaderValue::try_from(format!("bytes={offset}-"));
+            call.headers.extend(range.ok().map(|range| (RANGE, range)));
+        }
+        let wire = &self.registry.wire;
+        let body = || Some(Bytes::new().into());
+        let transport = &self.registry.transport;
+        transport.open(wire, &call, Some(wire.stall), body).await
+    }
+
+    fn stalled(&self, stall: Duration) -> Kind {
+        let kind = Kind::Stalled(stall);
+        self.registry.transport.note(&kind);
+        kind
+    }
+
+    fn fail(&self, kind: Kind) -> Error {
+        let subject = self.call.subject.clone();
+        self.registry.wire.error(self.call.operation, subject, kind)
+    }
+}
+
+/// The byte that a partial answer begins with
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.content-range)).
+fn starts_at(response: &Response) -> Option<u64> {
+    let range = header(response.headers(), CONTENT_RANGE.as_str())?;
+    let (first, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
+    first.trim().parse().ok()
+}
+
+/// The frames without the first `skip` bytes.
+fn without_first(frames: Frames, mut skip: u64) -> Frames {
+    if skip == 0 {
+        return frames;
+    }
+    // Frames stay, if empty: each of them is a sign of life.
+    let rest = frames.map_ok(move |mut frame| {
+        let gone = skip.min(frame.len() as u64);
+        skip -= gone;
+        // `gone` is at most the frame's length.
+        frame.split_off(usize::try_from(gone).unwrap_or(frame.len()))
+    });
+    rest.boxed()
+}
+
+/// Holds the last frame back until size and digest are known to be right.
+struct DigestGuard {
+    expected: Digest,
+    size: u64,
+    received: u64,
+    /// `None` once everything was verified.
+    hasher: Option<Hasher>,
+}
+
+impl DigestGuard {
+    fn new(blob: &Descriptor, hasher: Hasher) -> Self {
+        Self {
+            expected: blob.digest.clone(),
+            size: blob.size,
+            received: hasher.length(),
+            hasher: Some(hasher),
+        }
+    }
+
+    /// Bytes taken in so far.
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes a frame in and lets it go, the last one only if all of them together are right.
+    fn take(&mut self, frame: Bytes) -> Result<Option<Bytes>, Kind> {
+        self.received += frame.len() as u64;
+        if self.received > self.size {
+            return Err(self.length());
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&frame);
+        }
+        if self.received == self.size {
+            self.verify()?;
+        }
+        Ok(Some(frame).filter(|frame| !frame.is_empty()))
+    }
+
+    /// Takes note of the end of all frames.
+    fn finish(&mut self) -> Result<Option<Bytes>, Kind> {
+        match self.received == self.size {
+            true => self.verify().map(|()| None),
+            false => Err(self.length()),
+        }
+    }
+
+    fn verify(&mut self) -> Result<(), Kind> {
+        match self.hasher.take().map(Hasher::finish) {
+            Some(found) if found != self.expected => Err(Kind::Mismatch {
+                expected: self.expected.clone(),
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn length(&self) -> Kind {
+        Kind::Length {
+            expected: self.size,
+            found: self.received,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

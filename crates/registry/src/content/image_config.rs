@@ -1,0 +1,35 @@
+//! The configs of images: small blobs that are read whole.
+
+use reqwest::Method;
+
+use crate::{
+    Error, Kind, Registry,
+    oci::{Descriptor, Repository},
+};
+
+/// Largest config that is read: they have some ten thousand bytes.
+const SIZE_LIMIT: usize = 8 << 20;
+
+impl Registry {
+    /// An image's config, checked against its digest.
+    pub async fn get_config(
+        &self,
+        repository: &Repository,
+        config: &Descriptor,
+    ) -> Result<bytes::Bytes, Error> {
+        let subject = format!("{} of {repository}", config.digest);
+        let path = format!("blobs/{}", config.digest);
+        let mut call = self.request("pull config", subject, Method::GET, repository, &path);
+        call.most = SIZE_LIMIT;
+        let answer = self.transport.call(&self.wire, &call).await?;
+        if config.digest.matches(&answer.body) {
+            return Ok(answer.body);
+        }
+        let (expected, found) = (config.digest.clone(), crate::oci::Digest::of(&answer.body));
+        Err(self.wire.error(
+            call.operation,
+            call.subject,
+            Kind::Mismatch { expected, found },
+        ))
+    }
+}

@@ -1,0 +1,161 @@
+//! Manifests: asked for, fetched and written verbatim.
+
+use reqwest::{
+    Method, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
+};
+use tokio::time::Instant;
+
+use crate::{
+    Error, ImagePermit, Kind, Registry,
+    client::Request,
+    found, header,
+    oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version},
+    probe::quota,
+};
+
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// Largest manifest that is read: registries refuse more.
+const SIZE_LIMIT: usize = 4 << 20;
+
+/// What a HEAD tells about a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The digest that the reference has now.
+    pub digest: Digest,
+}
+
+impl Registry {
+    /// Which digest a reference has now; `None` when it is not there.
+    pub async fn head_manifest(&self, reference: &Reference) -> Result<Option<Head>, Error> {
+        let call = self.manifest_call("check", reference, Method::HEAD);
+        let answer = match found(self.transport.call(&self.wire, &call).await) {
+            Err(error) if is_head_refused(&error) => None,
+            Err(error) => return Err(error),
+            Ok(None) => return Ok(None),
+            Ok(Some(answer)) => Some(answer),
+        };
+        let told = answer
+            .as_ref()
+            .and_then(|a| header(&a.headers, DIGEST_HEADER));
+        match told.and_then(|text| text.parse().ok()) {
+            Some(digest) => Ok(Some(Head { digest })),
+            // The header is optional: the body has the digest then.
+            None => Ok(self
+                .get_manifest(reference)
+                .await?
+                .map(|m| Head { digest: m.digest })),
+        }
+    }
+
+    /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970: where
+    /// pulls are few, those awaited longest come first.
+    pub async fn turn(&self, image: &Digest, since: i64) -> Option<ImagePermit> {
+        self.wire.quota.turn(image, since).await
+    }
+
+    /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked
+    /// against it.
+    pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
+        let call = self.manifest_call("pull manifest", reference, Method::GET);
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        let pull = self.wire.quota.pull().await.map_err(fail)?;
+        let asked_at = Instant::now();
+        let answer = found(self.transport.call(&self.wire, &call).await);
+        if let Ok(Some(answer)) = &answer
+            && quota(&answer.headers).is_none()
+        {
+            self.wire.quota.given(asked_at);
+        }
+        drop(pull);
+        let Some(answer) = answer? else {
+            return Ok(None);
+        };
+        let content_type = header(&answer.headers, CONTENT_TYPE.as_str());
+        let mut manifest =
+            Manifest::new(answer.body, content_type).map_err(|e| fail(Kind::from(e)))?;
+        if let Version::Digest(expected) = &reference.version {
+            if !expected.matches(&manifest.bytes) {
+                let (expected, found) = (expected.clone(), manifest.digest);
+                return Err(fail(Kind::Mismatch { expected, found }));
+            }
+            manifest.digest = expected.clone();
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Writes a manifest under a tag or its digest. A tag that may not move, and stands for this
+    /// manifest, is as good as written.
+    pub async fn put_manifest(
+        &self,
+        reference: &Reference,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let mut call = self.manifest_call("push manifest", reference, Method::PUT);
+        let fail = |kind| {
+            self.wire
+                .error("push manifest", reference.to_string(), kind)
+        };
+        let media_type = HeaderValue::from_str(&manifest.media_type)
+            .map_err(|_| fail(Kind::Manifest("its media type is no legal header".into())))?;
+        call.headers.insert(CONTENT_TYPE, media_type);
+        call.body = manifest.bytes.clone();
+        let answer = match self.transport.call(&self.wire, &call).await {
+            // Some refuse to write a tag that is immutable even where nothing would change.
+            Err(error) if error.is_blocked() => {
+                let there = self.head_manifest(reference).await.ok().flatten();
+                let is_settled = there.is_some_and(|head| head.digest == manifest.digest);
+                return if is_settled { Ok(()) } else { Err(error) };
+            }
+            other => other?,
+        };
+        let told = header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
+        let is_stored = match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => true,
+            status => status == StatusCode::OK && told.is_some(),
+        };
+        if !is_stored {
+            let text = format!(
+                "answered {}, which is no word of a manifest stored",
+                answer.status
+            );
+            return Err(fail(Kind::Protocol(text)));
+        }
+        match told {
+            // It may be named in another algorithm than the one that was asked for.
+            Some(found) if found != manifest.digest && !found.matches(&manifest.bytes) => {
+                let text = format!("it was stored as {found} and not as {}", manifest.digest);
+                Err(fail(Kind::Protocol(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn manifest_call(
+        &self,
+        operation: &'static str,
+        reference: &Reference,
+        method: Method,
+    ) -> Request {
+        let path = format!("manifests/{}", reference.version.as_str());
+        let subject = reference.to_string();
+        let mut call = self.request(operation, subject, method, &reference.repository, &path);
+        call.most = SIZE_LIMIT;
+        if let Ok(accept) = HeaderValue::from_str(&ACCEPTED_MEDIA_TYPES.join(", ")) {
+            call.headers.insert(ACCEPT, accept);
+        }
+        call
+    }
+}
+
+/// A server that knows no HEAD says so with one of these.
+pub(crate) fn is_head_refused(error: &Error) -> bool {
+    matches!(
+        &*error.kind,
+        Kind::Rejected {
+            status: 405 | 501,
+            ..
+        }
+    )
+}

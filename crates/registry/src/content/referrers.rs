@@ -1,0 +1,123 @@
+//! Referrers: the signatures, SBOMs and attestations that point at a manifest.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::{
+    Error, Kind, Registry,
+    listing::tags::next_page,
+    oci::{Digest, Repository},
+    pagination::Pages,
+};
+
+/// Most pages of one listing.
+const PAGE_LIMIT: usize = 1000;
+/// Most bytes of a page, which is an index, and as large as one may be.
+const PAGE_BYTES: usize = 4 << 20;
+/// Most referrers that are listed for one manifest.
+const LIMIT: usize = 10_000;
+
+/// A manifest that refers to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Referrer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its type, where the listing tells.
+    pub artifact_type: Option<String>,
+    /// Its entry in the listing, as it was written.
+    pub entry: Value,
+}
+
+/// Whether a registry is known to lack the referrers API: it is asked once.
+#[derive(Debug, Default)]
+pub(crate) struct ReferrersApi {
+    is_missing: AtomicBool,
+}
+
+impl Referrer {
+    /// The referrers that an index names; what has no legal digest is left out.
+    pub fn all_of(index: &Value) -> Vec<Self> {
+        let entries = index.get("manifests").and_then(Value::as_array);
+        entries
+            .into_iter()
+            .flatten()
+            .filter_map(Self::new)
+            .collect()
+    }
+
+    fn new(entry: &Value) -> Option<Self> {
+        let artifact_type = entry.get("artifactType").and_then(Value::as_str);
+        Some(Self {
+            digest: entry.get("digest")?.as_str()?.parse().ok()?,
+            artifact_type: artifact_type.map(str::to_owned),
+            entry: entry.clone(),
+        })
+    }
+}
+
+impl Registry {
+    /// What refers to a manifest, by the referrers API
+    /// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers));
+    /// `None` when the registry does not have it.
+    pub async fn list_referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Referrer>>, Error> {
+        let api = &self.transport.referrers_api;
+        if api.is_missing.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let text = repository.digest(subject).to_string();
+        let path = format!("referrers/{subject}");
+        let mut call = self.request("list referrers of", text, Method::GET, repository, &path);
+        let mut first = call.url.clone();
+        let mut referrers = Vec::new();
+        call.most = PAGE_BYTES;
+        let mut pages = Pages::at_most(PAGE_LIMIT);
+        loop {
+            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+            let protocol = |text: String| fail(Kind::Protocol(text));
+            pages.turn(&call.url).map_err(fail)?;
+            let answer = match self.transport.call(&self.wire, &call).await {
+                Ok(answer) => answer,
+                Err(error) if is_unknown_route(&error) && pages.is_first() => {
+                    api.is_missing.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    call.url = pages.again(&mut first, error)?;
+                    referrers.clear();
+                    continue;
+                }
+            };
+            let page: Value = serde_json::from_slice(&answer.body)
+                .map_err(|_| protocol("its listing of referrers is not JSON".into()))?;
+            referrers.extend(Referrer::all_of(&page));
+            if referrers.len() > LIMIT {
+                let text = format!("its listing names more than {LIMIT} referrers");
+                return Err(protocol(text));
+            }
+            pages.took(answer.body.len(), 0).map_err(fail)?;
+            match next_page(&call.url, &answer.headers).map_err(fail)? {
+                Some(next) => call.url = next,
+                None => return Ok(Some(referrers)),
+            }
+        }
+    }
+}
+
+/// Registries answer a route that they do not know with 404, and in other ways. A 403 is none of
+/// them: it would read as "no referrers" where there are some.
+fn is_unknown_route(error: &Error) -> bool {
+    matches!(
+        &*error.kind,
+        Kind::NotFound(_)
+            | Kind::Rejected {
+                status: 400 | 405 | 406 | 501,
+                ..
+            }
+    )
+}

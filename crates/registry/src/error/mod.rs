@@ -1,0 +1,368 @@
+//! What can go wrong with a registry, in words for an operator and classes for a metric.
+
+pub(crate) mod remedy;
+
+use std::{error::Error as StdError, time::Duration};
+
+use oci_client::errors::OciEnvelope;
+
+use crate::{
+    oci::{Digest, ManifestError, RegistryName},
+    redirect_policy::Refusal,
+    retry::PATIENCE,
+};
+
+/// A failed operation on a registry.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation} {subject}: {kind}{}", told(.remedy.as_deref()))]
+pub struct Error {
+    /// What was tried, such as `pull manifest`.
+    pub operation: &'static str,
+    /// On what: a reference, or a digest in a repository.
+    pub subject: String,
+    /// On which registry.
+    pub registry: RegistryName,
+    /// What went wrong.
+    pub kind: Box<Kind>,
+    /// What helps, where more can be told than the kind tells.
+    pub remedy: Option<Box<str>>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Kind {
+    /// No connection, or one that broke.
+    #[error("{0}")]
+    Network(String),
+    /// A connection on which nothing moved.
+    #[error("nothing moved on the connection for {}", humantime::format_duration(*.0))]
+    Stalled(Duration),
+    /// The registry does not accept who we say we are, or wants to know.
+    #[error("{0}; check the registry's login in mirror.toml")]
+    Unauthorized(String),
+    /// Who keeps the login cannot give it out, for now.
+    #[error("{0}; run the helper by hand, as this user, to see why")]
+    NoLogin(String),
+    /// A token ran out while it was in use; a new one is asked for.
+    #[error("the token expired")]
+    TokenExpired,
+    /// The registry knows us and says no.
+    #[error("access denied ({0}); check the name, and what the account may do there")]
+    Denied(String),
+    /// The thing is not there.
+    #[error("not found ({0})")]
+    NotFound(String),
+    /// The registry asks to slow down.
+    #[error("the registry asks to slow down ({message}){}", wait(*.retry_after))]
+    Throttled {
+        /// Its words.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// What the registry gives out in a time is used up.
+    #[error("{0}")]
+    Quota(String),
+    /// The registry failed.
+    #[error("the registry failed with status {status} ({message})")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// The target does not let a tag move to another digest, or go.
+    #[error(
+        "the target does not let this tag move or go ({0}); lift its rule or delete the tag there, or leave the tag as it is with `immutable` or `exclude`"
+    )]
+    Blocked(String),
+    /// The registry refused what it was sent.
+    #[error("refused with status {status} ({message})")]
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// Its words, error codes included.
+        message: String,
+    },
+    /// The content is not what its digest says.
+    #[error("the content is {found}, not {expected}: the source serves wrong bytes")]
+    Mismatch {
+        /// The digest asked for.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// The content is shorter or longer than announced.
+    #[error("{found} bytes came where {expected} were announced")]
+    Length {
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes that came.
+        found: u64,
+    },
+    /// Content that was sent anew, and the target keeps the wrong bytes that it has.
+    #[error(
+        "the target has wrong bytes for it, and keeps them though it was sent anew; delete the blob in the target's storage, and sync again"
+    )]
+    Kept,
+    /// An answer that makes no sense.
+    #[error("{0}")]
+    Protocol(String),
+    /// A manifest that cannot be copied.
+    #[error("{0}")]
+    Manifest(String),
+    /// The error of another registry, whose blob was being streamed to this one.
+    #[error("{0}")]
+    Elsewhere(Box<Error>),
+}
+
+fn told(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
+fn wait(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => {
+            format!(
+                "; it says to wait {}",
+                humantime::format_duration(Duration::from_secs(wait.as_secs()))
+            )
+        }
+        None => String::new(),
+    }
+}
+
+impl Error {
+    /// An error that a registry did not tell itself.
+    pub fn new(
+        operation: &'static str,
+        subject: impl ToString,
+        registry: &RegistryName,
+        kind: Kind,
+    ) -> Self {
+        let (subject, registry) = (subject.to_string(), registry.clone());
+        Self {
+            operation,
+            subject,
+            registry,
+            kind: Box::new(kind.bounded()),
+            remedy: None,
+        }
+    }
+
+    /// The same, with what helps.
+    pub(crate) fn with_remedy(self, remedy: Option<String>) -> Self {
+        Self {
+            remedy: remedy.map(|text| printable(&text).into()),
+            ..self
+        }
+    }
+
+    /// Whether the same thing tried again may succeed.
+    pub fn is_transient(&self) -> bool {
+        match &*self.kind {
+            Kind::Network(_)
+            | Kind::Stalled(_)
+            | Kind::NoLogin(_)
+            | Kind::TokenExpired
+            | Kind::Server { .. } => true,
+            Kind::Throttled { retry_after, .. } => retry_after.is_none_or(|wait| wait <= PATIENCE),
+            Kind::Length { expected, found } => found < expected,
+            Kind::Elsewhere(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Whether it says nothing against the bytes that went before it.
+    pub fn is_interruption(&self) -> bool {
+        match &*self.kind {
+            Kind::Throttled { .. } | Kind::Quota(_) | Kind::Unauthorized(_) | Kind::Denied(_) => {
+                true
+            }
+            Kind::Elsewhere(error) => error.is_interruption(),
+            _ => self.is_transient(),
+        }
+    }
+
+    /// Whether it may concern what was asked for alone, and nothing else that the registry has.
+    pub fn is_of_one_thing(&self) -> bool {
+        matches!(
+            &*self.kind,
+            Kind::Server { .. }
+                | Kind::Rejected { .. }
+                | Kind::Mismatch { .. }
+                | Kind::Length { .. }
+                | Kind::Protocol(_)
+                | Kind::Manifest(_)
+        )
+    }
+
+    /// The error's class: a closed set, for metrics and JSON.
+    pub fn class(&self) -> &'static str {
+        match &*self.kind {
+            Kind::Network(_) => "network",
+            Kind::Stalled(_) => "stalled",
+            Kind::Unauthorized(_) | Kind::NoLogin(_) | Kind::TokenExpired => "auth",
+            Kind::Denied(_) => "denied",
+            Kind::NotFound(_) => "not_found",
+            Kind::Throttled { .. } => "throttled",
+            Kind::Quota(_) => "quota",
+            Kind::Server { .. } => "server",
+            Kind::Blocked(_) => "blocked",
+            Kind::Rejected { .. } => "rejected",
+            Kind::Mismatch { .. } => "digest_mismatch",
+            Kind::Length { .. } => "truncated",
+            Kind::Kept => "kept",
+            Kind::Protocol(_) => "protocol",
+            Kind::Manifest(_) => "manifest",
+            Kind::Elsewhere(error) => error.class(),
+        }
+    }
+
+    /// Whether the registry says that the thing is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(&*self.kind, Kind::NotFound(_))
+    }
+
+    /// Whether the registry does not let something be read that may well be there: Harbor says 412
+    /// of an image that a policy forbids to pull, Artifactory 403 of what is not there.
+    pub fn is_read_forbidden(&self) -> bool {
+        matches!(
+            &*self.kind,
+            Kind::Denied(_) | Kind::Rejected { status: 412, .. }
+        )
+    }
+
+    /// Whether a policy of the registry forbids to pull something that is there.
+    pub fn is_policy(&self) -> bool {
+        matches!(&*self.kind, Kind::Rejected { status: 412, .. })
+    }
+
+    /// Whether the target does not let a tag move, or go.
+    pub fn is_blocked(&self) -> bool {
+        matches!(&*self.kind, Kind::Blocked(_))
+    }
+
+    /// Whether the target refused a manifest for being an attestation: Aliyun ACR does so to the
+    /// empty config that builders give them.
+    pub fn is_attestation_refused(&self) -> bool {
+        match &*self.kind {
+            Kind::Denied(message) | Kind::Rejected { message, .. } => message
+                .to_ascii_lowercase()
+                .contains("unknown manifest class"),
+            _ => false,
+        }
+    }
+
+    /// Whether the target refused a manifest because it lacks content that the manifest names:
+    /// distribution answers 404 to a missing blob or child, most others 400.
+    pub fn is_missing_content(&self) -> bool {
+        match &*self.kind {
+            Kind::NotFound(message) | Kind::Rejected { message, .. } => {
+                let message = message.to_ascii_uppercase();
+                [
+                    "BLOB_UNKNOWN",
+                    "MANIFEST_UNKNOWN",
+                    "BLOB UNKNOWN",
+                    "MANIFEST UNKNOWN",
+                ]
+                .iter()
+                .any(|code| message.contains(code))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Kind {
+    /// The same, with no more than a screen of what others said, and nothing that moves a
+    /// terminal's cursor: it ends in logs, the store and pages.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Network(text) => Self::Network(printable(&text)),
+            Self::Unauthorized(text) => Self::Unauthorized(printable(&text)),
+            Self::Denied(text) => Self::Denied(printable(&text)),
+            Self::NotFound(text) => Self::NotFound(printable(&text)),
+            Self::Blocked(text) => Self::Blocked(printable(&text)),
+            Self::Protocol(text) => Self::Protocol(printable(&text)),
+            Self::Manifest(text) => Self::Manifest(printable(&text)),
+            other => other,
+        }
+    }
+}
+
+impl From<ManifestError> for Kind {
+    fn from(error: ManifestError) -> Self {
+        Self::Manifest(error.to_string())
+    }
+}
+
+impl From<&reqwest::Error> for Kind {
+    /// The innermost causes are what an operator can act on: "Connection refused", "dns error".
+    fn from(error: &reqwest::Error) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+        while let Some(error) = cause {
+            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+                return Self::Protocol(refusal.to_string());
+            }
+            if let Some(inner) = error.downcast_ref::<Error>() {
+                return Self::Elsewhere(Box::new(inner.clone()));
+            }
+            let text = error.to_string();
+            if !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+            cause = error.source();
+        }
+        match causes.is_empty() {
+            true => Self::Network(error.to_string()),
+            false => Self::Network(causes.join(": ")),
+        }
+    }
+}
+
+/// What a failed answer's body says: the codes and messages of the specification's envelope,
+/// else the first words of whatever came.
+pub(crate) fn words(status: u16, body: &[u8]) -> String {
+    if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
+        let said: Vec<String> = envelope
+            .errors
+            .iter()
+            .map(|error| {
+                let code = serde_json::to_value(&error.code).unwrap_or_default();
+                format!("{}: {}", code.as_str().unwrap_or_default(), error.message)
+            })
+            .collect();
+        if !said.is_empty() {
+            return printable(&said.join("; "));
+        }
+    }
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" | "{}" | "null" => format!("status {status}"),
+        text if text.starts_with('<') => format!("status {status} with an HTML page"),
+        text => printable(text),
+    }
+}
+
+/// Most letters of what others said that are shown.
+const LETTERS: usize = 600;
+
+/// A text without control characters, and without those that write it backwards, cut to a screen:
+/// error texts end in logs and terminals.
+fn printable(text: &str) -> String {
+    let is_shown = |c: &char| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut letters = text
+        .chars()
+        .filter(is_shown)
+        .map(|c| if c.is_control() { ' ' } else { c });
+    let mut shown: String = letters.by_ref().take(LETTERS).collect();
+    if letters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

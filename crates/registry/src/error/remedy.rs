@@ -1,0 +1,197 @@
+//! Refusals of what is written, taken for what they are: the request and the registry's words
+//! together say more than a status, and what helps.
+
+use bytesize::ByteSize;
+use reqwest::{Method, header::CONTENT_TYPE};
+use serde_json::Value;
+
+use crate::{Error, Kind, client::Request, header};
+
+/// What a refusal to move or delete a tag says: Harbor, ECR, Artifact Registry and Docker Hub, ECR
+/// again, Harbor again, Nexus, Azure's ACR.
+const BLOCKED: [&str; 8] = [
+    "immutab",
+    "imagetagalreadyexists",
+    "cannot be overwritten",
+    "precondition",
+    "does not allow updating",
+    "operation is disallowed",
+    "writeenabled",
+    "is locked",
+];
+/// What says that something which has to be there is not.
+const ABSENT: [&str; 5] = ["not found", "not exist", "not known", "notfound", "unknown"];
+/// What may have to be made before the first push: a repository, or what its name begins with.
+const MADE_FIRST: [&str; 4] = ["project", "namespace", "organization", "organisation"];
+/// What a refusal for the sake of a manifest's kind says.
+const UNWANTED: [&str; 6] = [
+    "media",
+    "manifest",
+    "unsupported",
+    "artifact",
+    "schema",
+    "config",
+];
+/// The layers of an attestation.
+const ATTESTATION: &str = "application/vnd.in-toto+json";
+/// What says that a body is too large.
+const TOO_LARGE: [&str; 3] = ["too large", "size_invalid", "exceeds"];
+/// The configs of images; others are those of artifacts.
+const CONFIGS: [&str; 2] = [
+    "application/vnd.oci.image.config.",
+    "application/vnd.docker.container.image.",
+];
+
+/// A failure of a call, with what its words say beyond its status.
+pub(crate) fn judged(call: &Request, kind: Kind) -> Kind {
+    let changes_tag = writes_tag(call) || call.method == Method::DELETE;
+    let is_blocked = |message: &str| changes_tag && says(call, message, &BLOCKED);
+    match kind {
+        Kind::Denied(message) | Kind::Rejected { message, .. } if is_blocked(&message) => {
+            Kind::Blocked(message)
+        }
+        other => other,
+    }
+}
+
+/// What helps against a refusal, where that can be told.
+pub(crate) fn remedy(call: &Request, error: &Error) -> Option<String> {
+    let is_begun = call.method == Method::POST && call.scope.writes;
+    if (!is_begun && !writes_manifest(call)) || error.is_missing_content() {
+        return None;
+    }
+    let (status, message) = match &*error.kind {
+        Kind::Unauthorized(message) => (401, message),
+        Kind::Denied(message) => (403, message),
+        Kind::NotFound(message) => (404, message),
+        Kind::Rejected { status, message } => (*status, message),
+        _ => return None,
+    };
+    if let Some(first) = made_first(call, message) {
+        return Some(first);
+    }
+    match writes_manifest(call) {
+        true => unwanted(call, status, message),
+        // Many say no more than this of what is not there.
+        false => (status == 403).then(|| {
+            let names = "project, namespace or organization";
+            format!(
+                "where a {names} has to be there first, create `{}`",
+                top(call)
+            )
+        }),
+    }
+}
+
+/// Names what has to be created before anything can be pushed, where a refusal says so.
+fn made_first(call: &Request, message: &str) -> Option<String> {
+    let is_unknown = says(call, message, &["name_unknown", "repositorynotfound"]);
+    // What a manifest has may be unknown to a repository that is there.
+    if !is_unknown && (writes_manifest(call) || !says(call, message, &ABSENT)) {
+        return None;
+    }
+    let path = &call.scope.repository;
+    let part = MADE_FIRST.iter().find(|part| says(call, message, &[part]));
+    match part {
+        Some(part) => Some(format!("create the {part} `{}` there first", top(call))),
+        None if is_unknown || says(call, message, &["repository"]) => Some(format!(
+            "create the repository `{path}` there first, or what its name begins with"
+        )),
+        None => None,
+    }
+}
+
+/// What of `mirror.toml` leaves out what a target refuses of a manifest.
+fn unwanted(call: &Request, status: u16, message: &str) -> Option<String> {
+    if status == 413 || says(call, message, &TOO_LARGE) {
+        let size = ByteSize(call.body.len() as u64);
+        return Some(format!(
+            "its manifest has {size}: raise what the target, or a proxy before it, takes in a \
+             request; most registries take manifests of 4 MiB"
+        ));
+    }
+    let is_about_kind = matches!(status, 415 | 422) || says(call, message, &UNWANTED);
+    let manifest: Value = serde_json::from_slice(&call.body).ok()?;
+    is_about_kind
+        .then(|| remedies(call, &manifest).join("; "))
+        .filter(|text| !text.is_empty())
+}
+
+/// What leaves out each thing that is unusual about a manifest.
+fn remedies(call: &Request, manifest: &Value) -> Vec<String> {
+    let list = |key: &str| manifest[key].as_array().map_or(&[][..], Vec::as_slice);
+    let (layers, children) = (list("layers"), list("manifests"));
+    let media_type = |entry: &Value| entry["mediaType"].as_str().unwrap_or_default().to_owned();
+    let is_attested =
+        |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].is_string();
+    let config = media_type(&manifest["config"]);
+    let own = header(&call.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_attestation = layers.iter().any(|layer| media_type(layer) == ATTESTATION);
+    let is_image = CONFIGS.iter().any(|known| config.starts_with(known));
+    let refers = manifest["subject"].is_object() || version(call).starts_with("sha256-");
+    let is_docker = |text: &str| text.starts_with("application/vnd.docker.");
+    let is_mixed = !is_docker(own) && children.iter().any(|child| is_docker(&media_type(child)));
+    let remedies = [
+        (
+            is_attestation || children.iter().any(is_attested),
+            "`attestations = \"drop\"` leaves its attestations out, and `\"if-accepted\"` does where the target refuses them",
+        ),
+        (
+            refers,
+            "`referrers = false`, or a list of types, leaves out what refers to images",
+        ),
+        (
+            !is_image && !config.is_empty() && !refers && !is_attestation,
+            "it is no image but an artifact; `exclude` leaves its tag out",
+        ),
+        (
+            layers
+                .iter()
+                .any(|layer| media_type(layer).ends_with("+zstd")),
+            "its layers are compressed with zstd; `exclude` leaves its tag out",
+        ),
+        (
+            is_docker(own),
+            "it is of docker's types, which zot takes where its config has `compat`",
+        ),
+        (
+            is_mixed,
+            "it is an OCI index of docker's images; `exclude` leaves its tag out",
+        ),
+    ];
+    let applies = |(applies, text): (bool, &str)| applies.then(|| text.to_owned());
+    remedies.into_iter().filter_map(applies).collect()
+}
+
+fn writes_manifest(call: &Request) -> bool {
+    call.method == Method::PUT && call.url.path().contains("/manifests/")
+}
+
+fn writes_tag(call: &Request) -> bool {
+    writes_manifest(call) && !version(call).contains(':')
+}
+
+/// The tag or the digest at the end of the URL of a manifest.
+fn version(call: &Request) -> &str {
+    call.url.path().rsplit('/').next().unwrap_or_default()
+}
+
+/// What the name of the repository begins with.
+fn top(call: &Request) -> &str {
+    let path = &*call.scope.repository;
+    path.split_once('/').map_or(path, |(top, _)| top)
+}
+
+/// Whether a message has one of these words. One that stands in the name of what is written is
+/// only an echo.
+fn says(call: &Request, message: &str, words: &[&str]) -> bool {
+    let message = message.to_ascii_lowercase();
+    let name = call.url.path().to_ascii_lowercase();
+    // `/manifests/` is no name.
+    let name = name.replacen("/manifests/", "/", 1);
+    let mut words = words.iter().filter(|word| !name.contains(**word));
+    words.any(|word| message.contains(word))
+}
+
+#[cfg(test)]
+mod tests;

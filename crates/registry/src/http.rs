@@ -1,0 +1,287 @@
+//! The connections to one registry, and the counting of what goes over them.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Certificate, Identity, Method, RequestBuilder, Response, StatusCode, header::HeaderMap,
+    redirect::Policy,
+};
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use crate::{
+    error::{Error, Kind},
+    observer::Observer,
+    oci::RegistryName,
+    probe::quota,
+    quota::PullQuota,
+    rate_limit::RateLimiter,
+    redirect_policy::{Boundary, Resolver},
+    settings::{IpFamily, Proxy, RegistrySettings},
+};
+
+/// Most bytes of an answer of which nothing much is expected: a token, a word about an upload.
+const ANSWER_LIMIT: usize = 1 << 20;
+/// Bytes of a failed answer that are looked at: its codes and messages stand at its beginning.
+const WORDS_LIMIT: usize = 64 << 10;
+/// How long a small answer may take as a whole: one that comes byte by byte is never silent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
+/// Idle connections that are kept, for each flow: as many as small requests may have had.
+const IDLE: usize = 5;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a run asked of one side, counted. `bytes` are those of blobs.
+#[derive(Debug, Default)]
+pub struct RequestCounter {
+    requests: AtomicU64,
+    throttled: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl RequestCounter {
+    /// Requests sent so far, those for tokens and those tried again included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Answers so far that asked to slow down.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// Blob bytes moved so far, those moved in vain included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The connection pool to one registry, its name, and where its requests are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient {
+    pub(crate) name: RegistryName,
+    pub(crate) http: reqwest::Client,
+    /// For requests that write: what was meant for a registry is not sent on to another host.
+    pub(crate) writing: reqwest::Client,
+    /// For blobs that are fetched: a connection that brought one keeps a large buffer.
+    pub(crate) fetching: reqwest::Client,
+    pub(crate) base: Arc<Url>,
+    pub(crate) boundary: Arc<Boundary>,
+    pub(crate) stall: Duration,
+    pub(crate) pace: Arc<RateLimiter>,
+    pub(crate) quota: Arc<PullQuota>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) meter: Arc<RequestCounter>,
+}
+
+impl HttpClient {
+    pub(crate) fn new(
+        name: &RegistryName,
+        config: &RegistrySettings,
+        pace: Arc<RateLimiter>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Error> {
+        let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
+        let base = base(name, config).map_err(|e| fail(e.to_string()))?;
+        let boundary = Boundary::new(&base, &config.proxy);
+        let http = client(config, &boundary, boundary.policy()).map_err(fail)?;
+        let writing = client(config, &boundary, Policy::none()).map_err(fail)?;
+        let fetching = client(config, &boundary, boundary.policy()).map_err(fail)?;
+        let (name, base) = (name.clone(), Arc::new(base));
+        Ok(Self {
+            name,
+            http,
+            writing,
+            fetching,
+            base,
+            boundary,
+            stall: config.stall,
+            pace,
+            quota: Arc::default(),
+            observer,
+            meter: Arc::default(),
+        })
+    }
+
+    /// The connections for a method.
+    pub(crate) fn client(&self, method: &Method) -> &reqwest::Client {
+        if [Method::GET, Method::HEAD].contains(method) {
+            &self.http
+        } else {
+            &self.writing
+        }
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// An error of this registry; one that began elsewhere stays what it is.
+    pub(crate) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
+        match kind {
+            Kind::Elsewhere(error) => *error,
+            kind => Error::new(operation, subject, &self.name, kind),
+        }
+    }
+
+    /// Sends one request and waits for the answer's head.
+    pub(crate) async fn head(
+        &self,
+        request: RequestBuilder,
+        timeout: Option<Duration>,
+    ) -> Result<Response, Kind> {
+        let request = request.build().map_err(|e| Kind::from(&e))?;
+        let method = request.method().clone();
+        self.pace.request().await;
+        let started = Instant::now();
+        self.meter.requests.fetch_add(1, Ordering::Relaxed);
+        let send = self.client(&method).execute(request);
+        let result = match timeout {
+            None => send.await.map_err(|e| Kind::from(&e)),
+            Some(timeout) => match tokio::time::timeout(timeout, send).await {
+                Ok(result) => result.map_err(|e| Kind::from(&e)),
+                Err(_) => Err(Kind::Stalled(timeout)),
+            },
+        };
+        let code = result
+            .as_ref()
+            .ok()
+            .map(|response| response.status().as_u16());
+        self.observer
+            .on_request(&self.name, method.as_str(), code, started.elapsed());
+        if code == Some(429) {
+            self.meter.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
+            self.quota.told(quota, started.into());
+            self.observer.on_quota(&self.name, quota);
+        }
+        result
+    }
+
+    /// Sends one small request and reads the whole answer.
+    pub(crate) async fn exchange(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Kind> {
+        let response = self.head(request, Some(self.stall)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok((status, headers, self.body(response).await?))
+    }
+
+    /// Reads the body of an answer of which nothing much is expected.
+    pub(crate) async fn body(&self, response: Response) -> Result<Bytes, Kind> {
+        self.read(response, ANSWER_LIMIT).await
+    }
+
+    /// Reads an answer's body, within bounds of size, silence and time. One that announces more
+    /// than `most` bytes is not begun.
+    pub(crate) async fn read(&self, mut response: Response, most: usize) -> Result<Bytes, Kind> {
+        let too_large = || {
+            let most = bytesize::ByteSize(most as u64);
+            Kind::Protocol(format!("its answer is larger than {most}, and is not read"))
+        };
+        let announced = response.content_length().unwrap_or_default();
+        if announced > most as u64 {
+            return Err(too_large());
+        }
+        let read = async {
+            let mut body = BytesMut::new();
+            loop {
+                match tokio::time::timeout(self.stall, response.chunk()).await {
+                    Err(_) => return Err(Kind::Stalled(self.stall)),
+                    Ok(Err(error)) => return Err(Kind::from(&error)),
+                    Ok(Ok(None)) => return Ok(body.freeze()),
+                    Ok(Ok(Some(chunk))) if body.len() + chunk.len() > most => {
+                        return Err(too_large());
+                    }
+                    Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+                }
+            }
+        };
+        let ended = tokio::time::timeout(ANSWER_TIMEOUT, read).await;
+        ended.unwrap_or(Err(Kind::Stalled(ANSWER_TIMEOUT)))
+    }
+
+    /// The beginning of what a failed answer says; nothing where it cannot be read.
+    pub(crate) async fn beginning(&self, mut response: Response) -> Bytes {
+        let mut said = BytesMut::new();
+        while said.len() < WORDS_LIMIT {
+            match tokio::time::timeout(self.stall, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => said.extend_from_slice(&chunk),
+                _ => break,
+            }
+        }
+        said.truncate(WORDS_LIMIT);
+        said.freeze()
+    }
+}
+
+/// Where the registry's API is.
+fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::ParseError> {
+    if let Some(endpoint) = &config.endpoint {
+        return Ok(endpoint.clone());
+    }
+    let host = match name.as_str() {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    };
+    let scheme = if config.plain_http { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{host}/"))
+}
+
+fn client(
+    config: &RegistrySettings,
+    boundary: &Arc<Boundary>,
+    redirects: Policy,
+) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirects)
+        // A URL may be signed, and is nobody else's business.
+        .referer(false)
+        .dns_resolver(Resolver(boundary.clone()))
+        .pool_max_idle_per_host(IDLE * config.connections)
+        .tcp_keepalive(Duration::from_secs(30))
+        // What nobody acknowledges is not waited for, even where all of it fits into buffers.
+        .tcp_user_timeout(config.stall);
+    if let Some(pem) = &config.ca_pem {
+        let certificates = Certificate::from_pem_bundle(pem)
+            .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(identity) = &config.client_identity {
+        let identity = Identity::from_pem(identity.pem())
+            .map_err(|e| format!("its client_cert cannot be used: {e}"))?;
+        builder = builder.identity(identity);
+    }
+    builder = match &config.proxy {
+        Proxy::Environment => builder,
+        Proxy::Direct => builder.no_proxy(),
+        Proxy::Url(url) => {
+            // The error would name the URL, and a password in it.
+            let proxy = reqwest::Proxy::all(url.expose_secret())
+                .map_err(|_| "its proxy cannot be used".to_owned())?;
+            builder.proxy(proxy)
+        }
+    };
+    // A socket bound to one family's own address reaches addresses of that family alone.
+    builder = match config.ip {
+        IpFamily::Any => builder,
+        IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    builder.build().map_err(|e| Kind::from(&e).to_string())
+}

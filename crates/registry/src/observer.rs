@@ -1,0 +1,37 @@
+//! What happens at registries, reported to the application: for metrics, not for decisions.
+
+use std::{fmt::Debug, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+use crate::{Direction, oci::RegistryName, probe::Quota};
+
+/// Receives what happens at registries. Each method does nothing unless it is implemented. Methods
+/// are called from async code and must not block.
+pub trait Observer: Debug + Send + Sync {
+    /// A request was answered with a status, or failed without one (`None`). `took` ends at the
+    /// response's headers.
+    fn on_request(
+        &self,
+        _registry: &RegistryName,
+        _method: &str,
+        _status: Option<u16>,
+        _took: Duration,
+    ) {
+    }
+
+    /// The registry reported its pull quota.
+    fn on_quota(&self, _registry: &RegistryName, _quota: Quota) {}
+
+    /// The registry asked for a pause, which ends at this time.
+    fn on_backoff(&self, _registry: &RegistryName, _until: DateTime<Utc>) {}
+
+    /// The registry accepted or refused the login.
+    fn on_login(&self, _registry: &RegistryName, _is_accepted: bool) {}
+
+    /// Blob bytes moved.
+    fn on_transfer(&self, _registry: &RegistryName, _direction: Direction, _bytes: u64) {}
+}
+
+/// Observes nothing.
+impl Observer for () {}

@@ -1,0 +1,331 @@
+//! Manifests: their bytes, kept verbatim, and what can be read from them.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Digest, Platform};
+
+/// The media type of an OCI image index.
+pub const IMAGE_INDEX_MEDIA_TYPE: &str = OCI_IMAGE_INDEX_MEDIA_TYPE;
+/// The manifest types that are asked for: a registry answers 404, or schema 1, to a client
+/// that does not list the type it holds.
+pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
+    OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+    IMAGE_MANIFEST_MEDIA_TYPE,
+];
+
+/// Most blobs or children of one manifest: images have a few dozen, indexes a few hundred.
+pub(crate) const DESCRIPTORS: usize = 10_000;
+/// Largest blob that is believed to be one, 16 TiB: sums of what is larger would overflow.
+pub(crate) const LARGEST: u64 = 1 << 44;
+/// Longest media type ([RFC 6838](https://www.rfc-editor.org/rfc/rfc6838#section-4.2)).
+const MEDIA_TYPE: usize = 255;
+
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// A manifest as a registry served it: never re-serialised, so its digest holds.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// What it is stored and served as.
+    pub media_type: String,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The body, verbatim.
+    pub bytes: Bytes,
+}
+
+/// What a manifest leads to.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Blobs: the config and the layers of one image or artifact, each digest once.
+    Image(Vec<Descriptor>),
+    /// Manifests: the children of an index, each digest once.
+    Index(Vec<Descriptor>),
+}
+
+/// What an entry of an index stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Provenance or an SBOM of another entry.
+    Attestation,
+    /// An image for a platform.
+    Platform(Platform),
+    /// Neither, or nobody says.
+    Other,
+}
+
+/// A pointer to content
+/// ([descriptor.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md)).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// The type of the content, empty where a registry left it out.
+    #[serde(default)]
+    pub media_type: String,
+    /// Its identity.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The platform of an index entry.
+    #[serde(default, skip_serializing)]
+    pub platform: Option<Platform>,
+    /// What kind of artifact it is, where the entry says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+}
+
+impl Descriptor {
+    /// Whether an entry of an index is a manifest, by its type. Builders write caches as indexes
+    /// whose entries are layers ([buildkit](https://github.com/moby/buildkit#cache)).
+    pub fn is_manifest(&self) -> bool {
+        let kind = &self.media_type;
+        kind.is_empty()
+            || ["manifest", "index", "docker.distribution"]
+                .iter()
+                .any(|word| kind.contains(word))
+    }
+}
+
+/// A manifest that cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Docker's first format, which carries its digest inside and cannot be copied bit for bit.
+    #[error(
+        "it is a schema 1 manifest, which registries no longer take; rebuild the image, or pull and push it with a current docker"
+    )]
+    Schema1,
+    /// Not JSON of the expected shape.
+    #[error("its JSON is not a manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON, but neither image nor index.
+    #[error("it has neither layers nor manifests")]
+    Shapeless,
+    /// More entries than any image has.
+    #[error("it names {0} blobs or manifests, more than {DESCRIPTORS}")]
+    Crowded(usize),
+    /// A size that no blob has.
+    #[error("it says that {digest} has {size} bytes, which no blob has")]
+    Size {
+        /// The blob.
+        digest: Digest,
+        /// Its size, as it is said to be.
+        size: u64,
+    },
+    /// A type that fits in no header.
+    #[error("its media type is no media type")]
+    MediaType,
+    /// No entry of the index is for a wanted platform.
+    #[error("no entry of its index is for {0}")]
+    NoPlatform(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    #[serde(default)]
+    schema_version: u32,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    blobs: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+}
+
+impl Body {
+    /// Refuses what no image has, before anything is begun on its account.
+    fn check(&self) -> Result<(), ManifestError> {
+        let lists = [&self.layers, &self.blobs, &self.manifests];
+        let all = lists.into_iter().flatten().flatten().chain(&self.config);
+        let mut count = 0;
+        for descriptor in all {
+            count += 1;
+            if descriptor.size > LARGEST {
+                let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+                return Err(ManifestError::Size { digest, size });
+            }
+        }
+        match count > DESCRIPTORS {
+            true => Err(ManifestError::Crowded(count)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Manifest {
+    /// Takes a body in. The type comes from the body, else from the answer's Content-Type, else
+    /// from the body's shape: registries get the header wrong now and then.
+    pub fn new(bytes: Bytes, content_type: Option<&str>) -> Result<Self, ManifestError> {
+        let body: Body = serde_json::from_slice(&bytes)?;
+        if body.schema_version == 1 {
+            return Err(ManifestError::Schema1);
+        }
+        body.check()?;
+        let declared = content_type.map(|t| t.split(';').next().unwrap_or(t).trim());
+        let shaped = if body.manifests.is_some() {
+            OCI_IMAGE_INDEX_MEDIA_TYPE
+        } else {
+            OCI_IMAGE_MEDIA_TYPE
+        };
+        let media_type = body
+            .media_type
+            .or_else(|| {
+                declared
+                    .filter(|t| t.starts_with("application/vnd."))
+                    .map(Into::into)
+            })
+            .unwrap_or_else(|| shaped.into());
+        // It becomes a header, and is shown.
+        if media_type.len() > MEDIA_TYPE || !media_type.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ManifestError::MediaType);
+        }
+        Ok(Self {
+            media_type,
+            digest: Digest::of(&bytes),
+            bytes,
+        })
+    }
+
+    /// Reads what the manifest leads to.
+    pub fn content(&self) -> Result<Content, ManifestError> {
+        let body: Body = serde_json::from_slice(&self.bytes)?;
+        if let Some(children) = body.manifests {
+            return Ok(Content::Index(once_each(children)));
+        }
+        if body.config.is_none() && body.layers.is_none() && body.blobs.is_none() {
+            return Err(ManifestError::Shapeless);
+        }
+        let blobs = body
+            .config
+            .into_iter()
+            .chain(body.layers.into_iter().flatten());
+        Ok(Content::Image(once_each(
+            blobs.chain(body.blobs.into_iter().flatten()),
+        )))
+    }
+
+    /// The type of an artifact: declared, else that of its config
+    /// ([manifest.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidelines-for-artifact-usage)).
+    pub fn artifact_type(&self) -> Option<String> {
+        let body: Body = serde_json::from_slice(&self.bytes).ok()?;
+        body.artifact_type
+            .or_else(|| body.config.map(|config| config.media_type))
+    }
+
+    /// The config of an image; an index has none.
+    pub fn config(&self) -> Option<Descriptor> {
+        serde_json::from_slice::<Body>(&self.bytes).ok()?.config
+    }
+
+    /// The same index with the entries of `platforms` alone, and the attestations of those
+    /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
+    /// or that loses no entry, stays byte-identical.
+    pub fn for_platforms(&self, platforms: &[Platform]) -> Result<Self, ManifestError> {
+        // A cache, whose entries are layers, is for no platform and copied whole.
+        let is_cache = match self.content()? {
+            Content::Index(children) => !children.iter().any(Descriptor::is_manifest),
+            Content::Image(_) => false,
+        };
+        if is_cache {
+            return Ok(self.clone());
+        }
+        self.retain(|entries| {
+            let kept = wanted_digests(entries, platforms);
+            if kept.is_empty() {
+                let wanted: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+                return Err(ManifestError::NoPlatform(wanted.join(", ")));
+            }
+            let is_kept = |digest: Option<&str>| digest.is_some_and(|d| kept.contains(d));
+            entries.retain(|entry| is_kept(text(entry, &["digest"])) || is_kept(attested(entry)));
+            Ok(())
+        })
+    }
+
+    /// The same index without the attestations that builders put beside the images.
+    pub fn without_attestations(&self) -> Result<Self, ManifestError> {
+        self.retain(|entries| {
+            entries.retain(|entry| attested(entry).is_none());
+            Ok(())
+        })
+    }
+
+    /// What an entry of an index stands for: an attestation, or an image of a platform.
+    pub fn entry_kind(&self, digest: &Digest) -> EntryKind {
+        let index: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        let entries = index.get("manifests").and_then(Value::as_array);
+        let is_it = |entry: &&Value| text(entry, &["digest"]) == Some(digest.as_str());
+        let Some(entry) = entries.into_iter().flatten().find(is_it) else {
+            return EntryKind::Other;
+        };
+        let platform = entry.get("platform").cloned().unwrap_or_default();
+        match serde_json::from_value::<Platform>(platform) {
+            _ if attested(entry).is_some() => EntryKind::Attestation,
+            Ok(platform) if !platform.is_unknown() => EntryKind::Platform(platform),
+            _ => EntryKind::Other,
+        }
+    }
+
+    fn retain(
+        &self,
+        retain: impl FnOnce(&mut Vec<Value>) -> Result<(), ManifestError>,
+    ) -> Result<Self, ManifestError> {
+        let mut index: Value = serde_json::from_slice(&self.bytes)?;
+        let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return Ok(self.clone());
+        };
+        let before = entries.len();
+        retain(entries)?;
+        if entries.len() == before {
+            return Ok(self.clone());
+        }
+        let bytes = Bytes::from(serde_json::to_vec(&index)?);
+        Ok(Self {
+            media_type: self.media_type.clone(),
+            digest: Digest::of(&bytes),
+            bytes,
+        })
+    }
+}
+
+/// The image that an entry of an index attests, if the entry is an attestation
+/// ([attestation-storage.md](https://github.com/moby/buildkit/blob/v0.17.0/docs/attestations/attestation-storage.md)).
+fn attested(entry: &Value) -> Option<&str> {
+    text(entry, &["annotations", REFERENCE_DIGEST])
+}
+
+fn once_each(descriptors: impl IntoIterator<Item = Descriptor>) -> Vec<Descriptor> {
+    let mut seen = HashSet::new();
+    descriptors
+        .into_iter()
+        .filter(|d| seen.insert(d.digest.clone()))
+        .collect()
+}
+
+fn wanted_digests(entries: &[Value], platforms: &[Platform]) -> HashSet<String> {
+    let is_wanted = |entry: &&Value| {
+        let platform = entry.get("platform").cloned().unwrap_or_default();
+        serde_json::from_value::<Platform>(platform)
+            .is_ok_and(|entry| platforms.iter().any(|wanted| wanted.selects(&entry)))
+    };
+    let digest = |entry: &Value| text(entry, &["digest"]).map(str::to_owned);
+    entries
+        .iter()
+        .filter(is_wanted)
+        .filter_map(digest)
+        .collect()
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
+    path.iter()
+        .try_fold(value, |value, key| value.get(key))?
+        .as_str()
+}

@@ -1,0 +1,219 @@
+//! When the next request and the next bytes may go out, and how many bytes went.
+
+use std::{
+    num::NonZeroU64,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::Utc;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
+
+use crate::{BlobStream, settings::Bandwidth};
+
+/// What a pace of bytes makes up for later: timers are late by a millisecond or more, and a flow
+/// that waits for each frame would lose that each time.
+const BYTES_CREDIT: Duration = Duration::from_millis(100);
+/// What one flow may take of a bandwidth at a time. Shorter, and more is spent on timers; longer,
+/// and others wait, and a change of the rate is late.
+const SLICES_PER_SECOND: u64 = 4;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a source.
+    Received,
+    /// To a target.
+    Sent,
+}
+
+/// Bytes of blobs that went over all connections and were not taken note of yet.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// Takes what was sent and what was received since the last time.
+    pub fn take(&self) -> (u64, u64) {
+        (
+            self.sent.swap(0, Ordering::Relaxed),
+            self.received.swap(0, Ordering::Relaxed),
+        )
+    }
+
+    fn count(&self, direction: Direction, bytes: usize) {
+        let counter = match direction {
+            Direction::Sent => &self.sent,
+            Direction::Received => &self.received,
+        };
+        counter.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// What holds for all registries together.
+#[derive(Debug, Default)]
+pub(crate) struct ProcessLimits {
+    pub(crate) lane: BandwidthLimiter,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// The pace of one registry, within that of all.
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    requests: Option<(FairQueue, Duration)>,
+    lane: BandwidthLimiter,
+    whole: Arc<ProcessLimits>,
+}
+
+impl RateLimiter {
+    pub(crate) fn new(
+        requests_per_second: Option<f64>,
+        bandwidth: Option<Bandwidth>,
+        whole: Arc<ProcessLimits>,
+    ) -> Self {
+        let requests = requests_per_second.map(|rate| {
+            let apart = Duration::from_secs_f64(rate.recip());
+            (FairQueue::new(Duration::ZERO), apart)
+        });
+        let lane = BandwidthLimiter::default();
+        lane.set(bandwidth);
+        Self {
+            requests,
+            lane,
+            whole,
+        }
+    }
+
+    /// Waits until one more request may go out.
+    pub(crate) async fn request(&self) {
+        if let Some((turns, apart)) = &self.requests {
+            let now = Instant::now();
+            wait(now, turns.reserve(now, *apart)).await;
+        }
+    }
+
+    /// The same bytes, counted, and no faster than they may go. Whoever waits for them sees a
+    /// stream that is not ready; the watch over the connection that they come from has to be
+    /// inside of `bytes`.
+    pub(crate) fn keep(self: &Arc<Self>, direction: Direction, bytes: BlobStream) -> BlobStream {
+        let whole = self.whole.clone();
+        let counted = bytes.inspect_ok(move |frame| whole.traffic.count(direction, frame.len()));
+        if !self.lane.is_limited() && !self.whole.lane.is_limited() {
+            return counted.boxed();
+        }
+        let state = (self.clone(), counted, Bytes::new());
+        let paced = stream::try_unfold(state, |(pace, mut frames, mut rest)| async move {
+            while rest.is_empty() {
+                match frames.try_next().await? {
+                    Some(frame) => rest = frame,
+                    None => return Ok(None),
+                }
+            }
+            let slice = pace.slice(&mut rest).await;
+            Ok(Some((slice, (pace, frames, rest))))
+        });
+        paced.boxed()
+    }
+
+    /// Takes as much of a frame as may go at a time, and waits for the time.
+    async fn slice(&self, frame: &mut Bytes) -> Bytes {
+        let lanes = [&self.lane, &self.whole.lane];
+        let rates = lanes.map(BandwidthLimiter::rate);
+        let least = rates.into_iter().flatten().min();
+        let most = least.map_or(usize::MAX, |rate| {
+            usize::try_from(rate.get() / SLICES_PER_SECOND).unwrap_or(usize::MAX)
+        });
+        let slice = frame.split_to(frame.len().min(most.max(1)));
+        let now = Instant::now();
+        let reserved = lanes.into_iter().zip(rates).filter_map(|(lane, rate)| {
+            let time = time_for(slice.len(), rate?);
+            Some(lane.turns.reserve(now, time))
+        });
+        // Each lane is reserved, whichever is waited for.
+        let delay = reserved.fold(Duration::ZERO, Duration::max);
+        wait(now, delay).await;
+        slice
+    }
+}
+
+async fn wait(now: Instant, delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep_until(now + delay).await;
+    }
+}
+
+fn time_for(bytes: usize, rate: NonZeroU64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / rate.get() as f64)
+}
+
+/// A bandwidth that flows share.
+#[derive(Debug)]
+pub(crate) struct BandwidthLimiter {
+    bandwidth: Mutex<Option<Bandwidth>>,
+    turns: FairQueue,
+}
+
+impl Default for BandwidthLimiter {
+    fn default() -> Self {
+        Self {
+            bandwidth: Mutex::default(),
+            turns: FairQueue::new(BYTES_CREDIT),
+        }
+    }
+}
+
+impl BandwidthLimiter {
+    /// Goes by this from now on. Bytes that nothing limited when they set out stay free.
+    pub(crate) fn set(&self, bandwidth: Option<Bandwidth>) {
+        *self.lock() = bandwidth;
+    }
+
+    fn is_limited(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    fn rate(&self) -> Option<NonZeroU64> {
+        self.lock().as_ref()?.at(Utc::now())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Bandwidth>> {
+        self.bandwidth
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives out turns one after the other, in the order of asking, which is as fair as flows are
+/// alike.
+#[derive(Debug)]
+struct FairQueue {
+    /// How far in the past a turn may lie, so that what was late is made up for.
+    credit: Duration,
+    free_at: Mutex<Option<Instant>>,
+}
+
+impl FairQueue {
+    fn new(credit: Duration) -> Self {
+        let free_at = Mutex::default();
+        Self { credit, free_at }
+    }
+
+    /// Takes a turn of some length; how long it is until then.
+    fn reserve(&self, now: Instant, length: Duration) -> Duration {
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = now.checked_sub(self.credit).unwrap_or(now);
+        let at = free_at.map_or(now, |free| free.max(earliest));
+        *free_at = Some(at + length);
+        at.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Blobs on their way into a registry: whole, or in parts that are acknowledged one by one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, future, stream};
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
+};
+
+use crate::{
+    BlobStream, Direction, Error, Kind, LearnedCapabilities, Outgoing, Registry, UploadSession,
+    client::Request,
+    oci::Descriptor,
+    upload::{
+        capabilities::UploadAttempt,
+        session::RESUME,
+        stall_watchdog::{Watch, watched},
+    },
+};
+
+const UPLOAD: &str = "upload blob";
+const UPLOAD_PART: &str = "upload part of blob";
+
+/// How far an upload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The registry has another part.
+    Part,
+    /// The registry has the blob.
+    Whole,
+}
+
+/// What a new session is worth after one failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionRetry {
+    /// It would fare like the one before, as far as the error tells.
+    Same,
+    /// The old one was lost, or something in it broke: a new one may fare better.
+    Fresh,
+    /// The registry taught how it wants large blobs: they will be sent in another way.
+    Different,
+}
+
+impl Registry {
+    /// Whether a blob of this size is sent in parts.
+    pub fn sends_parts(&self, size: u64) -> bool {
+        self.part(size, 0).is_some()
+    }
+
+    /// Sends the next part of a blob into its session, or all of it where it is small or the
+    /// registry takes no parts. The caller holds a flow of this registry, and calls again until
+    /// the blob is there. `bytes` begin where the session's acknowledged bytes end.
+    pub async fn send(
+        &self,
+        upload: &mut UploadSession,
+        blob: &Descriptor,
+        bytes: &Outgoing,
+    ) -> Result<Sent, Error> {
+        if blob.size == 0 && !blob.digest.matches(b"") {
+            let text = "it is said to be empty, and its digest is not that of nothing".into();
+            let subject = format!("{} to {}", blob.digest, upload.repository);
+            return Err(self.wire.error(UPLOAD, subject, Kind::Manifest(text)));
+        }
+        // Whatever breaks now, how far the session is has to be asked for.
+        upload.is_doubtful = true;
+        let in_parts = upload.acknowledged.length() + upload.surplus > 0;
+        let mut this_try = UploadAttempt {
+            length: blob.size,
+            in_parts: true,
+            had_parts: in_parts,
+            least: upload.least_part,
+        };
+        let part = match self.part(blob.size, upload.least_part) {
+            None if in_parts => blob.size,
+            None => {
+                this_try.in_parts = false;
+                upload.last_try = Some(this_try);
+                let watch = Arc::new(Watch::default());
+                let whole = Some(bytes.whole().boxed());
+                let done = self.complete(upload, blob, whole, &watch).await;
+                upload.is_all_sent = watch.sent() == blob.size;
+                return done.map(|()| Sent::Whole);
+            }
+            Some(part) => part,
+        };
+        bytes.pass(std::mem::take(&mut upload.surplus)).await?;
+        *upload.acknowledged = bytes.hashed();
+        let missing = blob.size - upload.acknowledged.length();
+        this_try.length = missing.min(part);
+        upload.last_try = Some(this_try);
+        if missing > 0 {
+            self.send_part(upload, blob, bytes, this_try.length).await?;
+            upload.is_doubtful = false;
+            if upload.names_next_byte.is_none() && missing > this_try.length {
+                self.learn_counting(upload, blob).await;
+            }
+            return Ok(Sent::Part);
+        }
+        bytes.end().await?;
+        self.complete(upload, blob, None, &Arc::default()).await?;
+        self.transport.dialect.took_parts();
+        Ok(Sent::Whole)
+    }
+
+    /// What an error makes of an upload that it came of, and learns from it. A session that is
+    /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
+    /// registry takes no parts.
+    pub fn judge(&self, error: &Error, upload: &UploadSession, is_again: bool) -> SessionRetry {
+        let Some(last) = upload.last_try.filter(|_| self.speaks_of_bytes(error)) else {
+            return SessionRetry::Same;
+        };
+        let is_refusal = matches!(
+            *error.kind,
+            Kind::NotFound(_) | Kind::Rejected { .. } | Kind::Protocol(_)
+        );
+        let is_too_large = matches!(*error.kind, Kind::Rejected { status: 413, .. });
+        let is_lost = last.had_parts
+            && (error.operation == UPLOAD_PART && !is_too_large
+                || matches!(*error.kind, Kind::NotFound(_)));
+        if !is_refusal {
+            SessionRetry::Same
+        } else if upload.has_broken || is_lost && !is_again {
+            SessionRetry::Fresh
+        } else if self.transport.dialect.learn(error, last) {
+            SessionRetry::Different
+        } else if is_lost {
+            SessionRetry::Fresh
+        } else {
+            SessionRetry::Same
+        }
+    }
+
+    /// Whether an error is this registry's word on bytes that it was sent.
+    pub fn speaks_of_bytes(&self, error: &Error) -> bool {
+        error.registry == self.wire.name && [UPLOAD, UPLOAD_PART].contains(&error.operation)
+    }
+
+    /// Whether an error is this registry's word on a session, and not on the bytes: another session
+    /// may fare better, as when what the registry kept of this one is gone. One that is told where
+    /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
+    pub fn refuses_session(&self, error: &Error) -> bool {
+        error.operation == RESUME
+            && error.registry == self.wire.name
+            && matches!(
+                *error.kind,
+                Kind::Server { .. } | Kind::Denied(_) | Kind::Protocol(_)
+            )
+    }
+
+    /// What was learned of how it takes large blobs since this was last asked.
+    pub fn news(&self) -> Option<LearnedCapabilities> {
+        self.transport.dialect.news()
+    }
+
+    fn part(&self, size: u64, least: u64) -> Option<u64> {
+        let dialect = &self.transport.dialect;
+        dialect.part(size, self.transport.part_size, least)
+    }
+
+    async fn send_part(
+        &self,
+        upload: &mut UploadSession,
+        blob: &Descriptor,
+        bytes: &Outgoing,
+        length: u64,
+    ) -> Result<(), Error> {
+        let mut call = self.upload_call(UPLOAD_PART, upload, blob, Method::PATCH, length);
+        let first = upload.acknowledged.length();
+        let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
+        call.headers
+            .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
+        let (status, headers) = self
+            .put(&call, bytes.part(length), [length; 2], &Arc::default())
+            .await?;
+        if headers.contains_key(LOCATION) {
+            upload.location = self.location(&call, &headers, status)?;
+        }
+        let hashed = bytes.hashed();
+        if hashed.length() != first + length {
+            let text = "it took a part for done before it had all of it".into();
+            return Err(self
+                .wire
+                .error(call.operation, call.subject, Kind::Protocol(text)));
+        }
+        // What was sent is what counts, whatever is named.
+        *upload.acknowledged = hashed;
+        Ok(())
+    }
+
+    /// Ends a session: with its blob, or with nothing where parts brought it.
+    async fn complete(
+        &self,
+        upload: &UploadSession,
+        blob: &Descriptor,
+        bytes: Option<BlobStream>,
+        watch: &Arc<Watch>,
+    ) -> Result<(), Error> {
+        let length = if bytes.is_some() { blob.size } else { 0 };
+        let mut call = self.upload_call(UPLOAD, upload, blob, Method::PUT, length);
+        call.url
+            .query_pairs_mut()
+            .append_pair("digest", blob.digest.as_str());
+        let bytes = bytes.unwrap_or_else(|| stream::empty().boxed());
+        let sent = self.put(&call, bytes, [length, blob.size], watch).await;
+        sent.map(|_| ())
+    }
+
+    fn upload_call(
+        &self,
+        operation: &'static str,
+        upload: &UploadSession,
+        blob: &Descriptor,
+        method: Method,
+        length: u64,
+    ) -> Request {
+        let subject = format!("{} to {}", blob.digest, upload.repository);
+        let path = "blobs/uploads/";
+        let mut call = self.request(operation, subject, method, &upload.repository, path);
+        call.url = upload.location.clone();
+        call.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+        call.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        call
+    }
+
+    /// Sends a body of `length` bytes, for as long as something moves; after it the registry has
+    /// `stored` bytes to see to.
+    async fn put(
+        &self,
+        call: &Request,
+        bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
+        [length, stored]: [u64; 2],
+        watch: &Arc<Watch>,
+    ) -> Result<(StatusCode, HeaderMap), Error> {
+        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        // A pause that the registry asked for is no silence of it.
+        self.transport.ready().await.map_err(fail)?;
+        // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
+        let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
+        let mut body = Some(watched(bytes, &self.wire, watch.clone()));
+        let send = self.transport.open(&self.wire, call, None, || body.take());
+        let silence = watch.silence(length, stored, self.wire.stall);
+        futures::pin_mut!(send, silence);
+        let response = match future::select(send, silence).await {
+            future::Either::Left((result, _)) => result?,
+            future::Either::Right((stalled, _)) => {
+                self.transport.note(&stalled);
+                return Err(fail(stalled));
+            }
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let _ = self.wire.body(response).await.map_err(fail)?;
+        let is_taken = match call.method {
+            Method::PATCH => status.is_success(),
+            _ => [StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::OK].contains(&status),
+        };
+        match is_taken {
+            true => Ok((status, headers)),
+            false => Err(fail(Kind::Protocol(format!(
+                "an upload was answered {status}"
+            )))),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The `manifest` map that gcr.io and Artifact Registry put into a page of tags, and so does
+//! registry.k8s.io, which is redirected there.
+
+use std::fmt;
+
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
+
+use crate::{
+    oci::{Digest, Tag},
+    pagination::{ENTRIES, legal_names},
+    vendor::Told,
+};
+
+/// What the map says of tags.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads(pub(crate) Vec<Told>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UploadSession {
+    #[serde(default, deserialize_with = "legal_names")]
+    tag: Vec<Tag>,
+    time_uploaded_ms: Option<String>,
+}
+
+impl UploadSession {
+    /// What is known of its tags; what is no legal tag is left out.
+    fn told(self, digest: &str) -> impl Iterator<Item = Told> {
+        let digest: Option<Digest> = match self.tag.is_empty() {
+            true => None,
+            false => digest.parse().ok(),
+        };
+        let ms = self.time_uploaded_ms.and_then(|ms| ms.parse::<i64>().ok());
+        self.tag.into_iter().map(move |tag| Told {
+            tag,
+            digest: digest.clone(),
+            at: ms.map(|ms| ms / 1000),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Uploads {
+    /// Entry by entry: the map holds every manifest of the repository, tagged or not.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Uploads;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of manifests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Uploads, A::Error> {
+                let mut uploads = Vec::new();
+                while let Some((digest, upload)) = map.next_entry::<String, UploadSession>()? {
+                    uploads.extend(upload.told(&digest));
+                    if uploads.len() > ENTRIES {
+                        let text = format!("it names more than {ENTRIES} uploads");
+                        return Err(serde::de::Error::custom(text));
+                    }
+                }
+                Ok(Uploads(uploads))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[cfg(test)]
+mod tests;

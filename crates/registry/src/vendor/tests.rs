@@ -1,0 +1,36 @@
+use reqwest::{StatusCode, header::HeaderMap};
+
+use crate::vendor::*;
+
+/// An answer with this body.
+pub(crate) fn answer(body: &str) -> Answer {
+    Answer {
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+        body: body.to_owned().into(),
+    }
+}
+
+#[test]
+fn an_interface_that_rests_is_left_alone() {
+    let api = BulkApi::default();
+    assert!(!api.rests());
+    api.rest();
+    assert!(api.rests());
+}
+
+#[test]
+fn known_vendor_limits_apply_by_host() {
+    let usual = |name: &str| usual_requests_per_second(&name.parse().unwrap());
+    assert_eq!(usual("registry.cn-hangzhou.aliyuncs.com"), Some(15.0));
+    assert_eq!(usual("registry-vpc.cn-hangzhou.aliyuncs.com"), Some(15.0));
+    assert_eq!(
+        usual("acme-registry.cn-beijing.cr.aliyuncs.com"),
+        Some(15.0)
+    );
+    assert_eq!(usual("acme.tencentcloudcr.com"), Some(10.0));
+    assert_eq!(usual("ccr.ccs.tencentyun.com"), Some(10.0));
+    assert_eq!(usual("public.ecr.aws"), Some(5.0));
+    assert_eq!(usual("oss.aliyuncs.com"), None);
+    assert_eq!(usual("docker.io"), None);
+}
