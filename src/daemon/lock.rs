@@ -2,10 +2,15 @@
 
 use std::{
     fs::{File, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
-    process,
+    process, thread,
+    time::Duration,
 };
+
+/// How often a lock is tried while somebody looks at it, and the time between.
+const LOOKS: usize = 3;
+const LOOK: Duration = Duration::from_millis(10);
 
 use crate::store::private_file;
 
@@ -34,16 +39,67 @@ pub enum LockError {
     },
 }
 
+/// Whether a daemon serves a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// One does.
+    Running {
+        /// Its process id, as it wrote it; empty if it did not.
+        process: String,
+    },
+    /// None does.
+    None,
+    /// This user may not look.
+    Unknown,
+}
+
+impl Holder {
+    /// Looks at the lock of a store, and holds it for a moment at most.
+    pub fn of(store: &Path) -> Self {
+        let mut file = match File::open(path_of(store)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::None,
+            Err(_) => return Self::Unknown,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Self::None,
+            Err(TryLockError::Error(_)) => Self::Unknown,
+            Err(TryLockError::WouldBlock) => {
+                let mut process = String::new();
+                // Without a number the answer is less helpful, and as true.
+                let _ = file.read_to_string(&mut process);
+                let process = process.trim().into();
+                Self::Running { process }
+            }
+        }
+    }
+}
+
+/// Locks a file. Somebody who looks at it, as [`Holder::of`], holds it for a moment.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOOK),
+            locked => return locked,
+        }
+    }
+    file.try_lock()
+}
+
+fn path_of(store: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.lock", store.display()))
+}
+
 impl Lock {
     /// Takes the store. Fails with the process that has it.
     pub fn take(store: &Path) -> Result<Self, LockError> {
-        let path = PathBuf::from(format!("{}.lock", store.display()));
+        let path = path_of(store);
         let unusable = |error| LockError::Unusable {
             path: path.clone(),
             error,
         };
         let mut file = private_file::options().open(&path).map_err(unusable)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -37,7 +37,7 @@ use crate::{
     store,
     web::SyncRequest,
 };
-pub use lock::{Lock, LockError};
+pub use lock::{Holder, Lock, LockError};
 
 /// How long cancelled work may take to end at shutdown.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);

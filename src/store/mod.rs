@@ -7,6 +7,7 @@ pub(crate) mod private_file;
 pub(crate) mod queries;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -161,8 +162,13 @@ impl Store {
     /// Opens a store that is there to read it alone: nothing is made, and nothing brought up to
     /// date. `None` when there is none.
     pub async fn open_existing(path: &Path) -> Result<Option<Self>, Error> {
-        if !path.exists() {
-            return Ok(None);
+        match std::fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(not_permitted(path));
+            }
+            // SQLite has the better words for what else may be wrong.
+            _ => {}
         }
         // Without a log beside it nobody writes, and no file is needed to share it.
         let is_at_rest = !Path::new(&format!("{}-wal", path.display())).exists();
@@ -320,6 +326,15 @@ fn foreign(path: &Path) -> Error {
         path: path.into(),
         reason: "it is another program's database".into(),
         help: "name another [state] path in mirror.toml; nothing was changed",
+    }
+}
+
+fn not_permitted(path: &Path) -> Error {
+    Error::Open {
+        path: path.into(),
+        reason: "permission denied".into(),
+        help: "run this as the user of the service, as in `sudo -u transship transship status`, or \
+               join the group that may read the store",
     }
 }
 

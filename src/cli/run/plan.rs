@@ -1,11 +1,12 @@
 //! `transship plan`: what a sync would do, and why.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Exit, Global, context, output},
     oci::Tag,
-    sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan, Refused},
+    sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan, Refused, TargetPlan},
 };
 
 /// Dropped or kept tags that are named.
@@ -22,6 +23,51 @@ pub(crate) struct PlanArgs {
     /// Show the order by which `latest` chose, newest first
     #[arg(long)]
     order: bool,
+    /// Show only what would change, and only mirrors and targets in which something would
+    #[arg(long)]
+    changed: bool,
+}
+
+/// What all plans together would do, in tags.
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    to_do: u64,
+    unchanged: u64,
+    to_delete: u64,
+    failed: u64,
+}
+
+impl Totals {
+    fn of(plans: &[MirrorPlan]) -> Self {
+        let mut totals = Self::default();
+        let routes = || plans.iter().flat_map(|plan| &plan.routes);
+        totals.failed += routes().filter(|route| route.is_err()).count() as u64;
+        for target in routes().flatten().flat_map(|plan| &plan.targets) {
+            for step in &target.steps {
+                match step.action {
+                    Action::Skip { .. } => totals.unchanged += 1,
+                    Action::Fail { .. } => totals.failed += 1,
+                    _ => totals.to_do += 1,
+                }
+            }
+            totals.to_delete += target.deleted().count() as u64;
+        }
+        totals
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!(
+            "total: {}, {} unchanged",
+            output::count(self.to_do, "tag") + " to do",
+            self.unchanged
+        );
+        for (count, what) in [(self.to_delete, "to delete"), (self.failed, "failed")] {
+            if count > 0 {
+                line += &format!(", {count} {what}");
+            }
+        }
+        line
+    }
 }
 
 impl PlanArgs {
@@ -32,13 +78,86 @@ impl PlanArgs {
         let plans = pipeline.sync.plan(&config, &mirrors).await;
         pipeline.close().await?;
         if global.json {
-            output::json(
-                &json!({ "mirrors": plans.iter().map(|plan| as_json(plan, self.order)).collect::<Vec<_>>() }),
-            )?;
+            output::json(&json!({
+                "mirrors": plans.iter().map(|plan| as_json(plan, self.order)).collect::<Vec<_>>(),
+                "totals": Totals::of(&plans),
+            }))?;
         } else {
-            plans.iter().try_for_each(|plan| print(plan, self.order))?;
+            plans.iter().try_for_each(|plan| self.print(plan))?;
+            output::line(&Totals::of(&plans).line())?;
         }
         Ok(self.exit(&plans))
+    }
+
+    fn print(&self, plan: &MirrorPlan) -> anyhow::Result<()> {
+        let mut routes = plan.routes.iter();
+        let is_shown =
+            !self.changed || routes.any(|route| route.as_ref().is_ok_and(Plan::has_differences));
+        if is_shown {
+            output::line(&format!("{}:", plan.name))?;
+        }
+        for route in &plan.routes {
+            match route {
+                Ok(route) if self.changed && !route.has_differences() => {}
+                Ok(route) => {
+                    self.print_route(route)?;
+                    if self.order {
+                        print_order(route)?;
+                    }
+                }
+                // What a script reads from standard output is the plan alone.
+                Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
+            }
+        }
+        Ok(())
+    }
+
+    fn print_route(&self, plan: &Plan) -> anyhow::Result<()> {
+        let is_quiet = |target: &&TargetPlan| {
+            let mut steps = target.steps.iter();
+            target.deleted().next().is_none()
+                && steps.all(|step| matches!(step.action, Action::Skip { .. }))
+        };
+        for target in &plan.targets {
+            if !(self.changed && is_quiet(&target)) {
+                self.print_target(plan, target)?;
+            }
+        }
+        match self.changed {
+            true => Ok(()),
+            false => print_left_out(plan),
+        }
+    }
+
+    fn print_target(&self, plan: &Plan, target: &TargetPlan) -> anyhow::Result<()> {
+        output::line(&format!("  {} -> {}", plan.source, target.repository))?;
+        let steps = target.steps.iter();
+        let width = steps.map(|step| step.tag.as_str().len()).max().unwrap_or(0);
+        let is_skip = |action: &Action| matches!(action, Action::Skip { .. });
+        for step in &target.steps {
+            if self.changed && is_skip(&step.action) {
+                continue;
+            }
+            let digest = step.digest.as_ref().map_or("-", |digest| digest.short());
+            let tag = step.tag.as_str();
+            output::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
+        }
+        let stays = |tag: &&Tag| target.deleted().all(|deleted| deleted.tag != **tag);
+        let orphaned = target.orphaned.iter().filter(stays);
+        let names: Vec<&str> = orphaned.map(Tag::as_str).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            output::line(&format!("    no longer at the source, kept: {names}"))?;
+        }
+        for tag in target.deleted() {
+            let (name, digest) = (tag.tag.as_str(), tag.digest.short());
+            let cause = &tag.cause;
+            output::line(&format!("    {name:width$}  {digest:12}  delete: {cause}"))?;
+        }
+        let steps = target.steps.iter();
+        let unchanged = steps.filter(|step| is_skip(&step.action)).count() as u64;
+        let to_do = output::count(target.steps.len() as u64 - unchanged, "tag");
+        output::line(&format!("    {to_do} to do, {unchanged} unchanged"))
     }
 
     fn exit(&self, plans: &[MirrorPlan]) -> Exit {
@@ -101,66 +220,8 @@ fn as_json(plan: &MirrorPlan, with_order: bool) -> Value {
     json!({ "name": &*plan.name, "routes": routes.collect::<Vec<_>>() })
 }
 
-fn print(plan: &MirrorPlan, with_order: bool) -> anyhow::Result<()> {
-    output::line(&format!("{}:", plan.name))?;
-    for route in &plan.routes {
-        match route {
-            Ok(route) => {
-                print_route(route)?;
-                if with_order {
-                    print_order(route)?;
-                }
-            }
-            // What a script reads from standard output is the plan alone.
-            Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
-        }
-    }
-    Ok(())
-}
-
-fn print_route(plan: &Plan) -> anyhow::Result<()> {
-    for target in &plan.targets {
-        output::line(&format!("  {} -> {}", plan.source, target.repository))?;
-        let width = target
-            .steps
-            .iter()
-            .map(|step| step.tag.as_str().len())
-            .max()
-            .unwrap_or(0);
-        for step in &target.steps {
-            let digest = step.digest.as_ref().map_or("-", |digest| digest.short());
-            let tag = step.tag.as_str();
-            output::line(&format!("    {tag:width$}  {digest:12}  {}", step.action))?;
-        }
-        let stays = |tag: &&Tag| target.deleted().all(|deleted| deleted.tag != **tag);
-        let orphaned = target.orphaned.iter().filter(stays);
-        let names: Vec<&str> = orphaned.map(Tag::as_str).collect();
-        if !names.is_empty() {
-            output::line(&format!(
-                "    no longer at the source, kept: {}",
-                names.join(", ")
-            ))?;
-        }
-        for tag in target.deleted() {
-            let (name, digest) = (tag.tag.as_str(), tag.digest.short());
-            output::line(&format!(
-                "    {name:width$}  {digest:12}  delete: {}",
-                tag.cause
-            ))?;
-        }
-        let skipped = |step: &&_| matches!(step, Action::Skip { .. });
-        let unchanged = target
-            .steps
-            .iter()
-            .map(|step| &step.action)
-            .filter(skipped)
-            .count() as u64;
-        let writes = target.steps.len() as u64 - unchanged;
-        output::line(&format!(
-            "    {}, {unchanged} unchanged",
-            output::count(writes, "tag") + " to do"
-        ))?;
-    }
+/// Which tags are not in the plan, and which are in it in doubt.
+fn print_left_out(plan: &Plan) -> anyhow::Result<()> {
     plan.dropped.iter().try_for_each(print_dropped)?;
     if !plan.absent.is_empty() {
         let tags = output::count(plan.absent.len() as u64, "tag");
@@ -205,9 +266,12 @@ fn some(tags: &[Tag], count: usize) -> String {
 
 fn print_dropped(dropped: &Dropped) -> anyhow::Result<()> {
     let count = output::count(dropped.count as u64, "tag");
+    let named = match dropped.count {
+        0 => String::new(),
+        count => format!(" ({})", some(&dropped.first, count)),
+    };
     output::line(&format!(
-        "    dropped by {}: {count} ({})",
-        dropped.selector,
-        some(&dropped.first, dropped.count)
+        "    dropped by {}: {count}{named}",
+        dropped.selector
     ))
 }

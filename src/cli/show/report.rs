@@ -7,8 +7,9 @@ use clap::ValueEnum;
 
 use crate::{
     alarms::{Alarm, beside_mirrors},
-    cli::{Exit, Global, Refusal, context, output},
+    cli::{Exit, Global, Refusal, context, output, show::status::daemon_line},
     config::Topic,
+    daemon::Holder,
     metrics::Metrics,
     notify::{Audience, Message, Notifier},
     status::{self, Day, Detail, Known},
@@ -49,11 +50,16 @@ impl ReportArgs {
             let path = config.state_path.display().to_string();
             return Err(Refusal::NoStore { said, path }.into());
         };
+        let holder = Holder::of(&config.state_path);
         let now = Utc::now().timestamp();
         let mut mirrors = Vec::new();
         for mirror in &config.mirrors {
             let known = Known::read(&store, &mirror.name, now).await?;
-            mirrors.push(known.at(&config, mirror, now));
+            let mut stands = known.at(&config, mirror, now);
+            if holder == Holder::None {
+                stands.next_run = None;
+            }
+            mirrors.push(stands);
         }
         let status = status::Status { now, mirrors };
         let alarms: Vec<Alarm> = store
@@ -66,6 +72,11 @@ impl ReportArgs {
         let day = Day::read(&store, &config, &status, alarms, None).await?;
         if !self.send {
             self.print(&day, global)?;
+            if let (Format::Text, false, Some(line)) =
+                (self.format, global.json, daemon_line(&holder))
+            {
+                output::line(&line)?;
+            }
             return Ok(Exit::Ok);
         }
         let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;

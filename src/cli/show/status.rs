@@ -2,10 +2,13 @@
 
 use chrono::Utc;
 use chrono_tz::Tz;
+use clap::ValueEnum;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{Exit, Global, context, output},
-    status::{self, Known, MirrorStatus, RunState},
+    daemon::Holder,
+    status::{self, Known, MirrorStatus, RunState, State},
     store::{RunResult, Store},
 };
 
@@ -14,9 +17,40 @@ use crate::{
 pub(crate) struct StatusArgs {
     /// Which mirrors; default: all
     mirrors: Vec<String>,
-    /// End with 4 when a mirror is behind, damaged, failing, cut off or never synced
+    /// Show only mirrors in these states
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STATE")]
+    state: Vec<StateName>,
+    /// Show targets, times and tags of every mirror; the default for a single one
+    #[arg(long)]
+    long: bool,
+    /// Exit with 4 if a mirror is behind, damaged, failing, unfinished or never synced
     #[arg(long)]
     exit_code: bool,
+}
+
+/// A state on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StateName {
+    InSync,
+    Behind,
+    Damaged,
+    Failing,
+    Unfinished,
+    NeverSynced,
+}
+
+impl StateName {
+    fn is(self, state: State) -> bool {
+        let own = match self {
+            Self::InSync => State::InSync,
+            Self::Behind => State::Behind,
+            Self::Damaged => State::Damaged,
+            Self::Failing => State::Failing,
+            Self::Unfinished => State::Unfinished,
+            Self::NeverSynced => State::NeverSynced,
+        };
+        own == state
+    }
 }
 
 impl StatusArgs {
@@ -24,38 +58,117 @@ impl StatusArgs {
         let config = context::config_without_secrets(global)?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let store = Store::open_existing(&config.state_path).await?;
+        let holder = Holder::of(&config.state_path);
         let now = Utc::now().timestamp();
-        let mut known = Vec::new();
+        let mut status = status::Status {
+            now,
+            mirrors: Vec::new(),
+        };
         for mirror in &mirrors {
-            known.push(match &store {
+            let known = match &store {
                 Some(store) => Known::read(store, &mirror.name, now).await?,
                 None => Known::default(),
-            });
+            };
+            let mut stands = known.at(&config, mirror, now);
+            if stands.is_under_way {
+                stands.last_result = Some(RunState::Running);
+            }
+            if holder == Holder::None {
+                stands.next_run = None;
+            }
+            status.mirrors.push(stands);
         }
-        let all = mirrors.iter().zip(&known);
-        let status = status::Status {
-            now,
-            mirrors: all
-                .map(|(mirror, known)| {
-                    let mut status = known.at(&config, mirror, now);
-                    if status.is_under_way {
-                        status.last_result = Some(RunState::Running);
-                    }
-                    status
-                })
-                .collect(),
+        let others = status.others();
+        let is_shown = |mirror: &MirrorStatus| {
+            self.state.is_empty() || self.state.iter().any(|state| state.is(mirror.state))
         };
         if global.json {
-            output::json(&status)?;
+            status.mirrors.retain(is_shown);
+            let mut printed = json!(status);
+            printed["daemon"] = daemon_json(&holder);
+            printed["store"] = json!({ "path": config.state_path, "exists": store.is_some() });
+            output::json(&printed)?;
         } else {
             print_verdict(&status)?;
-            let mut mirrors = status.mirrors.iter();
-            mirrors.try_for_each(|mirror| print(mirror, now, config.timezone))?;
+            if store.is_none() {
+                let path = config.state_path.display();
+                output::line(&format!("no store at {path}: nothing ran here yet"))?;
+            }
+            daemon_line(&holder).map_or(Ok(()), |line| output::line(&line))?;
+            status.mirrors.retain(is_shown);
+            self.print_mirrors(&status, config.timezone)?;
         }
-        Ok(match self.exit_code && status.others() > 0 {
+        Ok(match self.exit_code && others > 0 {
             true => Exit::Differences,
             false => Exit::Ok,
         })
+    }
+
+    fn print_mirrors(&self, status: &status::Status, zone: Tz) -> anyhow::Result<()> {
+        let mut mirrors = status.worst_first().into_iter();
+        if self.long || mirrors.len() == 1 {
+            return mirrors.try_for_each(|mirror| print(mirror, status.now, zone));
+        }
+        let names = status.mirrors.iter();
+        let names = names.map(|mirror| mirror.name.chars().count());
+        let width = names.max().unwrap_or(0);
+        mirrors.try_for_each(|mirror| {
+            let state = mirror.state.as_str();
+            let line = format!(
+                "{state:12}  {:width$}  {}",
+                mirror.name,
+                summary(mirror, status.now)
+            );
+            output::line(line.trim_end())
+        })
+    }
+}
+
+/// The most important of a mirror, in a few words.
+fn summary(mirror: &MirrorStatus, now: i64) -> String {
+    let mut parts = Vec::new();
+    let behind = mirror.targets.iter().map(|target| target.behind).max();
+    if let Some(behind) = behind.filter(|behind| *behind > 0) {
+        let lag = output::duration(mirror.lag_seconds);
+        parts.push(format!("{behind} behind for {lag}"));
+    }
+    if let Some(damaged) = mirror.targets.iter().map(|target| target.damaged).max()
+        && damaged > 0
+    {
+        parts.push(format!("{damaged} damaged"));
+    }
+    match mirror.last_success {
+        Some(at) => parts.push(format!("last success {}", output::ago(at, now))),
+        None if mirror.state != State::NeverSynced => parts.push("no success yet".into()),
+        None => {}
+    }
+    if mirror.paused {
+        parts.push("paused".into());
+    }
+    if let (State::Failing | State::Behind | State::Unfinished, Some(error)) =
+        (mirror.state, &mirror.last_error)
+    {
+        parts.push(error.clone());
+    }
+    parts.join("; ")
+}
+
+/// Whether a daemon runs, for people; nothing where that is unknown.
+pub(crate) fn daemon_line(holder: &Holder) -> Option<String> {
+    Some(match holder {
+        Holder::Running { process } => format!("daemon: running, process {process}"),
+        Holder::None => {
+            "daemon: not running, so no run is scheduled; start `transship serve`".into()
+        }
+        Holder::Unknown => return None,
+    })
+}
+
+fn daemon_json(holder: &Holder) -> Value {
+    match holder {
+        Holder::Running { process } => json!({ "is_running": true, "process": process }),
+        Holder::None => json!({ "is_running": false, "process": null }),
+        Holder::Unknown => Value::Null,
     }
 }
 

@@ -20,3 +20,16 @@ fn lock_names_its_holder() {
     drop(first);
     Lock::take(&store).unwrap();
 }
+
+#[test]
+fn holder_is_seen_without_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("state.db");
+    assert_eq!(Holder::of(&store), Holder::None);
+    let lock = Lock::take(&store).unwrap();
+    let process = std::process::id().to_string();
+    assert_eq!(Holder::of(&store), Holder::Running { process });
+    drop(lock);
+    assert_eq!(Holder::of(&store), Holder::None);
+    Lock::take(&store).unwrap();
+}

@@ -321,7 +321,8 @@ impl<'a> Sieve<'a> {
             }
             is_kept
         });
-        if count > 0 {
+        // An exclusion that excludes nothing is most likely a mistake.
+        if count > 0 || selector.starts_with("exclude") {
             self.dropped.push(Dropped {
                 selector,
                 count,

@@ -198,7 +198,7 @@ fn manual_covers_every_command() {
     page.expect_stdout(&[
         ".TH transship 1",
         "transship prune [OPTIONS]",
-        r"\-\-however\-many",
+        r"\-\-ignore\-max\-share",
         ": text, md, html, json",
         ".SH \"EXIT STATUS\"",
         r"\fB78\fR",
@@ -211,4 +211,86 @@ fn quiet_sync_prints_nothing() {
     let pair = two_of_three();
     let finished = pair.transship.run(&["-q", "sync"]).expect_code(0);
     assert_eq!(finished.stderr, "", "{finished}");
+}
+
+#[test]
+fn plan_shows_exclusions_without_effect() {
+    let pair = Pair::mirroring(
+        "[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"v*\"\nexclude = \"*-beta*\"\n",
+    );
+    pair.from.push("app", "v1", &Image::oci("v1"));
+    let said = pair.transship.run(&["plan"]).expect_code(0);
+    said.expect_stdout(&[
+        "dropped by exclude: 0 tags",
+        "total: 1 tag to do, 0 unchanged",
+    ]);
+}
+
+#[test]
+fn plan_changed_hides_unchanged_tags() {
+    let pair = two_of_three();
+    pair.transship.sync();
+    pair.from.push("app", "v2", &Image::oci("moved"));
+    let said = pair.transship.run(&["plan", "--changed"]).expect_code(0);
+    let said = said.expect_stdout(&["v2", "total: 1 tag to do, 1 unchanged"]);
+    assert!(!said.stdout.contains("v1 "), "{said}");
+    pair.transship.sync();
+    let said = pair.transship.run(&["plan", "--changed"]).expect_code(0);
+    assert_eq!(said.stdout.trim(), "total: 0 tags to do, 2 unchanged");
+}
+
+/// Two mirrors: `good` is in sync, the source of `bad` is unreachable.
+fn good_and_bad() -> Pair {
+    let pair = Pair::mirroring(
+        "[[mirror]]\nname = \"good\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\n\
+         [[mirror]]\nname = \"bad\"\nfrom = \"127.0.0.1:1/app\"\ntags = \"v*\"\n",
+    );
+    pair.from.push("app", "v1", &Image::oci("v1"));
+    pair.transship.run(&["sync"]).expect_code(1);
+    pair
+}
+
+#[test]
+fn status_is_a_line_a_mirror_worst_first() {
+    let pair = good_and_bad();
+    let said = pair.transship.run(&["status"]).expect_code(0);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(lines[1].starts_with("daemon: not running"), "{said}");
+    assert!(
+        lines[2].starts_with("failing") && lines[2].contains("bad"),
+        "{said}"
+    );
+    assert!(
+        lines[3].starts_with("in sync") && lines[3].contains("good"),
+        "{said}"
+    );
+    assert_eq!(lines.len(), 4, "{said}");
+    let long = pair.transship.run(&["status", "--long"]).expect_code(0);
+    let long = long.expect_stdout(&["bad: failing", "good: in sync", "last success"]);
+    assert!(!long.stdout.contains("next run"), "{long}");
+}
+
+#[test]
+fn status_filters_by_state() {
+    let pair = good_and_bad();
+    let said = pair
+        .transship
+        .run(&["status", "--state", "behind,failing"])
+        .expect_code(0);
+    let said = said.expect_stdout(&["bad: failing"]);
+    assert!(!said.stdout.contains("good"), "{said}");
+    let said = pair
+        .transship
+        .run(&["--json", "status", "--state", "in-sync"]);
+    let json = said.expect_code(0).json();
+    assert_eq!(json["mirrors"].as_array().unwrap().len(), 1);
+    assert_eq!(json["mirrors"][0]["next_run"], serde_json::Value::Null);
+    assert_eq!(json["daemon"]["is_running"], false);
+}
+
+#[test]
+fn status_names_a_missing_store() {
+    let pair = two_of_three();
+    let said = pair.transship.run(&["status"]).expect_code(0);
+    said.expect_stdout(&["no store at ", "transship.db: nothing ran here yet"]);
 }

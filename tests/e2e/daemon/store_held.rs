@@ -236,6 +236,25 @@ fn read_only_store_fails_first() {
 }
 
 #[test]
+fn unreadable_store_is_permission_denied() {
+    let pair = app();
+    pair.transship.sync();
+    for (folder, files) in [(0o700, 0o600), (0o755, 0o600)] {
+        allow(&pair.transship, folder, files);
+        for command in ["status", "report"] {
+            let said = run_as_nobody(&pair.transship, &[command]);
+            if said.stderr.contains("mirror.toml") {
+                // The folder of the store is that of the config, too.
+                continue;
+            }
+            let said = said.expect_code(2);
+            said.expect_stderr(&["transship.db: permission denied", "help:", "sudo -u"]);
+        }
+    }
+    allow(&pair.transship, 0o777, 0o666);
+}
+
+#[test]
 fn check_reports_unwritable_store() {
     let pair = app();
     pair.transship.sync();
