@@ -243,7 +243,7 @@ fn plan_changed_hides_unchanged_tags() {
 fn good_and_bad() -> Pair {
     let pair = Pair::mirroring(
         "[[mirror]]\nname = \"good\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\n\
-         [[mirror]]\nname = \"bad\"\nfrom = \"127.0.0.1:1/app\"\ntags = \"v*\"\n",
+         [[mirror]]\nname = \"bad\"\nfrom = \"127.0.0.1:1/other\"\ntags = \"v*\"\n",
     );
     pair.from.push("app", "v1", &Image::oci("v1"));
     pair.transship.run(&["sync"]).expect_code(1);
