@@ -14,21 +14,25 @@ use crate::metrics::{
 };
 
 /// The classes of errors that are about a registry.
-pub(crate) const ERRORS: [&str; 16] = [
+pub(crate) const ERRORS: [&str; 20] = [
     "auth",
     "blocked",
     "budget",
+    "certificate",
     "denied",
     "digest_mismatch",
+    "disk_full",
     "kept",
     "manifest",
     "network",
     "not_found",
     "protocol",
     "quota",
+    "read_only",
     "rejected",
     "server",
     "stalled",
+    "storage_quota",
     "throttled",
     "truncated",
 ];

@@ -9,13 +9,17 @@ use std::{
 use crate::sync::Error;
 
 /// Classes of failures that are the registry's own, whatever was asked of it.
-const OF_REGISTRIES: [&str; 7] = [
+const OF_REGISTRIES: [&str; 11] = [
     "auth",
     "budget",
+    "certificate",
+    "disk_full",
     "network",
     "quota",
+    "read_only",
     "server",
     "stalled",
+    "storage_quota",
     "throttled",
 ];
 

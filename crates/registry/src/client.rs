@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use reqwest::{
     Method, Response, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{HeaderMap, LOCATION, RETRY_AFTER},
 };
 use url::Url;
 
@@ -110,8 +110,10 @@ impl RegistryClient {
                 }
                 Err(error) => error,
             };
-            // Who has no login is not refused for it.
-            if matches!(*error.kind, Kind::Unauthorized(_)) && self.auth.has_login() {
+            // A login that is needed and missing is as bad as a wrong one, but for catalogs, which
+            // many show to administrators only.
+            let is_about_login = self.auth.has_login() || !call.scope.is_catalog();
+            if matches!(*error.kind, Kind::Unauthorized(_)) && is_about_login {
                 wire.observer.on_login(&wire.name, false);
                 self.health.set_login_refused(true);
             }
@@ -182,20 +184,32 @@ impl RegistryClient {
     ) -> Result<Response, Error> {
         let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
         let mut is_second = false;
+        let (mut url, mut hops) = (wire.current(&call.url), 0);
         loop {
             self.ready().await.map_err(fail)?;
             let authorization = self.auth.authorize(wire, &call.scope).await;
             let authorization = authorization.inspect_err(|error| self.note(&error.kind))?;
             let Some(body) = body() else {
-                return Err(fail(Kind::TokenExpired));
+                return Err(fail(if hops > 0 {
+                    redirected(&url)
+                } else {
+                    Kind::TokenExpired
+                }));
             };
             let mut headers = call.headers.clone();
             authorization.apply(&mut headers);
             let client = wire.client(&call.method);
-            let request = client.request(call.method.clone(), call.url.clone());
+            let request = client.request(call.method.clone(), url.clone());
             let request = request.headers(headers).body(body);
             let response = wire.head(request, timeout).await;
             let response = response.inspect_err(|kind| self.note(kind)).map_err(fail)?;
+            if let Some(next) = write_redirect(wire, &url, &response) {
+                if hops == WRITE_REDIRECTS {
+                    return Err(fail(redirected(&next)));
+                }
+                (url, hops) = (next, hops + 1);
+                continue;
+            }
             if response.status().as_u16() < 400 {
                 return Ok(response);
             }
@@ -317,6 +331,45 @@ impl RegistryClient {
             retry_after: Some(left),
         })
     }
+}
+
+/// Most redirects of one write.
+const WRITE_REDIRECTS: usize = 5;
+
+/// Where a write is sent on to: 307 and 308 on the same host, or up to TLS there, keep method, body
+/// and login ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.8)). Other hosts are not
+/// followed: what was meant for a registry goes nowhere else.
+fn write_redirect(wire: &HttpClient, asked: &Url, response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = asked.join(location).ok()?;
+    let has_login = !next.username().is_empty() || next.password().is_some();
+    let is_same = next.origin() == asked.origin();
+    let is_upgrade = next.scheme() == "https"
+        && asked.scheme() == "http"
+        && next.host() == asked.host()
+        && (next.port() == asked.port() || next.port().is_none());
+    if has_login || !(is_same || is_upgrade) {
+        return None;
+    }
+    if is_upgrade && wire.upgraded.set(next.clone()).is_ok() {
+        tracing::warn!(
+            "{} sends plain requests on to https; set `plain_http = false`",
+            wire.name
+        );
+    }
+    Some(next)
+}
+
+/// A write that cannot be sent on.
+fn redirected(to: &Url) -> Kind {
+    Kind::Protocol(format!(
+        "the write was redirected to {}, and its body cannot be sent again; set `endpoint` to where \
+         the registry takes writes, or `plain_http = false`",
+        to.origin().ascii_serialization()
+    ))
 }
 
 /// What a status of 400 or more means.

@@ -3,17 +3,15 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Certificate, Identity, Method, RequestBuilder, Response, StatusCode, header::HeaderMap,
-    redirect::Policy,
-};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap, redirect::Policy};
+use rustls::ClientConfig;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -22,10 +20,12 @@ use crate::{
     observer::Observer,
     oci::RegistryName,
     probe::quota,
+    proxy_environment::ProxyEnvironment,
     quota::PullQuota,
     rate_limit::RateLimiter,
     redirect_policy::{Boundary, Resolver},
     settings::{IpFamily, Proxy, RegistrySettings},
+    tls,
 };
 
 /// Most bytes of an answer of which nothing much is expected: a token, a word about an upload.
@@ -77,6 +77,10 @@ pub(crate) struct HttpClient {
     /// For blobs that are fetched: a connection that brought one keeps a large buffer.
     pub(crate) fetching: reqwest::Client,
     pub(crate) base: Arc<Url>,
+    /// Where the registry is by TLS, once it has sent a plain request there.
+    pub(crate) upgraded: Arc<OnceLock<Url>>,
+    /// The proxy on the way, without its login.
+    pub(crate) via: Option<Arc<str>>,
     pub(crate) boundary: Arc<Boundary>,
     pub(crate) stall: Duration,
     pub(crate) pace: Arc<RateLimiter>,
@@ -95,9 +99,14 @@ impl HttpClient {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let boundary = Boundary::new(&base, &config.proxy);
-        let http = client(config, &boundary, boundary.policy()).map_err(fail)?;
-        let writing = client(config, &boundary, Policy::none()).map_err(fail)?;
-        let fetching = client(config, &boundary, boundary.policy()).map_err(fail)?;
+        let tls = tls::client_config(config.ca_pem.as_deref(), config.client_identity.as_ref());
+        let tls = tls.map_err(fail)?;
+        let environment = ProxyEnvironment::read(|name| std::env::var(name).ok());
+        let via = via(config, &environment, &base);
+        let client = |redirects| client(config, &boundary, (&tls, &environment), redirects);
+        let http = client(boundary.policy()).map_err(fail)?;
+        let writing = client(Policy::none()).map_err(fail)?;
+        let fetching = client(boundary.policy()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
@@ -105,6 +114,8 @@ impl HttpClient {
             writing,
             fetching,
             base,
+            upgraded: Arc::default(),
+            via,
             boundary,
             stall: config.stall,
             pace,
@@ -131,7 +142,39 @@ impl HttpClient {
     pub(crate) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
         match kind {
             Kind::Elsewhere(error) => *error,
-            kind => Error::new(operation, subject, &self.name, kind),
+            kind => {
+                let remedy = self.proxy_remedy(&kind);
+                Error::new(operation, subject, &self.name, kind).with_remedy(remedy)
+            }
+        }
+    }
+
+    /// Names the proxy on the way in a failure that may be the proxy's.
+    fn proxy_remedy(&self, kind: &Kind) -> Option<String> {
+        let via = self.via.as_ref()?;
+        let may_be_its = match kind {
+            Kind::Network(_) | Kind::Stalled(_) | Kind::Server { .. } => true,
+            Kind::Rejected { status, .. } => *status == 407,
+            Kind::Denied(said) => said.contains("HTML"),
+            _ => false,
+        };
+        may_be_its.then(|| {
+            format!(
+                "it was asked through the proxy {via}; `proxy = \"direct\"` or NO_PROXY leaves it out"
+            )
+        })
+    }
+
+    /// Where a URL of the registry is asked for now: by TLS, where the registry wants that.
+    pub(crate) fn current(&self, url: &Url) -> Url {
+        match self.upgraded.get() {
+            Some(secure) if url.origin() == self.base.origin() => {
+                let mut moved = url.clone();
+                let is_moved =
+                    moved.set_scheme("https").is_ok() && moved.set_port(secure.port()).is_ok();
+                if is_moved { moved } else { url.clone() }
+            }
+            _ => url.clone(),
         }
     }
 
@@ -241,15 +284,31 @@ fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::Pars
     Url::parse(&format!("{scheme}://{host}/"))
 }
 
+/// The proxy to the registry, as it is shown.
+fn via(config: &RegistrySettings, environment: &ProxyEnvironment, base: &Url) -> Option<Arc<str>> {
+    let proxy = match &config.proxy {
+        Proxy::Direct => return None,
+        Proxy::Environment => environment.proxy_for(base)?.clone(),
+        Proxy::Url(url) => Url::parse(url.expose_secret()).ok()?,
+    };
+    let port = proxy
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    Some(format!("{}://{}{port}", proxy.scheme(), proxy.host_str()?).into())
+}
+
 fn client(
     config: &RegistrySettings,
     boundary: &Arc<Boundary>,
+    (tls, environment): (&ClientConfig, &ProxyEnvironment),
     redirects: Policy,
 ) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
+        .tls_backend_preconfigured(tls.clone())
         // A URL may be signed, and is nobody else's business.
         .referer(false)
         .dns_resolver(Resolver(boundary.clone()))
@@ -257,18 +316,12 @@ fn client(
         .tcp_keepalive(Duration::from_secs(30))
         // What nobody acknowledges is not waited for, even where all of it fits into buffers.
         .tcp_user_timeout(config.stall);
-    if let Some(pem) = &config.ca_pem {
-        let certificates = Certificate::from_pem_bundle(pem)
-            .map_err(|e| format!("its ca_file cannot be used: {e}"))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if let Some(identity) = &config.client_identity {
-        let identity = Identity::from_pem(identity.pem())
-            .map_err(|e| format!("its client_cert cannot be used: {e}"))?;
-        builder = builder.identity(identity);
-    }
     builder = match &config.proxy {
-        Proxy::Environment => builder,
+        Proxy::Environment => {
+            let environment = environment.clone();
+            let custom = move |url: &Url| environment.proxy_for(url).cloned();
+            builder.no_proxy().proxy(reqwest::Proxy::custom(custom))
+        }
         Proxy::Direct => builder.no_proxy(),
         Proxy::Url(url) => {
             // The error would name the URL, and a password in it.

@@ -28,7 +28,7 @@ impl RefusingTargets {
         let Error::Registry(error) = error else {
             return;
         };
-        if !["storage_quota", "disk_full", "read_only"].contains(&error.class()) {
+        if !error.is_storage_refused() {
             return;
         }
         let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,3 +55,6 @@ impl RefusingTargets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,9 +133,62 @@ fn trusts_ca_file() {
 }
 
 #[test]
+fn trusts_ca_file_that_is_the_server_certificate() {
+    let (source, target) = (Registry::guarded(Guard::Tls), Registry::start());
+    source.client().push("app", "v1", &Image::oci("over TLS"));
+    let keys = format!("ca_file = \"{}\"", source.own_certificate().display());
+    let text = mirror_toml_with(&keys, "plain_http = true", &all_tags_of("app"));
+    Transship::new(&fill_in(&text, source.host(), target.host())).sync();
+    let (from, to) = (source.client(), target.client());
+    assert_mirrored(&from, "app", &to, "mirror/app", "v1");
+}
+
+#[test]
+fn untrusted_certificate_is_not_retried() {
+    let guarded = Guarded::with(Guard::Tls, "connections = 4");
+    let report = guarded.transship.run(&["--json", "sync"]).expect_code(2);
+    let report = report.json();
+    let error = &report["mirrors"][0]["errors"][0];
+    assert_eq!(error["class"], "certificate", "{report:#}");
+    assert_eq!(report["totals"]["requests"]["source"], 1, "{report:#}");
+}
+
+#[test]
 fn untrusted_certificate_names_registry() {
     let guarded = Guarded::with(Guard::Tls, "connections = 4");
     let finished = guarded.transship.run(&["sync"]).expect_code(2);
     finished.expect_stderr(&[guarded.source.host()]);
     assert!(guarded.target.client().repositories().is_empty());
+}
+
+#[test]
+fn login_from_podman_auth_file() {
+    const KEYS: &str = "plain_http = true\nlogin = \"docker-config\"";
+    for name in ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"] {
+        let mut guarded = Guarded::with(Guard::Login, KEYS);
+        let config = guarded.docker_config();
+        let file = guarded.transship.write("run/containers/auth.json", &config);
+        let place = match name {
+            "REGISTRY_AUTH_FILE" => file.as_path(),
+            _ => file.parent().unwrap().parent().unwrap(),
+        };
+        guarded.transship.set_env(name, place.to_str().unwrap());
+        guarded.assert_synced();
+    }
+}
+
+#[test]
+fn login_of_longest_path() {
+    let guarded = Guarded::with(Guard::Login, "plain_http = true\nlogin = \"docker-config\"");
+    let right = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+    let wrong = STANDARD.encode("somebody:else");
+    let (source, target) = (guarded.source.host(), guarded.target.host());
+    let auths = serde_json::json!({ "auths": {
+        source: { "auth": wrong },
+        format!("{source}/app"): { "auth": right },
+        format!("{target}/mirror"): { "auth": right },
+    } });
+    let file = auths.to_string();
+    guarded.transship.write(".docker/config.json", &file);
+    guarded.assert_synced();
 }

@@ -295,3 +295,33 @@ fn follows_moved_token_server() {
     transship.sync();
     assert_arrived(&source, &target, "app");
 }
+
+#[test]
+fn honours_scope_of_challenge_for_tag_lists() {
+    let (source, target, transship) = stage(&["app"]);
+    let realm = bearer(&source);
+    source.rule(move |request| {
+        if is_token_request(request) {
+            let wants_lists = request.query.contains("metadata_read");
+            let token = if wants_lists { "lists" } else { "pulls" };
+            // The life as a text of digits, as some token servers write it.
+            let body = json!({ "token": token, "expires_in": "3600" });
+            return Verdict::Answer(answer(200, &body));
+        }
+        let used = request.authorization.as_deref();
+        let action = if request.is_tag_list() {
+            "metadata_read"
+        } else {
+            "pull"
+        };
+        match used {
+            Some("Bearer lists") => Verdict::Serve,
+            Some("Bearer pulls") if !request.is_tag_list() => Verdict::Serve,
+            _ => Verdict::Answer(refused(&[format!(
+                "{realm},scope=\"repository:app:{action}\""
+            )])),
+        }
+    });
+    transship.sync();
+    assert_arrived(&source, &target, "app");
+}

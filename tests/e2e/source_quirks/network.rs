@@ -96,12 +96,11 @@ fn socks5h_resolves_remotely() {
 #[test]
 fn direct_overrides_environment_proxy() {
     const DIRECT: &str = "plain_http = true\nproxy = \"direct\"";
-    for (source_keys, code) in [(DIRECT, 0), (PLAIN, 2)] {
-        let mut stage = Stage::with(None, PLAIN);
-        let text = mirror_toml_with(source_keys, DIRECT, &all_tags_of("app"));
-        let text = fill_in(&text, stage.source.host(), stage.target.host());
-        stage.transship.write("mirror.toml", &text);
-        stage.transship.set_env("HTTP_PROXY", NOWHERE);
+    // The fake serves as the proxy, too: it looks at the path of the whole URL that a proxy is asked for.
+    for (keys, code) in [(DIRECT, 2), (PLAIN, 0)] {
+        let mut stage = Stage::with(Some(NAME), keys);
+        let proxy = format!("http://{}", stage.source.host());
+        stage.transship.set_env("HTTP_PROXY", &proxy);
         stage.transship.run(&["sync"]).expect_code(code);
     }
 }
@@ -161,4 +160,24 @@ fn presents_client_certificate() {
     assert_eq!(sum(&transship.sync(), "/tags/copied"), 1);
     transship.forget();
     assert_eq!(sum(&transship.sync(), "/tags/unchanged"), 1);
+}
+
+#[test]
+fn loopback_is_reached_without_proxy_of_environment() {
+    let mut stage = Stage::with(None, PLAIN);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        stage.transship.set_env(name, NOWHERE);
+    }
+    stage.assert_synced();
+}
+
+#[test]
+fn error_through_proxy_names_it() {
+    let mut stage = Stage::with(Some(NAME), PLAIN);
+    stage
+        .transship
+        .set_env("HTTP_PROXY", "http://user:secret@127.0.0.1:1");
+    let finished = stage.transship.run(&["sync"]).expect_code(2);
+    let finished = finished.expect_stderr(&["through the proxy http://127.0.0.1:1", "NO_PROXY"]);
+    assert!(!finished.stderr.contains("secret"), "{finished}");
 }

@@ -2,4 +2,5 @@
 
 pub mod reads;
 pub mod refusals;
+pub mod storage;
 pub mod uploads;

@@ -17,6 +17,37 @@ pub(crate) enum Challenge {
     },
 }
 
+/// The actions on a repository that a challenge asks for, as in
+/// `scope="repository:app:metadata_read"`
+/// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
+pub(crate) fn wanted_actions(headers: &HeaderMap, repository: &str) -> Vec<String> {
+    let texts = headers.get_all(WWW_AUTHENTICATE).iter();
+    let texts = texts.filter_map(|value| value.to_str().ok());
+    let bearers = texts.filter_map(|text| {
+        let at = text.to_ascii_lowercase().find("bearer ")?;
+        Some(&text[at + "bearer ".len()..])
+    });
+    let scopes = bearers.flat_map(parameters);
+    let scopes = scopes.filter(|(key, _)| key.eq_ignore_ascii_case("scope"));
+    let mut actions = Vec::new();
+    for (_, scopes) in scopes {
+        for scope in scopes.split_ascii_whitespace() {
+            let name = scope
+                .strip_prefix("repository:")
+                .and_then(|rest| rest.rsplit_once(':'));
+            if let Some((_, wanted)) = name.filter(|(name, _)| *name == repository) {
+                actions.extend(
+                    wanted
+                        .split(',')
+                        .filter(|a| !a.is_empty())
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+    actions
+}
+
 impl Challenge {
     /// Reads all `WWW-Authenticate` headers; Bearer wins where both are offered (Gitea sends two
     /// headers). A header that cannot be read is none.

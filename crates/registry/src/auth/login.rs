@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::settings::{Credential, Login, Renewal};
+use crate::settings::{Credential, Login, PathLogin, Renewal};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
@@ -19,7 +19,10 @@ const YOUNG: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// One reading of a kept login, for all that wait for it.
-type Reading = Shared<BoxFuture<'static, Result<Credential, String>>>;
+type Reading = Shared<BoxFuture<'static, Result<Logins, String>>>;
+
+/// The login of a registry as a whole, and those of its parts.
+type Logins = (Credential, Vec<PathLogin>);
 
 /// A registry's login; what a helper gave out ends after hours, while the process goes on.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct LoginInUse {
 #[derive(Debug)]
 struct State {
     credential: Credential,
+    /// Those of parts of the registry, the longest paths first.
+    paths: Vec<PathLogin>,
     /// Whether there is none yet.
     is_pending: bool,
     /// When it could not be had, and why.
@@ -47,6 +52,7 @@ impl LoginInUse {
             renewal: login.renewal,
             state: Mutex::new(State {
                 credential: login.credential,
+                paths: login.paths,
                 is_pending: login.is_pending,
                 failed: None,
                 generation: 0,
@@ -59,6 +65,29 @@ impl LoginInUse {
     /// What to log in with now.
     pub(crate) fn credential(&self) -> Credential {
         self.lock().credential.clone()
+    }
+
+    /// What to log in with for a repository: the login of the longest path that it begins with.
+    pub(crate) fn credential_for(&self, repository: &str) -> Credential {
+        let state = self.lock();
+        let is_within = |login: &&PathLogin| {
+            let rest = repository.strip_prefix(login.path.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let own = state.paths.iter().find(is_within);
+        own.map_or(&state.credential, |login| &login.credential)
+            .clone()
+    }
+
+    /// Whether a repository has a name and a password.
+    pub(crate) fn is_basic(&self, repository: &str) -> bool {
+        matches!(self.credential_for(repository), Credential::Basic { .. })
+    }
+
+    /// Whether there is any login.
+    pub(crate) fn is_some(&self) -> bool {
+        let state = self.lock();
+        !state.paths.is_empty() || !matches!(state.credential, Credential::Anonymous)
     }
 
     /// Which login that is; [`Self::renew`] wants to know which one was refused.
@@ -111,13 +140,13 @@ impl LoginInUse {
             return Ok(true);
         }
         state.reading = None;
-        let credential = read?;
+        let (credential, paths) = read?;
         state.renewed = Some(Instant::now());
         state.is_pending = false;
-        if credential == state.credential {
+        if credential == state.credential && paths == state.paths {
             return Ok(false);
         }
-        state.credential = credential;
+        (state.credential, state.paths) = (credential, paths);
         state.generation += 1;
         Ok(true)
     }
@@ -128,7 +157,7 @@ impl LoginInUse {
 }
 
 /// A helper is a program that is waited for, so that it has a thread of its own.
-async fn read(renewal: Renewal) -> Result<Credential, String> {
+async fn read(renewal: Renewal) -> Result<Logins, String> {
     let read = tokio::task::spawn_blocking(move || renewal.renew()).await;
     read.unwrap_or_else(|error| Err(error.to_string()))
 }

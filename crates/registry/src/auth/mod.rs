@@ -5,7 +5,7 @@ pub(crate) mod login;
 pub(crate) mod token;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +24,7 @@ use secrecy::ExposeSecret as _;
 use crate::{
     Error, Kind,
     auth::{
-        challenge::Challenge,
+        challenge::{Challenge, wanted_actions},
         login::LoginInUse,
         token::{Token, fetch},
     },
@@ -74,6 +74,9 @@ pub(crate) struct Auth {
 #[derive(Debug, Default)]
 struct State {
     challenge: Option<Challenge>,
+    /// Actions that the registry wants beside the usual ones, by repository: Azure's ACR wants
+    /// `metadata_read` for tag lists.
+    extra_actions: HashMap<Arc<str>, BTreeSet<String>>,
     tokens: HashMap<Scope, Held>,
     refused: Option<(Instant, Kind)>,
 }
@@ -100,6 +103,33 @@ impl Held {
         match self.fetch.peek() {
             Some(Ok(fetched)) => Arc::ptr_eq(fetched, token),
             _ => false,
+        }
+    }
+}
+
+impl State {
+    /// Takes note of actions that a refusal asks for beyond those of the scope. Some always name
+    /// all that there are: writing is asked for only if a token without it was refused.
+    fn want(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
+        let is_refused = matches!(used, Authorization::Bearer(_));
+        let is_write = |action: &str| ["push", "delete", "*"].contains(&action);
+        let usual = scope.actions();
+        let extra = wanted.into_iter().filter(|action| {
+            let is_usual = usual.split(',').any(|known| known == action);
+            !is_usual && (is_refused || !is_write(action))
+        });
+        let extra: BTreeSet<String> = extra.collect();
+        if extra.is_empty() {
+            return;
+        }
+        let known = self
+            .extra_actions
+            .entry(scope.repository.clone())
+            .or_default();
+        if !extra.is_subset(known) {
+            known.extend(extra);
+            self.tokens
+                .retain(|held, _| held.repository != scope.repository);
         }
     }
 }
@@ -138,7 +168,7 @@ impl Auth {
         loop {
             let held = match self.need(wire, scope)? {
                 Need::Nothing => return Ok(Authorization::None),
-                Need::Basic => return Ok(self.basic()),
+                Need::Basic => return Ok(self.basic_for(&scope.repository)),
                 Need::Token(held) => held,
             };
             match held.fetch.clone().await {
@@ -172,6 +202,7 @@ impl Auth {
     ) -> Result<(), Kind> {
         let offered = Challenge::read(headers);
         let mut state = self.lock();
+        state.want(scope, used, wanted_actions(headers, &scope.repository));
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
             (Some(Challenge::Bearer { .. }), offered, Authorization::Bearer(used)) => {
@@ -188,7 +219,7 @@ impl Auth {
             // What another request has learned meanwhile is to be tried first.
             (Some(Challenge::Bearer { .. }), _, Authorization::None) => Ok(()),
             (_, Some(Challenge::Basic), Authorization::None)
-                if !matches!(self.login.credential(), Credential::Basic { .. }) =>
+                if !self.login.is_basic(&scope.repository) =>
             {
                 Err(Kind::Unauthorized(format!(
                     "the registry wants a login ({said})"
@@ -198,7 +229,10 @@ impl Auth {
                 state.challenge = Some(challenge);
                 Ok(())
             }
-            (_, _, Authorization::Basic(..)) => Err(self.unauthorized(&said)),
+            (_, _, Authorization::Basic(..)) => {
+                let credential = self.login.credential_for(&scope.repository);
+                Err(unauthorized(&credential, &said))
+            }
             _ => Err(Kind::Denied(said)),
         }
     }
@@ -245,7 +279,7 @@ impl Auth {
 
     /// Whether there is anything to log in with.
     pub(crate) fn has_login(&self) -> bool {
-        !matches!(self.login.credential(), Credential::Anonymous)
+        self.login.is_some()
     }
 
     /// Tries again what was refused.
@@ -301,9 +335,11 @@ impl Auth {
             Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
         };
         let generation = self.login.generation();
+        let extra = state.extra_actions.get(&scope.repository).cloned();
         let fetch = || {
-            let credential = self.login.credential();
-            let fetch = fetch(wire.clone(), credential, realm, service, scope.clone());
+            let credential = self.login.credential_for(&scope.repository);
+            let texts = scope.texts_with(extra.as_ref());
+            let fetch = fetch(wire.clone(), credential, realm, service, texts);
             Held {
                 fetch: fetch.boxed().shared(),
                 generation,
@@ -330,16 +366,17 @@ impl Auth {
 
     /// The login itself, for interfaces beside the registry's that know no tokens.
     pub(crate) fn basic(&self) -> Authorization {
+        self.basic_for("")
+    }
+
+    /// The login for a repository.
+    fn basic_for(&self, repository: &str) -> Authorization {
         // Read first: a renewal in between then makes one try too many, not one too few.
         let generation = self.login.generation();
-        match basic_header(&self.login.credential()) {
+        match basic_header(&self.login.credential_for(repository)) {
             Some(value) => Authorization::Basic(value, generation),
             None => Authorization::None,
         }
-    }
-
-    fn unauthorized(&self, said: &str) -> Kind {
-        unauthorized(&self.login.credential(), said)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -413,15 +450,31 @@ impl Scope {
         self.repository.is_empty()
     }
 
-    pub(crate) fn texts(&self) -> Vec<String> {
-        if self.is_catalog() {
-            return vec!["registry:catalog:*".into()];
-        }
-        let actions = match (self.writes, self.deletes) {
+    /// The actions that it needs by the specification.
+    fn actions(&self) -> &'static str {
+        match (self.writes, self.deletes) {
             (_, true) => "pull,push,delete",
             (true, false) => "pull,push",
             (false, false) => "pull",
-        };
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.texts_with(None)
+    }
+
+    /// The scopes of a token, with actions that the registry has asked for.
+    fn texts_with(&self, extra: Option<&BTreeSet<String>>) -> Vec<String> {
+        if self.is_catalog() {
+            return vec!["registry:catalog:*".into()];
+        }
+        let mut actions = self.actions().to_owned();
+        for action in extra.into_iter().flatten() {
+            if !actions.split(',').any(|known| known == action) {
+                actions = format!("{actions},{action}");
+            }
+        }
         let from = self
             .from
             .iter()

@@ -8,11 +8,12 @@ use std::{
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::{
     Error, Kind,
-    auth::{Scope, basic_header, sensitive, unauthorized},
+    auth::{basic_header, sensitive, unauthorized},
     client::failure,
     error::words,
     http::HttpClient,
@@ -45,7 +46,7 @@ struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
     /// Seconds; whole ones by the specification, and not by every server.
-    expires_in: Option<serde_json::Number>,
+    expires_in: Option<Value>,
 }
 
 impl TokenAnswer {
@@ -56,10 +57,11 @@ impl TokenAnswer {
     }
 
     fn life(&self) -> Duration {
-        let seconds = self
-            .expires_in
-            .as_ref()
-            .and_then(serde_json::Number::as_f64);
+        // Some write the number as a text; what is no number says nothing.
+        let seconds = self.expires_in.as_ref().and_then(|life| match life {
+            Value::String(text) => text.trim().parse().ok(),
+            other => other.as_f64(),
+        });
         let seconds = seconds.filter(|seconds| *seconds > 0.0);
         seconds.map_or(DEFAULT_LIFE, |seconds| {
             Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
@@ -73,13 +75,13 @@ pub(crate) async fn fetch(
     credential: Credential,
     realm: Url,
     service: Option<String>,
-    scope: Scope,
+    scopes: Vec<String>,
 ) -> Result<Arc<Token>, Error> {
-    let fail = |kind: Kind| wire.error("get a token for", scope.texts().join(" "), kind);
+    let fail = |kind: Kind| wire.error("get a token for", scopes.join(" "), kind);
     admit(&wire, &credential, &realm).map_err(fail)?;
     let request = match &credential {
         Credential::IdentityToken(token) => {
-            let form = refresh_form(token, service.as_deref(), &scope);
+            let form = refresh_form(token, service.as_deref(), &scopes);
             let kind = "application/x-www-form-urlencoded";
             wire.writing
                 .post(realm)
@@ -90,7 +92,7 @@ pub(crate) async fn fetch(
             let mut url = without_scope(realm);
             url.query_pairs_mut()
                 .extend_pairs(service.iter().map(|service| ("service", service)))
-                .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
+                .extend_pairs(scopes.iter().map(|text| ("scope", text)));
             let mut headers = HeaderMap::new();
             headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
             wire.http.get(url).headers(headers)
@@ -191,12 +193,12 @@ fn admit(wire: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), 
     Ok(())
 }
 
-fn refresh_form(token: &SecretString, service: Option<&str>, scope: &Scope) -> String {
+fn refresh_form(token: &SecretString, service: Option<&str>, scopes: &[String]) -> String {
     form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "refresh_token")
         .append_pair("refresh_token", token.expose_secret())
         .append_pair("client_id", "transship")
-        .append_pair("scope", &scope.texts().join(" "))
+        .append_pair("scope", &scopes.join(" "))
         .extend_pairs(service.map(|service| ("service", service)))
         .finish()
 }

@@ -5,11 +5,13 @@ pub(crate) mod remedy;
 use std::{error::Error as StdError, time::Duration};
 
 use oci_client::errors::OciEnvelope;
+use serde_json::Value;
 
 use crate::{
     oci::{Digest, ManifestError, RegistryName},
     redirect_policy::Refusal,
     retry::PATIENCE,
+    tls,
 };
 
 /// A failed operation on a registry.
@@ -76,6 +78,22 @@ pub enum Kind {
         "the target does not let this tag move or go ({0}); lift its rule or delete the tag there, or leave the tag as it is with `immutable` or `exclude`"
     )]
     Blocked(String),
+    /// What the target may store is used up.
+    #[error(
+        "the target's storage quota is used up ({0}); raise the quota of the project or repository there, or prune"
+    )]
+    StorageQuota(String),
+    /// The target's disk is full.
+    #[error("the target's disk is full ({0}); make room on its storage, and sync again")]
+    DiskFull(String),
+    /// The target takes no writes for now.
+    #[error(
+        "the target takes no writes ({0}); end its read-only mode or maintenance, and sync again"
+    )]
+    ReadOnly(String),
+    /// The server cannot prove who it is, or speaks no TLS that is supported.
+    #[error("{0}")]
+    Certificate(String),
     /// The registry refused what it was sent.
     #[error("refused with status {status} ({message})")]
     Rejected {
@@ -153,7 +171,7 @@ impl Error {
     /// The same, with what helps.
     pub(crate) fn with_remedy(self, remedy: Option<String>) -> Self {
         Self {
-            remedy: remedy.map(|text| printable(&text).into()),
+            remedy: remedy.map(|text| printable(&text).into()).or(self.remedy),
             ..self
         }
     }
@@ -213,10 +231,22 @@ impl Error {
             Kind::Mismatch { .. } => "digest_mismatch",
             Kind::Length { .. } => "truncated",
             Kind::Kept => "kept",
+            Kind::StorageQuota(_) => "storage_quota",
+            Kind::DiskFull(_) => "disk_full",
+            Kind::ReadOnly(_) => "read_only",
+            Kind::Certificate(_) => "certificate",
             Kind::Protocol(_) => "protocol",
             Kind::Manifest(_) => "manifest",
             Kind::Elsewhere(error) => error.class(),
         }
+    }
+
+    /// Whether the target can store nothing for now, whatever it is sent.
+    pub fn is_storage_refused(&self) -> bool {
+        matches!(
+            &*self.kind,
+            Kind::StorageQuota(_) | Kind::DiskFull(_) | Kind::ReadOnly(_)
+        )
     }
 
     /// Whether the registry says that the thing is not there.
@@ -286,6 +316,10 @@ impl Kind {
             Self::Blocked(text) => Self::Blocked(printable(&text)),
             Self::Protocol(text) => Self::Protocol(printable(&text)),
             Self::Manifest(text) => Self::Manifest(printable(&text)),
+            Self::StorageQuota(text) => Self::StorageQuota(printable(&text)),
+            Self::DiskFull(text) => Self::DiskFull(printable(&text)),
+            Self::ReadOnly(text) => Self::ReadOnly(printable(&text)),
+            Self::Certificate(text) => Self::Certificate(printable(&text)),
             other => other,
         }
     }
@@ -306,6 +340,9 @@ impl From<&reqwest::Error> for Kind {
             if let Some(refusal) = error.downcast_ref::<Refusal>() {
                 return Self::Protocol(refusal.to_string());
             }
+            if let Some(text) = tls_cause(error).and_then(tls::explain) {
+                return Self::Certificate(text);
+            }
             if let Some(inner) = error.downcast_ref::<Error>() {
                 return Self::Elsewhere(Box::new(inner.clone()));
             }
@@ -322,6 +359,15 @@ impl From<&reqwest::Error> for Kind {
     }
 }
 
+/// A failure of TLS; an I/O error that wraps one does not show it among its causes.
+fn tls_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    let inner: &(dyn StdError + 'static) = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    tls_cause(inner)
+}
+
 /// What a failed answer's body says: the codes and messages of the specification's envelope,
 /// else the first words of whatever came.
 pub(crate) fn words(status: u16, body: &[u8]) -> String {
@@ -331,7 +377,13 @@ pub(crate) fn words(status: u16, body: &[u8]) -> String {
             .iter()
             .map(|error| {
                 let code = serde_json::to_value(&error.code).unwrap_or_default();
-                format!("{}: {}", code.as_str().unwrap_or_default(), error.message)
+                let text = format!("{}: {}", code.as_str().unwrap_or_default(), error.message);
+                // A registry that failed says why in the detail only.
+                match &error.detail {
+                    Value::Null => text,
+                    detail if status >= 500 => format!("{text} {detail}"),
+                    _ => text,
+                }
             })
             .collect();
         if !said.is_empty() {

@@ -42,10 +42,68 @@ const CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.",
 ];
 
+/// What a target says whose quota of storage is used up: Harbor, Quay, Artifactory, GitLab and clouds.
+const QUOTA: [&str; 7] = [
+    "configured upper limit",
+    "quota",
+    "storage limit",
+    "storage space",
+    "insufficient storage",
+    "insufficient_storage",
+    "storage resource",
+];
+/// What a target says whose disk is full: errors of the system, by name or number, and of MinIO.
+const DISK: [&str; 9] = [
+    "no space left",
+    "enospc",
+    "disk full",
+    "disk is full",
+    "disk quota exceeded",
+    "not enough space",
+    "storagefull",
+    "minimum free drive threshold",
+    "\"err\":28",
+];
+/// What a target says that takes no writes.
+const READ_ONLY: [&str; 7] = [
+    "read-only",
+    "read only",
+    "readonly",
+    "read_only",
+    "maintenance mode",
+    "under maintenance",
+    "\"err\":30",
+];
+
+/// Whether a refusal of a write means that the target can store nothing, whatever it is sent.
+fn storage_refusal(call: &Request, kind: &Kind) -> Option<Kind> {
+    if !call.scope.writes || call.method == Method::DELETE {
+        return None;
+    }
+    let (status, message) = match kind {
+        Kind::Denied(message) => (403, message),
+        Kind::Rejected { status, message } | Kind::Server { status, message } => (*status, message),
+        _ => return None,
+    };
+    let text = || message.clone();
+    if says(call, message, &DISK) {
+        Some(Kind::DiskFull(text()))
+    } else if says(call, message, &READ_ONLY) || (status == 405 && call.method == Method::POST) {
+        Some(Kind::ReadOnly(text()))
+    } else if status == 507 || says(call, message, &QUOTA) {
+        Some(Kind::StorageQuota(text()))
+    } else {
+        None
+    }
+}
+
 /// A failure of a call, with what its words say beyond its status.
 pub(crate) fn judged(call: &Request, kind: Kind) -> Kind {
     let changes_tag = writes_tag(call) || call.method == Method::DELETE;
     let is_blocked = |message: &str| changes_tag && says(call, message, &BLOCKED);
+    if let Some(refusal) = storage_refusal(call, &kind) {
+        return refusal;
+    }
     match kind {
         Kind::Denied(message) | Kind::Rejected { message, .. } if is_blocked(&message) => {
             Kind::Blocked(message)

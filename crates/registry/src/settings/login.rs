@@ -6,13 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use docker_credential::DockerCredential;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
 
 use crate::{
     oci::RegistryName,
     settings::{
+        PathLogin, auth_file,
         bounded_file::{self, MAX_FILE_BYTES},
         credential_helper::{self, Failure},
     },
@@ -69,6 +68,8 @@ pub struct Unreadable {
 pub struct Login {
     /// What to log in with, as found when the file was read.
     pub credential: Credential,
+    /// Logins of parts of the registry, which go before it; the longest paths first.
+    pub paths: Vec<PathLogin>,
     /// Where to look again when the registry refuses it: what helpers give out is short-lived.
     pub renewal: Option<Renewal>,
     /// Whether there is nothing to log in with yet, and `renewal` has to be asked first.
@@ -85,7 +86,7 @@ pub struct Renewal {
 /// Who keeps a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginSource {
-    /// Docker's config, which may send us to a helper.
+    /// Docker's config or podman's auth.json, which may send us to a helper.
     DockerConfig,
     /// The helper `docker-credential-NAME`.
     Helper(String),
@@ -94,8 +95,10 @@ pub enum LoginSource {
 impl Login {
     /// Reads a login from where it is kept.
     pub fn from_source(renewal: Renewal) -> Result<Self, Unreadable> {
+        let (credential, paths) = renewal.read()?;
         Ok(Self {
-            credential: renewal.read()?,
+            credential,
+            paths,
             renewal: Some(renewal),
             is_pending: false,
         })
@@ -105,6 +108,7 @@ impl Login {
     pub fn pending(renewal: Renewal) -> Self {
         Self {
             credential: Credential::Anonymous,
+            paths: Vec::new(),
             renewal: Some(renewal),
             is_pending: true,
         }
@@ -125,6 +129,7 @@ impl From<Credential> for Login {
     fn from(credential: Credential) -> Self {
         Self {
             credential,
+            paths: Vec::new(),
             renewal: None,
             is_pending: false,
         }
@@ -142,15 +147,17 @@ impl Renewal {
 
     /// Reads the login again, or says why it cannot be had. It may run a program and wait for it:
     /// not for a thread that others wait for.
-    pub fn renew(&self) -> Result<Credential, String> {
+    pub fn renew(&self) -> Result<(Credential, Vec<PathLogin>), String> {
         self.read().map_err(|unreadable| unreadable.message)
     }
 
-    fn read(&self) -> Result<Credential, Unreadable> {
+    fn read(&self) -> Result<(Credential, Vec<PathLogin>), Unreadable> {
         match &self.source {
-            LoginSource::DockerConfig => from_docker_config(&self.registry),
+            LoginSource::DockerConfig => from_files(&self.registry),
             LoginSource::Helper(name) => {
-                from_helper(name, &self.registry)?.ok_or_else(|| no_login(name, &self.registry))
+                let found = from_helper(name, &self.registry)?;
+                let credential = found.ok_or_else(|| no_login(name, &self.registry))?;
+                Ok((credential, Vec::new()))
             }
         }
     }
@@ -199,62 +206,91 @@ fn no_login(name: &str, registry: &RegistryName) -> Unreadable {
     }
 }
 
-/// What docker's config says of a registry. Its own helpers go first, as docker has it; where the
-/// store of all logins has none, one in the file is taken.
-fn from_docker_config(registry: &RegistryName) -> Result<Credential, Unreadable> {
+/// The logins that `docker login`, `podman login` and `skopeo login` left for a registry: those of
+/// the first file that has any.
+fn from_files(registry: &RegistryName) -> Result<(Credential, Vec<PathLogin>), Unreadable> {
     let unusable = |reason: &str| Unreadable {
         message: format!("docker's config has no usable login for {registry}: {reason}"),
-        help: format!("run `docker login {registry}` as this user, or set $DOCKER_CONFIG"),
+        help: format!(
+            "run `docker login {registry}` as this user, or set $DOCKER_CONFIG; podman's auth.json is \
+             read where $REGISTRY_AUTH_FILE or $XDG_RUNTIME_DIR leads to it"
+        ),
         may_pass: false,
     };
-    let path = docker_config_file().ok_or_else(|| unusable("neither $HOME nor $DOCKER_CONFIG"))?;
-    let place = path.display();
-    let text = bounded_file::read_text(&path, MAX_FILE_BYTES)
-        .map_err(|e| unusable(&format!("{place}: {e}")))?;
-    let mut config: Value = serde_json::from_str(&text)
-        .map_err(|e| unusable(&format!("{place} is not JSON, at line {}", e.line())))?;
-    if let Some(name) = take_helper(&mut config, registry) {
-        if let Err(reason) = check_helper_name(&name) {
-            return Err(unusable(&format!("{place}: {reason}")));
-        }
-        if let Some(credential) = from_helper(&name, registry)? {
-            return Ok(credential);
+    let mut reasons = Vec::new();
+    for path in login_files() {
+        let place = path.display();
+        match from_file(&path, registry) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => reasons.push(format!("{place} has none")),
+            Err(FileFailure::Helper(unreadable)) => return Err(unreadable),
+            Err(FileFailure::Unusable(reason)) => reasons.push(format!("{place}: {reason}")),
+            Err(FileFailure::Broken(reason)) => return Err(unusable(&format!("{place} {reason}"))),
         }
     }
-    // What is left names no helper, so that the crate runs none: it would wait for one for ever.
-    match docker_credential::get_credential_from_reader(
-        config.to_string().as_bytes(),
-        server(registry),
-    ) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credential::Basic {
-            username,
-            password: password.into(),
-        }),
-        Ok(DockerCredential::IdentityToken(token)) => Ok(Credential::IdentityToken(token.into())),
-        Err(error) => Err(unusable(&error.to_string())),
+    match reasons.is_empty() {
+        true => Err(unusable("neither $HOME nor $DOCKER_CONFIG")),
+        false => Err(unusable(&reasons.join("; "))),
     }
 }
 
-fn docker_config_file() -> Option<PathBuf> {
-    let at_home = || env::var_os("HOME").map(|home| Path::new(&home).join(".docker"));
-    let folder = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    Some(folder.or_else(at_home)?.join("config.json"))
+/// Why a file gives no login.
+enum FileFailure {
+    /// It is not there, or cannot be read: another may be.
+    Unusable(String),
+    /// It has mistakes.
+    Broken(String),
+    /// Its helper fails.
+    Helper(Unreadable),
 }
 
-/// Takes every helper out of docker's config, and tells the one that this registry has. An empty
-/// name means none, as docker has it.
-fn take_helper(config: &mut Value, registry: &RegistryName) -> Option<String> {
-    let config = config.as_object_mut()?;
-    let helpers = config.remove("credHelpers");
-    let store = config.remove("credsStore");
-    let host = registry.as_str();
-    let names = match host {
-        "docker.io" => vec![server(registry), "index.docker.io", host],
-        _ => vec![host],
+/// The logins of one file. Its helpers go first, as docker has it; where the store of all logins
+/// has none, one in the file is taken.
+fn from_file(
+    path: &Path,
+    registry: &RegistryName,
+) -> Result<Option<(Credential, Vec<PathLogin>)>, FileFailure> {
+    let text = bounded_file::read_text(path, MAX_FILE_BYTES)
+        .map_err(|error| FileFailure::Unusable(error.to_string()))?;
+    let found = auth_file::find(&text, registry).map_err(FileFailure::Broken)?;
+    let mut whole = found.whole;
+    if let Some(name) = found.helper {
+        check_helper_name(&name)
+            .map_err(|reason| FileFailure::Broken(format!("names: {reason}")))?;
+        whole = from_helper(&name, registry)
+            .map_err(FileFailure::Helper)?
+            .or(whole);
+    }
+    let is_found = whole.is_some() || !found.paths.is_empty();
+    Ok(is_found.then(|| (whole.unwrap_or_default(), found.paths)))
+}
+
+/// The files that may hold logins: the one that is named, docker's, and podman's
+/// ([containers-auth.json](https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md)).
+fn login_files() -> Vec<PathBuf> {
+    let folder = |name: &str| {
+        env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
     };
-    let own = helpers.and_then(|helpers| names.iter().find_map(|name| helpers.get(name).cloned()));
-    let name = own.or(store)?.as_str()?.to_owned();
-    (!name.is_empty()).then_some(name)
+    let home = folder("HOME");
+    let in_home = |rest: &str| home.as_ref().map(|home| home.join(rest));
+    let podman = Path::new("containers/auth.json");
+    let files = [
+        folder("REGISTRY_AUTH_FILE"),
+        folder("DOCKER_CONFIG")
+            .or_else(|| in_home(".docker"))
+            .map(|folder| folder.join("config.json")),
+        folder("XDG_RUNTIME_DIR").map(|folder| folder.join(podman)),
+        folder("XDG_CONFIG_HOME")
+            .or_else(|| in_home(".config"))
+            .map(|folder| folder.join(podman)),
+    ];
+    let mut files: Vec<PathBuf> = files.into_iter().flatten().collect();
+    // Nobody has a runtime directory in a system service: podman uses this one then.
+    let own = std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own));
+    files.extend(own.map(|uid| PathBuf::from(format!("/run/containers/{uid}/auth.json"))));
+    files
 }
 
 /// Whether a name is that of a program in `$PATH`, and of nothing else.

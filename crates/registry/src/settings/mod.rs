@@ -1,5 +1,6 @@
 //! What an application decides: how each registry is reached, what logs in to it, and its limits.
 
+mod auth_file;
 mod bandwidth;
 pub mod bounded_file;
 pub(crate) mod credential_helper;
@@ -10,6 +11,7 @@ use std::{collections::HashMap, time::Duration};
 
 use url::Url;
 
+pub use auth_file::PathLogin;
 pub use bandwidth::{Bandwidth, BandwidthWindow};
 pub use login::{Credential, Login, LoginSource, Renewal, Unreadable, check_helper_name};
 pub use network::{ClientIdentity, IpFamily, Proxy};

@@ -87,6 +87,11 @@ impl Registry {
         self.directory.path().join("ca.pem")
     }
 
+    /// The certificate of the registry itself.
+    pub fn own_certificate(&self) -> PathBuf {
+        self.directory.path().join("leaf.pem")
+    }
+
     /// A certificate that a registry with mutual TLS trusts, and its key.
     pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
         let path = self.directory.path();

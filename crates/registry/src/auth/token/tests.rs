@@ -1,5 +1,8 @@
 use crate::{
-    auth::token::*, oci::RegistryName, rate_limit::RateLimiter, settings::RegistrySettings,
+    auth::{Scope, token::*},
+    oci::RegistryName,
+    rate_limit::RateLimiter,
+    settings::RegistrySettings,
 };
 
 fn wire(host: &str, plain_http: bool) -> HttpClient {
