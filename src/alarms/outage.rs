@@ -1,5 +1,6 @@
 //! Groups alarms by registry and cause: mirrors that fail because of one registry are one alarm.
 
+use crate::registry::ErrorClass;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
@@ -81,18 +82,18 @@ fn outages(status: &Status) -> BTreeMap<(String, Topic), Outage> {
 /// The registry that the last run of a mirror failed at, and why, if the registry is the cause.
 fn failure(mirror: &MirrorStatus) -> Option<(&str, Cause)> {
     let registry = mirror.last_error_registry.as_deref()?;
-    let cause = Cause::of(mirror.last_error_class.as_deref()?)?;
+    let cause = Cause::of(mirror.last_error_class.as_deref()?.parse().ok()?)?;
     Some((registry, cause)).filter(|_| !registry.is_empty())
 }
 
 impl Cause {
     /// The cause behind a class of errors; none for those that are about one image.
-    fn of(class: &str) -> Option<Self> {
+    fn of(class: ErrorClass) -> Option<Self> {
         match class {
-            "network" | "stalled" => Some(Self::Unreachable),
-            "server" => Some(Self::ServerErrors),
-            "auth" => Some(Self::LoginRefused),
-            "throttled" | "quota" => Some(Self::RateLimited),
+            ErrorClass::Network | ErrorClass::Stalled => Some(Self::Unreachable),
+            ErrorClass::Server => Some(Self::ServerErrors),
+            ErrorClass::Auth => Some(Self::LoginRefused),
+            ErrorClass::Throttled | ErrorClass::Quota => Some(Self::RateLimited),
             _ => None,
         }
     }

@@ -370,7 +370,7 @@ async fn outdated_run_leaves_no_series() {
         .daemon
         .services
         .metrics
-        .error("127.0.0.1:9", "network");
+        .error("127.0.0.1:9", crate::registry::ErrorClass::Network);
     bench
         .daemon
         .services

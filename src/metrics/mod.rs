@@ -14,9 +14,6 @@ use prometheus::{
     Encoder as _, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
-#[cfg(test)]
-pub(crate) use registries::{ERRORS, OWN_ERRORS};
-
 pub use mirrors::{MirrorSample, TargetSample};
 
 use daemon::DaemonMetrics;
@@ -117,7 +114,7 @@ impl Metrics {
     }
 
     /// Counts a failed action.
-    pub fn error(&self, registry: &str, class: &str) {
+    pub fn error(&self, registry: &str, class: crate::registry::ErrorClass) {
         self.registries.error(registry, class);
     }
 

@@ -1,5 +1,6 @@
 //! Metrics of registries: requests, limits, logins, traffic.
 
+use crate::registry::ErrorClass;
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
@@ -12,32 +13,6 @@ use crate::metrics::{
     maker::Maker,
     series::{count, forget, set},
 };
-
-/// The classes of errors that are about a registry.
-pub(crate) const ERRORS: [&str; 20] = [
-    "auth",
-    "blocked",
-    "budget",
-    "certificate",
-    "denied",
-    "digest_mismatch",
-    "disk_full",
-    "kept",
-    "manifest",
-    "network",
-    "not_found",
-    "protocol",
-    "quota",
-    "read_only",
-    "rejected",
-    "server",
-    "stalled",
-    "storage_quota",
-    "throttled",
-    "truncated",
-];
-/// Those that are about none.
-pub(crate) const OWN_ERRORS: [&str; 3] = ["interrupted", "refused", "store"];
 
 const REQUEST_SECONDS: [f64; 11] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
@@ -73,8 +48,11 @@ impl RegistryMetrics {
             blobs: new.counters("blobs_total", "Blobs that were copied or mounted to a target, or that it had.", &["registry", "outcome"])?,
             known: Mutex::default(),
         };
-        for class in OWN_ERRORS {
-            count(&metrics.errors, &["", class], 0);
+        for class in ErrorClass::ALL
+            .into_iter()
+            .filter(|class| !class.is_of_registry())
+        {
+            count(&metrics.errors, &["", class.as_str()], 0);
         }
         Ok(metrics)
     }
@@ -142,8 +120,8 @@ impl RegistryMetrics {
     }
 
     /// Counts a failed action.
-    pub(crate) fn error(&self, registry: &str, class: &str) {
-        count(&self.errors, &[registry, class], 1);
+    pub(crate) fn error(&self, registry: &str, class: ErrorClass) {
+        count(&self.errors, &[registry, class.as_str()], 1);
     }
 
     /// Counts blob bytes; `direction` is `downloaded` or `uploaded`.
@@ -185,8 +163,11 @@ impl RegistryMetrics {
         known.clone_from(registries);
         for registry in registries {
             count(&self.throttled, &[registry], 0);
-            for class in ERRORS {
-                count(&self.errors, &[registry, class], 0);
+            for class in ErrorClass::ALL
+                .into_iter()
+                .filter(|class| class.is_of_registry())
+            {
+                count(&self.errors, &[registry, class.as_str()], 0);
             }
             for direction in ["downloaded", "uploaded"] {
                 self.transferred(registry, direction, 0);

@@ -1,5 +1,6 @@
 //! The status of every mirror, for the command line, the pages, the API and the daily report.
 
+use crate::registry::ErrorClass;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -14,8 +15,6 @@ use crate::{
 pub const RUNS: i64 = 30;
 /// Intervals of a schedule without a check that make a mirror stale.
 const STALE_INTERVALS: i64 = 3;
-/// The error class of bytes that do not match their digest.
-const MISMATCH: &str = "digest_mismatch";
 /// Tags that are behind, and damaged, and named, for each mirror.
 const NAMED: i64 = 10;
 
@@ -181,7 +180,9 @@ impl Known {
         Ok(Self {
             standing: store.standing(mirror, RUNS, now).await?,
             behind: store.behind(mirror, NAMED).await?,
-            mismatched: store.failed_with(mirror, MISMATCH).await?,
+            mismatched: store
+                .failed_with(mirror, ErrorClass::DigestMismatch.as_str())
+                .await?,
             damaged: store.damaged(mirror, NAMED).await?,
         })
     }

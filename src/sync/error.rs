@@ -1,5 +1,6 @@
 //! Why an action of a run failed.
 
+use crate::registry::ErrorClass;
 use crate::{oci::RegistryName, registry, store};
 
 /// An action that failed.
@@ -38,13 +39,13 @@ pub enum Error {
 
 impl Error {
     /// The error's class: a closed set, for metrics and JSON.
-    pub fn class(&self) -> &'static str {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::Registry(error) | Self::Withdrawn { error, .. } => error.class(),
-            Self::Store(_) => "store",
-            Self::Refused(_) => "refused",
-            Self::Budget { .. } => "budget",
-            Self::Interrupted => "interrupted",
+            Self::Store(_) => ErrorClass::Store,
+            Self::Refused(_) => ErrorClass::Refused,
+            Self::Budget { .. } => ErrorClass::Budget,
+            Self::Interrupted => ErrorClass::Interrupted,
         }
     }
 
@@ -57,6 +58,3 @@ impl Error {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,38 +6,38 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::sync::Error;
+use crate::registry::ErrorClass;
 
 /// Classes of failures that are the registry's own, whatever was asked of it.
-const OF_REGISTRIES: [&str; 11] = [
-    "auth",
-    "budget",
-    "certificate",
-    "disk_full",
-    "network",
-    "quota",
-    "read_only",
-    "server",
-    "stalled",
-    "storage_quota",
-    "throttled",
+const OF_REGISTRIES: [ErrorClass; 11] = [
+    ErrorClass::Auth,
+    ErrorClass::Budget,
+    ErrorClass::Certificate,
+    ErrorClass::DiskFull,
+    ErrorClass::Network,
+    ErrorClass::Quota,
+    ErrorClass::ReadOnly,
+    ErrorClass::Server,
+    ErrorClass::Stalled,
+    ErrorClass::StorageQuota,
+    ErrorClass::Throttled,
 ];
 
 /// What was told in one run of one mirror: the registries that failed, the class, and how often.
 #[derive(Debug, Default)]
-pub struct FailureLog(Mutex<BTreeMap<(String, &'static str), u64>>);
+pub struct FailureLog(Mutex<BTreeMap<(String, ErrorClass), u64>>);
 
 /// A failure that is to be told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Telling<'a> {
     pub(crate) mirror: &'a str,
     pub(crate) registry: &'a str,
-    pub(crate) class: &'static str,
+    pub(crate) class: ErrorClass,
     pub(crate) message: &'a str,
 }
 
 /// Whether a failure of this class is the registry's own, whatever was asked of it.
-pub(crate) fn is_of_registry(class: &str) -> bool {
+pub(crate) fn is_of_registry(class: ErrorClass) -> bool {
     OF_REGISTRIES.contains(&class)
 }
 
@@ -51,10 +51,10 @@ impl FailureLog {
             class,
             message,
         } = telling;
-        if class == Error::Interrupted.class() || !self.is_news(registry, class) {
-            tracing::debug!(mirror, class, "{what}: {message}");
+        if class == ErrorClass::Interrupted || !self.is_news(registry, class) {
+            tracing::debug!(mirror, %class, "{what}: {message}");
         } else {
-            tracing::warn!(mirror, class, "{what} failed: {message}");
+            tracing::warn!(mirror, %class, "{what} failed: {message}");
         }
     }
 
@@ -65,7 +65,7 @@ impl FailureLog {
         }
     }
 
-    fn is_news(&self, registry: &str, class: &'static str) -> bool {
+    fn is_news(&self, registry: &str, class: ErrorClass) -> bool {
         if registry.is_empty() || !is_of_registry(class) {
             return true;
         }
@@ -78,7 +78,7 @@ impl FailureLog {
     fn others(&self) -> Vec<String> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let again = told.iter().filter(|(_, count)| **count > 1);
-        let line = |((registry, class), count): (&(String, &str), &u64)| {
+        let line = |((registry, class), count): (&(String, ErrorClass), &u64)| {
             let others = count - 1;
             format!("{registry}: {others} more failed like that ({class})")
         };

@@ -1,10 +1,10 @@
 //! What became of the actions of a run.
 
+use crate::registry::ErrorClass;
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use serde::Serialize;
 
-use super::Error;
 use crate::{
     oci::RegistryName,
     store::{RunCounts, RunResult, TargetCounts},
@@ -124,7 +124,7 @@ pub struct Failure {
     /// What it was about: a reference, or a repository that could not be read.
     pub reference: String,
     /// The error's class.
-    pub class: &'static str,
+    pub class: ErrorClass,
     /// The error.
     pub message: String,
     /// The registry that it is about; empty where it is about none.
@@ -135,7 +135,7 @@ pub struct Failure {
 impl Failure {
     /// What it has in common with others of the same cause: a registry that fails whatever is
     /// asked of it is one, and every other message is one of its own.
-    pub fn cause(&self) -> (&'static str, &str, &str) {
+    pub fn cause(&self) -> (ErrorClass, &str, &str) {
         // A message begins with what was asked.
         let common = self
             .message
@@ -250,7 +250,7 @@ impl MirrorReport {
 
     /// Whether all that failed is what it did not get to, because it was told to end.
     pub fn is_cut(&self) -> bool {
-        let is_cut = |failure: &Failure| failure.class == Error::Interrupted.class();
+        let is_cut = |failure: &Failure| failure.class == ErrorClass::Interrupted;
         !self.errors.is_empty() && self.errors.iter().all(is_cut)
     }
 
@@ -320,7 +320,7 @@ impl RunReport {
         self.mirrors
             .iter()
             .flat_map(|mirror| &mirror.errors)
-            .any(|error| error.class == "auth")
+            .any(|error| error.class == ErrorClass::Auth)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Turns plans and outcomes into facts for the store, metrics and log lines.
 
+use crate::registry::ErrorClass;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -111,7 +112,7 @@ impl Record<'_> {
             ) => {
                 let (message, registry) = (message.clone(), registry.clone());
                 progress.unchecked += u64::from(step.is_unchecked());
-                progress.fail(self.failed(step, class, message, registry).await);
+                progress.fail(self.failed(step, *class, message, registry).await);
             }
             (_, Err(error)) => {
                 let registry = error.registry().to_owned();
@@ -237,7 +238,7 @@ impl Record<'_> {
     async fn failed(
         &self,
         step: &Step,
-        class: &'static str,
+        class: ErrorClass,
         message: String,
         registry: String,
     ) -> Failure {
@@ -250,17 +251,17 @@ impl Record<'_> {
         };
         self.told.failed(&reference, telling);
         self.metrics.error(&registry, class);
-        if class == "digest_mismatch" {
+        if class == ErrorClass::DigestMismatch {
             self.metrics
                 .digest_mismatch(&self.mirror.name, self.target.registry().as_str());
         }
         // A run that was stopped says nothing about the tag.
-        if class != Error::Interrupted.class() {
+        if class != ErrorClass::Interrupted {
             let (key, message, at) = (self.key(step), message.clone(), self.at);
             self.recorder
                 .record(StoreEvent::Failed {
                     key,
-                    class,
+                    class: class.as_str(),
                     message,
                     at,
                 })
@@ -313,7 +314,7 @@ impl Record<'_> {
     pub(crate) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
         let reference = self.target.tag(&deletion.tag).to_string();
         let (class, message) = (error.class(), error.to_string());
-        tracing::warn!(mirror = %self.mirror.name, class, "{reference} is not pruned: {message}");
+        tracing::warn!(mirror = %self.mirror.name, %class, "{reference} is not pruned: {message}");
         self.metrics.error(error.registry(), class);
         Failure {
             reference,
@@ -361,7 +362,7 @@ pub(crate) fn route_failed(
     told.failed(source, telling);
     metrics.error(error.registry(), class);
     let mut progress = Progress {
-        unchecked: u64::from(class != "not_found"),
+        unchecked: u64::from(class != ErrorClass::NotFound),
         ..Progress::default()
     };
     progress.fail(Failure {
@@ -385,7 +386,7 @@ pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
 /// The end of a run.
 pub(crate) async fn run_ended(recorder: &StoreWriter, report: &MirrorReport, run: i64, at: i64) {
     let error = report.errors.first().map(|error| RunError {
-        class: error.class.to_owned(),
+        class: error.class.to_string(),
         message: error.message.clone(),
         reference: error.reference.clone(),
         registry: error.registry.clone(),

@@ -37,7 +37,7 @@ pub use crate::content::blob_pull::{BlobSize, BlobStream};
 pub use crate::content::deletions::Deleted;
 pub use crate::content::manifests::Head;
 pub use crate::content::referrers::Referrer;
-pub use crate::error::{Error, Kind};
+pub use crate::error::{Error, ErrorClass, Kind, UnknownClass};
 pub use crate::health::RegistryHealth;
 pub use crate::http::RequestCounter;
 pub use crate::listing::tags::{Listing, Tags};

@@ -1,5 +1,6 @@
 //! `transship plan`: what a sync would do, and why.
 
+use crate::registry::ErrorClass;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -166,8 +167,8 @@ impl PlanArgs {
         let mut actions = targets
             .flat_map(|target| &target.steps)
             .map(|step| &step.action);
-        let failures: Vec<&str> = routes().flat_map(failures).collect();
-        if failures.contains(&"auth") {
+        let failures: Vec<ErrorClass> = routes().flat_map(failures).collect();
+        if failures.contains(&ErrorClass::Auth) {
             Exit::Unauthorized
         } else if !failures.is_empty() {
             let any_compared = actions.any(|action| !matches!(action, Action::Fail { .. }));
@@ -185,7 +186,7 @@ impl PlanArgs {
 }
 
 /// The classes of what could not be compared.
-fn failures(route: &Result<Plan, Refused>) -> Vec<&'static str> {
+fn failures(route: &Result<Plan, Refused>) -> Vec<ErrorClass> {
     let plan = match route {
         Ok(plan) => plan,
         Err(refused) => return vec![refused.error.class()],

@@ -1,5 +1,6 @@
 //! `transship prune`: deletes tags that are no longer mirrored, or says which it would.
 
+use crate::registry::ErrorClass;
 use chrono::DateTime;
 use chrono_tz::Tz;
 use serde_json::json;
@@ -55,7 +56,7 @@ impl PruneArgs {
             targets.flat_map(|target| &target.tags)
         };
         let is_refused = |tag: &PrunedTag| matches!(tag.tag.fate, Decision::Refuse { .. });
-        if errors().any(|error| error.class == "auth") {
+        if errors().any(|error| error.class == ErrorClass::Auth) {
             Exit::Unauthorized
         } else if errors().next().is_some() {
             match tags().next() {

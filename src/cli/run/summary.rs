@@ -89,7 +89,8 @@ fn print_failures(mirror: &MirrorReport) -> anyhow::Result<()> {
 
 /// One line a cause, however many tags it struck, with the message of the first.
 fn failures(failures: &[Failure]) -> Vec<String> {
-    let mut by_cause: BTreeMap<(&str, &str, &str), Vec<&Failure>> = BTreeMap::new();
+    let mut by_cause: BTreeMap<(crate::registry::ErrorClass, &str, &str), Vec<&Failure>> =
+        BTreeMap::new();
     for failure in failures {
         by_cause.entry(failure.cause()).or_default().push(failure);
     }

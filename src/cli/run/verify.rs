@@ -1,5 +1,6 @@
 //! `transship verify`: whether targets hold what was written to them, whole and right.
 
+use crate::registry::ErrorClass;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -67,7 +68,15 @@ fn exit(verifications: &[MirrorVerification]) -> Exit {
         findings.map(|finding| &finding.fault)
     };
     let is_open = |fault: &Fault| matches!(fault, Fault::Unreachable { .. });
-    let is_auth = |fault: &Fault| matches!(fault, Fault::Unreachable { class: "auth", .. });
+    let is_auth = |fault: &Fault| {
+        matches!(
+            fault,
+            Fault::Unreachable {
+                class: ErrorClass::Auth,
+                ..
+            }
+        )
+    };
     let verified: u64 = verifications.iter().map(|mirror| mirror.verified).sum();
     let tags: u64 = verifications.iter().map(|mirror| mirror.tags).sum();
     if faults().any(is_auth) {

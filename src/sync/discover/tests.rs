@@ -118,7 +118,7 @@ fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
     let [Err(refused)] = &expanded[..] else {
         panic!("{expanded:?}")
     };
-    assert_eq!(refused.error.class(), "denied");
+    assert_eq!(refused.error.class(), crate::registry::ErrorClass::Denied);
 }
 
 proptest! {

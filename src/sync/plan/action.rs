@@ -1,5 +1,6 @@
 //! What is to be done about a tag of a target, and why.
 
+use crate::registry::ErrorClass;
 use std::fmt;
 
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub enum Action {
     /// Nothing can be done.
     Fail {
         /// The error's class.
-        class: &'static str,
+        class: ErrorClass,
         /// The error.
         message: String,
         /// The registry that it is about.

@@ -5,6 +5,7 @@ pub(crate) mod action;
 pub(crate) mod select;
 pub(crate) mod tag_version;
 
+use crate::registry::ErrorClass;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -475,7 +476,7 @@ impl Step {
             Action::Fail { class, .. } => Some(*class),
             _ => None,
         };
-        self.digest.is_none() && class.is_some_and(|class| class != "not_found")
+        self.digest.is_none() && class.is_some_and(|class| class != ErrorClass::NotFound)
     }
 
     /// Whether the target has another image there, which it is to lose.

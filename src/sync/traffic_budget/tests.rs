@@ -1,3 +1,4 @@
+use crate::registry::ErrorClass;
 use crate::{config::Counted, sync::traffic_budget::*};
 
 fn usage(bytes: u64, used_bytes: u64) -> Usage {
@@ -45,5 +46,5 @@ fn what_is_put_off_is_told_when_it_comes_and_what_to_change() {
     ] {
         assert!(said.contains(part), "{said}");
     }
-    assert_eq!(spent(usage, &target).class(), "budget");
+    assert_eq!(spent(usage, &target).class(), ErrorClass::Budget);
 }

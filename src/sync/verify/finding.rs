@@ -1,5 +1,6 @@
 //! What verification found, as values that print and add up.
 
+use crate::registry::ErrorClass;
 use std::{fmt, sync::Arc};
 
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub enum Fault {
     /// A registry could not be asked.
     Unreachable {
         /// The error's class.
-        class: &'static str,
+        class: ErrorClass,
         /// The error.
         message: String,
     },
@@ -153,9 +154,13 @@ impl Fault {
     fn remedy(&self) -> &'static str {
         match self {
             Self::Behind { .. } => "the next sync copies it",
-            Self::Unreachable { class: "auth", .. } => "check the registry's login in mirror.toml",
             Self::Unreachable {
-                class: "denied", ..
+                class: ErrorClass::Auth,
+                ..
+            } => "check the registry's login in mirror.toml",
+            Self::Unreachable {
+                class: ErrorClass::Denied,
+                ..
             } => "check the name, and what the account may do there",
             Self::Unreachable { .. } => "verify again; what was verified stays so",
             Self::WrongBytes(_) | Self::WrongSize { .. } => {

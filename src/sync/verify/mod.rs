@@ -4,6 +4,7 @@
 mod examine;
 mod finding;
 
+use crate::registry::ErrorClass;
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
@@ -34,7 +35,13 @@ const AGAIN: i64 = 24 * 3600;
 /// Tags that are verified after a run, at the most.
 const DUE: i64 = 200;
 /// Errors that are about a registry or a repository as a whole.
-const AWAY: [&str; 5] = ["network", "stalled", "throttled", "auth", "denied"];
+const AWAY: [ErrorClass; 5] = [
+    ErrorClass::Network,
+    ErrorClass::Stalled,
+    ErrorClass::Throttled,
+    ErrorClass::Auth,
+    ErrorClass::Denied,
+];
 /// A reading of all blobs that has not come to its end after so long, in milliseconds, begins anew.
 const ROUND: i64 = 30 * 24 * 3_600_000;
 
@@ -248,7 +255,7 @@ impl Sync {
             self.note(scope, tag, std::slice::from_ref(&trace)).await;
         }
         self.metrics.finding(fault.class());
-        tracing::warn!(mirror = %scope.mirror.name, class = error.class(), "{error}");
+        tracing::warn!(mirror = %scope.mirror.name, class = %error.class(), "{error}");
         Some(Finding {
             reference: reference.to_string(),
             fault,

@@ -51,7 +51,7 @@ fn what_passes_by_itself_is_told_from_what_is_final_for_now() {
     ] {
         let error = told(status, code, message);
         assert_eq!(
-            (error.class(), error.is_transient()),
+            (error.class().as_str(), error.is_transient()),
             (class, is_transient),
             "{message}"
         );

@@ -83,7 +83,7 @@ impl Registry {
         let deleted = self.transport.call(&self.wire, &call).await;
         if !deleted
             .as_ref()
-            .is_err_and(|e| is_denied(e) || e.class() == "auth")
+            .is_err_and(|e| is_denied(e) || e.class() == crate::ErrorClass::Auth)
         {
             auth.deleted_in_words();
         }

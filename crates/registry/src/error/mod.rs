@@ -1,6 +1,9 @@
 //! What can go wrong with a registry, in words for an operator and classes for a metric.
 
+pub(crate) mod class;
 pub(crate) mod remedy;
+
+pub use class::{ErrorClass, UnknownClass};
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -215,28 +218,28 @@ impl Error {
         )
     }
 
-    /// The error's class: a closed set, for metrics and JSON.
-    pub fn class(&self) -> &'static str {
+    /// The error's class.
+    pub fn class(&self) -> ErrorClass {
         match &*self.kind {
-            Kind::Network(_) => "network",
-            Kind::Stalled(_) => "stalled",
-            Kind::Unauthorized(_) | Kind::NoLogin(_) | Kind::TokenExpired => "auth",
-            Kind::Denied(_) => "denied",
-            Kind::NotFound(_) => "not_found",
-            Kind::Throttled { .. } => "throttled",
-            Kind::Quota(_) => "quota",
-            Kind::Server { .. } => "server",
-            Kind::Blocked(_) => "blocked",
-            Kind::Rejected { .. } => "rejected",
-            Kind::Mismatch { .. } => "digest_mismatch",
-            Kind::Length { .. } => "truncated",
-            Kind::Kept => "kept",
-            Kind::StorageQuota(_) => "storage_quota",
-            Kind::DiskFull(_) => "disk_full",
-            Kind::ReadOnly(_) => "read_only",
-            Kind::Certificate(_) => "certificate",
-            Kind::Protocol(_) => "protocol",
-            Kind::Manifest(_) => "manifest",
+            Kind::Network(_) => ErrorClass::Network,
+            Kind::Stalled(_) => ErrorClass::Stalled,
+            Kind::Unauthorized(_) | Kind::NoLogin(_) | Kind::TokenExpired => ErrorClass::Auth,
+            Kind::Denied(_) => ErrorClass::Denied,
+            Kind::NotFound(_) => ErrorClass::NotFound,
+            Kind::Throttled { .. } => ErrorClass::Throttled,
+            Kind::Quota(_) => ErrorClass::Quota,
+            Kind::Server { .. } => ErrorClass::Server,
+            Kind::Blocked(_) => ErrorClass::Blocked,
+            Kind::Rejected { .. } => ErrorClass::Rejected,
+            Kind::Mismatch { .. } => ErrorClass::DigestMismatch,
+            Kind::Length { .. } => ErrorClass::Truncated,
+            Kind::Kept => ErrorClass::Kept,
+            Kind::StorageQuota(_) => ErrorClass::StorageQuota,
+            Kind::DiskFull(_) => ErrorClass::DiskFull,
+            Kind::ReadOnly(_) => ErrorClass::ReadOnly,
+            Kind::Certificate(_) => ErrorClass::Certificate,
+            Kind::Protocol(_) => ErrorClass::Protocol,
+            Kind::Manifest(_) => ErrorClass::Manifest,
             Kind::Elsewhere(error) => error.class(),
         }
     }

@@ -1,6 +1,7 @@
 use crate::cli::run::summary::*;
+use crate::registry::ErrorClass;
 
-fn failure(at: usize, class: &'static str, registry: &str, why: &str) -> Failure {
+fn failure(at: usize, class: ErrorClass, registry: &str, why: &str) -> Failure {
     Failure {
         reference: format!("{registry}/r{at}"),
         class,
@@ -11,9 +12,9 @@ fn failure(at: usize, class: &'static str, registry: &str, why: &str) -> Failure
 
 #[test]
 fn a_registry_that_is_not_there_is_one_cause_and_others_stay_apart() {
-    let gone = (0..20).map(|at| failure(at, "network", "quay.io", "connection refused"));
-    let other = failure(0, "network", "ghcr.io", "connection refused");
-    let missing = (0..2).map(|at| failure(at, "not_found", "quay.io", "not found"));
+    let gone = (0..20).map(|at| failure(at, ErrorClass::Network, "quay.io", "connection refused"));
+    let other = failure(0, ErrorClass::Network, "ghcr.io", "connection refused");
+    let missing = (0..2).map(|at| failure(at, ErrorClass::NotFound, "quay.io", "not found"));
     let all: Vec<Failure> = gone.chain([other]).chain(missing).collect();
     assert_eq!(
         failures(&all),

@@ -1,5 +1,6 @@
 //! What the answers of a registry mean: a verdict and a remedy for each check, and their print.
 
+use crate::registry::ErrorClass;
 use serde::Serialize;
 
 use crate::{
@@ -39,7 +40,7 @@ struct RegistryCheck {
     check: &'static str,
     verdict: CheckVerdict,
     message: String,
-    class: Option<&'static str>,
+    class: Option<ErrorClass>,
     remedy: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Findings {
         listed
             .chain(pulled)
             .chain(pushed)
-            .find(|error| error.class() == "auth")
+            .find(|error| error.class() == ErrorClass::Auth)
     }
 }
 
@@ -130,7 +131,7 @@ fn skipped(check: &'static str, message: &str) -> RegistryCheck {
 
 fn failed(
     check: &'static str,
-    class: &'static str,
+    class: ErrorClass,
     message: impl Into<String>,
     remedy: impl Into<String>,
 ) -> RegistryCheck {
@@ -145,11 +146,13 @@ fn failed(
 /// What failed for a cause that is not the check's own.
 fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> RegistryCheck {
     let remedy = match error.class() {
-        "auth" => return skipped(check, "the login comes first"),
-        "throttled" | "quota" => {
+        ErrorClass::Auth => return skipped(check, "the login comes first"),
+        ErrorClass::Throttled | ErrorClass::Quota => {
             "wait as long as it says; an account has a larger quota than nobody".into()
         }
-        "network" | "stalled" | "server" => "try again; then look at the link, or `proxy`".into(),
+        ErrorClass::Network | ErrorClass::Stalled | ErrorClass::Server => {
+            "try again; then look at the link, or `proxy`".into()
+        }
         _ => own_remedy,
     };
     failed(check, error.class(), error.kind.to_string(), remedy)
@@ -194,7 +197,7 @@ fn login(name: &RegistryName, findings: &Findings) -> RegistryCheck {
                 true => format!("check the login in {table}, and whether it has ended"),
                 false => format!("add `username` and `password`, or `login`, to {table}"),
             };
-            failed("login", "auth", error.kind.to_string(), remedy)
+            failed("login", ErrorClass::Auth, error.kind.to_string(), remedy)
         }
         None if identity.has_login && !identity.is_asked_for => {
             ok("login", format!("{}; it asks for no login", identity.who))
@@ -216,7 +219,7 @@ fn list(findings: &Findings, is_source: bool) -> RegistryCheck {
         ),
         Some((repository, Ok(None))) if is_source => failed(
             "list",
-            "not_found",
+            ErrorClass::NotFound,
             format!("{repository} is not there"),
             "check the name in `from`",
         ),
@@ -236,7 +239,7 @@ fn pull(findings: &Findings, is_source: bool) -> RegistryCheck {
         Some((reference, Ok(Some(_)))) => ok("pull", reference.as_str()),
         Some((reference, Ok(None))) => failed(
             "pull",
-            "not_found",
+            ErrorClass::NotFound,
             format!("{reference} is not there"),
             "check the name and the tag in `from`",
         ),
@@ -275,7 +278,7 @@ fn quota(findings: &Findings) -> RegistryCheck {
     match quota.remaining {
         0 => failed(
             "quota",
-            "throttled",
+            ErrorClass::Throttled,
             message,
             "wait; an account has a larger quota than nobody",
         ),
@@ -289,7 +292,7 @@ pub(crate) fn exit(reports: &[RegistryReport]) -> Exit {
     let mut checks = reports.iter().flat_map(|report| &report.checks);
     match reports.iter().filter(has_failed).count() {
         0 => Exit::Ok,
-        _ if checks.any(|check| check.class == Some("auth")) => Exit::Unauthorized,
+        _ if checks.any(|check| check.class == Some(ErrorClass::Auth)) => Exit::Unauthorized,
         failed if failed == reports.len() => Exit::AllFailed,
         _ => Exit::SomeFailed,
     }

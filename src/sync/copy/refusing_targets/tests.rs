@@ -18,7 +18,10 @@ fn leaves_a_full_target_alone_after_a_few_answers() {
             Kind::DiskFull("no space left on device".into()),
         ));
     }
-    assert_eq!(targets.check(&full).unwrap_err().class(), "disk_full");
+    assert_eq!(
+        targets.check(&full).unwrap_err().class().as_str(),
+        "disk_full"
+    );
     assert!(targets.check(&other).is_ok());
 }
 

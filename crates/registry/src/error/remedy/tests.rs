@@ -74,7 +74,7 @@ fn a_tag_that_a_target_does_not_let_move_is_blocked_and_never_tried_again() {
         let error = refused(&tagged(), status, said);
         assert_eq!(
             (error.class(), error.is_transient()),
-            ("blocked", false),
+            (crate::ErrorClass::Blocked, false),
             "{said}"
         );
         assert_eq!(error.remedy, None, "{said}");
@@ -96,7 +96,11 @@ fn what_is_no_tag_and_what_only_echoes_a_name_is_not_blocked() {
         (&other, 500, "database is locked"),
         (&other, 403, "the account was blocked"),
     ] {
-        assert_ne!(refused(call, status, said).class(), "blocked", "{said}");
+        assert_ne!(
+            refused(call, status, said).class(),
+            crate::ErrorClass::Blocked,
+            "{said}"
+        );
     }
 }
 
@@ -120,10 +124,13 @@ fn a_tag_that_a_target_does_not_let_go_is_blocked() {
             "The operation is disallowed on this registry",
         ),
     ] {
-        assert_eq!(refused(call, status, said).class(), "blocked");
+        assert_eq!(
+            refused(call, status, said).class(),
+            crate::ErrorClass::Blocked
+        );
     }
     let unsupported = refused(&call(Method::DELETE, "manifests/v1"), 405, "UNSUPPORTED");
-    assert_eq!(unsupported.class(), "rejected");
+    assert_eq!(unsupported.class(), crate::ErrorClass::Rejected);
 }
 
 #[test]
