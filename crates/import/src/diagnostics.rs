@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 const MAX_CHARS: usize = 300;
 
 /// A line of a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The file as the caller named it.
     pub file: Arc<str>,

@@ -19,17 +19,14 @@ pub use self::{
     writer::{Refusal, Rendered, Variable},
 };
 
-use std::str::FromStr;
-
 use serde_json::Value;
 
 use self::{
-    diagnostics::printable,
     formats::{
         Reader, dregsy, image_syncer, regsync,
         skopeo::{self, Destination},
     },
-    model::{Import, Item, Keys, Setting},
+    model::{Entry, Import, Item, Setting},
     reference::Repository,
     template::Variables,
 };
@@ -67,12 +64,8 @@ pub struct Options<'a> {
     pub target: Option<&'a str>,
     /// Whether the whole name of a source is kept below skopeo's target.
     pub is_scoped: bool,
-    /// image-syncer's second file, with its logins.
-    pub auth: Option<Input<'a>>,
-    /// The values of variables in names of images.
-    pub set: &'a [(String, String)],
-    /// The environment, for variables that are not in `set` and whose names do not suggest a secret.
-    pub environment: Option<Lookup<'a>>,
+    /// The values of variables in names of images. They are printed.
+    pub variables: Option<Lookup<'a>>,
 }
 
 /// What was read of a file.
@@ -84,9 +77,6 @@ pub struct Imported {
 }
 
 impl Tool {
-    /// All tools.
-    pub const ALL: [Self; 4] = [Self::Regsync, Self::ImageSyncer, Self::Skopeo, Self::Dregsy];
-
     /// The tool's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -98,41 +88,18 @@ impl Tool {
     }
 }
 
-impl FromStr for Tool {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let mut tools = Self::ALL.into_iter();
-        let unknown = || Error::Usage(format!("unknown tool `{name}`"));
-        tools.find(|tool| tool.name() == name).ok_or_else(unknown)
-    }
-}
-
 /// Reads a file. Without a `tool` the keys of the file show whose it is.
 pub fn import(
     file: Input<'_>,
     tool: Option<Tool>,
     options: &Options<'_>,
 ) -> Result<Imported, Error> {
-    let lookup = |name: &str| {
-        let set = options.set.iter().rev().find(|(known, _)| known == name);
-        let set = set.map(|(_, value)| value.clone());
-        let environment = options.environment.filter(|_| template::is_printable(name));
-        set.or_else(|| environment.and_then(|value| value(name)))
-    };
-    let variables = &Variables::new(&lookup);
-    let file_name = printable(file.name).into();
-    let reader = &Reader {
-        file: file_name,
-        variables,
-    };
+    let variables = &Variables::new(options.variables.unwrap_or(&|_| None));
+    let reader = &Reader::new(file.name, variables);
     let shape: Value = yaml::parse(file.text, reader)?;
     if shape.is_null() {
-        return Err(reader.error(
-            1,
-            "the file is empty",
-            "name the file that lists the images",
-        ));
+        let help = "name the file that lists the images";
+        return Err(reader.error(1, "the file is empty", help));
     }
     let tool = tool.map_or_else(|| tool_of(&shape, reader), Ok)?;
     let target = target(tool, options)?;
@@ -156,12 +123,9 @@ pub fn import(
         let help = "name the file that lists the images, and whose it is with --from";
         return Err(reader.error(1, "the file mirrors nothing", help));
     }
+    import.file = reader.file.clone();
     add_notes(&mut import, tool, reader);
     import.remarks.extend(missing);
-    if let Some(auth) = options.auth {
-        let file = printable(auth.name).into();
-        image_syncer::read_logins(auth.text, &Reader { file, variables }, &mut import)?;
-    }
     let title = format!(
         "Made by `transship import` of {}, a file of {}. `transship check` validates it, \
          `transship plan` shows what it does.",
@@ -178,38 +142,28 @@ pub fn import(
 /// Notes what the tool does and its file does not say. Where some entries have a schedule, the
 /// others run by a command only.
 fn add_notes(import: &mut Import, tool: Tool, reader: &Reader<'_>) {
-    let name = tool.name();
-    let mut note = |text: String| import.remarks.push(reader.note(0, text));
+    let mut note = |text: &str| import.remarks.push(reader.note(0, text));
     if matches!(tool, Tool::Skopeo | Tool::Dregsy) {
-        note(format!(
-            "{name} copies one platform by default: `platforms` selects some, none all"
-        ));
+        note("the original copies one platform by default: here all are copied, or `platforms`");
     }
     if matches!(tool, Tool::Skopeo | Tool::Regsync) && !import.skips_docker_config {
-        note(format!(
-            "{name} also uses the logins of `docker login`: for a registry that needs one, set \
-             `login = \"docker-config\"`"
-        ));
-    }
-    let entries = import.items.iter_mut().filter_map(|item| match item {
-        Item::Entry(entry) => Some(&mut entry.keys),
-        Item::Lost(_) => None,
-    });
-    let has = |keys: &Keys, name: &str| keys.iter().any(|(key, _)| *key == name);
-    let (with, without): (Vec<_>, Vec<_>) =
-        entries.partition(|keys| has(keys, "every") || has(keys, "schedule"));
-    if with.is_empty() {
         note(
-            "no entry has a schedule: set one in [defaults], or run `transship sync` by a timer"
-                .into(),
+            "the original also uses the logins of `docker login`: for a registry that needs one, \
+             set `login = \"docker-config\"`",
         );
+    }
+    let has = |entry: &Entry, name| entry.keys.iter().any(|(key, _)| *key == name);
+    let entries = || import.items.iter().filter_map(Item::entry);
+    if entries().any(|entry| has(entry, "schedule")) {
+        note("schedules use `timezone`, UTC by default: other tools use their machine's");
+    } else if !entries().any(|entry| has(entry, "every")) {
+        note("no entry has a schedule: set one in [defaults], or run `transship sync` by a timer");
         return;
     }
-    if with.iter().any(|keys| has(keys, "schedule")) {
-        note("schedules use `timezone`, UTC by default: other tools use their machine's".into());
-    }
-    for keys in without {
-        keys.push(("paused", Setting::True));
+    for entry in import.entries_mut() {
+        if !has(entry, "every") && !has(entry, "schedule") {
+            entry.keys.push(("paused", Setting::True));
+        }
     }
 }
 
@@ -217,6 +171,18 @@ impl Imported {
     /// Whose file it was.
     pub fn tool(&self) -> Tool {
         self.tool
+    }
+
+    /// Adds the logins of image-syncer's second file.
+    pub fn add_logins(&mut self, file: Input<'_>) -> Result<(), Error> {
+        if self.tool != Tool::ImageSyncer {
+            let name = self.tool.name();
+            let text = format!("--auth is for image-syncer, and this is a file of {name}");
+            return Err(Error::Usage(text));
+        }
+        let variables = &Variables::new(&|_| None);
+        let reader = &Reader::new(file.name, variables);
+        image_syncer::read_logins(file.text, reader, &mut self.import)
     }
 
     /// Writes the `mirror.toml`. `check` returns the lines of a text that are not accepted: what
@@ -229,11 +195,9 @@ impl Imported {
 /// The target, if there is one and the tool uses it.
 fn target(tool: Tool, options: &Options<'_>) -> Result<Option<Repository>, Error> {
     let name = tool.name();
-    let has_auth = options.auth.is_some() && tool != Tool::ImageSyncer;
     let is_scoped = options.is_scoped && tool != Tool::Skopeo;
     let has_target = options.target.is_some() && !matches!(tool, Tool::Skopeo | Tool::ImageSyncer);
     for (is_wrong, option, tools) in [
-        (has_auth, "--auth", "image-syncer"),
         (is_scoped, "--scoped", "skopeo"),
         (has_target, "--target", "skopeo and image-syncer"),
     ] {

@@ -1,6 +1,6 @@
 //! What every format becomes before `mirror.toml` is written.
 
-use std::{fmt, net::Ipv4Addr};
+use std::{fmt, net::Ipv4Addr, sync::Arc};
 
 use crate::{
     diagnostics::{Place, Remark},
@@ -12,6 +12,7 @@ use crate::{
 /// A whole file.
 #[derive(Debug, Default)]
 pub(crate) struct Import {
+    pub(crate) file: Arc<str>,
     /// Remarks about the file as a whole.
     pub(crate) remarks: Vec<Remark>,
     pub(crate) registries: Vec<Registry>,
@@ -47,7 +48,7 @@ pub(crate) struct Entry {
 }
 
 /// A `[registries."name"]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) place: Place,
     pub(crate) name: String,
@@ -60,6 +61,13 @@ pub(crate) struct Registry {
 
 /// Keys of `mirror.toml` in the order of the output.
 pub(crate) type Keys = Vec<(&'static str, Setting)>;
+
+/// The keys that have a value.
+pub(crate) fn keys(all: impl IntoIterator<Item = (&'static str, Option<Setting>)>) -> Keys {
+    let all = all.into_iter();
+    all.filter_map(|(key, setting)| Some((key, setting?)))
+        .collect()
+}
 
 /// The value of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,31 +109,26 @@ impl Setting {
 }
 
 impl Item {
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn entry(&self) -> Option<&Entry> {
         match self {
-            Self::Entry(entry) => &entry.place,
-            Self::Lost(remark) => &remark.place,
+            Self::Entry(entry) => Some(entry),
+            Self::Lost(_) => None,
+        }
+    }
+
+    pub(crate) fn remarks(&self) -> &[Remark] {
+        match self {
+            Self::Entry(entry) => &entry.remarks,
+            Self::Lost(remark) => std::slice::from_ref(remark),
         }
     }
 }
 
 impl Registry {
-    pub(crate) fn new(name: &str, place: Place) -> Self {
-        Self {
-            place,
-            name: name.into(),
-            login: Keys::new(),
-            keys: Keys::new(),
-            remarks: Vec::new(),
-            refused: None,
-        }
-    }
-
     /// Sets the login that a file has as a user name and a password.
     pub(crate) fn read_login(
         &mut self,
-        user: Option<&str>,
-        password: Option<&str>,
+        [user, password]: [Option<&str>; 2],
         syntax: Syntax,
         reader: &Reader<'_>,
     ) {
@@ -141,8 +144,7 @@ impl Registry {
                     self.login = vec![("username", user), ("password", password)];
                     return;
                 }
-                "the login has a variable in a longer text: set `username` and `password`, each as \
-                 a text or as { env }, { file } or { credential }"
+                "the login has a variable in a longer text: set `username` and `password`"
             }
             _ => "a user name and a password are no login without each other",
         };
@@ -166,14 +168,36 @@ impl Registry {
 }
 
 impl Import {
-    /// The registry of this name, added if it is not there.
-    pub(crate) fn registry(&mut self, name: &str, place: Place) -> &mut Registry {
-        let mut names = self.registries.iter().map(|registry| &registry.name);
-        let at = names.position(|known| known == name);
-        let at = at.unwrap_or_else(|| {
-            self.registries.push(Registry::new(name, place));
-            self.registries.len() - 1
-        });
-        &mut self.registries[at]
+    /// Lets entries stand together again.
+    pub(crate) fn rejoin(&mut self) {
+        self.entries_mut().for_each(|entry| entry.is_alone = false);
+    }
+
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.items.iter_mut().filter_map(|item| match item {
+            Item::Entry(entry) => Some(&mut **entry),
+            Item::Lost(_) => None,
+        })
+    }
+
+    /// Adds what a file has about a registry, `what` in remarks, to what is known of it.
+    pub(crate) fn merge(&mut self, mut read: Registry, what: &str, reader: &Reader<'_>) {
+        let mut known = self.registries.iter_mut();
+        let Some(known) = known.find(|known| known.name == read.name) else {
+            self.registries.push(read);
+            return;
+        };
+        if known.login.is_empty() {
+            known.login = read.login;
+        } else if !read.login.is_empty() && known.login != read.login {
+            let text = format!("the login of {what}: a registry has one login");
+            let loss = reader.loss(read.place.line, text);
+            read.remarks.push(loss);
+        }
+        read.keys.retain(|key| !known.keys.contains(key));
+        known.keys.append(&mut read.keys);
+        let is_new = |remark: &Remark| known.remarks.iter().all(|known| known.text != remark.text);
+        read.remarks.retain(is_new);
+        known.remarks.append(&mut read.remarks);
     }
 }

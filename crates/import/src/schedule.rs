@@ -1,6 +1,6 @@
 //! When other tools run: intervals and cron expressions, as `every` and `schedule`.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use crate::model::Setting;
 
@@ -11,13 +11,10 @@ pub(crate) type When = (&'static str, Setting);
 pub(crate) fn every(interval: Duration) -> When {
     let seconds = interval.as_secs().max(1);
     let mut text = String::new();
-    for (unit, count) in [
-        ('h', seconds / 3600),
-        ('m', seconds / 60 % 60),
-        ('s', seconds % 60),
-    ] {
-        if count > 0 {
-            let _ = write!(text, "{count}{unit}");
+    for (unit, length, most) in [('h', 3600, u64::MAX), ('m', 60, 60), ('s', 1, 60)] {
+        match seconds / length % most {
+            0 => {}
+            count => text.push_str(&format!("{count}{unit}")),
         }
     }
     ("every", Setting::Text(text))
@@ -50,26 +47,29 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(nanoseconds) = text.parse() {
         return Ok(Duration::from_nanos(nanoseconds));
     }
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let is_number = |c: char| c.is_ascii_digit() || c == '.';
-        let unit_at = rest.find(|c| !is_number(c)).ok_or_else(wrong)?;
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut seconds, mut rest) = (0.0, text);
+    while let Some(unit_at) = rest.find(|c| !is_number(c)) {
         let (number, after) = rest.split_at(unit_at);
-        let end = after.find(is_number).unwrap_or(after.len());
-        let unit = match &after[..end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return Err(wrong()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| wrong())? * unit;
-        rest = &after[end..];
+        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        let units = [
+            ("h", 3600.0),
+            ("m", 60.0),
+            ("s", 1.0),
+            ("ms", 1e-3),
+            ("us", 1e-6),
+        ];
+        let unit = units
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?;
+        seconds += number.parse::<f64>().map_err(|_| wrong())? * unit.1;
+        rest = next;
     }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if rest.is_empty() => Ok(duration),
+        _ => Err(wrong()),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ pub(crate) mod pattern;
 pub(crate) mod range;
 
 use self::range::Range;
-use crate::model::{Keys, Setting};
+use crate::model::{self, Keys, Setting};
 
 /// What a tag has to pass to be one of a set.
 #[derive(Clone, Debug, Default)]
@@ -35,9 +35,18 @@ pub(crate) struct TagSets {
 impl Filter {
     /// A filter for one expression.
     pub(crate) fn matching(whole: String) -> Self {
-        let allow = vec![whole];
-        let all = Self::default();
-        Self { allow, ..all }
+        Self {
+            allow: vec![whole],
+            ..Self::default()
+        }
+    }
+
+    /// A filter for versions.
+    pub(crate) fn in_ranges(ranges: Vec<Range>) -> Self {
+        Self {
+            ranges,
+            ..Self::default()
+        }
     }
 
     /// Selectors of which each takes tags. Together they take what the filter takes, or less.
@@ -57,25 +66,20 @@ impl Filter {
                 (true, false) => vec!["*".to_owned()],
                 (false, _) => tags.clone(),
             };
-            let mut exclude_regex = exclude_regex.clone();
-            exclude_regex.extend(range.iter().flat_map(|range| range.exclude.clone()));
-            let keys = [
+            let semver = range.map(|range| Setting::Text(range.text.clone()));
+            let excluded = range.iter().flat_map(|range| &range.exclude);
+            let exclude_regex = exclude_regex.iter().chain(excluded).cloned();
+            model::keys([
                 ("tags", Setting::texts(tags)),
                 ("regex", regex.clone().map(Setting::Text)),
-                (
-                    "semver",
-                    range.map(|range| Setting::Text(range.text.clone())),
-                ),
+                ("semver", semver),
                 ("exclude", Setting::texts(exclude.clone())),
-                ("exclude_regex", Setting::texts(exclude_regex)),
-            ];
-            let set = keys.into_iter();
-            set.filter_map(|(key, setting)| Some((key, setting?)))
-                .collect()
+                ("exclude_regex", Setting::texts(exclude_regex.collect())),
+            ])
         };
         Ok(match self.ranges.as_slice() {
             [] => vec![with(None)],
-            ranges => ranges.iter().map(Some).map(with).collect(),
+            ranges => ranges.iter().map(|range| with(Some(range))).collect(),
         })
     }
 
@@ -126,13 +130,9 @@ impl TagSets {
             filters.push(Ok(Filter::default()));
         }
         for filter in filters {
-            let selectors = filter.and_then(|filter| {
-                let lost = filter.lost_suffixes();
-                made.lost = made.lost.take().or(lost);
-                filter.selectors()
-            });
-            match selectors {
-                Ok(selectors) => {
+            match filter.and_then(|filter| Ok((filter.selectors()?, filter.lost_suffixes()))) {
+                Ok((selectors, lost)) => {
+                    made.lost = made.lost.or(lost);
                     let sets = selectors.into_iter().map(|keys| (Vec::new(), keys));
                     made.sets.extend(sets);
                 }

@@ -2,14 +2,17 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
+use regex::Regex;
+
 use crate::{
     diagnostics::Remark,
     formats::Reader,
     model::{Sensitive, Setting},
 };
 
-/// Words in names of variables whose values are never printed.
-const SECRET_WORDS: [&str; 5] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED"];
+/// `{{ env "NAME" }}`, `{{ file "/path" }}` or another expression.
+const GO_VARIABLE: &str =
+    r#"\{\{-?\s*(?:env\s+["`]([^"`\\]+)["`]|file\s+["`]([^"`\\]+)["`]|(.*?))\s*-?\}\}"#;
 
 /// How a file writes variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +26,6 @@ pub(crate) enum Syntax {
 }
 
 /// What stands in a text.
-#[derive(Debug, PartialEq, Eq)]
 enum Part<'a> {
     Text(&'a str),
     Env(&'a str),
@@ -107,12 +109,6 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// Whether the value of a variable may be printed.
-pub(crate) fn is_printable(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    !SECRET_WORDS.iter().any(|word| upper.contains(word))
-}
-
 /// A user name or a password, or where it is. None if it is computed.
 pub(crate) fn credential(text: &str, syntax: Syntax) -> Option<Setting> {
     match parts(text.trim(), syntax).as_slice() {
@@ -138,57 +134,36 @@ pub(crate) fn tag(text: &str, field: &str) -> Option<String> {
 }
 
 fn parts(text: &str, syntax: Syntax) -> Vec<Part<'_>> {
-    let next = match syntax {
-        Syntax::Go => next_go,
-        Syntax::Shell => next_shell,
+    let (mark, variable) = match syntax {
+        Syntax::Go => ("{{", GO_VARIABLE),
+        Syntax::Shell => ("$", r"\$\{(\w+)\}()()|\$(\w+)|\$"),
         Syntax::Literal => return vec![Part::Text(text)],
     };
-    let (mut parts, mut rest) = (Vec::new(), text);
-    while let Some((before, part, after)) = next(rest) {
-        if !before.is_empty() {
-            parts.push(Part::Text(before));
+    // Most texts have none, and an expression takes time to compile.
+    let variable = text.contains(mark).then_some(variable);
+    let variable = variable.and_then(|variable| Regex::new(variable).ok());
+    let (mut parts, mut end) = (Vec::new(), 0);
+    for found in variable
+        .iter()
+        .flat_map(|variable| variable.captures_iter(text))
+    {
+        let (whole, name) = (found.get_match(), |at| {
+            found.get(at).map(|name| name.as_str())
+        });
+        if whole.start() > end {
+            parts.push(Part::Text(&text[end..whole.start()]));
         }
-        parts.push(part);
-        rest = after;
+        end = whole.end();
+        parts.push(match (name(1).or(name(4)), name(2)) {
+            (Some(name), _) => Part::Env(name),
+            (None, Some(path)) => Part::File(path),
+            (None, None) => Part::Expression(name(3).unwrap_or("$")),
+        });
     }
-    if !rest.is_empty() || parts.is_empty() {
-        parts.push(Part::Text(rest));
+    if end < text.len() {
+        parts.push(Part::Text(&text[end..]));
     }
     parts
-}
-
-/// What is before the first variable, the variable, and what is behind it.
-type Found<'a> = (&'a str, Part<'a>, &'a str);
-
-fn next_go(text: &str) -> Option<Found<'_>> {
-    let (before, rest) = text.split_once("{{")?;
-    let (inside, after) = rest.split_once("}}")?;
-    let inside = inside.trim_matches('-').trim();
-    let (function, argument) = inside.split_once(' ').unwrap_or(("", ""));
-    let argument = argument.trim();
-    let bare = |quote: char| argument.strip_prefix(quote)?.strip_suffix(quote);
-    let argument = bare('"').or_else(|| bare('`'));
-    let argument = argument.filter(|text| !text.contains(['"', '`', '\\']));
-    let part = match (function, argument) {
-        ("env", Some(name)) => Part::Env(name),
-        ("file", Some(path)) => Part::File(path),
-        _ => Part::Expression(inside),
-    };
-    Some((before, part, after))
-}
-
-fn next_shell(text: &str) -> Option<Found<'_>> {
-    let (before, rest) = text.split_once('$')?;
-    let end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let braced = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-    let (name, after) = match braced {
-        Some((name, after)) if end(name).is_none() => (name, after),
-        _ => rest.split_at(end(rest).unwrap_or(rest.len())),
-    };
-    match name {
-        "" => Some((before, Part::Expression("$"), after)),
-        name => Some((before, Part::Env(name), after)),
-    }
 }
 
 #[cfg(test)]

@@ -7,21 +7,18 @@ use super::*;
 
 /// Imports a file. `more` is a target, or the logins of image-syncer.
 #[track_caller]
-fn rendered(tool: Tool, text: &str, more: &str, set: &[(String, String)]) -> Rendered {
-    let (name, has_auth) = ("in.yml", tool == Tool::ImageSyncer && !more.is_empty());
-    let auth = Input {
-        name: "auth.yml",
-        text: more,
-    };
+fn rendered(tool: Tool, text: &str, more: &str, host: Option<&str>) -> Rendered {
     let options = Options {
         target: (tool == Tool::Skopeo).then_some(more),
-        auth: has_auth.then_some(auth),
-        set,
-        environment: Some(&|_| None),
+        variables: Some(&|_| host.map(String::from)),
         ..Options::default()
     };
-    let imported = import(Input { name, text }, None, &options);
-    let imported = imported.unwrap_or_else(|error| panic!("{error}"));
+    let named = |name, text| Input { name, text };
+    let imported = import(named("in.yml", text), None, &options);
+    let mut imported = imported.unwrap_or_else(|error| panic!("{error}"));
+    if tool == Tool::ImageSyncer && !more.is_empty() {
+        imported.add_logins(named("auth.yml", more)).unwrap();
+    }
     assert_eq!(imported.tool(), tool);
     imported.render(&|_| Vec::new())
 }
@@ -74,7 +71,7 @@ sync:
 
 #[test]
 fn output_reads_as_if_a_person_had_written_it() {
-    let rendered = rendered(Tool::Regsync, COMPANY, "", &[]);
+    let rendered = rendered(Tool::Regsync, COMPANY, "", None);
     assert_losses(&rendered, &[]);
     let (_, body) = rendered.toml.split_once("\n\n[").unwrap();
     insta::assert_snapshot!(format!("[{body}"));
@@ -95,10 +92,9 @@ sync:
   - {source: a/b, target: '{{ env "REG" }}/a/b', type: repository, tags: {allow: [v1.0, ~, 3.6.0]}}
   - {source: a/c, target: '{{ env "REG" }}/a/c', type: repository, tags: {allow: [~]}}
 "#;
-    let without = rendered(Tool::Regsync, text, "", &[]);
+    let without = rendered(Tool::Regsync, text, "", None);
     assert_losses(&without, &[(2, "3 names hold a variable without a value")]);
-    let set = [("REG".to_owned(), "r.example".to_owned())];
-    let with = rendered(Tool::Regsync, text, "", &set);
+    let with = rendered(Tool::Regsync, text, "", Some("r.example"));
     assert_losses(&with, &[(12, "`allow` selects no tag")]);
     for line in [
         "[registries.\"r.example\"]\nusername = { env = \"USER\" }\npassword = { env = \"PASSWORD\" }",
@@ -133,4 +129,13 @@ fn refused_lines_become_comments_with_the_reason() {
         "{}",
         rendered.toml
     );
+}
+
+#[test]
+fn many_tags_are_several_lines_of_from() {
+    let tags: Vec<String> = (1..=13).map(|tag| tag.to_string()).collect();
+    let text = format!("q.io/a/b:{}: r.io/a/b\n", tags.join(","));
+    let toml = rendered(Tool::ImageSyncer, &text, "", None).toml;
+    let from = "\"q.io/a/b:{1,2,3,4,5,6,7,8,9,10,11,12}\",\n    \"q.io/a/b:13\",\n";
+    assert!(toml.contains(from), "{toml}");
 }

@@ -8,11 +8,11 @@ mod placement;
 mod settle;
 mod table;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use self::page::{Owner, Page};
+use self::page::Page;
 use crate::{
-    diagnostics::{Remark, printable},
+    diagnostics::{Place, Remark, printable},
     model::{Import, Item, Setting},
 };
 
@@ -54,10 +54,10 @@ pub(crate) fn write(mut import: Import, title: &str, check: Check<'_>) -> Render
     let variables = variables(&import);
     loop {
         let page = Page::of(&import, title, &variables);
-        let refusals = check(&page.text());
-        if !mark_all(&mut import, &page, refusals, check) {
+        let refusals = check(&page.text);
+        if !refuse(&mut import, &page, &refusals, check) {
             return Rendered {
-                toml: page.text(),
+                toml: page.text,
                 remarks: remarks(&import),
                 variables,
             };
@@ -65,83 +65,80 @@ pub(crate) fn write(mut import: Import, title: &str, check: Check<'_>) -> Render
     }
 }
 
-/// Marks what is refused. Returns whether anything is new.
-fn mark_all(import: &mut Import, page: &Page, refusals: Vec<Refusal>, check: Check<'_>) -> bool {
-    let (mut is_new, mut is_shared, mut is_refused) = (false, false, false);
+/// Refuses what a line belongs to. Where that may be several, each is checked by itself, and then
+/// written by itself. Returns whether anything is new.
+fn refuse(import: &mut Import, page: &Page, refusals: &[Refusal], check: Check<'_>) -> bool {
+    let (mut is_new, mut suspects) = (false, BTreeSet::new());
     for Refusal { line, reason } in refusals {
-        match page.owner(line) {
-            Owner::Nobody => is_shared = true,
-            Owner::Registry(at) => is_new |= mark(&mut import.registries[*at].refused, &reason),
-            Owner::Entries(items) => {
-                for at in items {
-                    if let Item::Entry(entry) = &mut import.items[*at] {
-                        // Of several in one block the next round shows which is wrong.
-                        is_new |= !std::mem::replace(&mut entry.is_alone, true);
-                        if items.len() == 1 {
-                            is_refused |= mark(&mut entry.refused, &reason);
-                        }
-                    }
+        match page.block_at(*line) {
+            [] => suspects.extend(0..import.items.len()),
+            [at] => {
+                if let Item::Entry(entry) = &mut import.items[*at] {
+                    is_new |= mark(&mut entry.refused, Some(reason.clone()));
                 }
             }
+            several => suspects.extend(several),
         }
     }
-    if is_refused {
-        // Those that remain may stand together again.
-        for item in &mut import.items {
-            if let Item::Entry(entry) = item {
-                entry.is_alone = false;
-            }
+    if is_new {
+        import.rejoin();
+        return true;
+    }
+    let reason = |import: Import| {
+        let refusals = check(&Page::of(&import, "", &[]).text).into_iter();
+        // The first line is about the whole file.
+        let mut refusals = refusals.filter(|refusal| refusal.line > 1);
+        refusals.next().map(|refusal| refusal.reason)
+    };
+    if suspects.len() == import.items.len() {
+        for registry in &mut import.registries {
+            let mut single = Import::default();
+            single.registries.push(registry.clone());
+            is_new |= mark(&mut registry.refused, reason(single));
         }
     }
-    is_new |= is_refused;
-    if is_new || !is_shared {
-        return is_new;
-    }
-    // A key of [defaults] is wrong for some entries: each is checked by itself.
-    for item in &mut import.items {
-        if let Item::Entry(entry) = item
-            && entry.refused.is_none()
-        {
-            let items = vec![Item::Entry(entry.clone())];
-            let nothing = Import::default();
-            let page = Page::of(&Import { items, ..nothing }, "", &[]);
-            if let Some(refusal) = check(&page.text()).into_iter().next() {
-                is_new |= mark(&mut entry.refused, &refusal.reason);
-            }
+    let mut are_parted = false;
+    for at in suspects {
+        if let Item::Entry(entry) = &mut import.items[at] {
+            let mut single = Import::default();
+            single.items.push(Item::Entry(entry.clone()));
+            is_new |= entry.refused.is_none() && mark(&mut entry.refused, reason(single));
+            are_parted |= !std::mem::replace(&mut entry.is_alone, true);
         }
     }
-    is_new
+    if is_new {
+        import.rejoin();
+    }
+    is_new || are_parted
 }
 
-fn mark(refused: &mut Option<String>, reason: &str) -> bool {
-    let is_new = refused.is_none();
-    refused.get_or_insert_with(|| printable(reason));
+fn mark(refused: &mut Option<String>, reason: Option<String>) -> bool {
+    let is_new = refused.is_none() && reason.is_some();
+    *refused = refused.take().or(reason);
     is_new
 }
 
 /// All remarks, and what was refused.
 fn remarks(import: &Import) -> Vec<Remark> {
     let mut all = import.remarks.clone();
-    let loss = |place: &crate::Place, text: String| Remark {
-        place: place.clone(),
-        text: printable(&text),
-        is_loss: true,
+    let mut refused = |place: &Place, name: &str, reason: &Option<String>| {
+        let text = reason.as_ref().map(|reason| format!("{name}{reason}"));
+        all.extend(text.map(|text| Remark {
+            place: place.clone(),
+            text: printable(&text),
+            is_loss: true,
+        }));
     };
     for registry in &import.registries {
-        all.extend(registry.remarks.iter().cloned());
-        let refused = registry.refused.iter();
-        all.extend(refused.map(|why| loss(&registry.place, format!("{}: {why}", registry.name))));
+        let name = format!("{}: ", registry.name);
+        refused(&registry.place, &name, &registry.refused);
     }
-    for item in &import.items {
-        match item {
-            Item::Lost(remark) => all.push(remark.clone()),
-            Item::Entry(entry) => {
-                all.extend(entry.remarks.iter().cloned());
-                let refused = entry.refused.iter();
-                all.extend(refused.map(|why| loss(&entry.place, why.clone())));
-            }
-        }
+    for entry in import.items.iter().filter_map(Item::entry) {
+        refused(&entry.place, "", &entry.refused);
     }
+    let registries = import.registries.iter();
+    all.extend(registries.flat_map(|registry| registry.remarks.clone()));
+    all.extend(import.items.iter().flat_map(Item::remarks).cloned());
     all.sort_by(|a, b| a.place.cmp(&b.place));
     all.dedup();
     all
@@ -154,25 +151,24 @@ fn variables(import: &Import) -> Vec<Variable> {
     let registries = import.registries.iter();
     let with_password = registries.filter(|registry| registry.login.iter().any(is_password));
     let named = with_password.map(|registry| {
-        let word = |c: char| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        };
-        let word: String = registry.name.chars().map(word).collect();
+        let upper = registry.name.to_ascii_uppercase();
+        let word = upper.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let starts_with_digit = word.starts_with(|c: char| c.is_ascii_digit());
         let prefix = if starts_with_digit { "REGISTRY_" } else { "" };
-        let base = format!("{prefix}{word}_PASSWORD");
-        let mut name = base.clone();
-        let mut count = 1;
-        while !taken.insert(name.clone()) {
-            count += 1;
-            name = format!("{base}_{count}");
-        }
+        let name = unique(format!("{prefix}{word}_PASSWORD"), "_", &mut taken);
         let registry = registry.name.clone();
         Variable { name, registry }
     });
     named.collect()
+}
+
+/// A name that was not taken, with a number behind it if need be.
+fn unique(base: String, gap: &str, taken: &mut HashSet<String>) -> String {
+    let mut name = base.clone();
+    let mut count = 1;
+    while !taken.insert(name.clone()) {
+        count += 1;
+        name = format!("{base}{gap}{count}");
+    }
+    name
 }

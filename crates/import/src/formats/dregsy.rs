@@ -35,7 +35,7 @@ const NEEDLESS: [&str; 10] = [
 const EXPRESSION: &str = "regex:";
 
 yaml::record! {
-    struct Document {
+    struct DregsyFile {
         tasks: Vec<Spanned<Task>> = "tasks",
     }
 }
@@ -70,7 +70,7 @@ yaml::record! {
 
 /// Reads the file.
 pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
-    let file: Document = yaml::parse(text, reader)?;
+    let file: DregsyFile = yaml::parse(text, reader)?;
     let mut import = Import {
         remarks: reader.unread(&file.other, &NEEDLESS),
         ..Import::default()
@@ -86,7 +86,11 @@ pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
             // An account may stand before the name of the public ECR.
             let host = reference::host(host.rsplit('@').next().unwrap_or(host));
             if let Some(location) = location {
-                add_registry(&host, location, reader, &mut import);
+                import.merge(
+                    location.value.registry(&host, line(location), reader),
+                    &host,
+                    reader,
+                );
             }
             Ok(host)
         };
@@ -177,57 +181,35 @@ impl Mapping {
     }
 }
 
-/// Adds a registry with its login.
-fn add_registry(
-    name: &str,
-    location: &Spanned<Location>,
-    reader: &Reader<'_>,
-    import: &mut Import,
-) {
-    let (at, keys) = (line(location), &location.value);
-    let mut read = Registry::new(name, reader.place(at));
-    let is_ecr = name.contains(".dkr.ecr.") || name == "public.ecr.aws";
-    match given(&keys.auth) {
-        Some("none") => {}
-        Some(auth) => match decode(auth) {
-            Some([user, password]) => {
-                read.read_login(Some(&user), Some(&password), Syntax::Literal, reader);
+impl Location {
+    fn registry(&self, name: &str, at: usize, reader: &Reader<'_>) -> Registry {
+        let mut read = reader.registry(name, at);
+        let is_ecr = name.contains(".dkr.ecr.") || name == "public.ecr.aws";
+        match given(&self.auth) {
+            Some("none") => {}
+            Some(auth) => match decode(auth) {
+                Some([user, password]) => {
+                    let login = [Some(user.as_str()), Some(password.as_str())];
+                    read.read_login(login, Syntax::Literal, reader);
+                }
+                None => {
+                    let text = "`auth` is not {\"username\": …, \"password\": …} in base64";
+                    read.remarks.push(reader.loss(at, text));
+                }
+            },
+            None if is_ecr => {
+                read.login = vec![("login", Setting::Elsewhere("helper", "ecr-login".into()))];
+                let text = "dregsy asks AWS for the login: install docker-credential-ecr-login";
+                read.remarks.push(reader.note(at, text));
             }
-            None => {
-                let text = "`auth` is not {\"username\": …, \"password\": …} in base64";
-                read.remarks.push(reader.loss(at, text));
-            }
-        },
-        None if is_ecr => {
-            read.login = vec![("login", Setting::Elsewhere("helper", "ecr-login".into()))];
-            let text = "dregsy asks AWS for the login: install docker-credential-ecr-login";
-            read.remarks.push(reader.note(at, text));
+            None => {}
         }
-        None => {}
-    }
-    if let Some(switch) = keys
-        .skips_verification
-        .as_ref()
-        .filter(|switch| switch.value)
-    {
-        read.skip_verification("skip-tls-verify", line(switch), reader);
-    }
-    read.remarks.extend(reader.unread(&keys.other, &NEEDLESS));
-    let known = import.registry(name, reader.place(at));
-    if known.login.is_empty() {
-        known.login = read.login;
-    } else if !read.login.is_empty() && known.login != read.login {
-        let text = format!("another login for {name}: a registry has one login");
-        known.remarks.push(reader.loss(at, text));
-    }
-    known.keys = if known.keys.is_empty() {
-        read.keys
-    } else {
-        known.keys.clone()
-    };
-    for remark in read.remarks {
-        let is_new = known.remarks.iter().all(|known| known.text != remark.text);
-        known.remarks.extend(is_new.then_some(remark));
+        let switch = self.skips_verification.as_ref();
+        if let Some(switch) = switch.filter(|switch| switch.value) {
+            read.skip_verification("skip-tls-verify", line(switch), reader);
+        }
+        read.remarks.extend(reader.unread(&self.other, &NEEDLESS));
+        read
     }
 }
 

@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 use super::{Mirrored, Reader};
 use crate::{
     diagnostics::Error,
-    model::{Import, Registry, Setting},
+    model::{self, Import, Keys, Setting},
     reference::{self, Repository},
     tags::{Filter, TagSets, pattern},
     template::{Syntax, Unfilled},
@@ -81,38 +81,23 @@ fn add_logins(logins: Pairs<LoginKeys>, syntax: Syntax, reader: &Reader<'_>, imp
     // The login of a whole registry counts before the login of a part.
     let (parts, whole): (Vec<_>, Vec<_>) = logins.partition(|(name, ..)| name.contains('/'));
     for (name, at, keys) in whole.into_iter().chain(parts) {
-        let (host, part) = name.split_once('/').unwrap_or((&name, ""));
-        let host = reference::host(host);
-        let mut read = Registry::new(&host, reader.place(at));
-        let (user, password) = (given(&keys.username), given(&keys.password));
-        read.read_login(user, password, syntax, reader);
+        let host = reference::host(name.split('/').next().unwrap_or_default());
+        let mut read = reader.registry(&host, at);
+        read.read_login([&keys.username, &keys.password].map(given), syntax, reader);
         if let Some(switch) = keys.insecure.as_ref().filter(|switch| switch.value) {
             read.skip_verification("insecure", line(switch), reader);
         }
         read.remarks.extend(reader.unread(&keys.other, &[]));
-        let known = import.registry(&host, reader.place(at));
-        if part.is_empty() {
-            *known = read;
-        } else if known.login.is_empty() {
+        let is_known = import.registries.iter().any(|known| known.name == host);
+        if name.contains('/') && !is_known {
             let text = format!("the login of {name} is used for all of {host}");
             read.remarks.push(reader.note(at, text));
-            *known = read;
-        } else if known.login != read.login {
-            let text = format!("the login of {name}: a registry has one login");
-            known.remarks.push(reader.loss(at, text));
         }
+        import.merge(read, &name, reader);
     }
 }
 
-/// What stands behind a repository.
-enum Selection {
-    Nothing,
-    Tags(Vec<String>),
-    /// An expression for the whole tag.
-    Matching(String),
-}
-
-/// Reads one rule: several where tags get new names that no one `tag` gives them.
+/// Reads one rule: several if tags get new names.
 fn read_rule(
     source: &str,
     target: &str,
@@ -120,67 +105,49 @@ fn read_rule(
     default_target: Option<&Repository>,
     reader: &Reader<'_>,
 ) -> Result<Vec<Mirrored>, Unfilled> {
-    let (source, selection) = split(source, line, reader)?;
-    let (target, new) = match target.trim() {
+    let (source, tags, filters) = split(source, line, reader)?;
+    let (target, new, _) = match target.trim() {
         "" => {
             let missing = "it has no target: image-syncer's --registry and --namespace name one, \
                            so pass them as --target REGISTRY/NAMESPACE";
             let default = default_target.ok_or_else(|| missing.to_owned())?;
-            (default.below(source.name()), Selection::Nothing)
+            (default.below(source.name()), Vec::new(), Vec::new())
         }
         text => split(text, line, reader)?,
     };
-    let mut groups: Vec<(Option<String>, TagSets)> = Vec::new();
-    match (selection, new) {
-        (Selection::Nothing, Selection::Nothing) => {
-            groups.push((None, TagSets::new(Vec::new(), Vec::new())));
-        }
-        (Selection::Tags(names), Selection::Nothing) => {
-            groups.push((None, TagSets::new(names, Vec::new())));
-        }
-        (Selection::Matching(whole), Selection::Nothing) => {
-            let filter = Ok(Filter::matching(whole));
-            groups.push((None, TagSets::new(Vec::new(), vec![filter])));
-        }
-        (Selection::Tags(old), Selection::Tags(new)) if old.len() == new.len() => {
-            for (old, new) in old.into_iter().zip(new) {
-                let tag = reference::rename(&old, &new);
-                match groups.iter_mut().find(|(known, _)| *known == tag) {
-                    Some((_, tags)) => tags.sets[0].0.push(old),
-                    None => groups.push((tag, TagSets::new(vec![old], Vec::new()))),
-                }
-            }
-        }
-        _ => {
-            let reason = "the target has tags, and the source does not have as many";
-            return Err(reason.to_owned().into());
-        }
-    }
-    let mirrored = groups.into_iter().map(|(tag, tags)| Mirrored {
+    let mirrored = |tags, keys| Mirrored {
         routes: vec![(source.clone(), vec![target.clone()])],
         tags,
-        keys: tag
-            .map(|tag| ("tag", Setting::Text(tag)))
-            .into_iter()
-            .collect(),
+        keys,
         ..Mirrored::default()
+    };
+    if new.is_empty() {
+        return Ok(vec![mirrored(TagSets::new(tags, filters), Keys::new())]);
+    }
+    if new.len() != tags.len() {
+        let reason = "the target has tags, and the source does not have as many";
+        return Err(reason.to_owned().into());
+    }
+    let pairs = tags.into_iter().zip(new).map(|(old, new)| {
+        let tag = reference::rename(&old, &new).map(Setting::Text);
+        mirrored(
+            TagSets::new(vec![old], Vec::new()),
+            model::keys([("tag", tag)]),
+        )
     });
-    Ok(mirrored.collect())
+    Ok(pairs.collect())
 }
 
-/// A repository and what stands behind it: nothing, `1,2` or `/an expression/`.
-fn split(
-    text: &str,
-    line: usize,
-    reader: &Reader<'_>,
-) -> Result<(Repository, Selection), Unfilled> {
+/// A repository, and the tags behind it as `1,2` or the filter behind it as `/an expression/`.
+type Selection = (Repository, Vec<String>, Vec<Result<Filter, String>>);
+
+fn split(text: &str, line: usize, reader: &Reader<'_>) -> Result<Selection, Unfilled> {
     let fill = |text| reader.fill(text, Syntax::Shell, line);
-    let search = text
-        .strip_suffix('/')
-        .and_then(|text| text.split_once(":/"));
-    if let Some((name, search)) = search {
+    let bare = text.strip_suffix('/');
+    if let Some((name, search)) = bare.and_then(|text| text.split_once(":/")) {
         let (repository, _) = reference::parse(&fill(name)?)?;
-        return Ok((repository, Selection::Matching(pattern::whole(search)?)));
+        let filter = Filter::matching(pattern::whole(search)?);
+        return Ok((repository, Vec::new(), vec![Ok(filter)]));
     }
     let text = fill(text)?;
     let (name, tags) = match text.rsplit_once(':') {
@@ -188,12 +155,10 @@ fn split(
         _ => (text.as_str(), ""),
     };
     let (repository, _) = reference::parse(name)?;
-    if tags.is_empty() {
-        return Ok((repository, Selection::Nothing));
-    }
-    let tags: Vec<String> = tags.split(',').map(|tag| tag.trim().to_owned()).collect();
+    let tags = tags.split(',').map(|tag| tag.trim().to_owned());
+    let tags: Vec<String> = tags.filter(|tag| !tag.is_empty()).collect();
     match tags.iter().find(|tag| !reference::is_tag(tag)) {
         Some(wrong) => Err(format!("`{wrong}` is not a tag").into()),
-        None => Ok((repository, Selection::Tags(tags))),
+        None => Ok((repository, tags, Vec::new())),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     diagnostics::{Error, Place, Remark, printable},
-    model::{Entry, Import, Item, Keys, Setting},
+    model::{Entry, Import, Item, Keys, Registry, Setting},
     reference::{self, Repository},
     tags::{TagSets, pattern},
     template::{Syntax, Unfilled, Variables},
@@ -32,7 +32,7 @@ const HINTS: [(&str, &str); 9] = [
 /// Reads one file: makes remarks and errors, and fills in variables.
 pub(crate) struct Reader<'a> {
     pub(crate) file: Arc<str>,
-    pub(crate) variables: &'a Variables<'a>,
+    variables: &'a Variables<'a>,
 }
 
 /// Sources with their targets.
@@ -49,7 +49,12 @@ struct Mirrored {
     remarks: Vec<Remark>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(file: &str, variables: &'a Variables<'a>) -> Self {
+        let file = printable(file).into();
+        Self { file, variables }
+    }
+
     pub(crate) fn place(&self, line: usize) -> Place {
         let file = self.file.clone();
         Place { file, line }
@@ -80,6 +85,14 @@ impl Reader<'_> {
             place,
             message,
             help,
+        }
+    }
+
+    pub(crate) fn registry(&self, name: &str, line: usize) -> Registry {
+        Registry {
+            name: name.into(),
+            place: self.place(line),
+            ..Registry::default()
         }
     }
 

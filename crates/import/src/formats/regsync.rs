@@ -9,7 +9,7 @@ use self::creds::Cred;
 use super::{Mirrored, Reader, discovered};
 use crate::{
     diagnostics::{Error, Remark},
-    model::{Import, Setting},
+    model::{self, Import, Setting},
     reference::{self, Repository},
     schedule,
     tags::{
@@ -43,7 +43,7 @@ const USUAL_MEDIA_TYPES: [&str; 4] = [
 ];
 
 record! {
-    struct Document {
+    struct RegsyncFile {
         creds: Vec<Spanned<Cred>> = "creds",
         defaults: Step = "defaults",
         sync: Vec<Spanned<Step>> = "sync",
@@ -89,7 +89,7 @@ record! {
 
 /// Reads the file.
 pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
-    let file: Document = yaml::parse(text, reader)?;
+    let file: RegsyncFile = yaml::parse(text, reader)?;
     let (mut import, defaults) = (Import::default(), &file.defaults);
     import.skips_docker_config = defaults.skips_docker_config;
     for cred in &file.creds {
@@ -211,16 +211,12 @@ impl<'a> Sync<'a> {
         mirrored.remarks.extend(note);
         let platforms = step.platforms.iter().cloned().chain(platform);
         let backup = self.pick(|step| step.backup.as_ref().and_then(backup_tag));
-        let keys = [
+        mirrored.keys = model::keys([
             ("tag", tag.transpose()?.map(Setting::Text)),
             ("platforms", Setting::list(platforms.collect())),
             ("referrers", self.referrers()),
             ("backup_tag", backup.map(Setting::Text)),
-        ];
-        let keys = keys.into_iter();
-        mirrored
-            .keys
-            .extend(keys.filter_map(|(key, setting)| Some((key, setting?))));
+        ]);
         let schedule = self.pick(|step| given(&step.schedule));
         let when = match (schedule, self.pick(|step| given(&step.interval))) {
             (Some(text), _) => Some(schedule::cron(text)?),

@@ -4,13 +4,13 @@
 use super::{Mirrored, Reader};
 use crate::{
     diagnostics::Error,
-    model::{Import, Item},
+    model::Import,
     reference::{self, Repository},
     tags::{
         Filter, TagSets, pattern,
         range::{self, Dialect},
     },
-    template::{Syntax, Unfilled},
+    template::Syntax,
     yaml::{self, Pairs, Text, given, line},
 };
 
@@ -32,142 +32,80 @@ yaml::record! {
 }
 
 /// Where skopeo copies to. Only its command line says so.
-#[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) target: Repository,
     /// Whether the whole name of a source is kept below the target, and not its last part.
     pub(crate) is_scoped: bool,
 }
 
-/// What is wanted of one repository.
-#[derive(Debug, Default)]
-struct Wanted {
-    line: usize,
-    name: String,
-    is_all: bool,
-    names: Vec<String>,
-    filters: Vec<Result<Filter, String>>,
-    lost: Vec<String>,
-}
-
 /// Reads the file.
-pub(crate) fn read(
-    text: &str,
-    destination: &Destination,
-    reader: &Reader<'_>,
-) -> Result<Import, Error> {
+pub(crate) fn read(text: &str, to: &Destination, reader: &Reader<'_>) -> Result<Import, Error> {
     let registries: Pairs<RegistryKeys> = yaml::parse(text, reader)?;
     let mut import = Import::default();
     for (name, keys) in registries.into_sorted() {
         let host = reference::host(&name.value);
-        add_settings(&keys, &host, line(&name), reader, &mut import);
-        for wanted in wanted(keys) {
-            let what = format!("{host}/{}", wanted.name);
-            for lost in &wanted.lost {
-                let remark = reader.loss(wanted.line, format!("{what}: {lost}"));
-                import.items.push(Item::Lost(remark));
+        let mut registry = reader.registry(&host, line(&name));
+        let login = [&keys.credentials.username, &keys.credentials.password];
+        registry.read_login(login.map(given), Syntax::Literal, reader);
+        if let Some(switch) = keys.tls_verify.as_ref().filter(|switch| !switch.value) {
+            registry.skip_verification("tls-verify", line(switch), reader);
+        }
+        for other in [&keys.credentials.other, &keys.other] {
+            registry.remarks.extend(reader.unread(other, &[]));
+        }
+        import.merge(registry, &host, reader);
+        let mut add = |key: Text, tags| {
+            let (line, what) = (line(&key), format!("{host}/{}", key.value));
+            let read = to.mirrored(&what, tags);
+            reader.add(&mut import, line, &what, read.map_err(Into::into));
+        };
+        for (key, tags) in keys.images.into_sorted() {
+            let (names, wrong): (Vec<_>, Vec<_>) = tags
+                .into_iter()
+                .flatten()
+                .partition(|tag| reference::is_tag(tag));
+            for tag in &wrong {
+                let reason = match tag.contains(':') {
+                    true => reference::of_digest(),
+                    false => format!("`{tag}` is not a tag"),
+                };
+                add(key.clone(), Err(reason));
             }
-            if wanted.is_all || !wanted.names.is_empty() || !wanted.filters.is_empty() {
-                let line = wanted.line;
-                reader.add(
-                    &mut import,
-                    line,
-                    &what,
-                    wanted.mirrored(&what, destination),
-                );
+            if wrong.is_empty() || !names.is_empty() {
+                add(key, Ok((names, Vec::new())));
             }
+        }
+        for (key, search) in keys.by_regex.into_sorted() {
+            let filter = pattern::whole(&search).map(Filter::matching);
+            add(key, Ok((Vec::new(), vec![filter])));
+        }
+        for (key, text) in keys.by_semver.into_sorted() {
+            let ranges = range::parse(&text, Dialect::Masterminds);
+            add(key, Ok((Vec::new(), vec![ranges.map(Filter::in_ranges)])));
         }
     }
     Ok(import)
 }
 
-/// The repositories of a registry. What any of the keys selects is wanted.
-fn wanted(keys: RegistryKeys) -> Vec<Wanted> {
-    let mut found: Vec<Wanted> = Vec::new();
-    for (key, tags) in keys.images.into_sorted() {
-        let mut wanted = Wanted::of(&key);
-        wanted.is_all = tags.is_empty();
-        for tag in tags.into_iter().flatten() {
-            match (reference::is_tag(&tag), tag.contains(':')) {
-                (true, _) => wanted.names.push(tag),
-                (false, true) => wanted.lost.push(reference::of_digest()),
-                (false, false) => wanted.lost.push(format!("`{tag}` is not a tag")),
-            }
-        }
-        found.push(wanted);
-    }
-    let by_regex = keys.by_regex.into_sorted().into_iter();
-    let by_regex = by_regex.map(|(key, text)| (key, pattern::whole(&text).map(Filter::matching)));
-    let by_semver = keys.by_semver.into_sorted().into_iter();
-    let by_semver = by_semver.map(|(key, text)| (key, in_range(&text)));
-    for (key, filter) in by_regex.chain(by_semver) {
-        let known = found.iter().position(|wanted| wanted.name == key.value);
-        let at = known.unwrap_or_else(|| {
-            found.push(Wanted::of(&key));
-            found.len() - 1
-        });
-        found[at].filters.push(filter);
-    }
-    found
-}
+/// Named tags and filters, or why there are none.
+type Tags = Result<(Vec<String>, Vec<Result<Filter, String>>), String>;
 
-fn in_range(text: &str) -> Result<Filter, String> {
-    let ranges = range::parse(text, Dialect::Masterminds)?;
-    let all = Filter::default();
-    Ok(Filter { ranges, ..all })
-}
-
-impl Wanted {
-    fn of(key: &Text) -> Self {
-        let (line, name) = (line(key), key.value.clone());
-        let nothing = Self::default();
-        Self {
-            line,
-            name,
-            ..nothing
-        }
-    }
-
-    fn mirrored(self, what: &str, destination: &Destination) -> Result<Mirrored, Unfilled> {
-        let (source, tag) = reference::parse(what)?;
+impl Destination {
+    fn mirrored(&self, what: &str, tags: Tags) -> Result<Mirrored, String> {
+        let ((source, tag), (names, filters)) = (reference::parse(what)?, tags?);
         if tag.is_some() {
-            let reason = "it is a name with a tag: write the tag into the list";
-            return Err(reason.to_owned().into());
+            return Err("it is a name with a tag: write the tag into the list".into());
         }
-        let filters = if self.is_all {
-            Vec::new()
-        } else {
-            self.filters
-        };
         // A port's colon is not legal in a path.
         let registry = source.registry.replace(':', "-");
-        let path = match destination.is_scoped {
+        let path = match self.is_scoped {
             true => format!("{registry}/{}", source.path),
             false => source.name().into(),
         };
         Ok(Mirrored {
-            routes: vec![(source, vec![destination.target.below(&path)])],
-            tags: TagSets::new(self.names, filters),
+            routes: vec![(source, vec![self.target.below(&path)])],
+            tags: TagSets::new(names, filters),
             ..Mirrored::default()
         })
-    }
-}
-
-/// The login of a registry, and how it is reached.
-fn add_settings(
-    keys: &RegistryKeys,
-    host: &str,
-    at: usize,
-    reader: &Reader<'_>,
-    import: &mut Import,
-) {
-    let registry = import.registry(host, reader.place(at));
-    let (user, password) = (&keys.credentials.username, &keys.credentials.password);
-    registry.read_login(given(user), given(password), Syntax::Literal, reader);
-    if let Some(switch) = keys.tls_verify.as_ref().filter(|switch| !switch.value) {
-        registry.skip_verification("tls-verify", line(switch), reader);
-    }
-    for other in [&keys.credentials.other, &keys.other] {
-        registry.remarks.extend(reader.unread(other, &[]));
     }
 }

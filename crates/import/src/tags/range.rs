@@ -3,6 +3,7 @@
 //! There a range is comparators that all have to match, and a version with a suffix is a
 //! pre-release, which only a comparator of the same version with a suffix takes.
 
+use regex::Regex;
 use semver::VersionReq;
 
 /// Whose ranges they are.
@@ -37,24 +38,22 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Range>, String> 
 fn one(text: &str, dialect: Dialect) -> Result<Range, String> {
     let (mut comparators, mut exclude) = (Vec::new(), Vec::new());
     let mut loses_suffixes = dialect != Dialect::Masterminds;
-    let spelled = without_hyphens(text);
-    let mut rest = spelled.as_str();
-    if rest.is_empty() {
-        return Err("it is empty".into());
-    }
-    while !rest.is_empty() {
-        let version_at = rest.find(|c: char| !"<>=!~^ ".contains(c));
-        let version_at = version_at.ok_or("an operator without a version")?;
-        let operator = rest[..version_at].replace(' ', "");
-        let end = rest[version_at..].find([' ', ',', '<', '>', '=', '!', '~', '^']);
-        let end = end.map_or(rest.len(), |end| version_at + end);
-        let version = Version::parse(&rest[version_at..end])?;
-        rest = rest[end..].trim_start_matches([' ', ',']);
+    let hyphens = Regex::new(r"(\S+) - (\S+)").map_err(|error| error.to_string())?;
+    let spelled = hyphens.replace_all(text, ">=$1 <=$2");
+    let comparisons = Regex::new(r"^([<>=!~^ ]*)([^<>=!~^ ,]+)[ ,]*");
+    let comparisons = comparisons.map_err(|error| error.to_string())?;
+    let mut rest = spelled.as_ref();
+    while let Some(found) = comparisons.captures(rest) {
+        let (operator, version) = (found[1].replace(' ', ""), Version::parse(&found[2])?);
+        rest = &rest[found[0].len()..];
         loses_suffixes |= !version.suffix.is_empty();
         match operator.as_str() {
             "!=" | "!" if dialect != Dialect::Regsync => exclude.push(version.expression()),
             _ => comparators.extend(comparator(&operator, version, dialect)?),
         }
+    }
+    if !rest.is_empty() || text.is_empty() {
+        return Err("a version is missing".into());
     }
     if comparators.is_empty() {
         comparators.push("*".into());
@@ -66,16 +65,6 @@ fn one(text: &str, dialect: Dialect) -> Result<Range, String> {
         exclude,
         loses_suffixes,
     })
-}
-
-/// `1.2 - 1.4` as `>=1.2 <=1.4`.
-fn without_hyphens(text: &str) -> String {
-    let mut words: Vec<String> = text.split_whitespace().map(String::from).collect();
-    while let Some(at) = words.iter().skip(1).position(|word| word == "-") {
-        words[at].insert_str(0, ">=");
-        words[at + 1] = "<=".into();
-    }
-    words.join(" ")
 }
 
 /// A comparator of `mirror.toml`. None where every version passes.

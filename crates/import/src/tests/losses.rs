@@ -26,7 +26,7 @@ sync:
 creds: [{{registry: q.io, tls: insecure, regcert: x, user: u}}]
 "#
     );
-    let rendered = rendered(Regsync, &text, "", &[]);
+    let rendered = rendered(Regsync, &text, "", None);
     let expected = [
         (6, "`backup`"),
         (7, "`ratelimit`"),
@@ -61,7 +61,7 @@ fn of_image_syncer() {
     let auth = "quay.io/coreos: {username: a, password: p1}\nghcr.io: {username: b, password: p2}\n\
                 ghcr.io/acme: {username: c, password: p3}\nr.io: {username: robot$a, password: p}\n\
                 q.io: {username: '${USER}', password: '${PW}'}\n";
-    let rendered = rendered(ImageSyncer, &text, auth, &[]);
+    let rendered = rendered(ImageSyncer, &text, auth, None);
     let expected = [
         (3, "the login of ghcr.io/acme"),
         (4, "a variable in a longer text"),
@@ -104,7 +104,7 @@ fn of_skopeo() {
         (10, "`cert-dir`"),
         (11, "`tls-verify`"),
     ];
-    assert_losses(&rendered(Skopeo, &text, "r.io", &[]), &expected);
+    assert_losses(&rendered(Skopeo, &text, "r.io", None), &expected);
 }
 
 #[test]
@@ -125,7 +125,7 @@ tasks:
       - {{from: a/d, tags: ['semver: 1.x || broken']}}
 "#
     );
-    let rendered = rendered(Dregsy, &text, "", &[]);
+    let rendered = rendered(Dregsy, &text, "", None);
     let expected = [
         (6, "`auth` is not"),
         (7, "`mappings_file`"),

@@ -53,7 +53,7 @@ fn files() -> Vec<(Tool, String, String)> {
 #[test]
 fn no_password_reaches_the_output_or_a_remark() {
     for (tool, text, more) in files() {
-        let shown = format!("{:?}", rendered(tool, &text, &more, &[]));
+        let shown = format!("{:?}", rendered(tool, &text, &more, None));
         for form in [SECRET.to_owned(), STANDARD.encode(SECRET)] {
             assert!(!shown.contains(&form), "{shown}");
         }
@@ -67,7 +67,7 @@ fn each_password_gets_a_variable() {
                 - {registry: 'a.b.io', user: u, pass: p}\n\
                 - {registry: '10.0.0.1:5000', user: u, pass: p}\n\
                 sync:\n- {source: q.io/a, target: r.io/a, type: repository}\n";
-    let rendered = rendered(Regsync, text, "", &[]);
+    let rendered = rendered(Regsync, text, "", None);
     let names = rendered
         .variables
         .iter()

@@ -20,28 +20,15 @@ use crate::{
 const MAX_IN_BRACES: usize = 12;
 
 /// Keys that stand in `[defaults]` where all entries have them.
-const SHARED: [&str; 6] = [
-    "tag",
-    "platforms",
-    "referrers",
-    "backup_tag",
-    "every",
-    "schedule",
-];
+const SHARED: [&str; 4] = ["tag", "platforms", "referrers", "backup_tag"];
 
-/// What a line belongs to, by its index in the import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    Nobody,
-    Registry(usize),
-    Entries(Vec<usize>),
-}
-
-/// All lines.
+/// The text of the file.
 pub(super) struct Page {
-    lines: Vec<(String, Owner)>,
+    pub(super) text: String,
+    /// The entries of each `[[mirror]]`, by their indices.
+    blocks: Vec<Vec<usize>>,
     /// The file with the images. Remarks about another name it.
-    file: Option<Arc<str>>,
+    file: Arc<str>,
 }
 
 /// Entries that stand in one `[[mirror]]`: they differ only in their sources.
@@ -51,84 +38,86 @@ struct Block<'a> {
 }
 
 impl Page {
-    /// The whole file.
     pub(super) fn of(import: &Import, title: &str, variables: &[Variable]) -> Self {
-        let file = import.items.first().map(|item| item.place().file.clone());
-        let lines = Vec::new();
-        let mut page = Self { lines, file };
+        let mut page = Self {
+            text: String::new(),
+            blocks: Vec::new(),
+            file: import.file.clone(),
+        };
         page.comment(title);
         for remark in &import.remarks {
-            page.push("", &Owner::Nobody);
+            page.text.push('\n');
             page.remark(remark);
         }
-        for (at, registry) in import.registries.iter().enumerate() {
+        for registry in &import.registries {
             let mut variables = variables.iter();
             let variable = variables.find(|variable| variable.registry == registry.name);
-            page.registry(registry, variable, &Owner::Registry(at));
+            page.registry(registry, variable);
         }
-        let all = import.items.iter().filter_map(|item| match item {
-            Item::Entry(entry) => Some(&**entry),
-            Item::Lost(_) => None,
-        });
+        let all = import.items.iter().filter_map(Item::entry);
         let all: Vec<&Entry> = all.collect();
         let live = all.iter().copied().filter(|entry| entry.refused.is_none());
         let live: Vec<&Entry> = live.collect();
         let default = placement::default_of(&live).or_else(|| placement::default_of(&all));
         let shared = shared(&live);
         if let Some(default) = &default {
-            page.push("", &Owner::Nobody);
-            page.push(&table::defaults(default, &shared), &Owner::Nobody);
+            page.text.push('\n');
+            page.table(&table::defaults(default, &shared), None);
         }
         let mut names = HashSet::new();
         let default = default.unwrap_or_default();
         for block in blocks(import, &default) {
-            page.push("", &Owner::Nobody);
+            page.text.push('\n');
             match block {
-                Ok(block) => page.block(&block, &default, &shared, &mut names),
                 Err(remark) => page.remark(remark),
+                Ok(block) => {
+                    let remarks = block.members.iter().flat_map(|(_, entry)| &entry.remarks);
+                    remarks.for_each(|remark| page.remark(remark));
+                    let first = block.members[0].1;
+                    let (name, from) = (block.name(&mut names), block.from());
+                    let placement = &block.placement;
+                    let text =
+                        table::mirror(name, &from, placement, &first.keys, &default, &shared);
+                    let refused = first.refused.as_ref();
+                    page.table(&text, refused.map(|reason| (first.place.line, reason)));
+                    if refused.is_none() {
+                        let members = block.members.iter();
+                        page.blocks.push(members.map(|(at, _)| *at).collect());
+                    }
+                }
             }
         }
         page
     }
 
-    pub(super) fn text(&self) -> String {
-        let lines = self.lines.iter();
-        lines.flat_map(|(line, _)| [line.as_str(), "\n"]).collect()
-    }
-
-    /// What a line belongs to, counted from 1.
-    pub(super) fn owner(&self, line: usize) -> &Owner {
-        let line = line.checked_sub(1).and_then(|at| self.lines.get(at));
-        line.map_or(&Owner::Nobody, |(_, owner)| owner)
-    }
-
-    /// Adds the lines of a text.
-    fn push(&mut self, text: &str, owner: &Owner) {
-        let lines = text
-            .split('\n')
-            .map(|line| (line.to_owned(), owner.clone()));
-        self.lines.extend(lines);
+    /// The entries of the `[[mirror]]` at a line, counted from 1.
+    pub(super) fn block_at(&self, line: usize) -> &[usize] {
+        let before = self.text.lines().take(line);
+        let count = before.filter(|line| *line == "[[mirror]]").count();
+        let block = count.checked_sub(1).and_then(|at| self.blocks.get(at));
+        block.map_or(&[], Vec::as_slice)
     }
 
     /// A comment in as many lines as it needs. Nothing that it quotes can end it.
     fn comment(&mut self, text: &str) {
-        let mut line = "#".to_owned();
+        let mut column = 1;
+        self.text.push('#');
         let is_gap = |c: char| c.is_whitespace() || c.is_control();
         for word in text.split(is_gap).filter(|word| !word.is_empty()) {
-            if line.chars().count() + word.chars().count() >= table::WIDTH && line.len() > 1 {
-                self.push(&line, &Owner::Nobody);
-                line = "#".into();
+            column += 1 + word.chars().count();
+            if column > table::WIDTH {
+                self.text.push_str("\n#");
+                column = 2 + word.chars().count();
             }
-            line.push(' ');
-            line.push_str(word);
+            self.text.extend([" ", word]);
         }
-        self.push(&line, &Owner::Nobody);
+        self.text.push('\n');
     }
 
     fn remark(&mut self, remark: &Remark) {
         let kind = if remark.is_loss { "left out, " } else { "" };
         let file = match &self.file {
-            Some(file) if *file != remark.place.file => format!("{} ", remark.place.file),
+            file if *file != remark.place.file => format!("{} ", remark.place.file),
             _ => String::new(),
         };
         let place = match remark.place.line {
@@ -139,57 +128,29 @@ impl Page {
     }
 
     /// Adds a table, as a comment where there is a reason.
-    fn table(&mut self, text: &str, owner: &Owner, refused: Option<(usize, &String)>) {
-        match refused {
-            None => self.push(text, owner),
-            Some((line, reason)) => {
-                self.comment(&format!("left out, line {line}: {reason}"));
-                let commented: Vec<String> = text.lines().map(|line| format!("# {line}")).collect();
-                self.push(&commented.join("\n"), &Owner::Nobody);
-            }
+    fn table(&mut self, text: &str, refused: Option<(usize, &String)>) {
+        if let Some((line, reason)) = refused {
+            self.comment(&format!("left out, line {line}: {reason}"));
+        }
+        for line in text.lines() {
+            self.text
+                .push_str(if refused.is_some() { "# " } else { "" });
+            self.text.extend([line, "\n"]);
         }
     }
 
-    fn registry(&mut self, registry: &Registry, variable: Option<&Variable>, owner: &Owner) {
+    fn registry(&mut self, registry: &Registry, variable: Option<&Variable>) {
         let table = table::registry(registry, variable.map(|variable| variable.name.as_str()));
         if table.is_empty() && registry.remarks.is_empty() {
             return;
         }
-        self.push("", &Owner::Nobody);
-        for remark in &registry.remarks {
-            self.remark(remark);
-        }
-        if !table.is_empty() {
-            let refused = registry.refused.as_ref();
-            self.table(
-                &table,
-                owner,
-                refused.map(|reason| (registry.place.line, reason)),
-            );
-        }
-    }
-
-    fn block(
-        &mut self,
-        block: &Block<'_>,
-        default: &Placement,
-        shared: &Keys,
-        names: &mut HashSet<String>,
-    ) {
-        let first = block.members[0].1;
-        let name = block.name(names);
-        let from = block.from();
-        let text = table::mirror(name, &from, &block.placement, &first.keys, default, shared);
-        for remark in block.members.iter().flat_map(|(_, entry)| &entry.remarks) {
-            self.remark(remark);
-        }
-        let owner = Owner::Entries(block.members.iter().map(|(at, _)| *at).collect());
-        let refused = first.refused.as_ref();
-        self.table(
-            &text,
-            &owner,
-            refused.map(|reason| (first.place.line, reason)),
-        );
+        self.text.push('\n');
+        registry
+            .remarks
+            .iter()
+            .for_each(|remark| self.remark(remark));
+        let refused = registry.refused.as_ref().filter(|_| !table.is_empty());
+        self.table(&table, refused.map(|reason| (registry.place.line, reason)));
     }
 }
 
@@ -233,17 +194,28 @@ fn is_fixed((key, setting): &(&'static str, Setting)) -> bool {
     *key == "tag" && !matches!(setting, Setting::Text(text) if text.contains('{'))
 }
 
-/// The keys that every entry has alike. Entries that wait for a command need no schedule.
+/// The keys that every entry has alike, and the schedule that most have. Paused entries need none.
 fn shared(entries: &[&Entry]) -> Keys {
-    let is_paused = |entry: &Entry| entry.keys.iter().any(|(key, _)| *key == "paused");
-    let first = entries.iter().find(|entry| !is_paused(entry));
-    let keys = first.map_or(&[][..], |entry| &entry.keys);
+    let Some(first) = entries.first() else {
+        return Keys::new();
+    };
     let is_shared = |key: &&(&'static str, Setting)| {
-        let is_schedule = matches!(key.0, "every" | "schedule");
-        let has = |entry: &&Entry| entry.keys.contains(key) || is_schedule && is_paused(entry);
+        let has = |entry: &&Entry| entry.keys.contains(key);
         SHARED.contains(&key.0) && !is_fixed(key) && entries.iter().all(has)
     };
-    keys.iter().filter(is_shared).cloned().collect()
+    let mut shared: Keys = first.keys.iter().filter(is_shared).cloned().collect();
+    let is_schedule = |key: &&(&'static str, Setting)| matches!(key.0, "every" | "schedule");
+    let is_paused = |entry: &Entry| entry.keys.iter().any(|(key, _)| *key == "paused");
+    let running = entries.iter().filter(|entry| !is_paused(entry));
+    let schedules = running.map(|entry| entry.keys.iter().find(is_schedule));
+    let schedules: Vec<_> = schedules.collect::<Option<_>>().unwrap_or_default();
+    let count = |schedule| schedules.iter().filter(|other| **other == schedule).count();
+    let most = schedules
+        .iter()
+        .rev()
+        .max_by_key(|schedule| count(**schedule));
+    shared.extend(most.map(|schedule| (*schedule).clone()));
+    shared
 }
 
 impl Block<'_> {
@@ -252,13 +224,7 @@ impl Block<'_> {
         let first = self.members[0].1;
         let of_several = (self.members.len() > 1).then(|| first.source.registry.clone());
         let base = first.name.clone().or(of_several)?;
-        let mut name = base.clone();
-        let mut count = 1;
-        while !taken.insert(name.clone()) {
-            count += 1;
-            name = format!("{base} {count}");
-        }
-        (!name.is_empty()).then_some(name)
+        Some(super::unique(base, " ", taken))
     }
 
     fn from(&self) -> Vec<String> {
@@ -270,17 +236,16 @@ impl Block<'_> {
                 _ => sources.push((source, tags.collect())),
             }
         }
-        let names = sources
-            .iter()
-            .flat_map(|(source, tags)| match tags.as_slice() {
-                [] => vec![source.to_string()],
-                [tag] => vec![format!("{source}:{tag}")],
-                tags => {
-                    let few = tags.chunks(MAX_IN_BRACES);
-                    few.map(|tags| format!("{source}:{{{}}}", tags.join(",")))
-                        .collect()
-                }
-            });
-        names.collect()
+        let mut names = Vec::new();
+        for (source, tags) in sources {
+            if tags.is_empty() {
+                names.push(source.to_string());
+            }
+            names.extend(tags.chunks(MAX_IN_BRACES).map(|tags| match tags {
+                [tag] => format!("{source}:{tag}"),
+                tags => format!("{source}:{{{}}}", tags.join(",")),
+            }));
+        }
+        names
     }
 }

@@ -5,8 +5,7 @@ use crate::template::Variables;
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let variables = &Variables::new(&|_| None);
-    let file = "f".into();
-    parse(text, &Reader { file, variables }).map_err(|error| error.to_string())
+    parse(text, &Reader::new("f", variables)).map_err(|error| error.to_string())
 }
 
 fn refused(text: &str) -> String {

@@ -3,7 +3,7 @@
 use crate::{
     diagnostics::Error,
     formats::Reader,
-    model::{Registry, Setting},
+    model::{self, Registry, Setting},
     reference,
     template::Syntax,
     yaml::{self, Text, given, line},
@@ -44,44 +44,39 @@ impl Cred {
         let Ok(name) = reader.fill(name, Syntax::Go, at) else {
             return Ok(None);
         };
-        let mut registry = Registry::new(&reference::host(&name), reader.place(at));
-        registry.read_login(given(&keys.user), given(&keys.pass), Syntax::Go, reader);
+        let mut registry = reader.registry(&reference::host(&name), at);
+        let login = [&keys.user, &keys.pass].map(given);
+        registry.read_login(login, Syntax::Go, reader);
         if let Some(helper) = given(&keys.helper) {
             let short = helper.strip_prefix("docker-credential-").unwrap_or(helper);
             registry.login = vec![("login", Setting::Elsewhere("helper", short.into()))];
         }
-        let mut set = |key, setting| registry.keys.push((key, setting));
-        let mut scheme = "https";
-        match given(&keys.tls) {
-            None | Some("enabled") => {}
-            Some("disabled") => {
-                scheme = "http";
-                set("plain_http", Setting::True);
-            }
-            Some(_) => {
-                let text = "`tls`: certificates are always verified: name the CA with `ca_file`";
-                let at = keys.tls.as_ref().map_or(at, line);
-                registry.remarks.push(reader.loss(at, text));
-            }
+        let is_http = given(&keys.tls) == Some("disabled");
+        if !is_http && !matches!(given(&keys.tls), None | Some("enabled")) {
+            let text = "`tls`: certificates are always verified: name the CA with `ca_file`";
+            let at = keys.tls.as_ref().map_or(at, line);
+            registry.remarks.push(reader.loss(at, text));
         }
-        if let Some(host) = given(&keys.hostname).filter(|host| *host != name) {
-            set("endpoint", Setting::Text(format!("{scheme}://{host}")));
-        }
+        let scheme = if is_http { "http" } else { "https" };
+        let endpoint = given(&keys.hostname).filter(|host| *host != name);
+        let endpoint = endpoint.map(|host| Setting::Text(format!("{scheme}://{host}")));
         let positive = |n: Option<f64>| n.filter(|n| n.is_finite() && *n > 0.0);
-        if let Some(count) = positive(keys.connections) {
-            let count = count.clamp(1.0, 256.0).floor();
-            set("connections", Setting::Number(count.to_string()));
-        }
-        if let Some(rate) = positive(keys.rate) {
-            set("requests_per_second", Setting::Number(rate.to_string()));
-        }
-        if let Some(bytes) = positive(keys.chunk).map(|bytes| bytes as u64) {
-            let size = match bytes % (1 << 20) {
-                0 => format!("{} MiB", bytes >> 20),
-                _ => format!("{bytes} B"),
-            };
-            set("chunk", Setting::Text(size));
-        }
+        let connections = positive(keys.connections).map(|n| n.clamp(1.0, 256.0).floor());
+        let number = |n: f64| Setting::Number(n.to_string());
+        let size = |bytes: u64| match bytes % (1 << 20) {
+            0 => Setting::Text(format!("{} MiB", bytes >> 20)),
+            _ => Setting::Text(format!("{bytes} B")),
+        };
+        registry.keys = model::keys([
+            ("plain_http", is_http.then_some(Setting::True)),
+            ("endpoint", endpoint),
+            ("connections", connections.map(number)),
+            ("requests_per_second", positive(keys.rate).map(number)),
+            (
+                "chunk",
+                positive(keys.chunk).map(|bytes| size(bytes as u64)),
+            ),
+        ]);
         registry
             .remarks
             .extend(reader.unread(&keys.other, &NEEDLESS));

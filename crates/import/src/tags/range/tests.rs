@@ -89,8 +89,8 @@ fn exclusions_and_suffixes_are_known() {
 #[test]
 fn wrong_ranges_are_refused() {
     for (text, dialect, words) in [
-        ("", Masterminds, "empty"),
-        (">=", Masterminds, "without a version"),
+        ("", Masterminds, "version is missing"),
+        (">=", Masterminds, "version is missing"),
         (">=latest", Masterminds, "not a version"),
         ("1.2.3.4", Regsync, "up to three numbers"),
         ("1.x", Regsync, "no `x`"),
