@@ -1,23 +1,4 @@
-//! `transship import FILE`: a mirror.toml that does what another tool's file says.
-
-mod dregsy;
-mod dregsy_tags;
-mod image;
-mod image_syncer;
-mod layout;
-mod model;
-mod pattern;
-mod place;
-mod range;
-mod regsync;
-mod regsync_creds;
-mod settle;
-mod skopeo;
-mod tags;
-mod template;
-mod when;
-mod write;
-mod yaml;
+//! `transship import FILE`: a mirror.toml that mirrors what another tool's file does.
 
 use std::{
     fs::File,
@@ -27,30 +8,25 @@ use std::{
 
 use clap::ValueEnum;
 use serde_json::json;
+use transship_import::{Error, Input, Options, Refusal, Rendered, Tool};
 
-use self::{
-    model::{Import as Imported, Target, Teller, printable},
-    skopeo::Destination,
-    write::Written,
-    yaml::{BadYaml, Node},
-};
-use super::{Exit, Global};
-use crate::{
-    cli::{error::Refusal, output},
-    oci::RegistryName,
-};
+use super::{Exit, Global, error, output};
+use crate::config::{self, Config};
 
-/// Most bytes of a file: tens of thousands of images.
-const MOST_BYTES: u64 = 4 << 20;
+/// Largest file in bytes: tens of thousands of images.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Words in the names of variables whose values are not printed.
+const SECRET_WORDS: [&str; 5] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED"];
 
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The file of regsync, image-syncer, skopeo (sync --src yaml) or dregsy; nothing is contacted
     file: PathBuf,
-    /// Whose file it is; default: told by what is in it
+    /// Whose file it is; default: known by its keys
     #[arg(long, value_name = "TOOL")]
-    from: Option<Tool>,
+    from: Option<Format>,
     /// The second file of image-syncer, with its logins
     #[arg(long, value_name = "FILE")]
     auth: Option<PathBuf>,
@@ -60,17 +36,21 @@ pub(super) struct Import {
     /// As skopeo's: keep the whole name of each source below the target
     #[arg(long)]
     scoped: bool,
+    /// The value of a variable in names of images, such as {{env "REG"}}; default: the environment
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    set: Vec<(String, String)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Tool {
+/// The tools, by the names of `--from`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
     Regsync,
     ImageSyncer,
     Skopeo,
     Dregsy,
 }
 
-/// A file that cannot be read, or is none that is known.
+/// A file that cannot be read, or has none of the known formats.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {message}\n  help: {help}")]
 pub(super) struct Unreadable {
@@ -81,116 +61,91 @@ pub(super) struct Unreadable {
 
 impl Import {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let text = read(&self.file)?;
-        let document = parse(&self.file, &text)?;
-        let at = |bad| Unreadable::at(&self.file, bad);
-        let tool = self.from.map_or_else(|| tool_of(&document), Ok);
-        let tool = tool.map_err(at)?;
-        let target = self.target_for(tool)?;
-        let teller = Teller(self.file.display().to_string().into());
-        let mut imported = match (tool, target) {
-            (Tool::Regsync, _) => regsync::read(&document, &teller),
-            (Tool::ImageSyncer, target) => image_syncer::read(&document, &teller, target.as_ref()),
-            (Tool::Dregsy, _) => dregsy::read(&document, &teller),
-            (Tool::Skopeo, target) => {
-                let is_scoped = self.scoped;
-                let missing = "skopeo's file does not say where to copy to: name what its command \
-                               line does as --target HOST/PATH, and --scoped if that does";
-                let target = target.ok_or_else(|| Refusal::Usage(missing.into()))?;
-                skopeo::read(&document, &teller, &Destination { target, is_scoped })
-            }
+        let (name, text) = (self.file.display().to_string(), read(&self.file)?);
+        let options = Options {
+            target: self.target.as_deref(),
+            is_scoped: self.scoped,
+            variables: Some(&|name| self.variable(name)),
+        };
+        let tool = self.from.map(|format| match format {
+            Format::Regsync => Tool::Regsync,
+            Format::ImageSyncer => Tool::ImageSyncer,
+            Format::Skopeo => Tool::Skopeo,
+            Format::Dregsy => Tool::Dregsy,
+        });
+        let input = Input {
+            name: &name,
+            text: &text,
+        };
+        let mut imported = transship_import::import(input, tool, &options).map_err(refused)?;
+        if let Some(path) = &self.auth {
+            let is_used = imported.tool() == Tool::ImageSyncer;
+            let text = if is_used { read(path)? } else { String::new() };
+            let (name, text) = (&path.display().to_string(), &text);
+            imported.add_logins(Input { name, text }).map_err(refused)?;
         }
-        .map_err(at)?;
-        if imported.items.is_empty() {
-            let help = "name the file that says what is mirrored, and whose it is with --from";
-            let bad = BadYaml::new(document.line, "nothing in it is mirrored", help);
-            return Err(at(bad).into());
-        }
-        self.read_auth(&mut imported)?;
-        let tool = tool.name();
-        let title = format!(
-            "Made by `transship import` of {}, a file of {tool}. `transship check` validates it, \
-             `transship plan` shows what it does.",
-            printable(&teller.0)
-        );
-        let written = write::write(imported, &title);
+        let tool = imported.tool().name();
+        let rendered = imported.render(&check);
         match global.json {
-            true => print_json(tool, &written)?,
-            false => print(&self.file, &written)?,
+            true => print_json(tool, &rendered)?,
+            false => print(&self.file, &rendered)?,
         }
-        Ok(match written.remarks.iter().any(|remark| remark.is_loss) {
+        Ok(match rendered.remarks.iter().any(|remark| remark.is_loss) {
             true => Exit::SomeFailed,
             false => Exit::Ok,
         })
     }
 
-    /// The `--target`, where it is one and the tool has a use for it.
-    fn target_for(&self, tool: Tool) -> Result<Option<Target>, Refusal> {
-        let refuse = |option: &str, takes: &str| {
-            let tool = tool.name();
-            Err(Refusal::Usage(format!(
-                "{option} is for {takes}, and this is a file of {tool}"
-            )))
-        };
-        if self.auth.is_some() && tool != Tool::ImageSyncer {
-            return refuse("--auth", "image-syncer");
+    /// The value of a variable in a name: of `--set`, or of the environment unless its name
+    /// suggests a secret, because it is printed.
+    fn variable(&self, name: &str) -> Option<String> {
+        if let Some((_, value)) = self.set.iter().rev().find(|(known, _)| known == name) {
+            return Some(value.clone());
         }
-        if self.scoped && tool != Tool::Skopeo {
-            return refuse("--scoped", "skopeo");
-        }
-        let Some(text) = &self.target else {
-            return Ok(None);
-        };
-        if !matches!(tool, Tool::Skopeo | Tool::ImageSyncer) {
-            return refuse("--target", "skopeo and image-syncer");
-        }
-        let text = text
-            .strip_prefix("docker://")
-            .unwrap_or(text)
-            .trim_end_matches('/');
-        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
-        match registry.parse::<RegistryName>() {
-            Ok(registry) => Ok(Some(Target {
-                registry: registry.to_string(),
-                path: path.into(),
-            })),
-            Err(error) => Err(Refusal::Usage(format!("bad --target: {error}"))),
-        }
-    }
-
-    fn read_auth(&self, imported: &mut Imported) -> Result<(), Unreadable> {
-        let Some(file) = &self.auth else {
-            return Ok(());
-        };
-        let document = parse(file, &read(file)?)?;
-        let teller = Teller(file.display().to_string().into());
-        let read = image_syncer::read_auth(&document, &teller, imported);
-        read.map_err(|bad| Unreadable::at(file, bad))
+        let upper = name.to_uppercase();
+        let is_secret = SECRET_WORDS.iter().any(|word| upper.contains(word));
+        std::env::var(name).ok().filter(|_| !is_secret)
     }
 }
 
-impl Tool {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Regsync => "regsync",
-            Self::ImageSyncer => "image-syncer",
-            Self::Skopeo => "skopeo",
-            Self::Dregsy => "dregsy",
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.into(), value.into()))
+}
+
+fn refused(error: Error) -> anyhow::Error {
+    match error {
+        Error::Usage(text) => error::Refusal::Usage(text).into(),
+        Error::File {
+            place,
+            message,
+            help,
+        } => Unreadable {
+            place: place.to_string(),
+            message,
+            help: help.into(),
         }
+        .into(),
     }
 }
 
-impl Unreadable {
-    fn at(file: &Path, bad: BadYaml) -> Self {
-        Self {
-            place: format!("{}:{}", file.display(), bad.line),
-            message: printable(&bad.message),
-            help: bad.help.into(),
-        }
-    }
+/// What the parser of mirror.toml refuses.
+fn check(text: &str) -> Vec<Refusal> {
+    let Err(config::Error::Invalid(report)) =
+        Config::parse_without_secrets(Path::new("mirror.toml"), text)
+    else {
+        return Vec::new();
+    };
+    let errors = report.records().into_iter();
+    let errors = errors.filter(|record| record.severity == "error");
+    let refusals = errors.map(|record| Refusal {
+        line: record.line,
+        reason: format!("{}; {}", record.message, record.remedy),
+    });
+    refusals.collect()
 }
 
-/// The text of a file, if it is one and not too long.
+/// The text of a file, if it is a file and not too large.
 fn read(path: &Path) -> Result<String, Unreadable> {
     let refuse = |message: String, help: &str| Unreadable {
         place: path.display().to_string(),
@@ -201,83 +156,39 @@ fn read(path: &Path) -> Result<String, Unreadable> {
         |error: std::io::Error| refuse(error.to_string(), "check the path and its permissions");
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(io)?;
-    file.take(MOST_BYTES + 1)
+    file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(io)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        let message = format!("it is larger than {}", output::bytes(MOST_BYTES));
-        return Err(refuse(message, "name the file that says what is mirrored"));
+    if bytes.len() as u64 > MAX_BYTES {
+        let message = format!("it is larger than {}", output::bytes(MAX_BYTES));
+        return Err(refuse(message, "name the file that lists the images"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let bytes = error.as_bytes();
-        let before = &bytes[..error.utf8_error().valid_up_to()];
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let bad = BadYaml::new(line, "it is not text in UTF-8", "name a YAML or JSON file");
-        Unreadable::at(path, bad)
+        Unreadable {
+            place: format!("{}:{line}", path.display()),
+            ..refuse("it is not text in UTF-8".into(), "name a YAML or JSON file")
+        }
     })
 }
 
-fn parse(path: &Path, text: &str) -> Result<Node, Unreadable> {
-    yaml::parse(text).map_err(|bad| Unreadable::at(path, bad))
-}
-
-/// Whose file it is, by its shape.
-fn tool_of(document: &Node) -> Result<Tool, BadYaml> {
-    let has_list = |key: &str| document.get(key).is_some_and(|node| node.list().is_some());
-    if has_list("sync") {
-        return Ok(Tool::Regsync);
-    }
-    if has_list("tasks") {
-        return Ok(Tool::Dregsy);
-    }
-    let pairs = document.map().unwrap_or_default();
-    let is_registry = |node: &Node| {
-        let keys = ["images", "images-by-tag-regex", "images-by-semver"];
-        keys.iter().any(|key| node.get(key).is_some())
-    };
-    if pairs.iter().any(|(_, value)| is_registry(value)) {
-        return Ok(Tool::Skopeo);
-    }
-    let is_rule = |(_, value): &(Node, Node)| value.text().is_some() || value.list().is_some();
-    let has_images = document
-        .get("images")
-        .is_some_and(|node| node.map().is_some());
-    if has_images || (!pairs.is_empty() && pairs.iter().all(is_rule)) {
-        return Ok(Tool::ImageSyncer);
-    }
-    let is_login = |(_, value): &(Node, Node)| value.get("password").is_some();
-    let help = match pairs.iter().any(is_login) {
-        true => "these are logins: name the file with the images, and this one with --auth",
-        false => {
-            "if it is a file of regsync, image-syncer, skopeo or dregsy, say whose with --from"
-        }
-    };
-    let message = "no file of regsync (`sync`), dregsy (`tasks`), skopeo (registries with \
-                   `images`) or image-syncer (SOURCE: TARGET)";
-    Err(BadYaml::new(document.line, message, help))
-}
-
 #[expect(clippy::print_stderr, reason = "warnings go beside the output")]
-fn print(file: &Path, written: &Written) -> anyhow::Result<()> {
-    for remark in &written.remarks {
+fn print(file: &Path, rendered: &Rendered) -> anyhow::Result<()> {
+    for remark in &rendered.remarks {
         let kind = if remark.is_loss { "left out" } else { "note" };
         eprintln!("{}: {kind}: {}", remark.place, remark.text);
     }
-    if !written.variables.is_empty() {
-        let each = written
-            .variables
-            .iter()
-            .map(|(name, of)| format!("{name} ({of})"));
+    if !rendered.variables.is_empty() {
+        let variables = rendered.variables.iter();
+        let each = variables.map(|variable| format!("{} ({})", variable.name, variable.registry));
         let each = each.collect::<Vec<_>>().join(", ");
         eprintln!(
-            "set the environment variables that have the passwords, which are not printed: {each}"
+            "set these environment variables to the passwords, which are not printed: {each}"
         );
     }
-    let losses = written
-        .remarks
-        .iter()
-        .filter(|remark| remark.is_loss)
-        .count();
+    let remarks = rendered.remarks.iter();
+    let losses = remarks.filter(|remark| remark.is_loss).count();
     if losses > 0 {
         let count = output::count(losses as u64, "thing");
         eprintln!(
@@ -285,28 +196,26 @@ fn print(file: &Path, written: &Written) -> anyhow::Result<()> {
             file.display()
         );
     }
-    output::line(written.text.trim_end())
+    output::line(rendered.toml.trim_end())
 }
 
-fn print_json(tool: &str, written: &Written) -> anyhow::Result<()> {
-    let told = |is_loss: bool| {
-        let remarks = written
-            .remarks
-            .iter()
-            .filter(move |remark| remark.is_loss == is_loss);
-        let told = remarks.map(|remark| {
+fn print_json(tool: &str, rendered: &Rendered) -> anyhow::Result<()> {
+    let of_kind = |is_loss: bool| {
+        let remarks = rendered.remarks.iter();
+        let remarks = remarks.filter(move |remark| remark.is_loss == is_loss);
+        let records = remarks.map(|remark| {
             let (file, line) = (&*remark.place.file, remark.place.line);
             json!({ "file": file, "line": line, "message": remark.text })
         });
-        told.collect::<Vec<_>>()
+        records.collect::<Vec<_>>()
     };
-    let variables = written.variables.iter();
-    let variables = variables.map(|(name, of)| json!({ "name": name, "registry": of }));
+    let variables = rendered.variables.iter();
+    let variables = variables.map(|it| json!({ "name": it.name, "registry": it.registry }));
     output::json(&json!({
         "tool": tool,
-        "toml": written.text,
-        "left_out": told(true),
-        "notes": told(false),
+        "toml": rendered.toml,
+        "left_out": of_kind(true),
+        "notes": of_kind(false),
         "variables": variables.collect::<Vec<_>>(),
     }))
 }

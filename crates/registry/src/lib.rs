@@ -43,7 +43,7 @@ pub use crate::http::RequestCounter;
 pub use crate::listing::tags::{Listing, Tags};
 pub use crate::observer::Observer;
 pub use crate::quota::ImagePermit;
-pub use crate::quota::retry_after::{go_seconds, retry_after};
+pub use crate::quota::retry_after::retry_after;
 pub use crate::rate_limit::{Direction, Traffic};
 pub use crate::retry::{RetryPolicy, TransferPermit};
 pub use crate::upload::body::Outgoing;

@@ -1,75 +1,40 @@
-//! Files of each tool, and what is made of them.
+//! That the mirror.toml of an import selects the tags that the other tool does, and is accepted.
 
 mod hostile;
-mod of_dregsy;
-mod of_image_syncer;
-mod of_regsync;
-mod of_skopeo;
-mod secrets;
-
-use std::path::Path;
+mod selection;
 
 use super::*;
 use crate::{
-    config::{Config, Selection},
-    oci::Tag,
+    config::Selection,
+    oci::{Repository, Tag},
 };
 
-/// What is made of a file, which the parser of mirror.toml has to accept.
+/// A mirror.toml that was made of a file.
 pub(super) struct Made {
-    pub(super) written: Written,
+    pub(super) rendered: Rendered,
     pub(super) config: Config,
 }
 
-/// Reads a file of a tool that needs nothing beside it.
+/// Imports the file of a tool. `target` is empty where the tool has none.
 #[track_caller]
-pub(super) fn made(tool: Tool, text: &str) -> Made {
-    made_with(tool, text, None, "")
-}
-
-/// The same with a target, `scoped:` before it for skopeo's `--scoped`, and image-syncer's logins.
-#[track_caller]
-pub(super) fn made_with(tool: Tool, text: &str, target: Option<&str>, auth: &str) -> Made {
-    let written = written(tool, text, target, auth);
-    let config = Config::parse_without_secrets(Path::new("mirror.toml"), &written.text);
-    let config = config.unwrap_or_else(|error| panic!("{error}\n{}", written.text));
-    Made { written, config }
-}
-
-#[track_caller]
-pub(super) fn written(tool: Tool, text: &str, target: Option<&str>, auth: &str) -> Written {
-    let document = yaml::parse(text).unwrap_or_else(|bad| panic!("{bad:?}"));
-    let told = tool_of(&document);
-    assert_eq!(told, Ok(tool), "whose file it is");
-    let is_scoped = target.is_some_and(|target| target.starts_with("scoped:"));
-    let target = target.map(|target| {
-        let target = target.trim_start_matches("scoped:");
-        let (registry, path) = target.split_once('/').unwrap_or((target, ""));
-        Target {
-            registry: registry.into(),
-            path: path.into(),
-        }
-    });
-    let teller = Teller("in.yml".into());
-    let imported = match tool {
-        Tool::Regsync => regsync::read(&document, &teller),
-        Tool::Dregsy => dregsy::read(&document, &teller),
-        Tool::ImageSyncer => image_syncer::read(&document, &teller, target.as_ref()),
-        Tool::Skopeo => {
-            let target = target.expect("a target");
-            skopeo::read(&document, &teller, &Destination { target, is_scoped })
-        }
+pub(super) fn made(tool: Tool, text: &str, target: &str) -> Made {
+    let named = |name, text| Input { name, text };
+    let options = Options {
+        target: Some(target.trim_start_matches("scoped:")).filter(|target| !target.is_empty()),
+        is_scoped: target.starts_with("scoped:"),
+        ..Options::default()
     };
-    let mut imported = imported.unwrap_or_else(|bad| panic!("{bad:?}"));
-    if !auth.is_empty() {
-        let teller = Teller("auth.yml".into());
-        image_syncer::read_auth(&yaml::parse(auth).unwrap(), &teller, &mut imported).unwrap();
-    }
-    write::write(imported, "a title")
+    let imported = transship_import::import(named("in.yml", text), None, &options);
+    let imported = imported.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(imported.tool(), tool);
+    let rendered = imported.render(&check);
+    let config = Config::parse_without_secrets(Path::new("mirror.toml"), &rendered.toml);
+    let config = config.unwrap_or_else(|error| panic!("{error}\n{}", rendered.toml));
+    Made { rendered, config }
 }
 
 impl Made {
-    /// Each route as `source tags -> targets`, in the order of the file.
+    /// Each route as `source:tag -> targets`, in the order of the file.
     pub(super) fn routes(&self) -> Vec<String> {
         let mirrors = self.config.mirrors.iter();
         let routes = mirrors.flat_map(|mirror| &mirror.routes).map(|route| {
@@ -84,69 +49,43 @@ impl Made {
     }
 
     /// The places at the target where a tag of a source goes.
-    pub(super) fn takes(&self, source: &str, tag: &str) -> Vec<String> {
-        let (source, tag): (crate::oci::Repository, Tag) =
-            (source.parse().unwrap(), tag.parse().unwrap());
+    pub(super) fn takes(&self, source: &str, tag: &str) -> String {
+        let (source, tag): (Repository, Tag) = (source.parse().unwrap(), tag.parse().unwrap());
         let mut found = Vec::new();
         for mirror in &self.config.mirrors {
             let discovered = mirror.discoveries.iter().filter(|d| d.matches(&source));
             let discovered: Vec<_> = discovered.map(|d| d.route(&source).unwrap()).collect();
             for route in mirror.routes.iter().chain(&discovered) {
                 if route.source == source && crate::sync::allows(route, &tag) {
-                    let name = mirror.rename.clone().unwrap_or_default();
-                    let name = match name == Default::default() {
-                        true => tag.clone(),
-                        false => name.target(&tag).unwrap(),
-                    };
-                    found.extend(
-                        route
-                            .targets
-                            .iter()
-                            .map(|target| format!("{target}:{name}")),
-                    );
+                    let rename = mirror.rename.as_ref();
+                    let name = rename.map_or(tag.clone(), |rename| rename.target(&tag).unwrap());
+                    let targets = route.targets.iter();
+                    found.extend(targets.map(|target| format!("{target}:{name}")));
                 }
             }
         }
         found.sort();
         found.dedup();
-        found
+        found.join(" ")
     }
 
     /// What is left out, each with its line.
     pub(super) fn losses(&self) -> Vec<(usize, &str)> {
-        losses(&self.written)
+        let losses = self.rendered.remarks.iter().filter(|remark| remark.is_loss);
+        losses
+            .map(|loss| (loss.place.line, loss.text.as_str()))
+            .collect()
     }
 }
 
-pub(super) fn losses(written: &Written) -> Vec<(usize, &str)> {
-    let remarks = written.remarks.iter().filter(|remark| remark.is_loss);
-    remarks
-        .map(|remark| (remark.place.line, remark.text.as_str()))
-        .collect()
-}
-
-/// Fails unless these lines, and no others, are told as left out, in these words, and in the output.
+/// Fails unless these lines and no others are reported as left out, in these words.
 #[track_caller]
-pub(super) fn assert_losses(written: &Written, expected: &[(usize, &str)]) {
-    let losses = losses(written);
+pub(super) fn assert_losses(made: &Made, expected: &[(usize, &str)]) {
+    let losses = made.losses();
     assert_eq!(losses.len(), expected.len(), "{losses:#?}");
-    let squeezed = |text: &str| {
-        text.replace(['#', '\n'], " ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let comments = squeezed(&written.text);
     for ((line, text), (wanted, words)) in losses.iter().zip(expected) {
-        assert!(
-            line == wanted && text.contains(words),
-            "{line} {text}, not {wanted} {words}"
-        );
-        let comment = squeezed(&format!("line {line}: {text}"));
-        assert!(
-            comments.contains(&comment),
-            "{comment}\nin\n{}",
-            written.text
-        );
+        let is_expected = line == wanted && text.contains(words);
+        assert!(is_expected, "{line} {text}, not {wanted} {words}");
+        assert!(made.rendered.toml.contains(&format!("line {line}: ")));
     }
 }

@@ -151,9 +151,26 @@ fn imports_skopeo() {
 }
 
 #[test]
-fn what_is_left_out_ends_with_1_and_is_told_as_json_too() {
+fn variables_come_from_set_or_environment() {
+    let mut transship = Transship::without_config();
+    let host = "'{{ env \"MIRROR_HOST\" }}/a'";
+    let text = format!("sync:\n- {{source: q.io/a, target: {host}, type: repository}}\n");
+    let missing = import(&transship, &text, &[]).expect_code(1);
+    missing.expect_stderr(&["--set MIRROR_HOST=", "1 thing left out"]);
+    let set = import(&transship, &text, &["--set", "MIRROR_HOST=r.io"]).expect_code(0);
+    assert!(set.stdout.contains("target = \"r.io\""), "{set}");
+    transship.set_env("MIRROR_HOST", "s.io");
+    let from_environment = import(&transship, &text, &[]).expect_code(0);
+    assert!(
+        from_environment.stdout.contains("target = \"s.io\""),
+        "{from_environment}"
+    );
+}
+
+#[test]
+fn losses_end_with_status_1_and_are_in_the_json() {
     let transship = Transship::without_config();
-    let text = "q.io/a/b: r.io/a/b\nq.io/a/c:1: r.io/a/c:stable\n";
+    let text = "q.io/a/b: r.io/a/b\nq.io/a/c: r.io/a/c:1\n";
     let file = transship.write("images.yaml", text);
     let finished = transship.run(&["--json", "import", file.to_str().unwrap()]);
     let json = finished.expect_code(1).json();
@@ -163,7 +180,7 @@ fn what_is_left_out_ends_with_1_and_is_told_as_json_too() {
 }
 
 #[test]
-fn options_that_the_tool_has_no_use_for_are_refused() {
+fn options_of_other_tools_are_refused() {
     let transship = Transship::without_config();
     let text = "sync:\n- {source: q.io/a, target: r.io/a, type: repository}\n";
     for (options, words) in [

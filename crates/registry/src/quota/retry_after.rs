@@ -55,7 +55,7 @@ fn lax(text: &str) -> Option<Duration> {
 }
 
 /// The seconds of a duration as Go writes it: `1h15m`.
-pub fn go_seconds(mut text: &str) -> Option<f64> {
+fn go_seconds(mut text: &str) -> Option<f64> {
     let mut sum = 0.0;
     loop {
         let (number, rest) = text.split_at(text.find(|c: char| c.is_alphabetic())?);
