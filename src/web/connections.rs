@@ -1,4 +1,4 @@
-//! Connections: how many there may be, how many of one address, and how long each may idle.
+//! Accepts connections, and limits their number, their number per address, and their idle time.
 
 use std::{
     collections::HashMap,
@@ -30,28 +30,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::web::write_timeout::WriteTimeout;
 
-/// Most connections at a time; others wait to be accepted.
+/// Most connections at a time. Others wait to be accepted.
 const CONNECTIONS: usize = 256;
-/// Most connections of one address. Whoever holds them all leaves room for others.
+/// Most connections of one address, so that it leaves room for others.
 pub(crate) const PEER_CONNECTIONS: usize = 64;
-/// What an address with too many connections gets.
+/// The response to a connection above that.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
-/// How long a connection may lie idle until a request's head is there. It is no time that people let
-/// pass between two requests, which would come just when the connection is closed.
+/// How long a connection may be idle before a request's head arrives. Not a round number: clients
+/// that poll every ten seconds would meet the close.
 const HEAD: Duration = Duration::from_secs(12);
-/// After how long a connection ends with its next answer.
+/// Age at which a connection closes after its next response.
 pub(crate) const LIFE: Duration = Duration::from_secs(120);
-/// How long the last answer of a connection may take, however slowly its client reads.
+/// How long the last response of a connection may take.
 const ANSWER: Duration = Duration::from_secs(30);
-/// What the kernel refuses for a moment, such as too many open files, is tried again after it.
+/// Pause after a failed accept, such as for too many open files.
 const BREATH: Duration = Duration::from_millis(100);
-/// How long requests under way get at the end of the server.
+/// How long in-flight requests get on shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Accepts connections until `stop` is cancelled, and lets those under way end.
+/// Accepts connections until `stop` is cancelled, then lets in-flight requests finish.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let peers = PeerConnections::default();
@@ -72,7 +72,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                     };
                     let (router, stop) = (router.clone(), stop.clone());
                     open.spawn(async move {
-                        talk(stream, router, stop).await;
+                        serve_connection(stream, router, stop).await;
                         drop((place, share));
                     });
                 }
@@ -136,10 +136,10 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Answers what comes over a connection. One that is old says so in its next answer, and ends with it
-/// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)): were it closed between two
-/// answers, a request that is on its way would be lost.
-pub(crate) async fn talk<S>(stream: S, router: Router, stop: CancellationToken)
+/// Serves one connection. An old connection announces its end in a response
+/// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)): closing it between two
+/// responses would lose a request on its way.
+pub(crate) async fn serve_connection<S>(stream: S, router: Router, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -164,7 +164,7 @@ where
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
-    // One that is old and lies idle ends by itself, and a last request may come until it does.
+    // An old idle connection ends by its head timeout. One last request may arrive before that.
     let ended = tokio::time::timeout(LIFE + HEAD + ANSWER, async {
         tokio::select! {
             ended = connection.as_mut() => return ended,
@@ -173,6 +173,6 @@ where
         connection.as_mut().graceful_shutdown();
         connection.await
     });
-    // A client that goes away, or is too slow, is its own affair.
+    // Errors of the client are of no interest.
     let _ = ended.await;
 }

@@ -1,4 +1,4 @@
-//! Whether the daemon is well: the scheduler moves, and what it needs is open.
+//! Health of the daemon: whether the scheduler ticks, and whether the database is open.
 
 use std::{
     sync::{
@@ -12,10 +12,10 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::web::App;
 
-/// How long the scheduler may be silent; it says something every second or two.
+/// How long the scheduler may be silent. It ticks every second or two.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// What the daemon says of itself.
+/// The state of the daemon that health checks read.
 #[derive(Debug)]
 pub struct Health {
     beat_at: Mutex<Instant>,
@@ -32,12 +32,12 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The scheduler moved.
+    /// Notes that the scheduler ticked.
     pub fn beat(&self) {
         *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// The config is loaded and the store open.
+    /// Notes that the configuration is loaded and the database open.
     pub fn ready(&self) {
         self.is_ready.store(true, Ordering::Relaxed);
     }
@@ -48,7 +48,7 @@ impl Health {
     }
 }
 
-/// Whether the scheduler moves.
+/// Returns 200 while the scheduler ticks, otherwise 503.
 pub(crate) async fn healthz(State(app): State<App>) -> (StatusCode, String) {
     let silent = app.health.silent_for();
     if silent < SILENCE {
@@ -60,7 +60,7 @@ pub(crate) async fn healthz(State(app): State<App>) -> (StatusCode, String) {
     }
 }
 
-/// Whether the config is loaded and the store open; not whether registries can be reached.
+/// Returns 200 once the configuration is loaded and the database open. Does not contact registries.
 pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
     match app.health.is_ready.load(Ordering::Relaxed) {
         true => (StatusCode::OK, "ok\n"),

@@ -46,27 +46,27 @@ pub use crate::web::health::Health;
 
 /// Most bytes of a request's body.
 const BODY: usize = 64 << 10;
-/// How long an answer may take to be made.
+/// How long a response may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What pages and answers are made of.
+/// What handlers share.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The config in force.
+    /// The configuration in effect.
     pub config: Arc<ArcSwap<Config>>,
-    /// How every mirror stands.
+    /// The status of every mirror.
     pub board: Arc<StatusCache>,
     /// Which alarms are active.
     pub alarms: Arc<ActiveAlarms>,
-    /// Where history is.
+    /// The database.
     pub store: Store,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What is moving.
+    /// Runs and transfers in flight.
     pub sync: Arc<Sync>,
-    /// Whether the daemon is well.
+    /// The health of the daemon.
     pub health: Arc<Health>,
-    /// Where runs are asked for.
+    /// Where requests for runs go.
     pub orders: mpsc::Sender<SyncRequest>,
 }
 
@@ -77,7 +77,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
     let guard = HostGuard::new(app.config.clone(), listen);
     let router = router(app).layer(middleware::from_fn_with_state(
         guard,
-        request_guard::own_host,
+        request_guard::checked_host,
     ));
     connections::serve(listener, router, stop).await;
 }
@@ -91,13 +91,13 @@ fn router(app: App) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn(in_time))
-        .layer(middleware::from_fn(request_guard::short_address))
-        .layer(middleware::from_fn(pages::guarded))
+        .layer(middleware::from_fn(within_timeout))
+        .layer(middleware::from_fn(request_guard::bounded_uri))
+        .layer(middleware::from_fn(pages::security_headers))
         .with_state(app)
 }
 
-/// What is rendered for each request, and counts against the budget of answers.
+/// Routes that render a response for each request. They count against the response budget.
 fn rendered() -> Router<App> {
     let budget = ResponseBudget::default();
     Router::new()
@@ -105,27 +105,27 @@ fn rendered() -> Router<App> {
         .route("/mirrors/{*name}", get(mirror::mirror))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
-        .nest("/api", programs())
+        .nest("/api", api_router())
         .route("/tunasync.json", get(tunasync::tunasync))
         .fallback(pages::missing)
         .layer(middleware::from_fn_with_state(
             budget,
-            response_budget::counted,
+            response_budget::within_budget,
         ))
 }
 
-/// What is there for programs, who are told in JSON what is wrong, too.
-fn programs() -> Router<App> {
+/// Routes for programs. Their errors are JSON.
+fn api_router() -> Router<App> {
     Router::new()
         .route("/v1/status", get(api::status))
         .route("/v1/runs", get(api::runs))
         .route("/v1/explain", get(search::answer))
         .route("/v1/sync", post(api::sync))
         .fallback(api::missing)
-        .layer(middleware::map_response(api::told))
+        .layer(middleware::map_response(api::json_error))
 }
 
-async fn in_time(request: Request, next: Next) -> Response {
+async fn within_timeout(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "this took too long\n").into_response(),

@@ -27,7 +27,7 @@ pub(crate) const MAX_URI_BYTES: usize = 2 << 10;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses a path or a query that is longer than any of ours.
-pub(crate) async fn short_address(request: Request, next: Next) -> Response {
+pub(crate) async fn bounded_uri(request: Request, next: Next) -> Response {
     let uri = request.uri();
     let query = uri.query().unwrap_or_default();
     if uri.path().len() > MAX_URI_BYTES || query.len() > MAX_URI_BYTES {
@@ -76,7 +76,7 @@ impl HostGuard {
 }
 
 /// Refuses requests for names that are not this server's.
-pub(crate) async fn own_host(
+pub(crate) async fn checked_host(
     State(guard): State<HostGuard>,
     request: Request,
     next: Next,

@@ -42,12 +42,12 @@ impl Default for ResponseBudget {
 
 /// Bytes of an answer, with their share of the budget. The share is given back when the last of them
 /// is on its way to the client.
-struct Counted {
+struct CountedBytes {
     bytes: Bytes,
     _share: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for CountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -78,7 +78,7 @@ impl ResponseBudget {
         };
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        let counted = Counted {
+        let counted = CountedBytes {
             bytes,
             _share: share,
         };
@@ -87,7 +87,7 @@ impl ResponseBudget {
 }
 
 /// Renders an answer when it is its turn, and counts its bytes.
-pub(crate) async fn counted(
+pub(crate) async fn within_budget(
     State(budget): State<ResponseBudget>,
     request: Request,
     next: Next,

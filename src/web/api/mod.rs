@@ -1,4 +1,4 @@
-//! The JSON API: how mirrors stand, their runs, and the asking for a run.
+//! The JSON API: status, runs, and runs on demand.
 
 pub(crate) mod tunasync;
 
@@ -29,33 +29,33 @@ use crate::{
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Most runs that one answer names.
+/// Most runs in one response.
 const RUNS: i64 = 1000;
 
-/// A run that is asked for.
+/// A request for a run.
 #[derive(Debug)]
 pub struct SyncRequest {
     /// The mirror.
     pub mirror: Arc<str>,
-    /// How much of it.
+    /// What of the mirror to run.
     pub scope: Scope,
-    /// What becomes of it.
+    /// Where the daemon sends its reply.
     pub reply: oneshot::Sender<SyncReply>,
 }
 
-/// What becomes of an order.
+/// The daemon's reply to a [`SyncRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncReply {
-    /// The run begins.
+    /// The run started.
     Started,
-    /// The mirror runs already.
+    /// The mirror is already running.
     Running,
-    /// The daemon ends, or knows no such mirror any more.
+    /// The daemon shuts down, or the mirror was removed.
     Refused,
 }
 
-/// How every mirror stands, and what trouble there is.
+/// Returns the status of every mirror, the active alarms and the error of `mirror.toml`.
 pub(crate) async fn status(State(app): State<App>) -> Response {
     let status = app.board.status(&app.config.load(), Utc::now().timestamp());
     Json(json!({
@@ -67,16 +67,16 @@ pub(crate) async fn status(State(app): State<App>) -> Response {
     .into_response()
 }
 
-/// Which runs are asked for.
+/// The query of `/api/v1/runs`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
+pub(crate) struct RunsQuery {
     mirror: Option<String>,
     limit: Option<i64>,
 }
 
-/// The last runs, newest first.
-pub(crate) async fn runs(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
+/// Returns the last runs, newest first.
+pub(crate) async fn runs(State(app): State<App>, Query(wanted): Query<RunsQuery>) -> Response {
     let limit = wanted.limit.unwrap_or(100).clamp(1, RUNS);
     match app.store.runs(wanted.mirror.as_deref(), limit).await {
         Ok(runs) => {
@@ -102,20 +102,20 @@ fn run(run: &RunRecord) -> serde_json::Value {
     })
 }
 
-/// What is to be run: a mirror, or one image that an entry allows.
+/// The body of `POST /api/v1/sync`: a mirror, or one image that an entry allows.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ordered {
+struct SyncBody {
     mirror: Option<String>,
     image: Option<String>,
 }
 
-/// Asks for a run.
+/// Starts a run.
 pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     if let Err((status, text)) = authorize(&app, &headers) {
         return refuse(status, text);
     }
-    let ordered: Ordered = match serde_json::from_slice(&body) {
+    let ordered: SyncBody = match serde_json::from_slice(&body) {
         Ok(ordered) => ordered,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("bad JSON: {error}")),
     };
@@ -143,8 +143,7 @@ pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
         .into_response()
 }
 
-/// Lets in who has the token of `[http]`, unless a page of another site asks through a browser.
-/// The comparison takes as long whatever is wrong.
+/// Checks the token of `[http]` in constant time, and that no page of another site sent the request.
 fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     let config = app.config.load();
     if !is_same_origin(headers, &config.http.hosts) {
@@ -169,7 +168,7 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static
     })
 }
 
-fn resolve(app: &App, ordered: &Ordered) -> Result<(Arc<str>, Scope), (StatusCode, String)> {
+fn resolve(app: &App, ordered: &SyncBody) -> Result<(Arc<str>, Scope), (StatusCode, String)> {
     let config = app.config.load();
     let missing = |text: String| (StatusCode::NOT_FOUND, text);
     match (&ordered.mirror, &ordered.image) {
@@ -201,14 +200,14 @@ fn resolve(app: &App, ordered: &Ordered) -> Result<(Arc<str>, Scope), (StatusCod
     }
 }
 
-/// What is said of an address that has nothing.
+/// Returns 404 for an unknown address.
 pub(crate) async fn missing() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is nothing at this address")
 }
 
-/// A refusal as JSON, whoever made it: what takes requests apart says in plain text what is wrong
-/// with them, and nothing of a method that is not allowed.
-pub(crate) async fn told(response: Response) -> Response {
+/// Turns an error of any layer into JSON. Extractors report in plain text, and a method that is not
+/// allowed has no body.
+pub(crate) async fn json_error(response: Response) -> Response {
     let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
     if response.status().is_success() || is_json {
         return response;
@@ -229,7 +228,7 @@ pub(crate) async fn told(response: Response) -> Response {
     Response::from_parts(parts, body.into())
 }
 
-/// An error as an answer.
+/// An error response.
 pub(crate) fn refuse(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }

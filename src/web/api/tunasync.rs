@@ -12,9 +12,9 @@ use crate::{
     web::App,
 };
 
-/// One mirror, with the names and the formats of tunasync.
+/// One mirror in tunasync's field names and formats.
 #[derive(Debug, Serialize)]
-pub(crate) struct Job {
+pub(crate) struct TunasyncJob {
     name: String,
     is_master: bool,
     status: &'static str,
@@ -30,8 +30,8 @@ pub(crate) struct Job {
     size: String,
 }
 
-/// Every mirror.
-pub(crate) async fn tunasync(State(app): State<App>) -> Json<Vec<Job>> {
+/// Lists every mirror.
+pub(crate) async fn tunasync(State(app): State<App>) -> Json<Vec<TunasyncJob>> {
     let config = app.config.load();
     let status = app.board.status(&config, Utc::now().timestamp());
     let jobs = config
@@ -50,7 +50,7 @@ pub(crate) async fn tunasync(State(app): State<App>) -> Json<Vec<Job>> {
     Json(jobs.collect())
 }
 
-fn job(mirror: &MirrorStatus, upstream: String, zone: Tz) -> Job {
+fn job(mirror: &MirrorStatus, upstream: String, zone: Tz) -> TunasyncJob {
     let ended = mirror.runs.iter().rev().find_map(|run| run.finished_at);
     let time = |at: Option<i64>| {
         let at = DateTime::<Utc>::from_timestamp(at.unwrap_or(0), 0).unwrap_or_default();
@@ -58,7 +58,7 @@ fn job(mirror: &MirrorStatus, upstream: String, zone: Tz) -> Job {
             .format("%Y-%m-%d %H:%M:%S %z")
             .to_string()
     };
-    Job {
+    TunasyncJob {
         name: mirror.name.to_string(),
         is_master: true,
         status: match (mirror.paused, mirror.last_result) {
@@ -81,7 +81,7 @@ fn job(mirror: &MirrorStatus, upstream: String, zone: Tz) -> Job {
     }
 }
 
-/// `1.23G`, as rsync and tunasync write sizes.
+/// Formats bytes like rsync and tunasync: `1.23G`.
 fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["", "K", "M", "G"] {

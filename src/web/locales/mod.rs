@@ -1,4 +1,4 @@
-//! In which language a page is, and how durations and times read in it.
+//! The languages of the pages, and how durations and times read in them.
 
 pub(crate) mod words;
 
@@ -10,31 +10,31 @@ use crate::{
     web::locales::words::{CHINESE, ENGLISH, Words},
 };
 
-/// From how many seconds on they are not told one by one.
+/// Seconds from which on durations are shown in whole minutes.
 const PRECISE: i64 = 600;
 
-/// A language that the pages speak.
+/// A language of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
-    /// English, which is also for everybody whose language is not here.
+    /// English, the default.
     English,
     /// Chinese.
     Chinese,
 }
 
-/// A moment, as text, with all that is to be known of it.
+/// A point in time, in three forms.
 #[derive(Clone, Debug)]
 pub(crate) struct Moment {
-    /// How far away it is.
+    /// Its distance from now, such as `2h ago`.
     pub(crate) text: String,
-    /// When it is, in the zone of the config.
+    /// Its date and time in the configured time zone.
     pub(crate) full: String,
-    /// When it is, for machines.
+    /// Its date and time by RFC 3339, for the `datetime` attribute.
     pub(crate) machine: String,
 }
 
 impl Language {
-    /// The language of a tag such as `zh-CN`.
+    /// Parses a language tag such as `zh-CN`.
     pub(crate) fn parse(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
         match primary.to_ascii_lowercase().as_str() {
@@ -44,7 +44,7 @@ impl Language {
         }
     }
 
-    /// The language that an `Accept-Language` asks for most, the first of several
+    /// The preferred language of an `Accept-Language` header, the first of several equal ones
     /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4)).
     pub(crate) fn preferred(header: &str) -> Self {
         let mut best = (0.0, Self::English);
@@ -73,7 +73,7 @@ impl Language {
         }
     }
 
-    /// What pages say.
+    /// The texts in this language.
     pub(crate) fn words(self) -> &'static Words {
         match self {
             Self::English => &*ENGLISH,
@@ -81,7 +81,7 @@ impl Language {
         }
     }
 
-    /// The other one: its name for `?lang=`, and what it calls itself.
+    /// The other language: its tag for `?lang=`, and its own name.
     pub(crate) fn other(self) -> (&'static str, &'static str) {
         match self {
             Self::English => ("zh", "中文"),
@@ -89,7 +89,7 @@ impl Language {
         }
     }
 
-    /// `1h 12m`: the largest unit, and the next smaller one where it adds something.
+    /// Formats seconds with at most two units, such as `1h 12m`.
     pub(crate) fn duration(self, seconds: i64) -> String {
         let mut rest = match seconds.max(0) {
             long if long >= PRECISE => long - long % 60,
@@ -111,7 +111,7 @@ impl Language {
         parts.collect::<Vec<_>>().join(" ")
     }
 
-    /// How far a moment is from now.
+    /// Describes a point in time, relative to `now`. All times are seconds since 1970.
     pub(crate) fn moment(self, at: i64, now: i64, zone: Tz) -> Moment {
         let words = self.words();
         let text = match at - now {

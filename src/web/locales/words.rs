@@ -62,13 +62,13 @@ fn split_name(text: &'static str) -> Option<(&'static str, &'static str, &'stati
 /// A text with a number.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'static"))]
-pub(crate) struct Counted {
+pub(crate) struct PluralPhrase {
     /// For 1, where that is another text.
     one: Option<Phrase>,
     other: Phrase,
 }
 
-impl Counted {
+impl PluralPhrase {
     fn fill(&self, count: u64) -> String {
         let form = match &self.one {
             Some(one) if count == 1 => one,
@@ -103,7 +103,7 @@ macro_rules! sections {
             pub(crate) struct $Type {
                 $(pub(crate) $text: &'static str,)*
                 $($phrase: Phrase,)*
-                $($counted: Counted,)*
+                $($counted: PluralPhrase,)*
             }
 
             impl $Type {
@@ -132,7 +132,7 @@ macro_rules! sections {
                         }
                     })*
                     $({
-                        let Counted { one, other } = &self.$section.$counted;
+                        let PluralPhrase { one, other } = &self.$section.$counted;
                         let is_fine = |form: &Phrase| form.names().iter().all(|n| *n == "count");
                         if other.names() != ["count"] || !one.iter().all(is_fine) {
                             let key = concat!(stringify!($section), ".", stringify!($counted));

@@ -1,4 +1,4 @@
-//! What browsers keep: the style of the pages, and their icon.
+//! Files that browsers cache: the style sheet and the icon.
 
 use axum::{
     http::header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -8,15 +8,15 @@ use axum::{
 const STYLE: &str = include_str!("../../../templates/style.css");
 const ICON: &str = include_str!("../../../templates/icon.svg");
 
-/// The number of the style, which is another one when its text is.
+/// Fingerprint of the style sheet.
 const VERSION: u64 = fingerprint(STYLE.as_bytes());
 
-/// Where the style is. It is at another place when it changes, so that it can be kept for good.
+/// The address of the style sheet. It changes with its content, so that browsers can cache it forever.
 pub(crate) fn style_path() -> String {
     format!("/style.css?v={VERSION:x}")
 }
 
-/// The style of the pages.
+/// The style sheet.
 pub(crate) async fn style() -> Response {
     kept(
         STYLE,

@@ -1,4 +1,4 @@
-//! Which mirrors are shown: those in a state, and those with a word in their names.
+//! Filters mirrors by state and by text.
 
 use std::collections::HashSet;
 
@@ -9,71 +9,71 @@ use crate::{
         locales::words::Words,
         pages::{
             mirror_row::{self, Flag},
-            page_request::Visit,
+            page_request::PageRequest,
         },
     },
 };
 
-/// A link that shows a part of the mirrors.
+/// A link to the mirrors that match a filter.
 #[derive(Debug)]
-pub(crate) struct Choice {
+pub(crate) struct FilterLink {
     pub(crate) text: &'static str,
     pub(crate) count: usize,
     pub(crate) href: String,
     pub(crate) is_chosen: bool,
 }
 
-/// A part of the mirrors.
+/// A filter by state or flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum MirrorFilter {
     State(State),
     Flag(Flag),
 }
 
-/// The parts, by their names in `?state=`.
-const PARTS: [(&str, Part); 10] = [
-    ("behind", Part::State(State::Behind)),
-    ("damaged", Part::State(State::Damaged)),
-    ("failing", Part::State(State::Failing)),
-    ("late", Part::Flag(Flag::Late)),
-    ("stale", Part::Flag(Flag::Stale)),
-    ("unfinished", Part::State(State::Unfinished)),
-    ("never-synced", Part::State(State::NeverSynced)),
-    ("in-sync", Part::State(State::InSync)),
-    ("running", Part::Flag(Flag::Running)),
-    ("paused", Part::Flag(Flag::Paused)),
+/// The filters, by their names in `?state=`.
+const FILTERS: [(&str, MirrorFilter); 10] = [
+    ("behind", MirrorFilter::State(State::Behind)),
+    ("damaged", MirrorFilter::State(State::Damaged)),
+    ("failing", MirrorFilter::State(State::Failing)),
+    ("late", MirrorFilter::Flag(Flag::Late)),
+    ("stale", MirrorFilter::Flag(Flag::Stale)),
+    ("unfinished", MirrorFilter::State(State::Unfinished)),
+    ("never-synced", MirrorFilter::State(State::NeverSynced)),
+    ("in-sync", MirrorFilter::State(State::InSync)),
+    ("running", MirrorFilter::Flag(Flag::Running)),
+    ("paused", MirrorFilter::Flag(Flag::Paused)),
 ];
 
-/// A state as `?state=` names it. One that does not exist is `none`, in which no mirror is.
+/// Parses `?state=`. An unknown state is `none`, which matches no mirror.
 pub(crate) fn known_state(name: &str) -> &'static str {
-    let part = PARTS.iter().find(|(known, _)| *known == name);
+    let part = FILTERS.iter().find(|(known, _)| *known == name);
     part.map_or("none", |(known, _)| known)
 }
 
-/// The links to the parts that are not empty, and to all mirrors.
-pub(crate) fn choices(status: &Status, visit: &Visit) -> Vec<Choice> {
-    let chosen = visit.get("state");
-    let all = Choice {
-        text: visit.words().overview.all,
+/// The links to all mirrors, and to each filter that matches some.
+pub(crate) fn choices(status: &Status, request: &PageRequest) -> Vec<FilterLink> {
+    let chosen = request.get("state");
+    let all = FilterLink {
+        text: request.words().overview.all,
         count: status.mirrors.len(),
-        href: visit.here("state", None),
+        href: request.here("state", None),
         is_chosen: chosen.is_none(),
     };
-    let parts = PARTS.iter().map(|(name, part)| Choice {
-        text: part.word(visit.words()),
+    let parts = FILTERS.iter().map(|(name, part)| FilterLink {
+        text: part.word(request.words()),
         count: status
             .mirrors
             .iter()
             .filter(|m| part.has(m, status.now))
             .count(),
-        href: visit.here("state", Some(name)),
+        href: request.here("state", Some(name)),
         is_chosen: chosen == Some(name),
     });
     let parts = parts.filter(|choice| choice.count > 0 || choice.is_chosen);
     std::iter::once(all).chain(parts).collect()
 }
 
-/// The mirrors that are asked for, worst first. A part that does not exist has none.
+/// The matching mirrors, worst first.
 pub(crate) fn found<'a>(
     status: &'a Status,
     config: &Config,
@@ -90,13 +90,13 @@ pub(crate) fn found<'a>(
         mirrors.retain(|mirror| named.contains(&*mirror.name));
     }
     if let Some(name) = part {
-        let part = PARTS.iter().find(|(known, _)| *known == name);
+        let part = FILTERS.iter().find(|(known, _)| *known == name);
         mirrors.retain(|mirror| part.is_some_and(|(_, part)| part.has(mirror, status.now)));
     }
     mirrors
 }
 
-/// What a mirror may be looked for by: its name, its sources and its targets.
+/// The texts that a mirror is found by: its name, its sources and its targets.
 fn names(mirror: &Mirror) -> impl Iterator<Item = String> {
     let routes = mirror.routes.iter();
     let repositories =
@@ -107,7 +107,7 @@ fn names(mirror: &Mirror) -> impl Iterator<Item = String> {
         .chain(patterns)
 }
 
-impl Part {
+impl MirrorFilter {
     fn has(self, mirror: &MirrorStatus, now: i64) -> bool {
         match self {
             Self::State(state) => mirror.state == state,

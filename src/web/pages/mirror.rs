@@ -18,10 +18,10 @@ use crate::{
         near_name::nearest_name,
         pages::{
             self, Frame,
-            mirror_row::{LagText, Row},
+            mirror_row::{LagText, MirrorRow},
             overview::Pager,
-            page_request::{Visit, mirror_path},
-            run_strip::{self, Shape},
+            page_request::{PageRequest, mirror_path},
+            run_strip::{self, RunShape},
             table::{ChangeRow, RunRow, TagRow},
         },
     },
@@ -40,8 +40,8 @@ const SOURCES: usize = 20;
 #[template(path = "mirror.html")]
 struct MirrorPage<'a> {
     frame: Frame<'a>,
-    row: Row,
-    shapes: Vec<Shape>,
+    row: MirrorRow,
+    shapes: Vec<RunShape>,
     sources: Vec<String>,
     more_sources: Option<String>,
     targets: Vec<TargetRow>,
@@ -82,18 +82,18 @@ struct BehindRow {
 pub(crate) async fn mirror(
     Held(app): Held<App>,
     Path(name): Path<String>,
-    visit: Visit,
+    request: PageRequest,
 ) -> Response {
     let now = Utc::now().timestamp();
     let config = app.config.load_full();
     let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name);
     let stands = app.board.mirror(&config, &name, now);
     let (Some(mirror), Some(stands)) = (mirror, stands) else {
-        return unknown(&config, &name, &visit);
+        return unknown(&config, &name, &request);
     };
-    match read(&app, mirror, &stands, &visit, now).await {
-        Ok(page) => pages::html(StatusCode::OK, &visit, &page),
-        Err(error) => pages::unreadable(&visit, &error),
+    match read(&app, mirror, &stands, &request, now).await {
+        Ok(page) => pages::html(StatusCode::OK, &request, &page),
+        Err(error) => pages::unreadable(&request, &error),
     }
 }
 
@@ -101,59 +101,59 @@ async fn read<'a>(
     app: &App,
     mirror: &Mirror,
     stands: &MirrorStatus,
-    visit: &'a Visit,
+    request: &'a PageRequest,
     now: i64,
 ) -> Result<MirrorPage<'a>, store::Error> {
     let (name, zone) = (&*mirror.name, app.config.load().timezone);
-    let words = visit.words();
+    let words = request.words();
     let count = stands.targets.iter().map(|target| target.tags).sum();
-    let pager = Pager::new(visit, count as usize, TAGS);
+    let pager = Pager::new(request, count as usize, TAGS);
     let (tags, runs, changes) = try_join!(
         app.store.mirror_tags(name, TAGS as i64, pager.start as i64),
         app.store.runs(Some(name), RUNS),
         app.store.changes(Some(name), 0, i64::MAX, CHANGES),
     )?;
-    let at = |at: i64| visit.language.moment(at, now, zone);
+    let at = |at: i64| request.language.moment(at, now, zone);
     let sources = sources(mirror);
     let hidden = |all: u64, shown: usize| {
         let rest = all.saturating_sub(shown as u64);
         (rest > 0).then(|| words.frame.more(rest))
     };
     Ok(MirrorPage {
-        row: Row::new(stands, visit, now, zone),
+        row: MirrorRow::new(stands, request, now, zone),
         shapes: run_strip::shapes(words),
         more_sources: hidden(sources.len() as u64, SOURCES),
         sources: sources.into_iter().take(SOURCES).collect(),
         targets: stands
             .targets
             .iter()
-            .map(|target| TargetRow::new(target, visit))
+            .map(|target| TargetRow::new(target, request))
             .collect(),
         more_behind: hidden(stands.behind_tags(), stands.behind.len()),
         behind: stands
             .behind
             .iter()
-            .map(|tag| BehindRow::new(tag, visit))
+            .map(|tag| BehindRow::new(tag, request))
             .collect(),
         tags: tags
             .into_iter()
-            .map(|tag| TagRow::new(tag, visit, now, at))
+            .map(|tag| TagRow::new(tag, request, now, at))
             .collect(),
         count,
         pager,
         runs: runs
             .into_iter()
-            .map(|run| RunRow::new(run, visit, at))
+            .map(|run| RunRow::new(run, request, at))
             .collect(),
         changes: changes
             .into_iter()
             .map(|change| ChangeRow::new(change, words, at))
             .collect(),
-        frame: Frame::live(visit, name, app, now),
+        frame: Frame::live(request, name, app, now),
     })
 }
 
-/// What it is mirrored from, each once.
+/// The sources of a mirror, sorted and without duplicates.
 fn sources(mirror: &Mirror) -> Vec<String> {
     let named = mirror.routes.iter().map(|route| route.source.to_string());
     let patterns = mirror.discoveries.iter().map(ToString::to_string);
@@ -163,11 +163,11 @@ fn sources(mirror: &Mirror) -> Vec<String> {
     sources
 }
 
-/// There is no such mirror; perhaps another one was meant.
-fn unknown(config: &Config, name: &str, visit: &Visit) -> Response {
-    let words = visit.words();
+/// The page for an unknown mirror, with similar names.
+fn unknown(config: &Config, name: &str, request: &PageRequest) -> Response {
+    let words = request.words();
     let names = || config.mirrors.iter().map(|mirror| &*mirror.name);
-    let link = |name: &str| (name.to_owned(), visit.link(&mirror_path(name), &[]));
+    let link = |name: &str| (name.to_owned(), request.link(&mirror_path(name), &[]));
     let holds = |known: &&str| !name.is_empty() && known.contains(name);
     let nearest = nearest_name(name, names());
     let others = names().filter(holds).filter(|name| Some(*name) != nearest);
@@ -177,11 +177,11 @@ fn unknown(config: &Config, name: &str, visit: &Visit) -> Response {
         (!meant.is_empty()).then(|| words.frame.did_you_mean.to_owned()),
     );
     let meant = meant.into_iter().map(link).collect();
-    pages::message(StatusCode::NOT_FOUND, visit, said, meant)
+    pages::message(StatusCode::NOT_FOUND, request, said, meant)
 }
 
 impl TargetRow {
-    fn new(target: &TargetStatus, visit: &Visit) -> Self {
+    fn new(target: &TargetStatus, request: &PageRequest) -> Self {
         let behind = (target.behind > 0).then_some(target.lag_seconds);
         Self {
             target: target.target.clone(),
@@ -189,7 +189,7 @@ impl TargetRow {
             behind: target.behind,
             failed: target.failed,
             orphaned: target.orphaned,
-            lag: LagText::new(behind, target.lag_upper_seconds, visit.language),
+            lag: LagText::new(behind, target.lag_upper_seconds, request.language),
             failures: target.consecutive_failures,
             size: bytes(target.size_bytes),
             pending: bytes(target.pending_bytes),
@@ -198,11 +198,11 @@ impl TargetRow {
 }
 
 impl BehindRow {
-    fn new(tag: &Behind, visit: &Visit) -> Self {
+    fn new(tag: &Behind, request: &PageRequest) -> Self {
         Self {
             source: tag.source.clone(),
             reference: tag.reference.clone(),
-            lag: visit.language.duration(tag.lag_seconds),
+            lag: request.language.duration(tag.lag_seconds),
             class: tag.class.clone(),
             message: tag.message.clone(),
         }

@@ -1,4 +1,4 @@
-//! One mirror in a line: its state, its lag, its times and its last runs.
+//! One mirror as a table row: state, lag, times and last runs.
 
 use chrono_tz::Tz;
 
@@ -8,13 +8,13 @@ use crate::{
     web::{
         locales::{Language, Moment, words::Words},
         pages::{
-            page_request::{Visit, mirror_path},
-            run_strip::{self, Strip},
+            page_request::{PageRequest, mirror_path},
+            run_strip::{self, RunStrip},
         },
     },
 };
 
-/// A word with a sign and a colour.
+/// A label with a sign and a colour.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Badge {
     pub(crate) class: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Badge {
     pub(crate) text: &'static str,
 }
 
-/// Lag: the bound that matters, and the other one.
+/// The two bounds of the lag as text.
 #[derive(Debug)]
 pub(crate) struct LagText {
     pub(crate) class: &'static str,
@@ -33,32 +33,32 @@ pub(crate) struct LagText {
 
 /// One mirror.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct MirrorRow {
     pub(crate) name: String,
     pub(crate) href: String,
     pub(crate) state: Badge,
-    /// What else is to be known of its state.
+    /// Its flags, such as `running`.
     pub(crate) flags: Vec<&'static str>,
     pub(crate) lag: LagText,
     pub(crate) success: Option<Moment>,
-    /// The last attempt, where it was no success: in words, its result, and when it was.
+    /// The last attempt if it failed: as text, its result, and its time.
     pub(crate) attempt: Option<(String, String, Moment)>,
     pub(crate) next: Option<Moment>,
     pub(crate) behind: u64,
-    /// None where it is not known.
+    /// None if unknown.
     pub(crate) size: Option<String>,
     pub(crate) reason: Option<String>,
-    pub(crate) strip: Strip,
+    pub(crate) strip: RunStrip,
 }
 
-impl Row {
+impl MirrorRow {
     /// A mirror as it stands at `now`.
-    pub(crate) fn new(mirror: &MirrorStatus, visit: &Visit, now: i64, zone: Tz) -> Self {
-        let (language, words) = (visit.language, visit.words());
+    pub(crate) fn new(mirror: &MirrorStatus, request: &PageRequest, now: i64, zone: Tz) -> Self {
+        let (language, words) = (request.language, request.words());
         let moment = |at: i64| language.moment(at, now, zone);
         Self {
             name: mirror.name.to_string(),
-            href: visit.link(&mirror_path(&mirror.name), &[]),
+            href: request.link(&mirror_path(&mirror.name), &[]),
             state: badge(mirror.state, words),
             flags: flags(mirror, now)
                 .iter()
@@ -71,7 +71,7 @@ impl Row {
             behind: mirror.behind_tags(),
             size: (mirror.size_bytes > 0).then(|| bytes(mirror.size_bytes)),
             reason: reason(mirror),
-            strip: Strip::new(&mirror.runs, language, zone),
+            strip: RunStrip::new(&mirror.runs, language, zone),
         }
     }
 }
@@ -92,7 +92,7 @@ impl LagText {
         lag
     }
 
-    /// Since when something differs, if it does, and since when everything may.
+    /// Formats how long a tag has been behind, if one is, and how long ago everything was equal.
     pub(crate) fn new(behind: Option<i64>, upper: Option<i64>, language: Language) -> Self {
         let words = language.words();
         let equal = match upper {
@@ -115,7 +115,7 @@ impl LagText {
     }
 }
 
-/// What may be said of a mirror beside its state.
+/// A property of a mirror beside its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flag {
     Late,
@@ -125,7 +125,7 @@ pub(crate) enum Flag {
 }
 
 impl Flag {
-    /// The word for it.
+    /// Its label.
     pub(crate) fn word(self, words: &'static Words) -> &'static str {
         match self {
             Self::Late => words.state.late,
@@ -136,7 +136,7 @@ impl Flag {
     }
 }
 
-/// What is to be said of a mirror beside its state.
+/// The flags of a mirror.
 pub(crate) fn flags(mirror: &MirrorStatus, now: i64) -> Vec<Flag> {
     let flags = [
         (Flag::Late, !mirror.is_within_objective()),
@@ -148,7 +148,7 @@ pub(crate) fn flags(mirror: &MirrorStatus, now: i64) -> Vec<Flag> {
     held.map(|(flag, _)| flag).collect()
 }
 
-/// The sign, the colour and the word of a state.
+/// The badge of a state.
 pub(crate) fn badge(state: State, words: &'static Words) -> Badge {
     let (class, sign) = match state {
         State::InSync => ("good", "●"),
@@ -165,7 +165,7 @@ pub(crate) fn badge(state: State, words: &'static Words) -> Badge {
     }
 }
 
-/// The word for a state.
+/// The label of a state.
 pub(crate) fn word(state: State, words: &'static Words) -> &'static str {
     match state {
         State::InSync => words.state.in_sync,

@@ -1,4 +1,4 @@
-//! What all pages have in common: the frame, the headers, and what is said when there is no page.
+//! What pages share: the frame, the headers, and pages for errors.
 
 pub(crate) mod asset;
 pub(crate) mod filter;
@@ -26,30 +26,30 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::web::{App, locales::words::Words, pages::page_request::Visit};
+use crate::web::{App, locales::words::Words, pages::page_request::PageRequest};
 
-/// Nothing runs, nothing comes from elsewhere, and nobody puts a frame around it.
+/// Forbids scripts, content of other hosts, and frames around the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
-/// How often a page is loaded anew for those who follow the link.
+/// Interval of the refresh link.
 const REFRESH_SECONDS: u64 = 10;
 
-/// What stands around a page.
+/// The frame of a page: title, navigation, footer.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) words: &'static Words,
-    pub(crate) visit: &'a Visit,
+    pub(crate) request: &'a PageRequest,
     /// The title of the window.
     pub(crate) title: String,
-    /// Where the browser is told to find its letters and colours.
+    /// The address of the style sheet.
     pub(crate) style: String,
-    /// Of what moment it tells; none where that says nothing.
+    /// The footer of a page that shows live data.
     pub(crate) pulse: Option<Pulse>,
-    /// The link to this page in another language, its tag, and its words.
+    /// The link to this page in the other language, its tag and its name.
     pub(crate) other: (String, &'static str, &'static str),
 }
 
-/// The moment that a page tells of, and a link that begins or ends loading it anew.
+/// The time of the data, and a link that turns refreshing on or off.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     pub(crate) as_of: String,
@@ -58,31 +58,36 @@ pub(crate) struct Pulse {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame of a page that does not change by itself.
-    pub(crate) fn new(visit: &'a Visit, title: impl Into<String>) -> Self {
-        let (tag, name) = visit.language.other();
+    /// The frame of a static page.
+    pub(crate) fn new(request: &'a PageRequest, title: impl Into<String>) -> Self {
+        let (tag, name) = request.language.other();
         Self {
-            words: visit.words(),
-            visit,
+            words: request.words(),
+            request,
             title: title.into(),
             style: asset::style_path(),
             pulse: None,
-            other: (visit.here("lang", Some(tag)), tag, name),
+            other: (request.here("lang", Some(tag)), tag, name),
         }
     }
 
-    /// The frame of a page that tells how things stand at a moment.
-    pub(crate) fn live(visit: &'a Visit, title: impl Into<String>, app: &App, now: i64) -> Self {
-        let words = visit.words();
+    /// The frame of a page that shows live data.
+    pub(crate) fn live(
+        request: &'a PageRequest,
+        title: impl Into<String>,
+        app: &App,
+        now: i64,
+    ) -> Self {
+        let words = request.words();
         let zone = app.config.load().timezone;
-        let every = |seconds: u64| visit.language.duration(seconds.try_into().unwrap_or(0));
-        let (href, text) = match visit.refresh {
+        let every = |seconds: u64| request.language.duration(seconds.try_into().unwrap_or(0));
+        let (href, text) = match request.refresh {
             None => (
-                visit.here("refresh", Some(&REFRESH_SECONDS.to_string())),
+                request.here("refresh", Some(&REFRESH_SECONDS.to_string())),
                 words.frame.refresh(&every(REFRESH_SECONDS)),
             ),
             Some(seconds) => (
-                visit.here("refresh", None),
+                request.here("refresh", None),
                 words.frame.refresh_stop(&every(seconds)),
             ),
         };
@@ -93,27 +98,27 @@ impl<'a> Frame<'a> {
                 href,
                 text,
             }),
-            ..Self::new(visit, title)
+            ..Self::new(request, title)
         }
     }
 
-    /// Where a link of the frame leads.
+    /// A link of the frame.
     pub(crate) fn link(&self, path: &str) -> String {
-        self.visit.link(path, &[])
+        self.request.link(path, &[])
     }
 }
 
-/// A page that says why there is no other.
+/// A page for an error.
 #[derive(Template)]
 #[template(path = "message.html")]
-struct Message<'a> {
+struct MessagePage<'a> {
     frame: Frame<'a>,
     text: Option<String>,
     suggestions: Vec<(String, String)>,
 }
 
-/// A page as an answer.
-pub(crate) fn html(status: StatusCode, visit: &Visit, page: &impl Template) -> Response {
+/// Renders a page as a response.
+pub(crate) fn html(status: StatusCode, request: &PageRequest, page: &impl Template) -> Response {
     let body = match page.render() {
         Ok(body) => body,
         Err(error) => {
@@ -122,48 +127,47 @@ pub(crate) fn html(status: StatusCode, visit: &Visit, page: &impl Template) -> R
     };
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_LANGUAGE, visit.words().frame.tag),
+        (CONTENT_LANGUAGE, request.words().frame.tag),
         (CACHE_CONTROL, "no-cache"),
         (VARY, "accept-language"),
     ];
     let mut response = (status, headers, body).into_response();
-    if let Some(seconds) = visit.refresh {
+    if let Some(seconds) = request.refresh {
         response.headers_mut().insert(REFRESH, seconds.into());
     }
     response
 }
 
-/// A page that says in a line, and perhaps with more text, why there is no other; and where else to
-/// look.
+/// Renders an error: a title, perhaps a text, and links to other pages.
 pub(crate) fn message(
     status: StatusCode,
-    visit: &Visit,
+    request: &PageRequest,
     (title, text): (impl Into<String>, Option<String>),
     suggestions: Vec<(String, String)>,
 ) -> Response {
-    let page = Message {
-        frame: Frame::new(visit, title),
+    let page = MessagePage {
+        frame: Frame::new(request, title),
         text,
         suggestions,
     };
-    html(status, visit, &page)
+    html(status, request, &page)
 }
 
-/// The page that says that the store cannot be read.
-pub(crate) fn unreadable(visit: &Visit, error: &crate::store::Error) -> Response {
+/// The page for a database that cannot be read.
+pub(crate) fn unreadable(request: &PageRequest, error: &crate::store::Error) -> Response {
     tracing::warn!(%error, "a page could not be made");
-    let said = (visit.words().frame.unreadable, Some(error.to_string()));
-    message(StatusCode::INTERNAL_SERVER_ERROR, visit, said, Vec::new())
+    let said = (request.words().frame.unreadable, Some(error.to_string()));
+    message(StatusCode::INTERNAL_SERVER_ERROR, request, said, Vec::new())
 }
 
-/// What is said of an address that has nothing.
-pub(crate) async fn missing(visit: Visit) -> Response {
-    let said = (visit.words().frame.no_page, None);
-    message(StatusCode::NOT_FOUND, &visit, said, Vec::new())
+/// The page for an unknown address.
+pub(crate) async fn missing(request: PageRequest) -> Response {
+    let said = (request.words().frame.no_page, None);
+    message(StatusCode::NOT_FOUND, &request, said, Vec::new())
 }
 
-/// Tells browsers to trust nothing that this server did not mean.
-pub(crate) async fn guarded(request: Request, next: Next) -> Response {
+/// Adds the security headers.
+pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [

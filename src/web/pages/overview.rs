@@ -1,4 +1,4 @@
-//! `/`: how every mirror stands, worst first.
+//! `/`: the status of every mirror, worst first.
 
 use askama::Template;
 use axum::{extract::State as Held, http::StatusCode, response::Response};
@@ -13,11 +13,11 @@ use crate::{
         locales::words::Words,
         pages::{
             self, Frame,
-            filter::{self, Choice},
-            mirror_row::{self, Row},
-            page_request::{Visit, mirror_path},
-            run_strip::{self, Shape},
-            transfer::{self, Transfer},
+            filter::{self, FilterLink},
+            mirror_row::{self, MirrorRow},
+            page_request::{PageRequest, mirror_path},
+            run_strip::{self, RunShape},
+            transfer::{self, TransferRow},
         },
     },
 };
@@ -35,96 +35,96 @@ struct Overview<'a> {
     frame: Frame<'a>,
     mood: &'static str,
     sums: String,
-    alarms: Vec<Trouble>,
+    alarms: Vec<AlarmRow>,
     more_alarms: Option<String>,
     config_error: Option<String>,
-    transfers: Vec<Transfer>,
+    transfers: Vec<TransferRow>,
     more_transfers: Option<String>,
-    choices: Vec<Choice>,
+    choices: Vec<FilterLink>,
     sought: &'a str,
-    rows: Vec<Row>,
-    shapes: Vec<Shape>,
+    rows: Vec<MirrorRow>,
+    shapes: Vec<RunShape>,
     pager: Pager,
 }
 
-/// An alarm, and where more is told.
+/// An alarm, with a link to its mirror.
 #[derive(Debug)]
-struct Trouble {
+struct AlarmRow {
     message: String,
     since: String,
     href: Option<String>,
 }
 
-/// The way through the pages of a long list.
+/// The links through the pages of a long list.
 #[derive(Debug)]
 pub(crate) struct Pager {
-    /// Where in the list the page begins.
+    /// Index of the first entry of the page.
     pub(crate) start: usize,
-    /// Which page it is; none where there is only one.
+    /// The number of the page; none if there is only one.
     pub(crate) text: Option<String>,
     pub(crate) previous: Option<String>,
     pub(crate) next: Option<String>,
 }
 
 /// The status page.
-pub(crate) async fn overview(Held(app): Held<App>, visit: Visit) -> Response {
+pub(crate) async fn overview(Held(app): Held<App>, request: PageRequest) -> Response {
     let now = Utc::now().timestamp();
     let config = app.config.load_full();
     let status = app.board.status(&config, now);
-    let sought = visit.get("q").unwrap_or_default();
-    let found = filter::found(&status, &config, sought, visit.get("state"));
-    let pager = Pager::new(&visit, found.len(), ROWS);
+    let sought = request.get("q").unwrap_or_default();
+    let found = filter::found(&status, &config, sought, request.get("state"));
+    let pager = Pager::new(&request, found.len(), ROWS);
     let rows = found.iter().skip(pager.start).take(ROWS);
-    let rows = rows.map(|mirror| Row::new(mirror, &visit, now, config.timezone));
+    let rows = rows.map(|mirror| MirrorRow::new(mirror, &request, now, config.timezone));
     let moving = app.sync.activity().moving();
     let transfers = moving.values().take(TRANSFERS);
     let hidden = moving.len().saturating_sub(TRANSFERS) as u64;
     let alarms = app.alarms.all();
-    let mut lines = troubles(&alarms, &config, &visit, now);
+    let mut lines = alarm_rows(&alarms, &config, &request, now);
     let more_alarms = match lines.len() {
         0..=ALARM_LINES => 0,
         count => count + 1 - ALARM_LINES,
     };
     lines.truncate(lines.len() - more_alarms);
-    let verdict = verdict(&status, &visit);
+    let verdict = verdict(&status, &request);
     let page = Overview {
         mood: mood(&status, &alarms),
-        sums: sums(&status, visit.words()),
+        sums: sums(&status, request.words()),
         config_error: app.board.config_error(),
-        more_alarms: (more_alarms > 0).then(|| visit.words().frame.more(more_alarms as u64)),
+        more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),
         alarms: lines,
         transfers: transfers
-            .map(|moving| transfer::of(moving, &visit))
+            .map(|moving| transfer::of(moving, &request))
             .collect(),
-        more_transfers: (hidden > 0).then(|| visit.words().frame.more(hidden)),
-        choices: filter::choices(&status, &visit),
+        more_transfers: (hidden > 0).then(|| request.words().frame.more(hidden)),
+        choices: filter::choices(&status, &request),
         sought,
         rows: rows.collect(),
-        shapes: run_strip::shapes(visit.words()),
+        shapes: run_strip::shapes(request.words()),
         pager,
-        frame: Frame::live(&visit, verdict, &app, now),
+        frame: Frame::live(&request, verdict, &app, now),
     };
-    pages::html(StatusCode::OK, &visit, &page)
+    pages::html(StatusCode::OK, &request, &page)
 }
 
 impl Pager {
-    /// The page that is asked for, or the last one.
-    pub(crate) fn new(visit: &Visit, count: usize, on_page: usize) -> Self {
+    /// The requested page, or the last one.
+    pub(crate) fn new(request: &PageRequest, count: usize, on_page: usize) -> Self {
         let pages = count.div_ceil(on_page).max(1) as u64;
-        let page = visit.page().min(pages);
-        let to = |page: u64| visit.here("page", Some(&page.to_string()));
+        let page = request.page().min(pages);
+        let to = |page: u64| request.here("page", Some(&page.to_string()));
         Self {
             start: (page as usize - 1) * on_page,
-            text: (pages > 1).then(|| visit.words().frame.page(page, pages)),
+            text: (pages > 1).then(|| request.words().frame.page(page, pages)),
             previous: (page > 1).then(|| to(page - 1)),
             next: (page < pages).then(|| to(page + 1)),
         }
     }
 }
 
-/// Everything in one line.
-fn verdict(status: &Status, visit: &Visit) -> String {
-    let words = visit.words();
+/// The status of all mirrors in one line.
+fn verdict(status: &Status, request: &PageRequest) -> String {
+    let words = request.words();
     let all = status.mirrors.len() as u64;
     let states = [
         State::Behind,
@@ -150,13 +150,13 @@ fn verdict(status: &Status, visit: &Visit) -> String {
         .iter()
         .max_by_key(|mirror| mirror.lag_seconds);
     if let Some(worst) = worst.filter(|mirror| mirror.lag_seconds > 0) {
-        let lag = visit.language.duration(worst.lag_seconds);
+        let lag = request.language.duration(worst.lag_seconds);
         parts.push(words.overview.worst(&worst.name, &lag));
     }
     parts.join(words.overview.comma)
 }
 
-/// How serious it is.
+/// The severity of that status.
 fn mood(status: &Status, alarms: &[Alarm]) -> &'static str {
     let is_late = |mirror: &MirrorStatus| !mirror.is_within_objective();
     if !alarms.is_empty() || status.mirrors.iter().any(is_late) {
@@ -171,7 +171,7 @@ fn mood(status: &Status, alarms: &[Alarm]) -> &'static str {
 fn sums(status: &Status, words: &'static Words) -> String {
     let tags = |mirror: &MirrorStatus| mirror.targets.iter().map(|t| t.tags).sum::<u64>();
     let mirrors = &status.mirrors;
-    // Sizes are what sources say.
+    // Sources report sizes, and may report nonsense.
     let sizes = mirrors.iter().map(|mirror| mirror.size_bytes);
     let size = sizes.fold(0, u64::saturating_add);
     let parts = [
@@ -182,20 +182,20 @@ fn sums(status: &Status, words: &'static Words) -> String {
     parts.join(" · ")
 }
 
-/// The alarms; a bad edit of `mirror.toml` is told with its text instead.
-fn troubles(alarms: &[Alarm], config: &Config, visit: &Visit, now: i64) -> Vec<Trouble> {
+/// The alarms, without that of an invalid `mirror.toml`, whose error is shown in full.
+fn alarm_rows(alarms: &[Alarm], config: &Config, request: &PageRequest, now: i64) -> Vec<AlarmRow> {
     let is_mirror = |name: &str| config.mirrors.iter().any(|mirror| *mirror.name == *name);
     let told = alarms.iter().filter(|alarm| alarm.topic != Topic::Config);
     let trouble = |alarm: &Alarm| {
-        let since = visit.language.moment(alarm.since, now, config.timezone);
-        Trouble {
+        let since = request.language.moment(alarm.since, now, config.timezone);
+        AlarmRow {
             message: alarm.message.clone(),
-            since: visit.words().time.since(&since.full, &since.text),
+            since: request.words().time.since(&since.full, &since.text),
             href: alarm
                 .subject
                 .mirror()
                 .filter(|name| is_mirror(name))
-                .map(|name| visit.link(&mirror_path(name), &[])),
+                .map(|name| request.link(&mirror_path(name), &[])),
         }
     };
     told.map(trouble).collect()

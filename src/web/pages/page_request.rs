@@ -1,4 +1,4 @@
-//! How a page is asked for: in which language, and what its links keep of that.
+//! Parses the request for a page: its language, and what its links repeat.
 
 use std::convert::Infallible;
 
@@ -13,13 +13,13 @@ use crate::web::{
     pages::{filter, report},
 };
 
-/// Seconds between two refreshes: the shortest and the longest that can be asked for.
+/// Shortest and longest refresh interval in seconds.
 const REFRESH: (u64, u64) = (2, 3600);
 
-/// Most letters of what mirrors are filtered by.
+/// Most letters of the text filter.
 const MAX_FILTER_LETTERS: usize = 200;
 
-/// What a query may hold. Anything else in it is dropped, so that no link repeats it.
+/// The known keys of a query. All others are dropped, so that no link repeats them.
 const KEYS: [(&str, Parse); 7] = [
     ("lang", |value| Some(Language::parse(value)?.tag().into())),
     ("refresh", |value| Some(refresh_seconds(value)?.to_string())),
@@ -35,21 +35,21 @@ const KEYS: [(&str, Parse); 7] = [
     ("image", |value| Some(value.into())),
 ];
 
-/// Reads a value of the query, and writes it as links repeat it.
+/// Parses a value into the form that links repeat.
 type Parse = fn(&str) -> Option<String>;
 
-/// One request for a page.
+/// A parsed request for a page.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct PageRequest {
     /// The language of the page.
     pub(crate) language: Language,
-    /// After how many seconds the browser is to load it anew.
+    /// The refresh interval in seconds.
     pub(crate) refresh: Option<u64>,
     path: String,
     query: Vec<(&'static str, String)>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Visit {
+impl<S: Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -58,9 +58,9 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     }
 }
 
-impl Visit {
+impl PageRequest {
     fn new(path: &str, query: &str, headers: &HeaderMap) -> Self {
-        let mut visit = Self {
+        let mut request = Self {
             language: Language::English,
             refresh: None,
             // Two slashes would name another host.
@@ -70,38 +70,38 @@ impl Visit {
         let header = headers
             .get(ACCEPT_LANGUAGE)
             .and_then(|value| value.to_str().ok());
-        visit.language = visit
+        request.language = request
             .get("lang")
             .and_then(Language::parse)
             .unwrap_or_else(|| Language::preferred(header.unwrap_or_default()));
-        visit.refresh = visit.get("refresh").and_then(refresh_seconds);
-        visit
+        request.refresh = request.get("refresh").and_then(refresh_seconds);
+        request
     }
 
-    /// What the page says.
+    /// The texts in its language.
     pub(crate) fn words(&self) -> &'static Words {
         self.language.words()
     }
 
-    /// What the query says of a key, unless that is nothing.
+    /// The value of a key, if it is not empty.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         let (_, value) = self.query.iter().find(|(name, _)| *name == key)?;
         Some(value.as_str())
     }
 
-    /// The page of a long list that is asked for, counted from 1.
+    /// The requested page of a long list, counted from 1.
     pub(crate) fn page(&self) -> u64 {
         let page = self.get("page").and_then(|page| page.parse().ok());
         page.unwrap_or(1).max(1)
     }
 
-    /// A link to another page, in the language that was asked for by name.
+    /// A link to another page. Keeps `lang` if the query names it.
     pub(crate) fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
         let lang = self.get("lang").map(|lang| ("lang", lang));
         joined(path, lang.into_iter().chain(query.iter().copied()))
     }
 
-    /// A link to this page, with one thing different.
+    /// A link to this page with one key changed.
     pub(crate) fn here(&self, key: &str, value: Option<&str>) -> String {
         // Another selection starts at its first page.
         let is_first = !matches!(key, "lang" | "refresh");
@@ -111,14 +111,14 @@ impl Visit {
         joined(&self.path, kept.chain(value.map(|value| (key, value))))
     }
 
-    /// What a form of this page has to send along, beside its own fields.
+    /// The hidden fields of a form.
     pub(crate) fn kept(&self, keys: &[&'static str]) -> Vec<(&'static str, &str)> {
         let kept = keys.iter().filter_map(|key| Some((*key, self.get(key)?)));
         kept.collect()
     }
 }
 
-/// The first value of each key that is known, where it has one that makes sense.
+/// The first value of each known key, if it is valid.
 fn parse_query(query: &str) -> Vec<(&'static str, String)> {
     let mut parsed: Vec<(&'static str, String)> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -148,7 +148,7 @@ fn joined<'a>(path: &str, query: impl Iterator<Item = (&'a str, &'a str)>) -> St
     }
 }
 
-/// The path of a mirror's page. Whatever a name holds, the page is found by it.
+/// The path of a mirror's page, percent-encoded.
 pub(crate) fn mirror_path(name: &str) -> String {
     let mut path = String::from("/mirrors/");
     for byte in name.bytes() {

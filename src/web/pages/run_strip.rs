@@ -1,4 +1,4 @@
-//! The last runs of a mirror as a strip of marks, which differ in shape and not in colour alone.
+//! Draws the last runs of a mirror as a strip of marks, which differ in shape and in colour.
 
 use chrono_tz::Tz;
 
@@ -8,38 +8,38 @@ use crate::{
     web::locales::{Language, words::Words},
 };
 
-/// From one mark to the next, in pixels.
+/// Distance of two marks in pixels.
 const STEP: usize = 6;
 
 /// The last runs, oldest first.
 #[derive(Debug)]
-pub(crate) struct Strip {
+pub(crate) struct RunStrip {
     pub(crate) label: String,
     pub(crate) width: usize,
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) marks: Vec<StripMark>,
 }
 
 /// One run.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct StripMark {
     pub(crate) x: usize,
     /// The name of its shape.
     pub(crate) kind: &'static str,
     pub(crate) title: String,
 }
 
-/// A shape, which marks refer to by its name; and what it means.
+/// A shape with its meaning. Marks refer to it by name.
 #[derive(Debug)]
-pub(crate) struct Shape {
+pub(crate) struct RunShape {
     pub(crate) kind: &'static str,
     /// Its outline, in a box of 5 by 16 pixels.
     pub(crate) outline: &'static str,
     pub(crate) meaning: &'static str,
 }
 
-/// How a run went, as far as a mark tells it.
+/// The outcome of a run, as a mark shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum RunMarkKind {
     Idle,
     Copied,
     Partial,
@@ -47,20 +47,20 @@ enum Kind {
     Unfinished,
 }
 
-const KINDS: [Kind; 5] = [
-    Kind::Idle,
-    Kind::Copied,
-    Kind::Partial,
-    Kind::Failed,
-    Kind::Unfinished,
+const KINDS: [RunMarkKind; 5] = [
+    RunMarkKind::Idle,
+    RunMarkKind::Copied,
+    RunMarkKind::Partial,
+    RunMarkKind::Failed,
+    RunMarkKind::Unfinished,
 ];
 
-impl Strip {
+impl RunStrip {
     /// The strip of these runs.
     pub(crate) fn new(runs: &[RunMark], language: Language, zone: Tz) -> Self {
-        let mark = |(at, run): (usize, &RunMark)| Mark {
+        let mark = |(at, run): (usize, &RunMark)| StripMark {
             x: at * STEP,
-            kind: Kind::of(run).name(),
+            kind: RunMarkKind::of(run).name(),
             title: title(run, language.words(), zone),
         };
         Self {
@@ -72,8 +72,8 @@ impl Strip {
 }
 
 /// Every shape.
-pub(crate) fn shapes(words: &'static Words) -> Vec<Shape> {
-    let shapes = KINDS.into_iter().map(|kind| Shape {
+pub(crate) fn shapes(words: &'static Words) -> Vec<RunShape> {
+    let shapes = KINDS.into_iter().map(|kind| RunShape {
         kind: kind.name(),
         outline: kind.outline(),
         meaning: kind.meaning(words),
@@ -104,7 +104,7 @@ fn title(run: &RunMark, words: &'static Words, zone: Tz) -> String {
     }
 }
 
-impl Kind {
+impl RunMarkKind {
     fn of(run: &RunMark) -> Self {
         match run.result {
             RunState::Ended(RunResult::Ok) if run.copied == 0 => Self::Idle,
@@ -127,7 +127,7 @@ impl Kind {
         }
     }
 
-    /// What it is called in the page and in the style.
+    /// Its name in the page and in the style sheet.
     fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -138,7 +138,7 @@ impl Kind {
         }
     }
 
-    /// Low, full, parted in two, a cross, a frame.
+    /// Its SVG path: low, full, split, a cross, a frame.
     fn outline(self) -> &'static str {
         match self {
             Self::Idle => "M0 11h5v5h-5z",

@@ -1,4 +1,4 @@
-//! `/search`: whether an image is mirrored, how to pull it, or what to write to have it mirrored.
+//! `/search`: whether an image is mirrored, how to pull it, or how to add it to `mirror.toml`.
 
 use askama::Template;
 use axum::{
@@ -18,8 +18,8 @@ use crate::{
         pages::{
             self, Frame,
             mirror_row::Badge,
-            page_request::{Visit, mirror_path},
-            table::Digest,
+            page_request::{PageRequest, mirror_path},
+            table::DigestText,
         },
     },
 };
@@ -30,15 +30,15 @@ struct Search<'a> {
     frame: Frame<'a>,
     asked: &'a str,
     failure: Option<String>,
-    answer: Option<Found>,
+    answer: Option<SearchResult>,
 }
 
-/// The answer.
+/// The result of a search.
 #[derive(Debug)]
-struct Found {
+struct SearchResult {
     mood: &'static str,
     verdict: String,
-    /// What the mirror has to do with it, its name, and its page.
+    /// How the mirror relates to the image, its name, and its page.
     mirror: Option<(&'static str, String, String)>,
     copies: Vec<CopyRow>,
     help: Option<&'static str>,
@@ -51,46 +51,46 @@ struct CopyRow {
     state: Badge,
     lag: Option<String>,
     reference: String,
-    /// The line to copy, once there is something to pull.
+    /// The pull command, if the image was copied.
     pull: Option<String>,
-    digest: Option<Digest>,
+    digest: Option<DigestText>,
 }
 
-/// The page, with an answer if something was asked.
-pub(crate) async fn search(Held(app): Held<App>, visit: Visit) -> Response {
-    let words = visit.words();
-    let asked = visit.get("image").unwrap_or_default();
+/// The search page, with a result if an image was named.
+pub(crate) async fn search(Held(app): Held<App>, request: PageRequest) -> Response {
+    let words = request.words();
+    let asked = request.get("image").unwrap_or_default();
     let mut page = Search {
-        frame: Frame::new(&visit, words.search.ask),
+        frame: Frame::new(&request, words.search.ask),
         asked,
         failure: None,
         answer: None,
     };
     if asked.is_empty() {
-        return pages::html(StatusCode::OK, &visit, &page);
+        return pages::html(StatusCode::OK, &request, &page);
     }
     let config = app.config.load_full();
     match explain(asked, &config, Some(&app.store)).await {
         Ok(explanation) => {
-            page.answer = Some(found(explanation, &app, &visit));
-            pages::html(StatusCode::OK, &visit, &page)
+            page.answer = Some(found(explanation, &app, &request));
+            pages::html(StatusCode::OK, &request, &page)
         }
-        Err(Failure::Store(error)) => pages::unreadable(&visit, &error),
+        Err(Failure::Store(error)) => pages::unreadable(&request, &error),
         Err(wrong) => {
             page.failure = Some(wrong.to_string());
-            pages::html(StatusCode::BAD_REQUEST, &visit, &page)
+            pages::html(StatusCode::BAD_REQUEST, &request, &page)
         }
     }
 }
 
-/// What the API is asked.
+/// The query of `/api/v1/explain`.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct ExplainQuery {
     image: Option<String>,
 }
 
-/// The same answer for programs.
-pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<Asked>) -> Response {
+/// Explains an image in JSON.
+pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<ExplainQuery>) -> Response {
     let Some(image) = asked.image else {
         return api::refuse(StatusCode::BAD_REQUEST, "name an image: ?image=nginx:1.27");
     };
@@ -107,14 +107,14 @@ pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<Asked>) -> 
     }
 }
 
-fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
-    let words = visit.words();
+fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchResult {
+    let words = request.words();
     let image = &explanation.image;
     let link = |how: &'static str, name: String| {
-        let path = visit.link(&mirror_path(&name), &[]);
+        let path = request.link(&mirror_path(&name), &[]);
         Some((how, name, path))
     };
-    let absent = Found {
+    let absent = SearchResult {
         mood: "bad",
         verdict: words.search.not_mirrored(image),
         mirror: None,
@@ -131,19 +131,19 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
                 Arrival::Never => words.search.not_mirrored(image),
             };
             let now = Utc::now().timestamp();
-            let checked = checked(app, &mirror, visit, now);
+            let checked = checked(app, &mirror, request, now);
             let copies = copies.into_iter();
-            Found {
+            SearchResult {
                 mood: if is_current { "good" } else { "warning" },
                 verdict,
                 copies: copies
-                    .map(|copy| CopyRow::new(copy, visit, checked.clone(), now))
+                    .map(|copy| CopyRow::new(copy, request, checked.clone(), now))
                     .collect(),
                 mirror: link(words.search.by, mirror),
                 ..absent
             }
         }
-        Answer::NotSelected { mirror, toml } => Found {
+        Answer::NotSelected { mirror, toml } => SearchResult {
             mood: "warning",
             verdict: words.search.not_selected(image),
             mirror: link(words.search.repository_by, mirror),
@@ -152,35 +152,35 @@ fn found(explanation: Explanation, app: &App, visit: &Visit) -> Found {
             ..absent
         },
         Answer::AtTarget { .. } => absent,
-        Answer::NotMirrored { toml } => Found {
+        Answer::NotMirrored { toml } => SearchResult {
             toml: Some(toml),
             ..absent
         },
     }
 }
 
-/// When the source was last looked at.
-fn checked(app: &App, mirror: &str, visit: &Visit, now: i64) -> Option<String> {
+/// When the source was last checked.
+fn checked(app: &App, mirror: &str, request: &PageRequest, now: i64) -> Option<String> {
     let config = app.config.load();
     let at = app.board.mirror(&config, mirror, now)?.last_checked?;
-    let moment = visit.language.moment(at, now, config.timezone);
-    Some(visit.words().search.checked(&moment.text))
+    let moment = request.language.moment(at, now, config.timezone);
+    Some(request.words().search.checked(&moment.text))
 }
 
 impl CopyRow {
-    fn new(copy: Copy, visit: &Visit, checked: Option<String>, now: i64) -> Self {
+    fn new(copy: Copy, request: &PageRequest, checked: Option<String>, now: i64) -> Self {
         let lag = |since: i64| {
-            visit
+            request
                 .words()
                 .time
-                .lasting(&visit.language.duration(now - since))
+                .lasting(&request.language.duration(now - since))
         };
         Self {
-            state: badge(copy.state, visit.words()),
+            state: badge(copy.state, request.words()),
             lag: copy.lagging_since.map(lag).or(checked),
             reference: copy.reference,
             pull: Some(copy.pull).filter(|_| copy.digest.is_some()),
-            digest: copy.digest.map(Digest::new),
+            digest: copy.digest.map(DigestText::new),
         }
     }
 }

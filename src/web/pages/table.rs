@@ -1,4 +1,4 @@
-//! Tags, runs and changes of a mirror, each in a line.
+//! Tags, runs and changes of a mirror as table rows.
 
 use crate::{
     status::{
@@ -8,13 +8,13 @@ use crate::{
     store::{Change, ChangeKind, MirrorTag, RunRecord, RunResult},
     web::{
         locales::{Language, Moment, words::Words},
-        pages::{mirror_row::Badge, page_request::Visit, run_strip},
+        pages::{mirror_row::Badge, page_request::PageRequest, run_strip},
     },
 };
 
-/// A digest: enough of it to tell it from others, and the whole.
+/// A digest, shortened and in full.
 #[derive(Debug)]
-pub(crate) struct Digest {
+pub(crate) struct DigestText {
     pub(crate) short: String,
     pub(crate) full: String,
 }
@@ -26,9 +26,9 @@ pub(crate) struct TagRow {
     pub(crate) source: String,
     pub(crate) state: Badge,
     pub(crate) lag: Option<String>,
-    /// The source's digest that is mirrored; the one that is seen there where none is.
-    pub(crate) source_digest: Digest,
-    pub(crate) written_digest: Option<Digest>,
+    /// The source's digest that was mirrored; the digest seen at the source if none was.
+    pub(crate) source_digest: DigestText,
+    pub(crate) written_digest: Option<DigestText>,
     pub(crate) mirrored: Option<Moment>,
     pub(crate) error: Option<String>,
 }
@@ -54,11 +54,11 @@ pub(crate) struct ChangeRow {
     pub(crate) at: Moment,
     pub(crate) kind: String,
     pub(crate) reference: String,
-    pub(crate) from: Option<Digest>,
-    pub(crate) to: Option<Digest>,
+    pub(crate) from: Option<DigestText>,
+    pub(crate) to: Option<DigestText>,
 }
 
-impl Digest {
+impl DigestText {
     pub(crate) fn new(full: String) -> Self {
         Self {
             short: short_digest(&full).into(),
@@ -71,21 +71,21 @@ impl TagRow {
     /// A tag as it stands at `now`.
     pub(crate) fn new(
         tag: MirrorTag,
-        visit: &Visit,
+        request: &PageRequest,
         now: i64,
         moment: impl Fn(i64) -> Moment,
     ) -> Self {
         let lag = tag.lagging_since.map(|since| {
-            let lag = visit.language.duration(now - since);
-            visit.words().time.lasting(&lag)
+            let lag = request.language.duration(now - since);
+            request.words().time.lasting(&lag)
         });
         Self {
-            state: tag_badge(&tag, visit.words()),
+            state: tag_badge(&tag, request.words()),
             lag,
-            source_digest: Digest::new(tag.source_digest.unwrap_or(tag.seen_digest)),
-            written_digest: tag.written_digest.map(Digest::new),
+            source_digest: DigestText::new(tag.source_digest.unwrap_or(tag.seen_digest)),
+            written_digest: tag.written_digest.map(DigestText::new),
             mirrored: tag.mirrored_at.map(moment),
-            // What went wrong before it was in sync again is history.
+            // An error of before the tag was in sync again is outdated.
             error: tag.error_message.filter(|_| tag.lagging_since.is_some()),
             reference: tag.reference,
             source: tag.source,
@@ -107,9 +107,13 @@ fn tag_badge(tag: &MirrorTag, words: &'static Words) -> Badge {
 }
 
 impl RunRow {
-    pub(crate) fn new(run: RunRecord, visit: &Visit, moment: impl Fn(i64) -> Moment) -> Self {
-        let words = visit.words();
-        let language: Language = visit.language;
+    pub(crate) fn new(
+        run: RunRecord,
+        request: &PageRequest,
+        moment: impl Fn(i64) -> Moment,
+    ) -> Self {
+        let words = request.words();
+        let language: Language = request.language;
         let ended = run.result.map_or(RunState::Unfinished, RunState::Ended);
         let took = run
             .finished_at
@@ -157,8 +161,8 @@ impl ChangeRow {
             at: moment(change.at),
             kind: kind.to_owned(),
             reference: format!("{}:{}", change.target, change.tag),
-            from: change.old_digest.map(Digest::new),
-            to: change.new_digest.map(Digest::new),
+            from: change.old_digest.map(DigestText::new),
+            to: change.new_digest.map(DigestText::new),
         }
     }
 }

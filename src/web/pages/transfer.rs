@@ -1,38 +1,38 @@
-//! A blob on its way, in a line.
+//! A transfer in flight as a table row.
 
 use crate::{
     status::format::{bytes, short_digest},
     sync::Moving,
-    web::{locales::Language, pages::page_request::Visit},
+    web::{locales::Language, pages::page_request::PageRequest},
 };
 
 /// One transfer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Transfer {
+pub(crate) struct TransferRow {
     pub(crate) digest: String,
     pub(crate) short: String,
     pub(crate) target: String,
     pub(crate) size: u64,
     pub(crate) sent: u64,
-    /// How much of it, as text.
+    /// The share that was sent, as text.
     pub(crate) progress: String,
     pub(crate) rate: String,
-    /// None where nothing moves.
+    /// The remaining time; none if nothing moves.
     pub(crate) left: Option<String>,
 }
 
-/// A blob as it moves now.
-pub(crate) fn of(moving: &Moving, visit: &Visit) -> Transfer {
+/// A transfer as it stands now.
+pub(crate) fn of(moving: &Moving, request: &PageRequest) -> TransferRow {
     let amount = Amount {
         size: moving.size_bytes,
         sent: moving.sent_bytes(),
         rate: moving.bytes_per_second(),
     };
     let target = moving.target.to_string();
-    amount.of(moving.digest.as_str(), target, visit.language)
+    amount.of(moving.digest.as_str(), target, request.language)
 }
 
-/// How far a blob is, in bytes and bytes a second.
+/// Progress of a blob, in bytes and bytes per second.
 #[derive(Clone, Copy, Debug)]
 struct Amount {
     size: u64,
@@ -41,12 +41,12 @@ struct Amount {
 }
 
 impl Amount {
-    fn of(self, digest: &str, target: String, language: Language) -> Transfer {
-        // A source may send more than it said; that ends badly, and not here.
+    fn of(self, digest: &str, target: String, language: Language) -> TransferRow {
+        // A source may send more than it announced. The copy fails for that, not the page.
         let sent = self.sent.min(self.size);
         let percent = (sent * 100).checked_div(self.size).unwrap_or(0);
         let left = (self.rate >= 1.0).then(|| ((self.size - sent) as f64 / self.rate).ceil());
-        Transfer {
+        TransferRow {
             digest: digest.into(),
             short: short_digest(digest).into(),
             target,

@@ -25,7 +25,7 @@ async fn status(
     let guard = HostGuard::new(config(http), listen);
     let router = Router::new()
         .route("/", get(async || "ok"))
-        .layer(middleware::from_fn_with_state(guard, own_host));
+        .layer(middleware::from_fn_with_state(guard, checked_host));
     let mut request = Request::get(uri).version(version);
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::web::connections::{LIFE, talk};
+use crate::web::connections::{LIFE, serve_connection};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(7);
 fn connect() -> (DuplexStream, JoinHandle<()>) {
     let (client, server) = tokio::io::duplex(64 << 10);
     let router = Router::new().route("/", get(async || "all is well"));
-    let served = talk(server, router, CancellationToken::new());
+    let served = serve_connection(server, router, CancellationToken::new());
     (client, tokio::spawn(served))
 }
 

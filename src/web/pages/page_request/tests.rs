@@ -1,39 +1,39 @@
 use crate::web::pages::page_request::*;
 
-fn visit(path: &str, query: &str) -> Visit {
+fn request(path: &str, query: &str) -> PageRequest {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_LANGUAGE, "zh-CN".parse().unwrap());
-    Visit::new(path, query, &headers)
+    PageRequest::new(path, query, &headers)
 }
 
 #[test]
 fn the_query_overrules_the_header_and_links_keep_it() {
-    assert_eq!(visit("/", "").language, Language::Chinese);
-    assert_eq!(visit("/", "lang=xx").language, Language::Chinese);
-    let visit = visit("/", "lang=en&refresh=10&q=a+b&page=3");
-    assert_eq!(visit.language, Language::English);
+    assert_eq!(request("/", "").language, Language::Chinese);
+    assert_eq!(request("/", "lang=xx").language, Language::Chinese);
+    let request = request("/", "lang=en&refresh=10&q=a+b&page=3");
+    assert_eq!(request.language, Language::English);
     assert_eq!(
-        visit.link("/search", &[("image", "a&b")]),
+        request.link("/search", &[("image", "a&b")]),
         "/search?lang=en&image=a%26b"
     );
     assert_eq!(
-        visit.here("state", Some("behind")),
+        request.here("state", Some("behind")),
         "/?lang=en&refresh=10&q=a+b&state=behind"
     );
     assert_eq!(
-        visit.here("page", Some("4")),
+        request.here("page", Some("4")),
         "/?lang=en&refresh=10&q=a+b&page=4"
     );
     assert_eq!(
-        visit.here("lang", Some("zh")),
+        request.here("lang", Some("zh")),
         "/?refresh=10&q=a+b&page=3&lang=zh"
     );
-    assert_eq!(visit.kept(&["lang", "state"]), [("lang", "en")]);
+    assert_eq!(request.kept(&["lang", "state"]), [("lang", "en")]);
 }
 
 #[test]
 fn a_refresh_is_neither_frantic_nor_nonsense() {
-    let refresh = |query: &str| visit("/", query).refresh;
+    let refresh = |query: &str| request("/", query).refresh;
     assert_eq!(refresh("refresh=10"), Some(10));
     assert_eq!(refresh("refresh=0"), Some(2));
     assert_eq!(refresh("refresh=99999"), Some(3600));
@@ -44,18 +44,18 @@ fn a_refresh_is_neither_frantic_nor_nonsense() {
 #[test]
 fn a_link_to_this_page_never_leads_to_another_host() {
     assert_eq!(
-        visit("//evil.example/x", "").here("lang", None),
+        request("//evil.example/x", "").here("lang", None),
         "/evil.example/x"
     );
     assert_eq!(
-        visit("/\\evil.example", "").here("lang", None),
+        request("/\\evil.example", "").here("lang", None),
         "/evil.example"
     );
 }
 
 #[test]
 fn a_page_that_is_no_number_is_the_first() {
-    let page = |query: &str| visit("/", query).page();
+    let page = |query: &str| request("/", query).page();
     assert_eq!(
         [
             page("page=7"),
@@ -81,7 +81,7 @@ fn a_mirror_is_found_whatever_its_name_holds() {
 
 #[test]
 fn links_repeat_parsed_values_only() {
-    let page = |query: &str| visit("/", query).here("x", None);
+    let page = |query: &str| request("/", query).here("x", None);
     let long = "z".repeat(2000);
     assert_eq!(page(&format!("lang={long}")), "/");
     assert_eq!(page(&format!("lang=zh-{long}")), "/?lang=zh");

@@ -19,7 +19,7 @@ fn every_kind_of_run_has_a_shape_of_its_own() {
         run(RunState::Ended(RunResult::Failed), 0, 4),
         run(RunState::Unfinished, 0, 0),
     ];
-    let strip = Strip::new(&runs, Language::English, Tz::UTC);
+    let strip = RunStrip::new(&runs, Language::English, Tz::UTC);
     let kinds: Vec<&str> = strip.marks.iter().map(|mark| mark.kind).collect();
     let shapes = shapes(Language::English.words());
     assert!(shapes.iter().map(|shape| shape.kind).eq(kinds));
@@ -33,7 +33,7 @@ fn every_kind_of_run_has_a_shape_of_its_own() {
 #[test]
 fn the_title_of_a_mark_tells_the_run() {
     let title = |run: RunMark, language| {
-        let strip = Strip::new(&[run], language, Tz::Asia__Shanghai);
+        let strip = RunStrip::new(&[run], language, Tz::Asia__Shanghai);
         strip.marks[0].title.clone()
     };
     assert_eq!(

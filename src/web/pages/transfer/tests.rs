@@ -2,7 +2,7 @@ use crate::web::pages::transfer::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn transfer(size: u64, sent: u64, rate: f64) -> Transfer {
+fn transfer(size: u64, sent: u64, rate: f64) -> TransferRow {
     let amount = Amount { size, sent, rate };
     amount.of(DIGEST, "m.example.com/a".into(), Language::English)
 }
