@@ -1,7 +1,7 @@
 use crate::web::locales::*;
 
 #[test]
-fn the_language_that_is_asked_for_most_is_spoken() {
+fn accept_language_picks_preferred() {
     for (header, language) in [
         ("", Language::English),
         ("zh-CN,zh;q=0.9,en;q=0.8", Language::Chinese),
@@ -20,7 +20,7 @@ fn the_language_that_is_asked_for_most_is_spoken() {
 }
 
 #[test]
-fn durations_have_two_units_at_the_most() {
+fn durations_have_at_most_two_units() {
     for (seconds, english, chinese) in [
         (0, "0s", "0 秒"),
         (59, "59s", "59 秒"),

@@ -62,7 +62,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_run_is_ordered_with_the_token_alone() {
+async fn sync_requires_token() {
     let bench = bench().await;
     let body = r#"{"mirror": "nginx"}"#;
     for token in [
@@ -82,7 +82,7 @@ async fn a_run_is_ordered_with_the_token_alone() {
 }
 
 #[tokio::test]
-async fn a_mirror_or_an_image_that_it_allows_is_run() {
+async fn sync_accepts_mirror_or_allowed_image() {
     let mut bench = bench().await;
     let (answer, order) = bench
         .order_and(r#"{"mirror": "nginx"}"#, SyncReply::Started)
@@ -113,7 +113,7 @@ async fn a_mirror_or_an_image_that_it_allows_is_run() {
 }
 
 #[tokio::test]
-async fn an_order_that_makes_no_sense_is_refused_with_a_reason() {
+async fn invalid_sync_request_is_refused() {
     let bench = bench().await;
     for (body, status, reason) in [
         (
@@ -158,7 +158,7 @@ async fn an_order_that_makes_no_sense_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused() {
+async fn large_body_is_refused() {
     let bench = bench().await;
     let body = format!("{{\"mirror\": \"{}\"}}", "x".repeat(65 << 10));
     let answer = bench.order(Some("open-sesame-0123456789"), body).await;
@@ -167,7 +167,7 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_below_api_is_told_as_json() {
+async fn api_errors_are_json() {
     let bench = bench().await;
     for (method, uri, status, reason) in [
         (
@@ -193,7 +193,7 @@ async fn whatever_is_refused_below_api_is_told_as_json() {
 }
 
 #[tokio::test]
-async fn an_order_is_refused_when_the_daemon_is_gone() {
+async fn sync_fails_without_daemon() {
     let mut bench = bench().await;
     bench.orders.close();
     let answer = bench
@@ -204,7 +204,7 @@ async fn an_order_is_refused_when_the_daemon_is_gone() {
 }
 
 #[tokio::test]
-async fn the_status_is_there_for_programs() {
+async fn api_returns_status() {
     let bench = harbour().await;
     bench.app.board.set_config_error(Some("unknown key".into()));
     let status = bench.get("/api/v1/status").await.json();
@@ -226,7 +226,7 @@ async fn the_status_is_there_for_programs() {
 }
 
 #[tokio::test]
-async fn runs_are_there_for_programs() {
+async fn api_returns_runs() {
     let bench = harbour().await;
     let all = bench.get("/api/v1/runs").await.json();
     assert_eq!(all["runs"].as_array().unwrap().len(), 5);
@@ -246,7 +246,7 @@ async fn runs_are_there_for_programs() {
 }
 
 #[tokio::test]
-async fn health_and_readiness_are_two_things() {
+async fn health_differs_from_readiness() {
     let bench = harbour().await;
     bench.app.health.beat();
     let health = bench.get("/healthz").await;
@@ -264,7 +264,7 @@ async fn health_and_readiness_are_two_things() {
 }
 
 #[tokio::test]
-async fn mirror_sites_get_the_format_that_they_publish() {
+async fn tunasync_json_has_its_format() {
     let bench = harbour().await;
     let jobs = bench.get("/tunasync.json").await.json();
     let kubernetes = &jobs[2];

@@ -88,7 +88,7 @@ fn dimensions(file: &Path) -> (u32, u32) {
 }
 
 #[tokio::test]
-async fn a_browser_shows_the_pages() {
+async fn browser_renders_pages() {
     let site = Site::open().await;
     for (uri, texts) in [
         (
@@ -125,7 +125,7 @@ async fn a_browser_shows_the_pages() {
 }
 
 #[tokio::test]
-async fn a_browser_paints_the_page_for_a_desk_at_night_and_a_narrow_window_by_day() {
+async fn browser_renders_dark_and_narrow_pages() {
     let site = Site::open().await;
     let folder = tempfile::tempdir().unwrap();
     for (name, size, scheme) in [("desk.png", (1280, 900), 0), ("narrow.png", (500, 1200), 1)] {

@@ -37,7 +37,7 @@ async fn answer(client: &mut DuplexStream) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_old_says_so_in_an_answer_before_it_ends() {
+async fn old_connection_announces_close() {
     let (mut client, served) = connect();
     let begun = Instant::now();
     loop {
@@ -57,7 +57,7 @@ async fn a_connection_that_is_old_says_so_in_an_answer_before_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_comes_slowly_while_its_connection_grows_old_is_answered() {
+async fn old_connection_serves_slow_request() {
     let (mut client, _served) = connect();
     let (first, rest) = REQUEST.split_at(9);
     let begun = Instant::now();
@@ -75,7 +75,7 @@ async fn a_request_that_comes_slowly_while_its_connection_grows_old_is_answered(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_is_left_in_the_end() {
+async fn client_that_does_not_read_is_disconnected() {
     let (mut client, served) = connect();
     // More answers than there is room for.
     let flood = REQUEST.repeat(10_000);

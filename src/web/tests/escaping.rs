@@ -28,7 +28,7 @@ async fn hostile() -> Bench {
 }
 
 #[tokio::test]
-async fn whatever_a_name_or_an_error_holds_it_stays_text() {
+async fn pages_escape_names_and_errors() {
     let bench = hostile().await;
     for uri in [
         "/",
@@ -46,7 +46,7 @@ async fn whatever_a_name_or_an_error_holds_it_stays_text() {
 }
 
 #[tokio::test]
-async fn whatever_is_asked_it_stays_text() {
+async fn pages_escape_queries() {
     let bench = hostile().await;
     for uri in [
         "/search?image=%3Cscript%3Ealert(1)%3C/script%3E",

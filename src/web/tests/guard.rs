@@ -13,7 +13,7 @@ const PAGES: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn browsers_are_told_to_trust_nothing_that_was_not_meant() {
+async fn pages_have_security_headers() {
     let bench = harbour().await;
     for uri in PAGES {
         let answer = bench.get(uri).await;
@@ -32,7 +32,7 @@ async fn browsers_are_told_to_trust_nothing_that_was_not_meant() {
 }
 
 #[tokio::test]
-async fn pages_have_no_script_and_no_style_of_their_own() {
+async fn pages_have_no_inline_script_or_style() {
     let bench = harbour().await;
     for uri in &PAGES[..4] {
         let body = bench.get(uri).await.body;
@@ -43,7 +43,7 @@ async fn pages_have_no_script_and_no_style_of_their_own() {
 }
 
 #[tokio::test]
-async fn heads_are_answered_without_a_body() {
+async fn head_has_no_body() {
     let bench = harbour().await;
     for uri in PAGES {
         let (head, get) = (bench.ask(Method::HEAD, uri).await, bench.get(uri).await);
@@ -58,7 +58,7 @@ async fn heads_are_answered_without_a_body() {
 }
 
 #[tokio::test]
-async fn an_address_that_has_nothing_gets_a_small_page() {
+async fn unknown_address_gets_small_page() {
     let bench = harbour().await;
     for uri in ["/no-such-page", "/mirrors", "/mirrors/", "//evil.example/x"] {
         let page = bench.get(uri).await;
@@ -72,7 +72,7 @@ async fn an_address_that_has_nothing_gets_a_small_page() {
 }
 
 #[tokio::test]
-async fn pages_are_only_read() {
+async fn pages_refuse_other_methods() {
     let bench = harbour().await;
     for uri in &PAGES[..6] {
         for method in [Method::POST, Method::PUT, Method::DELETE] {
@@ -83,7 +83,7 @@ async fn pages_are_only_read() {
 }
 
 #[tokio::test]
-async fn the_style_is_kept_by_browsers_and_moves_when_it_changes() {
+async fn style_sheet_is_cacheable() {
     let bench = harbour().await;
     let page = bench.get("/").await.body;
     let (_, rest) = page.split_once("href=\"/style.css?v=").unwrap();

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_mirror_tells_its_state_targets_and_what_is_behind_and_why() {
+async fn mirror_page_shows_state_targets_and_lag() {
     let page = harbour().await.get("/mirrors/kubernetes").await;
     assert_eq!(page.status, StatusCode::OK);
     for text in [
@@ -23,7 +23,7 @@ async fn a_mirror_tells_its_state_targets_and_what_is_behind_and_why() {
 }
 
 #[tokio::test]
-async fn tags_are_told_with_both_digests_and_those_behind_come_first() {
+async fn mirror_page_shows_lagging_tags_first() {
     let page = harbour().await.get("/mirrors/kubernetes").await;
     let (source, written) = (digest("proxy 1.31"), digest("proxy 1.31, written"));
     for digest in [source.as_str(), written.as_str()] {
@@ -38,7 +38,7 @@ async fn tags_are_told_with_both_digests_and_those_behind_come_first() {
 }
 
 #[tokio::test]
-async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart() {
+async fn mirror_page_separates_orphaned_and_uncopied_tags() {
     let bench = harbour().await;
     let gone = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0");
     let released = StoreEvent::Released {
@@ -66,7 +66,7 @@ async fn a_tag_that_left_the_source_and_one_that_was_never_copied_are_told_apart
 }
 
 #[tokio::test]
-async fn runs_and_changes_are_told_newest_first() {
+async fn mirror_page_shows_newest_runs_first() {
     let bench = harbour().await;
     let moved = NewChange {
         key: key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0"),
@@ -99,7 +99,7 @@ async fn runs_and_changes_are_told_newest_first() {
 }
 
 #[tokio::test]
-async fn many_tags_stand_on_several_pages() {
+async fn mirror_page_splits_many_tags() {
     let bench =
         Bench::new("[[mirror]]\nname = \"many\"\nfrom = \"quay.io/a/b\"\ntags = \"*\"\n").await;
     for number in 0..450 {
@@ -127,7 +127,7 @@ async fn many_tags_stand_on_several_pages() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_never_ran_has_a_page() {
+async fn mirror_page_without_runs() {
     let bench = Bench::new("[[mirror]]\nname = \"idle\"\nfrom = \"nginx:1\"\n").await;
     bench.settle().await;
     let page = bench.get("/mirrors/idle").await;
@@ -143,7 +143,7 @@ async fn a_mirror_that_never_ran_has_a_page() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_not_there_has_a_suggestion() {
+async fn unknown_mirror_gets_suggestions() {
     let bench = harbour().await;
     for (uri, text) in [
         (
@@ -163,7 +163,7 @@ async fn a_mirror_that_is_not_there_has_a_suggestion() {
 }
 
 #[tokio::test]
-async fn a_mirror_is_told_in_chinese() {
+async fn mirror_page_in_chinese() {
     let page = harbour()
         .await
         .get("/mirrors/kubernetes?lang=zh")

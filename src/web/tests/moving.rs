@@ -83,7 +83,7 @@ async fn registry(router: Router) -> (String, impl Future<Output = std::io::Resu
 }
 
 #[tokio::test]
-async fn a_transfer_under_way_is_on_the_page() {
+async fn overview_shows_transfer_in_flight() {
     let quarter = Arc::new(Notify::new());
     let (from, source) = registry(Router::new().fallback(source)).await;
     let notify = quarter.clone();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_verdict_comes_first_and_the_worst_mirror_after_it() {
+async fn overview_shows_verdict_first() {
     let page = harbour().await.get("/").await;
     assert_eq!(page.status, StatusCode::OK);
     let texts = [
@@ -29,7 +29,7 @@ async fn the_verdict_comes_first_and_the_worst_mirror_after_it() {
 }
 
 #[tokio::test]
-async fn a_row_tells_both_bounds_of_the_lag_and_the_attempt_that_was_no_success() {
+async fn row_shows_lag_bounds_and_failed_attempt() {
     let page = harbour().await.get("/").await;
     for text in [
         "behind for 1h 12m equal 2h 13m ago",
@@ -49,7 +49,7 @@ async fn a_row_tells_both_bounds_of_the_lag_and_the_attempt_that_was_no_success(
 }
 
 #[tokio::test]
-async fn everything_in_sync_is_said_in_a_line() {
+async fn overview_when_all_in_sync() {
     let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n[[mirror]]\nname = \"b\"\nfrom = \"redis:7\"\n").await;
     bench.ran("a", 100, RunResult::Ok, "").await;
     bench.ran("b", 100, RunResult::Ok, "").await;
@@ -70,7 +70,7 @@ async fn everything_in_sync_is_said_in_a_line() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_never_ran_says_so() {
+async fn overview_without_runs() {
     let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n").await;
     bench.settle().await;
     let page = bench.get("/").await;
@@ -83,7 +83,7 @@ async fn a_daemon_that_never_ran_says_so() {
 }
 
 #[tokio::test]
-async fn a_run_under_way_is_a_flag_and_hides_no_verdict() {
+async fn running_mirror_keeps_its_state() {
     let bench = harbour().await;
     bench.began("nginx", 5).await;
     bench.settle().await;
@@ -92,7 +92,7 @@ async fn a_run_under_way_is_a_flag_and_hides_no_verdict() {
 }
 
 #[tokio::test]
-async fn the_page_speaks_chinese_to_those_who_ask_for_it() {
+async fn overview_in_chinese() {
     let bench = harbour().await;
     let page = bench.get_in("/", "zh-CN,zh;q=0.9,en;q=0.8").await;
     assert_eq!(page.header("content-language"), "zh-CN");
@@ -117,7 +117,7 @@ async fn the_page_speaks_chinese_to_those_who_ask_for_it() {
 }
 
 #[tokio::test]
-async fn mirrors_are_found_by_name_source_target_and_state() {
+async fn filters_mirrors_by_text_and_state() {
     let bench = harbour().await;
     for (uri, shown, hidden) in [
         ("/?q=KUBE", "/mirrors/kubernetes", "/mirrors/nginx"),
@@ -159,7 +159,7 @@ async fn mirrors_are_found_by_name_source_target_and_state() {
 }
 
 #[tokio::test]
-async fn states_are_links_with_their_numbers_and_keep_what_was_sought() {
+async fn filter_links_keep_query() {
     let page = harbour().await.get("/?q=e&refresh=30").await;
     assert!(
         page.body
@@ -176,7 +176,7 @@ async fn states_are_links_with_their_numbers_and_keep_what_was_sought() {
 }
 
 #[tokio::test]
-async fn many_mirrors_stand_on_several_pages() {
+async fn overview_splits_many_mirrors() {
     let entry =
         |n: usize| format!("[[mirror]]\nname = \"mirror-{n:03}\"\nfrom = \"quay.io/a/b{n}:1\"\n");
     let bench = Bench::new(&(0..250).map(entry).collect::<String>()).await;
@@ -199,7 +199,7 @@ async fn many_mirrors_stand_on_several_pages() {
 }
 
 #[tokio::test]
-async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
+async fn overview_shows_alarms_and_config_error() {
     let bench = harbour().await;
     let alarm = |topic, subject: &str, message: &str| Alarm {
         topic,
@@ -244,7 +244,7 @@ async fn alarms_and_a_bad_edit_are_shown_above_the_table() {
 }
 
 #[tokio::test]
-async fn the_page_is_loaded_anew_only_for_those_who_ask() {
+async fn page_refreshes_on_request() {
     let bench = harbour().await;
     let still = bench.get("/").await;
     assert_eq!(still.header("refresh"), "");
@@ -256,7 +256,7 @@ async fn the_page_is_loaded_anew_only_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn a_name_with_odd_letters_leads_to_its_page() {
+async fn mirror_links_encode_names() {
     let bench = Bench::new("[[mirror]]\nname = \"web/nginx: #1 50%?\"\nfrom = \"nginx:1\"\n").await;
     let tag = key("web/nginx: #1 50%?", "docker.io/library/nginx", "1");
     bench.mirrored(&tag, "one", 50).await;

@@ -3,7 +3,7 @@ use axum::http::StatusCode;
 use crate::web::tests::bench::harbour;
 
 #[tokio::test]
-async fn the_report_stands_in_the_frame_of_the_pages() {
+async fn report_page_has_frame() {
     let page = harbour().await.get("/report/latest").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(
@@ -21,7 +21,7 @@ async fn the_report_stands_in_the_frame_of_the_pages() {
 }
 
 #[tokio::test]
-async fn the_report_has_other_formats() {
+async fn report_has_other_formats() {
     let bench = harbour().await;
     let json = bench.get("/report/latest?format=json").await;
     assert_eq!(json.header("content-type"), "application/json");

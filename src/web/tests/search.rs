@@ -8,7 +8,7 @@ use crate::{
 const PULL: &str = "docker pull m.example.com/a/docker.io/library/nginx:1.27";
 
 #[tokio::test]
-async fn an_image_that_is_mirrored_comes_with_the_line_to_copy() {
+async fn search_shows_pull_command() {
     let bench = harbour().await;
     for image in [
         "nginx:1.27",
@@ -34,7 +34,7 @@ async fn an_image_that_is_mirrored_comes_with_the_line_to_copy() {
 }
 
 #[tokio::test]
-async fn how_current_an_image_is_is_told() {
+async fn search_shows_how_current_an_image_is() {
     let bench = harbour().await;
     let behind = bench
         .get("/search?image=registry.k8s.io/kube-proxy:v1.32.0")
@@ -69,7 +69,7 @@ async fn how_current_an_image_is_is_told() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_mirrored_comes_with_what_to_add() {
+async fn search_shows_entry_to_add() {
     let bench = harbour().await;
     let toml = "<pre class=\"take\"><code>[[mirror]]\nfrom = &#34;docker.io/library/redis:7&#34;\n</code></pre>";
     let other = bench.get("/search?image=redis:7").await;
@@ -99,7 +99,7 @@ async fn an_image_that_is_not_mirrored_comes_with_what_to_add() {
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_told_kindly() {
+async fn search_refuses_invalid_image() {
     let bench = harbour().await;
     for (image, reason) in [
         ("Nginx", "a repository's name is in lower case"),
@@ -122,7 +122,7 @@ async fn what_is_no_image_is_told_kindly() {
 }
 
 #[tokio::test]
-async fn what_was_asked_stays_in_the_field_and_so_does_the_language() {
+async fn search_keeps_query_and_language() {
     let page = harbour().await.get("/search?image=redis:7&lang=zh").await;
     assert!(page.body.contains("value=\"redis:7\""));
     assert!(
@@ -132,7 +132,7 @@ async fn what_was_asked_stays_in_the_field_and_so_does_the_language() {
 }
 
 #[tokio::test]
-async fn programs_get_the_same_answer() {
+async fn api_explains_image() {
     let bench = harbour().await;
     let answer = bench.get("/api/v1/explain?image=nginx:1.27").await;
     assert_eq!(answer.header("content-type"), "application/json");

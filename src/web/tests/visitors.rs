@@ -84,7 +84,7 @@ async fn to_end(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_crowd_that_says_nothing_is_shown_out() {
+async fn idle_connections_are_closed() {
     let server = Server::start().await;
     tokio::time::pause();
     let mut crowd = Vec::new();
@@ -139,7 +139,7 @@ async fn long_address_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_is_not_waited_for() {
+async fn missing_body_times_out() {
     let server = Server::start().await;
     tokio::time::pause();
     let request = "POST /api/v1/sync HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
@@ -150,7 +150,7 @@ async fn a_body_that_never_comes_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_refused() {
+async fn endless_head_is_refused() {
     let server = Server::start().await;
     let mut stream = server.send("GET / HTTP/1.1\r\nhost: x\r\n").await;
     let line = format!("x-large: {}\r\n", "x".repeat(1000));
@@ -170,7 +170,7 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_that_climbs_leads_nowhere() {
+async fn path_traversal_is_not_found() {
     let bench = harbour().await;
     for uri in [
         "/../../etc/passwd",
@@ -189,7 +189,7 @@ async fn a_path_that_climbs_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_page_of_somebody_else_starts_nothing_even_with_the_token() {
+async fn cross_site_request_starts_nothing() {
     let mut bench = Bench::with(
         "[http]\ntoken = \"open-sesame-0123456789\"\n[defaults]\ntarget = \"m.example.com/a\"\n\
          [[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",

@@ -7,7 +7,7 @@ fn request(path: &str, query: &str) -> PageRequest {
 }
 
 #[test]
-fn the_query_overrules_the_header_and_links_keep_it() {
+fn query_overrides_accept_language() {
     assert_eq!(request("/", "").language, Language::Chinese);
     assert_eq!(request("/", "lang=xx").language, Language::Chinese);
     let request = request("/", "lang=en&refresh=10&q=a+b&page=3");
@@ -32,7 +32,7 @@ fn the_query_overrules_the_header_and_links_keep_it() {
 }
 
 #[test]
-fn a_refresh_is_neither_frantic_nor_nonsense() {
+fn refresh_interval_is_clamped() {
     let refresh = |query: &str| request("/", query).refresh;
     assert_eq!(refresh("refresh=10"), Some(10));
     assert_eq!(refresh("refresh=0"), Some(2));
@@ -42,7 +42,7 @@ fn a_refresh_is_neither_frantic_nor_nonsense() {
 }
 
 #[test]
-fn a_link_to_this_page_never_leads_to_another_host() {
+fn links_stay_on_this_host() {
     assert_eq!(
         request("//evil.example/x", "").here("lang", None),
         "/evil.example/x"
@@ -54,7 +54,7 @@ fn a_link_to_this_page_never_leads_to_another_host() {
 }
 
 #[test]
-fn a_page_that_is_no_number_is_the_first() {
+fn invalid_page_number_is_the_first() {
     let page = |query: &str| request("/", query).page();
     assert_eq!(
         [
@@ -68,7 +68,7 @@ fn a_page_that_is_no_number_is_the_first() {
 }
 
 #[test]
-fn a_mirror_is_found_whatever_its_name_holds() {
+fn mirror_path_is_percent_encoded() {
     assert_eq!(
         mirror_path("docker.io/library/nginx:1.27"),
         "/mirrors/docker.io/library/nginx:1.27"
