@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::programs::pair::{all_tags_of, between};
-use crate::support::programs::transship::{mirrors, number, sum};
+use crate::support::programs::transship::{mirrors, sum};
 use crate::support::registries::corpus::Image;
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::{answer, refusal};
@@ -82,8 +82,7 @@ fn copies_build_caches_with_their_layers() {
         for blob in cache.blobs {
             assert!(to.blob("mirror/app", &blob.digest()).is_some());
         }
-        let report = transship.run(&["--json", "verify"]).expect_code(0).json();
-        assert_eq!(number(&report, "/mirrors/0/damaged"), 0, "{report:#}");
+        transship.run(&["verify"]).expect_code(0);
     }
 }
 
