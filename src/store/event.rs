@@ -10,6 +10,7 @@ use crate::{
         change::NewChange,
         daily::Upkeep,
         prune::Pruning,
+        release::{Release, detached},
         run::{EndedRun, run_checked},
         traffic::{self, Moved},
         upload::{self, UploadState},
@@ -86,14 +87,15 @@ pub enum StoreEvent {
         /// When.
         at: i64,
     },
-    /// A tag is no longer selected, or (`is_orphaned`) no longer at the source: it lags no more.
-    Released {
+    /// No route asks for a tag any more, or (`is_orphaned`) the source no longer has it: its lag
+    /// ends.
+    Released(Release),
+    /// No route of a mirror writes to a repository any more: its tags there belong to no mirror.
+    Detached {
+        /// The mirror.
+        mirror: std::sync::Arc<str>,
         /// The target repository.
         repository: Repository,
-        /// The tag.
-        tag: Tag,
-        /// Whether the source no longer has it.
-        is_orphaned: bool,
     },
     /// A blob that is sent in parts got further, or is over.
     Upload(UploadState),
@@ -135,6 +137,8 @@ pub struct TagKey {
     pub target: Repository,
     /// The tag.
     pub tag: Tag,
+    /// Its name at the source, where the mirror's rule for names gives it one.
+    pub source_tag: Option<Tag>,
 }
 
 type Result = std::result::Result<(), sqlx::Error>;
@@ -185,11 +189,8 @@ impl StoreEvent {
                 message,
                 at,
             } => failed(db, key, class, message, *at).await,
-            Self::Released {
-                repository,
-                tag,
-                is_orphaned,
-            } => released(db, repository, tag, *is_orphaned).await,
+            Self::Released(release) => release.write(db).await,
+            Self::Detached { mirror, repository } => detached(db, mirror, repository).await,
             Self::Upload(state) => state.write(db).await,
             Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
             Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
@@ -297,26 +298,37 @@ async fn seen(
     let id = id(db, &key.target).await?;
     let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
     let seen = seen.as_str();
+    let source_tag = key.source_tag.as_ref().map(Tag::as_str);
     let (is_equal, is_unknown) = (verdict == Verdict::Equal, verdict == Verdict::Unknown);
     query!(
-        "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, lagging_since, checked_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?7 THEN NULL ELSE ?6 END, ?6)
+        "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, lagging_since, checked_at,
+                           source_tag)
+         VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?7 THEN NULL ELSE ?6 END, ?6, ?9)
          ON CONFLICT (repository_id, tag) DO UPDATE SET
              mirror = excluded.mirror,
              source = excluded.source,
+             source_tag = excluded.source_tag,
              seen_digest = excluded.seen_digest,
              checked_at = excluded.checked_at,
              is_orphaned = 0,
+             is_released = 0,
+             prunable_since = NULL,
+             kept_for = NULL,
              lagging_since = CASE
                  WHEN ?7 THEN NULL
-                 -- What a clock that was ahead saw at a time that is yet to come was seen now at the latest.
+                 -- Lag belongs to a route: another mirror or source has its own. What a clock that was
+                 -- ahead saw at a time that is yet to come was seen now at the latest.
+                 WHEN tags.mirror <> excluded.mirror OR tags.source <> excluded.source
+                     THEN CASE WHEN NOT ?8 OR tags.source_digest IS NOT excluded.seen_digest
+                               THEN excluded.checked_at END
                  WHEN ?8 AND tags.source_digest = excluded.seen_digest
                      THEN MIN(tags.lagging_since, excluded.checked_at)
                  ELSE COALESCE(MIN(tags.lagging_since, excluded.checked_at), excluded.checked_at)
              END",
         id, tag, mirror, source, seen, at,
         is_equal,
-        is_unknown
+        is_unknown,
+        source_tag
     )
     .execute(db)
     .await?;
@@ -334,15 +346,19 @@ async fn mirrored(
     let id = id(db, &key.target).await?;
     let (tag, mirror, source) = (key.tag.as_str(), &*key.mirror, key.source.to_string());
     let (source_digest, written) = (source_digest.as_str(), written.as_str());
+    let source_tag = key.source_tag.as_ref().map(Tag::as_str);
     // Whoever knew of the damage proved the manifest first. A tag that was written by one who did
-    // not, and stands or stood for a manifest in doubt, stays damaged.
+    // not stays damaged: it stands for a suspect manifest, or stood for one when the damage was found.
     query!(
         "INSERT INTO tags (repository_id, tag, mirror, source, seen_digest, source_digest,
-                           written_digest, shape, mirrored_at, checked_at, verified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?9, COALESCE(?7, ?8), ?8, ?8)
+                           written_digest, shape, mirrored_at, checked_at, verified_at, source_tag)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?9, COALESCE(?7, ?8), ?8, ?8, ?10)
          ON CONFLICT (repository_id, tag) DO UPDATE SET
              mirror = excluded.mirror,
              source = excluded.source,
+             source_tag = excluded.source_tag,
+             is_released = 0,
+             kept_for = NULL,
              seen_digest = excluded.seen_digest,
              source_digest = excluded.source_digest,
              written_digest = excluded.written_digest,
@@ -351,8 +367,9 @@ async fn mirrored(
              referrers_at = CASE WHEN ?7 IS NULL THEN tags.referrers_at END,
              damaged_at = CASE
                  WHEN ?7 IS NULL OR EXISTS (
-                     SELECT 1 FROM doubts WHERE repository_id = ?1
-                     AND digest IN (tags.written_digest, excluded.written_digest)
+                     SELECT 1 FROM suspect_content WHERE repository_id = ?1
+                     AND (digest = excluded.written_digest
+                          OR (digest = tags.written_digest AND tags.damaged_at > ?8))
                  ) THEN tags.damaged_at
              END,
              examined_at = CASE WHEN ?7 IS NULL THEN tags.examined_at END,
@@ -371,7 +388,8 @@ async fn mirrored(
         written,
         mirrored_at,
         at,
-        shape
+        shape,
+        source_tag
     )
     .execute(db)
     .await?;
@@ -423,33 +441,6 @@ async fn failed(
         class,
         message,
         at,
-        id,
-        tag
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-async fn released(
-    db: &mut SqliteConnection,
-    repository: &Repository,
-    tag: &Tag,
-    is_orphaned: bool,
-) -> Result {
-    let (id, tag) = (id(db, repository).await?, tag.as_str());
-    query!(
-        "DELETE FROM tags WHERE repository_id = ? AND tag = ? AND source_digest IS NULL",
-        id,
-        tag
-    )
-    .execute(&mut *db)
-    .await?;
-    query!(
-        "UPDATE tags SET lagging_since = NULL, is_orphaned = ?, error_class = NULL,
-                         error_message = NULL
-         WHERE repository_id = ? AND tag = ?",
-        is_orphaned,
         id,
         tag
     )

@@ -30,11 +30,12 @@ pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
 pub use crate::store::queries::pages::MirrorTag;
 pub use crate::store::queries::prune::Pruning;
+pub use crate::store::queries::release::Release;
 pub use crate::store::queries::run::{EndedRun, RunCounts, RunError, RunResult, TargetCounts};
 pub use crate::store::queries::traffic::Moved;
 pub use crate::store::queries::upload::UploadState;
 pub use crate::store::queries::verification::{Check, Reading, WrittenTag};
-pub use crate::store::queries::view::{BehindTag, ImageAge, RepositoryState, TagRecord};
+pub use crate::store::queries::view::{BehindTag, ImageAge, KeptFor, RepositoryState, TagRecord};
 pub use crate::store::writer::StoreWriter;
 
 /// How long another process may hold a store that is to be opened.

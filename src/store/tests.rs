@@ -38,6 +38,7 @@ fn key(tag: &str) -> TagKey {
         source: "quay.io/a/b".parse().unwrap(),
         target: target(),
         tag: tag.parse().unwrap(),
+        source_tag: None,
     }
 }
 
@@ -194,10 +195,14 @@ async fn a_failure_keeps_the_lag_and_tells_why() {
 #[tokio::test]
 async fn an_orphan_is_kept_and_does_not_lag() {
     let bench = bench().await;
-    let released = |tag: &str| StoreEvent::Released {
-        repository: target(),
-        tag: tag.parse().unwrap(),
-        is_orphaned: true,
+    let released = |tag: &str| {
+        StoreEvent::Released(Release {
+            repository: target(),
+            tag: tag.parse().unwrap(),
+            mirror: Arc::from("m"),
+            is_orphaned: true,
+            is_asked_for: false,
+        })
     };
     let never = StoreEvent::Seen {
         key: key("2"),

@@ -11,7 +11,8 @@ mod outcome;
 pub(crate) mod plan;
 pub(crate) mod prune;
 mod record;
-pub(crate) mod release_policy;
+pub(crate) mod route_group;
+mod scope;
 mod snapshot;
 pub(crate) mod traffic_budget;
 mod verify;
@@ -29,9 +30,9 @@ pub use crate::sync::plan::select::{
     Clock, Dropped, OrderedBy, OrderedTag, Selected, allows, select, undated,
 };
 pub use crate::sync::plan::{BlobKnowledge, Plan, Step, TargetPlan};
-pub use crate::sync::prune::decide::{Cause, Decision, Prunable, Pruned};
+pub use crate::sync::prune::decide::{Cause, Decision, Leave, Prunable, Pruned};
 pub use crate::sync::prune::run::{Apply, MirrorPruning, PrunedTag, TargetPruning};
-pub use crate::sync::release_policy::Scope;
+pub use crate::sync::scope::Scope;
 pub use crate::sync::traffic_budget::Usage;
 pub use error::Error;
 pub use lag::Lag;
@@ -44,19 +45,19 @@ pub use verify::{Fault, Finding, MirrorVerification, Reach};
 use self::{
     outcome::Progress,
     record::Record,
-    snapshot::{Lists, View},
+    snapshot::View,
 };
 use crate::{
-    config::{Config, Mirror, Prune, Route},
+    config::{Config, Mirror},
     metrics::Metrics,
     oci::Repository,
     registry::{Registries, Registry, RequestCounter},
-    store::{self, Store, StoreWriter},
+    store::{self, Store, StoreEvent, StoreWriter},
     sync::{
         copy::{CopyContext, RunCounters, Sharing},
         discover::Catalogs,
         mirror_limiter::Queues,
-        release_policy::ReleasePolicy,
+        route_group::RouteGroup,
         snapshot::source_comparison::Check,
         traffic_budget::Budget,
     },
@@ -83,11 +84,20 @@ pub struct Sync {
     abort: CancellationToken,
 }
 
-/// The registries of one route.
+/// The registries of one group of routes.
 #[derive(Debug)]
-struct Sides {
+pub(crate) struct Sides {
     source: Registry,
     targets: Vec<Registry>,
+}
+
+/// How much of a group of routes is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// One image: nothing is released or pruned.
+    Image,
+    /// Everything.
+    Whole,
 }
 
 /// One run of one mirror.
@@ -95,12 +105,9 @@ struct Sides {
 struct Run<'a> {
     config: &'a Config,
     mirror: &'a Mirror,
-    scope: &'a Scope,
     tally: &'a RunCounters,
-    lists: Lists,
+    depth: Depth,
     check: Check<'a>,
-    /// Which tags are pruned that are no longer mirrored.
-    prune: Option<Prune>,
 }
 
 /// The plans of one mirror.
@@ -170,25 +177,40 @@ impl Sync {
             let prune = self.prune_rule(mirror).await;
             let tally = RunCounters::default();
             let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
-            let lists = Lists::of(routes.iter().flatten());
-            let routes = routes.into_iter().map(async |route| {
-                let route = route?;
-                let looked = async {
-                    let sides = self.open(&route, &tally)?;
-                    let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
-                    self.look(mirror, &route, &sides, &lists, releases, prune)
-                        .await
-                };
-                let source = route.source.to_string();
-                looked.await.map_err(|error| Refused { source, error })
-            });
-            let routes = stream::iter(routes).buffered(ROUTES).collect().await;
+            let (groups, refused) = RouteGroup::all(config, mirror, routes, prune);
+            let looked = stream::iter(0..groups.len());
+            let looked = looked.map(|at| self.plan_group(&groups[at], &tally));
+            let looked: Vec<Result<Plan, Refused>> = looked.buffered(ROUTES).collect().await;
+            let mut routes: Vec<_> = refused.into_iter().map(Err).collect();
+            for plan in looked {
+                match plan {
+                    Ok(mut plan) => {
+                        let refused = std::mem::take(&mut plan.refused);
+                        routes.push(Ok(plan));
+                        routes.extend(refused.into_iter().map(Err));
+                    }
+                    Err(refused) => routes.push(Err(refused)),
+                }
+            }
             MirrorPlan {
                 name: mirror.name.clone(),
                 routes,
             }
         });
         plans.buffered(MIRRORS).collect().await
+    }
+
+    async fn plan_group(
+        &self,
+        group: &RouteGroup<'_>,
+        tally: &RunCounters,
+    ) -> Result<Plan, Refused> {
+        let looked = async {
+            let sides = self.open(group, tally)?;
+            self.look(group, &sides, Depth::Whole).await
+        };
+        let source = group.source.to_string();
+        looked.await.map_err(|error| Refused { source, error })
     }
 
     /// Runs mirrors, all together, and says what became of them.
@@ -230,24 +252,31 @@ impl Sync {
             vec![Err(Refused { source, error })]
         });
         let routes = scope.narrow(routes);
+        let (depth, prune) = match scope {
+            Scope::Whole => (Depth::Whole, self.prune_rule(mirror).await),
+            Scope::Image(..) => (Depth::Image, None),
+        };
+        let (groups, refused) = RouteGroup::all(config, mirror, routes, prune);
         let run = Run {
             config,
             mirror,
-            scope,
             tally: &tally,
-            lists: Lists::of(routes.iter().flatten()),
-            check: Check::new(&self.recorder, id, routes.len()),
-            prune: match scope {
-                Scope::Whole => self.prune_rule(mirror).await,
-                _ => None,
-            },
+            depth,
+            check: Check::new(&self.recorder, id, groups.len() + refused.len()),
         };
-        let routes = stream::iter(routes).map(|route| self.run_route(&run, route));
-        let routes = routes.buffer_unordered(ROUTES);
-        let progress = routes
-            .fold(Progress::default(), |sum, part| async { sum.add(part) })
+        if depth == Depth::Whole && refused.is_empty() {
+            self.detach(mirror, &groups).await;
+        }
+        let mut progress = Progress::default();
+        for refused in &refused {
+            let failed = self.refused(&run, refused).await;
+            progress = progress.add(failed.nowhere());
+        }
+        let runs = stream::iter(0..groups.len()).map(|at| self.run_group(&run, &groups[at]));
+        let runs = runs.buffer_unordered(ROUTES);
+        let mut progress = runs
+            .fold(progress, |sum, part| async { sum.add(part) })
             .await;
-        let mut progress = progress;
         if progress.nowhere > 0 {
             // What is not known fails everywhere.
             for registry in mirror.target_registries() {
@@ -270,78 +299,101 @@ impl Sync {
         report
     }
 
-    async fn run_route(&self, run: &Run<'_>, route: Result<Route, Refused>) -> Progress {
-        let mirror = run.mirror;
-        let fail = async |source: &str, error| {
-            let told = &run.tally.told;
-            let failed = record::route_failed(&self.metrics, told, &mirror.name, source, error);
-            run.check.looked(failed.unchecked == 0).await;
-            failed
+    /// What cannot be looked at fails.
+    async fn refused(&self, run: &Run<'_>, refused: &Refused) -> Progress {
+        let (told, name) = (&run.tally.told, &run.mirror.name);
+        let Refused { source, error } = refused;
+        let failed = record::route_failed(&self.metrics, told, name, source, error);
+        run.check.looked(failed.unchecked == 0).await;
+        failed
+    }
+
+    /// Ends what the store keeps for the mirror in repositories to which it no longer writes.
+    async fn detach(&self, mirror: &Mirror, groups: &[RouteGroup<'_>]) {
+        // A store that cannot be read fails every route.
+        let kept = self.store.kept_repositories(&mirror.name).await;
+        let is_written = |repository: &Repository| {
+            let mut groups = groups.iter();
+            groups.any(|group| group.targets.contains(repository))
         };
-        let route = match &route {
-            Ok(route) => route,
-            Err(refused) => return fail(&refused.source, &refused.error).await.nowhere(),
-        };
-        let looked = async {
-            let sides = self.open(route, run.tally)?;
-            let releases = ReleasePolicy::of(mirror, route, run.scope);
-            let plan = self.look(mirror, route, &sides, &run.lists, releases, run.prune);
-            Ok((plan.await?, sides))
-        };
-        let looked = self.stop.run_until_cancelled(looked).await;
-        match looked.unwrap_or_else(|| Err(self.stopped())) {
-            Ok((plan, sides)) => {
-                run.check.looked(plan.is_whole()).await;
-                self.run_plan(run, plan, &sides).await
-            }
-            Err(error) => {
-                let registries = route.targets.iter().map(Repository::registry);
-                fail(&route.source.to_string(), &error).await.at(registries)
+        for repository in kept.unwrap_or_default() {
+            if !is_written(&repository) {
+                let mirror = mirror.name.clone();
+                let fact = StoreEvent::Detached { mirror, repository };
+                self.recorder.record(fact).await;
             }
         }
     }
 
-    fn open(&self, route: &Route, tally: &RunCounters) -> Result<Sides, Error> {
+    async fn run_group(&self, run: &Run<'_>, group: &RouteGroup<'_>) -> Progress {
+        let looked = async {
+            let sides = self.open(group, run.tally)?;
+            Ok((self.look(group, &sides, run.depth).await?, sides))
+        };
+        let looked = self.stop.run_until_cancelled(looked).await;
+        let registries = || group.targets.iter().map(Repository::registry);
+        match looked.unwrap_or_else(|| Err(self.stopped())) {
+            Ok((mut plan, sides)) => {
+                let mut progress = Progress::default();
+                let refused = std::mem::take(&mut plan.refused);
+                run.check.expect(refused.len());
+                for refused in &refused {
+                    let failed = self.refused(run, refused).await;
+                    progress = progress.add(failed.at(registries()));
+                }
+                run.check.looked(plan.is_whole()).await;
+                progress.add(self.run_plan(run, group, plan, &sides).await)
+            }
+            Err(error) => {
+                let source = group.source.to_string();
+                let failed = self.refused(run, &Refused { source, error }).await;
+                failed.at(registries())
+            }
+        }
+    }
+
+    fn open(&self, group: &RouteGroup<'_>, tally: &RunCounters) -> Result<Sides, Error> {
         let open = |repository: &Repository, meter: &Arc<RequestCounter>| {
             self.registries.open(repository.registry(), meter.clone())
         };
-        let targets = route
-            .targets
-            .iter()
-            .map(|target| open(target, &tally.target));
+        let targets = group.targets.iter();
+        let targets = targets.map(|target| open(target, &tally.target));
         let targets = targets.collect::<Result<_, _>>()?;
         Ok(Sides {
-            source: open(&route.source, &tally.source)?,
+            source: open(&group.source, &tally.source)?,
             targets,
         })
     }
 
-    /// Snapshot and plan of one route.
+    /// Snapshot and plan of one group.
     async fn look(
         &self,
-        mirror: &Mirror,
-        route: &Route,
+        group: &RouteGroup<'_>,
         sides: &Sides,
-        lists: &Lists,
-        releases: ReleasePolicy,
-        prune: Option<Prune>,
+        depth: Depth,
     ) -> Result<Plan, Error> {
         let view = View {
-            mirror,
-            route,
+            group,
             sides,
             store: &self.store,
             recorder: &self.recorder,
-            lists,
             now: Utc::now().timestamp(),
-            prune,
+            is_whole: depth != Depth::Image,
         };
         let snapshot = snapshot::take(&view).await?;
-        Ok(plan::make(&mirror.name, snapshot, &releases))
+        let mut plan = plan::make(group, snapshot);
+        self.confirm(&mut plan, sides).await;
+        Ok(plan)
     }
 
-    async fn run_plan(&self, run: &Run<'_>, plan: Plan, sides: &Sides) -> Progress {
-        let (from, listing) = (&plan.source, plan.listing.as_ref());
+    async fn run_plan(
+        &self,
+        run: &Run<'_>,
+        group: &RouteGroup<'_>,
+        plan: Plan,
+        sides: &Sides,
+    ) -> Progress {
+        let (from, listing) = (&plan.source, plan.listing.as_deref());
         let sharing = self.transfer.share(&plan);
         let fanout = sharing.as_ref().map(Sharing::fanout);
         let targets = plan.targets.iter().zip(&sides.targets);
@@ -353,6 +405,7 @@ impl Sync {
                 to: &plan.repository,
                 config: run.config,
                 mirror: run.mirror,
+                group,
                 listing,
                 fanout,
                 image: None,

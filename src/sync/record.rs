@@ -24,7 +24,7 @@ use crate::{
             Step, TargetPlan,
             action::{Action, Reason},
         },
-        prune::decide::Pruned,
+        prune::decide::{Leave, Pruned},
     },
 };
 
@@ -76,21 +76,17 @@ impl Record<'_> {
                 self.recorder.record(fact).await;
             }
         }
-        let strangers = plan.strangers.iter().map(|tag| (tag.clone(), false));
-        let released = plan.released.iter();
-        let released = released.map(|released| (self.name(&released.tag), released.is_orphaned));
-        for (tag, is_orphaned) in strangers.chain(released) {
-            let repository = self.target.clone();
-            if is_orphaned {
-                let key = self.key_of(tag.clone());
+        for release in &plan.released {
+            if release.is_orphaned {
+                let key = self.key_of(release.tag.clone());
                 self.changed(key, ChangeKind::Removed, [None, None]).await;
             }
-            let fact = StoreEvent::Released {
-                repository,
-                tag,
-                is_orphaned,
-            };
+            let fact = StoreEvent::Released(release.clone());
             self.recorder.record(fact).await;
+        }
+        for tag in &plan.unlisted {
+            let fact = Pruning::Pruned(self.target.clone(), tag.clone());
+            self.recorder.record(StoreEvent::Pruning(fact)).await;
         }
     }
 
@@ -197,10 +193,7 @@ impl Record<'_> {
         match brought {
             Ok(tags) => {
                 for referring in tags {
-                    let key = TagKey {
-                        tag: referring.tag,
-                        ..self.key(step)
-                    };
+                    let key = self.key_of(referring.tag);
                     let digest = &referring.digest;
                     self.mirrored(key, digest, digest, referring.is_new).await;
                 }
@@ -277,13 +270,14 @@ impl Record<'_> {
 
     /// Since when tags are no longer mirrored, and which are again.
     pub(crate) async fn prunable(&self, pruned: &Pruned) {
-        let new = pruned.tags.iter().filter(|tag| tag.is_news());
-        let new = new.map(|tag| (&tag.tag, Some(tag.since)));
+        let tags = pruned.tags.iter().chain(&pruned.others);
+        let new = tags.filter(|tag| tag.is_news());
+        let new = new.map(|tag| (&tag.target_tag, Some(tag.since)));
         let reprieved = pruned.reprieved.iter().map(|tag| (tag, None));
         for (tag, since) in new.chain(reprieved) {
             let fact = Pruning::Prunable {
                 repository: self.target.clone(),
-                tag: self.name(tag),
+                tag: tag.clone(),
                 since,
             };
             self.recorder.record(StoreEvent::Pruning(fact)).await;
@@ -292,10 +286,26 @@ impl Record<'_> {
 
     /// What became of a tag that was to be deleted.
     pub(crate) async fn pruned(&self, deletion: &Deletion, gone: &DeleteOutcome) {
-        let Deletion { tag, digest, .. } = deletion;
-        let (mirror, reference) = (&self.mirror.name, self.target.tag(tag));
-        if let DeleteOutcome::Left(reason) = gone {
-            tracing::info!(%mirror, "{reference} is not pruned: {reason}");
+        let Deletion {
+            tag,
+            digest,
+            mirror,
+            ..
+        } = deletion;
+        let reference = self.target.tag(tag);
+        if let DeleteOutcome::Left(left) = gone {
+            tracing::info!(%mirror, "{reference} is not pruned: {left}");
+            let needed_by = match left {
+                Leave::NeededBy(other) => Some(other.clone()),
+                Leave::NoDeletion(_) => None,
+                _ => return,
+            };
+            let fact = Pruning::Kept {
+                repository: self.target.clone(),
+                tag: tag.clone(),
+                needed_by,
+            };
+            self.recorder.record(StoreEvent::Pruning(fact)).await;
             return;
         }
         let fact = Pruning::Pruned(self.target.clone(), tag.clone());
@@ -304,7 +314,10 @@ impl Record<'_> {
             tracing::info!(%mirror, %digest, "pruned {reference}");
             self.metrics
                 .tag_pruned(mirror, self.target.registry().as_str());
-            let key = self.key_of(tag.clone());
+            let key = TagKey {
+                mirror: mirror.clone(),
+                ..self.key_of(tag.clone())
+            };
             self.changed(key, ChangeKind::Pruned, [Some(digest.clone()), None])
                 .await;
         }
@@ -314,7 +327,7 @@ impl Record<'_> {
     pub(crate) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
         let reference = self.target.tag(&deletion.tag).to_string();
         let (class, message) = (error.class(), error.to_string());
-        tracing::warn!(mirror = %self.mirror.name, %class, "{reference} is not pruned: {message}");
+        tracing::warn!(mirror = %deletion.mirror, %class, "{reference} is not pruned: {message}");
         self.metrics.error(error.registry(), class);
         Failure {
             reference,
@@ -338,6 +351,7 @@ impl Record<'_> {
             mirror: self.mirror.name.clone(),
             source: self.source.clone(),
             target: self.target.clone(),
+            source_tag: self.mirror.source_tag(&tag),
             tag,
         }
     }

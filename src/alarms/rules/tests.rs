@@ -197,6 +197,7 @@ fn behind(tag: &str, at: i64) -> StoreEvent {
 }
 
 fn key(tag: &str) -> TagKey {
+    source_tag: None,
     TagKey {
         mirror: "app".into(),
         source: "s.example/app".parse().unwrap(),

@@ -114,6 +114,7 @@ impl PruneArgs {
         let cause = tag.tag.cause;
         match (&tag.tag.fate, &tag.left) {
             (_, Some(reason)) => format!("stays: {reason}"),
+            (Decision::Leave { left }, None) => format!("stays: {left}"),
             (Decision::Delete, None) if tag.is_deleted => format!("deleted: {cause}"),
             (Decision::Delete, None) => format!("delete: {cause} since {}", time(tag.tag.since)),
             (Decision::Wait { until }, None) => format!("stays until {}: {cause}", time(*until)),

@@ -66,7 +66,7 @@ async fn history(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
         .execute(&mut *db)
         .await?;
     let history_ms = history * 1000;
-    query!("DELETE FROM readings WHERE read_at < ?", history_ms)
+    query!("DELETE FROM blob_reads WHERE read_at < ?", history_ms)
         .execute(db)
         .await?;
     Ok(())

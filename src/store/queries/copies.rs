@@ -37,7 +37,8 @@ impl Store {
         let (registry, path, tag) = (target.registry().as_str(), target.path(), tag.as_str());
         let row = query!(
             r#"SELECT source_digest, lagging_since, is_orphaned AS "is_orphaned: bool",
-                      damaged_at, error_message
+                      CASE WHEN NOT is_released THEN damaged_at END AS "damaged_at: i64",
+                      error_message
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ? AND tag = ?"#,
             registry,
@@ -82,14 +83,14 @@ impl Store {
             .collect())
     }
 
-    /// The tags of a mirror that are known to be damaged and that the source still has, `limit` at
+    /// The tags of a mirror that are known to be damaged and that a run can write again, `limit` at
     /// the most.
     pub async fn damaged(&self, mirror: &str, limit: i64) -> Result<Vec<DamagedTag>, Error> {
         let rows = query!(
             r#"SELECT registry || '/' || path || ':' || tag AS "reference!: String",
                       damaged_at AS "damaged_at!"
                FROM tags JOIN repositories ON repositories.id = repository_id
-               WHERE mirror = ? AND damaged_at IS NOT NULL AND NOT is_orphaned
+               WHERE mirror = ? AND damaged_at IS NOT NULL AND NOT is_orphaned AND NOT is_released
                ORDER BY damaged_at, registry, path, tag LIMIT ?"#,
             mirror,
             limit

@@ -34,7 +34,7 @@ pub struct TargetStanding {
     pub failed: u64,
     /// Tags that the source no longer has.
     pub orphaned: u64,
-    /// Tags that verification found damaged, those that the source no longer has left out.
+    /// Tags that verification found damaged and that a run can write again.
     pub damaged: u64,
     /// Since when the longest of those behind differs.
     pub lagging_since: Option<i64>,
@@ -121,7 +121,8 @@ impl Store {
                    SELECT registry, COUNT(*) AS tags, COUNT(lagging_since) AS behind,
                           SUM(lagging_since IS NOT NULL AND error_class IS NOT NULL) AS failed,
                           SUM(is_orphaned) AS orphaned,
-                          SUM(damaged_at IS NOT NULL AND NOT is_orphaned) AS damaged,
+                          SUM(damaged_at IS NOT NULL AND NOT is_orphaned AND NOT is_released)
+                              AS damaged,
                           MIN(lagging_since) AS lagging_since,
                           CAST(TOTAL((SELECT bytes FROM sizes WHERE digest = written_digest))
                               AS INTEGER) AS size,

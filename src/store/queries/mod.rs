@@ -6,6 +6,7 @@ pub(crate) mod daily;
 pub(crate) mod mirror_summary;
 pub(crate) mod pages;
 pub(crate) mod prune;
+pub(crate) mod release;
 pub(crate) mod run;
 pub(crate) mod traffic;
 pub(crate) mod upload;

@@ -28,6 +28,16 @@ pub enum Pruning {
         /// Which order.
         version: i64,
     },
+    /// It was due, and stays because a registry that deletes only digests has another tag that needs
+    /// its digest; without a tag, because the registry deletes nothing.
+    Kept {
+        /// The target repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// The tag that needs the digest.
+        needed_by: Option<Tag>,
+    },
 }
 
 impl Pruning {
@@ -40,8 +50,25 @@ impl Pruning {
             } => {
                 let (id, tag) = (id(db, repository).await?, tag.as_str());
                 query!(
-                    "UPDATE tags SET prunable_since = ? WHERE repository_id = ? AND tag = ?",
+                    "UPDATE tags SET prunable_since = ?, kept_for = NULL
+                     WHERE repository_id = ? AND tag = ?",
                     since,
+                    id,
+                    tag
+                )
+                .execute(db)
+                .await?;
+            }
+            Self::Kept {
+                repository,
+                tag,
+                needed_by,
+            } => {
+                let (id, tag) = (id(db, repository).await?, tag.as_str());
+                let needed_by = needed_by.as_ref().map_or("", Tag::as_str);
+                query!(
+                    "UPDATE tags SET kept_for = ? WHERE repository_id = ? AND tag = ?",
+                    needed_by,
                     id,
                     tag
                 )

@@ -75,6 +75,8 @@ pub struct WrittenTag {
     pub shape: String,
     /// Whether the source no longer has it.
     pub is_orphaned: bool,
+    /// Whether no route asks for it any more.
+    pub is_released: bool,
     /// Whether it is known to be damaged.
     pub is_damaged: bool,
 }
@@ -113,7 +115,7 @@ impl Check {
             } => {
                 let (registry, digest) = (registry.as_str(), digest.as_str());
                 query!(
-                    "INSERT OR REPLACE INTO readings (registry, digest, read_at, is_wrong)
+                    "INSERT OR REPLACE INTO blob_reads (registry, digest, read_at, is_wrong)
                      VALUES (?, ?, ?, ?)",
                     registry,
                     digest,
@@ -127,7 +129,7 @@ impl Check {
             Self::RoundBegan { mirror, at_ms } => {
                 let mirror = &**mirror;
                 query!(
-                    "INSERT OR REPLACE INTO rounds (mirror, began_at) VALUES (?, ?)",
+                    "INSERT OR REPLACE INTO deep_verify_rounds (mirror, began_at) VALUES (?, ?)",
                     mirror,
                     at_ms
                 )
@@ -137,7 +139,7 @@ impl Check {
             }
             Self::RoundEnded(mirror) => {
                 let mirror = &**mirror;
-                query!("DELETE FROM rounds WHERE mirror = ?", mirror)
+                query!("DELETE FROM deep_verify_rounds WHERE mirror = ?", mirror)
                     .execute(db)
                     .await
                     .map(drop)
@@ -186,7 +188,7 @@ async fn doubted(
 ) -> Result<(), sqlx::Error> {
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
-        "INSERT OR IGNORE INTO doubts (digest, repository_id) VALUES (?, ?)",
+        "INSERT OR IGNORE INTO suspect_content (digest, repository_id) VALUES (?, ?)",
         digest,
         id
     )
@@ -203,7 +205,7 @@ async fn rotten(
     doubted(db, repository, digest).await?;
     let (registry, digest) = (repository.registry().as_str(), digest.as_str());
     query!(
-        "INSERT OR IGNORE INTO doubts (digest, repository_id)
+        "INSERT OR IGNORE INTO suspect_content (digest, repository_id)
          SELECT digest, repository_id FROM blobs JOIN repositories ON id = repository_id
          WHERE digest = ? AND registry = ?",
         digest,
@@ -229,7 +231,7 @@ async fn proven(
 ) -> Result<(), sqlx::Error> {
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
-        "DELETE FROM doubts WHERE digest = ? AND repository_id = ?",
+        "DELETE FROM suspect_content WHERE digest = ? AND repository_id = ?",
         digest,
         id
     )
@@ -246,7 +248,7 @@ async fn unhealed(
 ) -> Result<(), sqlx::Error> {
     let (id, digest) = (id(db, repository).await?, digest.as_str());
     query!(
-        "UPDATE doubts SET refused_at = ? WHERE digest = ? AND repository_id = ?",
+        "UPDATE suspect_content SET refused_at = ? WHERE digest = ? AND repository_id = ?",
         at,
         digest,
         id
@@ -257,6 +259,23 @@ async fn unhealed(
 }
 
 impl Store {
+    /// The target repositories with tags that are a mirror's.
+    pub async fn kept_repositories(&self, mirror: &str) -> Result<Vec<Repository>, Error> {
+        let rows = query!(
+            r#"SELECT DISTINCT registry || '/' || path AS "name!: String"
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE mirror = ? ORDER BY 1"#,
+            mirror
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.name.parse().ok())
+            .collect())
+    }
+
     /// The target repositories with tags that a mirror wrote.
     pub async fn written_repositories(&self, mirror: &str) -> Result<Vec<Repository>, Error> {
         let rows = query!(
@@ -288,6 +307,7 @@ impl Store {
             r#"SELECT registry || '/' || path AS "target!: String", source, tag,
                       source_digest AS "source_digest!", written_digest AS "written!", shape,
                       is_orphaned AS "is_orphaned: bool",
+                      is_released AS "is_released: bool",
                       damaged_at IS NOT NULL AS "is_damaged: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE mirror = ?1 AND source_digest IS NOT NULL AND written_digest IS NOT NULL
@@ -311,6 +331,7 @@ impl Store {
                 written: digest(Some(row.written))?,
                 shape: row.shape,
                 is_orphaned: row.is_orphaned,
+                is_released: row.is_released,
                 is_damaged: row.is_damaged,
             })
         });
@@ -325,7 +346,7 @@ impl Store {
     ) -> Result<Vec<(Digest, Option<i64>)>, Error> {
         let (registry, path) = (repository.registry().as_str(), repository.path());
         let rows = query!(
-            "SELECT digest, refused_at FROM doubts JOIN repositories ON id = repository_id
+            "SELECT digest, refused_at FROM suspect_content JOIN repositories ON id = repository_id
              WHERE registry = ? AND path = ?",
             registry,
             path
@@ -347,7 +368,7 @@ impl Store {
     ) -> Result<Option<Reading>, Error> {
         let (registry, blob) = (registry.as_str(), blob.as_str());
         let row = query!(
-            r#"SELECT read_at, is_wrong AS "is_wrong: bool" FROM readings
+            r#"SELECT read_at, is_wrong AS "is_wrong: bool" FROM blob_reads
                WHERE registry = ? AND digest = ?"#,
             registry,
             blob
@@ -363,7 +384,7 @@ impl Store {
 
     /// When the reading of all blobs of a mirror began that is not complete.
     pub async fn round(&self, mirror: &str) -> Result<Option<i64>, Error> {
-        let row = query!("SELECT began_at FROM rounds WHERE mirror = ?", mirror)
+        let row = query!("SELECT began_at FROM deep_verify_rounds WHERE mirror = ?", mirror)
             .fetch_optional(&self.readers)
             .await
             .map_err(|e| self.read_error(e))?;

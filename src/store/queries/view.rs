@@ -39,6 +39,28 @@ pub struct TagRecord {
     pub is_damaged: bool,
     /// Since when it is to be pruned.
     pub prunable_since: Option<i64>,
+    /// Whether no route asks for it any more.
+    pub is_released: bool,
+    /// Why it could not be pruned though it was due.
+    pub kept_for: Option<KeptFor>,
+}
+
+/// What keeps a tag that is due to be pruned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptFor {
+    /// The registry deletes only digests, and this tag needs the digest.
+    Tag(Tag),
+    /// The registry deletes nothing.
+    NoDeletion,
+}
+
+impl KeptFor {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" => Some(Self::NoDeletion),
+            tag => tag.parse().ok().map(Self::Tag),
+        }
+    }
 }
 
 /// What is known of a target repository.
@@ -78,6 +100,7 @@ impl Store {
             r#"SELECT tag, mirror, source, seen_digest, source_digest, written_digest, shape,
                       lagging_since, verified_at, referrers_at,
                       is_orphaned AS "is_orphaned: bool", mirrored_at, prunable_since,
+                      is_released AS "is_released: bool", kept_for,
                       damaged_at IS NOT NULL AS "is_damaged: bool"
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE registry = ? AND path = ?"#,
@@ -102,6 +125,8 @@ impl Store {
                 mirrored_at: row.mirrored_at,
                 is_damaged: row.is_damaged,
                 prunable_since: row.prunable_since,
+                is_released: row.is_released,
+                kept_for: row.kept_for.as_deref().and_then(KeptFor::parse),
             };
             tags.insert(tag, record);
         }
@@ -159,8 +184,8 @@ impl Store {
         let rows = query!(
             "SELECT path FROM blobs JOIN repositories ON repositories.id = repository_id
              WHERE digest = ? AND registry = ? AND NOT EXISTS (
-                 SELECT 1 FROM doubts WHERE doubts.digest = blobs.digest
-                 AND doubts.repository_id = blobs.repository_id
+                 SELECT 1 FROM suspect_content WHERE suspect_content.digest = blobs.digest
+                 AND suspect_content.repository_id = blobs.repository_id
              )
              ORDER BY path = ? DESC LIMIT 4",
             blob,
@@ -180,7 +205,7 @@ impl Store {
     pub async fn behind(&self, mirror: &str, limit: i64) -> Result<Vec<BehindTag>, Error> {
         let rows = query!(
             r#"SELECT registry || '/' || path || ':' || tag AS "reference!: String",
-                      source || ':' || tag AS "source!: String",
+                      source || ':' || COALESCE(source_tag, tag) AS "source!: String",
                       lagging_since AS "lagging_since!", error_class, error_message
                FROM tags JOIN repositories ON repositories.id = repository_id
                WHERE mirror = ? AND lagging_since IS NOT NULL
@@ -207,7 +232,7 @@ impl Store {
     /// one that is longest behind.
     pub async fn failed_with(&self, mirror: &str, class: &str) -> Result<Option<String>, Error> {
         let row = query!(
-            r#"SELECT source || ':' || tag AS "source!: String" FROM tags
+            r#"SELECT source || ':' || COALESCE(source_tag, tag) AS "source!: String" FROM tags
                WHERE mirror = ? AND lagging_since IS NOT NULL AND error_class = ?
                ORDER BY lagging_since, tag LIMIT 1"#,
             mirror,

@@ -2,7 +2,7 @@
 //! the targets said since.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -50,8 +50,8 @@ struct Learned {
     repositories: HashMap<Repository, Known>,
     /// What targets said, per digest. A registry's repositories with one digest are few.
     said: HashMap<Digest, Vec<(Repository, bool)>>,
-    /// How many delete digests from a repository now.
-    clearings: HashMap<Repository, usize>,
+    /// Repositories from which digests are deleted now.
+    clearings: HashSet<Repository>,
 }
 
 impl Learned {
@@ -62,7 +62,7 @@ impl Learned {
         knowledge: BlobKnowledge,
         doubts: Vec<(Digest, Option<i64>)>,
     ) -> bool {
-        if self.clearings.contains_key(repository) {
+        if self.clearings.contains(repository) {
             return false;
         }
         let known = self.repositories.entry(repository.clone()).or_default();
@@ -259,19 +259,27 @@ impl BlobIndex {
         })
     }
 
-    /// Keeps runs from writing to a repository, so that what its tags lead to stays as it is read;
-    /// `None` while one writes.
-    pub(crate) fn clear<'a>(&'a self, repository: &'a Repository) -> Option<Clearing<'a>> {
-        let mut learned = self.lock();
-        let known = learned.repositories.get(repository);
-        if known.is_some_and(|known| known.runs > 0) {
-            return None;
+    /// Keeps runs from writing to a repository, and others from deleting digests there, so that what
+    /// its tags lead to stays as it is read; `None` while a run writes. Waits while others delete.
+    pub(crate) async fn clear<'a>(&'a self, repository: &'a Repository) -> Option<Clearing<'a>> {
+        let mut cleared = self.cleared.subscribe();
+        loop {
+            {
+                let mut learned = self.lock();
+                let known = learned.repositories.get(repository);
+                if known.is_some_and(|known| known.runs > 0) {
+                    return None;
+                }
+                if learned.clearings.insert(repository.clone()) {
+                    return Some(Clearing {
+                        holdings: self,
+                        repository,
+                    });
+                }
+            }
+            // The sender lives as long as this does.
+            let _ = cleared.changed().await;
         }
-        *learned.clearings.entry(repository.clone()).or_default() += 1;
-        Some(Clearing {
-            holdings: self,
-            repository,
-        })
     }
 
     /// Whether content is not taken for held until it was written anew, and (`Some(Some)`) when
@@ -322,12 +330,7 @@ impl BlobIndex {
 impl Drop for Clearing<'_> {
     fn drop(&mut self) {
         let mut learned = self.holdings.lock();
-        if let Some(count) = learned.clearings.get_mut(self.repository) {
-            *count -= 1;
-            if *count == 0 {
-                learned.clearings.remove(self.repository);
-            }
-        }
+        learned.clearings.remove(self.repository);
         drop(learned);
         self.holdings.cleared.send_replace(());
     }

@@ -42,6 +42,7 @@ use crate::{
         },
         failure_log::FailureLog,
         plan::{BlobKnowledge, Plan, Step, action::Action},
+        route_group::RouteGroup,
         traffic_budget::Budget,
     },
 };
@@ -113,6 +114,8 @@ pub struct CopyContext<'a> {
     pub config: &'a Config,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
+    /// All routes that write to the target repository.
+    pub(crate) group: &'a RouteGroup<'a>,
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<&'a HashSet<Tag>>,
     /// What several targets pull together.
@@ -256,6 +259,14 @@ impl Transfer {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
             registry::Error::new("name the backup of", lane.to.tag(tag), name, kind)
         })?;
+        if is_mirrored(lane, &name).await? {
+            let (image, name) = (lane.to.tag(tag), lane.to.tag(&name));
+            tracing::warn!(
+                "the image before {image} is not kept: {name} is mirrored itself; give `backup_tag` \
+                 another template"
+            );
+            return Ok(());
+        }
         let Some(old) = lane.target.get_manifest(&lane.to.tag(tag)).await? else {
             return Ok(());
         };
@@ -280,6 +291,19 @@ impl Transfer {
             if let Some(lead) = self.wants.lead_or_wait(&want).await {
                 return lead;
             }
+        }
+    }
+}
+
+/// Whether a tag of the target is one that a route brings.
+async fn is_mirrored(lane: CopyContext<'_>, name: &Tag) -> Result<bool, registry::Error> {
+    let tag = lane.mirror.source_tag(name);
+    match (tag.filter(|tag| lane.group.allows(tag)), lane.listing) {
+        (None, _) => Ok(false),
+        (Some(tag), Some(listing)) => Ok(listing.contains(&tag)),
+        (Some(tag), None) => {
+            let found = lane.source.head_manifest(&lane.from.tag(&tag)).await?;
+            Ok(found.is_some())
         }
     }
 }

@@ -2,31 +2,37 @@
 //! decides whether to copy.
 
 pub(crate) mod action;
+mod release;
 pub(crate) mod select;
 pub(crate) mod tag_version;
+pub(crate) mod wanted;
 
-use crate::registry::ErrorClass;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use super::snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due};
 use crate::{
-    config::Prune,
+    config::Mirror,
     oci::{Digest, Repository, Tag},
-    registry,
-    store::{RepositoryState, TagRecord},
+    registry::{self, ErrorClass},
+    store::{Release, RepositoryState, TagRecord},
     sync::{
         plan::{
             action::{Action, Reason, Unchanged},
             select::{Dropped, OrderedTag},
+            wanted::Wanted,
         },
-        prune::decide::{Cause, Decision, Prunable, PrunePolicy, Pruned},
-        release_policy::ReleasePolicy,
+        Refused,
+        prune::decide::{Decision, Prunable, PrunePolicy, Pruned, is_referring},
+        route_group::RouteGroup,
     },
 };
 
-/// The plan of one route.
+/// The plan of one source repository and the target repositories it goes to.
 #[derive(Debug, Serialize)]
 pub struct Plan {
     /// The source repository.
@@ -46,7 +52,10 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
     /// Every tag that the source lists, where it was listed.
     #[serde(skip)]
-    pub listing: Option<HashSet<Tag>>,
+    pub listing: Option<Arc<HashSet<Tag>>>,
+    /// Routes whose selection is refused.
+    #[serde(skip)]
+    pub refused: Vec<Refused>,
     /// Whether the source did not tell what decides which tags are the newest.
     #[serde(skip)]
     pub is_guess: bool,
@@ -64,12 +73,12 @@ pub struct TargetPlan {
     /// What becomes of tags that are no longer mirrored, where they are pruned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
-    /// Tags whose state in the store ends: orphaned, or no longer selected.
+    /// Tags whose lag ends: orphaned, or no longer asked for.
     #[serde(skip)]
-    pub released: Vec<Released>,
-    /// Tags of the target that the mirror no longer names so.
+    pub released: Vec<Release>,
+    /// Tags of the target that no route asks for and the target does not list.
     #[serde(skip)]
-    pub strangers: Vec<Tag>,
+    pub unlisted: Vec<Tag>,
     /// What is known of the repository's blobs.
     #[serde(skip)]
     pub knowledge: BlobKnowledge,
@@ -98,15 +107,6 @@ pub struct Step {
     pub since: i64,
 }
 
-/// A tag whose state in the store ends.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Released {
-    /// The tag.
-    pub tag: Tag,
-    /// Whether the source no longer has it.
-    pub is_orphaned: bool,
-}
-
 /// How much is known of a target repository's blobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BlobKnowledge {
@@ -122,7 +122,7 @@ pub enum BlobKnowledge {
 }
 
 /// Makes the plan.
-pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -> Plan {
+pub(crate) fn make(group: &RouteGroup<'_>, snapshot: Snapshot) -> Plan {
     let Snapshot {
         source,
         tags,
@@ -130,25 +130,21 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         undated,
         order,
         absent: unlisted,
+        refused,
         listing,
+        wanted,
         targets,
-        shape,
         now,
-        has_referrers,
-        prune,
         is_guess,
     } = snapshot;
     let context = Context {
-        mirror,
-        source: &source.to_string(),
-        prune,
-        releases,
+        group,
+        mirror: group.mirror,
+        wanted: wanted.as_ref(),
         now,
         tags: &tags,
-        listing: listing.as_ref(),
-        absent: absent(&tags),
-        shape: &shape,
-        referrers_due: has_referrers.then_some(now),
+        shape: &group.mirror.shape(),
+        referrers_due: group.mirror.referrers.is_some().then_some(now),
     };
     let targets = targets.into_iter().map(|t| context.target(t)).collect();
     Plan {
@@ -159,20 +155,18 @@ pub(crate) fn make(mirror: &str, snapshot: Snapshot, releases: &ReleasePolicy) -
         absent: unlisted,
         targets,
         listing,
+        refused,
         is_guess,
     }
 }
 
 struct Context<'a> {
-    mirror: &'a str,
-    source: &'a str,
-    prune: Option<Prune>,
-    releases: &'a ReleasePolicy,
+    group: &'a RouteGroup<'a>,
+    mirror: &'a Mirror,
+    /// What all routes ask for; `None` where the source gave no evidence of what is gone.
+    wanted: Option<&'a Wanted>,
     now: i64,
     tags: &'a [SourceTag],
-    listing: Option<&'a HashSet<Tag>>,
-    /// Selected tags that the source, asked for them, does not have.
-    absent: HashSet<&'a Tag>,
     shape: &'a str,
     /// The time, where referrers are mirrored.
     referrers_due: Option<i64>,
@@ -180,18 +174,23 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn target(&self, target: TargetSnapshot) -> TargetPlan {
-        let TargetSnapshot { repository, holds } = target;
-        match holds {
-            Ok(holds) => TargetPlan {
-                repository,
+        let TargetSnapshot {
+            repository,
+            holds,
+            failure,
+        } = target;
+        let released = self.released(&repository, &holds);
+        match failure {
+            None => TargetPlan {
                 steps: self.steps(&holds),
                 orphaned: self.orphaned(&holds.records),
                 pruned: self.pruned(&holds),
-                released: self.released(&holds.records),
+                released,
+                unlisted: self.unlisted(&holds),
                 knowledge: knowledge(holds.is_empty, holds.state),
-                strangers: holds.strangers,
+                repository,
             },
-            Err(error) => TargetPlan {
+            Some(error) => TargetPlan {
                 repository,
                 steps: self
                     .tags
@@ -200,18 +199,21 @@ impl Context<'_> {
                     .collect(),
                 orphaned: Vec::new(),
                 pruned: None,
-                released: Vec::new(),
+                released,
+                unlisted: Vec::new(),
                 knowledge: BlobKnowledge::Partial,
-                strangers: Vec::new(),
             },
         }
     }
 
     fn steps(&self, holds: &TargetHolds) -> Vec<Step> {
         let mut held = self.held(holds);
+        let named = self.group.named();
+        // One that the file names fails as long as the source lacks it.
         let is_orphan = |source: &&SourceTag| {
             let record = holds.records.get(&source.tag);
-            self.is_gone(&source.tag) && record.is_some_and(|record| record.source.is_some())
+            let is_mirrored = record.is_some_and(|record| record.source.is_some());
+            !named.contains(&source.tag) && self.is_absent(&source.tag) && is_mirrored
         };
         let since = |source: &&SourceTag| self.since(holds.records.get(&source.tag));
         let mut tags: Vec<_> = self.tags.iter().filter(|tag| !is_orphan(tag)).collect();
@@ -274,9 +276,14 @@ impl Context<'_> {
         };
         let was_lagging = record.is_some_and(|record| record.lagging_since.is_some());
         // A tag that another mirror kept until now is this one's.
-        let is_taken_over = record.is_some_and(|record| record.mirror != self.mirror);
+        let source_repository = self.group.source.to_string();
+        let is_taken_over = record.is_some_and(|record| {
+            record.mirror != *self.mirror.name || record.source_repository != source_repository
+        });
+        let is_back = record.is_some_and(|record| record.is_orphaned || record.is_released);
         let is_news = was_lagging
             || is_taken_over
+            || is_back
             || !matches!(
                 action,
                 Action::Skip {
@@ -352,67 +359,33 @@ impl Context<'_> {
 
     fn orphaned(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Tag> {
         let gone = records.iter().filter(|(tag, record)| {
-            record.mirror == self.mirror && record.source.is_some() && self.is_gone(tag)
+            let is_own = record.mirror == *self.mirror.name && !is_referring(tag);
+            is_own && record.source.is_some() && self.is_gone(tag, record)
         });
         let mut orphaned: Vec<Tag> = gone.map(|(tag, _)| tag.clone()).collect();
         orphaned.sort();
         orphaned
     }
 
-    /// An empty listing tells of no tag that it is no longer mirrored.
     fn pruned(&self, holds: &TargetHolds) -> Option<Pruned> {
-        let own: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
-        let cause = |tag: &Tag| {
-            if self.is_gone(tag) {
-                Some(Cause::Orphaned)
-            } else if !own.contains(tag) && self.releases.allow(tag) {
-                Some(Cause::Unselected)
-            } else {
-                None
-            }
-        };
-        let judge = PrunePolicy {
-            rule: self.prune?,
-            mirror: self.mirror,
-            source: self.source,
+        let policy = PrunePolicy {
+            group: self.group,
+            wanted: self.wanted?,
             now: self.now,
         };
-        let is_told = self.listing.is_none_or(|listing| !listing.is_empty());
-        is_told.then(|| judge.judge(holds, cause))
+        policy.judge(holds)
     }
 
-    fn released(&self, records: &HashMap<Tag, TagRecord>) -> Vec<Released> {
-        let own: HashSet<&Tag> = self.tags.iter().map(|source| &source.tag).collect();
-        let ends = records.iter().filter(|(tag, record)| {
-            let is_news = record.lagging_since.is_some() || record.is_orphaned != self.is_gone(tag);
-            let is_over = match own.contains(tag) {
-                true => self.is_gone(tag),
-                false => self.releases.allow(tag),
-            };
-            record.mirror == self.mirror && is_news && is_over
-        });
-        ends.map(|(tag, _)| Released {
-            tag: tag.clone(),
-            is_orphaned: self.is_gone(tag),
-        })
-        .collect()
+    /// Whether the source, asked for a selected tag, does not have it, and is believed.
+    fn is_absent(&self, tag: &Tag) -> bool {
+        self.wanted.is_some_and(|wanted| wanted.absent.contains(tag))
     }
 
-    /// Whether the source no longer has a tag, by its listing or by its own word on the tag. An
-    /// empty listing says nothing.
-    fn is_gone(&self, tag: &Tag) -> bool {
-        let is_unlisted = |listing: &HashSet<Tag>| !listing.is_empty() && !listing.contains(tag);
-        self.listing.is_some_and(is_unlisted) || self.absent.contains(tag)
+    /// Whether the source no longer has a tag; as before, where it gave no evidence.
+    fn is_gone(&self, tag: &Tag, record: &TagRecord) -> bool {
+        let gone = self.wanted.and_then(|wanted| wanted.is_gone(tag));
+        gone.unwrap_or(record.is_orphaned)
     }
-}
-
-fn absent(tags: &[SourceTag]) -> HashSet<&Tag> {
-    let is_absent =
-        |source: &&SourceTag| matches!(&source.digest, Err(error) if error.is_not_found());
-    tags.iter()
-        .filter(is_absent)
-        .map(|source| &source.tag)
-        .collect()
 }
 
 fn knowledge(is_empty: bool, state: RepositoryState) -> BlobKnowledge {

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
-use crate::sync::plan::*;
+use std::path::Path;
+
+use crate::{
+    config::Config,
+    sync::{plan::*, prune::decide::Cause},
+};
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -25,11 +30,32 @@ fn record(content: &str) -> TagRecord {
         mirrored_at: Some(0),
         is_damaged: false,
         prunable_since: None,
+        is_released: false,
+        kept_for: None,
     }
 }
 
-fn all() -> ReleasePolicy {
-    ReleasePolicy::AllBut(HashSet::new())
+/// A mirror `m` of `quay.io/a/b`.
+fn config(keys: &str) -> Config {
+    let text = format!(
+        "[[mirror]]\nname = \"m\"\ntarget = \"m.example.com\"\npath = \"a/b\"\n{keys}\n"
+    );
+    Config::parse(Path::new("mirror.toml"), &text).unwrap()
+}
+
+fn globs() -> Config {
+    config("from = \"quay.io/a/b\"\ntags = \"*\"\nprune = { after = \"7s\" }")
+}
+
+fn group(config: &Config) -> RouteGroup<'_> {
+    let mirror = &config.mirrors[0];
+    let routes = mirror.routes.iter().cloned().map(Ok).collect();
+    RouteGroup::all(config, mirror, routes, mirror.prune).0.remove(0)
+}
+
+/// The plan of the first mirror for its only target.
+fn plan_of(config: &Config, snapshot: Snapshot) -> TargetPlan {
+    make(&group(config), snapshot).targets.remove(0)
 }
 
 /// A snapshot of one target; digests and contents by name.
@@ -53,7 +79,8 @@ impl Scene {
         let holds = TargetHolds {
             is_empty: self.listed.is_empty(),
             told: HashMap::new(),
-            strangers: Vec::new(),
+            strangers: HashMap::new(),
+            foreign: HashSet::new(),
             listing: self.listed.iter().map(|name| tag(name)).collect(),
             records: self
                 .records
@@ -67,6 +94,14 @@ impl Scene {
                 .collect(),
             state: self.state,
         };
+        let listing: Arc<HashSet<Tag>> =
+            Arc::new(self.source.iter().map(|(name, _)| tag(name)).collect());
+        let asked = listing.iter().map(|tag| (tag.clone(), "m".into()));
+        let wanted = Wanted {
+            asked: asked.collect(),
+            listing: Some(listing.clone()),
+            ..Wanted::default()
+        };
         Snapshot {
             source: "quay.io/a/b".parse().unwrap(),
             tags: self.source.iter().map(source_tag).collect(),
@@ -74,21 +109,29 @@ impl Scene {
             undated: Vec::new(),
             order: Vec::new(),
             absent: Vec::new(),
+            refused: Vec::new(),
             is_guess: false,
-            listing: Some(self.source.iter().map(|(name, _)| tag(name)).collect()),
+            wanted: (!listing.is_empty()).then_some(wanted),
+            listing: Some(listing),
             targets: vec![TargetSnapshot {
                 repository: "m.example.com/a/b".parse().unwrap(),
-                holds: Ok(holds),
+                holds,
+                failure: None,
             }],
-            shape: self.shape.into(),
             now: 100_000,
-            has_referrers: self.has_referrers,
-            prune: None,
         }
     }
 
     fn plan(self) -> TargetPlan {
-        make("m", self.snapshot(), &all()).targets.remove(0)
+        let mut keys = "from = \"quay.io/a/b\"\ntags = \"*\"\n".to_owned();
+        if !self.shape.is_empty() {
+            keys += &format!("platforms = [\"{}\"]\n", self.shape);
+        }
+        if self.has_referrers {
+            keys += "referrers = true\n";
+        }
+        let config = config(&keys);
+        plan_of(&config, self.snapshot())
     }
 
     fn actions(self) -> Vec<String> {
@@ -235,31 +278,42 @@ fn referrers_are_looked_for_with_every_copy_and_then_at_their_own_pace() {
     assert_eq!(due, ["4", "1", "3"]);
 }
 
+fn release(name: &str, is_orphaned: bool, is_asked_for: bool) -> Release {
+    Release {
+        repository: "m.example.com/a/b".parse().unwrap(),
+        tag: tag(name),
+        mirror: "m".into(),
+        is_orphaned,
+        is_asked_for,
+    }
+}
+
+fn lagging() -> TagRecord {
+    TagRecord {
+        lagging_since: Some(3),
+        ..record("x")
+    }
+}
+
 #[test]
-fn a_tag_gone_at_the_source_is_orphaned_and_released() {
-    let mut lagging = record("x");
-    lagging.lagging_since = Some(3);
+fn orphan_lag_ends() {
     let scene = Scene {
         source: vec![("1", "x")],
         listed: vec!["1", "2"],
-        records: vec![("1", record("x")), ("2", lagging)],
+        records: vec![("1", record("x")), ("2", lagging())],
         ..Scene::default()
     };
     let plan = scene.plan();
     assert_eq!(plan.orphaned, [tag("2")]);
-    assert_eq!(
-        plan.released,
-        [Released {
-            tag: tag("2"),
-            is_orphaned: true
-        }]
-    );
+    assert_eq!(plan.released, [release("2", true, false)]);
 }
 
 #[test]
-fn a_named_tag_that_the_source_no_longer_has_is_orphaned_if_it_was_mirrored() {
-    let gone = |records| {
+fn vanished_named_tag_fails_and_is_orphaned() {
+    let config = config("from = \"quay.io/a/b:1\"");
+    let gone = |records, is_evidence: bool| {
         let mut snapshot = Scene {
+            source: vec![("1", "x")],
             listed: vec!["1"],
             records,
             ..Scene::default()
@@ -268,54 +322,49 @@ fn a_named_tag_that_the_source_no_longer_has_is_orphaned_if_it_was_mirrored() {
         let kind = crate::registry::Kind::NotFound("gone".into());
         let registry = "quay.io".parse().unwrap();
         let error = registry::Error::new("check", "quay.io/a/b:1", &registry, kind);
-        snapshot.tags = vec![SourceTag {
-            tag: tag("1"),
-            digest: Err(error),
-        }];
-        snapshot.listing = None;
-        make("m", snapshot, &all()).targets.remove(0)
+        snapshot.tags[0].digest = Err(error);
+        if let Some(wanted) = &mut snapshot.wanted {
+            wanted.absent = [tag("1")].into();
+        }
+        snapshot.wanted.take_if(|_| !is_evidence);
+        plan_of(&config, snapshot)
     };
-    let mirrored = gone(vec![("1", record("x"))]);
-    assert_eq!(
-        (mirrored.orphaned, mirrored.steps.len()),
-        (vec![tag("1")], 0)
-    );
-    assert_eq!(
-        mirrored.released,
-        [Released {
-            tag: tag("1"),
-            is_orphaned: true
-        }]
-    );
-    let never = gone(Vec::new());
+    let mirrored = gone(vec![("1", lagging())], true);
+    assert!(matches!(mirrored.steps[0].action, Action::Fail { .. }));
+    assert_eq!(mirrored.orphaned, [tag("1")]);
+    assert_eq!(mirrored.released, [release("1", true, true)]);
+    let unknown = gone(vec![("1", lagging())], false);
+    assert!(matches!(unknown.steps[0].action, Action::Fail { .. }));
+    assert_eq!((unknown.orphaned, unknown.released), (vec![], vec![]));
+    let never = gone(Vec::new(), true);
     assert!(matches!(never.steps[0].action, Action::Fail { .. }));
 }
 
 #[test]
-fn a_route_ends_the_lag_of_no_tag_that_another_route_names() {
-    let lagging = || {
-        let mut record = record("x");
-        record.lagging_since = Some(3);
-        record
+fn only_tags_that_nobody_asks_for_are_released() {
+    let config = globs();
+    let mut snapshot = Scene {
+        source: vec![("1", "x")],
+        listed: vec!["1", "2", "3", "4"],
+        records: vec![
+            ("1", lagging()),
+            ("2", lagging()),
+            ("3", lagging()),
+            ("4", lagging()),
+        ],
+        ..Scene::default()
+    }
+    .snapshot();
+    let wanted = snapshot.wanted.as_mut().unwrap();
+    wanted.asked.insert(tag("2"), "other".into());
+    wanted.unlisted.insert(tag("3"));
+    let mut released = plan_of(&config, snapshot).released;
+    released.sort_by(|a, b| a.tag.cmp(&b.tag));
+    let other = Release {
+        mirror: "other".into(),
+        ..release("2", false, true)
     };
-    let released = |releases: &ReleasePolicy| {
-        let mut snapshot = Scene {
-            source: vec![("1", "x")],
-            listed: vec!["1", "2"],
-            records: vec![("1", record("x")), ("2", lagging())],
-            ..Scene::default()
-        }
-        .snapshot();
-        snapshot.listing = None;
-        make("m", snapshot, releases)
-            .targets
-            .remove(0)
-            .released
-            .len()
-    };
-    assert_eq!(released(&all()), 1);
-    assert_eq!(released(&ReleasePolicy::Nothing), 0);
-    assert_eq!(released(&ReleasePolicy::AllBut([tag("2")].into())), 0);
+    assert_eq!(released, [other, release("4", true, false)]);
 }
 
 #[test]
@@ -410,54 +459,50 @@ fn what_verification_found_damaged_is_copied_and_lends_its_digest_to_no_other_ta
     ));
 }
 
-/// What a mirror with `prune` says of tags that it mirrored, by name: their causes.
-fn causes(listing: Option<Vec<&str>>, selected: Vec<&'static str>) -> Option<Vec<(Tag, Cause)>> {
-    let theirs = TagRecord {
-        mirror: "other".into(),
-        ..record("x")
-    };
-    let elsewhere = TagRecord {
-        source_repository: "quay.io/c/d".into(),
+#[test]
+fn leftovers_of_all_mirrors_are_judged_together() {
+    let text = "from = \"quay.io/a/b:1\"\nprune = { after = \"7s\" }\n\
+                [[mirror]]\nname = \"second\"\ntarget = \"m.example.com\"\npath = \"a/b\"\n\
+                from = \"quay.io/a/b:2\"\nprune = { after = \"9s\" }";
+    let config = config(text);
+    let of = |mirror: &str| TagRecord {
+        mirror: mirror.into(),
+        prunable_since: Some(5),
         ..record("x")
     };
     let mut snapshot = Scene {
-        source: selected.into_iter().map(|name| (name, "x")).collect(),
-        listed: vec!["1", "2", "3", "theirs", "elsewhere"],
+        source: vec![("1", "x"), ("2", "x")],
+        listed: vec!["1", "2", "3", "4", "5"],
         records: vec![
             ("1", record("x")),
-            ("2", record("x")),
-            ("3", record("x")),
-            ("theirs", theirs),
-            ("elsewhere", elsewhere),
+            ("2", of("second")),
+            ("3", of("m")),
+            ("4", of("second")),
+            ("5", of("renamed")),
         ],
         ..Scene::default()
     }
     .snapshot();
-    snapshot.listing = listing.map(|names| names.into_iter().map(tag).collect());
-    snapshot.prune = Some(Prune {
-        keep: 0,
-        after: std::time::Duration::from_secs(7),
-        max_share: 0.5,
-    });
-    let pruned = make("m", snapshot, &all()).targets.remove(0).pruned?;
-    let mut causes: Vec<_> = pruned.tags.into_iter().map(|t| (t.tag, t.cause)).collect();
-    causes.sort_by(|a, b| a.0.cmp(&b.0));
-    Some(causes)
+    let wanted = snapshot.wanted.as_mut().unwrap();
+    wanted.asked.insert(tag("2"), "second".into());
+    let pruned = plan_of(&config, snapshot).pruned.unwrap();
+    let named = |tags: &[Prunable]| -> Vec<String> {
+        tags.iter().map(|tag| tag.tag.to_string()).collect()
+    };
+    // What a mirror kept that is no longer in the file belongs to the first that writes there.
+    assert_eq!(named(&pruned.tags), ["3", "5"]);
+    assert_eq!(named(&pruned.others), ["4"]);
+    assert_eq!(pruned.reprieved, [tag("2")]);
+    let mut due = pruned.tags.iter().chain(&pruned.others);
+    assert!(due.all(|tag| tag.fate == Decision::Delete && tag.cause == Cause::Orphaned));
 }
 
 #[test]
-fn own_tags_that_are_gone_or_no_longer_selected_are_prunable_and_no_others() {
-    let (gone, unselected) = (Cause::Orphaned, Cause::Unselected);
-    let listed = causes(Some(vec!["1", "2"]), vec!["1"]);
-    assert_eq!(listed, Some(vec![(tag("2"), unselected), (tag("3"), gone)]));
-    let named = causes(None, vec!["1"]);
-    assert_eq!(
-        named,
-        Some(vec![(tag("2"), unselected), (tag("3"), unselected)])
-    );
-}
-
-#[test]
-fn an_empty_listing_makes_nothing_prunable() {
-    assert_eq!(causes(Some(Vec::new()), Vec::new()), None);
+fn without_evidence_nothing_is_pruned() {
+    let scene = Scene {
+        listed: vec!["2"],
+        records: vec![("2", record("x"))],
+        ..Scene::default()
+    };
+    assert_eq!(plan_of(&globs(), scene.snapshot()).pruned, None);
 }

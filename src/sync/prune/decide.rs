@@ -1,24 +1,38 @@
 //! Which tags of a target are deleted because nobody mirrors them any more. Pure: what deletes is
 //! the transfer.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use crate::{
     config::Prune,
     oci::{Digest, Tag},
-    sync::snapshot::TargetHolds,
+    store::KeptFor,
+    sync::{
+        plan::wanted::{Asked, Wanted},
+        route_group::RouteGroup,
+        snapshot::TargetHolds,
+    },
 };
 
 /// So few tags may go at once, however large a part of a repository they are.
 const FEW: usize = 5;
 
+/// Why a registry without deletion keeps a tag.
+const NO_DELETION: &str = "this registry deletes nothing; delete the tag in its own console";
+
 /// A tag of a target that was mirrored and no longer is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prunable {
-    /// The tag, by its name at the source.
+    /// The tag, by its name at the source; where it can have none, by that at the target.
     pub tag: Tag,
+    /// The tag, by its name at the target.
+    pub target_tag: Tag,
     /// What was written for it.
     pub digest: Digest,
     /// Why it is no longer mirrored.
@@ -31,9 +45,15 @@ pub struct Prunable {
     /// What becomes of it.
     #[serde(flatten)]
     pub fate: Decision,
-    /// A tag that stays and stands for the same digest.
+    /// A tag of the target that stays and stands for the same digest.
     #[serde(skip)]
     pub shared_with: Option<Tag>,
+    /// The mirror that it belongs to.
+    #[serde(skip)]
+    pub mirror: Arc<str>,
+    /// What kept it when it was last due.
+    #[serde(skip)]
+    pub kept_for: Option<KeptFor>,
 }
 
 /// Why a tag is no longer mirrored.
@@ -59,6 +79,11 @@ pub enum Decision {
     },
     /// It is one of those mirrored last, of which `keep` stay.
     Keep,
+    /// It is due, and stays.
+    Leave {
+        /// Why.
+        left: Leave,
+    },
     /// It stays: so many at once look like a mistake.
     Refuse {
         /// How many.
@@ -68,12 +93,34 @@ pub enum Decision {
     },
 }
 
+/// Why a tag that is due stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Somebody else has moved it.
+    Moved,
+    /// The source leaves it out of its listing and has it.
+    AtSource,
+    /// A run found that the registry deletes only digests, and this tag needs the digest.
+    NeededBy(Tag),
+    /// A run found that the registry deletes nothing; why, if that is known.
+    NoDeletion(String),
+    /// Another run writes to the repository now, and may need its digest.
+    AnotherRun,
+    /// Another process writes by the same store now.
+    AnotherProcess,
+    /// It cannot be asked for.
+    Unreadable(String),
+}
+
 /// What pruning comes to at one target repository.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
-    /// Tags that are no longer mirrored, those mirrored last first.
+    /// The mirror's tags that are no longer mirrored, those mirrored last first.
     pub tags: Vec<Prunable>,
-    /// Tags that were to be pruned and are mirrored again.
+    /// Those of other mirrors that write there.
+    #[serde(skip)]
+    pub others: Vec<Prunable>,
+    /// Tags of the target that were to be pruned and are mirrored again.
     #[serde(skip)]
     pub reprieved: Vec<Tag>,
 }
@@ -82,97 +129,154 @@ pub struct Pruned {
 #[derive(Clone, Debug)]
 struct Candidate {
     tag: Tag,
+    target_tag: Tag,
     digest: Digest,
     cause: Cause,
     since: Option<i64>,
     mirrored_at: i64,
+    mirror: Arc<str>,
+    kept_for: Option<KeptFor>,
 }
 
-/// Whose tags are judged, and by what.
+/// By what the tags of a target repository are judged: all of them together, whichever mirror they
+/// belong to.
 pub(crate) struct PrunePolicy<'a> {
-    pub(crate) rule: Prune,
-    pub(crate) mirror: &'a str,
-    /// The source repository, as it is written.
-    pub(crate) source: &'a str,
+    pub(crate) group: &'a RouteGroup<'a>,
+    pub(crate) wanted: &'a Wanted,
     pub(crate) now: i64,
 }
 
 impl PrunePolicy<'_> {
-    /// What pruning comes to at a target. `cause` tells why a tag is no longer mirrored.
-    pub(crate) fn judge(
-        &self,
-        holds: &TargetHolds,
-        cause: impl Fn(&Tag) -> Option<Cause>,
-    ) -> Pruned {
-        let own = holds.records.iter().filter(|(tag, record)| {
-            let is_own = record.mirror == self.mirror && record.source_repository == self.source;
-            is_own && !is_referring(tag)
-        });
+    /// What pruning comes to at a target; nothing where the mirror does not prune.
+    pub(crate) fn judge(&self, holds: &TargetHolds) -> Option<Pruned> {
+        let mirror = self.group.mirror;
+        self.group.rule?;
         let (mut candidates, mut reprieved, mut total) = (Vec::new(), Vec::new(), 0);
-        for (tag, record) in own {
+        let mut unlisted = Vec::new();
+        for row in holds.rows(mirror) {
+            let (record, source_tag) = (row.record, row.source_tag);
+            if row.is_referring() {
+                continue;
+            }
             let (Some(_), Some(digest)) = (&record.source, &record.written) else {
                 continue;
             };
             total += 1;
-            match cause(tag) {
-                Some(cause) => candidates.push(Candidate {
-                    tag: tag.clone(),
-                    digest: digest.clone(),
-                    cause,
-                    since: record.prunable_since,
-                    mirrored_at: record.mirrored_at.unwrap_or_default(),
-                }),
-                None if record.prunable_since.is_some() => reprieved.push(tag.clone()),
-                None => {}
+            let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag));
+            let candidate = |cause| Candidate {
+                tag: source_tag.unwrap_or(&row.target_tag).clone(),
+                target_tag: row.target_tag.clone(),
+                digest: digest.clone(),
+                cause,
+                since: record.prunable_since,
+                mirrored_at: record.mirrored_at.unwrap_or_default(),
+                mirror: self.group.heir(&record.mirror).name.clone(),
+                kept_for: record.kept_for.clone(),
+            };
+            match cause {
+                Some(cause) => candidates.push(candidate(cause)),
+                None => {
+                    if source_tag.is_some_and(|tag| self.wanted.unlisted.contains(tag)) {
+                        unlisted.push(candidate(Cause::Orphaned));
+                    }
+                    if record.prunable_since.is_some() {
+                        reprieved.push(row.target_tag);
+                    }
+                }
             }
         }
-        let mut tags = decide(candidates, total, self.rule, self.now);
-        share(&mut tags, holds);
-        Pruned { tags, reprieved }
+        let mut tags = decide(candidates, total, |mirror| self.group.prune(mirror), self.now);
+        share(&mut tags, holds, mirror);
+        tags.iter_mut().for_each(Prunable::keep);
+        let unlisted = unlisted.into_iter();
+        let is_asked = |tag: &Candidate| matches!(self.wanted.asked(&tag.tag), Asked::By(_));
+        let unlisted = unlisted.filter(|tag| !is_asked(tag));
+        tags.extend(unlisted.map(|tag| tag.judged(self.now, Decision::Leave { left: Leave::AtSource })));
+        let (tags, others) = tags.into_iter().partition(|tag| tag.mirror == mirror.name);
+        Some(Pruned {
+            tags,
+            others,
+            reprieved,
+        })
+    }
+
+    /// Why a tag is no longer mirrored; nothing where it is, or perhaps is.
+    fn cause(&self, tag: &Tag) -> Option<Cause> {
+        match self.wanted.asked(tag) {
+            Asked::Perhaps => None,
+            Asked::By(_) => self.wanted.absent.contains(tag).then_some(Cause::Orphaned),
+            Asked::ByNobody if self.wanted.is_gone(tag) == Some(true) => Some(Cause::Orphaned),
+            Asked::ByNobody => Some(Cause::Unselected),
+        }
     }
 }
 
-/// What becomes of each candidate of a repository of `total` tags.
-fn decide(mut candidates: Vec<Candidate>, total: usize, rule: Prune, now: i64) -> Vec<Prunable> {
+/// What becomes of each candidate of a repository of `total` tags. Those of mirrors without a rule
+/// stay, and are left out.
+fn decide(
+    mut candidates: Vec<Candidate>,
+    total: usize,
+    rule: impl Fn(&str) -> Option<Prune>,
+    now: i64,
+) -> Vec<Prunable> {
     candidates.sort_by(|a, b| (b.mirrored_at, &a.tag).cmp(&(a.mirrored_at, &b.tag)));
     let is_new = |candidate: &&Candidate| candidate.since.is_none();
     let new = candidates.iter().filter(is_new).count();
-    let is_refused = new > FEW && new as f64 > rule.max_share * total as f64;
-    let after = i64::try_from(rule.after.as_secs()).unwrap_or(i64::MAX);
     let decided = candidates.into_iter().enumerate();
-    let decided = decided.map(|(place, candidate)| {
-        let since = candidate.since.unwrap_or(now);
-        let until = since.saturating_add(after);
-        let fate = match candidate.since {
+    let decided = decided.filter_map(|(place, candidate)| {
+        let rule = rule(&candidate.mirror)?;
+        let is_refused = new > FEW && new as f64 > rule.max_share * total as f64;
+        let after = i64::try_from(rule.after.as_secs()).unwrap_or(i64::MAX);
+        // What a clock that was ahead noted counts from now on.
+        let noted = candidate.since.map(|since| since.min(now));
+        let until = noted.unwrap_or(now).saturating_add(after);
+        let fate = match noted {
             None if is_refused => Decision::Refuse { new, of: total },
             _ if place < rule.keep => Decision::Keep,
             // A first check never deletes, however short the wait is.
             Some(since) if since < now && until <= now => Decision::Delete,
             _ => Decision::Wait { until },
         };
-        Prunable {
-            tag: candidate.tag,
-            digest: candidate.digest,
-            cause: candidate.cause,
-            since,
-            is_new: candidate.since.is_none(),
-            fate,
-            shared_with: None,
-        }
+        Some(candidate.judged(now, fate))
     });
     decided.collect()
 }
 
+impl Candidate {
+    fn judged(self, now: i64, fate: Decision) -> Prunable {
+        let kept_for = self.kept_for;
+        Prunable {
+            tag: self.tag,
+            target_tag: self.target_tag,
+            digest: self.digest,
+            cause: self.cause,
+            since: self.since.unwrap_or(now).min(now),
+            is_new: self.since.is_none_or(|since| since > now),
+            fate,
+            shared_with: None,
+            mirror: self.mirror,
+            kept_for,
+        }
+    }
+}
+
 /// Notes which of the tags to be deleted share their digest with one that stays.
-fn share(tags: &mut [Prunable], holds: &TargetHolds) {
+fn share(tags: &mut [Prunable], holds: &TargetHolds, mirror: &crate::config::Mirror) {
     let going = tags.iter().filter(|tag| tag.fate == Decision::Delete);
-    let going: HashSet<Tag> = going.map(|tag| tag.tag.clone()).collect();
-    for tag in tags.iter_mut().filter(|tag| going.contains(&tag.tag)) {
-        let mut others = holds.records.iter().filter(|(other, record)| {
-            let stays = !going.contains(other) && holds.listing.contains(other);
-            stays && record.written.as_ref() == Some(&tag.digest)
-        });
-        tag.shared_with = others.next().map(|(other, _)| other.clone());
+    let going: HashSet<Tag> = going.map(|tag| tag.target_tag.clone()).collect();
+    let staying = holds
+        .rows(mirror)
+        .filter(|row| !going.contains(&row.target_tag) && holds.is_listed(row));
+    let staying = staying.filter_map(|row| Some((row.record.written.clone()?, row.target_tag)));
+    let staying: HashMap<Digest, Tag> = staying.collect();
+    for tag in tags.iter_mut().filter(|tag| going.contains(&tag.target_tag)) {
+        tag.shared_with = staying.get(&tag.digest).cloned();
+        // A tag that kept another one goes with it.
+        if let Some(KeptFor::Tag(other)) = &tag.kept_for
+            && going.contains(other)
+        {
+            tag.kept_for = None;
+        }
     }
 }
 
@@ -186,7 +290,57 @@ pub(crate) fn is_referring(tag: &Tag) -> bool {
 impl Prunable {
     /// Whether the store has to be told since when it is no longer mirrored.
     pub fn is_news(&self) -> bool {
-        self.is_new && !matches!(self.fate, Decision::Refuse { .. })
+        let stays = matches!(self.fate, Decision::Refuse { .. } | Decision::Leave { .. });
+        self.is_new && !stays
+    }
+
+    /// Whether a run tries to delete it: what kept it when it was last due may be over.
+    pub(crate) fn is_due(&self) -> bool {
+        match &self.fate {
+            Decision::Delete => true,
+            Decision::Leave { left } => matches!(left, Leave::NeededBy(_) | Leave::NoDeletion(_)),
+            _ => false,
+        }
+    }
+
+    /// Leaves what a run could not delete.
+    fn keep(&mut self) {
+        if self.fate == Decision::Delete
+            && let Some(kept_for) = &self.kept_for
+        {
+            let left = match kept_for {
+                KeptFor::Tag(tag) => Leave::NeededBy(tag.clone()),
+                KeptFor::NoDeletion => Leave::NoDeletion(NO_DELETION.into()),
+            };
+            self.fate = Decision::Leave { left };
+        }
+    }
+}
+
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moved => f.write_str("somebody else has moved it since it was mirrored"),
+            Self::AtSource => f.write_str("the source has it, and leaves it out of its list of tags"),
+            Self::NeededBy(tag) => write!(
+                f,
+                "the tag {tag} needs its digest, and this registry deletes no tag alone"
+            ),
+            Self::AnotherRun => {
+                f.write_str("another run writes to the repository now, and may need its digest")
+            }
+            Self::AnotherProcess => f.write_str(
+                "another transship writes by the same store now, and may need its digest; prune \
+                 again when its run is over",
+            ),
+            Self::NoDeletion(text) | Self::Unreadable(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for Leave {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

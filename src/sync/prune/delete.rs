@@ -1,6 +1,9 @@
 //! Deletes tags of a target that the plan gives up, and never what another tag needs.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
@@ -10,6 +13,7 @@ use crate::{
     sync::{
         Error,
         copy::{CopyContext, Transfer},
+        prune::decide::Leave,
     },
 };
 
@@ -29,6 +33,8 @@ pub(crate) struct Deletion {
     pub(crate) orphan: Option<Tag>,
     /// A tag that stays and stands for the same digest, as the store knows.
     pub(crate) shared_with: Option<Tag>,
+    /// The mirror that it belongs to.
+    pub(crate) mirror: Arc<str>,
 }
 
 /// What became of a tag that was to be deleted.
@@ -39,19 +45,27 @@ pub(crate) enum DeleteOutcome {
     /// It was not there any more.
     Absent,
     /// It stays, for this reason.
-    Left(String),
+    Left(Leave),
 }
 
 impl Transfer {
-    /// Deletes tags of the lane's target repository, each alone where the registry can.
+    /// Deletes tags of the lane's target repository, each alone where the registry can. Where it
+    /// deletes only digests, `others` that are due, too, go in the same step: of several mirrors that
+    /// write there, only the last one to end may delete digests.
     pub(crate) async fn delete(
         &self,
         lane: CopyContext<'_>,
         deletions: Vec<Deletion>,
+        others: Vec<Deletion>,
     ) -> Vec<(Deletion, Result<DeleteOutcome, Error>)> {
         let mut done = Vec::new();
         let mut by_digest = Vec::new();
-        for deletion in deletions {
+        let own = deletions.len();
+        for (at, deletion) in deletions.into_iter().chain(others).enumerate() {
+            // Others delete their own tags where each goes alone.
+            if at >= own && by_digest.is_empty() && own > 0 {
+                break;
+            }
             match delete_tag(lane, &deletion).await {
                 Ok(Some(gone)) => done.push((deletion, Ok(gone))),
                 Ok(None) => by_digest.push(deletion),
@@ -71,26 +85,34 @@ impl Transfer {
         lane: CopyContext<'_>,
         deletions: Vec<Deletion>,
     ) -> Vec<(Deletion, Result<DeleteOutcome, Error>)> {
-        let Some(_clearing) = self.holdings.clear(lane.to) else {
-            let left = deletions.into_iter();
-            let left = left.map(|deletion| (deletion, Ok(needed_by_another_run())));
-            return left.collect();
+        let leave = |left: Leave| {
+            let left = move |deletion| (deletion, Ok(DeleteOutcome::Left(left.clone())));
+            deletions.iter().cloned().map(left).collect()
+        };
+        let Some(_clearing) = self.holdings.clear(lane.to).await else {
+            return leave(Leave::AnotherRun);
         };
         let Some(_alone) = self.presence.alone() else {
-            let left = deletions.into_iter();
-            let left = left.map(|deletion| (deletion, Ok(needed_by_another_process())));
-            return left.collect();
+            return leave(Leave::AnotherProcess);
         };
-        let going: HashSet<&Tag> = deletions.iter().map(|deletion| &deletion.tag).collect();
-        let needed = needed(lane, &going).await;
-        let mut done = Vec::new();
-        let mut deleted: HashMap<Digest, Result<DeleteOutcome, Error>> = HashMap::new();
+        // Another mirror may have deleted some of them meanwhile.
+        let (mut done, mut left) = (Vec::new(), Vec::new());
         for deletion in deletions {
+            match found(lane, &deletion).await {
+                Ok(None) => left.push(deletion),
+                Ok(Some(gone)) => done.push((deletion, Ok(gone))),
+                Err(error) => done.push((deletion, Err(error.into()))),
+            }
+        }
+        let going: HashSet<&Tag> = left.iter().map(|deletion| &deletion.tag).collect();
+        let needed = needed(lane, &going).await;
+        let mut deleted: HashMap<Digest, Result<DeleteOutcome, Error>> = HashMap::new();
+        for deletion in left {
             let digest = &deletion.digest;
             let gone = match &needed {
                 Err(error) => Err(error.clone().into()),
                 Ok(needed) => match (needed.get(digest), deleted.get(digest)) {
-                    (Some(other), _) => Ok(left_to(other)),
+                    (Some(other), _) => Ok(needed_by(other)),
                     (None, Some(Ok(gone))) => Ok(gone.clone()),
                     (None, _) => {
                         let gone = lane.target.delete_digest(lane.to, digest).await;
@@ -123,44 +145,37 @@ async fn delete_tag(
         let is_there = lane.source.head_manifest(&reference).await?.is_some()
             || lane.source.get_manifest(&reference).await?.is_some();
         if is_there {
-            let text = "the source has it, and leaves it out of its list of tags";
-            return Ok(Some(DeleteOutcome::Left(text.into())));
+            return Ok(Some(DeleteOutcome::Left(Leave::AtSource)));
         }
     }
-    let found = lane
-        .target
-        .head_manifest(&lane.to.tag(&deletion.tag))
-        .await?;
-    let Some(found) = found else {
-        return Ok(Some(DeleteOutcome::Absent));
-    };
-    if found.digest != deletion.digest {
-        let text = "somebody else has moved it since it was mirrored";
-        return Ok(Some(DeleteOutcome::Left(text.into())));
+    if let Some(gone) = found(lane, deletion).await? {
+        return Ok(Some(gone));
     }
     let deleted = lane.target.delete_tag(lane.to, &deletion.tag).await?;
     Ok(match (deleted, &deletion.shared_with) {
         (Deleted::Gone, _) => Some(DeleteOutcome::Deleted),
-        (Deleted::Never(text), _) => Some(DeleteOutcome::Left(text.into())),
-        (Deleted::DigestsAlone, Some(other)) => Some(left_to(other)),
+        (Deleted::Never(text), _) => Some(DeleteOutcome::Left(Leave::NoDeletion(text.into()))),
+        (Deleted::DigestsAlone, Some(other)) => Some(needed_by(other)),
         (Deleted::DigestsAlone, None) => None,
     })
 }
 
-fn needed_by_another_run() -> DeleteOutcome {
-    DeleteOutcome::Left("another run writes to the repository now, and may need its digest".into())
+/// Why a tag need not or must not be deleted, by what the target has; `None` where it has what was
+/// written.
+async fn found(
+    lane: CopyContext<'_>,
+    deletion: &Deletion,
+) -> Result<Option<DeleteOutcome>, registry::Error> {
+    let reference = lane.to.tag(&deletion.tag);
+    let Some(found) = lane.target.head_manifest(&reference).await? else {
+        return Ok(Some(DeleteOutcome::Absent));
+    };
+    let is_moved = found.digest != deletion.digest;
+    Ok(is_moved.then_some(DeleteOutcome::Left(Leave::Moved)))
 }
 
-fn needed_by_another_process() -> DeleteOutcome {
-    let text = "another transship writes by the same store now, and may need its digest; prune \
-                again when its run is over";
-    DeleteOutcome::Left(text.into())
-}
-
-fn left_to(other: &Tag) -> DeleteOutcome {
-    DeleteOutcome::Left(format!(
-        "the tag {other} needs its digest, and this registry deletes no tag alone"
-    ))
+fn needed_by(other: &Tag) -> DeleteOutcome {
+    DeleteOutcome::Left(Leave::NeededBy(other.clone()))
 }
 
 /// Every manifest that the tags of the lane's target repository lead to, those that go left out;

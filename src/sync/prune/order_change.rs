@@ -54,7 +54,8 @@ impl Sync {
     }
 }
 
-fn uses_latest(mirror: &Mirror) -> bool {
+/// Whether any selection of a mirror chooses by `latest`.
+pub(crate) fn uses_latest(mirror: &Mirror) -> bool {
     let has_latest = |selection: &Selection| match selection {
         Selection::Tag(_) => false,
         Selection::Matching(selectors) => selectors.latest.is_some(),

@@ -1,30 +1,38 @@
 //! Pruning as it is done: what the plan gave up is noted, and deleted when its time has come.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Mirror, Prune, Route},
+    config::{Config, Mirror, Prune},
     oci::{Repository, Tag},
+    registry::{self, Registry},
     sync::{
-        Catalogs, MIRRORS, ROUTES, Refused, Sync,
+        Catalogs, Depth, MIRRORS, Plan, ROUTES, Sides, Sync,
         copy::{CopyContext, DeleteOutcome, Deletion, RunCounters},
         outcome::{Failure, Progress},
-        plan::{TargetPlan, action::Action, select},
-        prune::decide::{Cause, Decision, Prunable},
+        plan::{TargetPlan, action::Action},
+        prune::decide::{Cause, Decision, Leave, Prunable},
         record::{Record, route_failed},
-        release_policy::{ReleasePolicy, Scope},
-        snapshot::Lists,
+        route_group::RouteGroup,
     },
 };
+
+/// Requests prepared at a time.
+const REQUESTS: usize = 16;
 
 /// What a pruning of mirrors may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apply {
     /// Nothing: it says what it would do.
     Nothing,
+    /// What the plan says, at the end of a run.
+    Run,
     /// What the plan says.
     Planned,
     /// The same, however many tags of a repository that are.
@@ -97,11 +105,22 @@ impl Sync {
         let tally = RunCounters::default();
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
-        let lists = Lists::of(routes.iter().flatten());
-        let routes = stream::iter(routes)
-            .map(|route| self.prune_route(config, mirror, route, (rule, apply), (&tally, &lists)));
-        let mut routes = routes.buffered(ROUTES);
-        while let Some((targets, errors)) = routes.next().await {
+        let max_share = match apply {
+            Apply::IgnoreMaxShare => 1.0,
+            _ => rule.max_share,
+        };
+        let rule = Prune { max_share, ..rule };
+        let (groups, refused) = RouteGroup::all(config, mirror, routes, Some(rule));
+        for refused in refused {
+            let (told, name) = (&tally.told, &mirror.name);
+            let (source, error) = (&refused.source, &refused.error);
+            let progress = route_failed(&self.metrics, told, name, source, error);
+            pruning.errors.extend(progress.failures);
+        }
+        let prunings = stream::iter(0..groups.len())
+            .map(|at| self.prune_group(config, &groups[at], apply, &tally));
+        let mut prunings = prunings.buffered(ROUTES);
+        while let Some((targets, errors)) = prunings.next().await {
             pruning.targets.extend(targets);
             pruning.errors.extend(errors);
         }
@@ -109,34 +128,29 @@ impl Sync {
         pruning
     }
 
-    async fn prune_route(
+    async fn prune_group(
         &self,
         config: &Config,
-        mirror: &Mirror,
-        route: Result<Route, Refused>,
-        (mut rule, apply): (Prune, Apply),
-        (tally, lists): (&RunCounters, &Lists),
+        group: &RouteGroup<'_>,
+        apply: Apply,
+        tally: &RunCounters,
     ) -> (Vec<TargetPruning>, Vec<Failure>) {
+        let mirror = group.mirror;
         let looked = async {
-            let route = route.map_err(|refused| (refused.source, refused.error))?;
-            let fail = |error| (route.source.to_string(), error);
-            let sides = self.open(&route, tally).map_err(fail)?;
-            let releases = ReleasePolicy::of(mirror, &route, &Scope::Whole);
-            if apply == Apply::IgnoreMaxShare {
-                rule.max_share = 1.0;
-            }
-            let look = self.look(mirror, &route, &sides, lists, releases, Some(rule));
-            Ok((look.await.map_err(fail)?, sides))
+            let sides = self.open(group, tally)?;
+            Ok((self.look(group, &sides, Depth::Whole).await?, sides))
+        };
+        let fail = |source: &str, error: &_| {
+            route_failed(&self.metrics, &tally.told, &mirror.name, source, error).failures
         };
         let (plan, sides) = match looked.await {
             Ok(looked) => looked,
-            Err((source, error)) => {
-                let (told, name) = (&tally.told, &mirror.name);
-                let progress = route_failed(&self.metrics, told, name, &source, &error);
-                return (Vec::new(), progress.failures);
-            }
+            Err(error) => return (Vec::new(), fail(&group.source.to_string(), &error)),
         };
         let (mut targets, mut errors) = (Vec::new(), Vec::new());
+        for refused in &plan.refused {
+            errors.extend(fail(&refused.source, &refused.error));
+        }
         for (target, registry) in plan.targets.iter().zip(&sides.targets) {
             errors.extend(unread(target));
             let lane = CopyContext {
@@ -146,7 +160,8 @@ impl Sync {
                 to: &target.repository,
                 mirror,
                 config,
-                listing: plan.listing.as_ref(),
+                group,
+                listing: plan.listing.as_deref(),
                 fanout: None,
                 image: None,
                 turn: None,
@@ -159,13 +174,41 @@ impl Sync {
         (targets, errors)
     }
 
+    /// Asks for what is due, on both sides: a plan names no deletion that a run leaves. Tags that
+    /// nobody asks for and the target does not list are forgotten, where it does not have them.
+    pub(crate) async fn confirm(&self, plan: &mut Plan, sides: &Sides) {
+        let source = plan.source.clone();
+        for (target, registry) in plan.targets.iter_mut().zip(&sides.targets) {
+            let repository = &target.repository;
+            let unlisted = std::mem::take(&mut target.unlisted);
+            let asked = stream::iter(unlisted).map(async |tag| {
+                let head = registry.head_manifest(&repository.tag(&tag)).await;
+                matches!(head, Ok(None)).then_some(tag)
+            });
+            let absent: Vec<Option<Tag>> = asked.buffer_unordered(REQUESTS).collect().await;
+            target.unlisted = absent.into_iter().flatten().collect();
+            let Some(pruned) = &mut target.pruned else {
+                continue;
+            };
+            let is_there = |tag: &Prunable| !target.unlisted.contains(&tag.target_tag);
+            pruned.tags.retain(is_there);
+            pruned.others.retain(is_there);
+            let at = (&source, repository);
+            for tags in [&mut pruned.tags, &mut pruned.others] {
+                let asked = stream::iter(std::mem::take(tags))
+                    .map(|tag| confirmed(tag, at, (&sides.source, registry)));
+                *tags = asked.buffered(REQUESTS).collect().await;
+            }
+        }
+    }
+
     /// Prunes after a run of a mirror.
     pub(crate) async fn prune_after(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let mut progress = Progress::default();
         if self.stop.is_cancelled() {
             return progress;
         }
-        let (pruning, failures) = self.prune_target(lane, plan, Apply::Planned).await;
+        let (pruning, failures) = self.prune_target(lane, plan, Apply::Run).await;
         let mut tags = pruning.iter().flat_map(|pruning| &pruning.tags);
         let refused = tags.find_map(|tag| match tag.tag.fate {
             Decision::Refuse { new, of } => Some((new, of)),
@@ -199,20 +242,14 @@ impl Sync {
         let mut done = Vec::new();
         if apply != Apply::Nothing {
             record.prunable(pruned).await;
-            let going = plan.deleted().map(|tag| Deletion {
-                tag: record.name(&tag.tag),
-                digest: tag.digest.clone(),
-                orphan: (tag.cause == Cause::Orphaned).then(|| tag.tag.clone()),
-                shared_with: tag.shared_with.as_ref().map(|other| record.name(other)),
-            });
-            let (claimed, going): (Vec<_>, Vec<_>) =
-                going.partition(|deletion| claimant(lane, &deletion.tag).is_some());
-            done = self.transfer.delete(lane, going).await;
-            done.extend(claimed.into_iter().map(|deletion| {
-                let by = claimant(lane, &deletion.tag).map_or("", |mirror| &*mirror.name);
-                let left = DeleteOutcome::Left(format!("the mirror {by} selects it"));
-                (deletion, Ok(left))
-            }));
+            let going = pruned.tags.iter().filter(|tag| tag.is_due());
+            let going = going.map(deletion).collect();
+            let digests: HashSet<_> = pruned.tags.iter().map(|tag| &tag.digest).collect();
+            // Whoever prunes one mirror by hand prunes of the others what stands for the same digest.
+            let is_meant = |tag: &&Prunable| apply == Apply::Run || digests.contains(&tag.digest);
+            let others = pruned.others.iter().filter(|tag| tag.is_due());
+            let others = others.filter(is_meant).map(deletion).collect();
+            done = self.transfer.delete(lane, going, others).await;
         }
 
         let mut left = HashMap::new();
@@ -224,18 +261,19 @@ impl Sync {
                 }
                 Err(error) => {
                     failures.push(record.not_pruned(&deletion, &error));
-                    DeleteOutcome::Left(error.to_string())
+                    DeleteOutcome::Left(Leave::Unreadable(error.to_string()))
                 }
             };
             left.insert(deletion.tag, what);
         }
         let tags = pruned.tags.iter().map(|tag| {
-            let gone = left.remove(&record.name(&tag.tag));
+            let gone = left.remove(&tag.target_tag);
             PrunedTag {
                 tag: tag.clone(),
                 is_deleted: matches!(gone, Some(DeleteOutcome::Deleted | DeleteOutcome::Absent)),
-                left: match gone {
-                    Some(DeleteOutcome::Left(reason)) => Some(reason),
+                left: match (gone, &tag.fate) {
+                    (Some(DeleteOutcome::Left(reason)), _) => Some(reason.to_string()),
+                    (None, Decision::Leave { left }) => Some(left.to_string()),
                     _ => None,
                 },
             }
@@ -246,23 +284,51 @@ impl Sync {
     }
 }
 
-/// Another mirror that brings a tag of the lane's target repository, for all that can be told without
-/// a listing: one that ran too late, or failed, to take the tag over.
-fn claimant<'a>(lane: CopyContext<'a>, tag: &Tag) -> Option<&'a Mirror> {
-    let brings = |mirror: &Mirror, route: &Route| {
-        let name = mirror.source_tag(tag);
-        let takes = name.is_some_and(|name| select::allows(route, &name));
-        takes && route.targets.contains(lane.to)
-    };
-    let others = lane.config.mirrors.iter();
-    let mut others = others.filter(|other| other.name != lane.mirror.name);
-    others.find(|other| {
-        let found = other.discoveries.iter();
-        let found = found.filter(|found| found.matches(lane.from));
-        let mut found = found.filter_map(|found| found.route(lane.from).ok());
-        other.routes.iter().any(|route| brings(other, route))
-            || found.any(|route| brings(other, &route))
-    })
+fn deletion(tag: &Prunable) -> Deletion {
+    Deletion {
+        tag: tag.target_tag.clone(),
+        digest: tag.digest.clone(),
+        orphan: (tag.cause == Cause::Orphaned).then(|| tag.tag.clone()),
+        shared_with: tag.shared_with.clone(),
+        mirror: tag.mirror.clone(),
+    }
+}
+
+/// A tag with what both registries say of it, where it is due.
+async fn confirmed(
+    mut tag: Prunable,
+    at: (&Repository, &Repository),
+    registries: (&Registry, &Registry),
+) -> Prunable {
+    if tag.fate == Decision::Delete {
+        let left = match left(&tag, at, registries).await {
+            Ok(left) => left,
+            Err(error) => Some(Leave::Unreadable(error.to_string())),
+        };
+        if let Some(left) = left {
+            tag.fate = Decision::Leave { left };
+        }
+    }
+    tag
+}
+
+/// Why a tag that is due stays, by the word of both registries.
+async fn left(
+    tag: &Prunable,
+    (from, to): (&Repository, &Repository),
+    (source, target): (&Registry, &Registry),
+) -> Result<Option<Leave>, registry::Error> {
+    let found = target.head_manifest(&to.tag(&tag.target_tag)).await?;
+    if found.is_some_and(|found| found.digest != tag.digest) {
+        return Ok(Some(Leave::Moved));
+    }
+    if tag.cause == Cause::Orphaned {
+        let reference = from.tag(&tag.tag);
+        let is_there = source.head_manifest(&reference).await?.is_some()
+            || source.get_manifest(&reference).await?.is_some();
+        return Ok(is_there.then_some(Leave::AtSource));
+    }
+    Ok(None)
 }
 
 /// Why a target could not be read, once.

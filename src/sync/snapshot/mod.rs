@@ -2,33 +2,47 @@
 
 pub(crate) mod image_age;
 pub(crate) mod source_comparison;
+mod evidence;
+mod selection;
+mod source_list;
 mod target;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, future::try_join_all, stream};
 
-use self::target::{ask, list_target};
-use super::{Error, Sides};
+use self::{
+    selection::There,
+    source_list::SourceList,
+    target::{ask, list_target},
+};
+use super::{Error, Refused, Sides};
 use crate::{
-    config::{Mirror, Origin, Prune, Route, Selection},
+    config::{Mirror, Selection},
     oci::{Digest, Reference, Repository, Tag},
-    registry::{self, Kind, Listing, Registry, Tags},
+    registry::{self, Kind, Listing, Registry},
     store::{Store, StoreWriter, TagRecord},
-    sync::plan::select::{Clock, Dropped, OrderedTag, Selected, needs_times, select, undated},
+    sync::{
+        plan::{
+            select::{Clock, Dropped, OrderedTag, needs_times, undated},
+            wanted::Wanted,
+        },
+        route_group::RouteGroup,
+    },
 };
 
-pub(crate) use self::target::{Lists, TargetHolds, TargetSnapshot};
+pub(crate) use self::target::{TargetHolds, TargetSnapshot};
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;
 /// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
 /// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
-/// How often tags are selected again without those that are not there.
-const RESELECTIONS: usize = 16;
 
-/// A route and what both of its sides hold.
+/// A group of routes and what both of its sides hold.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// The source repository.
@@ -43,18 +57,16 @@ pub(crate) struct Snapshot {
     pub order: Vec<OrderedTag>,
     /// Tags that the source lists and, asked for them, does not have.
     pub absent: Vec<Tag>,
+    /// Routes whose selection is refused.
+    pub refused: Vec<Refused>,
     /// Every tag that the source lists; `None` when nothing was listed.
-    pub listing: Option<HashSet<Tag>>,
-    /// Each target, or why it could not be read.
+    pub listing: Option<Arc<HashSet<Tag>>>,
+    /// What the target repositories are to hold; `None` when the source gave no evidence.
+    pub wanted: Option<Wanted>,
+    /// Each target.
     pub targets: Vec<TargetSnapshot>,
-    /// What of an image is written; empty for all of it.
-    pub shape: String,
     /// When it was taken.
     pub now: i64,
-    /// Whether referrers are mirrored.
-    pub has_referrers: bool,
-    /// Which tags are pruned that are no longer mirrored.
-    pub prune: Option<Prune>,
     /// Whether the source did not tell what decides which tags are the newest.
     pub is_guess: bool,
 }
@@ -70,14 +82,13 @@ pub(crate) struct SourceTag {
 
 /// What a snapshot is taken of, and where what is known is kept.
 pub(crate) struct View<'a> {
-    pub(crate) mirror: &'a Mirror,
-    pub(crate) route: &'a Route,
+    pub(crate) group: &'a RouteGroup<'a>,
     pub(crate) sides: &'a Sides,
     pub(crate) store: &'a Store,
     pub(crate) recorder: &'a StoreWriter,
-    pub(crate) lists: &'a Lists,
     pub(crate) now: i64,
-    pub(crate) prune: Option<Prune>,
+    /// Whether all of the group is looked at.
+    pub(crate) is_whole: bool,
 }
 
 /// What the store knows of a target's tags, by their names there.
@@ -86,26 +97,29 @@ type Records = HashMap<Tag, TagRecord>;
 /// Digests of the source, and why there are none, by tag.
 type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 
-/// Reads both sides of a route. A target that cannot be read does not hide the others.
+/// Reads both sides of a group. A target that cannot be read does not hide the others.
 pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     let Sides { source, targets } = view.sides;
-    let route = view.route;
-    let records = route.targets.iter().map(|target| view.store.tags(target));
+    let group = view.group;
+    let records = group.targets.iter().map(|target| view.store.tags(target));
     let records = try_join_all(records).await?;
     let saves = saves(view, &records);
-    let target_side = route.targets.iter().zip(targets).zip(records);
+    let known = source_list::known(view, &records);
+    let target_side = group.targets.iter().zip(targets).zip(records.clone());
     let target_side = try_join_all(
         target_side
             .map(|((target, registry), records)| list_target(target, registry, records, view)),
     );
-    let (listing, mut snapshots): (_, Vec<TargetSnapshot>) =
-        futures::try_join!(list_source(route, source, saves), target_side)?;
-    let listing = confirmed(view, listing, &snapshots).await?;
+    let listed = source_list::read(view, &known, saves);
+    let (SourceList { listing, failure }, mut snapshots): (_, Vec<TargetSnapshot>) =
+        futures::try_join!(listed, target_side)?;
     let lists = listing.is_some();
     let mut listing = listing.unwrap_or_default();
-    let is_guess = listing.lacks_times && needs_times(route, &listing.tags);
+    let mut routes = group.routes();
+    let needs_times = routes.any(|(_, route)| needs_times(route, &listing.tags));
+    let is_guess = listing.lacks_times && needs_times;
     if is_guess {
-        stay_newest(route, &mut listing, &snapshots);
+        stay_newest(&group.source, &mut listing, &snapshots);
     }
     let Listing {
         tags: listing,
@@ -113,105 +127,56 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         pushed: mut times,
         ..
     } = listing;
-    let mut known = settled(view, &told, &snapshots);
-    let undated = undated(route, &listing, &times);
+    let mut settled = settled(view, &told, &snapshots);
+    let undated: HashSet<Tag> = group
+        .routes()
+        .flat_map(|(_, route)| undated(route, &listing, &times))
+        .collect();
     if !undated.is_empty() {
-        let dated = digests(&route.source, source, undated, &mut known).await;
-        let made = image_age::times(&route.source, source, &dated, view.store, view.recorder);
+        let undated = undated.into_iter().collect();
+        let dated = digests(&group.source, source, undated, &mut settled).await;
+        let made = image_age::times(&group.source, source, &dated, view.store, view.recorder);
         times.extend(made.await?);
-        known.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
+        settled.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
     }
     let clock = Clock {
         now: view.now,
         times: &times,
     };
-    let there = there(route, source, listing, clock, known).await?;
+    let there = selection::there(view, lists.then_some(listing), failure, clock, settled).await;
     let There {
         listing,
-        selected,
+        selection,
         tags,
         absent,
     } = there;
     for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
         ask(snapshot, registry, &tags, view).await;
     }
+    let listing = listing.map(|listing| Arc::new(listing.into_iter().collect()));
+    let is_certain = view.is_whole && selection.refused.is_empty() && !is_guess;
+    let wanted = match is_certain {
+        true => {
+            let listing = listing.clone();
+            let (asked, open) = (selection.asked, selection.open);
+            evidence::gather(view, &tags, listing, &known, asked, open).await
+        }
+        false => None,
+    };
     Ok(Snapshot {
-        source: route.source.clone(),
+        source: group.source.clone(),
         tags,
-        dropped: selected.dropped,
-        undated: selected.undated,
-        order: selected.order,
+        dropped: selection.dropped,
+        undated: selection.undated,
+        order: selection.order,
         absent,
-        listing: lists.then(|| listing.into_iter().collect()),
+        refused: selection.refused,
+        listing,
+        wanted,
         targets: snapshots,
-        shape: view.mirror.shape(),
         now: view.now,
-        has_referrers: view.mirror.referrers.is_some(),
-        prune: view.prune,
         is_guess,
     })
-}
-
-/// The selected tags that are there.
-struct There {
-    /// The listing without what is not there.
-    listing: Vec<Tag>,
-    selected: Selected,
-    tags: Vec<SourceTag>,
-    absent: Vec<Tag>,
-}
-
-/// Selects tags, and selects again without those that are listed and not there, so that they take
-/// no place of `latest`. If none is there, the listing is not believed: each of them fails.
-async fn there(
-    route: &Route,
-    source: &Registry,
-    listing: Vec<Tag>,
-    clock: Clock<'_>,
-    mut known: Digests,
-) -> Result<There, Error> {
-    let is_listed = matches!(route.selection, Selection::Matching(_));
-    let mut first: Option<There> = None;
-    let (mut left, mut absent) = (listing, Vec::new());
-    for _ in 0..RESELECTIONS {
-        let mut selected = match (select(route, &left, clock), first.take()) {
-            (Ok(selected), before) => {
-                first = before;
-                selected
-            }
-            (Err(_), Some(first)) => return Ok(first),
-            (Err(refused), None) => return Err(Error::Refused(refused)),
-        };
-        let asked = std::mem::take(&mut selected.tags);
-        let tags = digests(&route.source, source, asked, &mut known).await;
-        let missing: HashSet<Tag> = tags.iter().filter_map(missing).cloned().collect();
-        let there = There {
-            listing: left.clone(),
-            selected,
-            tags,
-            absent: absent.clone(),
-        };
-        if missing.is_empty() || !is_listed {
-            return Ok(match first {
-                Some(first) if there.tags.is_empty() => first,
-                _ => there,
-            });
-        }
-        left.retain(|tag| !missing.contains(tag));
-        absent.extend(missing);
-        absent.sort_unstable();
-        let answers = there.tags.iter().cloned();
-        known.extend(answers.map(|source| (source.tag, source.digest)));
-        first.get_or_insert(there);
-    }
-    // So many are missing that the listing is not believed.
-    first.ok_or_else(|| Error::Refused("none of its listed tags is there".into()))
-}
-
-/// A tag that the source, asked for it, does not have.
-fn missing(source: &SourceTag) -> Option<&Tag> {
-    let is_missing = matches!(&source.digest, Err(error) if error.is_not_found());
-    is_missing.then_some(&source.tag)
 }
 
 /// Digests that the source need not be asked for, because each target that can be read was given
@@ -223,13 +188,13 @@ fn settled(
     told: &HashMap<Tag, Option<Digest>>,
     snapshots: &[TargetSnapshot],
 ) -> Digests {
-    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
-    let holds: Vec<&TargetHolds> = holds.collect();
+    let holds: Vec<&TargetHolds> = snapshots.iter().filter_map(TargetSnapshot::readable).collect();
     let Some(first) = holds.first() else {
         return Digests::new();
     };
-    let (source, shape) = (view.route.source.to_string(), view.mirror.shape());
-    let never_moves = |tag: &Tag| never_moves(view.mirror, tag);
+    let mirror = view.group.mirror;
+    let (source, shape) = (view.group.source.to_string(), mirror.shape());
+    let never_moves = |tag: &Tag| never_moves(mirror, tag);
     let is_told = |tag: &Tag, digest: &Digest| {
         let told = told.get(tag).and_then(Option::as_ref);
         told.is_some_and(|told| told == digest)
@@ -256,20 +221,20 @@ fn settled(
 
 /// How many requests the digests of a listing may save: all of them, where ages decide.
 fn saves(view: &View<'_>, records: &[Records]) -> usize {
-    let selections = std::iter::once(&view.route.selection).chain(&view.route.taken);
-    let mut selections = selections.filter_map(|selection| match selection {
+    let routes = view.group.routes();
+    let mut selectors = routes.filter_map(|(_, route)| match &route.selection {
         Selection::Matching(selectors) => Some(selectors),
         Selection::Tag(_) => None,
     });
-    if selections.any(|selectors| selectors.max_age.is_some()) {
+    if selectors.any(|selectors| selectors.max_age.is_some()) {
         return usize::MAX;
     }
-    let source = view.route.source.to_string();
+    let (mirror, source) = (view.group.mirror, view.group.source.to_string());
     let is_asked_for = |(tag, record): &(&Tag, &TagRecord)| {
-        let tag = view.mirror.source_tag(tag);
+        let tag = mirror.source_tag(tag);
         record.source.is_some()
             && record.source_repository == source
-            && tag.is_some_and(|tag| !never_moves(view.mirror, &tag))
+            && tag.is_some_and(|tag| !never_moves(mirror, &tag))
     };
     let counts = records
         .iter()
@@ -282,75 +247,15 @@ fn never_moves(mirror: &Mirror, tag: &Tag) -> bool {
     immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
 }
 
-async fn list_source(
-    route: &Route,
-    source: &Registry,
-    saves: usize,
-) -> Result<Option<Listing>, Error> {
-    let lists = |selection: &Selection| matches!(selection, Selection::Matching(_));
-    if !lists(&route.selection) && !route.taken.iter().any(lists) {
-        return Ok(None);
-    }
-    let listed = source.list_source_tags(&route.source, saves).await?;
-    let listing = is_there(route, listed)?;
-    if !listing.has_more || !needs_times(route, &listing.tags) {
-        return Ok(Some(listing));
-    }
-    let listed = source.list_source_tags(&route.source, usize::MAX).await?;
-    is_there(route, listed).map(Some)
-}
-
-/// A repository that has no listing is an error, unless a catalog named it.
-fn is_there(route: &Route, listed: Tags) -> Result<Listing, Error> {
-    match listed {
-        Some(listing) => Ok(listing),
-        None if route.origin == Origin::Found => Ok(Listing::default()),
-        None => {
-            let kind = Kind::NotFound("there is no such repository".into());
-            let registry = route.source.registry();
-            Err(registry::Error::new("list tags of", &route.source, registry, kind).into())
-        }
-    }
-}
-
-/// A listing that is second-hand, and lacks a tag that was mirrored, is not the last word on which
-/// tags there are: the registry's own is.
-async fn confirmed(
-    view: &View<'_>,
-    listing: Option<Listing>,
-    snapshots: &[TargetSnapshot],
-) -> Result<Option<Listing>, Error> {
-    let Some(listing) = listing else {
-        return Ok(None);
-    };
-    let (route, source) = (view.route, view.route.source.to_string());
-    let names: HashSet<&Tag> = listing.tags.iter().collect();
-    let is_missed = |(tag, record): (&Tag, &TagRecord)| {
-        record.mirror == *view.mirror.name
-            && record.source_repository == source
-            && record.source.is_some()
-            && !record.is_orphaned
-            && !names.contains(tag)
-    };
-    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
-    let mut records = holds.flat_map(|holds| &holds.records);
-    if !listing.is_second_hand || !records.any(is_missed) {
-        return Ok(Some(listing));
-    }
-    let own = view.sides.source.list_tags(&route.source).await?;
-    let tags = is_there(route, own)?.tags;
-    Ok(Some(Listing { tags, ..listing }))
-}
-
 /// While the push times that `latest` chooses by are not told, the tags that are mirrored are the
 /// newest, by the times at which they were: nobody knows anything of the others.
-fn stay_newest(route: &Route, listing: &mut Listing, snapshots: &[TargetSnapshot]) {
-    let source = route.source.to_string();
+fn stay_newest(source: &Repository, listing: &mut Listing, snapshots: &[TargetSnapshot]) {
+    let source = source.to_string();
     tracing::warn!(
         "the push times of {source} are not told now, by which `latest` chooses: what is mirrored \
          stays the newest until they are"
     );
-    let holds = snapshots.iter().filter_map(|s| s.holds.as_ref().ok());
+    let holds = snapshots.iter().filter_map(TargetSnapshot::readable);
     for (tag, record) in holds.flat_map(|holds| &holds.records) {
         let is_mirrored = record.source.is_some() && record.source_repository == source;
         if let Some(at) = record.mirrored_at.filter(|_| is_mirrored) {
@@ -386,6 +291,16 @@ async fn digests(
         .buffered(HEADS)
         .collect()
         .await
+}
+
+/// Whether the source has a tag. What cannot be found out counts as there.
+async fn is_at_source(view: &View<'_>, tag: &Tag) -> bool {
+    let reference = view.group.source.tag(tag);
+    let source = &view.sides.source;
+    match source.head_manifest(&reference).await {
+        Ok(None) => !matches!(read_through(source, &reference).await, Err(error) if error.is_not_found()),
+        Ok(Some(_)) | Err(_) => true,
+    }
 }
 
 /// The digest of a tag that a HEAD does not find: a proxy before a registry may know only what was

@@ -24,6 +24,11 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Waits for so many routes more.
+    pub(crate) fn expect(&self, routes: usize) {
+        self.left.fetch_add(routes, Ordering::AcqRel);
+    }
+
     /// Takes note of a route that was looked at, and writes down that the source was compared if
     /// it was the last one, and all of each could be.
     pub(crate) async fn looked(&self, is_whole: bool) {

@@ -1,20 +1,15 @@
 //! What a target holds now.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::OnceCell;
-
 use super::{HEADS, Records, SourceTag, View, is_due};
 use crate::{
-    config::Route,
+    config::Mirror,
     oci::{Digest, Repository, Tag},
-    registry::{self, Listing, Registry},
+    registry::{self, Registry},
     store::{RepositoryState, TagRecord},
-    sync::Error,
+    sync::{Error, prune::decide::is_referring},
 };
 
 /// Tags that a target may fail at before it is taken to fail altogether.
@@ -25,8 +20,17 @@ const FAILURES: usize = 16;
 pub(crate) struct TargetSnapshot {
     /// Which one.
     pub repository: Repository,
-    /// What it holds.
-    pub holds: Result<TargetHolds, registry::Error>,
+    /// What it holds; by the store's word alone where it could not be read.
+    pub holds: TargetHolds,
+    /// Why it could not be read.
+    pub failure: Option<registry::Error>,
+}
+
+impl TargetSnapshot {
+    /// What it holds, where it could be read.
+    pub(crate) fn readable(&self) -> Option<&TargetHolds> {
+        self.failure.is_none().then_some(&self.holds)
+    }
 }
 
 /// What a target repository holds, by its own word and by the store's.
@@ -38,8 +42,10 @@ pub(crate) struct TargetHolds {
     pub listing: HashSet<Tag>,
     /// The digests that its listing tells.
     pub told: HashMap<Tag, Digest>,
-    /// Tags that the store knows, by a name that the mirror no longer gives.
-    pub strangers: Vec<Tag>,
+    /// What the store knows of its tags whose names the mirror no longer gives.
+    pub strangers: HashMap<Tag, TagRecord>,
+    /// Those of its tags whose names the mirror does not give.
+    pub foreign: HashSet<Tag>,
     /// What the store knows of its tags, by their names at the source.
     pub records: HashMap<Tag, TagRecord>,
     /// What it said of the tags that it was asked about; `None` is "not there".
@@ -48,7 +54,48 @@ pub(crate) struct TargetHolds {
     pub state: RepositoryState,
 }
 
+/// One row of the store, by its names.
+pub(crate) struct Row<'a> {
+    /// Its name at the target.
+    pub target_tag: Tag,
+    /// Its name at the source, where the mirror gives it one.
+    pub source_tag: Option<&'a Tag>,
+    pub record: &'a TagRecord,
+}
+
+impl Row<'_> {
+    /// Whether it is the tag of a signature or the like: it goes with no selection.
+    pub(crate) fn is_referring(&self) -> bool {
+        is_referring(&self.target_tag) || self.source_tag.is_some_and(is_referring)
+    }
+}
+
 impl TargetHolds {
+    /// Every tag that the store knows.
+    pub(crate) fn rows<'a>(&'a self, mirror: &'a Mirror) -> impl Iterator<Item = Row<'a>> {
+        let named = self.records.iter().filter_map(|(tag, record)| {
+            Some(Row {
+                target_tag: mirror.target_tag(tag).ok()?,
+                source_tag: Some(tag),
+                record,
+            })
+        });
+        let strangers = self.strangers.iter().map(|(tag, record)| Row {
+            target_tag: tag.clone(),
+            source_tag: None,
+            record,
+        });
+        named.chain(strangers)
+    }
+
+    /// Whether the target lists a tag that the store knows.
+    pub(crate) fn is_listed(&self, row: &Row<'_>) -> bool {
+        match row.source_tag {
+            Some(tag) => self.listing.contains(tag),
+            None => self.foreign.contains(&row.target_tag),
+        }
+    }
+
     /// Whether the target says nothing of any tag that it was asked about: it may fail altogether.
     pub(crate) fn answers_nothing(&self) -> bool {
         let fails = |found: &Result<_, registry::Error>| match found {
@@ -62,45 +109,6 @@ impl TargetHolds {
 /// What a target said of tags, or why it could not.
 pub(crate) type Asked = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
 
-/// The lists of target repositories that several routes of a run write to, each read once.
-#[derive(Debug, Default)]
-pub(crate) struct Lists(HashMap<Repository, OnceCell<Result<Listing, registry::Error>>>);
-
-impl Lists {
-    /// Nothing is read yet.
-    pub(crate) fn of<'a>(routes: impl Iterator<Item = &'a Route>) -> Self {
-        let (mut once, mut lists) = (HashSet::new(), HashMap::new());
-        for target in routes.flat_map(|route| &route.targets) {
-            if !once.insert(target) {
-                lists.insert(target.clone(), OnceCell::new());
-            }
-        }
-        Self(lists)
-    }
-
-    /// A target's list, and whether it was read just now: since an older one, the routes of the
-    /// run may have written there.
-    async fn read(
-        &self,
-        target: &Repository,
-        registry: &Registry,
-    ) -> Result<(Cow<'_, Listing>, bool), registry::Error> {
-        let mut is_new = false;
-        let mut read = async || {
-            is_new = true;
-            Ok(registry.list_tags(target).await?.unwrap_or_default())
-        };
-        let listing = match self.0.get(target) {
-            Some(cell) => match cell.get_or_init(read).await {
-                Ok(listing) => Cow::Borrowed(listing),
-                Err(error) => return Err(error.clone()),
-            },
-            None => Cow::Owned(read().await?),
-        };
-        Ok((listing, is_new))
-    }
-}
-
 /// What a target holds, by the names that its tags have at the source.
 pub(crate) async fn list_target(
     target: &Repository,
@@ -108,48 +116,40 @@ pub(crate) async fn list_target(
     stored: Records,
     view: &View<'_>,
 ) -> Result<TargetSnapshot, Error> {
-    let (listing, is_new) = match view.lists.read(target, registry).await {
-        Ok(listing) => listing,
-        Err(error) => {
-            return Ok(TargetSnapshot {
-                repository: target.clone(),
-                holds: Err(error),
-            });
-        }
+    let mirror = view.group.mirror;
+    let mut holds = TargetHolds {
+        state: view.store.repository(target).await?,
+        ..TargetHolds::default()
     };
-    let mirror = view.mirror;
-    let mut records = HashMap::new();
-    let mut strangers = Vec::new();
     for (tag, record) in stored {
         match mirror.source_tag(&tag) {
-            Some(source) => {
-                records.insert(source, record);
-            }
-            None if record.mirror == *mirror.name => strangers.push(tag),
-            None => {}
-        }
+            Some(source) => holds.records.insert(source, record),
+            None => holds.strangers.insert(tag, record),
+        };
     }
-    let state = view.store.repository(target).await?;
-    let holds = TargetHolds {
-        is_empty: listing.tags.is_empty() && (is_new || !state.has_blobs),
-        listing: listing
-            .tags
-            .iter()
-            .filter_map(|tag| mirror.source_tag(tag))
-            .collect(),
-        told: listing
-            .digests
-            .iter()
-            .filter_map(|(tag, digest)| Some((mirror.source_tag(tag)?, digest.clone()?)))
-            .collect(),
-        records,
-        strangers,
-        asked: HashMap::new(),
-        state,
+    let failure = match registry.list_tags(target).await {
+        Ok(listing) => {
+            let listing = listing.unwrap_or_default();
+            holds.is_empty = listing.tags.is_empty();
+            for (tag, digest) in &listing.digests {
+                if let (Some(tag), Some(digest)) = (mirror.source_tag(tag), digest) {
+                    holds.told.insert(tag, digest.clone());
+                }
+            }
+            for tag in listing.tags {
+                match mirror.source_tag(&tag) {
+                    Some(source) => holds.listing.insert(source),
+                    None => holds.foreign.insert(tag),
+                };
+            }
+            None
+        }
+        Err(error) => Some(error),
     };
     Ok(TargetSnapshot {
         repository: target.clone(),
-        holds: Ok(holds),
+        holds,
+        failure,
     })
 }
 
@@ -161,11 +161,12 @@ pub(crate) async fn ask(
     tags: &[SourceTag],
     view: &View<'_>,
 ) {
-    if let Ok(holds) = &mut snapshot.holds {
-        match answers(&snapshot.repository, registry, tags, holds, view).await {
-            Ok(asked) => holds.asked = asked,
-            Err(error) => snapshot.holds = Err(error),
-        }
+    if snapshot.failure.is_some() {
+        return;
+    }
+    match answers(&snapshot.repository, registry, tags, &snapshot.holds, view).await {
+        Ok(asked) => snapshot.holds.asked = asked,
+        Err(error) => snapshot.failure = Some(error),
     }
 }
 
@@ -186,7 +187,7 @@ async fn answers(
     )
     .map(|tag| async move {
         // A name that is too long for a tag is told when it is to be written.
-        let Ok(name) = view.mirror.target_tag(&tag) else {
+        let Ok(name) = view.group.mirror.target_tag(&tag) else {
             return Ok((tag, Ok(None)));
         };
         match registry.head_manifest(&target.tag(&name)).await {

@@ -346,6 +346,7 @@ impl Sync {
                     mirror: scope.mirror.name.clone(),
                     source,
                     target: repository(),
+                    source_tag: scope.mirror.source_tag(&tag.tag),
                     tag: tag.tag.clone(),
                 },
                 kind: ChangeKind::Damaged,
@@ -401,7 +402,7 @@ fn mirrored_from(mirror: &Mirror, tag: &WrittenTag) -> Option<Reference> {
     let found = found.filter(|found| found.matches(&source));
     let mut found = found.filter_map(|found| found.route(&source).ok());
     let is_taken = mirror.routes.iter().any(takes) || found.any(|route| takes(&route));
-    (is_taken && !tag.is_orphaned).then(|| source.tag(&name))
+    (is_taken && !tag.is_orphaned && !tag.is_released).then(|| source.tag(&name))
 }
 
 impl MirrorVerification {

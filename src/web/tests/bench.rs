@@ -56,6 +56,7 @@ pub(crate) fn key(mirror: &str, source: &str, tag: &str) -> TagKey {
         mirror: mirror.into(),
         target: format!("m.example.com/a/{source}").parse().unwrap(),
         tag: tag.parse().unwrap(),
+        source_tag: None,
         source,
     }
 }

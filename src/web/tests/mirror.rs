@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    store::{ChangeKind, NewChange, StoreEvent},
+    store::{ChangeKind, NewChange, Release, StoreEvent},
     web::tests::bench::{Bench, digest, harbour, key},
 };
 
@@ -41,11 +41,13 @@ async fn mirror_page_shows_lagging_tags_first() {
 async fn mirror_page_separates_orphaned_and_uncopied_tags() {
     let bench = harbour().await;
     let gone = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.31.0");
-    let released = StoreEvent::Released {
+    let released = StoreEvent::Released(Release {
         repository: gone.target,
         tag: gone.tag,
+        mirror: gone.mirror,
         is_orphaned: true,
-    };
+        is_asked_for: false,
+    });
     bench.record([released]).await;
     let new = key("kubernetes", "registry.k8s.io/kube-proxy", "v1.33.0");
     bench.moved(&new, "proxy 1.33", 605, None).await;

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    store::StoreEvent,
+    store::{Release, StoreEvent},
     web::tests::bench::{digest, harbour, key},
 };
 
@@ -57,11 +57,13 @@ async fn search_shows_how_current_an_image_is() {
     // There is nothing yet to pull.
     assert!(!missing.body.contains("docker pull"));
     let gone = key("nginx", "docker.io/library/nginx", "1.27");
-    let released = StoreEvent::Released {
+    let released = StoreEvent::Released(Release {
         repository: gone.target,
         tag: gone.tag,
+        mirror: gone.mirror,
         is_orphaned: true,
-    };
+        is_asked_for: false,
+    });
     bench.record([released]).await;
     bench.settle().await;
     let gone = bench.get("/search?image=nginx:1.27").await.text();

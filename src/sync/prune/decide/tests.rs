@@ -20,6 +20,9 @@ fn tag(name: &str) -> Tag {
 fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
     Candidate {
         tag: tag(name),
+        target_tag: tag(name),
+        mirror: "m".into(),
+        kept_for: None,
         digest: Digest::of(name.as_bytes()),
         cause: Cause::Orphaned,
         since,
@@ -28,7 +31,7 @@ fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
 }
 
 fn fates(candidates: Vec<Candidate>, total: usize, rule: Prune) -> Vec<(String, Decision)> {
-    let decided = decide(candidates, total, rule, NOW).into_iter();
+    let decided = decide(candidates, total, |_| Some(rule), NOW).into_iter();
     decided.map(|tag| (tag.tag.to_string(), tag.fate)).collect()
 }
 
@@ -69,6 +72,15 @@ fn the_check_that_notes_the_time_never_deletes_however_short_the_wait() {
         let fates = fates(vec![candidate("a", 0, since)], 10, short);
         assert_eq!(fates[0].1, Decision::Wait { until: NOW });
     }
+}
+
+#[test]
+fn mark_of_a_clock_that_was_ahead_counts_from_now() {
+    let ahead = vec![candidate("a", 0, Some(NOW + 365 * DAY))];
+    let decided = decide(ahead, 10, |_| Some(rule(0)), NOW).remove(0);
+    let until = NOW + 7 * DAY;
+    assert_eq!(decided.fate, Decision::Wait { until });
+    assert_eq!((decided.since, decided.is_news()), (NOW, true));
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! How much of a mirror a run is about.
+
+use crate::{
+    config::{Route, Selection},
+    oci::{Repository, Tag},
+    sync::{Error, Refused, plan::select},
+};
+
+/// How much of a mirror a run is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it.
+    Whole,
+    /// One tag of a source repository.
+    Image(Repository, Tag),
+}
+
+impl Scope {
+    /// The routes that are left of a mirror's. Of several that take an image, the one that names its
+    /// tag is left, else the first.
+    pub(crate) fn narrow(
+        &self,
+        routes: Vec<Result<Route, Refused>>,
+    ) -> Vec<Result<Route, Refused>> {
+        let Self::Image(source, tag) = self else {
+            return routes;
+        };
+        let found = routes.into_iter().flatten();
+        let found = found.filter(|route| route.source == *source && select::allows(route, tag));
+        let owner = found.min_by_key(|route| !matches!(route.selection, Selection::Tag(_)));
+        vec![match owner {
+            Some(route) => Ok(Route {
+                selection: Selection::Tag(tag.clone()),
+                taken: Vec::new(),
+                ..route
+            }),
+            None => {
+                let error = Error::Refused("the mirror does not select it".into());
+                let source = source.tag(tag).to_string();
+                Err(Refused { source, error })
+            }
+        }]
+    }
+
+    /// The image, where the run is about one.
+    pub(crate) fn image(&self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::Image(source, tag) => Some(source.tag(tag).to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
