@@ -101,6 +101,7 @@ impl Bench {
 }
 
 fn key() -> TagKey {
+    source_tag: None,
     let repository = |text: &str| text.parse::<Repository>().unwrap();
     TagKey {
         mirror: "app".into(),

@@ -59,6 +59,7 @@ impl Bench {
 
     async fn seen(&self, verdict: Verdict, at: i64) {
         let key = TagKey {
+            source_tag: None,
             mirror: "m".into(),
             source: "s.example/app".parse().unwrap(),
             target: target(),

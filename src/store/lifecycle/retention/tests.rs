@@ -58,6 +58,7 @@ impl Bench {
     /// A tag of a mirror, in a repository of the mirror's name, that stands for an image.
     fn mirrored(&self, mirror: &str, image: &str) -> StoreEvent {
         let key = TagKey {
+            source_tag: None,
             mirror: mirror.into(),
             source: "quay.io/a/b".parse().unwrap(),
             target: repository(mirror),

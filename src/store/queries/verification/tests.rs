@@ -54,6 +54,7 @@ fn blob() -> Digest {
 fn mirrored(tag: &str, at: i64) -> StoreEvent {
     StoreEvent::Mirrored {
         key: TagKey {
+            source_tag: None,
             mirror: "m".into(),
             source: "quay.io/a/b".parse().unwrap(),
             target: repository("a"),
