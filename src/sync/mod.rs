@@ -42,11 +42,7 @@ pub use outcome::{
 };
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
-use self::{
-    outcome::Progress,
-    record::Record,
-    snapshot::View,
-};
+use self::{outcome::Progress, record::Record, snapshot::View};
 use crate::{
     config::{Config, Mirror},
     metrics::Metrics,

@@ -311,6 +311,10 @@ impl Record<'_> {
         let fact = Pruning::Pruned(self.target.clone(), tag.clone());
         self.recorder.record(StoreEvent::Pruning(fact)).await;
         if *gone == DeleteOutcome::Deleted {
+            // What referred to the image may be gone with it, and its blobs are when the registry
+            // collects garbage: what the repository holds is asked for again.
+            let lost = StoreEvent::Lost(self.target.clone());
+            self.recorder.record(lost).await;
             tracing::info!(%mirror, %digest, "pruned {reference}");
             self.metrics
                 .tag_pruned(mirror, self.target.registry().as_str());

@@ -197,8 +197,8 @@ fn behind(tag: &str, at: i64) -> StoreEvent {
 }
 
 fn key(tag: &str) -> TagKey {
-    source_tag: None,
     TagKey {
+        source_tag: None,
         mirror: "app".into(),
         source: "s.example/app".parse().unwrap(),
         target: "t.example/m/app".parse().unwrap(),

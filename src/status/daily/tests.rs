@@ -101,9 +101,9 @@ impl Bench {
 }
 
 fn key() -> TagKey {
-    source_tag: None,
     let repository = |text: &str| text.parse::<Repository>().unwrap();
     TagKey {
+        source_tag: None,
         mirror: "app".into(),
         source: repository("s.example/app"),
         target: repository("t.example/m/app"),

@@ -52,7 +52,11 @@ impl Release {
     }
 }
 
-pub(crate) async fn detached(db: &mut SqliteConnection, mirror: &str, repository: &Repository) -> Result<(), sqlx::Error> {
+pub(crate) async fn detached(
+    db: &mut SqliteConnection,
+    mirror: &str,
+    repository: &Repository,
+) -> Result<(), sqlx::Error> {
     let id = id(db, repository).await?;
     query!(
         "DELETE FROM tags WHERE repository_id = ? AND mirror = ? AND source_digest IS NULL",

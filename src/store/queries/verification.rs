@@ -384,10 +384,13 @@ impl Store {
 
     /// When the reading of all blobs of a mirror began that is not complete.
     pub async fn round(&self, mirror: &str) -> Result<Option<i64>, Error> {
-        let row = query!("SELECT began_at FROM deep_verify_rounds WHERE mirror = ?", mirror)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|e| self.read_error(e))?;
+        let row = query!(
+            "SELECT began_at FROM deep_verify_rounds WHERE mirror = ?",
+            mirror
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
         Ok(row.map(|row| row.began_at))
     }
 }

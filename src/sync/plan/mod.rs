@@ -21,12 +21,12 @@ use crate::{
     registry::{self, ErrorClass},
     store::{Release, RepositoryState, TagRecord},
     sync::{
+        Refused,
         plan::{
             action::{Action, Reason, Unchanged},
             select::{Dropped, OrderedTag},
             wanted::Wanted,
         },
-        Refused,
         prune::decide::{Decision, Prunable, PrunePolicy, Pruned, is_referring},
         route_group::RouteGroup,
     },
@@ -378,7 +378,8 @@ impl Context<'_> {
 
     /// Whether the source, asked for a selected tag, does not have it, and is believed.
     fn is_absent(&self, tag: &Tag) -> bool {
-        self.wanted.is_some_and(|wanted| wanted.absent.contains(tag))
+        self.wanted
+            .is_some_and(|wanted| wanted.absent.contains(tag))
     }
 
     /// Whether the source no longer has a tag; as before, where it gave no evidence.

@@ -15,23 +15,24 @@ impl Context<'_> {
         };
         let ends = holds.rows(self.mirror).filter_map(|row| {
             let record = row.record;
-            let (heir, is_asked_for, is_gone) = match row.source_tag.map(|tag| (tag, wanted.asked(tag))) {
-                _ if row.is_referring() => return None,
-                Some((_, Asked::Perhaps)) => return None,
-                Some((tag, Asked::By(mirror))) if !wanted.absent.contains(tag) => {
-                    // The mirror that runs sees to its own when it looks at them.
-                    if mirror == self.mirror.name || *mirror == *record.mirror {
-                        return None;
+            let (heir, is_asked_for, is_gone) =
+                match row.source_tag.map(|tag| (tag, wanted.asked(tag))) {
+                    _ if row.is_referring() => return None,
+                    Some((_, Asked::Perhaps)) => return None,
+                    Some((tag, Asked::By(mirror))) if !wanted.absent.contains(tag) => {
+                        // The mirror that runs sees to its own when it looks at them.
+                        if mirror == self.mirror.name || *mirror == *record.mirror {
+                            return None;
+                        }
+                        (mirror, true, false)
                     }
-                    (mirror, true, false)
-                }
-                Some((_, Asked::By(mirror))) => (mirror, true, true),
-                Some((tag, Asked::ByNobody)) => {
-                    let heir = self.group.heir(&record.mirror).name.clone();
-                    (heir, false, self.is_gone(tag, record))
-                }
-                None => (self.group.heir(&record.mirror).name.clone(), false, true),
-            };
+                    Some((_, Asked::By(mirror))) => (mirror, true, true),
+                    Some((tag, Asked::ByNobody)) => {
+                        let heir = self.group.heir(&record.mirror).name.clone();
+                        (heir, false, self.is_gone(tag, record))
+                    }
+                    None => (self.group.heir(&record.mirror).name.clone(), false, true),
+                };
             let is_news = record.lagging_since.is_some()
                 || record.is_orphaned != is_gone
                 || record.is_released == is_asked_for

@@ -37,9 +37,8 @@ fn record(content: &str) -> TagRecord {
 
 /// A mirror `m` of `quay.io/a/b`.
 fn config(keys: &str) -> Config {
-    let text = format!(
-        "[[mirror]]\nname = \"m\"\ntarget = \"m.example.com\"\npath = \"a/b\"\n{keys}\n"
-    );
+    let text =
+        format!("[[mirror]]\nname = \"m\"\ntarget = \"m.example.com\"\npath = \"a/b\"\n{keys}\n");
     Config::parse(Path::new("mirror.toml"), &text).unwrap()
 }
 
@@ -50,7 +49,9 @@ fn globs() -> Config {
 fn group(config: &Config) -> RouteGroup<'_> {
     let mirror = &config.mirrors[0];
     let routes = mirror.routes.iter().cloned().map(Ok).collect();
-    RouteGroup::all(config, mirror, routes, mirror.prune).0.remove(0)
+    RouteGroup::all(config, mirror, routes, mirror.prune)
+        .0
+        .remove(0)
 }
 
 /// The plan of the first mirror for its only target.
@@ -486,9 +487,8 @@ fn leftovers_of_all_mirrors_are_judged_together() {
     let wanted = snapshot.wanted.as_mut().unwrap();
     wanted.asked.insert(tag("2"), "second".into());
     let pruned = plan_of(&config, snapshot).pruned.unwrap();
-    let named = |tags: &[Prunable]| -> Vec<String> {
-        tags.iter().map(|tag| tag.tag.to_string()).collect()
-    };
+    let named =
+        |tags: &[Prunable]| -> Vec<String> { tags.iter().map(|tag| tag.tag.to_string()).collect() };
     // What a mirror kept that is no longer in the file belongs to the first that writes there.
     assert_eq!(named(&pruned.tags), ["3", "5"]);
     assert_eq!(named(&pruned.others), ["4"]);

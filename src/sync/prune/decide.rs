@@ -185,13 +185,25 @@ impl PrunePolicy<'_> {
                 }
             }
         }
-        let mut tags = decide(candidates, total, |mirror| self.group.prune(mirror), self.now);
+        let mut tags = decide(
+            candidates,
+            total,
+            |mirror| self.group.prune(mirror),
+            self.now,
+        );
         share(&mut tags, holds, mirror);
         tags.iter_mut().for_each(Prunable::keep);
         let unlisted = unlisted.into_iter();
         let is_asked = |tag: &Candidate| matches!(self.wanted.asked(&tag.tag), Asked::By(_));
         let unlisted = unlisted.filter(|tag| !is_asked(tag));
-        tags.extend(unlisted.map(|tag| tag.judged(self.now, Decision::Leave { left: Leave::AtSource })));
+        tags.extend(unlisted.map(|tag| {
+            tag.judged(
+                self.now,
+                Decision::Leave {
+                    left: Leave::AtSource,
+                },
+            )
+        }));
         let (tags, others) = tags.into_iter().partition(|tag| tag.mirror == mirror.name);
         Some(Pruned {
             tags,
@@ -269,7 +281,10 @@ fn share(tags: &mut [Prunable], holds: &TargetHolds, mirror: &crate::config::Mir
         .filter(|row| !going.contains(&row.target_tag) && holds.is_listed(row));
     let staying = staying.filter_map(|row| Some((row.record.written.clone()?, row.target_tag)));
     let staying: HashMap<Digest, Tag> = staying.collect();
-    for tag in tags.iter_mut().filter(|tag| going.contains(&tag.target_tag)) {
+    for tag in tags
+        .iter_mut()
+        .filter(|tag| going.contains(&tag.target_tag))
+    {
         tag.shared_with = staying.get(&tag.digest).cloned();
         // A tag that kept another one goes with it.
         if let Some(KeptFor::Tag(other)) = &tag.kept_for
@@ -321,7 +336,9 @@ impl fmt::Display for Leave {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Moved => f.write_str("somebody else has moved it since it was mirrored"),
-            Self::AtSource => f.write_str("the source has it, and leaves it out of its list of tags"),
+            Self::AtSource => {
+                f.write_str("the source has it, and leaves it out of its list of tags")
+            }
             Self::NeededBy(tag) => write!(
                 f,
                 "the tag {tag} needs its digest, and this registry deletes no tag alone"

@@ -7,12 +7,8 @@ fn image_scope_takes_what_the_entry_selects() {
     let text = "[[mirror]]\ntarget = \"t.example/m\"\nfrom = \"s.example/a\"\ntags = \"v*\"";
     let config = Config::parse(Path::new("mirror.toml"), text).unwrap();
     let mirror = &config.mirrors[0];
-    let scope = |name: &str| {
-        Scope::Image(
-            "s.example/a".parse().unwrap(),
-            name.parse::<Tag>().unwrap(),
-        )
-    };
+    let scope =
+        |name: &str| Scope::Image("s.example/a".parse().unwrap(), name.parse::<Tag>().unwrap());
     let routes = || mirror.routes.iter().cloned().map(Ok).collect();
     let narrowed = scope("v1").narrow(routes()).remove(0).unwrap();
     assert!(matches!(narrowed.selection, Selection::Tag(only) if only.as_str() == "v1"));

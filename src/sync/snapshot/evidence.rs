@@ -8,7 +8,10 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 
-use super::{HEADS, SourceTag, View, is_at_source, source_list::{Known, is_current}};
+use super::{
+    HEADS, SourceTag, View, is_at_source,
+    source_list::{Known, is_current},
+};
 use crate::{config::Route, oci::Tag, sync::plan::wanted::Wanted};
 
 /// What the target repositories are to hold; `None` where the source gave no evidence.
@@ -22,7 +25,10 @@ pub(crate) async fn gather(
 ) -> Option<Wanted> {
     let is_absent =
         |source: &&SourceTag| matches!(&source.digest, Err(error) if error.is_not_found());
-    let absent = tags.iter().filter(is_absent).map(|source| source.tag.clone());
+    let absent = tags
+        .iter()
+        .filter(is_absent)
+        .map(|source| source.tag.clone());
     let absent: HashSet<Tag> = absent.collect();
     let listing = match listing {
         // The repository itself may be gone: tags that are there prove that it is not.
@@ -83,6 +89,10 @@ async fn unlisted(
         .collect();
     let asked = stream::iter(missed).map(async |tag| (is_at_source(view, &tag).await, tag));
     let asked: Vec<(bool, Tag)> = asked.buffer_unordered(HEADS).collect().await;
-    unlisted.extend(asked.into_iter().filter_map(|(is_there, tag)| is_there.then_some(tag)));
+    unlisted.extend(
+        asked
+            .into_iter()
+            .filter_map(|(is_there, tag)| is_there.then_some(tag)),
+    );
     unlisted
 }

@@ -1,9 +1,9 @@
 //! What both sides of a route hold now. Reads only.
 
-pub(crate) mod image_age;
-pub(crate) mod source_comparison;
 mod evidence;
+pub(crate) mod image_age;
 mod selection;
+pub(crate) mod source_comparison;
 mod source_list;
 mod target;
 
@@ -188,7 +188,10 @@ fn settled(
     told: &HashMap<Tag, Option<Digest>>,
     snapshots: &[TargetSnapshot],
 ) -> Digests {
-    let holds: Vec<&TargetHolds> = snapshots.iter().filter_map(TargetSnapshot::readable).collect();
+    let holds: Vec<&TargetHolds> = snapshots
+        .iter()
+        .filter_map(TargetSnapshot::readable)
+        .collect();
     let Some(first) = holds.first() else {
         return Digests::new();
     };
@@ -298,7 +301,9 @@ async fn is_at_source(view: &View<'_>, tag: &Tag) -> bool {
     let reference = view.group.source.tag(tag);
     let source = &view.sides.source;
     match source.head_manifest(&reference).await {
-        Ok(None) => !matches!(read_through(source, &reference).await, Err(error) if error.is_not_found()),
+        Ok(None) => {
+            !matches!(read_through(source, &reference).await, Err(error) if error.is_not_found())
+        }
         Ok(Some(_)) | Err(_) => true,
     }
 }

@@ -55,7 +55,10 @@ pub(crate) async fn there(
         let asked = std::mem::take(&mut selection.tags);
         let tags = digests(&group.source, &view.sides.source, asked, &mut known).await;
         let missing = tags.iter().filter_map(missing);
-        let missing: HashSet<Tag> = missing.filter(|tag| !named.contains(tag)).cloned().collect();
+        let missing: HashSet<Tag> = missing
+            .filter(|tag| !named.contains(tag))
+            .cloned()
+            .collect();
         let there = There {
             listing: left.clone(),
             selection,

@@ -118,11 +118,7 @@ fn is_there(view: &View<'_>, listed: Tags) -> Result<Listing, Error> {
 
 /// A listing that is second-hand, and lacks a tag that was mirrored, is not the last word on which
 /// tags there are: the registry's own is.
-async fn confirmed(
-    view: &View<'_>,
-    listing: Listing,
-    known: &Known<'_>,
-) -> Result<Listing, Error> {
+async fn confirmed(view: &View<'_>, listing: Listing, known: &Known<'_>) -> Result<Listing, Error> {
     let names: HashSet<&Tag> = listing.tags.iter().collect();
     let is_missed = |(tag, record): (&Tag, &&TagRecord)| {
         record.source.is_some() && is_current(record) && !names.contains(tag)
@@ -143,7 +139,11 @@ async fn not_emptied(view: &View<'_>, known: &Known<'_>) -> Result<(), Error> {
         let mut own = group.own.iter();
         record.source.is_some() && is_current(record) && own.any(|r| select::allows(r, tag))
     };
-    let mut mirrored: Vec<&Tag> = known.iter().filter(is_mirrored).map(|(tag, _)| tag).collect();
+    let mut mirrored: Vec<&Tag> = known
+        .iter()
+        .filter(is_mirrored)
+        .map(|(tag, _)| tag)
+        .collect();
     mirrored.sort();
     let refuse = || {
         let (source, count) = (&group.source, mirrored.len());

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::{HEADS, Records, SourceTag, View, is_due};
 use crate::{
     config::Mirror,
@@ -11,6 +10,7 @@ use crate::{
     store::{RepositoryState, TagRecord},
     sync::{Error, prune::decide::is_referring},
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// Tags that a target may fail at before it is taken to fail altogether.
 const FAILURES: usize = 16;

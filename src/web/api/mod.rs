@@ -22,7 +22,8 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::{
-    oci::{Version, parse_image},
+    config::{Config, Mirror, Selection},
+    oci::{Repository, Tag, Version, parse_image},
     store::RunRecord,
     sync::{Scope, allows},
     web::{App, request_guard::is_same_origin},
@@ -183,13 +184,8 @@ fn resolve(app: &App, ordered: &SyncBody) -> Result<(Arc<str>, Scope), (StatusCo
             let Some(Version::Tag(tag)) = version else {
                 return Err(bad("name the image with its tag".into()));
             };
-            for mirror in &config.mirrors {
-                let found = mirror.discoveries.iter().filter(|d| d.matches(&source));
-                let found = found.filter_map(|discovery| discovery.route(&source).ok());
-                let mut routes = mirror.routes.iter().cloned().chain(found);
-                if routes.any(|route| route.source == source && allows(&route, &tag)) {
-                    return Ok((mirror.name.clone(), Scope::Image(source, tag)));
-                }
+            if let Some(mirror) = owner(&config, &source, &tag) {
+                return Ok((mirror.name.clone(), Scope::Image(source, tag)));
             }
             Err(missing(format!("no entry of mirror.toml allows {image}")))
         }
@@ -198,6 +194,22 @@ fn resolve(app: &App, ordered: &SyncBody) -> Result<(Arc<str>, Scope), (StatusCo
             Err((StatusCode::BAD_REQUEST, text.into()))
         }
     }
+}
+
+/// The mirror that brings an image: of those that take it, the one that names its tag, else the first.
+fn owner<'a>(config: &'a Config, source: &Repository, tag: &Tag) -> Option<&'a Mirror> {
+    let takes = |mirror: &'a Mirror| {
+        let found = mirror.discoveries.iter().filter(|d| d.matches(source));
+        let found = found.filter_map(|discovery| discovery.route(source).ok());
+        let routes = mirror.routes.iter().cloned().chain(found);
+        let routes = routes.filter(|route| route.source == *source && allows(route, tag));
+        let names = routes.map(|route| matches!(route.selection, Selection::Tag(_)));
+        names.max().map(|is_named| (mirror, is_named))
+    };
+    let mirrors = config.mirrors.iter().filter_map(takes);
+    mirrors
+        .min_by_key(|(_, is_named)| !is_named)
+        .map(|(mirror, _)| mirror)
 }
 
 /// Returns 404 for an unknown address.

@@ -2,3 +2,4 @@
 
 pub mod needed;
 pub mod steps;
+pub mod whole;
