@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One source repository, the target repositories it goes to, and every route between them. Routes
-/// with one target repository have the same source, targets and rule for names.
+/// with one target repository have the same source and targets.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteGroup<'a> {
     /// The mirror that runs.
@@ -23,8 +23,10 @@ pub(crate) struct RouteGroup<'a> {
     pub targets: Vec<Repository>,
     /// The routes of the mirror that runs.
     pub own: Vec<Route>,
-    /// The routes of other mirrors.
+    /// The routes of other mirrors with the same rule for names.
     pub others: Vec<(&'a Mirror, Route)>,
+    /// The routes of other mirrors with another rule for names.
+    apart: Vec<(&'a Mirror, Route)>,
     /// By which rule the mirror that runs prunes now.
     pub rule: Option<Prune>,
     /// The mirrors that write there, in the order of the file.
@@ -64,6 +66,7 @@ impl<'a> RouteGroup<'a> {
                     targets: route.targets.clone(),
                     own: vec![route],
                     others: Vec::new(),
+                    apart: Vec::new(),
                     rule,
                     writers: Vec::new(),
                 }),
@@ -94,8 +97,11 @@ impl<'a> RouteGroup<'a> {
             let routes: Vec<_> = named.chain(found).filter(meets).collect();
             if !routes.is_empty() {
                 self.writers.push(other);
-                self.others
-                    .extend(routes.into_iter().map(|route| (other, route)));
+                let routes = routes.into_iter().map(|route| (other, route));
+                match other.rename == self.mirror.rename {
+                    true => self.others.extend(routes),
+                    false => self.apart.extend(routes),
+                }
             }
         }
     }
@@ -127,6 +133,16 @@ impl<'a> RouteGroup<'a> {
     /// Whether any route takes a tag by its name.
     pub(crate) fn allows(&self, tag: &Tag) -> bool {
         self.routes().any(|(_, route)| select::allows(route, tag))
+    }
+
+    /// Whether a tag of the target, which this mirror keeps, is seen to by a mirror with another rule
+    /// for names.
+    pub(crate) fn is_apart(&self, target_tag: &Tag, keeper: &str) -> bool {
+        let mut apart = self.apart.iter();
+        apart.any(|(mirror, route)| {
+            let tag = mirror.source_tag(target_tag);
+            *mirror.name == *keeper || tag.is_some_and(|tag| select::allows(route, &tag))
+        })
     }
 
     /// Whether a mirror writes there.

@@ -4,7 +4,10 @@ use super::Context;
 use crate::{
     oci::{Repository, Tag},
     store::Release,
-    sync::{plan::wanted::Asked, snapshot::TargetHolds},
+    sync::{
+        plan::wanted::Asked,
+        snapshot::{Row, TargetHolds},
+    },
 };
 
 impl Context<'_> {
@@ -17,7 +20,7 @@ impl Context<'_> {
             let record = row.record;
             let (heir, is_asked_for, is_gone) =
                 match row.source_tag.map(|tag| (tag, wanted.asked(tag))) {
-                    _ if row.is_referring() => return None,
+                    _ if self.is_left_alone(&row) => return None,
                     Some((_, Asked::Perhaps)) => return None,
                     Some((tag, Asked::By(mirror))) if !wanted.absent.contains(tag) => {
                         // The mirror that runs sees to its own when it looks at them.
@@ -61,8 +64,14 @@ impl Context<'_> {
                 Some((tag, Asked::By(_))) => wanted.absent.contains(tag),
                 Some((_, Asked::Perhaps)) => false,
             };
-            is_over && !row.is_referring() && !holds.is_listed(row)
+            is_over && !self.is_left_alone(row) && !holds.is_listed(row)
         });
         rows.map(|row| row.target_tag).collect()
+    }
+
+    /// Whether a tag is seen to by others: with its image, or by a mirror that names tags otherwise.
+    fn is_left_alone(&self, row: &Row<'_>) -> bool {
+        let keeper = &row.record.mirror;
+        row.is_referring() || self.group.is_apart(&row.target_tag, keeper)
     }
 }

@@ -155,7 +155,7 @@ impl PrunePolicy<'_> {
         let mut unlisted = Vec::new();
         for row in holds.rows(mirror) {
             let (record, source_tag) = (row.record, row.source_tag);
-            if row.is_referring() {
+            if row.is_referring() || self.group.is_apart(&row.target_tag, &record.mirror) {
                 continue;
             }
             let (Some(_), Some(digest)) = (&record.source, &record.written) else {

@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-pub(crate) use self::target::{TargetHolds, TargetSnapshot};
+pub(crate) use self::target::{Row, TargetHolds, TargetSnapshot};
 
 /// HEADs prepared at a time; the registry's own limits let fewer through.
 const HEADS: usize = 256;

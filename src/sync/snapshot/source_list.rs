@@ -33,6 +33,9 @@ pub(crate) fn known<'a>(view: &View<'_>, records: &'a [Records]) -> Known<'a> {
     let (mirror, source) = (view.group.mirror, view.group.source.to_string());
     let mut known = Known::new();
     for (name, record) in records.iter().flatten() {
+        if view.group.is_apart(name, &record.mirror) {
+            continue;
+        }
         let tag = mirror.source_tag(name).filter(|tag| !is_referring(tag));
         let (Some(tag), true) = (tag, record.source_repository == source) else {
             continue;
