@@ -3,6 +3,7 @@
 pub(crate) mod channel;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::closest;
+pub use crate::config::notify::topic::Topic;
 use crate::config::{
     FileContext,
     parse::{
@@ -48,40 +50,6 @@ pub struct Channel {
     pub topics: Vec<Topic>,
     /// The mirrors that it is told of; `None` for all.
     pub mirrors: Option<Vec<Arc<str>>>,
-}
-
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Topic {
-    /// The daily report.
-    Report,
-    /// A mirror lags more than it may.
-    Lag,
-    /// A source was not checked for too long.
-    Stale,
-    /// Runs fail.
-    Failing,
-    /// A registry cannot be reached, and several mirrors fail because of that.
-    Unreachable,
-    /// A registry refuses the login.
-    Auth,
-    /// A registry asks to slow down.
-    Throttled,
-    /// The disk is full, or nearly so.
-    Disk,
-    /// The budget of traffic is nearly used up.
-    Traffic,
-    /// Content was not what its digest says.
-    Digest,
-    /// A changed `mirror.toml` was refused.
-    Config,
-    /// What an alarm was about is over.
-    Recovered,
-    /// The start and the end of each run; for healthchecks alone.
-    Runs,
-    /// A trial by hand, which every channel takes; it has no name in the file.
-    Test,
 }
 
 /// What stands at the other end of a channel.
@@ -229,50 +197,6 @@ impl Service {
             Self::Telegram { token, .. } => vec![token],
             Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
             Self::Wecom { .. } | Self::Slack { .. } | Self::Healthchecks { .. } => Vec::new(),
-        }
-    }
-}
-
-impl Topic {
-    /// Those that a channel has unless it says otherwise.
-    const USUAL: [Self; 12] = [
-        Self::Report,
-        Self::Lag,
-        Self::Stale,
-        Self::Failing,
-        Self::Unreachable,
-        Self::Auth,
-        Self::Throttled,
-        Self::Disk,
-        Self::Traffic,
-        Self::Digest,
-        Self::Config,
-        Self::Recovered,
-    ];
-
-    /// The topic of a name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let mut known = Self::USUAL.into_iter().chain([Self::Runs]);
-        known.find(|topic| topic.as_str() == name)
-    }
-
-    /// Its name in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Lag => "lag",
-            Self::Stale => "stale",
-            Self::Failing => "failing",
-            Self::Unreachable => "unreachable",
-            Self::Auth => "auth",
-            Self::Throttled => "throttled",
-            Self::Disk => "disk",
-            Self::Traffic => "traffic",
-            Self::Digest => "digest",
-            Self::Config => "config",
-            Self::Recovered => "recovered",
-            Self::Runs => "runs",
-            Self::Test => "test",
         }
     }
 }
