@@ -14,7 +14,7 @@ const MIRRORS: usize = 2;
 
 /// Why everything that is asked of a registry fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum OutageCause {
     /// No connection, or one that breaks or stalls.
     Unreachable,
     /// Server errors (5xx).
@@ -29,7 +29,7 @@ enum Cause {
 #[derive(Debug, Default)]
 struct Outage {
     /// The first cause that was found. Mirrors of one registry may see two of them in one outage.
-    cause: Option<Cause>,
+    cause: Option<OutageCause>,
     mirrors: Vec<Arc<str>>,
 }
 
@@ -80,13 +80,13 @@ fn outages(status: &Status) -> BTreeMap<(String, Topic), Outage> {
 }
 
 /// The registry that the last run of a mirror failed at, and why, if the registry is the cause.
-fn failure(mirror: &MirrorStatus) -> Option<(&str, Cause)> {
+fn failure(mirror: &MirrorStatus) -> Option<(&str, OutageCause)> {
     let registry = mirror.last_error_registry.as_deref()?;
-    let cause = Cause::of(mirror.last_error_class.as_deref()?.parse().ok()?)?;
+    let cause = OutageCause::of(mirror.last_error_class.as_deref()?.parse().ok()?)?;
     Some((registry, cause)).filter(|_| !registry.is_empty())
 }
 
-impl Cause {
+impl OutageCause {
     /// The cause behind a class of errors; none for those that are about one image.
     fn of(class: ErrorClass) -> Option<Self> {
         match class {

@@ -64,9 +64,9 @@ pub fn find_alarms(status: &Status, inputs: &AlarmInputs) -> Vec<Alarm> {
 }
 
 /// The topic, the subject and the message of an alarm.
-type Found = (Topic, AlarmSubject, String);
+type FoundAlarm = (Topic, AlarmSubject, String);
 
-fn of_daemon(inputs: &AlarmInputs) -> Vec<Found> {
+fn of_daemon(inputs: &AlarmInputs) -> Vec<FoundAlarm> {
     let mut found = Vec::new();
     let mut find = |topic, message| found.push((topic, AlarmSubject::Daemon, message));
     if let Some(error) = &inputs.config_error {
@@ -93,7 +93,7 @@ fn of_daemon(inputs: &AlarmInputs) -> Vec<Found> {
     found
 }
 
-fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<Found> {
+fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
     let refusing = inputs.refusing.iter().map(|registry| {
         let message = format!("{registry} refuses the credentials");
         let subject = AlarmSubject::Registry(registry.clone());
@@ -125,7 +125,7 @@ fn traffic(usage: &Usage) -> String {
     usage.words() + &consequence
 }
 
-fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<Found> {
+fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
     let subject = AlarmSubject::Mirror(mirror.name.clone());
     let catching_up_since = inputs.catching_up.get(&mirror.name);
     // A run that makes up for missed ones gets its time first.

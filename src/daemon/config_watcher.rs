@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::{
     config::Config,
     daemon::{
-        Work,
+        Tasks,
         event_loop::{Event, log_bug},
         reload,
     },
@@ -138,7 +138,7 @@ impl ConfigWatcher {
 
     /// Starts to read the file of the configuration, beside everything else. Returns whether it does so now: not if it is
     /// being read already.
-    pub(crate) fn load(&mut self, reason: LoadReason, config: &Config, work: &mut Work) -> bool {
+    pub(crate) fn load(&mut self, reason: LoadReason, config: &Config, work: &mut Tasks) -> bool {
         match self.loading {
             Loading::Idle => {}
             Loading::Again(LoadReason::Requested) => return false,

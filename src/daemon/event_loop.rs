@@ -8,9 +8,9 @@ use crate::{
     config::Config,
     daemon::{
         Daemon,
+        alarms::outbox::Notification,
         alarms::{self, CheckContext, has_channel},
         config_watcher::LoadReason,
-        outbox::Notification,
         reload::{self, Loaded},
         scheduler::{Job, Signal},
         services::now,
@@ -29,7 +29,7 @@ const CHECK_TICKS: u64 = 10;
 /// Ticks until failed channels get their messages again: five minutes.
 pub(crate) const RETRY_TICKS: u64 = 150;
 
-/// Work that has ended.
+/// Tasks that has ended.
 pub(crate) enum Event {
     /// A run, or what would have been one.
     Ran(Arc<str>, Option<MirrorReport>),

@@ -5,7 +5,6 @@ mod config_watcher;
 mod daily;
 mod event_loop;
 mod lock;
-mod outbox;
 mod reload;
 mod runs;
 pub(crate) mod scheduler;
@@ -78,7 +77,7 @@ struct Daemon {
     systemd: ServiceManager,
     http: HttpServer,
     /// Runs, reloads and deliveries that are in flight.
-    work: Work,
+    work: Tasks,
     /// Ticks of the scheduler since the start.
     ticks: u64,
     stop: CancellationToken,
@@ -87,7 +86,7 @@ struct Daemon {
 }
 
 /// Tasks of the daemon; each ends with an event.
-type Work = JoinSet<Event>;
+type Tasks = JoinSet<Event>;
 
 /// The server of pages, metrics and the API.
 struct HttpServer {

@@ -13,9 +13,9 @@ use futures::FutureExt as _;
 use crate::{
     config::{Config, Mirror, Schedule},
     daemon::{
-        Work,
+        Tasks,
         event_loop::Event,
-        scheduler::{Entry, Job, Scheduler, missed_runs},
+        scheduler::{Job, ScheduleEntry, Scheduler, missed_runs},
         services::{Services, find_mirror},
     },
     notify::{Ending, Notifier},
@@ -54,17 +54,17 @@ impl RunQueue {
     pub(crate) async fn schedule(&mut self, config: &Config) {
         let zone = config.timezone;
         let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
-        let mirrors = active.map(|mirror| Entry {
+        let mirrors = active.map(|mirror| ScheduleEntry {
             job: Job::Mirror(mirror.name.clone()),
             schedule: mirror.schedule.clone(),
             zone,
         });
-        let report = Entry {
+        let report = ScheduleEntry {
             job: Job::Report,
             schedule: Schedule::daily(config.report.at),
             zone,
         };
-        let entries: Vec<Entry> = mirrors.chain([report]).collect();
+        let entries: Vec<ScheduleEntry> = mirrors.chain([report]).collect();
         if let Err(error) = self.scheduler.set(&entries).await {
             tracing::error!(%error, "the schedule could not be set");
         }
@@ -72,7 +72,7 @@ impl RunQueue {
 
     /// Starts a mirror that is due. One that still runs is skipped, and counted. One of which a
     /// single image is copied runs right after that.
-    pub(crate) fn due(&mut self, name: &str, services: &Services, work: &mut Work) {
+    pub(crate) fn due(&mut self, name: &str, services: &Services, work: &mut Tasks) {
         let config = services.config();
         let mirror = find_mirror(&config, name).filter(|mirror| !mirror.is_paused);
         let Some(mirror) = mirror else {
@@ -90,7 +90,7 @@ impl RunQueue {
     }
 
     /// Answers a request for a run.
-    pub(crate) fn request(&mut self, request: SyncRequest, services: &Services, work: &mut Work) {
+    pub(crate) fn request(&mut self, request: SyncRequest, services: &Services, work: &mut Tasks) {
         let answer = if find_mirror(&services.config(), &request.mirror).is_none() {
             SyncReply::Refused
         } else if self.running.contains_key(&request.mirror) {
@@ -114,7 +114,7 @@ impl RunQueue {
         &mut self,
         is_included: impl Fn(&Mirror) -> bool,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) {
         let config = services.config();
         let now = Utc::now();
@@ -134,7 +134,7 @@ impl RunQueue {
     }
 
     /// Starts a mirror, or queues it behind the copy of a single image. Returns false if it runs.
-    fn start_or_queue(&mut self, mirror: &Mirror, services: &Services, work: &mut Work) -> bool {
+    fn start_or_queue(&mut self, mirror: &Mirror, services: &Services, work: &mut Tasks) -> bool {
         match self.running.get(&mirror.name) {
             None => self.start(&mirror.name, Scope::Whole, mirror.jitter, services, work),
             Some(Scope::Image(..)) => {
@@ -152,7 +152,7 @@ impl RunQueue {
         scope: Scope,
         jitter: Duration,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) {
         self.running.insert(name.clone(), scope.clone());
         let (name, stop) = (name.clone(), services.stop.clone());
@@ -183,7 +183,7 @@ impl RunQueue {
         name: &Arc<str>,
         report: Option<MirrorReport>,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) {
         if self.running.remove(name) == Some(Scope::Whole) {
             self.catching_up.remove(name);

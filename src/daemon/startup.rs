@@ -16,10 +16,10 @@ use crate::{
     config::{Config, Topic},
     daemon::{
         Daemon, Error, HttpServer, Inbox,
+        alarms::outbox::Outbox,
         alarms::{Alarms, announced_before},
         config_watcher::{ConfigWatcher, LoadReason},
         lock::Lock,
-        outbox::Outbox,
         runs::RunQueue,
         scheduler::{Scheduler, Signal},
         services::{Services, now},

@@ -9,9 +9,9 @@ use crate::{
     alarms::{Alarm, AlarmChanges, AlarmSubject},
     config::Topic,
     daemon::{
+        alarms::outbox::{Notification, StatusPages},
         config_watcher::{FileFingerprint, Loading},
         event_loop::{COMPARE_TICKS, RETRY_TICKS},
-        outbox::{Notification, Pages},
         services::now,
     },
     notify::{Audience, Delivery, Message},
@@ -334,7 +334,7 @@ async fn clears_channel_that_missed_nothing() {
         channel: "ops".into(),
         result: Err(crate::notify::Error::Failed("503".into())),
     };
-    let raised = &Notification::of(&changes, 2, &Pages::default())[0];
+    let raised = &Notification::of(&changes, 2, &StatusPages::default())[0];
     bench.delivered(raised, vec![failed]);
     assert_eq!(bench.daemon.alarms.outbox.errors().len(), 1);
     bench.retry();

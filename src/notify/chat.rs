@@ -25,7 +25,7 @@ pub(crate) struct Dialect {
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct ChatPart {
     /// What it is about, as plain text; numbered where there are several.
     pub(crate) title: String,
     /// The lines, in the markup.
@@ -43,7 +43,7 @@ pub(crate) fn subject(document: &Document) -> String {
 }
 
 /// The messages that a document becomes.
-pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<Part> {
+pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<ChatPart> {
     let sign = match document.mood() {
         Severity::Good => "✅",
         Severity::Warning => "⚠️",
@@ -79,7 +79,7 @@ pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<Part> {
     let count = groups.len();
     let groups = groups.into_iter().enumerate();
     groups
-        .map(|(at, lines)| Part {
+        .map(|(at, lines)| ChatPart {
             title: numbered(&title, at + 1, count),
             lines,
         })

@@ -21,12 +21,12 @@ pub(crate) struct Post {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
-    pub(crate) judge: fn(&Answer) -> Result<(), Error>,
+    pub(crate) judge: fn(&ServiceResponse) -> Result<(), Error>,
 }
 
 /// An answer, read as far as it matters.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ServiceResponse {
     pub(crate) status: u16,
     retry_after: Option<Duration>,
     body: String,
@@ -34,7 +34,11 @@ pub(crate) struct Answer {
 
 impl Post {
     /// A request with JSON in its body.
-    pub(crate) fn json(url: Url, body: &Value, judge: fn(&Answer) -> Result<(), Error>) -> Self {
+    pub(crate) fn json(
+        url: Url,
+        body: &Value,
+        judge: fn(&ServiceResponse) -> Result<(), Error>,
+    ) -> Self {
         Self {
             url,
             headers: Vec::new(),
@@ -138,7 +142,7 @@ pub(crate) async fn send(client: &Client, post: &Post) -> Result<(), Error> {
         }
     }
     body.truncate(ANSWER_LIMIT);
-    (post.judge)(&Answer {
+    (post.judge)(&ServiceResponse {
         status: response.status().as_u16(),
         retry_after: registry::retry_after(response.headers()),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -150,7 +154,7 @@ fn causes(error: reqwest::Error) -> String {
     registry::Kind::from(&error.without_url()).to_string()
 }
 
-impl Answer {
+impl ServiceResponse {
     /// Checks only the status. `remedy` is for a refusal.
     pub(crate) fn check_status(&self, remedy: &'static str) -> Result<(), Error> {
         let said = match self.words() {

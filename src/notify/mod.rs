@@ -21,7 +21,7 @@ use crate::{
     metrics::Metrics,
     notify::channels::{
         dingtalk, email, feishu,
-        healthchecks::{self, Signal},
+        healthchecks::{self, PingKind},
         slack, telegram, webhook, wecom,
     },
     status::Document,
@@ -120,7 +120,7 @@ impl Notifier {
 
     /// Pings healthchecks at the start of a run.
     pub async fn run_started(&self, mirror: &str, run: i64) -> Vec<Delivery> {
-        self.ping(mirror, run, Signal::Start, "").await
+        self.ping(mirror, run, PingKind::Start, "").await
     }
 
     /// Pings healthchecks at the end of a run. `text` has its counts and errors.
@@ -132,8 +132,8 @@ impl Notifier {
         text: &str,
     ) -> Vec<Delivery> {
         let signal = match ending {
-            Ending::Succeeded => Signal::Success,
-            Ending::Failed => Signal::Failure,
+            Ending::Succeeded => PingKind::Success,
+            Ending::Failed => PingKind::Failure,
         };
         self.ping(mirror, run, signal, text).await
     }
@@ -196,7 +196,7 @@ impl Notifier {
         self.post(&posts, deadline).await
     }
 
-    async fn ping(&self, mirror: &str, run: i64, signal: Signal, text: &str) -> Vec<Delivery> {
+    async fn ping(&self, mirror: &str, run: i64, signal: PingKind, text: &str) -> Vec<Delivery> {
         let pings = self.channels.iter().filter_map(|channel| {
             let url = checked(channel).filter(|_| hears(channel, mirror))?;
             let run = healthchecks::run_id(url, mirror, run);

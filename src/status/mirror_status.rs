@@ -167,14 +167,14 @@ pub enum RunState {
 
 /// What the store knows of a mirror. A status can be computed from it at any time.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct StoredStatus {
     standing: Standing,
     behind: Vec<BehindTag>,
     mismatched: Option<String>,
     damaged: Vec<DamagedTag>,
 }
 
-impl Known {
+impl StoredStatus {
     /// Reads what the store knows of a mirror at `now`, in seconds since 1970.
     pub async fn read(store: &Store, mirror: &str, now: i64) -> Result<Self, crate::store::Error> {
         Ok(Self {

@@ -12,6 +12,6 @@ pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
 pub use crate::status::mirror_status::{
-    Behind, Known, MirrorStatus, RUNS, RunMark, RunState, State, Status, TargetStatus,
+    Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
 };
 pub use crate::status::status_cache::StatusCache;

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     config::{Config, Mirror},
     metrics::{Metrics, MirrorSample, TargetSample},
-    status::mirror_status::{Known, MirrorStatus, Status},
+    status::mirror_status::{MirrorStatus, Status, StoredStatus},
     store::{self, Store},
 };
 
@@ -17,12 +17,12 @@ use crate::{
 pub struct StatusCache {
     store: Store,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    known: HashMap<Arc<str>, Known>,
+struct CacheState {
+    known: HashMap<Arc<str>, StoredStatus>,
     config_error: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl StatusCache {
         mirror: &Mirror,
         now: i64,
     ) -> Result<(), store::Error> {
-        let known = Known::read(&self.store, &mirror.name, now).await?;
+        let known = StoredStatus::read(&self.store, &mirror.name, now).await?;
         self.metrics
             .mirror(&mirror.name, sample(&known, config, mirror, now));
         self.lock().known.insert(mirror.name.clone(), known);
@@ -68,7 +68,7 @@ impl StatusCache {
             .iter()
             .map(|mirror| match state.known.get(&mirror.name) {
                 Some(known) => known.at(config, mirror, now),
-                None => Known::default().at(config, mirror, now),
+                None => StoredStatus::default().at(config, mirror, now),
             });
         Status {
             now,
@@ -93,13 +93,13 @@ impl StatusCache {
         self.lock().config_error = error;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The gauges of a mirror. A target of which nothing is known yet has series, too.
-fn sample(known: &Known, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
+fn sample(known: &StoredStatus, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
     let standing = known.standing();
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let kept = mirror.target_registries();

@@ -3,7 +3,7 @@ use std::path::Path;
 use crate::{
     alarms::{AlarmInputs, find_alarms},
     config::Config,
-    status::Known,
+    status::StoredStatus,
 };
 
 use super::*;
@@ -18,7 +18,7 @@ fn status(failures: &[Option<&str>]) -> Status {
     let text = format!("[defaults]\ntarget = \"t.example/m\"\nschedule = \"@hourly\"\n{entries}");
     let config = Config::parse(Path::new("mirror.toml"), &text).unwrap();
     let mirrors = config.mirrors.iter().zip(failures).map(|(mirror, class)| {
-        let mut status = Known::default().at(&config, mirror, 100_000);
+        let mut status = StoredStatus::default().at(&config, mirror, 100_000);
         if let Some(class) = class {
             status.last_error_class = Some((*class).into());
             status.last_error_registry = Some("docker.io".into());

@@ -6,16 +6,16 @@ use crate::{
     alarms::{Alarm, rules::*},
     config::{Config, Counted, Period, TrafficBudget},
     oci::Digest,
-    status::Known,
+    status::StoredStatus,
     store::{Store, StoreEvent, TagKey, Verdict},
 };
 
 /// The status of one mirror of which nothing is known, changed as a test wants it.
 fn status(change: impl FnOnce(&mut MirrorStatus)) -> Status {
-    status_of(&Known::default(), change)
+    status_of(&StoredStatus::default(), change)
 }
 
-fn status_of(known: &Known, change: impl FnOnce(&mut MirrorStatus)) -> Status {
+fn status_of(known: &StoredStatus, change: impl FnOnce(&mut MirrorStatus)) -> Status {
     let text = "[[mirror]]\nname = \"app\"\nfrom = \"s.example/app:1\"\ntarget = \"t.example/m\"\n\
                 max_lag = \"1h\"\nschedule = \"@hourly\"";
     let config = Config::parse(Path::new("mirror.toml"), text).unwrap();
@@ -223,7 +223,7 @@ async fn corrupt_source_is_found_among_many_tags() {
     recorder.record(behind("wrong", 1000)).await;
     recorder.record(failed).await;
     recorder.flush().await;
-    let known = Known::read(&store, "app", 100_000).await.unwrap();
+    let known = StoredStatus::read(&store, "app", 100_000).await.unwrap();
     let status = status_of(&known, |mirror| mirror.lag_seconds = 0);
     let found = find_alarms(&status, &AlarmInputs::default());
     let words = "s.example/app:wrong was served with wrong bytes, which were refused";

@@ -12,7 +12,7 @@ use crate::{
     daemon::Holder,
     metrics::Metrics,
     notify::{Audience, Message, Notifier},
-    status::{self, Day, Detail, Known},
+    status::{self, Day, Detail, StoredStatus},
     store::Store,
 };
 
@@ -54,7 +54,7 @@ impl ReportArgs {
         let now = Utc::now().timestamp();
         let mut mirrors = Vec::new();
         for mirror in &config.mirrors {
-            let known = Known::read(&store, &mirror.name, now).await?;
+            let known = StoredStatus::read(&store, &mirror.name, now).await?;
             let mut stands = known.at(&config, mirror, now);
             if holder == Holder::None {
                 stands.next_run = None;

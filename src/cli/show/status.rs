@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Exit, Global, context, output},
     daemon::Holder,
-    status::{self, Known, MirrorStatus, RunState, State},
+    status::{self, MirrorStatus, RunState, State, StoredStatus},
     store::{RunResult, Store},
 };
 
@@ -66,8 +66,8 @@ impl StatusArgs {
         };
         for mirror in &mirrors {
             let known = match &store {
-                Some(store) => Known::read(store, &mirror.name, now).await?,
-                None => Known::default(),
+                Some(store) => StoredStatus::read(store, &mirror.name, now).await?,
+                None => StoredStatus::default(),
             };
             let mut stands = known.at(&config, mirror, now);
             if stands.is_under_way {

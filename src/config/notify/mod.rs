@@ -25,6 +25,8 @@ use crate::config::{
     registry::secret::SecretSource,
 };
 
+pub use topic::Topic;
+
 /// How long new alarms wait for others to join them: an outage strikes many mirrors within seconds.
 const GROUP_WAIT: Duration = Duration::from_secs(30);
 

@@ -1,4 +1,4 @@
-//! The topics of messages, which channels choose.
+//! What messages are about.
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -36,7 +36,7 @@ pub enum Topic {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    pub(super) const USUAL: [Self; 12] = [
+    pub(crate) const USUAL: [Self; 12] = [
         Self::Report,
         Self::Lag,
         Self::Stale,

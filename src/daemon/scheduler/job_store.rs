@@ -39,10 +39,10 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Sen
 /// the job was made, which is wrong from the next change of daylight saving time on. Whatever it
 /// wants to store, the next tick stored here is that of the [`Schedule`].
 #[derive(Clone, Default)]
-pub(crate) struct JobStore(Arc<Mutex<HashMap<JobId, Line>>>);
+pub(crate) struct JobStore(Arc<Mutex<HashMap<JobId, StoredJob>>>);
 
 /// One job.
-struct Line {
+struct StoredJob {
     schedule: Schedule,
     zone: Tz,
     next: Option<DateTime<Utc>>,
@@ -51,7 +51,7 @@ struct Line {
     data: Option<JobStoredData>,
 }
 
-impl Line {
+impl StoredJob {
     fn compute(&mut self, now: DateTime<Utc>) {
         self.next = self.schedule.next_after(now, self.zone);
         self.computed_at = now;
@@ -61,7 +61,7 @@ impl Line {
 impl JobStore {
     /// Enters a job before the scheduler adds it.
     pub(crate) fn enter(&self, id: JobId, schedule: Schedule, zone: Tz, now: DateTime<Utc>) {
-        let mut line = Line {
+        let mut line = StoredJob {
             schedule,
             zone,
             next: None,
@@ -119,7 +119,7 @@ impl JobStore {
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<JobId, Line>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<JobId, StoredJob>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

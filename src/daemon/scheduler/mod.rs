@@ -35,7 +35,7 @@ pub(crate) enum Job {
 
 /// One schedule.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ScheduleEntry {
     /// What it starts. Unique among the entries.
     pub(crate) job: Job,
     pub(crate) schedule: Schedule,
@@ -134,8 +134,8 @@ impl Scheduler {
 
     /// Makes these the schedules: others go, new and changed ones come, and those that are as they
     /// were stay untouched. After an error, setting them again does what is left to do.
-    pub(crate) async fn set(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let entry_of: HashMap<&Job, &Entry> =
+    pub(crate) async fn set(&mut self, entries: &[ScheduleEntry]) -> Result<(), Error> {
+        let entry_of: HashMap<&Job, &ScheduleEntry> =
             entries.iter().map(|entry| (&entry.job, entry)).collect();
         let is_kept = |job: &Job, id: JobId| {
             let entry = entry_of.get(job);
@@ -153,7 +153,7 @@ impl Scheduler {
             self.jobs.remove(&job);
         }
         for entry in entries {
-            let Entry {
+            let ScheduleEntry {
                 job,
                 schedule,
                 zone,
@@ -202,14 +202,14 @@ impl Scheduler {
 
 /// Sends the signals of one schedule.
 struct Ticker {
-    entry: Entry,
+    entry: ScheduleEntry,
     last: Option<DateTime<Utc>>,
     signals: mpsc::Sender<Signal>,
 }
 
 impl Ticker {
     fn run(&mut self, now: DateTime<Utc>) {
-        let Entry {
+        let ScheduleEntry {
             job,
             schedule,
             zone,

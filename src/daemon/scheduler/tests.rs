@@ -11,8 +11,8 @@ fn job(name: &str) -> Job {
     Job::Mirror(name.into())
 }
 
-fn entry(name: &str, schedule: &str) -> Entry {
-    Entry {
+fn entry(name: &str, schedule: &str) -> ScheduleEntry {
+    ScheduleEntry {
         job: job(name),
         schedule: schedule.parse().unwrap(),
         zone: Tz::UTC,
@@ -54,7 +54,7 @@ async fn jobs_are_due_in_order() {
 #[tokio::test]
 async fn fixed_interval_ticks_at_its_multiples() {
     let (mut scheduler, mut signals) = Scheduler::start().await.unwrap();
-    let every = Entry {
+    let every = ScheduleEntry {
         schedule: Schedule::every(Duration::from_secs(2)).unwrap(),
         ..entry("a", "@daily")
     };
@@ -121,7 +121,7 @@ async fn keeps_unchanged_jobs() {
 async fn knows_first_run() {
     let (mut scheduler, _signals) = Scheduler::start().await.unwrap();
     let zone = chrono_tz::Europe::Berlin;
-    let daily = Entry {
+    let daily = ScheduleEntry {
         zone,
         ..entry("a", "7 9 * * *")
     };

@@ -9,7 +9,7 @@ use crate::{
         Error,
         channels::wecom::{check_errcode, defuse},
         chat::{self, Dialect},
-        http::{Answer, Post, json_size},
+        http::{Post, ServiceResponse, json_size},
         sign,
     },
     status::{Document, Style},
@@ -65,7 +65,7 @@ fn span(style: Style, text: &str) -> String {
     }
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     check_errcode(answer, &TOO_OFTEN, |code| match code {
         310_000 => {
             "look at the robot's security settings: add its `secret`, or the keyword \"transship\", \

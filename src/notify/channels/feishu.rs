@@ -8,7 +8,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Answer, Post, json_size, printable},
+        http::{Post, ServiceResponse, json_size, printable},
         sign,
     },
     status::{Document, Severity, Style},
@@ -87,7 +87,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     let json = answer.json().unwrap_or_default();
     // Old robots answer `StatusCode`, new ones `code`, and some both.
     let codes = || ["code", "StatusCode"].iter().map(|key| json[key].as_i64());

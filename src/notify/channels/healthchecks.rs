@@ -8,7 +8,7 @@ use crate::{
     notify::{
         Error, Message,
         chat::cut,
-        http::{Answer, Post},
+        http::{Post, ServiceResponse},
     },
 };
 
@@ -17,7 +17,7 @@ const LIMIT: usize = 100_000;
 
 /// The kind of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
+pub(crate) enum PingKind {
     Start,
     Success,
     Failure,
@@ -28,22 +28,22 @@ pub(crate) enum Signal {
 /// The request that brings a message.
 pub(crate) fn message(url: &SecretUrl, message: &Message) -> Post {
     let signal = match message.topic {
-        Topic::Test => Signal::Log,
+        Topic::Test => PingKind::Log,
         // That the report went out at all is the good news.
-        Topic::Report | Topic::Recovered => Signal::Success,
-        _ => Signal::Failure,
+        Topic::Report | Topic::Recovered => PingKind::Success,
+        _ => PingKind::Failure,
     };
     post(url, signal, None, &message.document.to_text())
 }
 
 /// The request for a ping. `run` ties start and end together.
-pub(crate) fn post(url: &SecretUrl, signal: Signal, run: Option<&str>, text: &str) -> Post {
+pub(crate) fn post(url: &SecretUrl, signal: PingKind, run: Option<&str>, text: &str) -> Post {
     let mut url = url.expose().clone();
     let word = match signal {
-        Signal::Start => "start",
-        Signal::Success => "",
-        Signal::Failure => "fail",
-        Signal::Log => "log",
+        PingKind::Start => "start",
+        PingKind::Success => "",
+        PingKind::Failure => "fail",
+        PingKind::Log => "log",
     };
     if !word.is_empty() {
         append(&mut url, word);
@@ -84,7 +84,7 @@ pub(crate) fn run_id(url: &SecretUrl, mirror: &str, run: i64) -> String {
     format!("{a}-{b}-8{c}-8{d}-{e}")
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     const REMEDY: &str = "copy the check's ping URL again: there is no such check";
     answer.check_status(REMEDY)?;
     // Pings by UUID are answered with 200 whatever becomes of them.

@@ -7,7 +7,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Answer, Post},
+        http::{Post, ServiceResponse},
     },
     status::{Document, Style},
 };
@@ -65,7 +65,7 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     let said = answer.words();
     answer.check_status(match said.as_str() {
         "invalid_blocks" | "invalid_payload" => {

@@ -10,7 +10,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Answer, Post, printable},
+        http::{Post, ServiceResponse, printable},
     },
     status::{Document, Style},
 };
@@ -63,7 +63,7 @@ fn span(style: Style, text: &str) -> String {
     }
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     let json = answer.json().unwrap_or_default();
     let code = match json["ok"].as_bool() {
         Some(true) => return Ok(()),

@@ -16,7 +16,7 @@ use crate::{
     config::SecretUrl,
     notify::{
         Error, Message,
-        http::{Answer, Post},
+        http::{Post, ServiceResponse},
         sign,
     },
 };
@@ -45,6 +45,6 @@ pub(crate) fn post(
     post
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     answer.check_status("check its `url` and `secret`, and the log of the receiver")
 }

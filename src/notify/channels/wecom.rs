@@ -7,7 +7,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Answer, Post, printable},
+        http::{Post, ServiceResponse, printable},
     },
     status::{Document, Style},
 };
@@ -56,7 +56,7 @@ pub(crate) fn defuse(text: &str) -> String {
         .replace("](", "] (")
 }
 
-fn judge(answer: &Answer) -> Result<(), Error> {
+fn judge(answer: &ServiceResponse) -> Result<(), Error> {
     check_errcode(answer, &[TOO_OFTEN], |code| match code {
         93000 => "copy the robot's webhook address again: its key is unknown",
         40058 => "report it: transship wrote what WeCom does not take",
@@ -66,7 +66,7 @@ fn judge(answer: &Answer) -> Result<(), Error> {
 
 /// Checks an answer whose `errcode` has the result, whatever its status.
 pub(crate) fn check_errcode(
-    answer: &Answer,
+    answer: &ServiceResponse,
     too_often: &[i64],
     remedy: fn(i64) -> &'static str,
 ) -> Result<(), Error> {

@@ -27,8 +27,8 @@ fn long(lines: usize) -> Document {
     document
 }
 
-fn sizes(parts: &[Part]) -> Vec<usize> {
-    let size = |part: &Part| {
+fn sizes(parts: &[ChatPart]) -> Vec<usize> {
+    let size = |part: &ChatPart| {
         let title = (HTML.span)(Style::Bold, &part.title);
         title.len() + 1 + part.lines.join("\n").len()
     };

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     oci::{Digest, Repository, Tag},
-    status::{Known, daily::*},
+    status::{StoredStatus, daily::*},
     store::{
         ChangeKind, EndedRun, NewChange, RunCounts, RunError, RunResult, StoreEvent, StoreWriter,
         TagKey, TargetCounts, Verdict,
@@ -89,7 +89,7 @@ impl Bench {
 
     async fn day(&self) -> Day {
         self.recorder.flush().await;
-        let known = Known::read(&self.store, "app", NOW).await.unwrap();
+        let known = StoredStatus::read(&self.store, "app", NOW).await.unwrap();
         let status = Status {
             now: NOW,
             mirrors: vec![known.at(&self.config, &self.config.mirrors[0], NOW)],

@@ -21,7 +21,7 @@ pub(crate) struct Notification {
 
 /// Where the status page is, for links in messages.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(Option<Url>);
+pub(crate) struct StatusPages(Option<Url>);
 
 /// Channels that did not take their last message.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ pub(crate) struct Missed {
     report: Option<Message>,
 }
 
-impl Pages {
+impl StatusPages {
     /// The pages at `[http] external_url`.
     pub(crate) fn new(config: &Config) -> Self {
         Self(config.http.external_url.clone())
@@ -75,7 +75,7 @@ impl Notification {
     }
 
     /// One message for all new alarms of a kind, and one for all that are over.
-    pub(crate) fn of(changes: &AlarmChanges, now: i64, pages: &Pages) -> Vec<Self> {
+    pub(crate) fn of(changes: &AlarmChanges, now: i64, pages: &StatusPages) -> Vec<Self> {
         let mut notifications = Vec::new();
         let mut topics: Vec<Topic> = changes.raised.iter().map(|alarm| alarm.topic).collect();
         topics.sort_by_key(|topic| topic.as_str());
@@ -98,7 +98,7 @@ impl Notification {
         notifications
     }
 
-    fn new(topic: Topic, alarms: Vec<Alarm>, mut document: Document, pages: &Pages) -> Self {
+    fn new(topic: Topic, alarms: Vec<Alarm>, mut document: Document, pages: &StatusPages) -> Self {
         let event = match topic {
             Topic::Recovered => "recovered",
             _ => "alarm",
@@ -118,7 +118,7 @@ impl Notification {
     }
 
     /// The alarm of a registry for the channels of the mirrors that joined it.
-    fn joined(joined: &Joined, pages: &Pages) -> Self {
+    fn joined(joined: &Joined, pages: &StatusPages) -> Self {
         let alarms = vec![joined.alarm.clone()];
         let document = raised(&alarms);
         let mut notification = Self::new(joined.alarm.topic, alarms, document, pages);
@@ -211,7 +211,7 @@ impl Missed {
         mut self,
         announced: &[Alarm],
         now: i64,
-        pages: &Pages,
+        pages: &StatusPages,
     ) -> Vec<Notification> {
         let stands = |alarm: &Alarm| announced.iter().any(|other| other.is_same(alarm));
         self.alarms.raised.retain(stands);

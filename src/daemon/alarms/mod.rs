@@ -1,5 +1,7 @@
 //! Checks for alarms, announces those that are new or over, and keeps them in the store.
 
+pub(crate) mod outbox;
+
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::{
@@ -8,9 +10,9 @@ use crate::{
     },
     config::Config,
     daemon::{
-        Work,
+        Tasks,
+        alarms::outbox::{Missed, Notification, Outbox, StatusPages},
         event_loop::Event,
-        outbox::{Missed, Notification, Outbox, Pages},
         services::{Services, now},
     },
     notify::Delivery,
@@ -42,7 +44,7 @@ impl Alarms {
         &mut self,
         context: CheckContext<'_>,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) {
         let config = services.config();
         let mut inputs = inputs(&config, services).await;
@@ -57,7 +59,7 @@ impl Alarms {
         let changes = self.state.compare(&mut found, at, config.report.group_wait);
         self.active.set(found);
         record(&changes, services);
-        let pages = Pages::new(&config);
+        let pages = StatusPages::new(&config);
         for notification in Notification::of(&changes, context.status.now, &pages) {
             send(notification, services, work);
         }
@@ -69,7 +71,7 @@ impl Alarms {
         notification: &Notification,
         deliveries: Vec<Delivery>,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) {
         let config = services.config();
         for Delivery { channel, result } in deliveries {
@@ -87,7 +89,7 @@ impl Alarms {
     }
 
     /// Sends what still stands to the channels that did not take it.
-    pub(crate) fn retry(&mut self, services: &Services, work: &mut Work) {
+    pub(crate) fn retry(&mut self, services: &Services, work: &mut Tasks) {
         for (channel, missed) in self.outbox.take_missed() {
             // Nothing is left that the channel could take to show that it works again.
             if !self.send_missed(channel.clone(), missed, services, work) {
@@ -102,9 +104,9 @@ impl Alarms {
         channel: Arc<str>,
         missed: Missed,
         services: &Services,
-        work: &mut Work,
+        work: &mut Tasks,
     ) -> bool {
-        let pages = Pages::new(&services.config());
+        let pages = StatusPages::new(&services.config());
         let notifications = missed.notifications(self.state.announced(), now(), &pages);
         let is_any = !notifications.is_empty();
         for notification in notifications {
@@ -119,7 +121,7 @@ impl Alarms {
 }
 
 /// Sends a notification, beside everything else.
-pub(crate) fn send(notification: Notification, services: &Services, work: &mut Work) {
+pub(crate) fn send(notification: Notification, services: &Services, work: &mut Tasks) {
     let notifier = services.notifier.clone();
     work.spawn(async move {
         let deliveries = notifier.deliver(&notification.message).await;

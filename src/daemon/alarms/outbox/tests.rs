@@ -1,4 +1,4 @@
-use crate::daemon::outbox::*;
+use crate::daemon::alarms::outbox::*;
 
 fn alarm(topic: Topic) -> Alarm {
     Alarm {
@@ -15,7 +15,7 @@ fn raised_now(topic: Topic) -> Notification {
         raised: vec![alarm(topic)],
         ..AlarmChanges::default()
     };
-    Notification::of(&changes, 100, &Pages::default()).remove(0)
+    Notification::of(&changes, 100, &StatusPages::default()).remove(0)
 }
 
 fn over_now(topic: Topic) -> Notification {
@@ -23,7 +23,7 @@ fn over_now(topic: Topic) -> Notification {
         recovered: vec![alarm(topic)],
         ..AlarmChanges::default()
     };
-    Notification::of(&changes, 100, &Pages::default()).remove(0)
+    Notification::of(&changes, 100, &StatusPages::default()).remove(0)
 }
 
 /// What is sent again of what was missed, while this stands: topic and trouble.
@@ -38,7 +38,7 @@ fn again(missed: &[Notification], standing: &[Topic]) -> Vec<(Topic, Topic)> {
     let notifications = taken
         .remove(0)
         .1
-        .notifications(&standing, 100, &Pages::default());
+        .notifications(&standing, 100, &StatusPages::default());
     let all = notifications.iter();
     all.flat_map(|notification| {
         let alarms = notification.alarms.iter();
@@ -74,21 +74,21 @@ fn delivery_returns_missed_messages() {
     let standing = [alarm(Topic::Lag)];
     assert_eq!(
         missed
-            .notifications(&standing, 100, &Pages::default())
+            .notifications(&standing, 100, &StatusPages::default())
             .len(),
         1
     );
     assert!(
         outbox
             .delivered("ops")
-            .notifications(&standing, 100, &Pages::default())
+            .notifications(&standing, 100, &StatusPages::default())
             .is_empty()
     );
 }
 
-/// Pages below a path, as behind a reverse proxy.
-fn pages() -> Pages {
-    Pages(Some("https://ops.example.com/transship".parse().unwrap()))
+/// StatusPages below a path, as behind a reverse proxy.
+fn pages() -> StatusPages {
+    StatusPages(Some("https://ops.example.com/transship".parse().unwrap()))
 }
 
 #[test]
