@@ -20,10 +20,10 @@ use crate::{
     observer::Observer,
     oci::RegistryName,
     probe::quota,
-    proxy_environment::ProxyEnvironment,
     quota::PullQuota,
     rate_limit::RateLimiter,
     redirect_policy::{Boundary, Resolver},
+    settings::proxy_environment::ProxyEnvironment,
     settings::{IpFamily, Proxy, RegistrySettings},
     tls,
 };

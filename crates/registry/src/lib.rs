@@ -14,7 +14,6 @@ pub(crate) mod listing;
 pub(crate) mod observer;
 pub(crate) mod pagination;
 mod probe;
-mod proxy_environment;
 pub(crate) mod quota;
 pub(crate) mod rate_limit;
 pub(crate) mod redirect_policy;

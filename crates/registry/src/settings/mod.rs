@@ -6,6 +6,7 @@ pub mod bounded_file;
 pub(crate) mod credential_helper;
 pub(crate) mod login;
 mod network;
+pub(crate) mod proxy_environment;
 
 use std::{collections::HashMap, time::Duration};
 
