@@ -156,7 +156,9 @@ impl Day {
             timezone: zone.name().into(),
             mirrors: status.mirrors.len(),
             within_objective: count(&|mirror| {
-                mirror.is_within_objective() && mirror.is_compared(to)
+                mirror.last_success.is_some()
+                    && mirror.is_within_objective()
+                    && mirror.is_compared(to)
             }),
             late: count(&|mirror| !mirror.is_within_objective()),
             failing: count(&|mirror| mirror.state == State::Failing),

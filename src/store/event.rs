@@ -6,8 +6,8 @@ use sqlx::{SqliteConnection, query};
 use crate::{
     oci::{Digest, RegistryName, Repository, Tag},
     registry::LearnedCapabilities,
+    store::change::NewChange,
     store::queries::{
-        change::NewChange,
         daily::Upkeep,
         prune::Pruning,
         release::{Release, detached},

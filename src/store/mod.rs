@@ -1,5 +1,6 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
+pub(crate) mod change;
 pub(crate) mod event;
 pub(crate) mod lifecycle;
 pub(crate) mod locks;
@@ -22,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::lifecycle::corruption::{self, Failure};
 
+pub use crate::store::change::{Change, ChangeKind, NewChange};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::locks::process_lock::{Alone, Presence};
-pub use crate::store::queries::change::{Change, ChangeKind, NewChange};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};

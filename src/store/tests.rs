@@ -1,7 +1,8 @@
-#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod closing;
+#[cfg(test)]
+mod sums;
 
 use std::sync::Arc;
 
@@ -486,23 +487,4 @@ async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
         (targets[0].size_bytes, targets[0].pending_bytes),
         (1000, 2000)
     );
-}
-
-#[tokio::test]
-async fn sizes_that_no_image_has_break_no_sum() {
-    let bench = bench().await;
-    let behind = |tag: &str| StoreEvent::Seen {
-        key: key(tag),
-        seen: digest("x"),
-        verdict: Verdict::Differs,
-        at: 100,
-    };
-    let facts = [
-        behind("1"),
-        behind("2"),
-        StoreEvent::Sized(digest("x"), u64::MAX),
-    ];
-    bench.record(facts).await;
-    let standing = bench.store.standing("m", 1, NOW).await.unwrap();
-    assert_eq!(standing.targets[0].pending_bytes, i64::MAX as u64);
 }

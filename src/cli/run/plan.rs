@@ -31,14 +31,14 @@ pub(crate) struct PlanArgs {
 
 /// What all plans together would do, in tags.
 #[derive(Debug, Default, Serialize)]
-struct Totals {
+struct PlanTotals {
     to_do: u64,
     unchanged: u64,
     to_delete: u64,
     failed: u64,
 }
 
-impl Totals {
+impl PlanTotals {
     fn of(plans: &[MirrorPlan]) -> Self {
         let mut totals = Self::default();
         let routes = || plans.iter().flat_map(|plan| &plan.routes);
@@ -81,11 +81,11 @@ impl PlanArgs {
         if global.json {
             output::json(&json!({
                 "mirrors": plans.iter().map(|plan| as_json(plan, self.order)).collect::<Vec<_>>(),
-                "totals": Totals::of(&plans),
+                "totals": PlanTotals::of(&plans),
             }))?;
         } else {
             plans.iter().try_for_each(|plan| self.print(plan))?;
-            output::line(&Totals::of(&plans).line())?;
+            output::line(&PlanTotals::of(&plans).line())?;
         }
         Ok(self.exit(&plans))
     }

@@ -25,8 +25,6 @@ use crate::config::{
     registry::secret::SecretSource,
 };
 
-pub use topic::Topic;
-
 /// How long new alarms wait for others to join them: an outage strikes many mirrors within seconds.
 const GROUP_WAIT: Duration = Duration::from_secs(30);
 

@@ -210,7 +210,7 @@ async fn secrets_stay_out_of_errors_and_logs() {
     assert!(deliveries.iter().all(|delivery| delivery.result.is_err()));
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
-        log.matches("a message was not delivered").count(),
+        log.matches("a notification was not delivered").count(),
         3,
         "{log}"
     );

@@ -22,11 +22,11 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Presence {
     store: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<LockState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LockState {
     /// Repositories that runs of this process write to, each once a run.
     runs: usize,
     /// Deletions of this process that need to be alone.
@@ -98,12 +98,12 @@ impl Presence {
         Some(Alone(self))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LockState {
     fn keeps_uploads(&mut self, store: &Path) -> bool {
         if self.uploads.is_none() {
             self.uploads = open(store, UPLOADS, File::try_lock).unwrap_or_else(|error| {

@@ -6,8 +6,9 @@ use crate::{
     oci::Repository,
     store::{
         Error, Store,
+        change::ChangeKind,
         lifecycle::retention,
-        queries::{change::ChangeKind, mirror_summary::latest, view::unsigned},
+        queries::{mirror_summary::latest, view::unsigned},
     },
 };
 

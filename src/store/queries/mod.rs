@@ -1,6 +1,5 @@
 //! What the store answers, and what is written beside the events.
 
-pub(crate) mod change;
 pub(crate) mod copies;
 pub(crate) mod daily;
 pub(crate) mod mirror_summary;

@@ -37,7 +37,7 @@ const MANIFESTS: usize = 256;
 /// What targets bring together, whichever route they bring it for.
 #[derive(Debug)]
 pub(crate) struct Fanout {
-    state: Mutex<State>,
+    state: Mutex<FanoutState>,
     changed: watch::Sender<()>,
     /// The manifests that were pulled last.
     manifests: Mutex<VecDeque<(Reference, Pulled)>>,
@@ -47,7 +47,7 @@ pub(crate) struct Fanout {
 type Pulled = Arc<OnceCell<Manifest>>;
 
 #[derive(Debug, Default)]
-struct State {
+struct FanoutState {
     /// Routes under way.
     routes: usize,
     /// By their digests at the source, until all targets are done with them.
@@ -107,7 +107,7 @@ impl Default for Fanout {
     }
 }
 
-impl State {
+impl FanoutState {
     /// Where the targets gather for a blob of an image; `None` if nobody said that it is copied.
     fn gathering(&mut self, image: &Digest, blob: &Digest) -> Option<&mut Gathering> {
         let copies = self.images.get_mut(image)?;
@@ -280,7 +280,7 @@ impl Fanout {
         )
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FanoutState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -297,7 +297,7 @@ impl Drop for Sharing<'_> {
         let mut state = self.0.lock();
         state.routes = state.routes.saturating_sub(1);
         if state.routes == 0 {
-            *state = State::default();
+            *state = FanoutState::default();
             let manifests = self.0.manifests.lock();
             manifests.unwrap_or_else(PoisonError::into_inner).clear();
         }

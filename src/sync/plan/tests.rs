@@ -1,3 +1,5 @@
+mod evidence;
+
 use proptest::prelude::*;
 
 use std::path::Path;
@@ -495,14 +497,4 @@ fn leftovers_of_all_mirrors_are_judged_together() {
     assert_eq!(pruned.reprieved, [tag("2")]);
     let mut due = pruned.tags.iter().chain(&pruned.others);
     assert!(due.all(|tag| tag.fate == Decision::Delete && tag.cause == Cause::Orphaned));
-}
-
-#[test]
-fn without_evidence_nothing_is_pruned() {
-    let scene = Scene {
-        listed: vec!["2"],
-        records: vec![("2", record("x"))],
-        ..Scene::default()
-    };
-    assert_eq!(plan_of(&globs(), scene.snapshot()).pruned, None);
 }

@@ -25,7 +25,7 @@ const FIRST_IMAGE: i64 = 1_356_998_400;
 pub(crate) type Times = HashMap<Tag, i64>;
 
 #[derive(Deserialize)]
-struct Config {
+struct ImageConfig {
     created: Option<String>,
 }
 
@@ -123,7 +123,7 @@ fn first_image(manifest: &Manifest) -> Option<Digest> {
 }
 
 fn said(config: &[u8]) -> Option<i64> {
-    let config: Config = serde_json::from_slice(config).ok()?;
+    let config: ImageConfig = serde_json::from_slice(config).ok()?;
     let created = DateTime::parse_from_rfc3339(&config.created?).ok()?;
     Some(created.timestamp()).filter(|at| *at >= FIRST_IMAGE)
 }

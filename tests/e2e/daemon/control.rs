@@ -90,21 +90,24 @@ fn removed_mirror_loses_series_keeps_history() {
     service.pair.assert_mirrored(&[("tool", "v1")]);
 }
 
+/// The token of `[http]` before [`TOKEN`].
+const OLD: &str = "an-older-token-of-the-page";
+
 #[test]
 fn sighup_rereads_secrets() {
     let text = serving_with("", "token = { file = \"token\" }", &mirror_of("app"));
     let pair = Pair::configured(&text);
     push_both(&pair);
-    pair.transship.write("token", "old");
+    pair.transship.write("token", OLD);
     let daemon = Daemon::start(&pair.transship);
     let nobody = json!({ "mirror": "nobody" });
-    assert_eq!(daemon.post_sync(Some("old"), &nobody).status, 404);
-    pair.transship.write("token", "new");
+    assert_eq!(daemon.post_sync(Some(OLD), &nobody).status, 404);
+    pair.transship.write("token", TOKEN);
     daemon.signal("-HUP");
     daemon.until_true("the new token to be taken", |daemon| {
-        daemon.post_sync(Some("new"), &nobody).status == 404
+        daemon.post_sync(Some(TOKEN), &nobody).status == 404
     });
-    assert_eq!(daemon.post_sync(Some("old"), &nobody).status, 401);
+    assert_eq!(daemon.post_sync(Some(OLD), &nobody).status, 401);
 }
 
 #[test]

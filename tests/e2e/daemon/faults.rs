@@ -179,7 +179,7 @@ fn hanging_source_alarms_once() {
     gate.send_replace(false);
     let alarm = daemon.until("the alarm", |daemon| daemon.alarms("stale").pop());
     let message = alarm["message"].to_string();
-    assert!(message.contains("a run is under way"), "{message}");
+    assert!(message.contains("its run started"), "{message}");
     gate.send_replace(true);
     ops.expect_told_once(&daemon, "stale");
 }
@@ -339,7 +339,7 @@ fn invalid_edit_alarms_and_keeps_running() {
         .run(&["--config", "good.toml", "report"]);
     report
         .expect_code(0)
-        .expect_stdout(&["mirror.toml", "mistakes"]);
+        .expect_stdout(&["mirror.toml is invalid", "tgas"]);
     let error = service.daemon.status()["config_error"].to_string();
     assert!(error.contains("tgas"), "{error}");
     service

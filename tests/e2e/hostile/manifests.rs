@@ -278,5 +278,9 @@ fn false_digest_header_is_rejected() {
             false => Verdict::Serve,
         }
     });
-    expect_refused(&target, &transship, &["app", "the source no longer has it"]);
+    expect_refused(
+        &target,
+        &transship,
+        &["app", "the source serves nothing under this digest"],
+    );
 }

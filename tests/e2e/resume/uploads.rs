@@ -392,7 +392,7 @@ fn daemon_stops_between_chunks_and_resumes() {
     });
     daemon.signal("-TERM");
     daemon.until_true("the order to end to be heard", |daemon| {
-        daemon.log().contains("ending")
+        daemon.log().contains("shutting down")
     });
     gate.send_replace(true);
     assert!(daemon.wait().success());

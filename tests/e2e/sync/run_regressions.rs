@@ -56,9 +56,10 @@ fn vanished_literal_tag_is_orphaned() {
     pair.transship.sync();
     let digest = Image::oci("other").digest();
     pair.from.delete_manifest("app", &digest);
-    let report = pair.transship.sync();
+    let finished = pair.transship.run(&["--json", "sync"]).expect_code(1);
+    let report = finished.expect_stderr(&["app:other"]).json();
     assert_eq!(sum(&report, "/tags/orphaned"), 1, "{report:#}");
-    assert_eq!(sum(&report, "/tags/failed"), 0, "{report:#}");
+    assert_eq!(sum(&report, "/tags/failed"), 1, "{report:#}");
     let status = pair.transship.status();
     let target = &mirror(&status, "other")["targets"][0];
     assert_eq!(number(target, "/behind"), 0, "{status:#}");

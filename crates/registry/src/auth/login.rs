@@ -28,11 +28,11 @@ type Logins = (Credential, Vec<PathLogin>);
 #[derive(Debug)]
 pub(crate) struct LoginInUse {
     renewal: Option<Renewal>,
-    state: Mutex<State>,
+    state: Mutex<LoginState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct LoginState {
     credential: Credential,
     /// Those of parts of the registry, the longest paths first.
     paths: Vec<PathLogin>,
@@ -50,7 +50,7 @@ impl LoginInUse {
     pub(crate) fn new(login: Login) -> Self {
         Self {
             renewal: login.renewal,
-            state: Mutex::new(State {
+            state: Mutex::new(LoginState {
                 credential: login.credential,
                 paths: login.paths,
                 is_pending: login.is_pending,
@@ -151,7 +151,7 @@ impl LoginInUse {
         Ok(true)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LoginState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

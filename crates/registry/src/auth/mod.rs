@@ -68,11 +68,11 @@ pub(crate) struct Auth {
     login: LoginInUse,
     /// Whether deletions want a token that says so.
     deletes: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<AuthState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AuthState {
     challenge: Option<Challenge>,
     /// Actions that the registry wants beside the usual ones, by repository: Azure's ACR wants
     /// `metadata_read` for tag lists.
@@ -107,7 +107,7 @@ impl Held {
     }
 }
 
-impl State {
+impl AuthState {
     /// Takes note of actions that a refusal asks for beyond those of the scope. Some always name
     /// all that there are: writing is asked for only if a token without it was refused.
     fn want(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
@@ -379,7 +379,7 @@ impl Auth {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AuthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -130,10 +130,10 @@ fn without_scope(mut realm: Url) -> Url {
 /// ([RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
 fn is_grant_refused(body: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct TokenRefusal {
         error: String,
     }
-    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    let refusal: Option<TokenRefusal> = serde_json::from_slice(body).ok();
     refusal.is_some_and(|refusal| refusal.error == "invalid_grant")
 }
 

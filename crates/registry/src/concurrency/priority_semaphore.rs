@@ -33,10 +33,10 @@ impl WaiterCount {
 
 /// The flows of one direction.
 #[derive(Clone, Debug)]
-pub(crate) struct PrioritySemaphore(Arc<Mutex<State>>);
+pub(crate) struct PrioritySemaphore(Arc<Mutex<SemaphoreState>>);
 
 #[derive(Debug)]
-struct State {
+struct SemaphoreState {
     width: AdaptiveLimit,
     in_use: usize,
     huge_in_use: usize,
@@ -59,7 +59,7 @@ pub(crate) struct Permit {
 
 impl PrioritySemaphore {
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(SemaphoreState {
             width: AdaptiveLimit::new(limit),
             in_use: 0,
             huge_in_use: 0,
@@ -107,12 +107,12 @@ impl PrioritySemaphore {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SemaphoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SemaphoreState {
     /// Who gets a flow now, which counts as in use from here on.
     fn next(&mut self) -> Option<Waiter> {
         if self.in_use >= self.width.now() {

@@ -26,22 +26,22 @@ const PAGE_LIMIT: usize = 1_000;
 const PAGE_SIZE: usize = 100;
 
 /// A page's names, and where the next page is.
-type Page = (Vec<String>, Option<Url>);
+type CatalogPage = (Vec<String>, Option<Url>);
 
 #[derive(Deserialize)]
-struct CatalogPage {
+struct CatalogBody {
     #[serde(default, deserialize_with = "legal_names")]
     repositories: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct HubPage {
+struct HubRepositories {
     next: Option<String>,
     results: Vec<Named>,
 }
 
 #[derive(Deserialize)]
-struct QuayPage {
+struct QuayRepositories {
     next_page: Option<String>,
     repositories: Vec<Named>,
 }
@@ -75,7 +75,7 @@ impl Registry {
         first.set_path(&format!("/v2/namespaces/{namespace}/repositories"));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
         self.pages(self.listing(prefix, first), Login::Nobody, |url, answer| {
-            let page: HubPage = parse(&answer.body)?;
+            let page: HubRepositories = parse(&answer.body)?;
             let names = page.results.iter();
             let names = names.map(|found| format!("{namespace}/{}", found.name));
             let next = page.next.filter(|next| !next.is_empty());
@@ -99,7 +99,7 @@ impl Registry {
             .append_pair("public", "true");
         let start = first.clone();
         self.pages(self.listing(prefix, first), Login::Nobody, |_, answer| {
-            let page: QuayPage = parse(&answer.body)?;
+            let page: QuayRepositories = parse(&answer.body)?;
             let names = page.repositories.iter();
             let names = names.map(|found| format!("{namespace}/{}", found.name));
             let next = page.next_page.filter(|next| !next.is_empty()).map(|next| {
@@ -137,7 +137,7 @@ impl Registry {
         first.set_path("/v2/_catalog");
         first.set_query(Some("n=1000"));
         self.pages(self.listing(prefix, first), Login::Token, |url, answer| {
-            let page: CatalogPage = parse(&answer.body)?;
+            let page: CatalogBody = parse(&answer.body)?;
             let names = page.repositories.into_iter();
             let names = names.filter(|name| is_under(name, prefix)).collect();
             let next = match answer.headers.contains_key(LINK) {
@@ -191,7 +191,7 @@ impl Registry {
         &self,
         mut call: Request,
         login: Login,
-        mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
+        mut read: impl FnMut(&Url, &Answer) -> Result<CatalogPage, Kind> + Send,
     ) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
         let mut pages = Pages::at_most(PAGE_LIMIT);

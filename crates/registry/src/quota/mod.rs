@@ -28,12 +28,12 @@ const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 /// What is left of a registry's pulls, by its own word. One that tells nothing limits nothing.
 #[derive(Debug, Default)]
 pub(crate) struct PullQuota {
-    state: Mutex<State>,
+    state: Mutex<QuotaState>,
     returned: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QuotaState {
     told: Option<Quota>,
     /// When that was heard.
     heard_at: Option<Instant>,
@@ -82,7 +82,7 @@ impl PullQuota {
 
     /// Takes note of a refusal for want of pulls, which may tell no number.
     pub(crate) fn refused(self: &Arc<Self>) {
-        self.change(State::refused);
+        self.change(QuotaState::refused);
     }
 
     /// Takes note of a pull, asked for then, that was given without a word of how many are left: a
@@ -100,7 +100,7 @@ impl PullQuota {
     }
 
     /// Changes what is known, and lets images begin that may now.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut QuotaState)) {
         let mut state = self.lock();
         change(&mut state);
         let left = state.told.map(|told| told.remaining);
@@ -113,7 +113,7 @@ impl PullQuota {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QuotaState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,13 +128,13 @@ impl Drop for Pull<'_> {
 impl ImagePermit {
     /// Takes note of the manifests that are still to be pulled.
     pub fn needs<'a>(&self, parts: impl Iterator<Item = &'a Digest>) {
-        let change = |state: &mut State| state.turns.needs(&self.image, parts);
+        let change = |state: &mut QuotaState| state.turns.needs(&self.image, parts);
         self.quota.change(change);
     }
 
     /// Takes note of a manifest that is not, or no longer.
     pub fn has(&self, part: &Digest) {
-        let change = |state: &mut State| state.turns.has(&self.image, part);
+        let change = |state: &mut QuotaState| state.turns.has(&self.image, part);
         self.quota.change(change);
     }
 }
@@ -145,7 +145,7 @@ impl Drop for ImagePermit {
     }
 }
 
-impl State {
+impl QuotaState {
     fn told(&mut self, quota: Quota, asked_at: Instant) {
         let is_late = self.heard_at.is_some_and(|heard_at| asked_at < heard_at);
         let known = self.told.map(|told| told.remaining);

@@ -38,7 +38,7 @@ pub(crate) enum Failure {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperAnswer {
     #[serde(default)]
     username: String,
     #[serde(default)]
@@ -127,7 +127,7 @@ fn read(status: ExitStatus, output: &[u8]) -> Result<Credential, Failure> {
             false => Failure::Broken(format!("failed with {status}")),
         });
     }
-    let answer: Answer = serde_json::from_slice(output).map_err(|_| {
+    let answer: HelperAnswer = serde_json::from_slice(output).map_err(|_| {
         Failure::Broken("answered something else than JSON with Username and Secret".into())
     })?;
     match (answer.username.as_str(), answer.secret) {

@@ -20,13 +20,13 @@ pub(crate) struct Uploads(pub(crate) Vec<Told>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct UploadSession {
+struct ManifestUpload {
     #[serde(default, deserialize_with = "legal_names")]
     tag: Vec<Tag>,
     time_uploaded_ms: Option<String>,
 }
 
-impl UploadSession {
+impl ManifestUpload {
     /// What is known of its tags; what is no legal tag is left out.
     fn told(self, digest: &str) -> impl Iterator<Item = Told> {
         let digest: Option<Digest> = match self.tag.is_empty() {
@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Uploads {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Uploads, A::Error> {
                 let mut uploads = Vec::new();
-                while let Some((digest, upload)) = map.next_entry::<String, UploadSession>()? {
+                while let Some((digest, upload)) = map.next_entry::<String, ManifestUpload>()? {
                     uploads.extend(upload.told(&digest));
                     if uploads.len() > ENTRIES {
                         let text = format!("it names more than {ENTRIES} uploads");
