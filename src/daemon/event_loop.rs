@@ -29,7 +29,11 @@ const CHECK_TICKS: u64 = 10;
 /// Ticks until failed channels get their messages again: five minutes.
 pub(crate) const RETRY_TICKS: u64 = 150;
 
-/// Tasks that has ended.
+/// A task that has ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, and each is moved once"
+)]
 pub(crate) enum Event {
     /// A run, or what would have been one.
     Ran(Arc<str>, Option<MirrorReport>),

@@ -81,7 +81,7 @@ fn gathers_new_alarms() {
         let mut found = found.to_vec();
         state.compare(&mut found, at(tick), GROUP_WAIT).raised
     };
-    assert_eq!(raised(&[a.clone()], 10), []);
+    assert_eq!(raised(std::slice::from_ref(&a), 10), []);
     assert_eq!(raised(&[a.clone(), b.clone()], 20), []);
     let both = [a.clone(), b.clone()];
     assert_eq!(raised(&both, 25), both);

@@ -126,7 +126,7 @@ async fn knows_first_run() {
         ..entry("a", "7 9 * * *")
     };
     let before = daily.schedule.next_after(Utc::now(), zone);
-    scheduler.set(&[daily.clone()]).await.unwrap();
+    scheduler.set(std::slice::from_ref(&daily)).await.unwrap();
     let next = scheduler.next(&job("a"));
     assert!(next == before || next == daily.schedule.next_after(Utc::now(), zone));
     assert_eq!(scheduler.next(&job("b")), None);

@@ -107,6 +107,7 @@ impl Store {
     }
 
     // Sizes are what sources say, and SUM fails where it overflows.
+    #[expect(clippy::too_many_lines, reason = "most of it is one query")]
     async fn targets(&self, mirror: &str, latest: i64) -> Result<Vec<TargetStanding>, Error> {
         let rows = query!(
             r#"WITH ended AS (
@@ -151,22 +152,23 @@ impl Store {
             latest
         )
         .fetch_all(&self.readers);
-        let rows = rows.await.map_err(|e| self.read_error(e))?;
-        let targets = rows.into_iter().map(|row| TargetStanding {
-            registry: row.registry,
-            tags: count(row.tags),
-            behind: count(row.behind),
-            failed: count(row.failed),
-            orphaned: count(row.orphaned),
-            damaged: count(row.damaged),
-            lagging_since: row.lagging_since,
-            last_in_sync: row.last_in_sync,
-            last_success: row.last_success,
-            failures: unsigned(row.failures),
-            size_bytes: count(row.size),
-            pending_bytes: count(row.pending),
-        });
-        Ok(targets.collect())
+        let rows = rows.await.map_err(|e| self.read_error(e))?.into_iter();
+        Ok(rows
+            .map(|row| TargetStanding {
+                registry: row.registry,
+                tags: count(row.tags),
+                behind: count(row.behind),
+                failed: count(row.failed),
+                orphaned: count(row.orphaned),
+                damaged: count(row.damaged),
+                lagging_since: row.lagging_since,
+                last_in_sync: row.last_in_sync,
+                last_success: row.last_success,
+                failures: unsigned(row.failures),
+                size_bytes: count(row.size),
+                pending_bytes: count(row.pending),
+            })
+            .collect())
     }
 
     /// The last runs of a mirror as a whole, or all of the last runs; newest first.

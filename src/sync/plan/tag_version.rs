@@ -124,7 +124,7 @@ impl<'a> Parts<'a> {
         let core: Vec<&str> = core.split('.').collect();
         let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let (suffix, build) = rest.split_once('_').unwrap_or((rest, ""));
-        (core.len() <= NUMBERS && core.iter().all(|part| is_number(&part))).then_some(Self {
+        (core.len() <= NUMBERS && core.iter().all(is_number)).then_some(Self {
             core,
             suffix,
             build,

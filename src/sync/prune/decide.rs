@@ -196,14 +196,10 @@ impl PrunePolicy<'_> {
         let unlisted = unlisted.into_iter();
         let is_asked = |tag: &Candidate| matches!(self.wanted.asked(&tag.tag), Asked::By(_));
         let unlisted = unlisted.filter(|tag| !is_asked(tag));
-        tags.extend(unlisted.map(|tag| {
-            tag.judged(
-                self.now,
-                Decision::Leave {
-                    left: Leave::AtSource,
-                },
-            )
-        }));
+        let left = || Decision::Leave {
+            left: Leave::AtSource,
+        };
+        tags.extend(unlisted.map(|tag| tag.judged(self.now, left())));
         let (tags, others) = tags.into_iter().partition(|tag| tag.mirror == mirror.name);
         Some(Pruned {
             tags,

@@ -99,20 +99,11 @@ type Digests = HashMap<Tag, Result<Digest, registry::Error>>;
 
 /// Reads both sides of a group. A target that cannot be read does not hide the others.
 pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
-    let Sides { source, targets } = view.sides;
     let group = view.group;
     let records = group.targets.iter().map(|target| view.store.tags(target));
     let records = try_join_all(records).await?;
-    let saves = saves(view, &records);
     let known = source_list::known(view, &records);
-    let target_side = group.targets.iter().zip(targets).zip(records.clone());
-    let target_side = try_join_all(
-        target_side
-            .map(|((target, registry), records)| list_target(target, registry, records, view)),
-    );
-    let listed = source_list::read(view, &known, saves);
-    let (SourceList { listing, failure }, mut snapshots): (_, Vec<TargetSnapshot>) =
-        futures::try_join!(listed, target_side)?;
+    let (SourceList { listing, failure }, mut snapshots) = list(view, &records, &known).await?;
     let lists = listing.is_some();
     let mut listing = listing.unwrap_or_default();
     let mut routes = group.routes();
@@ -128,17 +119,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         ..
     } = listing;
     let mut settled = settled(view, &told, &snapshots);
-    let undated: HashSet<Tag> = group
-        .routes()
-        .flat_map(|(_, route)| undated(route, &listing, &times))
-        .collect();
-    if !undated.is_empty() {
-        let undated = undated.into_iter().collect();
-        let dated = digests(&group.source, source, undated, &mut settled).await;
-        let made = image_age::times(&group.source, source, &dated, view.store, view.recorder);
-        times.extend(made.await?);
-        settled.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
-    }
+    add_ages(view, &listing, &mut times, &mut settled).await?;
     let clock = Clock {
         now: view.now,
         times: &times,
@@ -150,17 +131,14 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         tags,
         absent,
     } = there;
-    for (snapshot, registry) in snapshots.iter_mut().zip(targets) {
+    for (snapshot, registry) in snapshots.iter_mut().zip(&view.sides.targets) {
         ask(snapshot, registry, &tags, view).await;
     }
     let listing = listing.map(|listing| Arc::new(listing.into_iter().collect()));
     let is_certain = view.is_whole && selection.refused.is_empty() && !is_guess;
+    let (asked, open) = (selection.asked, selection.open);
     let wanted = match is_certain {
-        true => {
-            let listing = listing.clone();
-            let (asked, open) = (selection.asked, selection.open);
-            evidence::gather(view, &tags, listing, &known, asked, open).await
-        }
+        true => evidence::gather(view, &tags, listing.clone(), &known, asked, open).await,
         false => None,
     };
     Ok(Snapshot {
@@ -177,6 +155,42 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         now: view.now,
         is_guess,
     })
+}
+
+/// Lists the source and each target.
+async fn list(
+    view: &View<'_>,
+    records: &[Records],
+    known: &source_list::Known<'_>,
+) -> Result<(SourceList, Vec<TargetSnapshot>), Error> {
+    let sides = view.group.targets.iter().zip(&view.sides.targets);
+    let targets = sides.zip(records.to_vec());
+    let targets =
+        targets.map(|((target, registry), records)| list_target(target, registry, records, view));
+    let listed = source_list::read(view, known, saves(view, records));
+    futures::try_join!(listed, try_join_all(targets))
+}
+
+/// Adds the ages of images that no listing dates, where a selector needs them.
+async fn add_ages(
+    view: &View<'_>,
+    listing: &[Tag],
+    times: &mut HashMap<Tag, i64>,
+    settled: &mut Digests,
+) -> Result<(), Error> {
+    let routes = view.group.routes();
+    let undated: HashSet<Tag> = routes
+        .flat_map(|(_, route)| undated(route, listing, times))
+        .collect();
+    if undated.is_empty() {
+        return Ok(());
+    }
+    let (repository, source) = (&view.group.source, &view.sides.source);
+    let dated = digests(repository, source, undated.into_iter().collect(), settled).await;
+    let made = image_age::times(repository, source, &dated, view.store, view.recorder);
+    times.extend(made.await?);
+    settled.extend(dated.into_iter().map(|source| (source.tag, source.digest)));
+    Ok(())
 }
 
 /// Digests that the source need not be asked for, because each target that can be read was given

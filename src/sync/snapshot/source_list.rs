@@ -63,7 +63,7 @@ pub(crate) async fn read(
 ) -> Result<SourceList, Error> {
     let group = view.group;
     let is_needed = group.lists();
-    if !is_needed && !(view.is_whole && has_leftovers(view, known)) {
+    if !(is_needed || view.is_whole && has_leftovers(view, known)) {
         return Ok(SourceList::default());
     }
     match believed(view, known, saves).await {

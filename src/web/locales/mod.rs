@@ -76,8 +76,8 @@ impl Language {
     /// The texts in this language.
     pub(crate) fn words(self) -> &'static Words {
         match self {
-            Self::English => &*ENGLISH,
-            Self::Chinese => &*CHINESE,
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
         }
     }
 
@@ -116,8 +116,8 @@ impl Language {
         let words = self.words();
         let text = match at - now {
             0 => words.time.now.into(),
-            ahead if ahead > 0 => words.time.within(&self.duration(ahead)),
-            past => words.time.ago(&self.duration(-past)),
+            ahead if ahead > 0 => words.time.within(self.duration(ahead)),
+            past => words.time.ago(self.duration(-past)),
         };
         let time = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
         Moment {

@@ -88,7 +88,7 @@ impl LagText {
         lag.title = language
             .words()
             .mirror
-            .accepted(&language.duration(mirror.max_lag_seconds));
+            .accepted(language.duration(mirror.max_lag_seconds));
         lag
     }
 
@@ -96,13 +96,13 @@ impl LagText {
     pub(crate) fn new(behind: Option<i64>, upper: Option<i64>, language: Language) -> Self {
         let words = language.words();
         let equal = match upper {
-            Some(upper) => words.mirror.equal_ago(&language.duration(upper)),
+            Some(upper) => words.mirror.equal_ago(language.duration(upper)),
             None => words.mirror.never_equal.into(),
         };
         let (class, main, other) = match behind {
             None => ("", equal, None),
             Some(lag) => {
-                let lag = words.mirror.behind_for(&language.duration(lag));
+                let lag = words.mirror.behind_for(language.duration(lag));
                 ("warning", lag, Some(equal))
             }
         };

@@ -84,11 +84,11 @@ impl<'a> Frame<'a> {
         let (href, text) = match request.refresh {
             None => (
                 request.here("refresh", Some(&REFRESH_SECONDS.to_string())),
-                words.frame.refresh(&every(REFRESH_SECONDS)),
+                words.frame.refresh(every(REFRESH_SECONDS)),
             ),
             Some(seconds) => (
                 request.here("refresh", None),
-                words.frame.refresh_stop(&every(seconds)),
+                words.frame.refresh_stop(every(seconds)),
             ),
         };
         let time = crate::status::format::time(now, zone);

@@ -173,7 +173,7 @@ impl CopyRow {
             request
                 .words()
                 .time
-                .lasting(&request.language.duration(now - since))
+                .lasting(request.language.duration(now - since))
         };
         Self {
             state: badge(copy.state, request.words()),

@@ -53,7 +53,8 @@ fn read_only() -> Response<Body> {
 
 #[test]
 fn names_class_of_what_cannot_be_stored() {
-    let rows: [(fn() -> Response<Body>, &str, &str); 3] = [
+    type Refuse = fn() -> Response<Body>;
+    let rows: [(Refuse, &str, &str); 3] = [
         (disk_full, "disk_full", "make room"),
         (quota_full, "storage_quota", "raise the quota"),
         (read_only, "read_only", "read-only mode"),
