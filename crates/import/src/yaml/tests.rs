@@ -13,7 +13,7 @@ fn refused(text: &str) -> String {
 }
 
 record! {
-    struct Keys {
+    struct Sample {
         names: Vec<Option<Text>> = "names",
         next: Option<Text> = "next",
     }
@@ -21,7 +21,7 @@ record! {
 
 #[test]
 fn scalars_are_texts_and_nulls_are_nothing() {
-    let keys: Keys = read("names: [3.6.0, 1.10, ~, '']\nnext: null\nmore: 1\nless: ~\n").unwrap();
+    let keys: Sample = read("names: [3.6.0, 1.10, ~, '']\nnext: null\nmore: 1\nless: ~\n").unwrap();
     assert_eq!(
         texts(&keys.names).collect::<Vec<_>>(),
         ["3.6.0", "1.10", ""]
@@ -34,9 +34,9 @@ fn scalars_are_texts_and_nulls_are_nothing() {
 #[test]
 fn merges_and_tabs_in_json_are_read() {
     let text = "x-a: &a {next: 1}\n<<: *a\nnames: [b]\n";
-    assert_eq!(read::<Keys>(text).unwrap().next.unwrap().value, "1");
+    assert_eq!(read::<Sample>(text).unwrap().next.unwrap().value, "1");
     let text = "{\n\t\"next\": \"x\\u0041\"\n}";
-    assert_eq!(read::<Keys>(text).unwrap().next.unwrap().value, "xA");
+    assert_eq!(read::<Sample>(text).unwrap().next.unwrap().value, "xA");
 }
 
 /// Ten to the power of twenty values in half a kilobyte.
@@ -71,6 +71,6 @@ fn errors_have_lines_and_no_values() {
         let error = refused(text);
         assert!(error.contains(words), "{text:?}: {error}");
     }
-    let error = read::<Keys>("names: hunter2\n").unwrap_err();
+    let error = read::<Sample>("names: hunter2\n").unwrap_err();
     assert!(error.contains("f:1: wrong kind of value") && !error.contains("hunter2"));
 }
