@@ -7,6 +7,8 @@
 pub use transship_registry as registry;
 pub use transship_registry::oci;
 
+pub mod locales;
+
 pub mod config;
 
 pub mod metrics;

@@ -12,7 +12,8 @@ use std::{
 
 /// From the ground up: a module of the package `transship` names only those before it. The crates below it cannot name
 /// it at all.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
+    "locales",
     "config",
     "metrics",
     "telemetry",

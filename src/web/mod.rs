@@ -3,7 +3,6 @@
 pub(crate) mod api;
 mod connections;
 mod health;
-pub(crate) mod locales;
 mod metrics_page;
 mod near_name;
 pub(crate) mod pages;

@@ -4,13 +4,11 @@ use std::collections::HashSet;
 
 use crate::{
     config::{Config, Mirror},
+    locales::words::Words,
     status::{MirrorStatus, State, Status},
-    web::{
-        locales::words::Words,
-        pages::{
-            mirror_row::{self, Flag},
-            page_request::PageRequest,
-        },
+    web::pages::{
+        mirror_row::{self, Flag},
+        page_request::PageRequest,
     },
 };
 

@@ -3,14 +3,12 @@
 use chrono_tz::Tz;
 
 use crate::{
+    locales::{Language, Moment, words::Words},
     status::{MirrorStatus, RunState, State, format::bytes},
     store::RunResult,
-    web::{
-        locales::{Language, Moment, words::Words},
-        pages::{
-            page_request::{PageRequest, mirror_path},
-            run_strip::{self, RunStrip},
-        },
+    web::pages::{
+        page_request::{PageRequest, mirror_path},
+        run_strip::{self, RunStrip},
     },
 };
 

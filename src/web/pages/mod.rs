@@ -26,7 +26,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::web::{App, locales::words::Words, pages::page_request::PageRequest};
+use crate::{
+    locales::words::Words,
+    web::{App, pages::page_request::PageRequest},
+};
 
 /// Forbids scripts, content of other hosts, and frames around the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \

@@ -7,10 +7,10 @@ use chrono::Utc;
 use crate::{
     alarms::Alarm,
     config::{Config, Topic},
+    locales::words::Words,
     status::{MirrorStatus, State, Status, format::bytes},
     web::{
         App,
-        locales::words::Words,
         pages::{
             self, Frame,
             filter::{self, FilterLink},

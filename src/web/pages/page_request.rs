@@ -8,9 +8,9 @@ use axum::{
 };
 use url::form_urlencoded;
 
-use crate::web::{
+use crate::{
     locales::{Language, words::Words},
-    pages::{filter, report},
+    web::pages::{filter, report},
 };
 
 /// Shortest and longest refresh interval in seconds.

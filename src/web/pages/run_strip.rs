@@ -3,9 +3,9 @@
 use chrono_tz::Tz;
 
 use crate::{
+    locales::{Language, words::Words},
     status::{self, RunMark, RunState},
     store::RunResult,
-    web::locales::{Language, words::Words},
 };
 
 /// Distance of two marks in pixels.

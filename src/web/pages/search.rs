@@ -11,10 +11,10 @@ use chrono::Utc;
 use serde::Deserialize;
 
 use crate::{
+    locales::words::Words,
     status::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain},
     web::{
         App, api,
-        locales::words::Words,
         pages::{
             self, Frame,
             mirror_row::Badge,

@@ -1,15 +1,13 @@
 //! Tags, runs and changes of a mirror as table rows.
 
 use crate::{
+    locales::{Language, Moment, words::Words},
     status::{
         RunState,
         format::{bytes, short_digest},
     },
     store::{Change, ChangeKind, MirrorTag, RunRecord, RunResult},
-    web::{
-        locales::{Language, Moment, words::Words},
-        pages::{mirror_row::Badge, page_request::PageRequest, run_strip},
-    },
+    web::pages::{mirror_row::Badge, page_request::PageRequest, run_strip},
 };
 
 /// A digest, shortened and in full.

@@ -1,9 +1,10 @@
 //! A transfer in flight as a table row.
 
 use crate::{
+    locales::Language,
     status::format::{bytes, short_digest},
     sync::Moving,
-    web::{locales::Language, pages::page_request::PageRequest},
+    web::pages::page_request::PageRequest,
 };
 
 /// One transfer.

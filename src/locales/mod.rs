@@ -1,14 +1,11 @@
-//! The languages of the pages, and how durations and times read in them.
+//! The languages of pages, reports and alarms, and how durations and times read in them.
 
 pub(crate) mod words;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-use crate::{
-    status,
-    web::locales::words::{CHINESE, ENGLISH, Words},
-};
+use crate::locales::words::{CHINESE, ENGLISH, Words};
 
 /// Seconds from which on durations are shown in whole minutes.
 const PRECISE: i64 = 600;
@@ -122,7 +119,10 @@ impl Language {
         let time = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
         Moment {
             text,
-            full: status::format::time(at, zone),
+            full: time
+                .with_timezone(&zone)
+                .format("%Y-%m-%d %H:%M:%S")
+                .to_string(),
             machine: time.to_rfc3339_opts(SecondsFormat::Secs, true),
         }
     }

@@ -1,4 +1,4 @@
-use crate::web::locales::*;
+use crate::locales::*;
 
 #[test]
 fn accept_language_picks_preferred() {
