@@ -15,14 +15,14 @@ use crate::{
     content::referrers::ReferrersApi,
     error::{
         Error, Kind,
-        remedy::{judged, remedy},
+        remedy::{reclassify, remedy},
         words,
     },
     health::HealthState,
     http::HttpClient,
     probe::quota,
-    quota::retry_after::asked_pause,
-    retry::{Limits, RetryPolicy},
+    quota::retry_after::requested_pause,
+    retry::{RequestLimits, RetryPolicy},
     upload::capabilities::UploadCapabilities,
     vendor::BulkApi,
 };
@@ -33,16 +33,16 @@ const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// One registry, shared by everybody who talks to it.
 #[derive(Debug)]
 pub(crate) struct RegistryClient {
-    pub(crate) wire: HttpClient,
+    pub(crate) http: HttpClient,
     pub(crate) auth: Auth,
-    pub(crate) limits: Limits,
+    pub(crate) limits: RequestLimits,
     pub(crate) referrers_api: ReferrersApi,
     pub(crate) bulk_api: BulkApi,
     pub(crate) retry: RetryPolicy,
     /// Outlives the client: it stays true under another config.
     pub(crate) health: Arc<HealthState>,
     /// Outlives the transport: what a registry taught stays true under another config.
-    pub(crate) dialect: Arc<UploadCapabilities>,
+    pub(crate) upload_capabilities: Arc<UploadCapabilities>,
     /// Blobs larger than this are sent in parts of this size, in bytes.
     pub(crate) part_size: u64,
 }
@@ -58,23 +58,23 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Most bytes of the answer that are read.
-    pub(crate) most: usize,
+    pub(crate) max_bytes: usize,
 }
 
 /// What a call is authorized with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
+pub(crate) enum AuthScheme {
     /// What the registry asks for, a token most often.
     Token,
     /// The login, where there is one: for an interface beside the registry's, on the same host.
     Basic,
     /// Nothing: for another host.
-    Nobody,
+    Anonymous,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct BufferedResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -83,27 +83,33 @@ pub(crate) struct Answer {
 impl RegistryClient {
     /// Sends a call that expects a small answer, again and again while it fails in a way that may
     /// pass. Returns answers below 400 only.
-    pub(crate) async fn call(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
-        self.call_as(wire, call, Login::Token).await
+    pub(crate) async fn send(
+        &self,
+        http: &HttpClient,
+        request: &Request,
+    ) -> Result<BufferedResponse, Error> {
+        self.send_as(http, request, AuthScheme::Token).await
     }
 
     /// The same, authorized in the way that is asked for.
-    pub(crate) async fn call_as(
+    pub(crate) async fn send_as(
         &self,
-        wire: &HttpClient,
-        call: &Request,
-        login: Login,
-    ) -> Result<Answer, Error> {
+        http: &HttpClient,
+        request: &Request,
+        scheme: AuthScheme,
+    ) -> Result<BufferedResponse, Error> {
         let mut attempt = 0;
         loop {
-            let once = match login {
-                Login::Token => self.call_once(wire, call).await,
-                Login::Basic | Login::Nobody => self.ask_once(wire, call, login).await,
+            let once = match scheme {
+                AuthScheme::Token => self.send_once(http, request).await,
+                AuthScheme::Basic | AuthScheme::Anonymous => {
+                    self.send_without_token(http, request, scheme).await
+                }
             };
             let error = match once {
                 Ok(answer) => {
-                    if login == Login::Token {
-                        wire.observer.on_login(&wire.name, true);
+                    if scheme == AuthScheme::Token {
+                        http.observer.on_login(&http.name, true);
                         self.health.set_login_refused(false);
                     }
                     return Ok(answer);
@@ -112,9 +118,9 @@ impl RegistryClient {
             };
             // A login that is needed and missing is as bad as a wrong one, but for catalogs, which
             // many show to administrators only.
-            let is_about_login = self.auth.has_login() || !call.scope.is_catalog();
+            let is_about_login = self.auth.has_login() || !request.scope.is_catalog();
             if matches!(*error.kind, Kind::Unauthorized(_)) && is_about_login {
-                wire.observer.on_login(&wire.name, false);
+                http.observer.on_login(&http.name, false);
                 self.health.set_login_refused(true);
             }
             let Some(pause) = self.retry.pause_for(&error, attempt) else {
@@ -126,15 +132,19 @@ impl RegistryClient {
         }
     }
 
-    async fn call_once(&self, wire: &HttpClient, call: &Request) -> Result<Answer, Error> {
+    async fn send_once(
+        &self,
+        http: &HttpClient,
+        request: &Request,
+    ) -> Result<BufferedResponse, Error> {
         let _permit = self.limits.request().await;
-        let body = || Some(call.body.clone().into());
+        let body = || Some(request.body.clone().into());
         // Calls wait by the hundred: only those under way have room for a connection's state.
-        let response = Box::pin(self.open(wire, call, Some(wire.stall), body)).await?;
+        let response = Box::pin(self.execute(http, request, Some(http.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
-        let body = wire.read(response, call.most).await.map_err(fail)?;
-        Ok(Answer {
+        let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
+        let body = http.read(response, request.max_bytes).await.map_err(fail)?;
+        Ok(BufferedResponse {
             status,
             headers,
             body,
@@ -142,31 +152,33 @@ impl RegistryClient {
     }
 
     /// Sends a call to an interface that knows no tokens, once.
-    pub(crate) async fn ask_once(
+    pub(crate) async fn send_without_token(
         &self,
-        wire: &HttpClient,
-        call: &Request,
-        login: Login,
-    ) -> Result<Answer, Error> {
+        http: &HttpClient,
+        request: &Request,
+        scheme: AuthScheme,
+    ) -> Result<BufferedResponse, Error> {
         let _permit = self.limits.request().await;
-        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
-        self.ready().await.map_err(fail)?;
-        let mut headers = call.headers.clone();
-        if login != Login::Nobody {
-            self.auth.complete(wire).await?;
+        let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
+        self.wait_for_backoff().await.map_err(fail)?;
+        let mut headers = request.headers.clone();
+        if scheme != AuthScheme::Anonymous {
+            self.auth.complete(http).await?;
             self.auth.basic().apply(&mut headers);
         }
-        let request = wire.http.request(call.method.clone(), call.url.clone());
-        let sent = wire.head(request.headers(headers), Some(wire.stall)).await;
+        let builder = http
+            .read_client
+            .request(request.method.clone(), request.url.clone());
+        let sent = http.head(builder.headers(headers), Some(http.stall)).await;
         let response = sent.map_err(fail)?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status.as_u16() >= 400 {
-            let said = wire.beginning(response).await;
+            let said = http.beginning(response).await;
             let kind = failure(status, &headers, &said);
-            return Err(fail(judged(call, kind)));
+            return Err(fail(reclassify(request, kind)));
         }
-        let body = wire.read(response, call.most).await.map_err(fail)?;
-        Ok(Answer {
+        let body = http.read(response, request.max_bytes).await.map_err(fail)?;
+        Ok(BufferedResponse {
             status,
             headers,
             body,
@@ -175,20 +187,21 @@ impl RegistryClient {
 
     /// Sends a call once, and once more with a new token where the first was refused. `body`
     /// gives the request's body for each, or nothing when it cannot be given again.
-    pub(crate) async fn open(
+    pub(crate) async fn execute(
         &self,
-        wire: &HttpClient,
-        call: &Request,
+        http: &HttpClient,
+        request: &Request,
         timeout: Option<Duration>,
         mut body: impl FnMut() -> Option<reqwest::Body>,
     ) -> Result<Response, Error> {
-        let fail = |kind| wire.error(call.operation, call.subject.clone(), kind);
+        let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
         let mut is_second = false;
-        let (mut url, mut hops) = (wire.current(&call.url), 0);
+        let (mut url, mut hops) = (http.current(&request.url), 0);
         loop {
-            self.ready().await.map_err(fail)?;
-            let authorization = self.auth.authorize(wire, &call.scope).await;
-            let authorization = authorization.inspect_err(|error| self.note(&error.kind))?;
+            self.wait_for_backoff().await.map_err(fail)?;
+            let authorization = self.auth.authorize(http, &request.scope).await;
+            let authorization =
+                authorization.inspect_err(|error| self.record_failure(&error.kind))?;
             let Some(body) = body() else {
                 return Err(fail(if hops > 0 {
                     redirected(&url)
@@ -196,14 +209,16 @@ impl RegistryClient {
                     Kind::TokenExpired
                 }));
             };
-            let mut headers = call.headers.clone();
+            let mut headers = request.headers.clone();
             authorization.apply(&mut headers);
-            let client = wire.client(&call.method);
-            let request = client.request(call.method.clone(), url.clone());
-            let request = request.headers(headers).body(body);
-            let response = wire.head(request, timeout).await;
-            let response = response.inspect_err(|kind| self.note(kind)).map_err(fail)?;
-            if let Some(next) = write_redirect(wire, &url, &response) {
+            let client = http.client(&request.method);
+            let builder = client.request(request.method.clone(), url.clone());
+            let builder = builder.headers(headers).body(body);
+            let response = http.head(builder, timeout).await;
+            let response = response
+                .inspect_err(|kind| self.record_failure(kind))
+                .map_err(fail)?;
+            if let Some(next) = write_redirect(http, &url, &response) {
                 if hops == WRITE_REDIRECTS {
                     return Err(fail(redirected(&next)));
                 }
@@ -213,31 +228,31 @@ impl RegistryClient {
             if response.status().as_u16() < 400 {
                 return Ok(response);
             }
-            let refusal = self.refusal(wire, call, &authorization, response, is_second);
+            let refusal = self.refusal(http, request, &authorization, response, is_second);
             let refusal = refusal.await;
             is_second = true;
             let Some(kind) = refusal else { continue };
-            let error = fail(judged(call, kind));
-            self.note(&error.kind);
+            let error = fail(reclassify(request, kind));
+            self.record_failure(&error.kind);
             let generation = self.auth.generation(&authorization);
-            let remedy = remedy(call, &error);
+            let remedy = remedy(request, &error);
             let error = error.with_remedy(remedy);
-            self.auth.renew(&call.scope, generation, error).await?;
+            self.auth.renew(&request.scope, generation, error).await?;
         }
     }
 
     /// What a refused request means; nothing where it is worth a second try.
     async fn refusal(
         &self,
-        wire: &HttpClient,
-        call: &Request,
+        http: &HttpClient,
+        request: &Request,
         used: &Authorization,
         response: Response,
         is_second: bool,
     ) -> Option<Kind> {
-        let store = elsewhere(&call.url, &response);
+        let store = elsewhere(&request.url, &response);
         let (status, mut headers) = (response.status(), response.headers().clone());
-        let said = wire.beginning(response).await;
+        let said = http.beginning(response).await;
         if let Some(store) = store {
             return Some(refused_elsewhere(&store, failure(status, &headers, &said)));
         }
@@ -245,20 +260,20 @@ impl RegistryClient {
             return Some(failure(status, &headers, &said));
         }
         if matches!(used, Authorization::None) && Challenge::read(&headers).is_none() {
-            headers = self.challenge_of_base(wire).await;
+            headers = self.challenge_of_base(http).await;
         }
-        match self.unauthorized(call, used, &headers, &said, is_second) {
+        match self.unauthorized(request, used, &headers, &said, is_second) {
             Ok(()) => None,
-            Err(kind) => Some(self.judge(wire, used, kind).await),
+            Err(kind) => Some(self.check_credentials(http, used, kind).await),
         }
     }
 
     /// What `/v2/` says of authorization, for a 401 that says nothing: gcr.io sends such.
-    async fn challenge_of_base(&self, wire: &HttpClient) -> HeaderMap {
-        let mut url = Url::clone(&wire.base);
+    async fn challenge_of_base(&self, http: &HttpClient) -> HeaderMap {
+        let mut url = Url::clone(&http.base);
         url.set_path("/v2/");
-        match wire
-            .head(wire.http.get(url.clone()), Some(wire.stall))
+        match http
+            .head(http.read_client.get(url.clone()), Some(http.stall))
             .await
         {
             Ok(response) if elsewhere(&url, &response).is_none() => response.headers().clone(),
@@ -268,7 +283,7 @@ impl RegistryClient {
 
     fn unauthorized(
         &self,
-        call: &Request,
+        request: &Request,
         used: &Authorization,
         headers: &HeaderMap,
         said: &[u8],
@@ -279,12 +294,12 @@ impl RegistryClient {
         if is_second && matches!(used, Authorization::Bearer(_)) {
             return Err(Kind::Denied(said));
         }
-        self.auth.refused(&call.scope, used, headers, said)
+        self.auth.refused(&request.scope, used, headers, said)
     }
 
     /// Whether a 401 is about the credentials or about one repository: `/v2/` takes credentials
     /// that are good.
-    async fn judge(&self, wire: &HttpClient, used: &Authorization, kind: Kind) -> Kind {
+    async fn check_credentials(&self, http: &HttpClient, used: &Authorization, kind: Kind) -> Kind {
         if !matches!(
             (used, &kind),
             (Authorization::Basic(..), Kind::Unauthorized(_))
@@ -293,9 +308,12 @@ impl RegistryClient {
         }
         let mut headers = HeaderMap::new();
         used.apply(&mut headers);
-        let mut url = Url::clone(&wire.base);
+        let mut url = Url::clone(&http.base);
         url.set_path("/v2/");
-        match wire.exchange(wire.http.get(url).headers(headers)).await {
+        match http
+            .exchange(http.read_client.get(url).headers(headers))
+            .await
+        {
             Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {
                 Kind::Denied("401 for this repository, while the login is good".into())
             }
@@ -305,31 +323,34 @@ impl RegistryClient {
 
     /// Takes note of a failure: the registry is left alone where it asks for that, whether or not
     /// it says for how long, and gets fewer flows where it has trouble.
-    pub(crate) fn note(&self, kind: &Kind) {
+    pub(crate) fn record_failure(&self, kind: &Kind) {
         match kind {
             Kind::Throttled { retry_after, .. } => {
                 let pause = self.limits.pause(retry_after.unwrap_or(SHORT_PAUSE));
                 let until = Utc::now() + pause;
-                self.wire.observer.on_backoff(&self.wire.name, until);
+                self.http.observer.on_backoff(&self.http.name, until);
                 self.health.pause_until(until);
-                self.limits.trouble();
+                self.limits.on_congestion();
             }
             // What costs no pull goes on.
-            Kind::Quota(_) => self.wire.quota.refused(),
-            Kind::Stalled(_) => self.limits.trouble(),
+            Kind::Quota(_) => self.http.quota.pull_refused(),
+            Kind::Stalled(_) => self.limits.on_congestion(),
             Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
-                self.limits.trouble();
+                self.limits.on_congestion();
             }
             _ => {}
         }
     }
 
     /// Sits out a pause that the registry asked for, or fails where it is too long.
-    pub(crate) async fn ready(&self) -> Result<(), Kind> {
-        self.limits.ready().await.map_err(|left| Kind::Throttled {
-            message: "it asked for a pause".into(),
-            retry_after: Some(left),
-        })
+    pub(crate) async fn wait_for_backoff(&self) -> Result<(), Kind> {
+        self.limits
+            .wait_for_backoff()
+            .await
+            .map_err(|left| Kind::Throttled {
+                message: "it asked for a pause".into(),
+                retry_after: Some(left),
+            })
     }
 }
 
@@ -339,7 +360,7 @@ const WRITE_REDIRECTS: usize = 5;
 /// Where a write is sent on to: 307 and 308 on the same host, or up to TLS there, keep method, body
 /// and login ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.8)). Other hosts are not
 /// followed: what was meant for a registry goes nowhere else.
-fn write_redirect(wire: &HttpClient, asked: &Url, response: &Response) -> Option<Url> {
+fn write_redirect(http: &HttpClient, asked: &Url, response: &Response) -> Option<Url> {
     if !matches!(response.status().as_u16(), 307 | 308) {
         return None;
     }
@@ -354,10 +375,10 @@ fn write_redirect(wire: &HttpClient, asked: &Url, response: &Response) -> Option
     if has_login || !(is_same || is_upgrade) {
         return None;
     }
-    if is_upgrade && wire.upgraded.set(next.clone()).is_ok() {
+    if is_upgrade && http.upgraded.set(next.clone()).is_ok() {
         tracing::warn!(
             "{} sends plain requests on to https; set `plain_http = false`",
-            wire.name
+            http.name
         );
     }
     Some(next)
@@ -377,7 +398,7 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
     let message = words(status.as_u16(), body);
     let lower = message.to_ascii_lowercase();
     let throttled = |message: String| Kind::Throttled {
-        retry_after: asked_pause(headers, &message),
+        retry_after: requested_pause(headers, &message),
         message,
     };
     let is_spent = || quota(headers).is_some_and(|quota| quota.remaining == 0);

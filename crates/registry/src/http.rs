@@ -22,7 +22,7 @@ use crate::{
     probe::quota,
     quota::PullQuota,
     rate_limit::RateLimiter,
-    redirect_policy::{Boundary, Resolver},
+    redirect_policy::{GuardedResolver, SsrfGuard},
     settings::proxy_environment::ProxyEnvironment,
     settings::{IpFamily, Proxy, RegistrySettings},
     tls,
@@ -71,66 +71,66 @@ impl RequestCounter {
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     pub(crate) name: RegistryName,
-    pub(crate) http: reqwest::Client,
+    pub(crate) read_client: reqwest::Client,
     /// For requests that write: what was meant for a registry is not sent on to another host.
-    pub(crate) writing: reqwest::Client,
+    pub(crate) write_client: reqwest::Client,
     /// For blobs that are fetched: a connection that brought one keeps a large buffer.
-    pub(crate) fetching: reqwest::Client,
+    pub(crate) blob_client: reqwest::Client,
     pub(crate) base: Arc<Url>,
     /// Where the registry is by TLS, once it has sent a plain request there.
     pub(crate) upgraded: Arc<OnceLock<Url>>,
     /// The proxy on the way, without its login.
-    pub(crate) via: Option<Arc<str>>,
-    pub(crate) boundary: Arc<Boundary>,
+    pub(crate) proxy_display: Option<Arc<str>>,
+    pub(crate) ssrf_guard: Arc<SsrfGuard>,
     pub(crate) stall: Duration,
-    pub(crate) pace: Arc<RateLimiter>,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) quota: Arc<PullQuota>,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) meter: Arc<RequestCounter>,
+    pub(crate) counter: Arc<RequestCounter>,
 }
 
 impl HttpClient {
     pub(crate) fn new(
         name: &RegistryName,
         config: &RegistrySettings,
-        pace: Arc<RateLimiter>,
+        rate_limiter: Arc<RateLimiter>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
-        let boundary = Boundary::new(&base, &config.proxy);
+        let ssrf_guard = SsrfGuard::new(&base, &config.proxy);
         let tls = tls::client_config(config.ca_pem.as_deref(), config.client_identity.as_ref());
         let tls = tls.map_err(fail)?;
         let environment = ProxyEnvironment::read(|name| std::env::var(name).ok());
-        let via = via(config, &environment, &base);
-        let client = |redirects| client(config, &boundary, (&tls, &environment), redirects);
-        let http = client(boundary.policy()).map_err(fail)?;
-        let writing = client(Policy::none()).map_err(fail)?;
-        let fetching = client(boundary.policy()).map_err(fail)?;
+        let proxy_display = proxy_display(config, &environment, &base);
+        let client = |redirects| client(config, &ssrf_guard, (&tls, &environment), redirects);
+        let read_client = client(ssrf_guard.policy()).map_err(fail)?;
+        let write_client = client(Policy::none()).map_err(fail)?;
+        let blob_client = client(ssrf_guard.policy()).map_err(fail)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
-            http,
-            writing,
-            fetching,
+            read_client,
+            write_client,
+            blob_client,
             base,
             upgraded: Arc::default(),
-            via,
-            boundary,
+            proxy_display,
+            ssrf_guard,
             stall: config.stall,
-            pace,
+            rate_limiter,
             quota: Arc::default(),
             observer,
-            meter: Arc::default(),
+            counter: Arc::default(),
         })
     }
 
     /// The connections for a method.
     pub(crate) fn client(&self, method: &Method) -> &reqwest::Client {
         if [Method::GET, Method::HEAD].contains(method) {
-            &self.http
+            &self.read_client
         } else {
-            &self.writing
+            &self.write_client
         }
     }
 
@@ -151,7 +151,7 @@ impl HttpClient {
 
     /// Names the proxy on the way in a failure that may be the proxy's.
     fn proxy_remedy(&self, kind: &Kind) -> Option<String> {
-        let via = self.via.as_ref()?;
+        let proxy_display = self.proxy_display.as_ref()?;
         let may_be_its = match kind {
             Kind::Network(_) | Kind::Stalled(_) | Kind::Server { .. } => true,
             Kind::Rejected { status, .. } => *status == 407,
@@ -160,7 +160,7 @@ impl HttpClient {
         };
         may_be_its.then(|| {
             format!(
-                "it was asked through the proxy {via}; `proxy = \"direct\"` or NO_PROXY leaves it out"
+                "it was asked through the proxy {proxy_display}; `proxy = \"direct\"` or NO_PROXY leaves it out"
             )
         })
     }
@@ -186,9 +186,9 @@ impl HttpClient {
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
         let method = request.method().clone();
-        self.pace.request().await;
+        self.rate_limiter.request().await;
         let started = Instant::now();
-        self.meter.requests.fetch_add(1, Ordering::Relaxed);
+        self.counter.requests.fetch_add(1, Ordering::Relaxed);
         let send = self.client(&method).execute(request);
         let result = match timeout {
             None => send.await.map_err(|e| Kind::from(&e)),
@@ -204,10 +204,10 @@ impl HttpClient {
         self.observer
             .on_request(&self.name, method.as_str(), code, started.elapsed());
         if code == Some(429) {
-            self.meter.throttled.fetch_add(1, Ordering::Relaxed);
+            self.counter.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(quota) = result.as_ref().ok().and_then(|r| quota(r.headers())) {
-            self.quota.told(quota, started.into());
+            self.quota.update(quota, started.into());
             self.observer.on_quota(&self.name, quota);
         }
         result
@@ -230,13 +230,19 @@ impl HttpClient {
 
     /// Reads an answer's body, within bounds of size, silence and time. One that announces more
     /// than `most` bytes is not begun.
-    pub(crate) async fn read(&self, mut response: Response, most: usize) -> Result<Bytes, Kind> {
+    pub(crate) async fn read(
+        &self,
+        mut response: Response,
+        max_bytes: usize,
+    ) -> Result<Bytes, Kind> {
         let too_large = || {
-            let most = bytesize::ByteSize(most as u64);
-            Kind::Protocol(format!("its answer is larger than {most}, and is not read"))
+            let max_bytes = bytesize::ByteSize(max_bytes as u64);
+            Kind::Protocol(format!(
+                "its answer is larger than {max_bytes}, and is not read"
+            ))
         };
         let announced = response.content_length().unwrap_or_default();
-        if announced > most as u64 {
+        if announced > max_bytes as u64 {
             return Err(too_large());
         }
         let read = async {
@@ -246,7 +252,7 @@ impl HttpClient {
                     Err(_) => return Err(Kind::Stalled(self.stall)),
                     Ok(Err(error)) => return Err(Kind::from(&error)),
                     Ok(Ok(None)) => return Ok(body.freeze()),
-                    Ok(Ok(Some(chunk))) if body.len() + chunk.len() > most => {
+                    Ok(Ok(Some(chunk))) if body.len() + chunk.len() > max_bytes => {
                         return Err(too_large());
                     }
                     Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
@@ -285,7 +291,11 @@ fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::Pars
 }
 
 /// The proxy to the registry, as it is shown.
-fn via(config: &RegistrySettings, environment: &ProxyEnvironment, base: &Url) -> Option<Arc<str>> {
+fn proxy_display(
+    config: &RegistrySettings,
+    environment: &ProxyEnvironment,
+    base: &Url,
+) -> Option<Arc<str>> {
     let proxy = match &config.proxy {
         Proxy::Direct => return None,
         Proxy::Environment => environment.proxy_for(base)?.clone(),
@@ -300,7 +310,7 @@ fn via(config: &RegistrySettings, environment: &ProxyEnvironment, base: &Url) ->
 
 fn client(
     config: &RegistrySettings,
-    boundary: &Arc<Boundary>,
+    ssrf_guard: &Arc<SsrfGuard>,
     (tls, environment): (&ClientConfig, &ProxyEnvironment),
     redirects: Policy,
 ) -> Result<reqwest::Client, String> {
@@ -311,7 +321,7 @@ fn client(
         .tls_backend_preconfigured(tls.clone())
         // A URL may be signed, and is nobody else's business.
         .referer(false)
-        .dns_resolver(Resolver(boundary.clone()))
+        .dns_resolver(GuardedResolver(ssrf_guard.clone()))
         .pool_max_idle_per_host(IDLE * config.connections)
         .tcp_keepalive(Duration::from_secs(30))
         // What nobody acknowledges is not waited for, even where all of it fits into buffers.

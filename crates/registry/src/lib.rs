@@ -33,23 +33,23 @@ use url::Url;
 
 pub use crate::concurrency::priority_semaphore::WaiterCount;
 pub use crate::content::blob_pull::{BlobSize, BlobStream};
-pub use crate::content::deletions::Deleted;
-pub use crate::content::manifests::Head;
+pub use crate::content::deletions::TagDeletion;
+pub use crate::content::manifests::ManifestHead;
 pub use crate::content::referrers::Referrer;
 pub use crate::error::{Error, ErrorClass, Kind, UnknownClass};
 pub use crate::health::RegistryHealth;
 pub use crate::http::RequestCounter;
-pub use crate::listing::tags::{Listing, Tags};
+pub use crate::listing::tags::TagListing;
 pub use crate::observer::Observer;
 pub use crate::quota::ImagePermit;
 pub use crate::quota::retry_after::retry_after;
 pub use crate::rate_limit::{Direction, Traffic};
 pub use crate::retry::{RetryPolicy, TransferPermit};
-pub use crate::upload::body::Outgoing;
+pub use crate::upload::body::UploadBody;
 pub use crate::upload::capabilities::LearnedCapabilities;
-pub use crate::upload::chunks::{Sent, SessionRetry};
+pub use crate::upload::chunks::{SessionRetry, UploadProgress};
 pub use crate::upload::session::{SavedUpload, UploadSession, UploadStart};
-pub use probe::{Identity, Quota, Reach, Seen};
+pub use probe::{Identity, ManifestProbe, Quota, Reachability};
 
 use crate::{
     auth::{Auth, Scope},
@@ -59,7 +59,7 @@ use crate::{
     http::HttpClient,
     oci::{RegistryName, Repository},
     rate_limit::{ProcessLimits, RateLimiter},
-    retry::Limits,
+    retry::RequestLimits,
     settings::{RegistrySettings, Settings},
     upload::capabilities::UploadCapabilities,
     vendor::BulkApi,
@@ -76,17 +76,17 @@ pub struct Registries {
     configs: Mutex<HashMap<RegistryName, RegistrySettings>>,
     observer: Arc<dyn Observer>,
     retry: RetryPolicy,
-    whole: Arc<ProcessLimits>,
+    process_limits: Arc<ProcessLimits>,
     open: Mutex<HashMap<RegistryName, Arc<RegistryClient>>>,
-    dialects: Mutex<HashMap<RegistryName, Arc<UploadCapabilities>>>,
+    upload_capabilities: Mutex<HashMap<RegistryName, Arc<UploadCapabilities>>>,
     health: Mutex<HashMap<RegistryName, Arc<HealthState>>>,
 }
 
 /// One registry, and the meter that counts what is asked of it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    transport: Arc<RegistryClient>,
-    wire: HttpClient,
+    client: Arc<RegistryClient>,
+    http: HttpClient,
 }
 
 impl Registries {
@@ -100,70 +100,80 @@ impl Registries {
     ) -> Self {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let dialects = learned.into_iter().map(|(name, dialect)| {
-            let dialects = Arc::new(UploadCapabilities::new(&name, dialect));
-            (name, dialects)
+        let upload_capabilities = learned.into_iter().map(|(name, upload_capabilities)| {
+            let upload_capabilities = Arc::new(UploadCapabilities::new(&name, upload_capabilities));
+            (name, upload_capabilities)
         });
-        let whole = ProcessLimits::default();
-        whole.lane.set(settings.bandwidth);
+        let process_limits = ProcessLimits::default();
+        process_limits.bandwidth_limiter.set(settings.bandwidth);
         Self {
-            dialects: Mutex::new(dialects.collect()),
+            upload_capabilities: Mutex::new(upload_capabilities.collect()),
             configs: Mutex::new(settings.registries),
             health: Mutex::default(),
             observer,
             retry,
-            whole: Arc::new(whole),
+            process_limits: Arc::new(process_limits),
             open: Mutex::default(),
         }
     }
 
     /// One registry; what is asked of it is counted by `meter`.
-    pub fn open(&self, name: &RegistryName, meter: Arc<RequestCounter>) -> Result<Registry, Error> {
+    pub fn open(
+        &self,
+        name: &RegistryName,
+        counter: Arc<RequestCounter>,
+    ) -> Result<Registry, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let transport = match open.get(name) {
-            Some(transport) => transport.clone(),
+        let client = match open.get(name) {
+            Some(client) => client.clone(),
             None => {
                 let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
-                let pace = Arc::new(RateLimiter::new(
+                let rate_limiter = Arc::new(RateLimiter::new(
                     config.requests_per_second_of(name),
                     config.bandwidth.clone(),
-                    self.whole.clone(),
+                    self.process_limits.clone(),
                 ));
-                let transport = Arc::new(RegistryClient {
-                    wire: HttpClient::new(name, &config, pace, self.observer.clone())?,
+                let client = Arc::new(RegistryClient {
+                    http: HttpClient::new(name, &config, rate_limiter, self.observer.clone())?,
                     auth: Auth::new(config.login),
-                    limits: Limits::new(config.connections),
+                    limits: RequestLimits::new(config.connections),
                     referrers_api: ReferrersApi::default(),
                     bulk_api: BulkApi::default(),
                     retry: self.retry,
                     health: self.health_state(name),
-                    dialect: self.dialect(name),
+                    upload_capabilities: self.upload_capabilities(name),
                     part_size: config.chunk,
                 });
-                open.insert(name.clone(), transport.clone());
-                transport
+                open.insert(name.clone(), client.clone());
+                client
             }
         };
-        let wire = HttpClient {
-            meter,
-            ..transport.wire.clone()
+        let http = HttpClient {
+            counter,
+            ..client.http.clone()
         };
-        Ok(Registry { transport, wire })
+        Ok(Registry { client, http })
     }
 }
 
 impl Registries {
-    fn dialect(&self, name: &RegistryName) -> Arc<UploadCapabilities> {
-        let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
+    fn upload_capabilities(&self, name: &RegistryName) -> Arc<UploadCapabilities> {
+        let mut upload_capabilities = self
+            .upload_capabilities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let new = || {
             Arc::new(UploadCapabilities::new(
                 name,
                 LearnedCapabilities::default(),
             ))
         };
-        dialects.entry(name.clone()).or_insert_with(new).clone()
+        upload_capabilities
+            .entry(name.clone())
+            .or_insert_with(new)
+            .clone()
     }
 }
 
@@ -179,12 +189,14 @@ impl Registries {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|name, _| of(&before, name) == of(&settings.registries, name));
-        self.whole.lane.set(settings.bandwidth);
+        self.process_limits
+            .bandwidth_limiter
+            .set(settings.bandwidth);
     }
 
     /// What was moved from and to all of them.
     pub fn traffic(&self) -> &Arc<Traffic> {
-        &self.whole.traffic
+        &self.process_limits.traffic
     }
 }
 
@@ -218,28 +230,28 @@ impl Registries {
 impl Registry {
     /// Its name.
     pub fn name(&self) -> &RegistryName {
-        &self.wire.name
+        &self.http.name
     }
 
     /// How its failures are tried again.
     pub fn retry(&self) -> RetryPolicy {
-        self.transport.retry
+        self.client.retry
     }
 
     /// Waits for the right to fetch a blob of this size.
-    pub async fn pull_flow(&self, size: u64) -> TransferPermit {
-        self.transport.limits.pull(size).await
+    pub async fn pull_permit(&self, size: u64) -> TransferPermit {
+        self.client.limits.pull(size).await
     }
 
     /// Waits for the right to send a blob of this size.
-    pub async fn push_flow(&self, size: u64) -> TransferPermit {
-        self.transport.limits.push(size).await
+    pub async fn push_permit(&self, size: u64) -> TransferPermit {
+        self.client.limits.push(size).await
     }
 
     /// Waits for the right to begin the upload of a blob of this size, before there is a flow for
     /// it. What many want comes first, and then what is large.
-    pub async fn upload_session(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
-        self.transport.limits.session(size, wanted).await
+    pub async fn session_permit(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
+        self.client.limits.session(size, waiters).await
     }
 
     /// A call on a path under `/v2/REPOSITORY/`.
@@ -251,7 +263,7 @@ impl Registry {
         repository: &Repository,
         path: &str,
     ) -> Request {
-        let mut url = Url::clone(&self.wire.base);
+        let mut url = Url::clone(&self.http.base);
         url.set_path(&format!("/v2/{}/{path}", repository.path()));
         Request {
             operation,
@@ -266,7 +278,7 @@ impl Registry {
             method,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            most: PAGE_BYTES,
+            max_bytes: PAGE_BYTES,
         }
     }
 }

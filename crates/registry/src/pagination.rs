@@ -20,7 +20,7 @@ const MODEST: &str = "n=100";
 /// The pages of one listing that were read so far.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    most: usize,
+    max_pages: usize,
     seen: HashSet<Url>,
     bytes: usize,
     entries: usize,
@@ -30,9 +30,9 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// None so far, of `most` that there may be.
-    pub(crate) fn at_most(most: usize) -> Self {
+    pub(crate) fn at_most(max_pages: usize) -> Self {
         Self {
-            most,
+            max_pages,
             seen: HashSet::new(),
             bytes: 0,
             entries: 0,
@@ -50,7 +50,7 @@ impl Pages {
             let text = format!("its listing goes in a circle at {url}");
             return Err(Kind::Protocol(text));
         }
-        self.within(self.seen.len() <= self.most, self.most, "pages")
+        self.within(self.seen.len() <= self.max_pages, self.max_pages, "pages")
     }
 
     /// Whether the first page is being read, for the first time.
@@ -79,7 +79,7 @@ impl Pages {
                 return Err(error);
             }
             first.set_query(Some(MODEST));
-            *self = Self::at_most(self.most);
+            *self = Self::at_most(self.max_pages);
         } else if self.is_anew {
             let text = format!(
                 "a page in the middle of its listing is gone, and was again when it was read anew \
@@ -89,7 +89,7 @@ impl Pages {
             return Err(error);
         } else {
             tracing::debug!(%error, "a page of a listing is gone; it is read anew");
-            *self = Self::at_most(self.most);
+            *self = Self::at_most(self.max_pages);
             self.is_anew = true;
         }
         Ok(first.clone())
@@ -103,8 +103,8 @@ impl Pages {
         self.within(self.entries <= ENTRIES, ENTRIES, "entries")
     }
 
-    fn within(&self, is_within: bool, most: usize, of_what: &str) -> Result<(), Kind> {
-        let endless = || Kind::Protocol(format!("its listing has more than {most} {of_what}"));
+    fn within(&self, is_within: bool, max_pages: usize, of_what: &str) -> Result<(), Kind> {
+        let endless = || Kind::Protocol(format!("its listing has more than {max_pages} {of_what}"));
         is_within.then_some(()).ok_or_else(endless)
     }
 }
@@ -114,8 +114,8 @@ impl Pages {
 pub(crate) fn legal_names<'de, D: Deserializer<'de>, T: FromStr>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    struct Names<T>(PhantomData<T>);
-    impl<'de, T: FromStr> Visitor<'de> for Names<T> {
+    struct NamesVisitor<T>(PhantomData<T>);
+    impl<'de, T: FromStr> Visitor<'de> for NamesVisitor<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,7 +142,7 @@ pub(crate) fn legal_names<'de, D: Deserializer<'de>, T: FromStr>(
             Ok(names)
         }
     }
-    deserializer.deserialize_any(Names(PhantomData))
+    deserializer.deserialize_any(NamesVisitor(PhantomData))
 }
 
 #[cfg(test)]

@@ -4,18 +4,18 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use reqwest::{Method, header::HeaderMap};
 
-use super::{Error, Kind, Listing, Registry, UploadStart, found, header};
+use super::{Error, Kind, Registry, TagListing, UploadStart, found, header};
 use crate::{
-    auth::Presence,
+    auth::LoginKind,
     content::manifests::is_head_refused,
     oci::{Digest, Reference, Repository, Tag},
 };
 
 /// Whether a registry answers at all.
 #[derive(Clone, Debug)]
-pub enum Reach {
+pub enum Reachability {
     /// It does, whatever it says.
-    Answers,
+    Reachable,
     /// There is a connection, but no TLS on it.
     NoTls(Error),
     /// There is no connection.
@@ -49,52 +49,55 @@ pub struct Quota {
 
 /// A manifest that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ManifestProbe {
     /// What quota is left, where the registry tells.
     pub quota: Option<Quota>,
 }
 
 impl Registry {
     /// Whether anything answers at the registry's address. Nobody logs in.
-    pub async fn probe_reach(&self) -> Reach {
-        let mut url = url::Url::clone(&self.wire.base);
+    pub async fn probe_reach(&self) -> Reachability {
+        let mut url = url::Url::clone(&self.http.base);
         url.set_path("/v2/");
-        let request = self.wire.http.get(url).timeout(self.wire.stall);
+        let request = self.http.read_client.get(url).timeout(self.http.stall);
         let Err(error) = request.send().await else {
-            return Reach::Answers;
+            return Reachability::Reachable;
         };
-        let name = self.wire.name.to_string();
-        let told = self.wire.error("reach", name, Kind::from(&error));
+        let name = self.http.name.to_string();
+        let told = self.http.error("reach", name, Kind::from(&error));
         match is_tls(&error) {
-            true => Reach::NoTls(told),
-            false => Reach::Unreachable(told),
+            true => Reachability::NoTls(told),
+            false => Reachability::Unreachable(told),
         }
     }
 
     /// The first page of a repository's tags; `None` when there is no such repository.
     pub async fn probe_tags(&self, repository: &Repository) -> Result<Option<Vec<Tag>>, Error> {
-        let call = self.tags_call(repository);
-        let Some(answer) = found(self.transport.call(&self.wire, &call).await)? else {
+        let request = self.tags_request(repository);
+        let Some(answer) = found(self.client.send(&self.http, &request).await)? else {
             return Ok(None);
         };
-        let mut listing = Listing::default();
-        self.read_page(&call, &answer, &mut listing)?;
+        let mut listing = TagListing::default();
+        self.read_page(&request, &answer, &mut listing)?;
         Ok(Some(listing.tags))
     }
 
     /// Asks for a manifest by HEAD, which no quota counts: whether it is there, and what quota is
     /// left for others. Where a HEAD finds nothing, or is not known, the manifest itself is asked
     /// for.
-    pub async fn probe_manifest(&self, reference: &Reference) -> Result<Option<Seen>, Error> {
-        let call = self.manifest_call("check", reference, Method::HEAD);
-        match found(self.transport.call(&self.wire, &call).await) {
-            Ok(Some(answer)) => Ok(Some(Seen {
+    pub async fn probe_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<Option<ManifestProbe>, Error> {
+        let request = self.manifest_request("check", reference, Method::HEAD);
+        match found(self.client.send(&self.http, &request).await) {
+            Ok(Some(answer)) => Ok(Some(ManifestProbe {
                 quota: quota(&answer.headers),
             })),
             Err(error) if !is_head_refused(&error) => Err(error),
             Ok(None) | Err(_) => {
                 let manifest = self.get_manifest(reference).await?;
-                Ok(manifest.map(|_| Seen { quota: None }))
+                Ok(manifest.map(|_| ManifestProbe { quota: None }))
             }
         }
     }
@@ -112,16 +115,16 @@ impl Registry {
 
     /// Who the registry takes us for.
     pub fn identity(&self) -> Identity {
-        let (who, has_login) = match self.transport.auth.presence() {
-            Presence::Anonymous => ("anonymous".to_owned(), false),
-            Presence::User(name) => (format!("as `{name}`"), true),
-            Presence::Token => ("with an identity token".to_owned(), true),
+        let (who, has_login) = match self.client.auth.login_kind() {
+            LoginKind::Anonymous => ("anonymous".to_owned(), false),
+            LoginKind::User(name) => (format!("as `{name}`"), true),
+            LoginKind::Token => ("with an identity token".to_owned(), true),
         };
         Identity {
             who,
             has_login,
-            is_asked_for: self.transport.auth.is_asked_for(),
-            is_secure: self.wire.is_secure(),
+            is_asked_for: self.client.auth.is_asked_for(),
+            is_secure: self.http.is_secure(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{BlobStream, settings::Bandwidth};
 
 /// What a pace of bytes makes up for later: timers are late by a millisecond or more, and a flow
 /// that waits for each frame would lose that each time.
-const BYTES_CREDIT: Duration = Duration::from_millis(100);
+const MAX_CATCH_UP: Duration = Duration::from_millis(100);
 /// What one flow may take of a bandwidth at a time. Shorter, and more is spent on timers; longer,
 /// and others wait, and a change of the rate is late.
 const SLICES_PER_SECOND: u64 = 4;
@@ -60,7 +60,7 @@ impl Traffic {
 /// What holds for all registries together.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessLimits {
-    pub(crate) lane: BandwidthLimiter,
+    pub(crate) bandwidth_limiter: BandwidthLimiter,
     pub(crate) traffic: Arc<Traffic>,
 }
 
@@ -68,74 +68,88 @@ pub(crate) struct ProcessLimits {
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     requests: Option<(FairQueue, Duration)>,
-    lane: BandwidthLimiter,
-    whole: Arc<ProcessLimits>,
+    bandwidth_limiter: BandwidthLimiter,
+    process_limits: Arc<ProcessLimits>,
 }
 
 impl RateLimiter {
     pub(crate) fn new(
         requests_per_second: Option<f64>,
         bandwidth: Option<Bandwidth>,
-        whole: Arc<ProcessLimits>,
+        process_limits: Arc<ProcessLimits>,
     ) -> Self {
         let requests = requests_per_second.map(|rate| {
             let apart = Duration::from_secs_f64(rate.recip());
             (FairQueue::new(Duration::ZERO), apart)
         });
-        let lane = BandwidthLimiter::default();
-        lane.set(bandwidth);
+        let bandwidth_limiter = BandwidthLimiter::default();
+        bandwidth_limiter.set(bandwidth);
         Self {
             requests,
-            lane,
-            whole,
+            bandwidth_limiter,
+            process_limits,
         }
     }
 
     /// Waits until one more request may go out.
     pub(crate) async fn request(&self) {
-        if let Some((turns, apart)) = &self.requests {
+        if let Some((queue, apart)) = &self.requests {
             let now = Instant::now();
-            wait(now, turns.reserve(now, *apart)).await;
+            wait(now, queue.reserve(now, *apart)).await;
         }
     }
 
     /// The same bytes, counted, and no faster than they may go. Whoever waits for them sees a
     /// stream that is not ready; the watch over the connection that they come from has to be
     /// inside of `bytes`.
-    pub(crate) fn keep(self: &Arc<Self>, direction: Direction, bytes: BlobStream) -> BlobStream {
-        let whole = self.whole.clone();
-        let counted = bytes.inspect_ok(move |frame| whole.traffic.count(direction, frame.len()));
-        if !self.lane.is_limited() && !self.whole.lane.is_limited() {
+    pub(crate) fn throttle(
+        self: &Arc<Self>,
+        direction: Direction,
+        bytes: BlobStream,
+    ) -> BlobStream {
+        let process_limits = self.process_limits.clone();
+        let counted =
+            bytes.inspect_ok(move |frame| process_limits.traffic.count(direction, frame.len()));
+        if !self.bandwidth_limiter.is_limited()
+            && !self.process_limits.bandwidth_limiter.is_limited()
+        {
             return counted.boxed();
         }
         let state = (self.clone(), counted, Bytes::new());
-        let paced = stream::try_unfold(state, |(pace, mut frames, mut rest)| async move {
-            while rest.is_empty() {
-                match frames.try_next().await? {
-                    Some(frame) => rest = frame,
-                    None => return Ok(None),
+        let throttled_frames =
+            stream::try_unfold(state, |(rate_limiter, mut frames, mut rest)| async move {
+                while rest.is_empty() {
+                    match frames.try_next().await? {
+                        Some(frame) => rest = frame,
+                        None => return Ok(None),
+                    }
                 }
-            }
-            let slice = pace.slice(&mut rest).await;
-            Ok(Some((slice, (pace, frames, rest))))
-        });
-        paced.boxed()
+                let slice = rate_limiter.slice(&mut rest).await;
+                Ok(Some((slice, (rate_limiter, frames, rest))))
+            });
+        throttled_frames.boxed()
     }
 
     /// Takes as much of a frame as may go at a time, and waits for the time.
     async fn slice(&self, frame: &mut Bytes) -> Bytes {
-        let lanes = [&self.lane, &self.whole.lane];
-        let rates = lanes.map(BandwidthLimiter::rate);
+        let limiters = [
+            &self.bandwidth_limiter,
+            &self.process_limits.bandwidth_limiter,
+        ];
+        let rates = limiters.map(BandwidthLimiter::rate);
         let least = rates.into_iter().flatten().min();
-        let most = least.map_or(usize::MAX, |rate| {
+        let max_bytes = least.map_or(usize::MAX, |rate| {
             usize::try_from(rate.get() / SLICES_PER_SECOND).unwrap_or(usize::MAX)
         });
-        let slice = frame.split_to(frame.len().min(most.max(1)));
+        let slice = frame.split_to(frame.len().min(max_bytes.max(1)));
         let now = Instant::now();
-        let reserved = lanes.into_iter().zip(rates).filter_map(|(lane, rate)| {
-            let time = time_for(slice.len(), rate?);
-            Some(lane.turns.reserve(now, time))
-        });
+        let reserved = limiters
+            .into_iter()
+            .zip(rates)
+            .filter_map(|(bandwidth_limiter, rate)| {
+                let time = time_for(slice.len(), rate?);
+                Some(bandwidth_limiter.queue.reserve(now, time))
+            });
         // Each lane is reserved, whichever is waited for.
         let delay = reserved.fold(Duration::ZERO, Duration::max);
         wait(now, delay).await;
@@ -157,14 +171,14 @@ fn time_for(bytes: usize, rate: NonZeroU64) -> Duration {
 #[derive(Debug)]
 pub(crate) struct BandwidthLimiter {
     bandwidth: Mutex<Option<Bandwidth>>,
-    turns: FairQueue,
+    queue: FairQueue,
 }
 
 impl Default for BandwidthLimiter {
     fn default() -> Self {
         Self {
             bandwidth: Mutex::default(),
-            turns: FairQueue::new(BYTES_CREDIT),
+            queue: FairQueue::new(MAX_CATCH_UP),
         }
     }
 }
@@ -195,20 +209,23 @@ impl BandwidthLimiter {
 #[derive(Debug)]
 struct FairQueue {
     /// How far in the past a turn may lie, so that what was late is made up for.
-    credit: Duration,
+    max_catch_up: Duration,
     free_at: Mutex<Option<Instant>>,
 }
 
 impl FairQueue {
-    fn new(credit: Duration) -> Self {
+    fn new(max_catch_up: Duration) -> Self {
         let free_at = Mutex::default();
-        Self { credit, free_at }
+        Self {
+            max_catch_up,
+            free_at,
+        }
     }
 
     /// Takes a turn of some length; how long it is until then.
     fn reserve(&self, now: Instant, length: Duration) -> Duration {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = now.checked_sub(self.credit).unwrap_or(now);
+        let earliest = now.checked_sub(self.max_catch_up).unwrap_or(now);
         let at = free_at.map_or(now, |free| free.max(earliest));
         *free_at = Some(at + length);
         at.saturating_duration_since(now)

@@ -34,7 +34,7 @@ const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 
 /// A way that a registry pointed out and that is not gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum RefusedRedirect {
     /// Back from TLS.
     #[error("it leads from https to {0}, which has no TLS; that is not followed")]
     NoTls(String),
@@ -54,7 +54,7 @@ pub(crate) enum Refusal {
 
 /// What is known of where one registry is.
 #[derive(Debug)]
-pub(crate) struct Boundary {
+pub(crate) struct SsrfGuard {
     /// Names that were not the registry's choice: its own, and those of proxies.
     chosen: Vec<String>,
     own: String,
@@ -64,7 +64,7 @@ pub(crate) struct Boundary {
     was_outside: AtomicBool,
 }
 
-impl Boundary {
+impl SsrfGuard {
     /// The boundary of the registry at `base`, which is reached through `proxy`.
     pub(crate) fn new(base: &Url, proxy: &Proxy) -> Arc<Self> {
         let own = base.host_str().unwrap_or_default().to_ascii_lowercase();
@@ -80,17 +80,17 @@ impl Boundary {
     }
 
     /// Whether the way from one URL to another may be gone.
-    pub(crate) fn admit(&self, from: &Url, to: &Url) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, from: &Url, to: &Url) -> Result<(), RefusedRedirect> {
         judge(from, to, self.is_home())
     }
 
     /// The redirects that may be followed.
     pub(crate) fn policy(self: &Arc<Self>) -> Policy {
-        let boundary = self.clone();
+        let ssrf_guard = self.clone();
         Policy::custom(move |attempt: Attempt<'_>| {
             let admitted = match attempt.previous() {
-                previous if previous.len() > REDIRECTS => Err(Refusal::Circle),
-                [.., from] => boundary.admit(from, attempt.url()),
+                previous if previous.len() > REDIRECTS => Err(RefusedRedirect::Circle),
+                [.., from] => ssrf_guard.admit(from, attempt.url()),
                 [] => Ok(()),
             };
             match admitted {
@@ -106,7 +106,11 @@ impl Boundary {
     }
 
     /// Takes note of the registry's own addresses; of others', leaves out those inside.
-    fn sift(&self, name: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
+    fn sift(
+        &self,
+        name: &str,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, RefusedRedirect> {
         let name = name.to_ascii_lowercase();
         let is_inside = |address: &SocketAddr| is_inside(address.ip());
         if name == self.own && !addresses.is_empty() {
@@ -121,7 +125,7 @@ impl Boundary {
         let were_some = !addresses.is_empty();
         let outside: Vec<_> = addresses.into_iter().filter(|a| !is_inside(a)).collect();
         match were_some && outside.is_empty() {
-            true => Err(Refusal::Inside(name)),
+            true => Err(RefusedRedirect::Inside(name)),
             false => Ok(outside),
         }
     }
@@ -129,14 +133,14 @@ impl Boundary {
 
 /// Resolves names within a boundary.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolver(pub(crate) Arc<Boundary>);
+pub(crate) struct GuardedResolver(pub(crate) Arc<SsrfGuard>);
 
-impl Resolve for Resolver {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let boundary = self.0.clone();
+        let ssrf_guard = self.0.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let sifted = boundary.sift(name.as_str(), found.collect())?;
+            let sifted = ssrf_guard.sift(name.as_str(), found.collect())?;
             Ok(Box::new(sifted.into_iter()) as Addrs)
         })
     }
@@ -144,16 +148,16 @@ impl Resolve for Resolver {
 
 /// Whether somebody at `from` may send us on to `to`; `is_home` says that the registry is on this
 /// machine or its link itself.
-fn judge(from: &Url, to: &Url, is_home: bool) -> Result<(), Refusal> {
+fn judge(from: &Url, to: &Url, is_home: bool) -> Result<(), RefusedRedirect> {
     let origin = || to.origin().ascii_serialization();
     if !matches!(to.scheme(), "http" | "https") {
-        return Err(Refusal::Scheme(to.scheme().to_owned()));
+        return Err(RefusedRedirect::Scheme(to.scheme().to_owned()));
     }
     if from.scheme() == "https" && to.scheme() == "http" {
-        return Err(Refusal::NoTls(origin()));
+        return Err(RefusedRedirect::NoTls(origin()));
     }
     match to.host() {
-        Some(host) if names_inside(&host) && !is_home => Err(Refusal::Inside(origin())),
+        Some(host) if names_inside(&host) && !is_home => Err(RefusedRedirect::Inside(origin())),
         _ => Ok(()),
     }
 }

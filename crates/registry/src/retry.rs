@@ -14,7 +14,7 @@ use crate::{
 
 /// Longest pause that a request sits out. A registry that asks for more fails its requests: a
 /// quota that comes back in hours is a matter for the next run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 /// Upload sessions that are open or about to be, for each flow: the next ones are begun while
 /// bytes move, so that no round trip is waited for.
@@ -25,13 +25,13 @@ const REQUESTS: usize = 4;
 /// connections with what they buffer.
 const SMALL_BLOBS: usize = 2;
 /// Blobs up to this size move like small requests: a flow would mostly wait.
-const SMALL: u64 = 64 << 10;
+const SMALL_BLOB_BYTES: u64 = 64 << 10;
 
 /// The permits of one registry. Small requests have permits of their own, so that they never
 /// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that
 /// go both ways between two registries would otherwise hold what the other waits for.
 #[derive(Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RequestLimits {
     pulls: TransferLimits,
     pushes: TransferLimits,
     sessions: TransferLimits,
@@ -47,7 +47,7 @@ pub struct TransferPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Limits {
+impl RequestLimits {
     pub(crate) fn new(connections: usize) -> Self {
         Self {
             pulls: TransferLimits::new(connections),
@@ -69,8 +69,8 @@ impl Limits {
     }
 
     /// Waits for the right to have an upload session for a blob of this size.
-    pub(crate) async fn session(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
-        self.sessions.acquire(size, wanted).await
+    pub(crate) async fn session(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
+        self.sessions.acquire(size, waiters).await
     }
 
     /// Waits for the right to make a small request.
@@ -80,9 +80,9 @@ impl Limits {
 
     /// Takes note of a registry that asks to slow down, or of a connection that went silent: there
     /// are fewer flows for a while.
-    pub(crate) fn trouble(&self) {
-        self.pulls.large.trouble();
-        self.pushes.large.trouble();
+    pub(crate) fn on_congestion(&self) {
+        self.pulls.large.on_congestion();
+        self.pushes.large.on_congestion();
     }
 
     /// Stops every request to the registry for a while; how long it is stopped now.
@@ -98,7 +98,7 @@ impl Limits {
     }
 
     /// Waits until the registry may be asked, or says how long it may not.
-    pub(crate) async fn ready(&self) -> Result<(), Duration> {
+    pub(crate) async fn wait_for_backoff(&self) -> Result<(), Duration> {
         loop {
             let until = *self
                 .paused_until
@@ -106,7 +106,7 @@ impl Limits {
                 .unwrap_or_else(PoisonError::into_inner);
             match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None | Some(Duration::ZERO) => return Ok(()),
-                Some(left) if left > PATIENCE => return Err(left),
+                Some(left) if left > MAX_RETRY_AFTER => return Err(left),
                 Some(left) => tokio::time::sleep(left).await,
             }
         }
@@ -129,10 +129,10 @@ impl TransferLimits {
         }
     }
 
-    async fn acquire(&self, size: u64, wanted: WaiterCount) -> TransferPermit {
+    async fn acquire(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
         match is_large(size) {
             true => TransferPermit {
-                _large: self.large.acquire(size, wanted).await,
+                _large: self.large.acquire(size, waiters).await,
                 ..TransferPermit::default()
             },
             false => acquire(&self.small).await,
@@ -142,7 +142,7 @@ impl TransferLimits {
 
 /// Whether a blob of this size wants a flow's bandwidth.
 pub(crate) fn is_large(size: u64) -> bool {
-    size > SMALL
+    size > SMALL_BLOB_BYTES
 }
 
 async fn acquire(permits: &Arc<Semaphore>) -> TransferPermit {

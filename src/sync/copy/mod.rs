@@ -203,7 +203,7 @@ impl Transfer {
         let digest = step.digest.as_ref()?;
         match step.action {
             Action::Copy { .. } | Action::Retag { written: None, .. } => {
-                lane.source.turn(digest, step.since).await
+                lane.source.admit_image(digest, step.since).await
             }
             _ => None,
         }

@@ -45,7 +45,7 @@ impl<K: Clone + Eq + Hash> SingleFlight<K> {
                     });
                 }
                 Some((leader, wanted)) => {
-                    wanted.once_more();
+                    wanted.increment();
                     leader.subscribe()
                 }
             }

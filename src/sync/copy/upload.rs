@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use crate::{
     oci::{Descriptor, Digest, Hasher},
     registry::{
-        self, BlobStream, Kind, Outgoing, Sent, SessionRetry, TransferPermit, UploadSession,
-        UploadStart, WaiterCount,
+        self, BlobStream, Kind, SessionRetry, TransferPermit, UploadBody, UploadProgress,
+        UploadSession, UploadStart, WaiterCount,
     },
     store::{StoreEvent, UploadState},
     sync::{
@@ -69,7 +69,7 @@ impl Transfer {
         };
         loop {
             // Many wait here at a time, and little is held for each.
-            let turn = lane.target.upload_session(blob.size, wanted.clone()).await;
+            let turn = lane.target.session_permit(blob.size, wanted.clone()).await;
             lane.tally.refusing.check(lane.target.name())?;
             let company = company.take();
             let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
@@ -197,7 +197,7 @@ impl Transfer {
         if sent(Some(&upload)) > 0 {
             self.note(lane, blob, None).await;
         }
-        let prospect = target.judge(error, &upload, is_again);
+        let prospect = target.session_retry(error, &upload, is_again);
         if prospect == SessionRetry::Different {
             tracing::info!(%error, "{} takes large blobs in another way", target.name());
         }
@@ -210,7 +210,7 @@ impl Transfer {
         if lessons == 0 && !lane.target.sends_parts(blob.size) {
             return;
         }
-        if let Some(news) = lane.target.news() {
+        if let Some(news) = lane.target.take_upload_capabilities() {
             let name = lane.target.name().clone();
             self.recorder.record(StoreEvent::Taught(name, news)).await;
         }
@@ -237,7 +237,7 @@ impl Transfer {
         };
         // The session is begun while the flow is waited for, so that the round trip costs nothing.
         let pull = async {
-            let (flow, name) = (lane.target.push_flow(blob.size), lane.target.name());
+            let (flow, name) = (lane.target.push_permit(blob.size), lane.target.name());
             let (part, to) = match company {
                 Some((fanout, image)) => fanout.gather(image, &blob.digest, name, flow).await,
                 None => (Part::Alone, flow.await),
@@ -257,7 +257,7 @@ impl Transfer {
         let (bytes, _from) = pulled?;
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane.to);
-        let bytes = Outgoing::new(entry.count(bytes), hashed);
+        let bytes = UploadBody::new(entry.count(bytes), hashed);
         let sending = self.send(lane, blob, upload, &bytes);
         self.written_down(lane, sending).await
     }
@@ -270,7 +270,7 @@ impl Transfer {
         blob: &Descriptor,
         session: &mut Option<UploadSession>,
     ) -> Result<bool, Error> {
-        let Some(upload) = session.as_mut().filter(|upload| upload.is_doubtful()) else {
+        let Some(upload) = session.as_mut().filter(|upload| upload.is_offset_unknown()) else {
             return Ok(false);
         };
         if lane.target.resume(upload, blob).await? {
@@ -293,9 +293,9 @@ impl Transfer {
         lane: CopyContext<'_>,
         blob: &Descriptor,
         upload: &mut UploadSession,
-        bytes: &Outgoing,
+        bytes: &UploadBody,
     ) -> Result<(), Error> {
-        while lane.target.send(upload, blob, bytes).await? == Sent::Part {
+        while lane.target.send(upload, blob, bytes).await? == UploadProgress::Chunk {
             self.note(lane, blob, Some(upload)).await;
             // Here it can be gone on with, whatever the registry makes of broken requests.
             if self.stop.is_cancelled() {
@@ -350,7 +350,7 @@ async fn pull(
     hashed: Hasher,
     seats: Vec<oneshot::Sender<Branch>>,
 ) -> Result<Pulled, registry::Error> {
-    let flow = lane.source.pull_flow(blob.size).await;
+    let flow = lane.source.pull_permit(blob.size).await;
     let bytes = lane
         .source
         .pull_blob(lane.from, blob, hashed)

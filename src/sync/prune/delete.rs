@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use crate::{
     oci::{Content, Descriptor, Digest, Tag},
-    registry::{self, Deleted, Kind},
+    registry::{self, Kind, TagDeletion},
     sync::{
         Error,
         copy::{CopyContext, Transfer},
@@ -153,10 +153,12 @@ async fn delete_tag(
     }
     let deleted = lane.target.delete_tag(lane.to, &deletion.tag).await?;
     Ok(match (deleted, &deletion.shared_with) {
-        (Deleted::Gone, _) => Some(DeleteOutcome::Deleted),
-        (Deleted::Never(text), _) => Some(DeleteOutcome::Left(Leave::NoDeletion(text.into()))),
-        (Deleted::DigestsAlone, Some(other)) => Some(needed_by(other)),
-        (Deleted::DigestsAlone, None) => None,
+        (TagDeletion::Deleted, _) => Some(DeleteOutcome::Deleted),
+        (TagDeletion::Unsupported(text), _) => {
+            Some(DeleteOutcome::Left(Leave::NoDeletion(text.into())))
+        }
+        (TagDeletion::DigestsOnly, Some(other)) => Some(needed_by(other)),
+        (TagDeletion::DigestsOnly, None) => None,
     })
 }
 

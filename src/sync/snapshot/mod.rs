@@ -23,7 +23,7 @@ use super::{Error, Refused, Sides};
 use crate::{
     config::{Mirror, Selection},
     oci::{Digest, Reference, Repository, Tag},
-    registry::{self, Kind, Listing, Registry},
+    registry::{self, Kind, Registry, TagListing},
     store::{Store, StoreWriter, TagRecord},
     sync::{
         plan::{
@@ -112,7 +112,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     if is_guess {
         stay_newest(&group.source, &mut listing, &snapshots);
     }
-    let Listing {
+    let TagListing {
         tags: listing,
         digests: told,
         pushed: mut times,
@@ -266,7 +266,7 @@ fn never_moves(mirror: &Mirror, tag: &Tag) -> bool {
 
 /// While the push times that `latest` chooses by are not told, the tags that are mirrored are the
 /// newest, by the times at which they were: nobody knows anything of the others.
-fn stay_newest(source: &Repository, listing: &mut Listing, snapshots: &[TargetSnapshot]) {
+fn stay_newest(source: &Repository, listing: &mut TagListing, snapshots: &[TargetSnapshot]) {
     let source = source.to_string();
     tracing::warn!(
         "the push times of {source} are not told now, by which `latest` chooses: what is mirrored \

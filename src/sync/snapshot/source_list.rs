@@ -6,7 +6,7 @@ use super::{Records, View, is_at_source};
 use crate::{
     config::Origin,
     oci::Tag,
-    registry::{self, Kind, Listing, Tags},
+    registry::{self, Kind, TagListing},
     store::TagRecord,
     sync::{
         Error,
@@ -21,7 +21,7 @@ const ASKED: usize = 16;
 /// What a source lists, or why a route that needs the listing has to do without.
 #[derive(Debug, Default)]
 pub(crate) struct SourceList {
-    pub(crate) listing: Option<Listing>,
+    pub(crate) listing: Option<TagListing>,
     pub(crate) failure: Option<Error>,
 }
 
@@ -91,7 +91,7 @@ fn has_leftovers(view: &View<'_>, known: &Known<'_>) -> bool {
     known.any(|(tag, record)| !named.contains(tag) && !is_others(record))
 }
 
-async fn believed(view: &View<'_>, known: &Known<'_>, saves: usize) -> Result<Listing, Error> {
+async fn believed(view: &View<'_>, known: &Known<'_>, saves: usize) -> Result<TagListing, Error> {
     let (group, source) = (view.group, &view.sides.source);
     let mut listing = is_there(view, source.list_source_tags(&group.source, saves).await?)?;
     let mut routes = group.routes();
@@ -107,11 +107,11 @@ async fn believed(view: &View<'_>, known: &Known<'_>, saves: usize) -> Result<Li
 }
 
 /// A repository that has no listing is an error, unless a catalog named it.
-fn is_there(view: &View<'_>, listed: Tags) -> Result<Listing, Error> {
+fn is_there(view: &View<'_>, listed: Option<TagListing>) -> Result<TagListing, Error> {
     let source = &view.group.source;
     match listed {
         Some(listing) => Ok(listing),
-        None if view.group.origin == Origin::Found => Ok(Listing::default()),
+        None if view.group.origin == Origin::Found => Ok(TagListing::default()),
         None => {
             let kind = Kind::NotFound("there is no such repository".into());
             Err(registry::Error::new("list tags of", source, source.registry(), kind).into())
@@ -121,7 +121,11 @@ fn is_there(view: &View<'_>, listed: Tags) -> Result<Listing, Error> {
 
 /// A listing that is second-hand, and lacks a tag that was mirrored, is not the last word on which
 /// tags there are: the registry's own is.
-async fn confirmed(view: &View<'_>, listing: Listing, known: &Known<'_>) -> Result<Listing, Error> {
+async fn confirmed(
+    view: &View<'_>,
+    listing: TagListing,
+    known: &Known<'_>,
+) -> Result<TagListing, Error> {
     let names: HashSet<&Tag> = listing.tags.iter().collect();
     let is_missed = |(tag, record): (&Tag, &&TagRecord)| {
         record.source.is_some() && is_current(record) && !names.contains(tag)
@@ -131,7 +135,7 @@ async fn confirmed(view: &View<'_>, listing: Listing, known: &Known<'_>) -> Resu
     }
     let own = view.sides.source.list_tags(&view.group.source).await?;
     let tags = is_there(view, own)?.tags;
-    Ok(Listing { tags, ..listing })
+    Ok(TagListing { tags, ..listing })
 }
 
 /// An empty listing of a repository with mirrored tags is not believed. One that a catalog named may

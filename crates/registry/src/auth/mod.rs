@@ -77,18 +77,18 @@ struct AuthState {
     /// Actions that the registry wants beside the usual ones, by repository: Azure's ACR wants
     /// `metadata_read` for tag lists.
     extra_actions: HashMap<Arc<str>, BTreeSet<String>>,
-    tokens: HashMap<Scope, Held>,
+    tokens: HashMap<Scope, CachedToken>,
     refused: Option<(Instant, Kind)>,
 }
 
 /// A fetch, and the generation of the login that it uses.
 #[derive(Clone, Debug)]
-struct Held {
+struct CachedToken {
     fetch: Fetch,
     generation: u64,
 }
 
-impl Held {
+impl CachedToken {
     /// Whether it is waited for, or holds a token that has not ended.
     fn is_of_use(&self) -> bool {
         match self.fetch.peek() {
@@ -110,7 +110,7 @@ impl Held {
 impl AuthState {
     /// Takes note of actions that a refusal asks for beyond those of the scope. Some always name
     /// all that there are: writing is asked for only if a token without it was refused.
-    fn want(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
+    fn require_actions(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
         let is_refused = matches!(used, Authorization::Bearer(_));
         let is_write = |action: &str| ["push", "delete", "*"].contains(&action);
         let usual = scope.actions();
@@ -136,17 +136,17 @@ impl AuthState {
 
 /// Who a login is, without its secret.
 #[derive(Debug)]
-pub(crate) enum Presence {
+pub(crate) enum LoginKind {
     Anonymous,
     User(String),
     Token,
 }
 
 /// What the state says a request needs.
-enum Need {
+enum RequiredAuth {
     Nothing,
     Basic,
-    Token(Held),
+    Token(CachedToken),
 }
 
 impl Auth {
@@ -161,15 +161,15 @@ impl Auth {
     /// What a request is to carry; fetches or renews a token where one is needed.
     pub(crate) async fn authorize(
         &self,
-        wire: &HttpClient,
+        http: &HttpClient,
         scope: &Scope,
     ) -> Result<Authorization, Error> {
-        self.complete(wire).await?;
+        self.complete(http).await?;
         loop {
-            let held = match self.need(wire, scope)? {
-                Need::Nothing => return Ok(Authorization::None),
-                Need::Basic => return Ok(self.basic_for(&scope.repository)),
-                Need::Token(held) => held,
+            let held = match self.need(http, scope)? {
+                RequiredAuth::Nothing => return Ok(Authorization::None),
+                RequiredAuth::Basic => return Ok(self.basic_for(&scope.repository)),
+                RequiredAuth::Token(held) => held,
             };
             match held.fetch.clone().await {
                 Ok(token) if Instant::now() < token.renew_at => {
@@ -185,10 +185,10 @@ impl Auth {
     }
 
     /// Makes sure that there is the login that the file names.
-    pub(crate) async fn complete(&self, wire: &HttpClient) -> Result<(), Error> {
+    pub(crate) async fn complete(&self, http: &HttpClient) -> Result<(), Error> {
         let completed = self.login.complete().await;
         completed
-            .map_err(|reason| wire.error("log in to", wire.name.to_string(), Kind::NoLogin(reason)))
+            .map_err(|reason| http.error("log in to", http.name.to_string(), Kind::NoLogin(reason)))
     }
 
     /// Takes note of a 401. Tells whether the request is worth a second try with what
@@ -202,7 +202,7 @@ impl Auth {
     ) -> Result<(), Kind> {
         let offered = Challenge::read(headers);
         let mut state = self.lock();
-        state.want(scope, used, wanted_actions(headers, &scope.repository));
+        state.require_actions(scope, used, wanted_actions(headers, &scope.repository));
         match (&state.challenge, offered, used) {
             // Harbor answers an expired token with a Basic challenge: what was learned stays.
             (Some(Challenge::Bearer { .. }), offered, Authorization::Bearer(used)) => {
@@ -269,11 +269,11 @@ impl Auth {
     }
 
     /// Who we are.
-    pub(crate) fn presence(&self) -> Presence {
+    pub(crate) fn login_kind(&self) -> LoginKind {
         match self.login.credential() {
-            Credential::Anonymous => Presence::Anonymous,
-            Credential::Basic { username, .. } => Presence::User(username),
-            Credential::IdentityToken(_) => Presence::Token,
+            Credential::Anonymous => LoginKind::Anonymous,
+            Credential::Basic { username, .. } => LoginKind::User(username),
+            Credential::IdentityToken(_) => LoginKind::Token,
         }
     }
 
@@ -288,12 +288,12 @@ impl Auth {
     }
 
     /// Whether a deletion was let pass with a token that says so, and with no other.
-    pub(crate) fn deletes_in_words(&self) -> bool {
+    pub(crate) fn requires_delete_scope(&self) -> bool {
         self.deletes.load(Ordering::Relaxed)
     }
 
     /// Takes note of such a deletion.
-    pub(crate) fn deleted_in_words(&self) {
+    pub(crate) fn set_requires_delete_scope(&self) {
         self.deletes.store(true, Ordering::Relaxed);
     }
 
@@ -321,17 +321,17 @@ impl Auth {
         }
     }
 
-    fn need(&self, wire: &HttpClient, scope: &Scope) -> Result<Need, Error> {
+    fn need(&self, http: &HttpClient, scope: &Scope) -> Result<RequiredAuth, Error> {
         let mut state = self.lock();
         if let Some((since, kind)) = &state.refused {
             if since.elapsed() < REFUSED_FOR {
-                return Err(wire.error("log in to", wire.name.to_string(), kind.clone()));
+                return Err(http.error("log in to", http.name.to_string(), kind.clone()));
             }
             state.refused = None;
         }
         let (realm, service) = match &state.challenge {
-            None => return Ok(Need::Nothing),
-            Some(Challenge::Basic) => return Ok(Need::Basic),
+            None => return Ok(RequiredAuth::Nothing),
+            Some(Challenge::Basic) => return Ok(RequiredAuth::Basic),
             Some(Challenge::Bearer { realm, service }) => (realm.clone(), service.clone()),
         };
         let generation = self.login.generation();
@@ -339,8 +339,8 @@ impl Auth {
         let fetch = || {
             let credential = self.login.credential_for(&scope.repository);
             let texts = scope.texts_with(extra.as_ref());
-            let fetch = fetch(wire.clone(), credential, realm, service, texts);
-            Held {
+            let fetch = fetch(http.clone(), credential, realm, service, texts);
+            CachedToken {
                 fetch: fetch.boxed().shared(),
                 generation,
             }
@@ -350,7 +350,7 @@ impl Auth {
             state.tokens.retain(|_, held| held.is_of_use());
         }
         let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
-        Ok(Need::Token(held.clone()))
+        Ok(RequiredAuth::Token(held.clone()))
     }
 
     fn forget(&self, scope: &Scope, fetch: &Fetch) {

@@ -71,19 +71,19 @@ impl TokenAnswer {
 
 /// Asks the realm for a token.
 pub(crate) async fn fetch(
-    wire: HttpClient,
+    http: HttpClient,
     credential: Credential,
     realm: Url,
     service: Option<String>,
     scopes: Vec<String>,
 ) -> Result<Arc<Token>, Error> {
-    let fail = |kind: Kind| wire.error("get a token for", scopes.join(" "), kind);
-    admit(&wire, &credential, &realm).map_err(fail)?;
+    let fail = |kind: Kind| http.error("get a token for", scopes.join(" "), kind);
+    admit(&http, &credential, &realm).map_err(fail)?;
     let request = match &credential {
         Credential::IdentityToken(token) => {
             let form = refresh_form(token, service.as_deref(), &scopes);
             let kind = "application/x-www-form-urlencoded";
-            wire.writing
+            http.write_client
                 .post(realm)
                 .header(CONTENT_TYPE, kind)
                 .body(form)
@@ -95,10 +95,10 @@ pub(crate) async fn fetch(
                 .extend_pairs(scopes.iter().map(|text| ("scope", text)));
             let mut headers = HeaderMap::new();
             headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
-            wire.http.get(url).headers(headers)
+            http.read_client.get(url).headers(headers)
         }
     };
-    let (status, headers, body) = wire.exchange(request).await.map_err(fail)?;
+    let (status, headers, body) = http.exchange(request).await.map_err(fail)?;
     match status.as_u16() {
         200 => {}
         401 => return Err(fail(unauthorized(&credential, &words(401, &body)))),
@@ -174,16 +174,16 @@ pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
 
 /// Whether a realm may be asked. It may be another host, as Docker Hub's is, which then receives
 /// the login; so that it has to be one that nobody can listen to, or the registry's own.
-fn admit(wire: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), Kind> {
+fn admit(http: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), Kind> {
     let server = realm.origin().ascii_serialization();
     let wrong = |text: &str| Kind::Protocol(format!("its token server {server} {text}"));
     if !realm.username().is_empty() || realm.password().is_some() {
         return Err(wrong("stands with a login of its own; that is not used"));
     }
-    let admitted = wire.boundary.admit(&wire.base, realm);
+    let admitted = http.ssrf_guard.admit(&http.base, realm);
     admitted
         .map_err(|refusal| Kind::Protocol(format!("its token server is refused: {refusal}")))?;
-    let is_own = realm.host() == wire.base.host();
+    let is_own = realm.host() == http.base.host();
     let is_anonymous = matches!(credential, Credential::Anonymous);
     if realm.scheme() != "https" && !is_own && !is_anonymous {
         return Err(wrong(

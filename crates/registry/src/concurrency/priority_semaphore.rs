@@ -22,7 +22,7 @@ pub struct WaiterCount(Arc<AtomicUsize>);
 
 impl WaiterCount {
     /// Another one wants it.
-    pub fn once_more(&self) {
+    pub fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -37,7 +37,7 @@ pub(crate) struct PrioritySemaphore(Arc<Mutex<SemaphoreState>>);
 
 #[derive(Debug)]
 struct SemaphoreState {
-    width: AdaptiveLimit,
+    limit: AdaptiveLimit,
     in_use: usize,
     huge_in_use: usize,
     waiting: Vec<Waiter>,
@@ -46,21 +46,21 @@ struct SemaphoreState {
 
 struct Waiter {
     size: u64,
-    wanted: WaiterCount,
-    turn: u64,
+    waiters: WaiterCount,
+    ticket: u64,
     grant: oneshot::Sender<Permit>,
 }
 
 /// A flow, given back when dropped.
 pub(crate) struct Permit {
-    flows: PrioritySemaphore,
+    semaphore: PrioritySemaphore,
     size: u64,
 }
 
 impl PrioritySemaphore {
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Mutex::new(SemaphoreState {
-            width: AdaptiveLimit::new(limit),
+            limit: AdaptiveLimit::new(limit),
             in_use: 0,
             huge_in_use: 0,
             waiting: Vec::new(),
@@ -69,16 +69,16 @@ impl PrioritySemaphore {
     }
 
     /// Waits for a flow for a blob of this size, in bytes.
-    pub(crate) async fn acquire(&self, size: u64, wanted: WaiterCount) -> Option<Permit> {
+    pub(crate) async fn acquire(&self, size: u64, waiters: WaiterCount) -> Option<Permit> {
         let granted = {
             let mut state = self.lock();
             let (grant, granted) = oneshot::channel();
-            let turn = state.next;
+            let ticket = state.next;
             state.next += 1;
             state.waiting.push(Waiter {
                 size,
-                wanted,
-                turn,
+                waiters,
+                ticket,
                 grant,
             });
             granted
@@ -89,8 +89,8 @@ impl PrioritySemaphore {
     }
 
     /// Takes note of a registry that asks to slow down, or of a connection that went silent.
-    pub(crate) fn trouble(&self) {
-        self.lock().width.trouble(Instant::now());
+    pub(crate) fn on_congestion(&self) {
+        self.lock().limit.on_congestion(Instant::now());
     }
 
     /// Gives out what is free.
@@ -101,7 +101,7 @@ impl PrioritySemaphore {
             };
             // Whoever does not wait any more gives it back at once.
             let _ = waiter.grant.send(Permit {
-                flows: self.clone(),
+                semaphore: self.clone(),
                 size: waiter.size,
             });
         }
@@ -115,11 +115,11 @@ impl PrioritySemaphore {
 impl SemaphoreState {
     /// Who gets a flow now, which counts as in use from here on.
     fn next(&mut self) -> Option<Waiter> {
-        if self.in_use >= self.width.now() {
+        if self.in_use >= self.limit.current() {
             return None;
         }
-        let width = self.width.now();
-        let takes_huge = self.huge_in_use < (width - width / 4);
+        let limit = self.limit.current();
+        let takes_huge = self.huge_in_use < (limit - limit / 4);
         self.waiting.retain(|waiter| !waiter.grant.is_closed());
         let waiting = self.waiting.iter().enumerate();
         let (first, _) = waiting
@@ -134,21 +134,25 @@ impl SemaphoreState {
 
 impl Waiter {
     fn rank(&self) -> impl Ord {
-        (self.wanted.count(), self.size, std::cmp::Reverse(self.turn))
+        (
+            self.waiters.count(),
+            self.size,
+            std::cmp::Reverse(self.ticket),
+        )
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         {
-            let mut state = self.flows.lock();
+            let mut state = self.semaphore.lock();
             state.in_use -= 1;
             state.huge_in_use -= usize::from(self.size >= HUGE);
             if !state.waiting.is_empty() {
-                state.width.moved(self.size, Instant::now());
+                state.limit.on_progress(self.size, Instant::now());
             }
         }
-        self.flows.grant();
+        self.semaphore.grant();
     }
 }
 

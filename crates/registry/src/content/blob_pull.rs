@@ -46,8 +46,8 @@ impl Registry {
     ) -> Result<Option<BlobSize>, Error> {
         let subject = format!("{digest} in {repository}");
         let path = format!("blobs/{digest}");
-        let call = self.request("check blob", subject, Method::HEAD, repository, &path);
-        let answer = found(self.transport.call(&self.wire, &call).await)?;
+        let request = self.request("check blob", subject, Method::HEAD, repository, &path);
+        let answer = found(self.client.send(&self.http, &request).await)?;
         Ok(answer.map(|answer| {
             header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
         }))
@@ -58,7 +58,7 @@ impl Registry {
     pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
-            let flow = self.pull_flow(blob.size).await;
+            let permit = self.pull_permit(blob.size).await;
             let opened = self.pull_blob(repository, blob, blob.digest.hasher());
             let error = match opened.await {
                 Ok(mut bytes) => {
@@ -67,7 +67,7 @@ impl Registry {
                 }
                 Err(error) => error,
             };
-            drop(flow);
+            drop(permit);
             let Some(pause) = self.retry().pause_for(&error, attempt) else {
                 return Err(error);
             };
@@ -89,78 +89,81 @@ impl Registry {
         let path = format!("blobs/{}", blob.digest);
         let mut registry = self.clone();
         if is_large(blob.size) {
-            registry.wire.http = registry.wire.fetching.clone();
+            registry.http.read_client = registry.http.blob_client.clone();
         }
-        let origin = Origin {
+        let source = BlobSource {
             registry,
-            call: self.request("pull blob", subject, Method::GET, repository, &path),
+            request: self.request("pull blob", subject, Method::GET, repository, &path),
             size: blob.size,
         };
-        let pull = Pull {
-            frames: origin.open(hashed.length()).await?,
-            origin,
-            broke_at: hashed.length(),
+        let download = BlobDownload {
+            frames: source.open(hashed.length()).await?,
+            source,
+            received_at_break: hashed.length(),
             breaks: 0,
             guard: DigestGuard::new(blob, hashed),
         };
-        let frames = stream::try_unfold(pull, |mut pull| async move {
-            let frame = pull.next().await?;
-            Ok(frame.map(|frame| (frame, pull)))
+        let frames = stream::try_unfold(download, |mut download| async move {
+            let frame = download.next().await?;
+            Ok(frame.map(|frame| (frame, download)))
         });
-        Ok(self.wire.pace.keep(Direction::Received, frames.boxed()))
+        Ok(self
+            .http
+            .rate_limiter
+            .throttle(Direction::Received, frames.boxed()))
     }
 }
 
 /// A blob that is being fetched.
-struct Pull {
-    origin: Origin,
+struct BlobDownload {
+    source: BlobSource,
     frames: Frames,
     guard: DigestGuard,
     /// Bytes received when the last connection broke.
-    broke_at: u64,
+    received_at_break: u64,
     /// Breaks without progress between them.
     breaks: u32,
 }
 
 /// Where a blob can be fetched, from any byte on.
-struct Origin {
+struct BlobSource {
     registry: Registry,
-    call: Request,
+    request: Request,
     size: u64,
 }
 
-impl Pull {
+impl BlobDownload {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let stall = self.origin.registry.wire.stall;
+            let stall = self.source.registry.http.stall;
             let kind = match tokio::time::timeout(stall, self.frames.next()).await {
-                Err(_) => self.origin.stalled(stall),
+                Err(_) => self.source.stalled(stall),
                 Ok(Some(Err(kind))) => kind,
                 Ok(Some(Ok(frame))) => match self.guard.take(frame) {
                     Ok(None) => continue,
-                    passed => return passed.map_err(|kind| self.origin.fail(kind)),
+                    passed => return passed.map_err(|kind| self.source.fail(kind)),
                 },
                 Ok(None) => match self.guard.finish() {
                     Err(kind @ Kind::Length { .. }) => kind,
-                    done => return done.map_err(|kind| self.origin.fail(kind)),
+                    done => return done.map_err(|kind| self.source.fail(kind)),
                 },
             };
-            self.mend(self.origin.fail(kind)).await?;
+            self.reconnect(self.source.fail(kind)).await?;
         }
     }
 
     /// Opens another connection after one that broke, or gives the error back: what is not a
     /// break, and breaks between which nothing came.
-    async fn mend(&mut self, mut error: Error) -> Result<(), Error> {
+    async fn reconnect(&mut self, mut error: Error) -> Result<(), Error> {
         loop {
             let received = self.guard.received();
-            if received >= self.broke_at + PROGRESS {
+            if received >= self.received_at_break + PROGRESS {
                 self.breaks = 0;
             }
-            self.broke_at = received;
+            self.received_at_break = received;
             // A pause that the registry asks for is not sat out here: flows are held.
             let may_wait = !matches!(*error.kind, Kind::Throttled { .. });
-            let retry = self.origin.registry.retry();
+            let retry = self.source.registry.retry();
             let pause = retry.pause_for(&error, self.breaks);
             let Some(pause) = pause.filter(|_| may_wait) else {
                 return Err(error);
@@ -168,7 +171,7 @@ impl Pull {
             self.breaks += 1;
             tracing::debug!(%error, received, "a download broke; it goes on from there");
             tokio::time::sleep(pause).await;
-            match self.origin.open(received).await {
+            match self.source.open(received).await {
                 Ok(frames) => {
                     self.frames = frames;
                     return Ok(());
@@ -179,7 +182,7 @@ impl Pull {
     }
 }
 
-impl Origin {
+impl BlobSource {
     /// The bytes from an offset on. A registry that knows no ranges, or answers with another one
     /// than it was asked for, sends everything, and what is known is left out.
     async fn open(&self, offset: u64) -> Result<Frames, Error> {
@@ -198,37 +201,41 @@ impl Origin {
         if let Some(found) = response.content_length().filter(|found| *found != expected) {
             return Err(self.fail(Kind::Length { expected, found }));
         }
-        let wire = self.registry.wire.clone();
+        let http = self.registry.http.clone();
         let count = move |frame: &Bytes| {
-            wire.meter.add_bytes(frame.len() as u64);
-            wire.observer
-                .on_transfer(&wire.name, Direction::Received, frame.len() as u64);
+            http.counter.add_bytes(frame.len() as u64);
+            http.observer
+                .on_transfer(&http.name, Direction::Received, frame.len() as u64);
         };
         let frames = response.bytes_stream().map_err(|e| Kind::from(&e));
         Ok(without_first(frames.inspect_ok(count).boxed(), skip))
     }
 
     async fn ask(&self, offset: u64) -> Result<Response, Error> {
-        let mut call = self.call.clone();
+        let mut request = self.request.clone();
         if offset > 0 {
             let range = HeaderValue::try_from(format!("bytes={offset}-"));
-            call.headers.extend(range.ok().map(|range| (RANGE, range)));
+            request
+                .headers
+                .extend(range.ok().map(|range| (RANGE, range)));
         }
-        let wire = &self.registry.wire;
+        let http = &self.registry.http;
         let body = || Some(Bytes::new().into());
-        let transport = &self.registry.transport;
-        transport.open(wire, &call, Some(wire.stall), body).await
+        let client = &self.registry.client;
+        client.execute(http, &request, Some(http.stall), body).await
     }
 
     fn stalled(&self, stall: Duration) -> Kind {
         let kind = Kind::Stalled(stall);
-        self.registry.transport.note(&kind);
+        self.registry.client.record_failure(&kind);
         kind
     }
 
     fn fail(&self, kind: Kind) -> Error {
-        let subject = self.call.subject.clone();
-        self.registry.wire.error(self.call.operation, subject, kind)
+        let subject = self.request.subject.clone();
+        self.registry
+            .http
+            .error(self.request.operation, subject, kind)
     }
 }
 

@@ -7,50 +7,54 @@ use url::Url;
 use crate::{
     Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
-    client::{Answer, Login, Request},
+    client::{AuthScheme, BufferedResponse, Request},
     oci::{Digest, Reference, Repository, Tag},
 };
 
 /// What became of a tag that was to be deleted alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deleted {
+pub enum TagDeletion {
     /// It is gone.
-    Gone,
+    Deleted,
     /// The registry deletes no tag alone, only a digest with all of its tags.
-    DigestsAlone,
+    DigestsOnly,
     /// The registry's API deletes nothing.
-    Never(&'static str),
+    Unsupported(&'static str),
 }
 
 impl Registry {
     /// Deletes a tag and nothing else, by the distribution specification or by Harbor's own API.
-    pub async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<Deleted, Error> {
+    pub async fn delete_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<TagDeletion, Error> {
         match self.name().as_str() {
             "docker.io" => {
                 let text =
                     "Docker Hub's registry deletes nothing; delete the tag at hub.docker.com";
-                return Ok(Deleted::Never(text));
+                return Ok(TagDeletion::Unsupported(text));
             }
             "ghcr.io" => {
                 let text = "ghcr.io deletes nothing; delete the version on the package's page";
-                return Ok(Deleted::Never(text));
+                return Ok(TagDeletion::Unsupported(text));
             }
             _ => {}
         }
         let reference = repository.tag(tag);
         match self.delete_manifest(&reference).await {
-            Ok(()) => return Ok(Deleted::Gone),
+            Ok(()) => return Ok(TagDeletion::Deleted),
             Err(error) if error.is_not_found() => {
                 if self.head_manifest(&reference).await?.is_none() {
-                    return Ok(Deleted::Gone);
+                    return Ok(TagDeletion::Deleted);
                 }
             }
             Err(error) if !is_unsupported(&error) => return Err(error),
             Err(_) => {}
         }
         match self.delete_harbor_tag(&reference, tag).await {
-            Ok(()) => Ok(Deleted::Gone),
-            Err(error) if is_no_harbor(&error) => Ok(Deleted::DigestsAlone),
+            Ok(()) => Ok(TagDeletion::Deleted),
+            Err(error) if is_no_harbor(&error) => Ok(TagDeletion::DigestsOnly),
             Err(error) => Err(error),
         }
     }
@@ -70,34 +74,34 @@ impl Registry {
     /// Distribution, Harbor and GitLab want a token that is for deletions in so many words; Quay
     /// gives none that is good for anything where that is asked for.
     async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let mut call = self.manifest_call("delete", reference, Method::DELETE);
-        let auth = &self.transport.auth;
-        call.scope.deletes = auth.deletes_in_words();
-        let deleted = self.transport.call(&self.wire, &call).await;
+        let mut request = self.manifest_request("delete", reference, Method::DELETE);
+        let auth = &self.client.auth;
+        request.scope.deletes = auth.requires_delete_scope();
+        let deleted = self.client.send(&self.http, &request).await;
         let is_denied = |error: &Error| matches!(*error.kind, Kind::Denied(_));
-        let may_pass = auth.wants_tokens() && !call.scope.deletes;
+        let may_pass = auth.wants_tokens() && !request.scope.deletes;
         if !may_pass || !deleted.as_ref().is_err_and(is_denied) {
-            return deleted.and_then(|answer| self.is_deleted(call, &answer));
+            return deleted.and_then(|answer| self.is_deleted(request, &answer));
         }
-        call.scope.deletes = true;
-        let deleted = self.transport.call(&self.wire, &call).await;
+        request.scope.deletes = true;
+        let deleted = self.client.send(&self.http, &request).await;
         if !deleted
             .as_ref()
             .is_err_and(|e| is_denied(e) || e.class() == crate::ErrorClass::Auth)
         {
-            auth.deleted_in_words();
+            auth.set_requires_delete_scope();
         }
-        deleted.and_then(|answer| self.is_deleted(call, &answer))
+        deleted.and_then(|answer| self.is_deleted(request, &answer))
     }
 
     /// Whether an answer says so: one that sends us elsewhere does not.
-    fn is_deleted(&self, call: Request, answer: &Answer) -> Result<(), Error> {
+    fn is_deleted(&self, request: Request, answer: &BufferedResponse) -> Result<(), Error> {
         match answer.status.is_success() {
             true => Ok(()),
             false => {
                 let text = format!("a deletion was answered {}", answer.status);
                 let kind = Kind::Protocol(text);
-                Err(self.wire.error(call.operation, call.subject, kind))
+                Err(self.http.error(request.operation, request.subject, kind))
             }
         }
     }
@@ -109,11 +113,11 @@ impl Registry {
         let path = reference.repository.path();
         let (project, name) = path.split_once('/').unwrap_or((path, ""));
         let name = name.replace('/', "%252F");
-        let mut url = Url::clone(&self.wire.base);
+        let mut url = Url::clone(&self.http.base);
         url.set_path(&format!(
             "/api/v2.0/projects/{project}/repositories/{name}/artifacts/{tag}/tags/{tag}"
         ));
-        let call = Request {
+        let request = Request {
             operation: "delete",
             subject: reference.to_string(),
             url,
@@ -121,13 +125,13 @@ impl Registry {
             method: Method::DELETE,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            most: PAGE_BYTES,
+            max_bytes: PAGE_BYTES,
         };
         let answer = self
-            .transport
-            .call_as(&self.wire, &call, Login::Basic)
+            .client
+            .send_as(&self.http, &request, AuthScheme::Basic)
             .await?;
-        self.is_deleted(call, &answer)
+        self.is_deleted(request, &answer)
     }
 }
 

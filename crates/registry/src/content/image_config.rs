@@ -19,16 +19,16 @@ impl Registry {
     ) -> Result<bytes::Bytes, Error> {
         let subject = format!("{} of {repository}", config.digest);
         let path = format!("blobs/{}", config.digest);
-        let mut call = self.request("pull config", subject, Method::GET, repository, &path);
-        call.most = SIZE_LIMIT;
-        let answer = self.transport.call(&self.wire, &call).await?;
+        let mut request = self.request("pull config", subject, Method::GET, repository, &path);
+        request.max_bytes = SIZE_LIMIT;
+        let answer = self.client.send(&self.http, &request).await?;
         if config.digest.matches(&answer.body) {
             return Ok(answer.body);
         }
         let (expected, found) = (config.digest.clone(), crate::oci::Digest::of(&answer.body));
-        Err(self.wire.error(
-            call.operation,
-            call.subject,
+        Err(self.http.error(
+            request.operation,
+            request.subject,
             Kind::Mismatch { expected, found },
         ))
     }

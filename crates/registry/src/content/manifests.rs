@@ -21,16 +21,19 @@ const SIZE_LIMIT: usize = 4 << 20;
 
 /// What a HEAD tells about a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ManifestHead {
     /// The digest that the reference has now.
     pub digest: Digest,
 }
 
 impl Registry {
     /// Which digest a reference has now; `None` when it is not there.
-    pub async fn head_manifest(&self, reference: &Reference) -> Result<Option<Head>, Error> {
-        let call = self.manifest_call("check", reference, Method::HEAD);
-        let answer = match found(self.transport.call(&self.wire, &call).await) {
+    pub async fn head_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<Option<ManifestHead>, Error> {
+        let request = self.manifest_request("check", reference, Method::HEAD);
+        let answer = match found(self.client.send(&self.http, &request).await) {
             Err(error) if is_head_refused(&error) => None,
             Err(error) => return Err(error),
             Ok(None) => return Ok(None),
@@ -40,33 +43,36 @@ impl Registry {
             .as_ref()
             .and_then(|a| header(&a.headers, DIGEST_HEADER));
         match told.and_then(|text| text.parse().ok()) {
-            Some(digest) => Ok(Some(Head { digest })),
+            Some(digest) => Ok(Some(ManifestHead { digest })),
             // The header is optional: the body has the digest then.
             None => Ok(self
                 .get_manifest(reference)
                 .await?
-                .map(|m| Head { digest: m.digest })),
+                .map(|m| ManifestHead { digest: m.digest })),
         }
     }
 
     /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970: where
     /// pulls are few, those awaited longest come first.
-    pub async fn turn(&self, image: &Digest, since: i64) -> Option<ImagePermit> {
-        self.wire.quota.turn(image, since).await
+    pub async fn admit_image(&self, image: &Digest, since: i64) -> Option<ImagePermit> {
+        self.http.quota.admit_image(image, since).await
     }
 
     /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked
     /// against it.
     pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let call = self.manifest_call("pull manifest", reference, Method::GET);
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-        let pull = self.wire.quota.pull().await.map_err(fail)?;
+        let request = self.manifest_request("pull manifest", reference, Method::GET);
+        let fail = |kind| {
+            self.http
+                .error(request.operation, request.subject.clone(), kind)
+        };
+        let pull = self.http.quota.pull().await.map_err(fail)?;
         let asked_at = Instant::now();
-        let answer = found(self.transport.call(&self.wire, &call).await);
+        let answer = found(self.client.send(&self.http, &request).await);
         if let Ok(Some(answer)) = &answer
             && quota(&answer.headers).is_none()
         {
-            self.wire.quota.given(asked_at);
+            self.http.quota.pull_granted(asked_at);
         }
         drop(pull);
         let Some(answer) = answer? else {
@@ -92,16 +98,16 @@ impl Registry {
         reference: &Reference,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        let mut call = self.manifest_call("push manifest", reference, Method::PUT);
+        let mut request = self.manifest_request("push manifest", reference, Method::PUT);
         let fail = |kind| {
-            self.wire
+            self.http
                 .error("push manifest", reference.to_string(), kind)
         };
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| fail(Kind::Manifest("its media type is no legal header".into())))?;
-        call.headers.insert(CONTENT_TYPE, media_type);
-        call.body = manifest.bytes.clone();
-        let answer = match self.transport.call(&self.wire, &call).await {
+        request.headers.insert(CONTENT_TYPE, media_type);
+        request.body = manifest.bytes.clone();
+        let answer = match self.client.send(&self.http, &request).await {
             // Some refuse to write a tag that is immutable even where nothing would change.
             Err(error) if error.is_blocked() => {
                 let there = self.head_manifest(reference).await.ok().flatten();
@@ -132,7 +138,7 @@ impl Registry {
         }
     }
 
-    pub(crate) fn manifest_call(
+    pub(crate) fn manifest_request(
         &self,
         operation: &'static str,
         reference: &Reference,
@@ -140,12 +146,12 @@ impl Registry {
     ) -> Request {
         let path = format!("manifests/{}", reference.version.as_str());
         let subject = reference.to_string();
-        let mut call = self.request(operation, subject, method, &reference.repository, &path);
-        call.most = SIZE_LIMIT;
+        let mut request = self.request(operation, subject, method, &reference.repository, &path);
+        request.max_bytes = SIZE_LIMIT;
         if let Ok(accept) = HeaderValue::from_str(&ACCEPTED_MEDIA_TYPES.join(", ")) {
-            call.headers.insert(ACCEPT, accept);
+            request.headers.insert(ACCEPT, accept);
         }
-        call
+        request
     }
 }
 

@@ -66,29 +66,32 @@ impl Registry {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Option<Vec<Referrer>>, Error> {
-        let api = &self.transport.referrers_api;
+        let api = &self.client.referrers_api;
         if api.is_missing.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let text = repository.digest(subject).to_string();
         let path = format!("referrers/{subject}");
-        let mut call = self.request("list referrers of", text, Method::GET, repository, &path);
-        let mut first = call.url.clone();
+        let mut request = self.request("list referrers of", text, Method::GET, repository, &path);
+        let mut first = request.url.clone();
         let mut referrers = Vec::new();
-        call.most = PAGE_BYTES;
+        request.max_bytes = PAGE_BYTES;
         let mut pages = Pages::at_most(PAGE_LIMIT);
         loop {
-            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+            let fail = |kind| {
+                self.http
+                    .error(request.operation, request.subject.clone(), kind)
+            };
             let protocol = |text: String| fail(Kind::Protocol(text));
-            pages.turn(&call.url).map_err(fail)?;
-            let answer = match self.transport.call(&self.wire, &call).await {
+            pages.turn(&request.url).map_err(fail)?;
+            let answer = match self.client.send(&self.http, &request).await {
                 Ok(answer) => answer,
                 Err(error) if is_unknown_route(&error) && pages.is_first() => {
                     api.is_missing.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
                 Err(error) => {
-                    call.url = pages.again(&mut first, error)?;
+                    request.url = pages.again(&mut first, error)?;
                     referrers.clear();
                     continue;
                 }
@@ -101,8 +104,8 @@ impl Registry {
                 return Err(protocol(text));
             }
             pages.took(answer.body.len(), 0).map_err(fail)?;
-            match next_page(&call.url, &answer.headers).map_err(fail)? {
-                Some(next) => call.url = next,
+            match next_page(&request.url, &answer.headers).map_err(fail)? {
+                Some(next) => request.url = next,
                 None => return Ok(Some(referrers)),
             }
         }

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::{
     oci::{Digest, ManifestError, RegistryName},
-    redirect_policy::Refusal,
-    retry::PATIENCE,
+    redirect_policy::RefusedRedirect,
+    retry::MAX_RETRY_AFTER,
     tls,
 };
 
@@ -187,7 +187,9 @@ impl Error {
             | Kind::NoLogin(_)
             | Kind::TokenExpired
             | Kind::Server { .. } => true,
-            Kind::Throttled { retry_after, .. } => retry_after.is_none_or(|wait| wait <= PATIENCE),
+            Kind::Throttled { retry_after, .. } => {
+                retry_after.is_none_or(|wait| wait <= MAX_RETRY_AFTER)
+            }
             Kind::Length { expected, found } => found < expected,
             Kind::Elsewhere(error) => error.is_transient(),
             _ => false,
@@ -340,7 +342,7 @@ impl From<&reqwest::Error> for Kind {
         let mut causes: Vec<String> = Vec::new();
         let mut cause: Option<&(dyn StdError + 'static)> = error.source();
         while let Some(error) = cause {
-            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+            if let Some(refusal) = error.downcast_ref::<RefusedRedirect>() {
                 return Self::Protocol(refusal.to_string());
             }
             if let Some(text) = tls_cause(error).and_then(tls::explain) {

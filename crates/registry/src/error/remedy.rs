@@ -76,8 +76,8 @@ const READ_ONLY: [&str; 7] = [
 ];
 
 /// Whether a refusal of a write means that the target can store nothing, whatever it is sent.
-fn storage_refusal(call: &Request, kind: &Kind) -> Option<Kind> {
-    if !call.scope.writes || call.method == Method::DELETE {
+fn storage_refusal(request: &Request, kind: &Kind) -> Option<Kind> {
+    if !request.scope.writes || request.method == Method::DELETE {
         return None;
     }
     let (status, message) = match kind {
@@ -86,11 +86,13 @@ fn storage_refusal(call: &Request, kind: &Kind) -> Option<Kind> {
         _ => return None,
     };
     let text = || message.clone();
-    if says(call, message, &DISK) {
+    if says(request, message, &DISK) {
         Some(Kind::DiskFull(text()))
-    } else if says(call, message, &READ_ONLY) || (status == 405 && call.method == Method::POST) {
+    } else if says(request, message, &READ_ONLY)
+        || (status == 405 && request.method == Method::POST)
+    {
         Some(Kind::ReadOnly(text()))
-    } else if status == 507 || says(call, message, &QUOTA) {
+    } else if status == 507 || says(request, message, &QUOTA) {
         Some(Kind::StorageQuota(text()))
     } else {
         None
@@ -98,10 +100,10 @@ fn storage_refusal(call: &Request, kind: &Kind) -> Option<Kind> {
 }
 
 /// A failure of a call, with what its words say beyond its status.
-pub(crate) fn judged(call: &Request, kind: Kind) -> Kind {
-    let changes_tag = writes_tag(call) || call.method == Method::DELETE;
-    let is_blocked = |message: &str| changes_tag && says(call, message, &BLOCKED);
-    if let Some(refusal) = storage_refusal(call, &kind) {
+pub(crate) fn reclassify(request: &Request, kind: Kind) -> Kind {
+    let changes_tag = writes_tag(request) || request.method == Method::DELETE;
+    let is_blocked = |message: &str| changes_tag && says(request, message, &BLOCKED);
+    if let Some(refusal) = storage_refusal(request, &kind) {
         return refusal;
     }
     match kind {
@@ -113,9 +115,9 @@ pub(crate) fn judged(call: &Request, kind: Kind) -> Kind {
 }
 
 /// What helps against a refusal, where that can be told.
-pub(crate) fn remedy(call: &Request, error: &Error) -> Option<String> {
-    let is_begun = call.method == Method::POST && call.scope.writes;
-    if (!is_begun && !writes_manifest(call)) || error.is_missing_content() {
+pub(crate) fn remedy(request: &Request, error: &Error) -> Option<String> {
+    let is_begun = request.method == Method::POST && request.scope.writes;
+    if (!is_begun && !writes_manifest(request)) || error.is_missing_content() {
         return None;
     }
     let (status, message) = match &*error.kind {
@@ -125,34 +127,36 @@ pub(crate) fn remedy(call: &Request, error: &Error) -> Option<String> {
         Kind::Rejected { status, message } => (*status, message),
         _ => return None,
     };
-    if let Some(first) = made_first(call, message) {
+    if let Some(first) = made_first(request, message) {
         return Some(first);
     }
-    match writes_manifest(call) {
-        true => unwanted(call, status, message),
+    match writes_manifest(request) {
+        true => unwanted(request, status, message),
         // Many say no more than this of what is not there.
         false => (status == 403).then(|| {
             let names = "project, namespace or organization";
             format!(
                 "where a {names} has to be there first, create `{}`",
-                top(call)
+                top(request)
             )
         }),
     }
 }
 
 /// Names what has to be created before anything can be pushed, where a refusal says so.
-fn made_first(call: &Request, message: &str) -> Option<String> {
-    let is_unknown = says(call, message, &["name_unknown", "repositorynotfound"]);
+fn made_first(request: &Request, message: &str) -> Option<String> {
+    let is_unknown = says(request, message, &["name_unknown", "repositorynotfound"]);
     // What a manifest has may be unknown to a repository that is there.
-    if !is_unknown && (writes_manifest(call) || !says(call, message, &ABSENT)) {
+    if !is_unknown && (writes_manifest(request) || !says(request, message, &ABSENT)) {
         return None;
     }
-    let path = &call.scope.repository;
-    let part = MADE_FIRST.iter().find(|part| says(call, message, &[part]));
+    let path = &request.scope.repository;
+    let part = MADE_FIRST
+        .iter()
+        .find(|part| says(request, message, &[part]));
     match part {
-        Some(part) => Some(format!("create the {part} `{}` there first", top(call))),
-        None if is_unknown || says(call, message, &["repository"]) => Some(format!(
+        Some(part) => Some(format!("create the {part} `{}` there first", top(request))),
+        None if is_unknown || says(request, message, &["repository"]) => Some(format!(
             "create the repository `{path}` there first, or what its name begins with"
         )),
         None => None,
@@ -160,33 +164,33 @@ fn made_first(call: &Request, message: &str) -> Option<String> {
 }
 
 /// What of `mirror.toml` leaves out what a target refuses of a manifest.
-fn unwanted(call: &Request, status: u16, message: &str) -> Option<String> {
-    if status == 413 || says(call, message, &TOO_LARGE) {
-        let size = ByteSize(call.body.len() as u64);
+fn unwanted(request: &Request, status: u16, message: &str) -> Option<String> {
+    if status == 413 || says(request, message, &TOO_LARGE) {
+        let size = ByteSize(request.body.len() as u64);
         return Some(format!(
             "its manifest has {size}: raise what the target, or a proxy before it, takes in a \
              request; most registries take manifests of 4 MiB"
         ));
     }
-    let is_about_kind = matches!(status, 415 | 422) || says(call, message, &UNWANTED);
-    let manifest: Value = serde_json::from_slice(&call.body).ok()?;
+    let is_about_kind = matches!(status, 415 | 422) || says(request, message, &UNWANTED);
+    let manifest: Value = serde_json::from_slice(&request.body).ok()?;
     is_about_kind
-        .then(|| remedies(call, &manifest).join("; "))
+        .then(|| remedies(request, &manifest).join("; "))
         .filter(|text| !text.is_empty())
 }
 
 /// What leaves out each thing that is unusual about a manifest.
-fn remedies(call: &Request, manifest: &Value) -> Vec<String> {
+fn remedies(request: &Request, manifest: &Value) -> Vec<String> {
     let list = |key: &str| manifest[key].as_array().map_or(&[][..], Vec::as_slice);
     let (layers, children) = (list("layers"), list("manifests"));
     let media_type = |entry: &Value| entry["mediaType"].as_str().unwrap_or_default().to_owned();
     let is_attested =
         |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].is_string();
     let config = media_type(&manifest["config"]);
-    let own = header(&call.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let own = header(&request.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     let is_attestation = layers.iter().any(|layer| media_type(layer) == ATTESTATION);
     let is_image = CONFIGS.iter().any(|known| config.starts_with(known));
-    let refers = manifest["subject"].is_object() || version(call).starts_with("sha256-");
+    let refers = manifest["subject"].is_object() || version(request).starts_with("sha256-");
     let is_docker = |text: &str| text.starts_with("application/vnd.docker.");
     let is_mixed = !is_docker(own) && children.iter().any(|child| is_docker(&media_type(child)));
     let remedies = [
@@ -221,30 +225,30 @@ fn remedies(call: &Request, manifest: &Value) -> Vec<String> {
     remedies.into_iter().filter_map(applies).collect()
 }
 
-fn writes_manifest(call: &Request) -> bool {
-    call.method == Method::PUT && call.url.path().contains("/manifests/")
+fn writes_manifest(request: &Request) -> bool {
+    request.method == Method::PUT && request.url.path().contains("/manifests/")
 }
 
-fn writes_tag(call: &Request) -> bool {
-    writes_manifest(call) && !version(call).contains(':')
+fn writes_tag(request: &Request) -> bool {
+    writes_manifest(request) && !version(request).contains(':')
 }
 
 /// The tag or the digest at the end of the URL of a manifest.
-fn version(call: &Request) -> &str {
-    call.url.path().rsplit('/').next().unwrap_or_default()
+fn version(request: &Request) -> &str {
+    request.url.path().rsplit('/').next().unwrap_or_default()
 }
 
 /// What the name of the repository begins with.
-fn top(call: &Request) -> &str {
-    let path = &*call.scope.repository;
+fn top(request: &Request) -> &str {
+    let path = &*request.scope.repository;
     path.split_once('/').map_or(path, |(top, _)| top)
 }
 
 /// Whether a message has one of these words. One that stands in the name of what is written is
 /// only an echo.
-fn says(call: &Request, message: &str, words: &[&str]) -> bool {
+fn says(request: &Request, message: &str, words: &[&str]) -> bool {
     let message = message.to_ascii_lowercase();
-    let name = call.url.path().to_ascii_lowercase();
+    let name = request.url.path().to_ascii_lowercase();
     // `/manifests/` is no name.
     let name = name.replacen("/manifests/", "/", 1);
     let mut words = words.iter().filter(|word| !name.contains(**word));

@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     Error, Kind, PAGE_BYTES, Registry,
     auth::Scope,
-    client::{Answer, Login, Request, keep_to_origin},
+    client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
     listing::tags::next_page,
     oci::Repository,
     pagination::{Pages, legal_names},
@@ -69,21 +69,25 @@ impl Registry {
     /// ([its API](https://docs.docker.com/reference/api/hub/latest/)), which needs no login.
     async fn list_hub(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let namespace = first_part(prefix);
-        let mut first = Url::clone(&self.wire.base);
+        let mut first = Url::clone(&self.http.base);
         // The interface has a host of its own, which differs from the registry's in the name alone.
         let _ = first.set_host(Some("hub.docker.com"));
         first.set_path(&format!("/v2/namespaces/{namespace}/repositories"));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
-        self.pages(self.listing(prefix, first), Login::Nobody, |url, answer| {
-            let page: HubRepositories = parse(&answer.body)?;
-            let names = page.results.iter();
-            let names = names.map(|found| format!("{namespace}/{}", found.name));
-            let next = page.next.filter(|next| !next.is_empty());
-            Ok((
-                names.collect(),
-                next.map(|next| own_next(url, &next)).transpose()?,
-            ))
-        })
+        self.pages(
+            self.listing(prefix, first),
+            AuthScheme::Anonymous,
+            |url, answer| {
+                let page: HubRepositories = parse(&answer.body)?;
+                let names = page.results.iter();
+                let names = names.map(|found| format!("{namespace}/{}", found.name));
+                let next = page.next.filter(|next| !next.is_empty());
+                Ok((
+                    names.collect(),
+                    next.map(|next| own_next(url, &next)).transpose()?,
+                ))
+            },
+        )
         .await
     }
 
@@ -91,24 +95,28 @@ impl Registry {
     /// it.
     async fn list_quay(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let namespace = first_part(prefix);
-        let mut first = Url::clone(&self.wire.base);
+        let mut first = Url::clone(&self.http.base);
         first.set_path("/api/v1/repository");
         first
             .query_pairs_mut()
             .append_pair("namespace", namespace)
             .append_pair("public", "true");
         let start = first.clone();
-        self.pages(self.listing(prefix, first), Login::Nobody, |_, answer| {
-            let page: QuayRepositories = parse(&answer.body)?;
-            let names = page.repositories.iter();
-            let names = names.map(|found| format!("{namespace}/{}", found.name));
-            let next = page.next_page.filter(|next| !next.is_empty()).map(|next| {
-                let mut url = start.clone();
-                url.query_pairs_mut().append_pair("next_page", &next);
-                url
-            });
-            Ok((names.collect(), next))
-        })
+        self.pages(
+            self.listing(prefix, first),
+            AuthScheme::Anonymous,
+            |_, answer| {
+                let page: QuayRepositories = parse(&answer.body)?;
+                let names = page.repositories.iter();
+                let names = names.map(|found| format!("{namespace}/{}", found.name));
+                let next = page.next_page.filter(|next| !next.is_empty()).map(|next| {
+                    let mut url = start.clone();
+                    url.query_pairs_mut().append_pair("next_page", &next);
+                    url
+                });
+                Ok((names.collect(), next))
+            },
+        )
         .await
     }
 
@@ -133,19 +141,23 @@ impl Registry {
     }
 
     async fn list_catalog(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        let mut first = Url::clone(&self.wire.base);
+        let mut first = Url::clone(&self.http.base);
         first.set_path("/v2/_catalog");
         first.set_query(Some("n=1000"));
-        self.pages(self.listing(prefix, first), Login::Token, |url, answer| {
-            let page: CatalogBody = parse(&answer.body)?;
-            let names = page.repositories.into_iter();
-            let names = names.filter(|name| is_under(name, prefix)).collect();
-            let next = match answer.headers.contains_key(LINK) {
-                true => next_page(url, &answer.headers)?,
-                false => None,
-            };
-            Ok((names, next))
-        })
+        self.pages(
+            self.listing(prefix, first),
+            AuthScheme::Token,
+            |url, answer| {
+                let page: CatalogBody = parse(&answer.body)?;
+                let names = page.repositories.into_iter();
+                let names = names.filter(|name| is_under(name, prefix)).collect();
+                let next = match answer.headers.contains_key(LINK) {
+                    true => next_page(url, &answer.headers)?,
+                    false => None,
+                };
+                Ok((names, next))
+            },
+        )
         .await
     }
 
@@ -153,7 +165,7 @@ impl Registry {
     /// ([its API](https://github.com/goharbor/harbor/blob/main/api/v2.0/swagger.yaml)).
     async fn list_harbor(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let project = first_part(prefix);
-        let mut start = Url::clone(&self.wire.base);
+        let mut start = Url::clone(&self.http.base);
         start.set_path(&format!("/api/v2.0/projects/{project}/repositories"));
         let page_url = |number: usize| {
             let mut url = start.clone();
@@ -161,7 +173,7 @@ impl Registry {
             url
         };
         let listing = self.listing(prefix, page_url(1));
-        self.pages(listing, Login::Basic, |url, answer| {
+        self.pages(listing, AuthScheme::Basic, |url, answer| {
             let page: Vec<Named> = parse(&answer.body)?;
             let next = (page.len() >= PAGE_SIZE).then(|| page_url(number_of(url) + 1));
             Ok((page.into_iter().map(|found| found.name).collect(), next))
@@ -182,36 +194,39 @@ impl Registry {
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            most: PAGE_BYTES,
+            max_bytes: PAGE_BYTES,
         }
     }
 
     /// Reads page after page, until one names no next.
     async fn pages(
         &self,
-        mut call: Request,
-        login: Login,
-        mut read: impl FnMut(&Url, &Answer) -> Result<CatalogPage, Kind> + Send,
+        mut request: Request,
+        scheme: AuthScheme,
+        mut read: impl FnMut(&Url, &BufferedResponse) -> Result<CatalogPage, Kind> + Send,
     ) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
         let mut pages = Pages::at_most(PAGE_LIMIT);
-        let mut first = call.url.clone();
+        let mut first = request.url.clone();
         loop {
-            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            pages.turn(&call.url).map_err(fail)?;
-            let answer = match self.transport.call_as(&self.wire, &call, login).await {
+            let fail = |kind| {
+                self.http
+                    .error(request.operation, request.subject.clone(), kind)
+            };
+            pages.turn(&request.url).map_err(fail)?;
+            let answer = match self.client.send_as(&self.http, &request, scheme).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    call.url = pages.again(&mut first, error)?;
+                    request.url = pages.again(&mut first, error)?;
                     names.clear();
                     continue;
                 }
             };
-            let (found, next) = read(&call.url, &answer).map_err(fail)?;
+            let (found, next) = read(&request.url, &answer).map_err(fail)?;
             pages.took(answer.body.len(), found.len()).map_err(fail)?;
             names.extend(found);
             match next {
-                Some(next) => call.url = next,
+                Some(next) => request.url = next,
                 None => return Ok(names),
             }
         }

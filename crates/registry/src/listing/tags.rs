@@ -11,21 +11,18 @@ use url::Url;
 
 use crate::{
     Error, Kind, Registry,
-    client::{Answer, Request, keep_to_origin},
+    client::{BufferedResponse, Request, keep_to_origin},
     oci::{Digest, Repository, Tag},
     pagination::{Pages, legal_names},
-    vendor::{Told, Uploads},
+    vendor::{ManifestMap, TagHint},
 };
 
 /// Most pages of one listing: a million tags at a hundred a page.
 const PAGE_LIMIT: usize = 10_000;
 
-/// A whole listing, or the word that there is no such repository.
-pub type Tags = Option<Listing>;
-
 /// The tags of a repository, and what a registry tells of many of them at once.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub struct TagListing {
     /// Every tag.
     pub tags: Vec<Tag>,
     /// Which digest a tag has, where the registry tells; `None` where it tells of several.
@@ -42,26 +39,26 @@ pub struct Listing {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct TagsPage {
     // Nexus writes null for none.
     #[serde(default, deserialize_with = "legal_names")]
     tags: Vec<Tag>,
     // Artifact Registry and gcr.io alone.
     #[serde(default)]
-    manifest: Uploads,
+    manifest: ManifestMap,
 }
 
 /// A page of which only the names make sense.
 #[derive(Deserialize)]
-struct Names {
+struct TagNames {
     #[serde(default, deserialize_with = "legal_names")]
     tags: Vec<Tag>,
 }
 
-impl Listing {
+impl TagListing {
     /// Takes note of what a registry tells of a tag.
-    pub(crate) fn tell(&mut self, told: Told) {
-        let Told { tag, digest, at } = told;
+    pub(crate) fn add_hint(&mut self, hints: TagHint) {
+        let TagHint { tag, digest, at } = hints;
         if let Some(digest) = digest {
             let known = self.digests.entry(tag.clone());
             let known = known.or_insert_with(|| Some(digest.clone()));
@@ -76,71 +73,77 @@ impl Listing {
 impl Registry {
     /// Lists every tag of a repository. What is no legal tag is left out: Artifactory lists
     /// digests among them.
-    pub async fn list_tags(&self, repository: &Repository) -> Result<Tags, Error> {
-        let mut call = self.tags_call(repository);
-        let mut first = call.url.clone();
-        let mut listing = Listing::default();
+    pub async fn list_tags(&self, repository: &Repository) -> Result<Option<TagListing>, Error> {
+        let mut request = self.tags_request(repository);
+        let mut first = request.url.clone();
+        let mut listing = TagListing::default();
         let mut pages = Pages::at_most(PAGE_LIMIT);
         loop {
-            let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-            pages.turn(&call.url).map_err(fail)?;
-            let answer = match self.transport.call(&self.wire, &call).await {
+            let fail = |kind| {
+                self.http
+                    .error(request.operation, request.subject.clone(), kind)
+            };
+            pages.turn(&request.url).map_err(fail)?;
+            let answer = match self.client.send(&self.http, &request).await {
                 Ok(answer) => answer,
                 Err(error) if error.is_not_found() && pages.is_first() => return Ok(None),
                 Err(error) => {
-                    call.url = pages.again(&mut first, error)?;
-                    listing = Listing::default();
+                    request.url = pages.again(&mut first, error)?;
+                    listing = TagListing::default();
                     continue;
                 }
             };
             let before = listing.tags.len();
-            self.read_page(&call, &answer, &mut listing)?;
+            self.read_page(&request, &answer, &mut listing)?;
             let tags = listing.tags.len() - before;
             pages.took(answer.body.len(), tags).map_err(fail)?;
-            match next_page(&call.url, &answer.headers).map_err(fail)? {
-                Some(next) => call.url = next,
+            match next_page(&request.url, &answer.headers).map_err(fail)? {
+                Some(next) => request.url = next,
                 None => return Ok(Some(listing)),
             }
         }
     }
 
     /// The call for a listing's first page.
-    pub(crate) fn tags_call(&self, repository: &Repository) -> Request {
+    pub(crate) fn tags_request(&self, repository: &Repository) -> Request {
         let subject = repository.to_string();
-        let mut call = self.request(
+        let mut request = self.request(
             "list tags of",
             subject,
             Method::GET,
             repository,
             "tags/list",
         );
-        call.url.set_query(Some(&format!("n={}", self.page_size())));
-        call
+        request
+            .url
+            .set_query(Some(&format!("n={}", self.page_size())));
+        request
     }
 
     /// Adds what one page tells to a listing.
     pub(crate) fn read_page(
         &self,
-        call: &Request,
-        answer: &Answer,
-        listing: &mut Listing,
+        request: &Request,
+        answer: &BufferedResponse,
+        listing: &mut TagListing,
     ) -> Result<(), Error> {
-        let page: Page = serde_json::from_slice(&answer.body)
+        let page: TagsPage = serde_json::from_slice(&answer.body)
             .or_else(|_| {
                 // The names are the listing; a map beside them that makes no sense is none.
-                let Names { tags } = serde_json::from_slice(&answer.body)?;
-                let manifest = Uploads::default();
-                Ok(Page { tags, manifest })
+                let TagNames { tags } = serde_json::from_slice(&answer.body)?;
+                let manifest = ManifestMap::default();
+                Ok(TagsPage { tags, manifest })
             })
             .map_err(|e: serde_json::Error| {
                 let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
-                self.wire.error(call.operation, call.subject.clone(), kind)
+                self.http
+                    .error(request.operation, request.subject.clone(), kind)
             })?;
         listing.tags.extend(page.tags);
         page.manifest
             .0
             .into_iter()
-            .for_each(|told| listing.tell(told));
+            .for_each(|hints| listing.add_hint(hints));
         Ok(())
     }
 
@@ -179,7 +182,7 @@ pub(crate) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url
 /// The tags of one page.
 #[cfg(test)]
 pub(crate) fn page_names(body: &[u8]) -> Result<Vec<Tag>, serde_json::Error> {
-    serde_json::from_slice::<Page>(body).map(|page| page.tags)
+    serde_json::from_slice::<TagsPage>(body).map(|page| page.tags)
 }
 
 /// The links of a header, each with its parameters.

@@ -147,8 +147,8 @@ fn a_manifest_that_names_more_than_images_do_is_refused() {
     let refused = manifest(&many(DESCRIPTORS + 1)).unwrap_err().to_string();
     assert!(refused.contains("10001"), "{refused}");
     // As many as fit into the largest manifest that is read.
-    let most = (4 << 20) / part("7").len();
-    assert!(manifest(&many(most)).is_err());
+    let max_bytes = (4 << 20) / part("7").len();
+    assert!(manifest(&many(max_bytes)).is_err());
 }
 
 #[test]

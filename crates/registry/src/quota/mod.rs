@@ -18,12 +18,12 @@ use crate::{oci::Digest, quota::admission::ImageAdmission};
 
 /// The window slides, so that pulls come back one by one: asked again is when this many may have
 /// come back, for an image is several pulls.
-const PULLS_WORTH: u32 = 10;
+const PULLS_PER_RETRY: u32 = 10;
 /// How soon it is asked again at the earliest, and where no window is told.
-const SHORTEST: Duration = Duration::from_secs(60);
-const UNTOLD: Duration = Duration::from_secs(3600);
+const MIN_PAUSE: Duration = Duration::from_secs(60);
+const PAUSE_WITHOUT_WINDOW: Duration = Duration::from_secs(3600);
 /// A longer window is nonsense.
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// What is left of a registry's pulls, by its own word. One that tells nothing limits nothing.
 #[derive(Debug, Default)]
@@ -34,18 +34,18 @@ pub(crate) struct PullQuota {
 
 #[derive(Debug, Default)]
 struct QuotaState {
-    told: Option<Quota>,
+    reported: Option<Quota>,
     /// When that was heard.
     heard_at: Option<Instant>,
     in_flight: u64,
     /// When a spent quota is tried again.
     again_at: Option<Instant>,
-    turns: ImageAdmission<ImagePermit>,
+    images: ImageAdmission<ImagePermit>,
 }
 
 /// The right to pull one manifest, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Pull<'a>(&'a PullQuota);
+pub(crate) struct PullPermit<'a>(&'a PullQuota);
 
 /// The right to pull the manifests of one image, until it is dropped.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ enum Admission {
 
 impl PullQuota {
     /// Waits until it is sure that a pull is left, and takes it; or says that none is.
-    pub(crate) async fn pull(&self) -> Result<Pull<'_>, Kind> {
+    pub(crate) async fn pull(&self) -> Result<PullPermit<'_>, Kind> {
         loop {
             let returned = self.returned.notified();
             match self.lock().admit(Instant::now()) {
-                Admission::Go => return Ok(Pull(self)),
+                Admission::Go => return Ok(PullPermit(self)),
                 Admission::Spent(kind) => return Err(kind),
                 Admission::Wait => {}
             }
@@ -76,25 +76,29 @@ impl PullQuota {
 
     /// Takes note of what the registry tells in answer to what it was asked then. Answers overtake
     /// one another: one that was asked for before another was heard does not speak for more pulls.
-    pub(crate) fn told(self: &Arc<Self>, quota: Quota, asked_at: Instant) {
-        self.change(|state| state.told(quota, asked_at));
+    pub(crate) fn update(self: &Arc<Self>, quota: Quota, asked_at: Instant) {
+        self.change(|state| state.update(quota, asked_at));
     }
 
     /// Takes note of a refusal for want of pulls, which may tell no number.
-    pub(crate) fn refused(self: &Arc<Self>) {
-        self.change(QuotaState::refused);
+    pub(crate) fn pull_refused(self: &Arc<Self>) {
+        self.change(QuotaState::pull_refused);
     }
 
     /// Takes note of a pull, asked for then, that was given without a word of how many are left: a
     /// refusal before it, which told none either, holds no longer.
-    pub(crate) fn given(self: &Arc<Self>, asked_at: Instant) {
-        self.change(|state| state.given(asked_at));
+    pub(crate) fn pull_granted(self: &Arc<Self>, asked_at: Instant) {
+        self.change(|state| state.pull_granted(asked_at));
     }
 
     /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970.
-    pub(crate) async fn turn(self: &Arc<Self>, image: &Digest, since: i64) -> Option<ImagePermit> {
+    pub(crate) async fn admit_image(
+        self: &Arc<Self>,
+        image: &Digest,
+        since: i64,
+    ) -> Option<ImagePermit> {
         let (begin, begun) = oneshot::channel();
-        self.change(|state| state.turns.wait(image.clone(), since, begin));
+        self.change(|state| state.images.wait(image.clone(), since, begin));
         // It waits for as long as somebody waits for it.
         begun.await.ok()
     }
@@ -103,8 +107,8 @@ impl PullQuota {
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QuotaState)) {
         let mut state = self.lock();
         change(&mut state);
-        let left = state.told.map(|told| told.remaining);
-        let beginning = state.turns.begin(left);
+        let left = state.reported.map(|told| told.remaining);
+        let beginning = state.images.begin(left);
         drop(state);
         for waiting in beginning {
             let (quota, image) = (self.clone(), waiting.image);
@@ -118,7 +122,7 @@ impl PullQuota {
     }
 }
 
-impl Drop for Pull<'_> {
+impl Drop for PullPermit<'_> {
     fn drop(&mut self) {
         self.0.lock().in_flight -= 1;
         self.0.returned.notify_waiters();
@@ -128,59 +132,62 @@ impl Drop for Pull<'_> {
 impl ImagePermit {
     /// Takes note of the manifests that are still to be pulled.
     pub fn needs<'a>(&self, parts: impl Iterator<Item = &'a Digest>) {
-        let change = |state: &mut QuotaState| state.turns.needs(&self.image, parts);
+        let change = |state: &mut QuotaState| state.images.needs(&self.image, parts);
         self.quota.change(change);
     }
 
     /// Takes note of a manifest that is not, or no longer.
     pub fn has(&self, part: &Digest) {
-        let change = |state: &mut QuotaState| state.turns.has(&self.image, part);
+        let change = |state: &mut QuotaState| state.images.has(&self.image, part);
         self.quota.change(change);
     }
 }
 
 impl Drop for ImagePermit {
     fn drop(&mut self) {
-        self.quota.change(|state| state.turns.end(&self.image));
+        self.quota.change(|state| state.images.end(&self.image));
     }
 }
 
 impl QuotaState {
-    fn told(&mut self, quota: Quota, asked_at: Instant) {
+    fn update(&mut self, quota: Quota, asked_at: Instant) {
         let is_late = self.heard_at.is_some_and(|heard_at| asked_at < heard_at);
-        let known = self.told.map(|told| told.remaining);
+        let known = self.reported.map(|told| told.remaining);
         if is_late && known.is_some_and(|known| known <= quota.remaining) {
             return;
         }
         if quota.remaining > 0 {
             self.again_at = None;
         }
-        self.told = Some(quota);
+        self.reported = Some(quota);
         self.heard_at = Some(Instant::now());
     }
 
-    fn refused(&mut self) {
-        let told = self.told.unwrap_or(Quota {
+    fn pull_refused(&mut self) {
+        let told = self.reported.unwrap_or(Quota {
             limit: None,
             remaining: 0,
             window: None,
         });
-        self.told = Some(Quota {
+        self.reported = Some(Quota {
             remaining: 0,
             ..told
         });
         self.heard_at = Some(Instant::now());
     }
 
-    fn given(&mut self, asked_at: Instant) {
-        let is_spent = self.told.is_some_and(|told| told.remaining == 0);
+    fn pull_granted(&mut self, asked_at: Instant) {
+        let is_spent = self.reported.is_some_and(|told| told.remaining == 0);
         if is_spent && self.heard_at.is_some_and(|heard_at| heard_at < asked_at) {
-            (self.told, self.heard_at, self.again_at) = (None, None, None);
+            (self.reported, self.heard_at, self.again_at) = (None, None, None);
         }
     }
 
     fn admit(&mut self, now: Instant) -> Admission {
-        let Some(told) = self.told.filter(|told| told.remaining <= self.in_flight) else {
+        let Some(told) = self
+            .reported
+            .filter(|told| told.remaining <= self.in_flight)
+        else {
             self.in_flight += 1;
             return Admission::Go;
         };
@@ -200,12 +207,12 @@ impl QuotaState {
 }
 
 fn pause(told: Quota) -> Duration {
-    let Some(window) = told.window.map(|window| window.min(LONGEST)) else {
-        return UNTOLD;
+    let Some(window) = told.window.map(|window| window.min(MAX_WINDOW)) else {
+        return PAUSE_WITHOUT_WINDOW;
     };
     let limit = told.limit.and_then(|limit| u32::try_from(limit).ok());
-    let one = window / limit.unwrap_or(PULLS_WORTH).max(1);
-    (one * PULLS_WORTH).clamp(SHORTEST, window.max(SHORTEST))
+    let one = window / limit.unwrap_or(PULLS_PER_RETRY).max(1);
+    (one * PULLS_PER_RETRY).clamp(MIN_PAUSE, window.max(MIN_PAUSE))
 }
 
 fn words(told: Quota, left: Duration) -> String {

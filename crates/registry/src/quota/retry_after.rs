@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// The longest pause that is believed.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// The shortest that is kept where a registry speaks of parts of a second: ghcr's 880 µs would
 /// only bring the next refusal.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// What comes before a pause in words.
 const PHRASES: [&str; 2] = ["retry-after", "retry after"];
 
 /// The pause that an answer asks for by its header, or else in the words of its body.
-pub(crate) fn asked_pause(headers: &HeaderMap, said: &str) -> Option<Duration> {
+pub(crate) fn requested_pause(headers: &HeaderMap, said: &str) -> Option<Duration> {
     retry_after(headers).or_else(|| in_words(said))
 }
 
@@ -24,11 +24,11 @@ pub(crate) fn asked_pause(headers: &HeaderMap, said: &str) -> Option<Duration> {
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds).min(LONGEST));
+        return Some(Duration::from_secs(seconds).min(MAX_PAUSE));
     }
     if let Ok(date) = DateTime::parse_from_rfc2822(text) {
         let wait = (date.with_timezone(&Utc) - Utc::now()).to_std().ok();
-        return wait.map(|wait| wait.min(LONGEST));
+        return wait.map(|wait| wait.min(MAX_PAUSE));
     }
     lax(text)
 }
@@ -50,8 +50,8 @@ fn lax(text: &str) -> Option<Duration> {
         Ok(seconds) if !seconds.is_nan() => seconds,
         _ => go_seconds(text)?,
     };
-    let wait = Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).ok()?;
-    Some(wait.max(SHORTEST))
+    let wait = Duration::try_from_secs_f64(seconds.min(MAX_PAUSE.as_secs_f64())).ok()?;
+    Some(wait.max(MIN_PAUSE))
 }
 
 /// The seconds of a duration as Go writes it: `1h15m`.

@@ -6,14 +6,14 @@ fn bandwidth(bytes_per_second: u64) -> Option<Bandwidth> {
     NonZeroU64::new(bytes_per_second).map(Bandwidth::constant)
 }
 
-fn whole(bandwidth: Option<Bandwidth>) -> Arc<ProcessLimits> {
-    let whole = ProcessLimits::default();
-    whole.lane.set(bandwidth);
-    Arc::new(whole)
+fn process_limits(bandwidth: Option<Bandwidth>) -> Arc<ProcessLimits> {
+    let process_limits = ProcessLimits::default();
+    process_limits.bandwidth_limiter.set(bandwidth);
+    Arc::new(process_limits)
 }
 
-fn pace(own: Option<Bandwidth>, of_all: Option<Bandwidth>) -> Arc<RateLimiter> {
-    Arc::new(RateLimiter::new(None, own, whole(of_all)))
+fn rate_limiter(own: Option<Bandwidth>, of_all: Option<Bandwidth>) -> Arc<RateLimiter> {
+    Arc::new(RateLimiter::new(None, own, process_limits(of_all)))
 }
 
 fn body(frames: usize, length: usize) -> BlobStream {
@@ -29,11 +29,11 @@ async fn drain(bytes: BlobStream) -> usize {
 
 #[test]
 fn turns_follow_one_another_and_what_was_late_is_made_up_for() {
-    let turns = FairQueue::new(Duration::from_millis(100));
+    let queue = FairQueue::new(Duration::from_millis(100));
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
     let reserve = |ms, length| {
-        let delay = turns.reserve(at(ms), Duration::from_millis(length));
+        let delay = queue.reserve(at(ms), Duration::from_millis(length));
         delay.as_millis()
     };
     assert_eq!(reserve(0, 50), 0);
@@ -49,22 +49,23 @@ fn turns_follow_one_another_and_what_was_late_is_made_up_for() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_take_the_time_that_their_rate_says_however_many_flows_there_are() {
-    let pace = pace(bandwidth(1_000_000), None);
+    let rate_limiter = rate_limiter(bandwidth(1_000_000), None);
     let started = Instant::now();
-    let flows = (0..10).map(|_| drain(pace.keep(Direction::Received, body(50, 10_000))));
+    let flows =
+        (0..10).map(|_| drain(rate_limiter.throttle(Direction::Received, body(50, 10_000))));
     let moved: usize = join_all(flows).await.into_iter().sum();
     assert_eq!(moved, 5_000_000);
     let took = started.elapsed().as_secs_f64();
     assert!((4.8..5.1).contains(&took), "{took}");
-    assert_eq!(pace.whole.traffic.take(), (0, 5_000_000));
-    assert_eq!(pace.whole.traffic.take(), (0, 0));
+    assert_eq!(rate_limiter.process_limits.traffic.take(), (0, 5_000_000));
+    assert_eq!(rate_limiter.process_limits.traffic.take(), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn flows_share_a_rate_alike() {
-    let pace = pace(bandwidth(1_000_000), None);
+    let rate_limiter = rate_limiter(bandwidth(1_000_000), None);
     let flows = (0..4).map(|_| async {
-        drain(pace.keep(Direction::Sent, body(100, 10_000))).await;
+        drain(rate_limiter.throttle(Direction::Sent, body(100, 10_000))).await;
         Instant::now()
     });
     let ends = join_all(flows).await;
@@ -74,31 +75,31 @@ async fn flows_share_a_rate_alike() {
 
 #[tokio::test(start_paused = true)]
 async fn both_directions_and_all_registries_share_the_rate_of_all() {
-    let whole = whole(bandwidth(1_000_000));
+    let process_limits = process_limits(bandwidth(1_000_000));
     let quick = || {
         Arc::new(RateLimiter::new(
             None,
             bandwidth(100_000_000),
-            whole.clone(),
+            process_limits.clone(),
         ))
     };
     let (source, target) = (quick(), quick());
     let started = Instant::now();
     futures::join!(
-        drain(source.keep(Direction::Received, body(100, 10_000))),
-        drain(target.keep(Direction::Sent, body(100, 10_000))),
+        drain(source.throttle(Direction::Received, body(100, 10_000))),
+        drain(target.throttle(Direction::Sent, body(100, 10_000))),
     );
     let took = started.elapsed().as_secs_f64();
     assert!((1.8..2.1).contains(&took), "{took}");
-    assert_eq!(whole.traffic.take(), (1_000_000, 1_000_000));
+    assert_eq!(process_limits.traffic.take(), (1_000_000, 1_000_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_of_many_seconds_passes_in_slices() {
-    let pace = pace(bandwidth(1_000), None);
-    let mut paced = pace.keep(Direction::Sent, body(1, 10_000));
+    let rate_limiter = rate_limiter(bandwidth(1_000), None);
+    let mut throttled_frames = rate_limiter.throttle(Direction::Sent, body(1, 10_000));
     let (mut last, mut moved) = (Instant::now(), 0);
-    while let Some(slice) = paced.try_next().await.unwrap() {
+    while let Some(slice) = throttled_frames.try_next().await.unwrap() {
         assert!(last.elapsed() < Duration::from_millis(300));
         (last, moved) = (Instant::now(), moved + slice.len());
     }
@@ -107,27 +108,30 @@ async fn a_frame_of_many_seconds_passes_in_slices() {
 
 #[tokio::test(start_paused = true)]
 async fn one_byte_a_second_still_moves() {
-    let pace = pace(bandwidth(1), None);
+    let rate_limiter = rate_limiter(bandwidth(1), None);
     let started = Instant::now();
-    assert_eq!(drain(pace.keep(Direction::Sent, body(1, 5))).await, 5);
+    assert_eq!(
+        drain(rate_limiter.throttle(Direction::Sent, body(1, 5))).await,
+        5
+    );
     assert!(started.elapsed() >= Duration::from_secs(4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_that_changes_holds_from_the_next_slice_on() {
-    let pace = pace(None, bandwidth(1_000));
-    let mut paced = pace.keep(Direction::Sent, body(1, 1_000_000));
-    paced.try_next().await.unwrap();
-    pace.whole.lane.set(None);
+    let rate_limiter = rate_limiter(None, bandwidth(1_000));
+    let mut throttled_frames = rate_limiter.throttle(Direction::Sent, body(1, 1_000_000));
+    throttled_frames.try_next().await.unwrap();
+    rate_limiter.process_limits.bandwidth_limiter.set(None);
     let started = Instant::now();
-    drain(paced).await;
+    drain(throttled_frames).await;
     assert!(started.elapsed() < Duration::from_millis(300));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_frames_pass_as_they_are() {
-    let frames: Vec<Bytes> = pace(None, None)
-        .keep(Direction::Sent, body(3, 1_000_000))
+    let frames: Vec<Bytes> = rate_limiter(None, None)
+        .throttle(Direction::Sent, body(3, 1_000_000))
         .try_collect()
         .await
         .unwrap();
@@ -136,13 +140,13 @@ async fn without_a_limit_frames_pass_as_they_are() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
-    let pace = RateLimiter::new(Some(0.5), None, whole(None));
+    let rate_limiter = RateLimiter::new(Some(0.5), None, process_limits(None));
     let started = Instant::now();
     let order = Mutex::new(Vec::new());
     let asked = (0..4).map(|at| {
-        let (pace, order) = (&pace, &order);
+        let (rate_limiter, order) = (&rate_limiter, &order);
         async move {
-            pace.request().await;
+            rate_limiter.request().await;
             order
                 .lock()
                 .unwrap()
@@ -156,11 +160,15 @@ async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_holds_nobody_up_for_longer_than_a_turn() {
-    let pace = Arc::new(RateLimiter::new(Some(1.0), None, whole(None)));
-    pace.request().await;
+    let rate_limiter = Arc::new(RateLimiter::new(Some(1.0), None, process_limits(None)));
+    rate_limiter.request().await;
     let short = Duration::from_millis(1);
-    assert!(tokio::time::timeout(short, pace.request()).await.is_err());
+    assert!(
+        tokio::time::timeout(short, rate_limiter.request())
+            .await
+            .is_err()
+    );
     let started = Instant::now();
-    pace.request().await;
+    rate_limiter.request().await;
     assert!(started.elapsed() <= Duration::from_secs(2));
 }

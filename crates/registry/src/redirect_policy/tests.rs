@@ -4,12 +4,12 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-fn boundary(base: &str) -> Arc<Boundary> {
-    Boundary::new(&url(base), &Proxy::Direct)
+fn ssrf_guard(base: &str) -> Arc<SsrfGuard> {
+    SsrfGuard::new(&url(base), &Proxy::Direct)
 }
 
 fn admits(from: &str, to: &str) -> bool {
-    boundary(from).admit(&url(from), &url(to)).is_ok()
+    ssrf_guard(from).admit(&url(from), &url(to)).is_ok()
 }
 
 /// This machine, its link and its cloud, in the ways that they can be written.
@@ -104,8 +104,8 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 
 #[test]
 fn a_name_that_resolves_to_this_machine_is_this_machine() {
-    let boundary = boundary("https://registry.example/");
-    let sift = |name: &str, found: &[&str]| boundary.sift(name, addresses(found));
+    let ssrf_guard = ssrf_guard("https://registry.example/");
+    let sift = |name: &str, found: &[&str]| ssrf_guard.sift(name, addresses(found));
     assert!(sift("cdn.example", &["127.0.0.1"]).is_err());
     assert!(sift("cdn.example", &["::1", "169.254.169.254"]).is_err());
     let mixed = sift("cdn.example", &["127.0.0.1", "203.0.113.9"]).unwrap();
@@ -115,26 +115,30 @@ fn a_name_that_resolves_to_this_machine_is_this_machine() {
 
 #[test]
 fn a_registry_whose_own_name_is_of_this_machine_may_stay_there() {
-    let boundary = boundary("https://registry.home.example/");
+    let ssrf_guard = ssrf_guard("https://registry.home.example/");
     let to = url("https://127.0.0.1:9000/x");
-    let own = boundary.sift("Registry.home.example", addresses(&["127.0.0.1"]));
+    let own = ssrf_guard.sift("Registry.home.example", addresses(&["127.0.0.1"]));
     assert_eq!(own.unwrap(), addresses(&["127.0.0.1"]));
     assert!(
-        boundary
+        ssrf_guard
             .admit(&url("https://registry.home.example/"), &to)
             .is_ok()
     );
-    assert!(boundary.sift("minio.example", addresses(&["::1"])).is_ok());
+    assert!(
+        ssrf_guard
+            .sift("minio.example", addresses(&["::1"]))
+            .is_ok()
+    );
 }
 
 #[test]
 fn a_name_that_moves_to_this_machine_opens_no_way_there() {
-    let boundary = boundary("https://registry.example/");
+    let ssrf_guard = ssrf_guard("https://registry.example/");
     let to = url("https://127.0.0.1:9000/x");
     for found in ["203.0.113.7", "127.0.0.1", "127.0.0.1"] {
-        let _ = boundary.sift("registry.example", addresses(&[found]));
+        let _ = ssrf_guard.sift("registry.example", addresses(&[found]));
         let from = url("https://registry.example/");
-        assert!(boundary.admit(&from, &to).is_err(), "{found}");
+        assert!(ssrf_guard.admit(&from, &to).is_err(), "{found}");
     }
 }
 
@@ -145,12 +149,12 @@ fn a_proxy_may_be_on_this_machine() {
         "http://me:pw@tunnel.example:3128",
     ] {
         let proxy = Proxy::Url(text.to_owned().into());
-        let boundary = Boundary::new(&url("https://registry.example/"), &proxy);
+        let ssrf_guard = SsrfGuard::new(&url("https://registry.example/"), &proxy);
         let found = addresses(&["127.0.0.1"]);
         assert_eq!(
-            boundary.sift("tunnel.example", found.clone()).unwrap(),
+            ssrf_guard.sift("tunnel.example", found.clone()).unwrap(),
             found
         );
-        assert!(boundary.sift("cdn.example", found).is_err());
+        assert!(ssrf_guard.sift("cdn.example", found).is_err());
     }
 }

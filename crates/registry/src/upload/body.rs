@@ -14,9 +14,9 @@ use crate::{BlobStream, Error, oci::Hasher};
 
 /// The bytes that are still to be sent, hashed as they go.
 #[derive(Clone)]
-pub struct Outgoing(Arc<Mutex<Rest>>);
+pub struct UploadBody(Arc<Mutex<BodyState>>);
 
-struct Rest {
+struct BodyState {
     bytes: BlobStream,
     /// What of the last frame belongs to the next request.
     cut: Bytes,
@@ -24,15 +24,15 @@ struct Rest {
 }
 
 /// The next bytes, as many as one request takes.
-struct Part {
-    rest: Outgoing,
+struct BodyChunk {
+    rest: UploadBody,
     missing: u64,
 }
 
-impl Outgoing {
+impl UploadBody {
     /// The bytes that follow those which the hasher has taken in.
     pub fn new(bytes: BlobStream, hasher: Hasher) -> Self {
-        Self(Arc::new(Mutex::new(Rest {
+        Self(Arc::new(Mutex::new(BodyState {
             bytes,
             cut: Bytes::new(),
             hasher,
@@ -45,7 +45,7 @@ impl Outgoing {
     }
 
     /// Everything, unhashed: for a request that takes it whole.
-    pub(crate) fn whole(
+    pub(crate) fn remaining(
         &self,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static {
         let rest = self.clone();
@@ -57,7 +57,7 @@ impl Outgoing {
         &self,
         length: u64,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static {
-        Part {
+        BodyChunk {
             rest: self.clone(),
             missing: length,
         }
@@ -74,25 +74,25 @@ impl Outgoing {
 
     /// Sees to it that nothing is left, and that all of it was right.
     pub(crate) async fn end(&self) -> Result<(), Error> {
-        match self.whole().next().await {
+        match self.remaining().next().await {
             Some(Err(error)) => Err(error),
             // More than the blob's length never passes.
             Some(Ok(_)) | None => Ok(()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rest> {
+    fn lock(&self) -> MutexGuard<'_, BodyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Outgoing {
+impl fmt::Debug for UploadBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outgoing({} bytes gone)", self.lock().hasher.length())
     }
 }
 
-impl Stream for Part {
+impl Stream for BodyChunk {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -7,10 +7,10 @@ use chrono::Utc;
 use crate::{Error, Kind, oci::RegistryName};
 
 /// Parts never become smaller than this, in bytes: each costs a round trip.
-const SMALLEST: u64 = 1 << 20;
+const MIN_CHUNK: u64 = 1 << 20;
 
 /// How long a lesson counts, in seconds: registries change, and some words are misunderstood.
-const LESSONS: i64 = 7 * 24 * 3600;
+const LESSON_LIFETIME_SECS: i64 = 7 * 24 * 3600;
 
 /// What a registry taught. It stays true from one process to the next, for a week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,9 +46,9 @@ pub(crate) struct UploadCapabilities {
 
 #[derive(Debug, Default)]
 struct Learned {
-    dialect: LearnedCapabilities,
+    capabilities: LearnedCapabilities,
     /// Whether something was learned since it was last told.
-    is_news: bool,
+    has_changed: bool,
     /// Whether it names the byte that comes next when it is asked how far an upload is, where others
     /// name the last; nothing where nobody asked, or where that was no help.
     counting: Option<Option<bool>>,
@@ -60,7 +60,7 @@ impl UploadCapabilities {
         Self {
             takes_parts: takes_parts(name.as_str()),
             learned: Mutex::new(Learned {
-                dialect: learned,
+                capabilities: learned,
                 ..Learned::default()
             }),
         }
@@ -72,9 +72,9 @@ impl UploadCapabilities {
     }
 
     /// What was learned since this was last asked.
-    pub(crate) fn news(&self) -> Option<LearnedCapabilities> {
+    pub(crate) fn take_changes(&self) -> Option<LearnedCapabilities> {
         let mut learned = self.lock();
-        std::mem::take(&mut learned.is_news).then_some(learned.dialect)
+        std::mem::take(&mut learned.has_changed).then_some(learned.capabilities)
     }
 
     /// The size of the parts in which a blob is sent, if it is, in bytes. `wished` is what the
@@ -102,7 +102,7 @@ impl UploadCapabilities {
     pub(crate) fn took_parts(&self) {
         if self.known().takes_parts != Some(true) {
             self.lock()
-                .learn(|dialect| dialect.takes_parts = Some(true));
+                .learn(|capabilities| capabilities.takes_parts = Some(true));
         }
     }
 
@@ -112,14 +112,14 @@ impl UploadCapabilities {
         match &*error.kind {
             // Cloudflare takes 100 MB, and says so with a page of HTML.
             Kind::Rejected { status: 413, .. } if self.takes_parts != Some(false) => {
-                let body = (refused.length / 2).max(SMALLEST).max(refused.least);
+                let body = (refused.length / 2).max(MIN_CHUNK).max(refused.least);
                 let is_less = body < known.largest_body.unwrap_or(u64::MAX);
                 let is_whole = known.takes_parts == Some(false);
                 if body < refused.length && (is_less || is_whole) {
-                    self.lock().learn(|dialect| {
-                        dialect.largest_body = Some(body);
+                    self.lock().learn(|capabilities| {
+                        capabilities.largest_body = Some(body);
                         // Whole it goes no better, so that parts are tried once more.
-                        dialect.takes_parts = dialect.takes_parts.filter(|takes| *takes);
+                        capabilities.takes_parts = capabilities.takes_parts.filter(|takes| *takes);
                     });
                 }
                 body < refused.length
@@ -128,7 +128,7 @@ impl UploadCapabilities {
                 // A registry that has taken parts before refuses something else.
                 if known.takes_parts.is_none() {
                     self.lock()
-                        .learn(|dialect| dialect.takes_parts = Some(false));
+                        .learn(|capabilities| capabilities.takes_parts = Some(false));
                 }
                 // Others may have learned it in the meantime.
                 known.takes_parts != Some(true)
@@ -144,11 +144,11 @@ impl UploadCapabilities {
 
 impl Learned {
     fn known(&self, now: i64, takes_parts: Option<bool>) -> LearnedCapabilities {
-        let is_old = now - self.dialect.learned_at > LESSONS;
+        let is_old = now - self.capabilities.learned_at > LESSON_LIFETIME_SECS;
         let learned = if is_old {
             LearnedCapabilities::default()
         } else {
-            self.dialect
+            self.capabilities
         };
         LearnedCapabilities {
             takes_parts: learned.takes_parts.or(takes_parts),
@@ -158,10 +158,10 @@ impl Learned {
 
     fn learn(&mut self, lesson: impl FnOnce(&mut LearnedCapabilities)) {
         let now = Utc::now().timestamp();
-        self.dialect = self.known(now, None);
-        lesson(&mut self.dialect);
-        self.dialect.learned_at = now;
-        self.is_news = true;
+        self.capabilities = self.known(now, None);
+        lesson(&mut self.capabilities);
+        self.capabilities.learned_at = now;
+        self.has_changed = true;
     }
 }
 

@@ -10,26 +10,26 @@ use reqwest::{
 };
 
 use crate::{
-    BlobStream, Direction, Error, Kind, LearnedCapabilities, Outgoing, Registry, UploadSession,
+    BlobStream, Direction, Error, Kind, LearnedCapabilities, Registry, UploadBody, UploadSession,
     client::Request,
     oci::Descriptor,
     upload::{
         capabilities::UploadAttempt,
         session::RESUME,
-        stall_watchdog::{Watch, watched},
+        stall_watchdog::{StallWatchdog, observe_body},
     },
 };
 
 const UPLOAD: &str = "upload blob";
-const UPLOAD_PART: &str = "upload part of blob";
+const UPLOAD_CHUNK: &str = "upload part of blob";
 
 /// How far an upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub enum UploadProgress {
     /// The registry has another part.
-    Part,
+    Chunk,
     /// The registry has the blob.
-    Whole,
+    Complete,
 }
 
 /// What a new session is worth after one failed.
@@ -56,59 +56,64 @@ impl Registry {
         &self,
         upload: &mut UploadSession,
         blob: &Descriptor,
-        bytes: &Outgoing,
-    ) -> Result<Sent, Error> {
+        bytes: &UploadBody,
+    ) -> Result<UploadProgress, Error> {
         if blob.size == 0 && !blob.digest.matches(b"") {
             let text = "it is said to be empty, and its digest is not that of nothing".into();
             let subject = format!("{} to {}", blob.digest, upload.repository);
-            return Err(self.wire.error(UPLOAD, subject, Kind::Manifest(text)));
+            return Err(self.http.error(UPLOAD, subject, Kind::Manifest(text)));
         }
         // Whatever breaks now, how far the session is has to be asked for.
-        upload.is_doubtful = true;
+        upload.is_offset_unknown = true;
         let in_parts = upload.acknowledged.length() + upload.surplus > 0;
-        let mut this_try = UploadAttempt {
+        let mut attempt = UploadAttempt {
             length: blob.size,
             in_parts: true,
             had_parts: in_parts,
-            least: upload.least_part,
+            least: upload.min_chunk,
         };
-        let part = match self.part(blob.size, upload.least_part) {
+        let part = match self.part(blob.size, upload.min_chunk) {
             None if in_parts => blob.size,
             None => {
-                this_try.in_parts = false;
-                upload.last_try = Some(this_try);
-                let watch = Arc::new(Watch::default());
-                let whole = Some(bytes.whole().boxed());
-                let done = self.complete(upload, blob, whole, &watch).await;
-                upload.is_all_sent = watch.sent() == blob.size;
-                return done.map(|()| Sent::Whole);
+                attempt.in_parts = false;
+                upload.last_attempt = Some(attempt);
+                let watchdog = Arc::new(StallWatchdog::default());
+                let remaining = Some(bytes.remaining().boxed());
+                let done = self.complete(upload, blob, remaining, &watchdog).await;
+                upload.is_all_sent = watchdog.sent() == blob.size;
+                return done.map(|()| UploadProgress::Complete);
             }
             Some(part) => part,
         };
         bytes.pass(std::mem::take(&mut upload.surplus)).await?;
         *upload.acknowledged = bytes.hashed();
         let missing = blob.size - upload.acknowledged.length();
-        this_try.length = missing.min(part);
-        upload.last_try = Some(this_try);
+        attempt.length = missing.min(part);
+        upload.last_attempt = Some(attempt);
         if missing > 0 {
-            self.send_part(upload, blob, bytes, this_try.length).await?;
-            upload.is_doubtful = false;
-            if upload.names_next_byte.is_none() && missing > this_try.length {
+            self.send_chunk(upload, blob, bytes, attempt.length).await?;
+            upload.is_offset_unknown = false;
+            if upload.names_next_byte.is_none() && missing > attempt.length {
                 self.learn_counting(upload, blob).await;
             }
-            return Ok(Sent::Part);
+            return Ok(UploadProgress::Chunk);
         }
         bytes.end().await?;
         self.complete(upload, blob, None, &Arc::default()).await?;
-        self.transport.dialect.took_parts();
-        Ok(Sent::Whole)
+        self.client.upload_capabilities.took_parts();
+        Ok(UploadProgress::Complete)
     }
 
     /// What an error makes of an upload that it came of, and learns from it. A session that is
     /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
     /// registry takes no parts.
-    pub fn judge(&self, error: &Error, upload: &UploadSession, is_again: bool) -> SessionRetry {
-        let Some(last) = upload.last_try.filter(|_| self.speaks_of_bytes(error)) else {
+    pub fn session_retry(
+        &self,
+        error: &Error,
+        upload: &UploadSession,
+        is_again: bool,
+    ) -> SessionRetry {
+        let Some(last) = upload.last_attempt.filter(|_| self.speaks_of_bytes(error)) else {
             return SessionRetry::Same;
         };
         let is_refusal = matches!(
@@ -117,13 +122,13 @@ impl Registry {
         );
         let is_too_large = matches!(*error.kind, Kind::Rejected { status: 413, .. });
         let is_lost = last.had_parts
-            && (error.operation == UPLOAD_PART && !is_too_large
+            && (error.operation == UPLOAD_CHUNK && !is_too_large
                 || matches!(*error.kind, Kind::NotFound(_)));
         if !is_refusal {
             SessionRetry::Same
         } else if upload.has_broken || is_lost && !is_again {
             SessionRetry::Fresh
-        } else if self.transport.dialect.learn(error, last) {
+        } else if self.client.upload_capabilities.learn(error, last) {
             SessionRetry::Different
         } else if is_lost {
             SessionRetry::Fresh
@@ -134,7 +139,7 @@ impl Registry {
 
     /// Whether an error is this registry's word on bytes that it was sent.
     pub fn speaks_of_bytes(&self, error: &Error) -> bool {
-        error.registry == self.wire.name && [UPLOAD, UPLOAD_PART].contains(&error.operation)
+        error.registry == self.http.name && [UPLOAD, UPLOAD_CHUNK].contains(&error.operation)
     }
 
     /// Whether an error is this registry's word on a session, and not on the bytes: another session
@@ -142,7 +147,7 @@ impl Registry {
     /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
     pub fn refuses_session(&self, error: &Error) -> bool {
         error.operation == RESUME
-            && error.registry == self.wire.name
+            && error.registry == self.http.name
             && matches!(
                 *error.kind,
                 Kind::Server { .. } | Kind::Denied(_) | Kind::Protocol(_)
@@ -150,39 +155,40 @@ impl Registry {
     }
 
     /// What was learned of how it takes large blobs since this was last asked.
-    pub fn news(&self) -> Option<LearnedCapabilities> {
-        self.transport.dialect.news()
+    pub fn take_upload_capabilities(&self) -> Option<LearnedCapabilities> {
+        self.client.upload_capabilities.take_changes()
     }
 
     fn part(&self, size: u64, least: u64) -> Option<u64> {
-        let dialect = &self.transport.dialect;
-        dialect.part(size, self.transport.part_size, least)
+        let upload_capabilities = &self.client.upload_capabilities;
+        upload_capabilities.part(size, self.client.part_size, least)
     }
 
-    async fn send_part(
+    async fn send_chunk(
         &self,
         upload: &mut UploadSession,
         blob: &Descriptor,
-        bytes: &Outgoing,
+        bytes: &UploadBody,
         length: u64,
     ) -> Result<(), Error> {
-        let mut call = self.upload_call(UPLOAD_PART, upload, blob, Method::PATCH, length);
+        let mut request = self.upload_request(UPLOAD_CHUNK, upload, blob, Method::PATCH, length);
         let first = upload.acknowledged.length();
         let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
-        call.headers
+        request
+            .headers
             .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
         let (status, headers) = self
-            .put(&call, bytes.part(length), [length; 2], &Arc::default())
+            .put(&request, bytes.part(length), [length; 2], &Arc::default())
             .await?;
         if headers.contains_key(LOCATION) {
-            upload.location = self.location(&call, &headers, status)?;
+            upload.location = self.location(&request, &headers, status)?;
         }
         let hashed = bytes.hashed();
         if hashed.length() != first + length {
             let text = "it took a part for done before it had all of it".into();
             return Err(self
-                .wire
-                .error(call.operation, call.subject, Kind::Protocol(text)));
+                .http
+                .error(request.operation, request.subject, Kind::Protocol(text)));
         }
         // What was sent is what counts, whatever is named.
         *upload.acknowledged = hashed;
@@ -195,19 +201,22 @@ impl Registry {
         upload: &UploadSession,
         blob: &Descriptor,
         bytes: Option<BlobStream>,
-        watch: &Arc<Watch>,
+        watchdog: &Arc<StallWatchdog>,
     ) -> Result<(), Error> {
         let length = if bytes.is_some() { blob.size } else { 0 };
-        let mut call = self.upload_call(UPLOAD, upload, blob, Method::PUT, length);
-        call.url
+        let mut request = self.upload_request(UPLOAD, upload, blob, Method::PUT, length);
+        request
+            .url
             .query_pairs_mut()
             .append_pair("digest", blob.digest.as_str());
         let bytes = bytes.unwrap_or_else(|| stream::empty().boxed());
-        let sent = self.put(&call, bytes, [length, blob.size], watch).await;
+        let sent = self
+            .put(&request, bytes, [length, blob.size], watchdog)
+            .await;
         sent.map(|_| ())
     }
 
-    fn upload_call(
+    fn upload_request(
         &self,
         operation: &'static str,
         upload: &UploadSession,
@@ -217,45 +226,54 @@ impl Registry {
     ) -> Request {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let path = "blobs/uploads/";
-        let mut call = self.request(operation, subject, method, &upload.repository, path);
-        call.url = upload.location.clone();
-        call.headers
+        let mut request = self.request(operation, subject, method, &upload.repository, path);
+        request.url = upload.location.clone();
+        request
+            .headers
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
-        call.headers.insert(
+        request.headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
-        call
+        request
     }
 
     /// Sends a body of `length` bytes, for as long as something moves; after it the registry has
     /// `stored` bytes to see to.
     async fn put(
         &self,
-        call: &Request,
+        request: &Request,
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
         [length, stored]: [u64; 2],
-        watch: &Arc<Watch>,
+        watchdog: &Arc<StallWatchdog>,
     ) -> Result<(StatusCode, HeaderMap), Error> {
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
+        let fail = |kind| {
+            self.http
+                .error(request.operation, request.subject.clone(), kind)
+        };
         // A pause that the registry asked for is no silence of it.
-        self.transport.ready().await.map_err(fail)?;
+        self.client.wait_for_backoff().await.map_err(fail)?;
         // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
-        let bytes = self.wire.pace.keep(Direction::Sent, bytes.boxed());
-        let mut body = Some(watched(bytes, &self.wire, watch.clone()));
-        let send = self.transport.open(&self.wire, call, None, || body.take());
-        let silence = watch.silence(length, stored, self.wire.stall);
+        let bytes = self
+            .http
+            .rate_limiter
+            .throttle(Direction::Sent, bytes.boxed());
+        let mut body = Some(observe_body(bytes, &self.http, watchdog.clone()));
+        let send = self
+            .client
+            .execute(&self.http, request, None, || body.take());
+        let silence = watchdog.silence(length, stored, self.http.stall);
         futures::pin_mut!(send, silence);
         let response = match future::select(send, silence).await {
             future::Either::Left((result, _)) => result?,
             future::Either::Right((stalled, _)) => {
-                self.transport.note(&stalled);
+                self.client.record_failure(&stalled);
                 return Err(fail(stalled));
             }
         };
         let (status, headers) = (response.status(), response.headers().clone());
-        let _ = self.wire.body(response).await.map_err(fail)?;
-        let is_taken = match call.method {
+        let _ = self.http.body(response).await.map_err(fail)?;
+        let is_taken = match request.method {
             Method::PATCH => status.is_success(),
             _ => [StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::OK].contains(&status),
         };

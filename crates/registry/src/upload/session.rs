@@ -31,18 +31,18 @@ pub struct UploadSession {
     /// Bytes that it has beyond those: part of a request that broke.
     pub(crate) surplus: u64,
     /// The least bytes that it takes in one request.
-    pub(crate) least_part: u64,
+    pub(crate) min_chunk: u64,
     /// Whether it names the byte that comes next where others name the last; nothing until an
     /// acknowledged part showed it.
     pub(crate) names_next_byte: Option<bool>,
     /// Whether something broke since it last told how far it is.
-    pub(crate) is_doubtful: bool,
+    pub(crate) is_offset_unknown: bool,
     /// Whether something ever broke in it: what it is refused for then may be due to that.
     pub(crate) has_broken: bool,
     /// Whether all bytes of the blob went out in one request that has failed since.
     pub(crate) is_all_sent: bool,
     /// How bytes were last sent.
-    pub(crate) last_try: Option<UploadAttempt>,
+    pub(crate) last_attempt: Option<UploadAttempt>,
 }
 
 /// What another process needs to go on with an upload.
@@ -65,12 +65,12 @@ impl UploadSession {
             location,
             acknowledged: Box::new(digest.hasher()),
             surplus: 0,
-            least_part: 0,
+            min_chunk: 0,
             names_next_byte: None,
-            is_doubtful: false,
+            is_offset_unknown: false,
             has_broken: false,
             is_all_sent: false,
-            last_try: None,
+            last_attempt: None,
         }
     }
 
@@ -85,8 +85,8 @@ impl UploadSession {
     }
 
     /// Whether [`Registry::resume`] has to ask how far it is.
-    pub fn is_doubtful(&self) -> bool {
-        self.is_doubtful
+    pub fn is_offset_unknown(&self) -> bool {
+        self.is_offset_unknown
     }
 
     /// What is needed to go on after this process.
@@ -113,7 +113,7 @@ impl UploadSession {
     /// Takes note of the byte that the registry names when it is asked how far it is. Nothing where
     /// that is less than it acknowledged or more than there is, or where nobody knows how it counts:
     /// one byte too many or too few would be a wrong blob.
-    fn found(&mut self, named: u64, size: u64) -> Option<()> {
+    fn apply_offset(&mut self, named: u64, size: u64) -> Option<()> {
         let known = self.acknowledged.length();
         let held = match self.names_next_byte {
             Some(true) => named,
@@ -122,7 +122,7 @@ impl UploadSession {
             None => return None,
         };
         self.surplus = held.checked_sub(known).filter(|_| held <= size)?;
-        self.is_doubtful = false;
+        self.is_offset_unknown = false;
         Some(())
     }
 }
@@ -146,7 +146,7 @@ impl Registry {
         mount_from: Option<&Repository>,
     ) -> Result<UploadStart, Error> {
         let subject = format!("{digest} to {repository}");
-        let mut call = self.request(
+        let mut request = self.request(
             "start upload of",
             subject,
             Method::POST,
@@ -154,23 +154,25 @@ impl Registry {
             "blobs/uploads/",
         );
         // Without it, Go's servers answer 411 to a POST that has no body.
-        call.headers
+        request
+            .headers
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let plain = call.clone();
+        let plain = request.clone();
         if let Some(from) = mount_from {
-            call.operation = "mount";
-            call.scope.from = Some(from.path().into());
-            call.url
+            request.operation = "mount";
+            request.scope.from = Some(from.path().into());
+            request
+                .url
                 .query_pairs_mut()
                 .append_pair("mount", digest.as_str())
                 .append_pair("from", from.path());
         }
-        let answer = match self.transport.call(&self.wire, &call).await {
+        let answer = match self.client.send(&self.http, &request).await {
             // Harbor answers 401 to a mount from a project it does not know, Docker Hub 400: the
             // mount was a shortcut, and the plain way is left.
             Err(error) if mount_from.is_some() && !error.is_transient() => {
                 tracing::debug!(%error, "no mount; uploading");
-                self.transport.call(&self.wire, &plain).await?
+                self.client.send(&self.http, &plain).await?
             }
             other => other?,
         };
@@ -180,15 +182,15 @@ impl Registry {
         if answer.status != StatusCode::ACCEPTED && answer.status != StatusCode::CREATED {
             let text = format!("the start of an upload was answered {}", answer.status);
             return Err(self
-                .wire
-                .error(call.operation, call.subject, Kind::Protocol(text)));
+                .http
+                .error(request.operation, request.subject, Kind::Protocol(text)));
         }
-        let location = self.location(&call, &answer.headers, answer.status)?;
-        let least_part = header(&answer.headers, "oci-chunk-min-length")
+        let location = self.location(&request, &answer.headers, answer.status)?;
+        let min_chunk = header(&answer.headers, "oci-chunk-min-length")
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
         Ok(UploadStart::Session(UploadSession {
-            least_part,
+            min_chunk,
             ..UploadSession::new(repository, digest, location)
         }))
     }
@@ -201,23 +203,23 @@ impl Registry {
         blob: &Descriptor,
     ) -> Result<bool, Error> {
         upload.has_broken = true;
-        let Some(headers) = self.state_of(upload, blob).await? else {
+        let Some(headers) = self.session_state(upload, blob).await? else {
             return Ok(false);
         };
         let named = last_byte(&headers);
-        Ok(named.is_some_and(|named| upload.found(named, blob.size).is_some()))
+        Ok(named.is_some_and(|named| upload.apply_offset(named, blob.size).is_some()))
     }
 
     /// Finds out how the registry counts, in a session in which nothing broke: what it names after
     /// a part is counted in another way by Quay than what it names when it is asked.
     pub(crate) async fn learn_counting(&self, upload: &mut UploadSession, blob: &Descriptor) {
-        let dialect = &self.transport.dialect;
-        upload.names_next_byte = match dialect.counting() {
+        let upload_capabilities = &self.client.upload_capabilities;
+        upload.names_next_byte = match upload_capabilities.counting() {
             Some(known) => known,
-            None => match self.state_of(upload, blob).await {
+            None => match self.session_state(upload, blob).await {
                 Ok(headers) => {
                     let named = headers.and_then(|headers| last_byte(&headers));
-                    dialect.counts(named.and_then(|named| upload.counts(named)))
+                    upload_capabilities.counts(named.and_then(|named| upload.counts(named)))
                 }
                 Err(error) => {
                     tracing::debug!(%error, "how it counts is asked at the next part");
@@ -228,22 +230,22 @@ impl Registry {
     }
 
     /// What a registry tells of a session; nothing where it is lost.
-    async fn state_of(
+    async fn session_state(
         &self,
         upload: &mut UploadSession,
         blob: &Descriptor,
     ) -> Result<Option<HeaderMap>, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
-        let mut call = self.request(
+        let mut request = self.request(
             RESUME,
             subject,
             Method::GET,
             &upload.repository,
             "blobs/uploads/",
         );
-        call.scope.writes = true;
-        call.url = upload.location.clone();
-        let answer = match self.transport.call(&self.wire, &call).await {
+        request.scope.writes = true;
+        request.url = upload.location.clone();
+        let answer = match self.client.send(&self.http, &request).await {
             Ok(answer) => answer,
             Err(error) if matches!(*error.kind, Kind::NotFound(_) | Kind::Rejected { .. }) => {
                 tracing::debug!(%error, "the upload session is lost");
@@ -252,7 +254,7 @@ impl Registry {
             Err(error) => return Err(error),
         };
         if answer.headers.contains_key(LOCATION) {
-            upload.location = self.location(&call, &answer.headers, answer.status)?;
+            upload.location = self.location(&request, &answer.headers, answer.status)?;
         }
         Ok(Some(answer.headers))
     }
@@ -266,10 +268,10 @@ impl Registry {
     ) -> Option<UploadSession> {
         let mut location = Url::parse(&saved.location).ok()?;
         let acknowledged = digest.hasher_at(saved.offset, &saved.hash_state)?;
-        keep_to_origin(&self.wire.base, &mut location).then(|| UploadSession {
+        keep_to_origin(&self.http.base, &mut location).then(|| UploadSession {
             acknowledged: Box::new(acknowledged),
             names_next_byte: saved.names_next_byte,
-            is_doubtful: true,
+            is_offset_unknown: true,
             ..UploadSession::new(repository, digest, location)
         })
     }
@@ -278,20 +280,20 @@ impl Registry {
     /// old sessions by themselves, so that failure means nothing.
     pub async fn cancel(&self, upload: &UploadSession) {
         let subject = upload.repository.to_string();
-        let mut call = self.request(
+        let mut request = self.request(
             "cancel upload to",
             subject,
             Method::DELETE,
             &upload.repository,
             "blobs/uploads/",
         );
-        call.url = upload.location.clone();
+        request.url = upload.location.clone();
         // A token of its own: a refusal does not cost the uploads theirs.
-        call.scope.deletes = true;
+        request.scope.deletes = true;
         let body = || Some(bytes::Bytes::new().into());
-        let work = self.transport.open(&self.wire, &call, None, body);
+        let work = self.client.execute(&self.http, &request, None, body);
         if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, work).await, Ok(Ok(_))) {
-            tracing::debug!(url = %call.url.path(), "the upload session is left behind");
+            tracing::debug!(url = %request.url.path(), "the upload session is left behind");
         }
     }
 
@@ -299,21 +301,24 @@ impl Registry {
     /// to be the registry's host.
     pub(crate) fn location(
         &self,
-        call: &Request,
+        request: &Request,
         headers: &HeaderMap,
         status: StatusCode,
     ) -> Result<Url, Error> {
         let fail = |text: String| {
-            self.wire
-                .error(call.operation, call.subject.clone(), Kind::Protocol(text))
+            self.http.error(
+                request.operation,
+                request.subject.clone(),
+                Kind::Protocol(text),
+            )
         };
         let text = header(headers, LOCATION.as_str())
             .ok_or_else(|| fail(format!("answered {status} without a Location")))?;
-        let mut location = call
+        let mut location = request
             .url
             .join(text)
             .map_err(|e| fail(format!("its Location `{text}` is no URL: {e}")))?;
-        if !keep_to_origin(&self.wire.base, &mut location) {
+        if !keep_to_origin(&self.http.base, &mut location) {
             // The rest of it may let whoever has it go on with the upload.
             let host = location.host_str().unwrap_or(location.scheme());
             return Err(fail(format!(

@@ -21,7 +21,7 @@ const COMMIT_RATE: u64 = 4 << 20;
 
 /// What the body of an upload tells its watchdog.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct StallWatchdog {
     /// Bytes that the connection took.
     sent: AtomicU64,
     /// Whether the connection asked for the first of them: until then nothing can stall.
@@ -31,30 +31,32 @@ pub(crate) struct Watch {
 }
 
 /// The body of an upload: counts what the connection takes.
-pub(crate) fn watched(
+pub(crate) fn observe_body(
     mut bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
-    wire: &HttpClient,
-    watch: Arc<Watch>,
+    http: &HttpClient,
+    watchdog: Arc<StallWatchdog>,
 ) -> Body {
-    let wire = wire.clone();
+    let http = http.clone();
     let frames = futures::stream::poll_fn(move |context| {
         let polled = bytes.poll_next_unpin(context);
-        watch.is_sending.store(true, Ordering::Relaxed);
-        watch
+        watchdog.is_sending.store(true, Ordering::Relaxed);
+        watchdog
             .is_waiting
             .store(polled.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            watch.sent.fetch_add(frame.len() as u64, Ordering::Relaxed);
-            wire.meter.add_bytes(frame.len() as u64);
-            wire.observer
-                .on_transfer(&wire.name, Direction::Sent, frame.len() as u64);
+            watchdog
+                .sent
+                .fetch_add(frame.len() as u64, Ordering::Relaxed);
+            http.counter.add_bytes(frame.len() as u64);
+            http.observer
+                .on_transfer(&http.name, Direction::Sent, frame.len() as u64);
         }
         polled
     });
     Body::wrap_stream(frames)
 }
 
-impl Watch {
+impl StallWatchdog {
     /// Bytes that the connection took so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)

@@ -11,12 +11,12 @@ use serde::{
 use crate::{
     oci::{Digest, Tag},
     pagination::{ENTRIES, legal_names},
-    vendor::Told,
+    vendor::TagHint,
 };
 
 /// What the map says of tags.
 #[derive(Debug, Default)]
-pub(crate) struct Uploads(pub(crate) Vec<Told>);
+pub(crate) struct ManifestMap(pub(crate) Vec<TagHint>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,13 +28,13 @@ struct ManifestUpload {
 
 impl ManifestUpload {
     /// What is known of its tags; what is no legal tag is left out.
-    fn told(self, digest: &str) -> impl Iterator<Item = Told> {
+    fn hints(self, digest: &str) -> impl Iterator<Item = TagHint> {
         let digest: Option<Digest> = match self.tag.is_empty() {
             true => None,
             false => digest.parse().ok(),
         };
         let ms = self.time_uploaded_ms.and_then(|ms| ms.parse::<i64>().ok());
-        self.tag.into_iter().map(move |tag| Told {
+        self.tag.into_iter().map(move |tag| TagHint {
             tag,
             digest: digest.clone(),
             at: ms.map(|ms| ms / 1000),
@@ -42,30 +42,30 @@ impl ManifestUpload {
     }
 }
 
-impl<'de> Deserialize<'de> for Uploads {
+impl<'de> Deserialize<'de> for ManifestMap {
     /// Entry by entry: the map holds every manifest of the repository, tagged or not.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Uploads;
+        struct ManifestMapVisitor;
+        impl<'de> Visitor<'de> for ManifestMapVisitor {
+            type Value = ManifestMap;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map of manifests")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Uploads, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ManifestMap, A::Error> {
                 let mut uploads = Vec::new();
                 while let Some((digest, upload)) = map.next_entry::<String, ManifestUpload>()? {
-                    uploads.extend(upload.told(&digest));
+                    uploads.extend(upload.hints(&digest));
                     if uploads.len() > ENTRIES {
                         let text = format!("it names more than {ENTRIES} uploads");
                         return Err(serde::de::Error::custom(text));
                     }
                 }
-                Ok(Uploads(uploads))
+                Ok(ManifestMap(uploads))
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(ManifestMapVisitor)
     }
 }
 

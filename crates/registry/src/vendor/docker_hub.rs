@@ -5,11 +5,11 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Kind, Listing, Registry,
-    client::{Answer, Login},
+    Kind, Registry, TagListing,
+    client::{AuthScheme, BufferedResponse},
     listing::catalog::own_next,
     oci::Repository,
-    vendor::{PAGE_SIZE, Page, Told, parse, seconds},
+    vendor::{BulkPage, PAGE_SIZE, TagHint, parse, seconds},
 };
 
 #[derive(Deserialize)]
@@ -33,34 +33,34 @@ impl Registry {
         &self,
         repository: &Repository,
         limit: usize,
-    ) -> Option<Listing> {
+    ) -> Option<TagListing> {
         let (namespace, name) = repository.path().split_once('/')?;
-        let mut first = Url::clone(&self.wire.base);
+        let mut first = Url::clone(&self.http.base);
         // The interface has a host of its own, which differs from the registry's in the name alone.
         first.set_host(Some("hub.docker.com")).ok()?;
         first.set_path(&format!(
             "/v2/namespaces/{namespace}/repositories/{name}/tags"
         ));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
-        let told = self.gather(repository, first, Login::Nobody, limit, read);
-        Some(told.await)
+        let hints = self.gather(repository, first, AuthScheme::Anonymous, limit, read);
+        Some(hints.await)
     }
 }
 
-fn read(url: &Url, answer: &Answer) -> Result<Page, Kind> {
+fn read(url: &Url, answer: &BufferedResponse) -> Result<BulkPage, Kind> {
     let page: HubPage = parse(answer)?;
     let next = page.next.filter(|next| !next.is_empty());
     let next = next.map(|next| own_next(url, &next)).transpose()?;
-    let told = page.results.into_iter().filter_map(|found| {
-        Some(Told {
+    let hints = page.results.into_iter().filter_map(|found| {
+        Some(TagHint {
             tag: found.name.parse().ok()?,
             digest: found.digest.and_then(|digest| digest.parse().ok()),
             at: found.tag_last_pushed.as_deref().and_then(seconds),
         })
     });
-    let told = told.collect();
-    Ok(Page {
-        told,
+    let hints = hints.collect();
+    Ok(BulkPage {
+        hints,
         next,
         total: page.count,
     })

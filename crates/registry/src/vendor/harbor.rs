@@ -6,10 +6,10 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Kind, Listing, Registry,
-    client::{Answer, Login},
+    Kind, Registry, TagListing,
+    client::{AuthScheme, BufferedResponse},
     oci::{Digest, Repository},
-    vendor::{PAGE_SIZE, Page, Told, parse, seconds},
+    vendor::{BulkPage, PAGE_SIZE, TagHint, parse, seconds},
 };
 
 #[derive(Deserialize)]
@@ -32,9 +32,9 @@ impl Registry {
         &self,
         repository: &Repository,
         limit: usize,
-    ) -> Option<Listing> {
+    ) -> Option<TagListing> {
         let (project, name) = repository.path().split_once('/')?;
-        let mut start = Url::clone(&self.wire.base);
+        let mut start = Url::clone(&self.http.base);
         // Encoded twice: what is in front of a Harbor decodes once.
         let name = name.replace('/', "%252F");
         start.set_path(&format!(
@@ -48,39 +48,39 @@ impl Registry {
             url
         };
         let mut number = 1;
-        let read = |_: &Url, answer: &Answer| {
-            let (told, count) = read(answer)?;
+        let read = |_: &Url, answer: &BufferedResponse| {
+            let (hints, count) = read(answer)?;
             number += 1;
             // Artifacts without tags count, too.
             let is_worth_it = count >= PAGE_SIZE && (number - 1) * PAGE_SIZE < limit;
-            Ok(Page {
-                told,
+            Ok(BulkPage {
+                hints,
                 next: is_worth_it.then(|| page_url(number)),
                 total: None,
             })
         };
-        let told = self.gather(repository, page_url(1), Login::Basic, limit, read);
-        Some(told.await)
+        let hints = self.gather(repository, page_url(1), AuthScheme::Basic, limit, read);
+        Some(hints.await)
     }
 }
 
 /// What a page tells, and how many artifacts it has.
-fn read(answer: &Answer) -> Result<(Vec<Told>, usize), Kind> {
+fn read(answer: &BufferedResponse) -> Result<(Vec<TagHint>, usize), Kind> {
     let page: Vec<Artifact> = parse(answer)?;
     let count = page.len();
-    let told = page.into_iter().flat_map(|artifact| {
+    let hints = page.into_iter().flat_map(|artifact| {
         let digest: Option<Digest> = artifact.digest.parse().ok();
         let pushed = artifact.push_time.as_deref().and_then(seconds);
         let tags = artifact.tags.into_iter().flatten();
         tags.filter_map(move |found| {
-            Some(Told {
+            Some(TagHint {
                 tag: found.name.parse().ok()?,
                 digest: digest.clone(),
                 at: found.push_time.as_deref().and_then(seconds).or(pushed),
             })
         })
     });
-    Ok((told.collect(), count))
+    Ok((hints.collect(), count))
 }
 
 #[cfg(test)]

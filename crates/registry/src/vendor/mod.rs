@@ -16,13 +16,13 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::{
-    Error, Kind, Listing, Registry, Tags,
-    client::{Answer, Login, Request},
+    Error, Kind, Registry, TagListing,
+    client::{AuthScheme, BufferedResponse, Request},
     oci::{Digest, RegistryName, Repository, Tag},
     pagination::Pages,
 };
 
-pub(crate) use crate::vendor::artifact_registry::Uploads;
+pub(crate) use crate::vendor::artifact_registry::ManifestMap;
 
 /// Most pages of one listing: a hundred thousand tags at a hundred a page.
 const PAGE_LIMIT: usize = 1_000;
@@ -30,15 +30,15 @@ const PAGE_LIMIT: usize = 1_000;
 const PAGE_SIZE: usize = 100;
 /// Tags that may be told for each request that they save: a page has about as many bytes as the
 /// answers to HEADs for all of its tags.
-const WORTH: usize = 10;
+const TAGS_PER_SAVED_REQUEST: usize = 10;
 /// What a Harbor calls itself to who asks for a token.
 const HARBOR: &str = "harbor-registry";
 /// How long an interface is left alone that cannot be reached, or that asks for it.
-const REST: Duration = Duration::from_secs(600);
+const RETRY_UNREACHABLE_AFTER: Duration = Duration::from_secs(600);
 
 /// What a registry tells of one tag in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct TagHint {
     /// The tag.
     pub(crate) tag: Tag,
     /// Its digest, where that is told.
@@ -49,8 +49,8 @@ pub(crate) struct Told {
 
 /// A page of an interface.
 #[derive(Debug)]
-struct Page {
-    told: Vec<Told>,
+struct BulkPage {
+    hints: Vec<TagHint>,
     /// Where the next one is.
     next: Option<Url>,
     /// How many tags there are in all, where that is told.
@@ -60,13 +60,13 @@ struct Page {
 /// Since when, if at all, a registry's interface is left alone.
 #[derive(Debug, Default)]
 pub(crate) struct BulkApi {
-    rests_until: Mutex<Option<Instant>>,
+    resting_until: Mutex<Option<Instant>>,
 }
 
 impl BulkApi {
-    fn rests(&self) -> bool {
+    fn is_resting(&self) -> bool {
         let until = self
-            .rests_until
+            .resting_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
@@ -74,10 +74,10 @@ impl BulkApi {
 
     fn rest(&self) {
         let mut until = self
-            .rests_until
+            .resting_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + REST);
+        *until = Some(Instant::now() + RETRY_UNREACHABLE_AFTER);
     }
 }
 
@@ -89,30 +89,32 @@ impl Registry {
         &self,
         repository: &Repository,
         saves: usize,
-    ) -> Result<Tags, Error> {
-        let limit = saves.saturating_mul(WORTH);
-        let told = match self.wire.base.host_str() {
+    ) -> Result<Option<TagListing>, Error> {
+        let limit = saves.saturating_mul(TAGS_PER_SAVED_REQUEST);
+        let hints = match self.http.base.host_str() {
             Some("registry-1.docker.io") => self.list_hub_tags(repository, limit).await,
             Some("quay.io") => Some(self.list_quay_tags(repository).await),
             _ => None,
         };
-        let told = match told {
-            Some(told) if told.is_second_hand && !told.tags.is_empty() => return Ok(Some(told)),
+        let hints = match hints {
+            Some(hints) if hints.is_second_hand && !hints.tags.is_empty() => {
+                return Ok(Some(hints));
+            }
             other => other,
         };
         let Some(mut listing) = self.list_tags(repository).await? else {
             return Ok(None);
         };
         // Only now it is known who gives out tokens.
-        let told = match self.transport.auth.is_service(HARBOR) {
+        let hints = match self.client.auth.is_service(HARBOR) {
             true => self.list_artifacts(repository, limit).await,
-            false => told,
+            false => hints,
         };
-        if let Some(told) = told {
-            listing.digests.extend(told.digests);
-            listing.pushed.extend(told.pushed);
-            listing.has_more = told.has_more;
-            listing.lacks_times = told.lacks_times;
+        if let Some(hints) = hints {
+            listing.digests.extend(hints.digests);
+            listing.pushed.extend(hints.pushed);
+            listing.has_more = hints.has_more;
+            listing.lacks_times = hints.lacks_times;
         }
         Ok(Some(listing))
     }
@@ -123,16 +125,16 @@ impl Registry {
         &self,
         repository: &Repository,
         first: Url,
-        login: Login,
+        scheme: AuthScheme,
         limit: usize,
-        mut read: impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send,
-    ) -> Listing {
+        mut read: impl FnMut(&Url, &BufferedResponse) -> Result<BulkPage, Kind> + Send,
+    ) -> TagListing {
         let subject = repository.to_string();
-        let mut call = self.request("list tags of", subject, Method::GET, repository, "");
-        call.url = first;
-        let mut listing = Listing::default();
+        let mut request = self.request("list tags of", subject, Method::GET, repository, "");
+        request.url = first;
+        let mut listing = TagListing::default();
         let mut pages = Pages::at_most(PAGE_LIMIT);
-        if self.transport.bulk_api.rests() {
+        if self.client.bulk_api.is_resting() {
             listing.lacks_times = true;
             return listing;
         }
@@ -141,23 +143,23 @@ impl Registry {
                 listing.has_more = true;
                 return listing;
             }
-            let page = self.page(&call, login, &mut pages, &mut read).await;
-            let Page { told, next, total } = match page {
+            let page = self.page(&request, scheme, &mut pages, &mut read).await;
+            let BulkPage { hints, next, total } = match page {
                 Ok(page) => page,
                 Err(error) => {
-                    self.fall_back(&call, &error, &pages);
+                    self.fall_back(&request, &error, &pages);
                     listing.lacks_times = is_for_now(&error);
                     return listing;
                 }
             };
-            for told in told {
-                listing.tags.push(told.tag.clone());
-                listing.tell(told);
+            for hints in hints {
+                listing.tags.push(hints.tag.clone());
+                listing.add_hint(hints);
             }
             listing.has_more = total.is_some_and(|total| total > limit);
             match next {
                 _ if listing.has_more => return listing,
-                Some(next) => call.url = next,
+                Some(next) => request.url = next,
                 None => {
                     listing.is_second_hand = true;
                     return listing;
@@ -168,30 +170,36 @@ impl Registry {
 
     async fn page(
         &self,
-        call: &Request,
-        login: Login,
+        request: &Request,
+        scheme: AuthScheme,
         pages: &mut Pages,
-        read: &mut (impl FnMut(&Url, &Answer) -> Result<Page, Kind> + Send),
-    ) -> Result<Page, Error> {
-        let fail = |kind| self.wire.error(call.operation, call.subject.clone(), kind);
-        pages.turn(&call.url).map_err(fail)?;
-        let answer = self.transport.ask_once(&self.wire, call, login).await?;
-        let page = read(&call.url, &answer).map_err(fail)?;
-        let took = pages.took(answer.body.len(), page.told.len());
+        read: &mut (impl FnMut(&Url, &BufferedResponse) -> Result<BulkPage, Kind> + Send),
+    ) -> Result<BulkPage, Error> {
+        let fail = |kind| {
+            self.http
+                .error(request.operation, request.subject.clone(), kind)
+        };
+        pages.turn(&request.url).map_err(fail)?;
+        let answer = self
+            .client
+            .send_without_token(&self.http, request, scheme)
+            .await?;
+        let page = read(&request.url, &answer).map_err(fail)?;
+        let took = pages.took(answer.body.len(), page.hints.len());
         took.map_err(fail).map(|()| page)
     }
 
-    fn fall_back(&self, call: &Request, error: &Error, pages: &Pages) {
+    fn fall_back(&self, request: &Request, error: &Error, pages: &Pages) {
         tracing::debug!(
             %error,
-            "{} tells of no more tags at once: the others are asked for one by one", call.subject
+            "{} tells of no more tags at once: the others are asked for one by one", request.subject
         );
         let is_silent = matches!(
             &*error.kind,
             Kind::Network(_) | Kind::Stalled(_) | Kind::Throttled { .. }
         );
         if is_silent && pages.is_first() {
-            self.transport.bulk_api.rest();
+            self.client.bulk_api.rest();
         }
     }
 }
@@ -201,7 +209,7 @@ fn is_for_now(error: &Error) -> bool {
     error.is_transient() || matches!(&*error.kind, Kind::Throttled { .. })
 }
 
-fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Kind> {
+fn parse<T: DeserializeOwned>(answer: &BufferedResponse) -> Result<T, Kind> {
     serde_json::from_slice(&answer.body)
         .map_err(|e| Kind::Protocol(format!("its list of tags makes no sense: {e}")))
 }

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Kind, Listing, Registry,
-    client::{Answer, Login},
+    Kind, Registry, TagListing,
+    client::{AuthScheme, BufferedResponse},
     oci::Repository,
-    vendor::{PAGE_SIZE, Page, Told, parse},
+    vendor::{BulkPage, PAGE_SIZE, TagHint, parse},
 };
 
 #[derive(Deserialize)]
@@ -27,8 +27,8 @@ struct QuayTag {
 impl Registry {
     /// Every tag of a public repository. It always pays: pages of the registry's own list are no
     /// larger here.
-    pub(crate) async fn list_quay_tags(&self, repository: &Repository) -> Listing {
-        let mut start = Url::clone(&self.wire.base);
+    pub(crate) async fn list_quay_tags(&self, repository: &Repository) -> TagListing {
+        let mut start = Url::clone(&self.http.base);
         start.set_path(&format!("/api/v1/repository/{}/tag/", repository.path()));
         let page_url = |number: usize| {
             let mut url = start.clone();
@@ -38,31 +38,37 @@ impl Registry {
             url
         };
         let mut number = 1;
-        let read = |_: &Url, answer: &Answer| {
-            let (told, has_additional) = read(answer)?;
+        let read = |_: &Url, answer: &BufferedResponse| {
+            let (hints, has_additional) = read(answer)?;
             number += 1;
-            Ok(Page {
-                told,
+            Ok(BulkPage {
+                hints,
                 next: has_additional.then(|| page_url(number)),
                 total: None,
             })
         };
-        let told = self.gather(repository, page_url(1), Login::Nobody, usize::MAX, read);
-        told.await
+        let hints = self.gather(
+            repository,
+            page_url(1),
+            AuthScheme::Anonymous,
+            usize::MAX,
+            read,
+        );
+        hints.await
     }
 }
 
 /// What a page tells, and whether there are more.
-fn read(answer: &Answer) -> Result<(Vec<Told>, bool), Kind> {
+fn read(answer: &BufferedResponse) -> Result<(Vec<TagHint>, bool), Kind> {
     let page: QuayPage = parse(answer)?;
-    let told = page.tags.into_iter().filter_map(|found| {
-        Some(Told {
+    let hints = page.tags.into_iter().filter_map(|found| {
+        Some(TagHint {
             tag: found.name.parse().ok()?,
             digest: found.manifest_digest.and_then(|digest| digest.parse().ok()),
             at: found.start_ts,
         })
     });
-    Ok((told.collect(), page.has_additional))
+    Ok((hints.collect(), page.has_additional))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use reqwest::{StatusCode, header::HeaderMap};
 use crate::vendor::*;
 
 /// An answer with this body.
-pub(crate) fn answer(body: &str) -> Answer {
-    Answer {
+pub(crate) fn answer(body: &str) -> BufferedResponse {
+    BufferedResponse {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         body: body.to_owned().into(),
@@ -14,9 +14,9 @@ pub(crate) fn answer(body: &str) -> Answer {
 #[test]
 fn an_interface_that_rests_is_left_alone() {
     let api = BulkApi::default();
-    assert!(!api.rests());
+    assert!(!api.is_resting());
     api.rest();
-    assert!(api.rests());
+    assert!(api.is_resting());
 }
 
 #[test]

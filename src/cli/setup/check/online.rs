@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Route, Selection},
     metrics::Metrics,
     oci::{Repository, Tag},
-    registry::{Reach, Registries, Registry, RetryPolicy},
+    registry::{Reachability, Registries, Registry, RetryPolicy},
     sync::{Clock, select},
 };
 
@@ -51,7 +51,7 @@ pub(crate) async fn ask(config: &Config) -> anyhow::Result<Vec<RegistryReport>> 
     let reports = asked.into_iter().map(|(name, opened, used)| async move {
         let findings = match opened {
             Ok(registry) => find(&registry, &used).await,
-            Err(error) => Findings::unreachable(Reach::Unreachable(error)),
+            Err(error) => Findings::unreachable(Reachability::Unreachable(error)),
         };
         verdict::report(
             name,
@@ -85,7 +85,7 @@ fn uses(config: &Config) -> BTreeMap<String, Use<'_>> {
 
 async fn find(registry: &Registry, used: &Use<'_>) -> Findings {
     let reach = registry.probe_reach().await;
-    if !matches!(reach, Reach::Answers) {
+    if !matches!(reach, Reachability::Reachable) {
         return Findings::unreachable(reach);
     }
     let listed = match (used.source, used.target) {

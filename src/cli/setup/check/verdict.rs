@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     cli::{Exit, output},
     oci::RegistryName,
-    registry::{Error, Identity, Reach, Seen},
+    registry::{Error, Identity, ManifestProbe, Reachability},
 };
 
 /// The answer to a question, and what it was about; a question that was not asked has none.
@@ -15,12 +15,12 @@ type Probe<T> = Option<(String, Result<T, Error>)>;
 /// What a registry answered.
 #[derive(Debug)]
 pub(crate) struct Findings {
-    pub(crate) reach: Reach,
+    pub(crate) reach: Reachability,
     pub(crate) identity: Option<Identity>,
     /// About a repository: how many tags its first page has.
     pub(crate) listed: Probe<Option<usize>>,
     /// About a reference.
-    pub(crate) pulled: Probe<Option<Seen>>,
+    pub(crate) pulled: Probe<Option<ManifestProbe>>,
     /// About a repository.
     pub(crate) pushed: Probe<()>,
 }
@@ -54,7 +54,7 @@ enum CheckVerdict {
 
 impl Findings {
     /// Those of a registry that could not be asked.
-    pub(crate) fn unreachable(reach: Reach) -> Self {
+    pub(crate) fn unreachable(reach: Reachability) -> Self {
         Self {
             reach,
             identity: None,
@@ -160,8 +160,8 @@ fn failed_for(check: &'static str, error: &Error, own_remedy: String) -> Registr
 
 fn reach(findings: &Findings) -> RegistryCheck {
     match &findings.reach {
-        Reach::Answers | Reach::NoTls(_) => ok("reach", "it answers"),
-        Reach::Unreachable(error) => failed(
+        Reachability::Reachable | Reachability::NoTls(_) => ok("reach", "it answers"),
+        Reachability::Unreachable(error) => failed(
             "reach",
             error.class(),
             error.kind.to_string(),
@@ -172,12 +172,12 @@ fn reach(findings: &Findings) -> RegistryCheck {
 
 fn tls(findings: &Findings) -> RegistryCheck {
     match &findings.reach {
-        Reach::Answers => match &findings.identity {
+        Reachability::Reachable => match &findings.identity {
             Some(identity) if !identity.is_secure => skipped("tls", "plain HTTP, as configured"),
             _ => ok("tls", "its certificate is trusted"),
         },
-        Reach::Unreachable(_) => skipped("tls", "not reached"),
-        Reach::NoTls(error) => failed(
+        Reachability::Unreachable(_) => skipped("tls", "not reached"),
+        Reachability::NoTls(error) => failed(
             "tls",
             error.class(),
             error.kind.to_string(),
@@ -265,7 +265,7 @@ fn push(findings: &Findings) -> RegistryCheck {
 }
 
 fn quota(findings: &Findings) -> RegistryCheck {
-    let Some((_, Ok(Some(Seen { quota: Some(quota) })))) = &findings.pulled else {
+    let Some((_, Ok(Some(ManifestProbe { quota: Some(quota) })))) = &findings.pulled else {
         return skipped("quota", "none is told");
     };
     let limit = quota

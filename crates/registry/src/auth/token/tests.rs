@@ -5,15 +5,15 @@ use crate::{
     settings::RegistrySettings,
 };
 
-fn wire(host: &str, plain_http: bool) -> HttpClient {
+fn http(host: &str, plain_http: bool) -> HttpClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let name: RegistryName = host.parse().unwrap();
     let config = RegistrySettings {
         plain_http,
         ..RegistrySettings::default()
     };
-    let pace = Arc::new(RateLimiter::new(None, None, Arc::default()));
-    HttpClient::new(&name, &config, pace, Arc::new(())).unwrap()
+    let rate_limiter = Arc::new(RateLimiter::new(None, None, Arc::default()));
+    HttpClient::new(&name, &config, rate_limiter, Arc::new(())).unwrap()
 }
 
 fn login() -> Credential {
@@ -23,14 +23,14 @@ fn login() -> Credential {
     }
 }
 
-fn admits(wire: &HttpClient, credential: &Credential, realm: &str) -> bool {
-    admit(wire, credential, &realm.parse().unwrap()).is_ok()
+fn admits(http: &HttpClient, credential: &Credential, realm: &str) -> bool {
+    admit(http, credential, &realm.parse().unwrap()).is_ok()
 }
 
 #[test]
 fn a_login_goes_to_token_servers_with_tls_and_to_the_registry_itself() {
-    let (secure, plain) = (wire("r.example", false), wire("r.example:5000", true));
-    for (wire, realm, is_admitted) in [
+    let (secure, plain) = (http("r.example", false), http("r.example:5000", true));
+    for (http, realm, is_admitted) in [
         (&secure, "https://r.example/token", true),
         (&secure, "https://auth.docker.io/token", true),
         (&secure, "http://r.example/token", false),
@@ -45,14 +45,14 @@ fn a_login_goes_to_token_servers_with_tls_and_to_the_registry_itself() {
         (&plain, "http://127.0.0.1/token", false),
         (&plain, "file:///etc/passwd", false),
     ] {
-        assert_eq!(admits(wire, &login(), realm), is_admitted, "{realm}");
+        assert_eq!(admits(http, &login(), realm), is_admitted, "{realm}");
     }
 }
 
 #[test]
 fn who_has_no_login_may_ask_a_plain_token_server_of_a_plain_registry() {
     let nobody = Credential::Anonymous;
-    let (secure, plain) = (wire("r.example", false), wire("r.example:5000", true));
+    let (secure, plain) = (http("r.example", false), http("r.example:5000", true));
     assert!(admits(&plain, &nobody, "http://auth.example/token"));
     assert!(!admits(&secure, &nobody, "http://auth.example/token"));
 }

@@ -6,7 +6,7 @@ use crate::{auth::Scope, client::failure, error::remedy::*};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-fn call(method: Method, path: &str) -> Request {
+fn request(method: Method, path: &str) -> Request {
     let repository = "mirror/team/app";
     let url = format!("https://r.example.com/v2/{repository}/{path}");
     Request {
@@ -22,32 +22,32 @@ fn call(method: Method, path: &str) -> Request {
         },
         headers: HeaderMap::new(),
         body: Bytes::new(),
-        most: 0,
+        max_bytes: 0,
     }
 }
 
 fn begun() -> Request {
-    call(Method::POST, "blobs/uploads/")
+    request(Method::POST, "blobs/uploads/")
 }
 
 fn tagged() -> Request {
-    call(Method::PUT, "manifests/v1")
+    request(Method::PUT, "manifests/v1")
 }
 
 fn writing(manifest: &Value, media_type: &'static str) -> Request {
-    let mut call = tagged();
+    let mut request = tagged();
     let media_type = HeaderValue::from_static(media_type);
-    call.headers.insert(CONTENT_TYPE, media_type);
-    call.body = manifest.to_string().into();
-    call
+    request.headers.insert(CONTENT_TYPE, media_type);
+    request.body = manifest.to_string().into();
+    request
 }
 
-fn refused(call: &Request, status: u16, said: &str) -> Error {
+fn refused(request: &Request, status: u16, said: &str) -> Error {
     let status = reqwest::StatusCode::from_u16(status).unwrap();
     let kind = failure(status, &HeaderMap::new(), said.as_bytes());
     let name = "r.example.com".parse().unwrap();
-    let error = Error::new("push", "it", &name, judged(call, kind));
-    let remedy = remedy(call, &error);
+    let error = Error::new("push", "it", &name, reclassify(request, kind));
+    let remedy = remedy(request, &error);
     error.with_remedy(remedy)
 }
 
@@ -83,10 +83,10 @@ fn a_tag_that_a_target_does_not_let_move_is_blocked_and_never_tried_again() {
 
 #[test]
 fn what_is_no_tag_and_what_only_echoes_a_name_is_not_blocked() {
-    let child = call(Method::PUT, &format!("manifests/sha256:{}", "0".repeat(64)));
+    let child = request(Method::PUT, &format!("manifests/sha256:{}", "0".repeat(64)));
     let other = tagged();
-    let named = call(Method::PUT, "manifests/immutable");
-    for (call, status, said) in [
+    let named = request(Method::PUT, "manifests/immutable");
+    for (request, status, said) in [
         (&child, 412, "configured as immutable"),
         (&begun(), 412, "configured as immutable"),
         (&other, 400, "manifest invalid"),
@@ -97,7 +97,7 @@ fn what_is_no_tag_and_what_only_echoes_a_name_is_not_blocked() {
         (&other, 403, "the account was blocked"),
     ] {
         assert_ne!(
-            refused(call, status, said).class(),
+            refused(request, status, said).class(),
             crate::ErrorClass::Blocked,
             "{said}"
         );
@@ -107,29 +107,30 @@ fn what_is_no_tag_and_what_only_echoes_a_name_is_not_blocked() {
 #[test]
 fn a_tag_that_a_target_does_not_let_go_is_blocked() {
     let by_harbor = {
-        let mut call = call(Method::DELETE, "");
-        call.url
+        let mut request = request(Method::DELETE, "");
+        request
+            .url
             .set_path("/api/v2.0/projects/mirror/repositories/app/artifacts/v1/tags/v1");
-        call
+        request
     };
-    for (call, status, said) in [
+    for (request, status, said) in [
         (
             &by_harbor,
             412,
             "the tag v1 configured immutable, cannot be deleted",
         ),
         (
-            &call(Method::DELETE, "manifests/v1"),
+            &request(Method::DELETE, "manifests/v1"),
             405,
             "The operation is disallowed on this registry",
         ),
     ] {
         assert_eq!(
-            refused(call, status, said).class(),
+            refused(request, status, said).class(),
             crate::ErrorClass::Blocked
         );
     }
-    let unsupported = refused(&call(Method::DELETE, "manifests/v1"), 405, "UNSUPPORTED");
+    let unsupported = refused(&request(Method::DELETE, "manifests/v1"), 405, "UNSUPPORTED");
     assert_eq!(unsupported.class(), crate::ErrorClass::Rejected);
 }
 
@@ -233,17 +234,17 @@ fn a_refusal_for_the_kind_of_a_manifest_names_what_leaves_it_out() {
             "an OCI index of docker's images",
         ),
     ] {
-        let call = writing(&manifest, media_type);
+        let request = writing(&manifest, media_type);
         for (status, said) in [
             (400, "MANIFEST_INVALID"),
             (415, ""),
             (403, "unknown manifest class"),
         ] {
-            let text = refused(&call, status, said).to_string();
+            let text = refused(&request, status, said).to_string();
             assert!(text.contains(expected), "{said}: {text}");
         }
-        assert_eq!(refused(&call, 403, "no access").remedy, None);
-        assert_eq!(refused(&call, 400, "MANIFEST_BLOB_UNKNOWN").remedy, None);
+        assert_eq!(refused(&request, 403, "no access").remedy, None);
+        assert_eq!(refused(&request, 400, "MANIFEST_BLOB_UNKNOWN").remedy, None);
     }
     let plain = writing(&json!({ "config": config, "layers": [] }), oci);
     assert_eq!(refused(&plain, 400, "MANIFEST_INVALID").remedy, None);

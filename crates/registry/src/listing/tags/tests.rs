@@ -38,9 +38,9 @@ fn a_link_to_another_host_is_an_error() {
 #[test]
 fn a_tag_with_two_digests_has_none_and_one_told_twice_has_it() {
     let digest = |n: u8| Some(Digest::of(&[n]));
-    let mut listing = Listing::default();
+    let mut listing = TagListing::default();
     for (tag, digest) in [("a", 1), ("b", 1), ("a", 2), ("b", 1), ("a", 2)] {
-        listing.tell(Told {
+        listing.add_hint(TagHint {
             tag: tag.parse().unwrap(),
             digest: Some(Digest::of(&[digest])),
             at: None,

@@ -4,11 +4,11 @@ fn header(text: &str) -> Option<Duration> {
     let mut headers = HeaderMap::new();
     let value = reqwest::header::HeaderValue::from_bytes(text.as_bytes()).unwrap();
     headers.insert(RETRY_AFTER, value);
-    asked_pause(&headers, "")
+    requested_pause(&headers, "")
 }
 
 fn words(text: &str) -> Option<Duration> {
-    asked_pause(&HeaderMap::new(), text)
+    requested_pause(&HeaderMap::new(), text)
 }
 
 fn seconds(seconds: f64) -> Option<Duration> {
@@ -22,8 +22,8 @@ fn a_header_has_seconds_parts_of_them_a_date_or_a_duration() {
     assert_eq!(header("1.5"), seconds(1.5));
     assert_eq!(header("0.25"), seconds(1.0));
     assert_eq!(header("1m30s"), seconds(90.0));
-    assert_eq!(header(&u64::MAX.to_string()), Some(LONGEST));
-    assert_eq!(header("1e300"), Some(LONGEST));
+    assert_eq!(header(&u64::MAX.to_string()), Some(MAX_PAUSE));
+    assert_eq!(header("1e300"), Some(MAX_PAUSE));
     assert_eq!(header("soon"), None);
     assert_eq!(header("-1"), None);
     assert_eq!(header("NaN"), None);

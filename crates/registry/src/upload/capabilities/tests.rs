@@ -24,7 +24,7 @@ fn a_blob_goes_in_parts_where_it_is_larger_than_one() {
     }
 }
 
-fn whole(length: u64) -> UploadAttempt {
+fn remaining(length: u64) -> UploadAttempt {
     UploadAttempt {
         length,
         in_parts: false,
@@ -36,14 +36,14 @@ fn whole(length: u64) -> UploadAttempt {
 fn part(length: u64) -> UploadAttempt {
     UploadAttempt {
         in_parts: true,
-        ..whole(length)
+        ..remaining(length)
     }
 }
 
 #[test]
 fn a_body_that_was_too_large_is_halved_down_to_a_limit() {
     let dialects = dialects("r.example.com");
-    assert!(dialects.learn(&refused(413), whole(64 << 20)));
+    assert!(dialects.learn(&refused(413), remaining(64 << 20)));
     assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(32 << 20));
     assert!(dialects.learn(&refused(413), part(32 << 20)));
     assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(16 << 20));
@@ -55,17 +55,17 @@ fn a_body_that_was_too_large_is_halved_down_to_a_limit() {
 fn a_registry_that_takes_neither_parts_nor_a_large_body_is_asked_for_parts_again() {
     let dialects = dialects("r.example.com");
     assert!(dialects.learn(&refused(400), part(10)));
-    assert!(dialects.learn(&refused(413), whole(64 << 20)));
+    assert!(dialects.learn(&refused(413), remaining(64 << 20)));
     assert_eq!(dialects.part(64 << 20, 32 << 20, 0), Some(32 << 20));
     let known_by_its_name = crate::upload::capabilities::tests::dialects("ghcr.io");
-    assert!(!known_by_its_name.learn(&refused(413), whole(64 << 20)));
+    assert!(!known_by_its_name.learn(&refused(413), remaining(64 << 20)));
 }
 
 #[test]
 fn many_bodies_that_were_too_large_at_once_teach_one_thing() {
     let dialects = dialects("r.example.com");
     for _ in 0..9 {
-        assert!(dialects.learn(&refused(413), whole(64 << 20)));
+        assert!(dialects.learn(&refused(413), remaining(64 << 20)));
     }
     assert_eq!(dialects.known().largest_body, Some(32 << 20));
 }
@@ -82,11 +82,11 @@ fn a_registry_that_refuses_the_least_that_it_takes_teaches_nothing() {
 #[test]
 fn a_registry_that_refuses_parts_gets_blobs_whole() {
     let dialects = dialects("r.example.com");
-    assert!(!dialects.learn(&refused(400), whole(10)));
+    assert!(!dialects.learn(&refused(400), remaining(10)));
     assert!(!dialects.learn(&refused(412), part(10)));
     assert!(dialects.learn(&refused(400), part(10)));
     assert_eq!(dialects.part(64, 32, 0), None);
-    assert!(!dialects.learn(&refused(400), whole(10)));
+    assert!(!dialects.learn(&refused(400), remaining(10)));
 }
 
 #[test]
@@ -118,12 +118,16 @@ fn a_lesson_counts_for_a_week_and_is_told_once() {
         ..learned
     };
     let now = Utc::now().timestamp();
-    let fresh = UploadCapabilities::new(&name, of(now - LESSONS + 60));
+    let fresh = UploadCapabilities::new(&name, of(now - LESSON_LIFETIME_SECS + 60));
     assert_eq!(fresh.known().takes_parts, Some(false));
-    let old = UploadCapabilities::new(&name, of(now - LESSONS - 60));
+    let old = UploadCapabilities::new(&name, of(now - LESSON_LIFETIME_SECS - 60));
     assert_eq!(old.known(), LearnedCapabilities::default());
-    assert_eq!(old.news(), None);
+    assert_eq!(old.take_changes(), None);
     old.took_parts();
-    assert_eq!(old.news().map(|news| news.largest_body), Some(None));
-    assert_eq!(old.news(), None);
+    assert_eq!(
+        old.take_changes()
+            .map(|take_changes| take_changes.largest_body),
+        Some(None)
+    );
+    assert_eq!(old.take_changes(), None);
 }

@@ -18,10 +18,10 @@ fn upload(acknowledged: usize, names_next_byte: Option<bool>) -> UploadSession {
 
 #[track_caller]
 fn assert_surplus(mut upload: UploadSession, named: u64, expected: Option<u64>) {
-    upload.is_doubtful = true;
-    let found = upload.found(named, SIZE).map(|()| upload.surplus);
+    upload.is_offset_unknown = true;
+    let found = upload.apply_offset(named, SIZE).map(|()| upload.surplus);
     assert_eq!(found, expected);
-    assert_eq!(upload.is_doubtful, expected.is_none());
+    assert_eq!(upload.is_offset_unknown, expected.is_none());
 }
 
 #[test]
@@ -135,7 +135,11 @@ impl Both<'_> {
     /// Asks how far the session is, as after a break.
     fn resume(&mut self) {
         let named = self.named();
-        if self.upload.found(named, self.blob.len() as u64).is_none() {
+        if self
+            .upload
+            .apply_offset(named, self.blob.len() as u64)
+            .is_none()
+        {
             self.begin();
             return;
         }

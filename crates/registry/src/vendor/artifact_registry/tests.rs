@@ -11,17 +11,17 @@ fn digests_and_push_times_of_tags_are_read() {
         digest(2),
         digest(4),
     );
-    let told = |tag: &str, digest, at| Told {
+    let hints = |tag: &str, digest, at| TagHint {
         tag: tag.parse().unwrap(),
         digest,
         at,
     };
-    let Uploads(found) = serde_json::from_str(&text).unwrap();
+    let ManifestMap(found) = serde_json::from_str(&text).unwrap();
     let expected = [
-        told("a", Some(digest(1)), Some(1_700_000_000)),
-        told("b", Some(digest(1)), Some(1_700_000_000)),
-        told("c", None, None),
-        told("d", Some(digest(4)), None),
+        hints("a", Some(digest(1)), Some(1_700_000_000)),
+        hints("b", Some(digest(1)), Some(1_700_000_000)),
+        hints("c", None, None),
+        hints("d", Some(digest(4)), None),
     ];
     assert_eq!(found, expected);
 }

@@ -17,17 +17,17 @@ fn a_page_tells_what_it_knows_and_where_it_goes_on() {
                 {{"name": "c", "digest": "", "images": []}}]}}"#
     );
     let page = read(&url(), &answer(&page)).unwrap();
-    let told: Vec<_> = page
-        .told
+    let hints: Vec<_> = page
+        .hints
         .into_iter()
-        .map(|told| (told.tag.to_string(), told.digest, told.at))
+        .map(|hints| (hints.tag.to_string(), hints.digest, hints.at))
         .collect();
     let expected = [
         ("a".into(), Some(digest), Some(1_704_164_645)),
         ("b".into(), None, None),
         ("c".into(), None, None),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(hints, expected);
     let next = page.next.unwrap();
     assert_eq!(next.as_str(), "https://hub.docker.com/v2/x?page=2");
     assert_eq!(page.total, Some(3));

@@ -8,15 +8,15 @@ fn artifacts_tell_of_their_tags() {
                     {{"name": "a", "push_time": "2024-01-02T03:04:06.000Z"}}, {{"name": "b"}}]}},
                 {{"digest": "{digest}", "push_time": "2024-01-02T03:04:05.678Z", "tags": null}}]"#
     );
-    let (told, count) = read(&answer(&page)).unwrap();
-    let told: Vec<_> = told
+    let (hints, count) = read(&answer(&page)).unwrap();
+    let hints: Vec<_> = hints
         .into_iter()
-        .map(|told| (told.tag.to_string(), told.digest, told.at))
+        .map(|hints| (hints.tag.to_string(), hints.digest, hints.at))
         .collect();
     let expected = [
         ("a".into(), Some(digest.clone()), Some(1_704_164_646)),
         ("b".into(), Some(digest), Some(1_704_164_645)),
     ];
-    assert_eq!((told.as_slice(), count), (&expected[..], 2));
+    assert_eq!((hints.as_slice(), count), (&expected[..], 2));
     assert!(read(&answer(r#"{"errors": []}"#)).is_err());
 }

@@ -11,16 +11,16 @@ fn a_page_tells_what_it_knows_and_whether_there_is_more() {
                 {{"name": "a", "manifest_digest": "{digest}", "start_ts": 1700000000}},
                 {{"name": "b"}}]}}"#
     );
-    let (told, has_additional) = read(&answer(&page)).unwrap();
-    let told: Vec<_> = told
+    let (hints, has_additional) = read(&answer(&page)).unwrap();
+    let hints: Vec<_> = hints
         .into_iter()
-        .map(|told| (told.tag.to_string(), told.digest, told.at))
+        .map(|hints| (hints.tag.to_string(), hints.digest, hints.at))
         .collect();
     let expected = [
         ("a".into(), Some(digest), Some(1_700_000_000)),
         ("b".into(), None, None),
     ];
-    assert_eq!((told.as_slice(), has_additional), (&expected[..], true));
+    assert_eq!((hints.as_slice(), has_additional), (&expected[..], true));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn target(pushed: Result<(), Error>) -> RegistryReport {
             is_secure: true,
         }),
         pushed: Some(("r.example.com/a".into(), pushed)),
-        ..Findings::unreachable(Reach::Answers)
+        ..Findings::unreachable(Reachability::Reachable)
     };
     report(&"r.example.com".parse().unwrap(), false, true, &findings)
 }
