@@ -1,6 +1,6 @@
 //! The alarms that are active now, shared with the pages and the API.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use crate::{alarms::Alarm, status::Status};
 
@@ -11,13 +11,13 @@ pub struct ActiveAlarms(Mutex<Vec<Alarm>>);
 impl ActiveAlarms {
     /// All of them.
     pub fn all(&self) -> Vec<Alarm> {
-        let alarms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let alarms = self.0.lock();
         alarms.clone()
     }
 
     /// Replaces all of them.
     pub fn set(&self, alarms: Vec<Alarm>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+        *self.0.lock() = alarms;
     }
 }
 

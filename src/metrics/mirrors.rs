@@ -1,11 +1,9 @@
 //! The gauges of mirrors. Ages are computed when they are read, so that they grow between runs.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Utc;
+use parking_lot::Mutex;
 use prometheus::{
     IntGaugeVec,
     core::{Collector, Desc},
@@ -127,7 +125,7 @@ impl MirrorGauges {
 
     /// Takes note of how a mirror stands.
     pub(crate) fn set(&self, mirror: &Arc<str>, sample: MirrorSample) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.samples.lock();
         let before = samples.insert(mirror.clone(), sample);
         let names = |sample: &MirrorSample| {
             let targets = sample.targets.iter().map(|target| target.target.clone());
@@ -140,7 +138,7 @@ impl MirrorGauges {
 
     /// Forgets every mirror that is not named.
     pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.samples.lock();
         samples.retain(|mirror, _| is_kept(mirror));
         self.reset();
     }
@@ -193,7 +191,7 @@ impl Collector for MirrorGauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let samples = self.samples.lock();
         let now = Utc::now().timestamp();
         for (mirror, sample) in samples.iter() {
             self.fill(mirror, sample, now);

@@ -1,12 +1,9 @@
 //! Metrics of registries: requests, limits, logins, traffic.
 
 use crate::registry::ErrorClass;
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
+use parking_lot::Mutex;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use crate::metrics::{
@@ -106,7 +103,7 @@ impl RegistryMetrics {
 
     /// Sets that a registry refused the credentials in an earlier process.
     pub(crate) fn refused_before(&self, registry: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.insert(registry.to_owned());
         drop(known);
         self.auth(registry, false);
@@ -155,7 +152,7 @@ impl RegistryMetrics {
         ] {
             forget(vec, "registry", is_gone);
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         for registry in registries.difference(&known) {
             self.auth(registry, true);
             self.backoff(registry, 0);

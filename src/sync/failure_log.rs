@@ -1,10 +1,9 @@
 //! What log lines tell of failures: a registry that fails whatever is asked of it is told once a
 //! run of a mirror, and not once for each of its repositories.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 
 use crate::registry::ErrorClass;
 
@@ -69,14 +68,14 @@ impl FailureLog {
         if registry.is_empty() || !is_of_registry(class) {
             return true;
         }
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         let count = told.entry((registry.to_owned(), class)).or_default();
         *count += 1;
         *count == 1
     }
 
     fn others(&self) -> Vec<String> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = self.0.lock();
         let again = told.iter().filter(|(_, count)| **count > 1);
         let line = |((registry, class), count): (&(String, ErrorClass), &u64)| {
             let others = count - 1;

@@ -1,11 +1,9 @@
 //! How many mirrors run at a time: so many of each source registry, so that one that hangs holds
 //! up no mirror of another.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{config::Mirror, oci::RegistryName, sync::MIRRORS};
@@ -26,7 +24,7 @@ impl Queues {
     }
 
     fn of(&self, registry: &RegistryName) -> Arc<Semaphore> {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.0.lock();
         let queue = queues.entry(registry.clone());
         queue
             .or_insert_with(|| Arc::new(Semaphore::new(MIRRORS)))

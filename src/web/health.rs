@@ -1,14 +1,12 @@
 //! Health of the daemon: whether the scheduler ticks, and whether the database is open.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use axum::{extract::State, http::StatusCode};
+use parking_lot::Mutex;
 
 use crate::web::App;
 
@@ -34,7 +32,7 @@ impl Default for Health {
 impl Health {
     /// Notes that the scheduler ticked.
     pub fn beat(&self) {
-        *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.beat_at.lock() = Instant::now();
     }
 
     /// Notes that the configuration is loaded and the database open.
@@ -43,7 +41,7 @@ impl Health {
     }
 
     fn silent_for(&self) -> Duration {
-        let at = *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = *self.beat_at.lock();
         at.elapsed()
     }
 }

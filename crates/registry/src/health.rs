@@ -1,8 +1,7 @@
 //! Whether registries can be used now: for alarms.
 
-use std::sync::{Mutex, PoisonError};
-
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 /// Whether a registry can be used now, as its latest answers showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +34,7 @@ impl HealthState {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, RegistryHealth> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RegistryHealth> {
+        self.0.lock()
     }
 }

@@ -22,12 +22,10 @@ mod tls;
 pub(crate) mod upload;
 pub(crate) mod vendor;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
@@ -123,11 +121,11 @@ impl Registries {
         name: &RegistryName,
         counter: Arc<RequestCounter>,
     ) -> Result<Registry, Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let client = match open.get(name) {
             Some(client) => client.clone(),
             None => {
-                let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+                let configs = self.configs.lock();
                 let config = configs.get(name).cloned().unwrap_or_default();
                 drop(configs);
                 let rate_limiter = Arc::new(RateLimiter::new(
@@ -160,10 +158,7 @@ impl Registries {
 
 impl Registries {
     fn upload_capabilities(&self, name: &RegistryName) -> Arc<UploadCapabilities> {
-        let mut upload_capabilities = self
-            .upload_capabilities
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut upload_capabilities = self.upload_capabilities.lock();
         let new = || {
             Arc::new(UploadCapabilities::new(
                 name,
@@ -181,13 +176,13 @@ impl Registries {
     /// Applies new settings. Registries whose settings are unchanged keep their connections and
     /// limits, and requests in flight keep what they started with.
     pub fn reload(&self, settings: Settings) {
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut configs = self.configs.lock();
         let before = std::mem::replace(&mut *configs, settings.registries.clone());
         drop(configs);
         let of = |configs: &HashMap<RegistryName, RegistrySettings>, name: &RegistryName| {
             configs.get(name).cloned().unwrap_or_default()
         };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.retain(|name, _| of(&before, name) == of(&settings.registries, name));
         self.process_limits
             .bandwidth_limiter
@@ -213,7 +208,7 @@ impl Registries {
     }
 
     fn health_state(&self, name: &RegistryName) -> Arc<HealthState> {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut health = self.health.lock();
         health.entry(name.clone()).or_default().clone()
     }
 }
@@ -221,7 +216,7 @@ impl Registries {
 impl Registries {
     /// Tries logins again that were refused: somebody may have put things right at the registry.
     pub fn forget_refusals(&self) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock();
         open.values()
             .for_each(|registry| registry.auth.forget_refusal());
     }

@@ -3,7 +3,7 @@
 use std::{
     num::NonZeroU64,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use chrono::Utc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::{BlobStream, settings::Bandwidth};
@@ -197,10 +198,8 @@ impl BandwidthLimiter {
         self.lock().as_ref()?.at(Utc::now())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Bandwidth>> {
-        self.bandwidth
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Bandwidth>> {
+        self.bandwidth.lock()
     }
 }
 
@@ -224,7 +223,7 @@ impl FairQueue {
 
     /// Takes a turn of some length; how long it is until then.
     fn reserve(&self, now: Instant, length: Duration) -> Duration {
-        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free_at = self.free_at.lock();
         let earliest = now.checked_sub(self.max_catch_up).unwrap_or(now);
         let at = free_at.map_or(now, |free| free.max(earliest));
         *free_at = Some(at + length);

@@ -1,10 +1,11 @@
 //! What one registry may be asked at a time, and when it may be asked again.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -88,10 +89,7 @@ impl RequestLimits {
     /// Stops every request to the registry for a while; how long it is stopped now.
     pub(crate) fn pause(&self, duration: Duration) -> Duration {
         let until = Instant::now() + duration;
-        let mut paused = self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut paused = self.paused_until.lock();
         let until = paused.map_or(until, |earlier| earlier.max(until));
         *paused = Some(until);
         until.saturating_duration_since(Instant::now())
@@ -100,10 +98,7 @@ impl RequestLimits {
     /// Waits until the registry may be asked, or says how long it may not.
     pub(crate) async fn wait_for_backoff(&self) -> Result<(), Duration> {
         loop {
-            let until = *self
-                .paused_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let until = *self.paused_until.lock();
             match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None | Some(Duration::ZERO) => return Ok(()),
                 Some(left) if left > MAX_RETRY_AFTER => return Err(left),

@@ -4,12 +4,13 @@ use std::{
     collections::HashMap,
     future::{Future, ready},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_cron_scheduler::{
     JobSchedulerError, MetaDataStorage,
     job::{
@@ -120,7 +121,7 @@ impl JobStore {
     }
 
     fn lines(&self) -> MutexGuard<'_, HashMap<JobId, StoredJob>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

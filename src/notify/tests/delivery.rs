@@ -1,10 +1,8 @@
 //! Who is told what, and what becomes of it when something is in the way.
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
+use parking_lot::Mutex;
 use tracing::instrument::WithSubscriber as _;
 
 use super::{server::Server, *};
@@ -172,7 +170,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock();
         lines.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -208,7 +206,7 @@ async fn secrets_stay_out_of_errors_and_logs() {
         .finish();
     let deliveries = notifier.deliver(&alarm()).with_subscriber(lines).await;
     assert!(deliveries.iter().all(|delivery| delivery.result.is_err()));
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = String::from_utf8(log.0.lock().clone()).unwrap();
     assert_eq!(
         log.matches("a notification was not delivered").count(),
         3,

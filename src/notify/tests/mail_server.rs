@@ -1,7 +1,8 @@
 //! A mail server that speaks the few commands that it takes to be given a letter.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -49,7 +50,7 @@ impl MailServer {
     }
 
     pub(crate) fn heard(&self) -> Heard {
-        self.script.lock().unwrap().heard.clone()
+        self.script.lock().heard.clone()
     }
 }
 
@@ -68,7 +69,7 @@ async fn converse(stream: TcpStream, script: &Mutex<Script>) {
         let reply = match &mut letter {
             Some(_) if line == ".\r\n" => {
                 let letter = letter.take().unwrap();
-                script.lock().unwrap().heard.letters.push(letter);
+                script.lock().heard.letters.push(letter);
                 "250 taken".to_owned()
             }
             Some(letter) => {
@@ -76,7 +77,7 @@ async fn converse(stream: TcpStream, script: &Mutex<Script>) {
                 line.clear();
                 continue;
             }
-            None => script.lock().unwrap().reply(line.trim_end()),
+            None => script.lock().reply(line.trim_end()),
         };
         if reply.starts_with("354") {
             letter = Some(String::new());

@@ -1,9 +1,6 @@
 //! A server that takes whatever is sent to it, and answers as it is told.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use axum::{
     Router,
@@ -11,6 +8,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -111,7 +109,7 @@ impl Drop for Server {
 }
 
 fn lock(book: &Shared) -> MutexGuard<'_, Book> {
-    book.lock().unwrap()
+    book.lock()
 }
 
 async fn take(State(book): State<Shared>, request: Request) -> Response {

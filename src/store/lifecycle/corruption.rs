@@ -7,10 +7,11 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use chrono::{NaiveDateTime, Utc};
+use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -58,14 +59,14 @@ impl Failure {
         if let Error::Damaged { reason, .. } = &error {
             mark(&self.path, reason);
         }
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.first.lock();
         first.get_or_insert(error);
         self.stop.cancel();
     }
 
     /// What ended the work.
     pub(crate) fn first(&self) -> Option<Error> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = self.first.lock();
         first.clone()
     }
 }

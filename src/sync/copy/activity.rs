@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use prometheus::IntGauge;
 
 use crate::{
@@ -64,10 +65,7 @@ impl Activity {
 
     /// The blobs under way, by a number that is never used again.
     pub fn moving(&self) -> BTreeMap<u64, Arc<Moving>> {
-        self.moving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.moving.lock().clone()
     }
 
     pub(crate) fn plan_tags(&self, count: usize) {
@@ -93,10 +91,7 @@ impl Activity {
             sent_bytes: AtomicU64::new(0),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.moving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, moving.clone());
+        self.moving.lock().insert(id, moving.clone());
         Entry {
             activity: self,
             gauge,
@@ -137,10 +132,6 @@ impl Drop for Entry<'_> {
         self.activity
             .bytes_moved
             .fetch_add(moved, Ordering::Relaxed);
-        self.activity
-            .moving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.id);
+        self.activity.moving.lock().remove(&self.id);
     }
 }

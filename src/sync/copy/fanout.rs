@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use futures::{
     future::{BoxFuture, Either, Shared, join_all, select},
     pin_mut,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OnceCell, mpsc, oneshot, watch},
     time::timeout,
@@ -172,10 +173,7 @@ impl Fanout {
         pull: impl Future<Output = Result<Manifest, E>>,
     ) -> Result<Manifest, E> {
         let pulled = {
-            let mut manifests = self
-                .manifests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut manifests = self.manifests.lock();
             match manifests.iter().find(|(known, _)| known == reference) {
                 Some((_, pulled)) => pulled.clone(),
                 None => {
@@ -281,7 +279,7 @@ impl Fanout {
     }
 
     fn lock(&self) -> MutexGuard<'_, FanoutState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -298,8 +296,7 @@ impl Drop for Sharing<'_> {
         state.routes = state.routes.saturating_sub(1);
         if state.routes == 0 {
             *state = FanoutState::default();
-            let manifests = self.0.manifests.lock();
-            manifests.unwrap_or_else(PoisonError::into_inner).clear();
+            self.0.manifests.lock().clear();
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Targets that cannot store anything: after a few such answers a run leaves them alone, so that
 //! nothing is pulled from a metered source in vain.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use crate::{oci::RegistryName, registry, sync::Error};
 
@@ -31,7 +30,7 @@ impl RefusingTargets {
         if !error.is_storage_refused() {
             return;
         }
-        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self.0.lock();
         let refusals = targets.entry(error.registry.clone()).or_insert(Refusals {
             count: 0,
             last: error.clone(),
@@ -48,7 +47,7 @@ impl RefusingTargets {
 
     /// Fails if a target is left alone.
     pub(crate) fn check(&self, target: &RegistryName) -> Result<(), Error> {
-        let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let targets = self.0.lock();
         match targets.get(target) {
             Some(refusals) if refusals.count >= ENOUGH => Err(refusals.last.clone().into()),
             _ => Ok(()),

@@ -1,11 +1,8 @@
 //! One leader for each thing that many want at the same time.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, hash::Hash};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::registry::WaiterCount;
@@ -33,7 +30,7 @@ impl<K: Clone + Eq + Hash> SingleFlight<K> {
     /// thing is still to be done. A leader's error is its own, not the waiters'.
     pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Leader<'_, K>> {
         let mut done = {
-            let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut leaders = self.0.lock();
             match leaders.get(key) {
                 None => {
                     let wanted = WaiterCount::default();
@@ -65,11 +62,7 @@ impl<K: Eq + Hash> Leader<'_, K> {
 
 impl<K: Eq + Hash> Drop for Leader<'_, K> {
     fn drop(&mut self) {
-        let mut leaders = self
-            .flights
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut leaders = self.flights.0.lock();
         leaders.remove(&self.key);
     }
 }

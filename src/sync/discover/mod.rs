@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use futures::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::{Error, Sync};
@@ -81,7 +82,7 @@ impl Sync {
 
 impl Catalogs {
     fn cell(&self, key: &Key) -> Arc<OnceCell<Catalog>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = self.0.lock();
         cells.entry(key.clone()).or_default().clone()
     }
 }

@@ -4,13 +4,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use chrono::Utc;
 use futures::{StreamExt as _, future::BoxFuture, stream};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::finding::Fault;
@@ -203,7 +204,7 @@ impl<'a> Examination<'a> {
     }
 
     fn cell(&self, digest: &Digest) -> Arc<OnceCell<Traces>> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock();
         found.entry(digest.clone()).or_default().clone()
     }
 }

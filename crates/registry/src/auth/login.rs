@@ -1,15 +1,13 @@
 //! The login in use, and its renewal from where it is kept when the registry refuses it.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::settings::{Credential, Login, PathLogin, Renewal};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
+use parking_lot::{Mutex, MutexGuard};
 
 /// A login so young is not renewed again: what has just been given out and is refused is wrong,
 /// not old.
@@ -152,7 +150,7 @@ impl LoginInUse {
     }
 
     fn lock(&self) -> MutexGuard<'_, LoginState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -147,14 +147,11 @@ async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
         let (rate_limiter, order) = (&rate_limiter, &order);
         async move {
             rate_limiter.request().await;
-            order
-                .lock()
-                .unwrap()
-                .push((at, started.elapsed().as_secs()));
+            order.lock().push((at, started.elapsed().as_secs()));
         }
     });
     join_all(asked).await;
-    let order = order.into_inner().unwrap();
+    let order = order.into_inner();
     assert_eq!(order, [(0, 0), (1, 2), (2, 4), (3, 6)]);
 }
 

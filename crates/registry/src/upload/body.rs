@@ -3,12 +3,13 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{BlobStream, Error, oci::Hasher};
 
@@ -82,7 +83,7 @@ impl UploadBody {
     }
 
     fn lock(&self) -> MutexGuard<'_, BodyState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,7 @@
 //! How a registry takes large blobs, as far as that is known.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use chrono::Utc;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{Error, Kind, oci::RegistryName};
 
@@ -138,7 +137,7 @@ impl UploadCapabilities {
     }
 
     fn lock(&self) -> MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.learned.lock()
     }
 }
 

@@ -6,11 +6,9 @@ pub(crate) mod docker_hub;
 mod harbor;
 mod quay;
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -65,18 +63,12 @@ pub(crate) struct BulkApi {
 
 impl BulkApi {
     fn is_resting(&self) -> bool {
-        let until = self
-            .resting_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let until = self.resting_until.lock();
         until.is_some_and(|until| Instant::now() < until)
     }
 
     fn rest(&self) {
-        let mut until = self
-            .resting_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.resting_until.lock();
         *until = Some(Instant::now() + RETRY_UNREACHABLE_AFTER);
     }
 }
