@@ -11,6 +11,7 @@ use reqwest::{
 use url::Url;
 
 use crate::{
+    Operation,
     auth::{Auth, Authorization, Scope, challenge::Challenge},
     content::referrers::ReferrersApi,
     error::{
@@ -50,7 +51,7 @@ pub(crate) struct RegistryClient {
 /// A request that can be sent again.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) operation: &'static str,
+    pub(crate) operation: Operation,
     pub(crate) subject: String,
     pub(crate) method: Method,
     pub(crate) url: Url,

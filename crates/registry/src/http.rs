@@ -16,6 +16,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::{
+    Operation,
     error::{Error, Kind},
     observer::Observer,
     oci::RegistryName,
@@ -96,7 +97,7 @@ impl HttpClient {
         rate_limiter: Arc<RateLimiter>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Error> {
-        let fail = |text: String| Error::new("set up", name, name, Kind::Protocol(text));
+        let fail = |text: String| Error::new(Operation::SetUp, name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let ssrf_guard = SsrfGuard::new(&base, &config.proxy);
         let tls = tls::client_config(config.ca_pem.as_deref(), config.client_identity.as_ref());
@@ -139,7 +140,7 @@ impl HttpClient {
     }
 
     /// An error of this registry; one that began elsewhere stays what it is.
-    pub(crate) fn error(&self, operation: &'static str, subject: String, kind: Kind) -> Error {
+    pub(crate) fn error(&self, operation: Operation, subject: String, kind: Kind) -> Error {
         match kind {
             Kind::Elsewhere(error) => *error,
             kind => {

@@ -34,7 +34,7 @@ pub use crate::content::blob_pull::{BlobSize, BlobStream};
 pub use crate::content::deletions::TagDeletion;
 pub use crate::content::manifests::ManifestHead;
 pub use crate::content::referrers::Referrer;
-pub use crate::error::{Error, ErrorClass, Kind, UnknownClass};
+pub use crate::error::{Error, ErrorClass, Kind, Operation, UnknownClass};
 pub use crate::health::RegistryHealth;
 pub use crate::http::RequestCounter;
 pub use crate::listing::tags::TagListing;
@@ -252,7 +252,7 @@ impl Registry {
     /// A call on a path under `/v2/REPOSITORY/`.
     fn request(
         &self,
-        operation: &'static str,
+        operation: Operation,
         subject: String,
         method: Method,
         repository: &Repository,

@@ -6,6 +6,7 @@ use reqwest::{Method, header::HeaderMap};
 
 use super::{Error, Kind, Registry, TagListing, UploadStart, found, header};
 use crate::{
+    Operation,
     auth::LoginKind,
     content::manifests::is_head_refused,
     oci::{Digest, Reference, Repository, Tag},
@@ -64,7 +65,7 @@ impl Registry {
             return Reachability::Reachable;
         };
         let name = self.http.name.to_string();
-        let told = self.http.error("reach", name, Kind::from(&error));
+        let told = self.http.error(Operation::Reach, name, Kind::from(&error));
         match is_tls(&error) {
             true => Reachability::NoTls(told),
             false => Reachability::Unreachable(told),
@@ -89,7 +90,7 @@ impl Registry {
         &self,
         reference: &Reference,
     ) -> Result<Option<ManifestProbe>, Error> {
-        let request = self.manifest_request("check", reference, Method::HEAD);
+        let request = self.manifest_request(Operation::CheckManifest, reference, Method::HEAD);
         match found(self.client.send(&self.http, &request).await) {
             Ok(Some(answer)) => Ok(Some(ManifestProbe {
                 quota: quota(&answer.headers),

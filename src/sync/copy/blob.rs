@@ -103,7 +103,12 @@ impl Transfer {
         let now = Utc::now().timestamp();
         let kept = || {
             let subject = format!("{} in {}", blob.digest, lane.to);
-            registry::Error::new("replace", subject, lane.target.name(), Kind::Kept)
+            registry::Error::new(
+                registry::Operation::Application("replace"),
+                subject,
+                lane.target.name(),
+                Kind::Kept,
+            )
         };
         let was_refused = refused_at.is_some_and(|at| now < at + REFUSED);
         if was_refused && lane.target.has_blob(lane.to, &blob.digest).await? {

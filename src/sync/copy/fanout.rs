@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     oci::{Descriptor, Digest, Manifest, Reference, RegistryName},
-    registry::{BlobStream, Error, Kind, TransferPermit},
+    registry::{BlobStream, Error, Kind, Operation, TransferPermit},
 };
 
 /// How long targets wait for each other before a pull. Who is slower pulls for itself.
@@ -412,7 +412,7 @@ impl Stream for Branch {
 /// What a target is told that was too slow for the others.
 pub(crate) fn fell_behind(target: &RegistryName, subject: String) -> Error {
     let text = "it fell behind the other targets, and goes on alone".into();
-    Error::new("upload blob", subject, target, Kind::Network(text))
+    Error::new(Operation::UploadBlob, subject, target, Kind::Network(text))
 }
 
 #[cfg(test)]

@@ -364,7 +364,12 @@ fn withdrawn(lane: CopyContext<'_>, reference: &Reference, kind: EntryKind) -> E
     let text = format!("the source's index names {what}, and the source does not serve it");
     let subject = reference.to_string();
     let kind_of = Kind::NotFound(text);
-    let mut error = registry::Error::new("pull manifest", subject, lane.source.name(), kind_of);
+    let mut error = registry::Error::new(
+        registry::Operation::PullManifest,
+        subject,
+        lane.source.name(),
+        kind_of,
+    );
     error.remedy = Some(remedy.into());
     Error::Withdrawn {
         error,
@@ -387,5 +392,11 @@ pub(crate) fn broken(lane: CopyContext<'_>, reference: &Reference, error: Manife
 
 fn fail(lane: CopyContext<'_>, reference: &Reference, kind: Kind) -> Error {
     let subject = reference.to_string();
-    registry::Error::new("pull manifest", subject, lane.source.name(), kind).into()
+    registry::Error::new(
+        registry::Operation::PullManifest,
+        subject,
+        lane.source.name(),
+        kind,
+    )
+    .into()
 }

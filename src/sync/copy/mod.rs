@@ -229,7 +229,12 @@ impl Transfer {
         lane.tally.refusing.check(lane.target.name())?;
         let tag = lane.mirror.target_tag(&step.tag).map_err(|error| {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
-            registry::Error::new("name a tag of", lane.to, name, kind)
+            registry::Error::new(
+                registry::Operation::Application("name a tag of"),
+                lane.to,
+                name,
+                kind,
+            )
         })?;
         self.back_up(lane, &tag, step).await?;
         match (&step.action, &step.digest) {
@@ -257,7 +262,12 @@ impl Transfer {
         };
         let name = backup.target(tag).map_err(|error| {
             let (name, kind) = (lane.target.name(), Kind::Protocol(error.to_string()));
-            registry::Error::new("name the backup of", lane.to.tag(tag), name, kind)
+            registry::Error::new(
+                registry::Operation::Application("name the backup of"),
+                lane.to.tag(tag),
+                name,
+                kind,
+            )
         })?;
         if is_mirrored(lane, &name).await? {
             let (image, name) = (lane.to.tag(tag), lane.to.tag(&name));

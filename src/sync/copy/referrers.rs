@@ -436,5 +436,11 @@ fn fallback_index(entries: &[Value]) -> Result<Manifest, Kind> {
 
 fn fail(lane: CopyContext<'_>, subject: &Digest, kind: Kind) -> Error {
     let subject = lane.from.digest(subject);
-    registry::Error::new("copy referrers of", subject, lane.source.name(), kind).into()
+    registry::Error::new(
+        registry::Operation::Application("copy referrers of"),
+        subject,
+        lane.source.name(),
+        kind,
+    )
+    .into()
 }

@@ -162,7 +162,12 @@ fn nothing(discovery: &Discovery) -> registry::Error {
     let text = "the catalog names no repository that matches; is the pattern right, and may this \
                 account see them?";
     let (name, kind) = (discovery.registry(), Kind::NotFound(text.into()));
-    registry::Error::new("find", discovery, name, kind)
+    registry::Error::new(
+        registry::Operation::Application("find"),
+        discovery,
+        name,
+        kind,
+    )
 }
 
 /// Who writes to which target repository.

@@ -112,7 +112,7 @@ fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
     let config = config("[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n");
     let mirror = &config.mirrors[0];
     let (name, kind) = ("r.io".parse().unwrap(), Kind::Denied("no".into()));
-    let error = registry::Error::new("list the repositories of", "r.io/a", &name, kind);
+    let error = registry::Error::new(registry::Operation::ListRepositories, "r.io/a", &name, kind);
     let found = HashMap::from([(key(&mirror.discoveries[0]), Err(error))]);
     let expanded = expand(&config, mirror, &found);
     let [Err(refused)] = &expanded[..] else {

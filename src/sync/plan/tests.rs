@@ -324,7 +324,12 @@ fn vanished_named_tag_fails_and_is_orphaned() {
         .snapshot();
         let kind = crate::registry::Kind::NotFound("gone".into());
         let registry = "quay.io".parse().unwrap();
-        let error = registry::Error::new("check", "quay.io/a/b:1", &registry, kind);
+        let error = registry::Error::new(
+            registry::Operation::CheckManifest,
+            "quay.io/a/b:1",
+            &registry,
+            kind,
+        );
         snapshot.tags[0].digest = Err(error);
         if let Some(wanted) = &mut snapshot.wanted {
             wanted.absent = [tag("1")].into();

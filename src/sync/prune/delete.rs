@@ -191,7 +191,12 @@ async fn needed(
     if !going.iter().all(|tag| listing.tags.contains(tag)) {
         let text = "its list lacks tags that it has, so that nothing is deleted by it";
         let (name, kind) = (lane.target.name(), Kind::Protocol(text.into()));
-        return Err(registry::Error::new("list tags of", lane.to, name, kind));
+        return Err(registry::Error::new(
+            registry::Operation::ListTags,
+            lane.to,
+            name,
+            kind,
+        ));
     }
     let staying = listing.tags.into_iter().filter(|tag| !going.contains(tag));
     let heads = stream::iter(staying).map(async |tag| {
@@ -220,7 +225,14 @@ fn parts(
 ) -> BoxFuture<'_, Result<Vec<Digest>, registry::Error>> {
     Box::pin(async move {
         let reference = lane.to.digest(&digest);
-        let fail = |kind| registry::Error::new("read", &reference, lane.target.name(), kind);
+        let fail = |kind| {
+            registry::Error::new(
+                registry::Operation::Application("read"),
+                &reference,
+                lane.target.name(),
+                kind,
+            )
+        };
         if depth > DEPTH {
             let text = format!("its indexes nest more than {DEPTH} deep");
             return Err(fail(Kind::Manifest(text)));

@@ -327,7 +327,12 @@ async fn is_at_source(view: &View<'_>, tag: &Tag) -> bool {
 async fn read_through(source: &Registry, reference: &Reference) -> Result<Digest, registry::Error> {
     let missing = || {
         let kind = Kind::NotFound("there is no such tag".into());
-        registry::Error::new("check", reference, source.name(), kind)
+        registry::Error::new(
+            registry::Operation::CheckManifest,
+            reference,
+            source.name(),
+            kind,
+        )
     };
     let manifest = source.get_manifest(reference).await?;
     manifest.map(|found| found.digest).ok_or_else(missing)

@@ -114,7 +114,13 @@ fn is_there(view: &View<'_>, listed: Option<TagListing>) -> Result<TagListing, E
         None if view.group.origin == Origin::Found => Ok(TagListing::default()),
         None => {
             let kind = Kind::NotFound("there is no such repository".into());
-            Err(registry::Error::new("list tags of", source, source.registry(), kind).into())
+            Err(registry::Error::new(
+                registry::Operation::ListTags,
+                source,
+                source.registry(),
+                kind,
+            )
+            .into())
         }
     }
 }

@@ -23,7 +23,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    Error, Kind,
+    Error, Kind, Operation,
     auth::{
         challenge::{Challenge, wanted_actions},
         login::LoginInUse,
@@ -188,8 +188,13 @@ impl Auth {
     /// Makes sure that there is the login that the file names.
     pub(crate) async fn complete(&self, http: &HttpClient) -> Result<(), Error> {
         let completed = self.login.complete().await;
-        completed
-            .map_err(|reason| http.error("log in to", http.name.to_string(), Kind::NoLogin(reason)))
+        completed.map_err(|reason| {
+            http.error(
+                Operation::LogIn,
+                http.name.to_string(),
+                Kind::NoLogin(reason),
+            )
+        })
     }
 
     /// Takes note of a 401. Tells whether the request is worth a second try with what
@@ -326,7 +331,7 @@ impl Auth {
         let mut state = self.lock();
         if let Some((since, kind)) = &state.refused {
             if since.elapsed() < REFUSED_FOR {
-                return Err(http.error("log in to", http.name.to_string(), kind.clone()));
+                return Err(http.error(Operation::LogIn, http.name.to_string(), kind.clone()));
             }
             state.refused = None;
         }

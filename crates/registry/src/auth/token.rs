@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    Error, Kind,
+    Error, Kind, Operation,
     auth::{basic_header, sensitive, unauthorized},
     client::failure,
     error::words,
@@ -77,7 +77,7 @@ pub(crate) async fn fetch(
     service: Option<String>,
     scopes: Vec<String>,
 ) -> Result<Arc<Token>, Error> {
-    let fail = |kind: Kind| http.error("get a token for", scopes.join(" "), kind);
+    let fail = |kind: Kind| http.error(Operation::GetToken, scopes.join(" "), kind);
     admit(&http, &credential, &realm).map_err(fail)?;
     let request = match &credential {
         Credential::IdentityToken(token) => {

@@ -1,3 +1,4 @@
+use crate::Operation;
 use crate::client::*;
 
 fn told(status: u16, code: &str, message: &str) -> Error {
@@ -5,7 +6,7 @@ fn told(status: u16, code: &str, message: &str) -> Error {
     let status = StatusCode::from_u16(status).unwrap();
     let name = "registry.example".parse().unwrap();
     let kind = failure(status, &HeaderMap::new(), body.as_bytes());
-    Error::new("pull manifest", "a:1", &name, kind)
+    Error::new(Operation::PullManifest, "a:1", &name, kind)
 }
 
 #[test]

@@ -14,7 +14,7 @@ use reqwest::{
 };
 
 use crate::{
-    Direction, Error, Kind, Registry,
+    Direction, Error, Kind, Operation, Registry,
     client::Request,
     found, header,
     oci::{Descriptor, Digest, Hasher, Repository},
@@ -46,7 +46,13 @@ impl Registry {
     ) -> Result<Option<BlobSize>, Error> {
         let subject = format!("{digest} in {repository}");
         let path = format!("blobs/{digest}");
-        let request = self.request("check blob", subject, Method::HEAD, repository, &path);
+        let request = self.request(
+            Operation::CheckBlob,
+            subject,
+            Method::HEAD,
+            repository,
+            &path,
+        );
         let answer = found(self.client.send(&self.http, &request).await)?;
         Ok(answer.map(|answer| {
             header(&answer.headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
@@ -93,7 +99,7 @@ impl Registry {
         }
         let source = BlobSource {
             registry,
-            request: self.request("pull blob", subject, Method::GET, repository, &path),
+            request: self.request(Operation::PullBlob, subject, Method::GET, repository, &path),
             size: blob.size,
         };
         let download = BlobDownload {

@@ -5,7 +5,7 @@ use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
 use crate::{
-    Error, Kind, PAGE_BYTES, Registry,
+    Error, Kind, Operation, PAGE_BYTES, Registry,
     auth::Scope,
     client::{AuthScheme, BufferedResponse, Request},
     oci::{Digest, Reference, Repository, Tag},
@@ -74,7 +74,7 @@ impl Registry {
     /// Distribution, Harbor and GitLab want a token that is for deletions in so many words; Quay
     /// gives none that is good for anything where that is asked for.
     async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let mut request = self.manifest_request("delete", reference, Method::DELETE);
+        let mut request = self.manifest_request(Operation::Delete, reference, Method::DELETE);
         let auth = &self.client.auth;
         request.scope.deletes = auth.requires_delete_scope();
         let deleted = self.client.send(&self.http, &request).await;
@@ -118,7 +118,7 @@ impl Registry {
             "/api/v2.0/projects/{project}/repositories/{name}/artifacts/{tag}/tags/{tag}"
         ));
         let request = Request {
-            operation: "delete",
+            operation: Operation::Delete,
             subject: reference.to_string(),
             url,
             scope: Scope::catalog(),

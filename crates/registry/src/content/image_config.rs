@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use crate::{
-    Error, Kind, Registry,
+    Error, Kind, Operation, Registry,
     oci::{Descriptor, Repository},
 };
 
@@ -19,7 +19,13 @@ impl Registry {
     ) -> Result<bytes::Bytes, Error> {
         let subject = format!("{} of {repository}", config.digest);
         let path = format!("blobs/{}", config.digest);
-        let mut request = self.request("pull config", subject, Method::GET, repository, &path);
+        let mut request = self.request(
+            Operation::PullConfig,
+            subject,
+            Method::GET,
+            repository,
+            &path,
+        );
         request.max_bytes = SIZE_LIMIT;
         let answer = self.client.send(&self.http, &request).await?;
         if config.digest.matches(&answer.body) {

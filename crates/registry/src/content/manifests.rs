@@ -7,7 +7,7 @@ use reqwest::{
 use tokio::time::Instant;
 
 use crate::{
-    Error, ImagePermit, Kind, Registry,
+    Error, ImagePermit, Kind, Operation, Registry,
     client::Request,
     found, header,
     oci::{ACCEPTED_MEDIA_TYPES, Digest, Manifest, Reference, Version},
@@ -32,7 +32,7 @@ impl Registry {
         &self,
         reference: &Reference,
     ) -> Result<Option<ManifestHead>, Error> {
-        let request = self.manifest_request("check", reference, Method::HEAD);
+        let request = self.manifest_request(Operation::CheckManifest, reference, Method::HEAD);
         let answer = match found(self.client.send(&self.http, &request).await) {
             Err(error) if is_head_refused(&error) => None,
             Err(error) => return Err(error),
@@ -61,7 +61,7 @@ impl Registry {
     /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked
     /// against it.
     pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let request = self.manifest_request("pull manifest", reference, Method::GET);
+        let request = self.manifest_request(Operation::PullManifest, reference, Method::GET);
         let fail = |kind| {
             self.http
                 .error(request.operation, request.subject.clone(), kind)
@@ -98,10 +98,10 @@ impl Registry {
         reference: &Reference,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        let mut request = self.manifest_request("push manifest", reference, Method::PUT);
+        let mut request = self.manifest_request(Operation::PushManifest, reference, Method::PUT);
         let fail = |kind| {
             self.http
-                .error("push manifest", reference.to_string(), kind)
+                .error(Operation::PushManifest, reference.to_string(), kind)
         };
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| fail(Kind::Manifest("its media type is no legal header".into())))?;
@@ -140,7 +140,7 @@ impl Registry {
 
     pub(crate) fn manifest_request(
         &self,
-        operation: &'static str,
+        operation: Operation,
         reference: &Reference,
         method: Method,
     ) -> Request {

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
-    Error, Kind, Registry,
+    Error, Kind, Operation, Registry,
     listing::tags::next_page,
     oci::{Digest, Repository},
     pagination::Pages,
@@ -72,7 +72,13 @@ impl Registry {
         }
         let text = repository.digest(subject).to_string();
         let path = format!("referrers/{subject}");
-        let mut request = self.request("list referrers of", text, Method::GET, repository, &path);
+        let mut request = self.request(
+            Operation::ListReferrers,
+            text,
+            Method::GET,
+            repository,
+            &path,
+        );
         let mut first = request.url.clone();
         let mut referrers = Vec::new();
         request.max_bytes = PAGE_BYTES;

@@ -1,9 +1,11 @@
 //! What can go wrong with a registry, in words for an operator and classes for a metric.
 
 pub(crate) mod class;
+pub(crate) mod operation;
 pub(crate) mod remedy;
 
 pub use class::{ErrorClass, UnknownClass};
+pub use operation::Operation;
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -21,8 +23,8 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} {subject}: {kind}{}", told(.remedy.as_deref()))]
 pub struct Error {
-    /// What was tried, such as `pull manifest`.
-    pub operation: &'static str,
+    /// What was tried.
+    pub operation: Operation,
     /// On what: a reference, or a digest in a repository.
     pub subject: String,
     /// On which registry.
@@ -156,7 +158,7 @@ fn wait(retry_after: Option<Duration>) -> String {
 impl Error {
     /// An error that a registry did not tell itself.
     pub fn new(
-        operation: &'static str,
+        operation: Operation,
         subject: impl ToString,
         registry: &RegistryName,
         kind: Kind,

@@ -10,15 +10,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::{
-    Error, Kind, PAGE_BYTES, Registry,
+    Error, Kind, Operation, PAGE_BYTES, Registry,
     auth::Scope,
     client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
     listing::tags::next_page,
     oci::Repository,
     pagination::{Pages, legal_names},
 };
-
-const OPERATION: &str = "list the repositories of";
 
 /// Most pages of one catalog: a hundred thousand repositories at a hundred a page.
 const PAGE_LIMIT: usize = 1_000;
@@ -187,7 +185,7 @@ impl Registry {
             prefix => format!("{}/{prefix}", self.name()),
         };
         Request {
-            operation: OPERATION,
+            operation: Operation::ListRepositories,
             subject,
             url,
             scope: Scope::catalog(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Error, Kind, Registry,
+    Error, Kind, Operation, Registry,
     client::{BufferedResponse, Request, keep_to_origin},
     oci::{Digest, Repository, Tag},
     pagination::{Pages, legal_names},
@@ -108,7 +108,7 @@ impl Registry {
     pub(crate) fn tags_request(&self, repository: &Repository) -> Request {
         let subject = repository.to_string();
         let mut request = self.request(
-            "list tags of",
+            Operation::ListTags,
             subject,
             Method::GET,
             repository,

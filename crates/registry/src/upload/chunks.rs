@@ -10,18 +10,15 @@ use reqwest::{
 };
 
 use crate::{
-    BlobStream, Direction, Error, Kind, LearnedCapabilities, Registry, UploadBody, UploadSession,
+    BlobStream, Direction, Error, Kind, LearnedCapabilities, Operation, Registry, UploadBody,
+    UploadSession,
     client::Request,
     oci::Descriptor,
     upload::{
         capabilities::UploadAttempt,
-        session::RESUME,
         stall_watchdog::{StallWatchdog, observe_body},
     },
 };
-
-const UPLOAD: &str = "upload blob";
-const UPLOAD_CHUNK: &str = "upload part of blob";
 
 /// How far an upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +58,9 @@ impl Registry {
         if blob.size == 0 && !blob.digest.matches(b"") {
             let text = "it is said to be empty, and its digest is not that of nothing".into();
             let subject = format!("{} to {}", blob.digest, upload.repository);
-            return Err(self.http.error(UPLOAD, subject, Kind::Manifest(text)));
+            return Err(self
+                .http
+                .error(Operation::UploadBlob, subject, Kind::Manifest(text)));
         }
         // Whatever breaks now, how far the session is has to be asked for.
         upload.is_offset_unknown = true;
@@ -122,7 +121,7 @@ impl Registry {
         );
         let is_too_large = matches!(*error.kind, Kind::Rejected { status: 413, .. });
         let is_lost = last.had_parts
-            && (error.operation == UPLOAD_CHUNK && !is_too_large
+            && (error.operation == Operation::UploadChunk && !is_too_large
                 || matches!(*error.kind, Kind::NotFound(_)));
         if !is_refusal {
             SessionRetry::Same
@@ -139,14 +138,15 @@ impl Registry {
 
     /// Whether an error is this registry's word on bytes that it was sent.
     pub fn speaks_of_bytes(&self, error: &Error) -> bool {
-        error.registry == self.http.name && [UPLOAD, UPLOAD_CHUNK].contains(&error.operation)
+        error.registry == self.http.name
+            && [Operation::UploadBlob, Operation::UploadChunk].contains(&error.operation)
     }
 
     /// Whether an error is this registry's word on a session, and not on the bytes: another session
     /// may fare better, as when what the registry kept of this one is gone. One that is told where
     /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
     pub fn refuses_session(&self, error: &Error) -> bool {
-        error.operation == RESUME
+        error.operation == Operation::ResumeUpload
             && error.registry == self.http.name
             && matches!(
                 *error.kind,
@@ -171,7 +171,8 @@ impl Registry {
         bytes: &UploadBody,
         length: u64,
     ) -> Result<(), Error> {
-        let mut request = self.upload_request(UPLOAD_CHUNK, upload, blob, Method::PATCH, length);
+        let mut request =
+            self.upload_request(Operation::UploadChunk, upload, blob, Method::PATCH, length);
         let first = upload.acknowledged.length();
         let range = HeaderValue::try_from(format!("{first}-{}", first + length - 1));
         request
@@ -204,7 +205,8 @@ impl Registry {
         watchdog: &Arc<StallWatchdog>,
     ) -> Result<(), Error> {
         let length = if bytes.is_some() { blob.size } else { 0 };
-        let mut request = self.upload_request(UPLOAD, upload, blob, Method::PUT, length);
+        let mut request =
+            self.upload_request(Operation::UploadBlob, upload, blob, Method::PUT, length);
         request
             .url
             .query_pairs_mut()
@@ -218,7 +220,7 @@ impl Registry {
 
     fn upload_request(
         &self,
-        operation: &'static str,
+        operation: Operation,
         upload: &UploadSession,
         blob: &Descriptor,
         method: Method,

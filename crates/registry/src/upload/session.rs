@@ -9,7 +9,7 @@ use reqwest::{
 use url::Url;
 
 use crate::{
-    Error, Kind, Registry,
+    Error, Kind, Operation, Registry,
     client::{Request, keep_to_origin},
     header,
     oci::{Descriptor, Digest, Hasher, Repository},
@@ -18,8 +18,6 @@ use crate::{
 
 /// How long the end of a session is waited for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
-
-pub(crate) const RESUME: &str = "resume upload of";
 
 /// An upload session of a registry.
 #[derive(Clone, Debug)]
@@ -147,7 +145,7 @@ impl Registry {
     ) -> Result<UploadStart, Error> {
         let subject = format!("{digest} to {repository}");
         let mut request = self.request(
-            "start upload of",
+            Operation::StartUpload,
             subject,
             Method::POST,
             repository,
@@ -159,7 +157,7 @@ impl Registry {
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         let plain = request.clone();
         if let Some(from) = mount_from {
-            request.operation = "mount";
+            request.operation = Operation::MountBlob;
             request.scope.from = Some(from.path().into());
             request
                 .url
@@ -237,7 +235,7 @@ impl Registry {
     ) -> Result<Option<HeaderMap>, Error> {
         let subject = format!("{} to {}", blob.digest, upload.repository);
         let mut request = self.request(
-            RESUME,
+            Operation::ResumeUpload,
             subject,
             Method::GET,
             &upload.repository,
@@ -281,7 +279,7 @@ impl Registry {
     pub async fn cancel(&self, upload: &UploadSession) {
         let subject = upload.repository.to_string();
         let mut request = self.request(
-            "cancel upload to",
+            Operation::CancelUpload,
             subject,
             Method::DELETE,
             &upload.repository,

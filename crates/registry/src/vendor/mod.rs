@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::{
-    Error, Kind, Registry, TagListing,
+    Error, Kind, Operation, Registry, TagListing,
     client::{AuthScheme, BufferedResponse, Request},
     oci::{Digest, RegistryName, Repository, Tag},
     pagination::Pages,
@@ -122,7 +122,7 @@ impl Registry {
         mut read: impl FnMut(&Url, &BufferedResponse) -> Result<BulkPage, Kind> + Send,
     ) -> TagListing {
         let subject = repository.to_string();
-        let mut request = self.request("list tags of", subject, Method::GET, repository, "");
+        let mut request = self.request(Operation::ListTags, subject, Method::GET, repository, "");
         request.url = first;
         let mut listing = TagListing::default();
         let mut pages = Pages::at_most(PAGE_LIMIT);

@@ -4,7 +4,7 @@ use crate::{
 };
 
 fn failing(target: &RegistryName, kind: Kind) -> Error {
-    registry::Error::new("upload blob", "x", target, kind).into()
+    registry::Error::new(registry::Operation::UploadBlob, "x", target, kind).into()
 }
 
 #[test]

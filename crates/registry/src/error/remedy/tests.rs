@@ -2,7 +2,7 @@ use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::json;
 
-use crate::{auth::Scope, client::failure, error::remedy::*};
+use crate::{Operation, auth::Scope, client::failure, error::remedy::*};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -10,7 +10,7 @@ fn request(method: Method, path: &str) -> Request {
     let repository = "mirror/team/app";
     let url = format!("https://r.example.com/v2/{repository}/{path}");
     Request {
-        operation: "push",
+        operation: Operation::PushManifest,
         subject: String::new(),
         method,
         url: url.parse().unwrap(),
@@ -46,7 +46,12 @@ fn refused(request: &Request, status: u16, said: &str) -> Error {
     let status = reqwest::StatusCode::from_u16(status).unwrap();
     let kind = failure(status, &HeaderMap::new(), said.as_bytes());
     let name = "r.example.com".parse().unwrap();
-    let error = Error::new("push", "it", &name, reclassify(request, kind));
+    let error = Error::new(
+        Operation::PushManifest,
+        "it",
+        &name,
+        reclassify(request, kind),
+    );
     let remedy = remedy(request, &error);
     error.with_remedy(remedy)
 }

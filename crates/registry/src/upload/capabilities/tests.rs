@@ -1,3 +1,4 @@
+use crate::Operation;
 use crate::upload::capabilities::*;
 
 fn dialects(host: &str) -> UploadCapabilities {
@@ -7,7 +8,12 @@ fn dialects(host: &str) -> UploadCapabilities {
 fn refused(status: u16) -> Error {
     let message = String::new();
     let kind = Kind::Rejected { status, message };
-    Error::new("upload", "a blob", &"r.example.com".parse().unwrap(), kind)
+    Error::new(
+        Operation::UploadBlob,
+        "a blob",
+        &"r.example.com".parse().unwrap(),
+        kind,
+    )
 }
 
 #[test]

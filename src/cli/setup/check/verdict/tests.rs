@@ -1,8 +1,11 @@
-use crate::{cli::setup::check::verdict::*, registry::Kind};
+use crate::{
+    cli::setup::check::verdict::*,
+    registry::{Kind, Operation},
+};
 
 fn error(kind: Kind) -> Error {
     let name = "r.example.com".parse().unwrap();
-    Error::new("start upload of", "x", &name, kind)
+    Error::new(Operation::StartUpload, "x", &name, kind)
 }
 
 fn target(pushed: Result<(), Error>) -> RegistryReport {
