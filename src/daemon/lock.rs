@@ -98,7 +98,7 @@ impl Lock {
             path: path.clone(),
             error,
         };
-        let mut file = private_file::options().open(&path).map_err(unusable)?;
+        let mut file = private_file::open(&path).map_err(unusable)?;
         match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

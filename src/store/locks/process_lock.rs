@@ -153,7 +153,7 @@ fn open(
     lock: impl FnOnce(&File) -> Result<(), TryLockError>,
 ) -> io::Result<Option<File>> {
     let path = format!("{}{suffix}", store.display());
-    let file = private_file::options().open(path)?;
+    let file = private_file::open(Path::new(&path))?;
     match lock(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
