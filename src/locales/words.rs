@@ -166,7 +166,7 @@ sections! {
     /// The page of all mirrors.
     overview: OverviewWords {
         comma, trouble, config_error, config_kept, filter, filter_hint, all, nothing_matches;
-        some_of(some, all, state), some(some, state), worst(mirror, lag);
+        some_of(some, all, state), some(some, state), worst(mirror, lag), unique(size);
         all_in_sync, mirrors, tags
     }
     /// Transfers in flight.
@@ -175,7 +175,7 @@ sections! {
     mirror: MirrorWords {
         mirror, state, lag, last_success, last_attempt, next_run, size, behind, last_runs,
         never_equal, sources, targets, target, failed, orphaned, failures, pending, why_behind,
-        not_tried;
+        not_tried, unique;
         behind_for(duration), equal_ago(duration), accepted(duration), tried(ago, result);
     }
     /// Tags, and how they stand.
@@ -197,7 +197,7 @@ sections! {
     }
     /// The search for an image.
     search: SearchWords {
-        ask, button, hint, by, repository_by, pull, add, add_help, not_understood;
+        also_by, ask, button, hint, by, repository_by, pull, add, add_help, not_understood;
         mirrored(image), not_copied(image), not_selected(image), not_mirrored(image), checked(ago);
     }
     /// The daily report.

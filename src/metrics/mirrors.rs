@@ -111,7 +111,7 @@ impl MirrorGauges {
                 )?,
                 target(
                     "pending_bytes",
-                    "Size of the images that are behind, as far as it is known.",
+                    "Unique bytes of the images that are behind, as far as they are known.",
                 )?,
                 target(
                     "consecutive_failures",

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     config::{Config, Mirror},
-    store::{BehindTag, DamagedTag, RunRecord, RunResult, Standing, Store},
+    store::{BehindTag, DamagedTag, RunRecord, RunResult, Standing, Store, TargetSize},
     sync::Lag,
 };
 
@@ -49,7 +49,7 @@ pub struct MirrorStatus {
     pub interval_seconds: i64,
     /// When the schedule has its next run.
     pub next_run: Option<i64>,
-    /// What the images hold that are mirrored, at the target that has most.
+    /// Unique bytes of the images that are mirrored, at the target that has most.
     pub size_bytes: u64,
     /// At each target.
     pub targets: Vec<TargetStatus>,
@@ -169,6 +169,7 @@ pub enum RunState {
 #[derive(Clone, Debug, Default)]
 pub struct StoredStatus {
     standing: Standing,
+    sizes: Vec<TargetSize>,
     behind: Vec<BehindTag>,
     mismatched: Option<String>,
     damaged: Vec<DamagedTag>,
@@ -177,7 +178,23 @@ pub struct StoredStatus {
 impl StoredStatus {
     /// Reads what the store knows of a mirror at `now`, in seconds since 1970.
     pub async fn read(store: &Store, mirror: &str, now: i64) -> Result<Self, crate::store::Error> {
+        let known = Self::read_without_sizes(store, mirror, now).await?;
+        Ok(known.with_sizes(store.sizes(mirror).await?))
+    }
+
+    /// The same with the sizes of an earlier reading.
+    pub(crate) fn with_sizes(self, sizes: Vec<TargetSize>) -> Self {
+        Self { sizes, ..self }
+    }
+
+    /// Reads all but the sizes: these cost most to read.
+    pub(crate) async fn read_without_sizes(
+        store: &Store,
+        mirror: &str,
+        now: i64,
+    ) -> Result<Self, crate::store::Error> {
         Ok(Self {
+            sizes: Vec::new(),
             standing: store.standing(mirror, RUNS, now).await?,
             behind: store.behind(mirror, NAMED).await?,
             mismatched: store
@@ -190,6 +207,18 @@ impl StoredStatus {
     /// How the mirror stands by the store.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// Its sizes at each target registry.
+    pub(crate) fn sizes(&self) -> &[TargetSize] {
+        &self.sizes
+    }
+
+    /// Its sizes at a target registry.
+    pub fn size_at(&self, registry: &str) -> TargetSize {
+        let mut sizes = self.sizes.iter();
+        let size = sizes.find(|size| size.registry == registry);
+        size.cloned().unwrap_or_default()
     }
 
     /// How the mirror stands at `now`.
@@ -206,6 +235,7 @@ impl StoredStatus {
             .filter(|target| kept.contains(&target.registry))
             .map(|target| {
                 let lag = Lag::at(now, target.lagging_since, target.last_in_sync);
+                let size = self.size_at(&target.registry);
                 TargetStatus {
                     target: target.registry.clone(),
                     tags: target.tags,
@@ -216,8 +246,8 @@ impl StoredStatus {
                     lag_seconds: lag.at_least,
                     lag_upper_seconds: lag.at_most,
                     consecutive_failures: target.failures,
-                    size_bytes: target.size_bytes,
-                    pending_bytes: target.pending_bytes,
+                    size_bytes: size.size_bytes,
+                    pending_bytes: size.pending_bytes,
                 }
             })
             .collect();

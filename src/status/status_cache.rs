@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -11,8 +12,15 @@ use crate::{
     config::{Config, Mirror},
     metrics::{Metrics, MirrorSample, TargetSample},
     status::mirror_status::{MirrorStatus, Status, StoredStatus},
-    store::{self, Store},
+    store::{self, Store, TargetSize},
 };
+
+/// Sizes that take less time are read whenever they may have changed.
+const CHEAP: Duration = Duration::from_millis(20);
+/// One in how many parts of the time may be spent on reading sizes.
+const SHARE: u32 = 20;
+/// How old sizes may get, whatever runs there were: a run of one image changes them, too.
+const SIZES_AGE: Duration = Duration::from_secs(600);
 
 /// What is known of every mirror, and what is wrong with `mirror.toml`.
 #[derive(Debug)]
@@ -22,9 +30,24 @@ pub struct StatusCache {
     state: Mutex<CacheState>,
 }
 
+/// When sizes were read. That costs most of a refresh where images are many, so that it happens
+/// once a run, and for a small part of the time while one runs.
+#[derive(Debug)]
+struct SizeRead {
+    /// The last run then, and its end.
+    run: Option<(i64, Option<i64>)>,
+    began: Instant,
+    took: Duration,
+}
+
 #[derive(Debug, Default)]
 struct CacheState {
     known: HashMap<Arc<str>, StoredStatus>,
+    size_reads: HashMap<Arc<str>, SizeRead>,
+    /// Unique bytes of all mirrors, when they were read, and whether a mirror has changed since.
+    total_size: u64,
+    total_read: Option<SizeRead>,
+    is_total_old: bool,
     config_error: Option<String>,
 }
 
@@ -45,17 +68,66 @@ impl StatusCache {
         mirror: &Mirror,
         now: i64,
     ) -> Result<(), store::Error> {
-        let known = StoredStatus::read(&self.store, &mirror.name, now).await?;
+        let known = StoredStatus::read_without_sizes(&self.store, &mirror.name, now).await?;
+        let known = self.with_sizes(mirror, known).await?;
         self.metrics
             .mirror(&mirror.name, sample(&known, config, mirror, now));
         self.lock().known.insert(mirror.name.clone(), known);
+        self.refresh_total(config).await
+    }
+
+    /// Adds the sizes that are known, or reads them.
+    async fn with_sizes(
+        &self,
+        mirror: &Mirror,
+        known: StoredStatus,
+    ) -> Result<StoredStatus, store::Error> {
+        let run = known.standing().runs.first();
+        let run = run.map(|run| (run.id, run.finished_at));
+        if let Some(sizes) = self.lock().sizes(&mirror.name, run) {
+            return Ok(known.with_sizes(sizes));
+        }
+        let began = Instant::now();
+        let sizes = self.store.sizes(&mirror.name).await?;
+        let mut state = self.lock();
+        let read = SizeRead::new(run, began);
+        state.size_reads.insert(mirror.name.clone(), read);
+        state.is_total_old = true;
+        Ok(known.with_sizes(sizes))
+    }
+
+    async fn refresh_total(&self, config: &Config) -> Result<(), store::Error> {
+        {
+            let state = self.lock();
+            let is_due = state.total_read.as_ref().is_none_or(SizeRead::is_due);
+            if !(state.is_total_old && is_due) {
+                return Ok(());
+            }
+        }
+        let began = Instant::now();
+        let names: Vec<&str> = config.mirrors.iter().map(|mirror| &*mirror.name).collect();
+        let total = self.store.total_size(&names).await?;
+        let mut state = self.lock();
+        state.total_size = total;
+        state.total_read = Some(SizeRead::new(None, began));
+        state.is_total_old = false;
         Ok(())
+    }
+
+    /// Unique bytes of the images of all mirrors.
+    pub fn total_size(&self) -> u64 {
+        self.lock().total_size
     }
 
     /// Reads everything for a configuration, and forgets mirrors that it does not have.
     pub async fn keep(&self, config: &Config, now: i64) -> Result<(), store::Error> {
         let is_kept = |name: &Arc<str>| config.mirrors.iter().any(|mirror| mirror.name == *name);
-        self.lock().known.retain(|name, _| is_kept(name));
+        {
+            let mut state = self.lock();
+            state.known.retain(|name, _| is_kept(name));
+            state.size_reads.clear();
+            state.is_total_old = true;
+        }
         for mirror in &config.mirrors {
             self.refresh(config, mirror, now).await?;
         }
@@ -100,6 +172,33 @@ impl StatusCache {
     }
 }
 
+impl SizeRead {
+    fn new(run: Option<(i64, Option<i64>)>, began: Instant) -> Self {
+        let took = began.elapsed();
+        Self { run, began, took }
+    }
+
+    /// Whether sizes may be read again.
+    fn is_due(&self) -> bool {
+        self.took < CHEAP || self.began.elapsed() >= self.took * SHARE
+    }
+
+    /// Whether they are those of a run.
+    fn is_of(&self, run: Option<(i64, Option<i64>)>) -> bool {
+        let is_ended = run.is_none_or(|(_, ended)| ended.is_some());
+        self.run == run && self.began.elapsed() < SIZES_AGE && (is_ended || !self.is_due())
+    }
+}
+
+impl CacheState {
+    /// The sizes that are known of a mirror, unless they may have changed.
+    fn sizes(&self, name: &str, run: Option<(i64, Option<i64>)>) -> Option<Vec<TargetSize>> {
+        let read = self.size_reads.get(name)?;
+        let known = self.known.get(name)?;
+        read.is_of(run).then(|| known.sizes().to_vec())
+    }
+}
+
 /// The gauges of a mirror. A target of which nothing is known yet has series, too.
 fn sample(known: &StoredStatus, config: &Config, mirror: &Mirror, now: i64) -> MirrorSample {
     let standing = known.standing();
@@ -113,7 +212,7 @@ fn sample(known: &StoredStatus, config: &Config, mirror: &Mirror, now: i64) -> M
             lagging_since: target.lagging_since,
             last_in_sync: target.last_in_sync,
             last_success: target.last_success,
-            pending_bytes: signed(target.pending_bytes),
+            pending_bytes: signed(known.size_at(&target.registry).pending_bytes),
             failures: signed(target.failures),
             tags: [
                 signed(target.tags.saturating_sub(target.behind + target.orphaned)),

@@ -7,6 +7,7 @@ use crate::{
     oci::{Digest, RegistryName, Repository, Tag},
     registry::LearnedCapabilities,
     store::change::NewChange,
+    store::contents::{self, ContentPart},
     store::queries::{
         daily::Upkeep,
         prune::Pruning,
@@ -67,6 +68,8 @@ pub enum StoreEvent {
     Changed(NewChange),
     /// How large an image is, in bytes.
     Sized(Digest, u64),
+    /// What a manifest or an index names.
+    Made(Digest, Vec<ContentPart>),
     /// A tag's referrers were looked for, and stand at the target.
     Referred {
         /// The target repository.
@@ -178,6 +181,7 @@ impl StoreEvent {
             }
             Self::Changed(change) => change.write(db).await,
             Self::Sized(image, bytes) => sized(db, image, *bytes).await,
+            Self::Made(whole, parts) => contents::made(db, whole, parts).await,
             Self::Referred {
                 repository,
                 tag,

@@ -1,9 +1,11 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
 pub(crate) mod change;
+pub(crate) mod contents;
 pub(crate) mod event;
 pub(crate) mod lifecycle;
 pub(crate) mod locks;
+pub(crate) mod mutes;
 pub(crate) mod private_file;
 pub(crate) mod queries;
 
@@ -24,8 +26,10 @@ use tokio_util::sync::CancellationToken;
 use crate::store::lifecycle::corruption::{self, Failure};
 
 pub use crate::store::change::{Change, ChangeKind, NewChange};
+pub use crate::store::contents::{ContentPart, TargetSize};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::locks::process_lock::{Alone, Presence};
+pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};

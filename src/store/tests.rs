@@ -479,10 +479,10 @@ async fn the_size_of_what_is_behind_is_what_is_known_of_it() {
     bench
         .record([mirrored("x", 100), sized("x", 1000), sized("y", 2000)])
         .await;
-    let targets = bench.store.standing("m", 1, NOW).await.unwrap().targets;
+    let targets = bench.store.sizes("m").await.unwrap();
     assert_eq!((targets[0].size_bytes, targets[0].pending_bytes), (1000, 0));
     bench.record([seen("y", 200)]).await;
-    let targets = bench.store.standing("m", 1, NOW).await.unwrap().targets;
+    let targets = bench.store.sizes("m").await.unwrap();
     assert_eq!(
         (targets[0].size_bytes, targets[0].pending_bytes),
         (1000, 2000)

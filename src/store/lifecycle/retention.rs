@@ -2,7 +2,10 @@
 
 use sqlx::{SqliteConnection, query};
 
-use crate::store::queries::{traffic, upload};
+use crate::store::{
+    contents,
+    queries::{traffic, upload},
+};
 
 const DAY: i64 = 24 * 3600;
 /// How long, in seconds, changes and the runs that did something are kept.
@@ -34,6 +37,7 @@ pub(crate) async fn thin(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx
     history(db, now).await?;
     repositories(db, now).await?;
     images(db, now).await?;
+    contents::thin(db).await?;
     upload::thinned(db, now).await?;
     traffic::thin(db, now).await?;
     query!("UPDATE thinnings SET at = ?", now)

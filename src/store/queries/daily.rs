@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, query};
 use crate::{
     oci::Repository,
     store::{
-        Error, Store,
+        Error, Mute, Store,
         change::ChangeKind,
         lifecycle::retention,
         queries::{mirror_summary::latest, view::unsigned},
@@ -39,6 +39,13 @@ pub enum Upkeep {
     Raised(AlarmRecord),
     /// Trouble is over: its topic and subject.
     Cleared(String, String),
+    /// Alarms of a mirror or a registry are not sent for a time; the time of the note is `now`.
+    Muted {
+        /// Whose, and until when.
+        mute: Mute,
+        /// The time.
+        now: i64,
+    },
     /// History ends where nobody looks any more; the time is `now`.
     Thinned {
         /// The time.
@@ -82,6 +89,7 @@ impl Upkeep {
             } => left(db, mirror, source, target).await,
             Self::Raised(alarm) => raised(db, alarm).await,
             Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
+            Self::Muted { mute, now } => mute.write(db, *now).await,
             Self::Thinned { now } => retention::thin(db, *now).await,
         }
     }

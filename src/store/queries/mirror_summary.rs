@@ -44,11 +44,6 @@ pub struct TargetStanding {
     pub last_success: Option<i64>,
     /// Runs in succession that left something failed there.
     pub failures: u64,
-    /// What the images that are mirrored hold, as far as that is known; blobs that several share
-    /// count for each.
-    pub size_bytes: u64,
-    /// The same of the images that are behind.
-    pub pending_bytes: u64,
 }
 
 /// A run of a mirror.
@@ -106,7 +101,6 @@ impl Store {
         })
     }
 
-    // Sizes are what sources say, and SUM fails where it overflows.
     #[expect(clippy::too_many_lines, reason = "most of it is one query")]
     async fn targets(&self, mirror: &str, latest: i64) -> Result<Vec<TargetStanding>, Error> {
         let rows = query!(
@@ -124,13 +118,7 @@ impl Store {
                           SUM(is_orphaned) AS orphaned,
                           SUM(damaged_at IS NOT NULL AND NOT is_orphaned AND NOT is_released)
                               AS damaged,
-                          MIN(lagging_since) AS lagging_since,
-                          CAST(TOTAL((SELECT bytes FROM sizes WHERE digest = written_digest))
-                              AS INTEGER) AS size,
-                          CAST(TOTAL(CASE WHEN lagging_since IS NOT NULL THEN COALESCE(
-                              (SELECT bytes FROM sizes WHERE digest = seen_digest),
-                              (SELECT bytes FROM sizes WHERE digest = written_digest)) END)
-                              AS INTEGER) AS pending
+                          MIN(lagging_since) AS lagging_since
                    FROM tags JOIN repositories ON repositories.id = repository_id
                    WHERE mirror = ?1 GROUP BY registry
                )
@@ -138,7 +126,6 @@ impl Store {
                       kept.behind AS "behind: i64", kept.failed AS "failed: i64",
                       kept.orphaned AS "orphaned: i64", kept.damaged AS "damaged: i64",
                       kept.lagging_since AS "lagging_since: i64",
-                      kept.size AS "size: i64", kept.pending AS "pending: i64",
                       proved.started_at AS "last_in_sync: i64", proved.finished_at AS "last_success: i64",
                       (SELECT COUNT(*) FROM ended
                        WHERE ended.registry = names.registry AND ended.failed > 0
@@ -165,8 +152,6 @@ impl Store {
                 last_in_sync: row.last_in_sync,
                 last_success: row.last_success,
                 failures: unsigned(row.failures),
-                size_bytes: count(row.size),
-                pending_bytes: count(row.pending),
             })
             .collect())
     }

@@ -10,8 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::{
-    oci::{Digest, Repository},
-    store::{self, Check, Store, StoreEvent, StoreWriter},
+    oci::{Descriptor, Digest, Repository},
+    store::{self, Check, ContentPart, Store, StoreEvent, StoreWriter},
     sync::plan::BlobKnowledge,
 };
 
@@ -212,6 +212,17 @@ impl BlobIndex {
     pub(crate) async fn sized(&self, image: &Digest, bytes: u64) {
         self.recorder
             .record(StoreEvent::Sized(image.clone(), bytes))
+            .await;
+    }
+
+    /// Takes note of what a manifest or an index names.
+    pub(crate) async fn made(&self, whole: &Digest, parts: &[Descriptor]) {
+        let parts = parts.iter().map(|part| ContentPart {
+            digest: part.digest.clone(),
+            bytes: (!part.is_manifest()).then_some(part.size),
+        });
+        self.recorder
+            .record(StoreEvent::Made(whole.clone(), parts.collect()))
             .await;
     }
 

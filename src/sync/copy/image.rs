@@ -197,12 +197,14 @@ impl Transfer {
                     .iter()
                     .fold(0, |sum, blob| blob.size.saturating_add(sum));
                 self.holdings.sized(&manifest.digest, size).await;
+                self.holdings.made(&manifest.digest, &blobs).await;
                 let brought = stream::iter(blobs)
                     .map(|blob| async move { self.bring_blob(lane, &blob).await });
                 let () = brought.buffer_unordered(PARTS).try_collect().await?;
                 Ok(size)
             }
             Content::Index(children) => {
+                self.holdings.made(&manifest.digest, &children).await;
                 let brought = stream::iter(children)
                     .map(|child| self.bring_entry(lane, manifest, child, descent.down()));
                 let sum = |sum: u64, size| async move { Ok(sum.saturating_add(size)) };

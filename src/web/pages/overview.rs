@@ -89,7 +89,7 @@ pub(crate) async fn overview(Held(app): Held<App>, request: PageRequest) -> Resp
     let verdict = verdict(&status, &request);
     let page = Overview {
         mood: mood(&status, &alarms),
-        sums: sums(&status, request.words()),
+        sums: sums(&status, app.board.total_size(), request.words()),
         config_error: app.board.config_error(),
         more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),
         alarms: lines,
@@ -168,16 +168,13 @@ fn mood(status: &Status, alarms: &[Alarm]) -> &'static str {
     }
 }
 
-fn sums(status: &Status, words: &'static Words) -> String {
+fn sums(status: &Status, size: u64, words: &'static Words) -> String {
     let tags = |mirror: &MirrorStatus| mirror.targets.iter().map(|t| t.tags).sum::<u64>();
     let mirrors = &status.mirrors;
-    // Sources report sizes, and may report nonsense.
-    let sizes = mirrors.iter().map(|mirror| mirror.size_bytes);
-    let size = sizes.fold(0, u64::saturating_add);
     let parts = [
         words.overview.mirrors(mirrors.len() as u64),
         words.overview.tags(mirrors.iter().map(tags).sum()),
-        bytes(size),
+        words.overview.unique(bytes(size)),
     ];
     parts.join(" · ")
 }
