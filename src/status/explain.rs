@@ -1,9 +1,11 @@
 //! Whether an image is mirrored, where to, how current it is there; and what to write if it is not.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Mirror, Route},
+    config::{Config, Mirror, Route, Selection},
     oci::{Digest, NameError, Repository, Tag, Version, parse_image},
     status::why_missing::{absence, is_left_out},
     store::{self, CopyRecord, Store},
@@ -26,12 +28,12 @@ pub struct Explanation {
 pub enum Answer {
     /// An entry mirrors it.
     Mirrored {
-        /// The entry.
-        mirror: String,
-        /// The image at the source.
-        source: String,
-        /// Where it is, or will be.
-        copies: Vec<Copy>,
+        /// The entry that names its tag, otherwise the first one in the file.
+        #[serde(flatten)]
+        entry: TakingEntry,
+        /// The other entries that take it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        others: Vec<TakingEntry>,
     },
     /// Its repository is mirrored, and this tag is not selected.
     NotSelected {
@@ -50,6 +52,17 @@ pub enum Answer {
         /// What to add to mirror.toml.
         toml: String,
     },
+}
+
+/// An entry that takes an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct TakingEntry {
+    /// The entry.
+    pub mirror: String,
+    /// The image at the source.
+    pub source: String,
+    /// Where it is, or will be.
+    pub copies: Vec<Copy>,
 }
 
 /// An image at a target.
@@ -115,49 +128,67 @@ pub enum CopyState {
     Orphaned,
 }
 
-/// Explains any reference: what users write for the source, or a reference at a target. No registry
-/// is asked.
+/// Explains any reference: what users write for the source, a reference at a target, or a digest
+/// alone. No registry is asked.
 pub async fn explain(
     text: &str,
     config: &Config,
     store: Option<&Store>,
 ) -> Result<Explanation, Failure> {
     let text = text.trim();
-    let (repository, version) = parse_image(text)?;
-    let (repository, tag) = match version {
-        Some(Version::Tag(tag)) => (repository, tag),
-        Some(Version::Digest(digest)) => by_digest(text, &repository, &digest, store).await?,
-        None => (repository, "latest".parse()?),
+    let images = named(text, store).await?;
+    let mut found: Vec<Found<'_>> = Vec::new();
+    for (repository, tag) in &images {
+        for entry in find(config, repository, tag, store).await? {
+            if !found.iter().any(|known| known.is_same(&entry)) {
+                found.push(entry);
+            }
+        }
+    }
+    let Some((repository, tag)) = images.first() else {
+        return Err(Failure::Digest);
     };
-    let found = match find(config, &repository, &tag) {
-        Some(found) => Some(found),
-        None => find_by_store(config, &repository, &tag, store).await?,
+    // The order of runs of one image: the entry that names the tag, otherwise the first.
+    found.sort_by_key(|entry| (!entry.takes(), !entry.names_tag()));
+    let image = match found.first() {
+        Some(entry) => entry.route.source.tag(&entry.tag),
+        None => repository.tag(tag),
     };
-    let image = found.as_ref().map_or_else(
-        || repository.tag(&tag),
-        |found| found.route.source.tag(&found.tag),
-    );
-    let answer = match found {
-        None => match lies_at_target(config, &repository) {
+    let image = image.to_string();
+    let answer = match found.first() {
+        None => match lies_at_target(config, repository) {
             Some(mirror) => Answer::AtTarget {
                 mirror: mirror.name.to_string(),
             },
-            None => Answer::NotMirrored {
-                toml: toml(&image.to_string()),
-            },
+            None => Answer::NotMirrored { toml: toml(&image) },
         },
-        Some(found) if !allows(&found.route, &found.tag) => Answer::NotSelected {
-            mirror: found.mirror.name.to_string(),
-            toml: toml(&image.to_string()),
+        Some(entry) if !entry.takes() => Answer::NotSelected {
+            mirror: entry.mirror.name.to_string(),
+            toml: toml(&image),
         },
-        Some(found) => Answer::Mirrored {
-            mirror: found.mirror.name.to_string(),
-            source: image.to_string(),
-            copies: copies(&found, config, store).await?,
-        },
+        Some(entry) => {
+            let mut others = Vec::new();
+            for other in found[1..].iter().filter(|other| other.takes()) {
+                others.push(other.explain(config, store).await?);
+            }
+            let entry = entry.explain(config, store).await?;
+            Answer::Mirrored { entry, others }
+        }
     };
-    let image = image.to_string();
     Ok(Explanation { image, answer })
+}
+
+/// The images that a text names. A digest may stand for several tags.
+async fn named(text: &str, store: Option<&Store>) -> Result<Vec<(Repository, Tag)>, Failure> {
+    if let Ok(digest) = text.trim_start_matches('@').parse::<Digest>() {
+        return by_digest(text, None, &digest, store).await;
+    }
+    let (repository, version) = parse_image(text)?;
+    match version {
+        Some(Version::Tag(tag)) => Ok(vec![(repository, tag)]),
+        Some(Version::Digest(digest)) => by_digest(text, Some(&repository), &digest, store).await,
+        None => Ok(vec![(repository, "latest".parse()?)]),
+    }
 }
 
 /// Why an image cannot be explained.
@@ -183,8 +214,55 @@ struct Found<'a> {
     tag: Tag,
 }
 
-/// The route of a repository: one that takes the tag, else one that does not.
-fn find<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Option<Found<'a>> {
+impl Found<'_> {
+    fn takes(&self) -> bool {
+        allows(&self.route, &self.tag)
+    }
+
+    fn names_tag(&self) -> bool {
+        matches!(self.route.selection, Selection::Tag(_))
+    }
+
+    /// Whether both bring the same image to the same places.
+    fn is_same(&self, other: &Self) -> bool {
+        let image = |found: &Self| (found.route.source.clone(), found.tag.clone());
+        self.mirror.name == other.mirror.name
+            && image(self) == image(other)
+            && self.route.targets == other.route.targets
+    }
+
+    async fn explain(
+        &self,
+        config: &Config,
+        store: Option<&Store>,
+    ) -> Result<TakingEntry, Failure> {
+        Ok(TakingEntry {
+            mirror: self.mirror.name.to_string(),
+            source: self.route.source.tag(&self.tag).to_string(),
+            copies: copies(self, config, store).await?,
+        })
+    }
+}
+
+/// Every route that has a tag of a repository as its source or at a target.
+async fn find<'a>(
+    config: &'a Config,
+    repository: &Repository,
+    tag: &Tag,
+    store: Option<&Store>,
+) -> Result<Vec<Found<'a>>, Failure> {
+    let mut found = routes(config, repository, tag);
+    let by_store = find_by_store(config, repository, tag, store).await?;
+    for entry in by_store {
+        if !found.iter().any(|known| known.is_same(&entry)) {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// The routes that the file names, and those that its catalogs give to a source.
+fn routes<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Vec<Found<'a>> {
     let mut found: Vec<Found<'a>> = Vec::new();
     for mirror in &config.mirrors {
         let discovered = mirror.discoveries.iter();
@@ -201,56 +279,65 @@ fn find<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Option<Fo
             found.extend(tag.map(|tag| Found { mirror, route, tag }));
         }
     }
-    let best = found
-        .iter()
-        .position(|found| allows(&found.route, &found.tag));
-    match found.is_empty() {
-        true => None,
-        false => Some(found.swap_remove(best.unwrap_or(0))),
-    }
+    found
 }
 
-/// The target repository and the tag there of a digest; the tag that was written beside it first.
+/// The target repositories and the tags there of a digest; the tag that was written beside it alone,
+/// if it is one of them.
 async fn by_digest(
     text: &str,
-    repository: &Repository,
+    repository: Option<&Repository>,
     digest: &Digest,
     store: Option<&Store>,
-) -> Result<(Repository, Tag), Failure> {
+) -> Result<Vec<(Repository, Tag)>, Failure> {
     let mut known = match store {
         Some(store) => store.tags_of_digest(repository, digest).await?,
         None => Vec::new(),
     };
     let written = text.split_once('@').map(|(name, _)| parse_image(name));
-    if let Some(Ok((_, Some(Version::Tag(tag))))) = written {
-        known.sort_by_key(|(_, name)| *name != tag);
+    if let Some(Ok((_, Some(Version::Tag(tag))))) = written
+        && known.iter().any(|(_, name)| *name == tag)
+    {
+        known.retain(|(_, name)| *name == tag);
     }
-    known.into_iter().next().ok_or(Failure::Digest)
+    match known.is_empty() {
+        true => Err(Failure::Digest),
+        false => Ok(known),
+    }
 }
 
-/// The route that brought a target repository, which a catalog named.
+/// The routes that brought a target repository, which a catalog named.
 async fn find_by_store<'a>(
     config: &'a Config,
     repository: &Repository,
     tag: &Tag,
     store: Option<&Store>,
-) -> Result<Option<Found<'a>>, Failure> {
-    let Some(store) = store else { return Ok(None) };
+) -> Result<Vec<Found<'a>>, Failure> {
+    let Some(store) = store else {
+        return Ok(Vec::new());
+    };
     let records = store.tags(repository).await?;
-    let Some(record) = records.get(tag).or_else(|| records.values().next()) else {
-        return Ok(None);
-    };
-    let mirror = config
-        .mirrors
-        .iter()
-        .find(|mirror| *mirror.name == *record.mirror);
-    let source = record.source_repository.parse::<Repository>();
-    let (Some(mirror), Ok(source)) = (mirror, source) else {
-        return Ok(None);
-    };
-    let tag = mirror.source_tag(tag);
-    let found = tag.and_then(|tag| find(config, &source, &tag));
-    Ok(found.filter(|found| found.route.targets.contains(repository)))
+    let exact = records.get(tag).into_iter();
+    let mut origins: Vec<_> = exact
+        .chain(records.values())
+        .map(|record| (&record.mirror, &record.source_repository))
+        .collect();
+    let mut seen = HashSet::new();
+    origins.retain(|origin| seen.insert(*origin));
+    let mut found = Vec::new();
+    for (mirror, source) in origins {
+        let mut mirrors = config.mirrors.iter();
+        let mirror = mirrors.find(|known| *known.name == **mirror);
+        let Some(name) = mirror.and_then(|mirror| mirror.source_tag(tag)) else {
+            continue;
+        };
+        let Ok(source) = source.parse::<Repository>() else {
+            continue;
+        };
+        let routes = routes(config, &source, &name).into_iter();
+        found.extend(routes.filter(|found| found.route.targets.contains(repository)));
+    }
+    Ok(found)
 }
 
 /// The mirror that has a repository's namespace, or part of its registry, for a target.

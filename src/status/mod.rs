@@ -10,7 +10,9 @@ pub(crate) mod why_missing;
 
 pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
-pub use crate::status::explain::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain};
+pub use crate::status::explain::{
+    Answer, Arrival, Copy, CopyState, Explanation, Failure, TakingEntry, explain,
+};
 pub use crate::status::mirror_status::{
     Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
 };

@@ -5,14 +5,14 @@ use chrono_tz::Tz;
 
 use crate::{
     cli::{Exit, Global, Refusal, context, output},
-    status::{Answer, Arrival, Copy, CopyState, Failure, explain},
+    status::{Answer, Arrival, Copy, CopyState, Failure, TakingEntry, explain},
     store::Store,
 };
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// The image, by any name: nginx, quay.io/a/b:1, or as it is called at a target
+    /// The image, by any name: nginx, quay.io/a/b:1, its name at a target, or a digest
     image: String,
 }
 
@@ -31,17 +31,10 @@ impl ExplainArgs {
         }
         let image = &explained.image;
         match &explained.answer {
-            Answer::Mirrored { mirror, copies, .. } => {
-                output::line(&match Arrival::of(copies) {
-                    Arrival::Come => format!("{image} is mirrored by `{mirror}`"),
-                    Arrival::ToCome => format!("{image} is to be mirrored by `{mirror}`"),
-                    Arrival::Never => {
-                        format!("{image} is not mirrored, though `{mirror}` mirrors its repository")
-                    }
-                })?;
-                copies
-                    .iter()
-                    .try_for_each(|copy| print(copy, config.timezone))?;
+            Answer::Mirrored { entry, others } => {
+                for entry in std::iter::once(entry).chain(others) {
+                    print_entry(entry, config.timezone)?;
+                }
             }
             Answer::NotSelected { mirror, toml } => {
                 let said = "mirrors its repository, and does not select this tag; to add it:";
@@ -59,6 +52,22 @@ impl ExplainArgs {
         }
         Ok(Exit::Ok)
     }
+}
+
+fn print_entry(entry: &TakingEntry, zone: Tz) -> anyhow::Result<()> {
+    let TakingEntry {
+        mirror,
+        source,
+        copies,
+    } = entry;
+    output::line(&match Arrival::of(copies) {
+        Arrival::Come => format!("{source} is mirrored by `{mirror}`"),
+        Arrival::ToCome => format!("{source} is to be mirrored by `{mirror}`"),
+        Arrival::Never => {
+            format!("{source} is not mirrored, though `{mirror}` mirrors its repository")
+        }
+    })?;
+    copies.iter().try_for_each(|copy| print(copy, zone))
 }
 
 fn print(copy: &Copy, zone: Tz) -> anyhow::Result<()> {

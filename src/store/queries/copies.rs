@@ -58,18 +58,19 @@ impl Store {
     }
 
     /// The tags of targets that stand, or stood when last looked at, for a digest in a repository,
-    /// be it the source's or the target's: target repository and tag there, last mirrored first.
+    /// be it the source's or the target's; in any repository if none is named. Target repository
+    /// and tag there, last mirrored first.
     pub async fn tags_of_digest(
         &self,
-        repository: &Repository,
+        repository: Option<&Repository>,
         image: &Digest,
     ) -> Result<Vec<(Repository, Tag)>, Error> {
-        let (name, image) = (repository.to_string(), image.as_str());
+        let (name, image) = (repository.map(ToString::to_string), image.as_str());
         let rows = query!(
             r#"SELECT registry || '/' || path AS "target!: String", tag
                FROM tags JOIN repositories ON repositories.id = repository_id
-               WHERE (source = ?1 AND ?2 IN (seen_digest, source_digest))
-                  OR (registry || '/' || path = ?1 AND written_digest = ?2)
+               WHERE ((?1 IS NULL OR source = ?1) AND ?2 IN (seen_digest, source_digest))
+                  OR ((?1 IS NULL OR registry || '/' || path = ?1) AND written_digest = ?2)
                ORDER BY mirrored_at DESC, registry, path, tag"#,
             name,
             image

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     locales::words::Words,
-    status::{Answer, Arrival, Copy, CopyState, Explanation, Failure, explain},
+    status::{Answer, Arrival, Copy, CopyState, Explanation, Failure, TakingEntry, explain},
     web::{
         App, api,
         pages::{
@@ -38,11 +38,19 @@ struct Search<'a> {
 struct SearchResult {
     mood: &'static str,
     verdict: String,
-    /// How the mirror relates to the image, its name, and its page.
-    mirror: Option<(&'static str, String, String)>,
-    copies: Vec<CopyRow>,
+    entries: Vec<EntryRow>,
     help: Option<&'static str>,
     toml: Option<String>,
+}
+
+/// A mirror that takes the image, or its repository.
+#[derive(Debug)]
+struct EntryRow {
+    /// How it relates to the image.
+    how: &'static str,
+    name: String,
+    href: String,
+    copies: Vec<CopyRow>,
 }
 
 /// The image at a target.
@@ -110,20 +118,23 @@ pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<ExplainQuer
 fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchResult {
     let words = request.words();
     let image = &explanation.image;
-    let link = |how: &'static str, name: String| {
-        let path = request.link(&mirror_path(&name), &[]);
-        Some((how, name, path))
+    let row = |how: &'static str, name: String, copies: Vec<CopyRow>| EntryRow {
+        how,
+        href: request.link(&mirror_path(&name), &[]),
+        name,
+        copies,
     };
     let absent = SearchResult {
         mood: "bad",
         verdict: words.search.not_mirrored(image),
-        mirror: None,
-        copies: Vec::new(),
+        entries: Vec::new(),
         help: None,
         toml: None,
     };
     match explanation.answer {
-        Answer::Mirrored { mirror, copies, .. } => {
+        Answer::Mirrored { entry, others } => {
+            let entries: Vec<TakingEntry> = std::iter::once(entry).chain(others).collect();
+            let copies: Vec<Copy> = entries.iter().flat_map(|e| e.copies.clone()).collect();
             let is_current = copies.iter().all(|copy| copy.state == CopyState::Current);
             let verdict = match Arrival::of(&copies) {
                 Arrival::Come => words.search.mirrored(image),
@@ -131,22 +142,27 @@ fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchRe
                 Arrival::Never => words.search.not_mirrored(image),
             };
             let now = Utc::now().timestamp();
-            let checked = checked(app, &mirror, request, now);
-            let copies = copies.into_iter();
+            let rows = entries.into_iter().enumerate().map(|(at, entry)| {
+                let checked = checked(app, &entry.mirror, request, now);
+                let copies = entry.copies.into_iter();
+                let copies = copies.map(|copy| CopyRow::new(copy, request, checked.clone(), now));
+                let how = match at {
+                    0 => words.search.by,
+                    _ => words.search.also_by,
+                };
+                row(how, entry.mirror, copies.collect())
+            });
             SearchResult {
                 mood: if is_current { "good" } else { "warning" },
                 verdict,
-                copies: copies
-                    .map(|copy| CopyRow::new(copy, request, checked.clone(), now))
-                    .collect(),
-                mirror: link(words.search.by, mirror),
+                entries: rows.collect(),
                 ..absent
             }
         }
         Answer::NotSelected { mirror, toml } => SearchResult {
             mood: "warning",
             verdict: words.search.not_selected(image),
-            mirror: link(words.search.repository_by, mirror),
+            entries: vec![row(words.search.repository_by, mirror, Vec::new())],
             help: Some(words.search.add_help),
             toml: Some(toml),
             ..absent

@@ -91,3 +91,55 @@ fn finds_image_by_digest() {
     let said = pair.transship.run(&["explain", &other]).expect_code(64);
     said.expect_stderr(&["no tag is known that has, or had, this digest"]);
 }
+
+/// Two entries take one repository; the second names a tag, and gives it another name.
+fn shared_repository() -> Pair {
+    let two = "[[mirror]]\nname = \"all\"\nfrom = \"SOURCE/app\"\ntags = \"v*\"\n\
+               [[mirror]]\nname = \"stable\"\nfrom = \"SOURCE/app:v1\"\ntag = \"stable\"\n\
+               target = [\"TARGET/first\", \"TARGET/second\"]\n";
+    let pair = Pair::mirroring(two);
+    pair.from.push("app", "v1", &Image::oci("one"));
+    pair.from.push("app", "v2", &Image::oci("two"));
+    pair.transship.sync();
+    pair
+}
+
+#[test]
+fn explains_every_entry_of_an_image() {
+    let pair = shared_repository();
+    let said = explained(&pair, "SOURCE/app:v1");
+    let said = said.expect_stdout(&["is mirrored by `stable`", "is mirrored by `all`"]);
+    assert_eq!(said.stdout.matches("docker pull").count(), 3, "{said}");
+    let image = format!("{}/app:v1", pair.source.host());
+    let answer = pair.transship.run(&["--json", "explain", &image]).json();
+    assert_eq!(answer["mirror"], "stable");
+    assert_eq!(answer["others"][0]["mirror"], "all");
+    let one = explained(&pair, "SOURCE/app:v2").expect_stdout(&["is mirrored by `all`"]);
+    assert!(!one.stdout.contains("stable"), "{one}");
+}
+
+#[test]
+fn explains_name_at_every_target() {
+    let pair = shared_repository();
+    for name in ["first", "second"] {
+        let said = explained(&pair, &format!("TARGET/{name}/app:stable"));
+        let said = said.expect_stdout(&["app:v1 is mirrored by `stable`", "current"]);
+        assert!(!said.stdout.contains("[[mirror]]"), "{said}");
+    }
+}
+
+#[test]
+fn finds_image_by_digest_alone() {
+    let image = Image::oci("one");
+    let pair = shared_repository();
+    let digest = image.digest();
+    for name in [digest.clone(), format!("@{digest}")] {
+        explained(&pair, &name).expect_stdout(&[
+            "app:v1 is mirrored by `stable`",
+            "app:v1 is mirrored by `all`",
+        ]);
+    }
+    let other = Image::oci("three").digest();
+    let said = pair.transship.run(&["explain", &other]).expect_code(64);
+    said.expect_stderr(&["no tag is known that has, or had, this digest"]);
+}
