@@ -88,7 +88,7 @@ impl Patience {
     where
         F: Future<Output = Result<(), Error>>,
     {
-        let mut tried = 0;
+        let mut retries = self.retry.start();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = left.min(self.once);
@@ -96,8 +96,10 @@ impl Patience {
             let Err(error) = result.unwrap_or(Err(Error::Silent(limit))) else {
                 return Ok(());
             };
-            let own = self.retry.pause_after(tried);
-            let Some(own) = own.filter(|_| error.is_transient()) else {
+            if !error.is_transient() {
+                return Err(error);
+            }
+            let Some(own) = retries.pause() else {
                 return Err(error);
             };
             let pause = error.retry_after().map_or(own, |asked| asked.max(own));
@@ -105,7 +107,6 @@ impl Patience {
                 return Err(error);
             }
             sleep(pause).await;
-            tried += 1;
         }
     }
 }

@@ -1,16 +1,15 @@
 //! How many mirrors run at a time: so many of each source registry, so that one that hangs holds
 //! up no mirror of another.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{config::Mirror, oci::RegistryName, sync::MIRRORS};
+use crate::{config::Mirror, oci::RegistryName, registry::OnceMap, sync::MIRRORS};
 
 /// The mirrors that run, and those that wait for them.
 #[derive(Debug, Default)]
-pub(crate) struct Queues(Mutex<HashMap<RegistryName, Arc<Semaphore>>>);
+pub(crate) struct Queues(OnceMap<RegistryName, Semaphore>);
 
 impl Queues {
     /// Waits for the right to run a mirror, which lasts until it is dropped. A mirror of several
@@ -24,10 +23,6 @@ impl Queues {
     }
 
     fn of(&self, registry: &RegistryName) -> Arc<Semaphore> {
-        let mut queues = self.0.lock();
-        let queue = queues.entry(registry.clone());
-        queue
-            .or_insert_with(|| Arc::new(Semaphore::new(MIRRORS)))
-            .clone()
+        self.0.get_or_create(registry, || Semaphore::new(MIRRORS))
     }
 }

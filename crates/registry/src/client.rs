@@ -13,6 +13,7 @@ use url::Url;
 use crate::{
     Operation,
     auth::{Auth, Authorization, Scope, challenge::Challenge},
+    concurrency::request_limits::RequestLimits,
     content::referrers::ReferrersApi,
     error::{
         Error, Kind,
@@ -23,7 +24,7 @@ use crate::{
     http::HttpClient,
     probe::quota,
     quota::retry_after::requested_pause,
-    retry::{RequestLimits, RetryPolicy},
+    retry::RetryPolicy,
     upload::capabilities::UploadCapabilities,
     vendor::BulkApi,
 };
@@ -45,7 +46,7 @@ pub(crate) struct RegistryClient {
     /// Outlives the transport: what a registry taught stays true under another config.
     pub(crate) upload_capabilities: Arc<UploadCapabilities>,
     /// Blobs larger than this are sent in parts of this size, in bytes.
-    pub(crate) part_size: u64,
+    pub(crate) chunk_size: u64,
 }
 
 /// A request that can be sent again.
@@ -99,38 +100,37 @@ impl RegistryClient {
         request: &Request,
         scheme: AuthScheme,
     ) -> Result<BufferedResponse, Error> {
-        let mut attempt = 0;
-        loop {
-            let once = match scheme {
+        let attempt = || async {
+            let result = match scheme {
                 AuthScheme::Token => self.send_once(http, request).await,
                 AuthScheme::Basic | AuthScheme::Anonymous => {
                     self.send_without_token(http, request, scheme).await
                 }
             };
-            let error = match once {
-                Ok(answer) => {
-                    if scheme == AuthScheme::Token {
-                        http.observer.on_login(&http.name, true);
-                        self.health.set_login_refused(false);
-                    }
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            // A login that is needed and missing is as bad as a wrong one, but for catalogs, which
-            // many show to administrators only.
-            let is_about_login = self.auth.has_login() || !request.scope.is_catalog();
-            if matches!(*error.kind, Kind::Unauthorized(_)) && is_about_login {
-                http.observer.on_login(&http.name, false);
-                self.health.set_login_refused(true);
-            }
-            let Some(pause) = self.retry.pause_for(&error, attempt) else {
-                return Err(error);
-            };
-            tracing::debug!(%error, attempt, "trying again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+            self.observe_login(http, request, scheme, &result);
+            result
+        };
+        self.retry.run(attempt).await
+    }
+
+    /// Reports whether the registry accepted the login.
+    fn observe_login(
+        &self,
+        http: &HttpClient,
+        request: &Request,
+        scheme: AuthScheme,
+        result: &Result<BufferedResponse, Error>,
+    ) {
+        // A missing login that the registry requires is as bad as a wrong one. Catalogs are the
+        // exception: many registries show them to administrators only.
+        let is_about_login = self.auth.has_login() || !request.scope.is_catalog();
+        let is_accepted = match result {
+            Ok(_) if scheme == AuthScheme::Token => true,
+            Err(error) if matches!(*error.kind, Kind::Unauthorized(_)) && is_about_login => false,
+            _ => return,
+        };
+        http.observer.on_login(&http.name, is_accepted);
+        self.health.set_login_refused(!is_accepted);
     }
 
     async fn send_once(

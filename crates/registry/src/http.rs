@@ -17,16 +17,17 @@ use url::Url;
 
 use crate::{
     Operation,
+    concurrency::rate_limit::RateLimiter,
     error::{Error, Kind},
     observer::Observer,
     oci::RegistryName,
     probe::quota,
     quota::PullQuota,
-    rate_limit::RateLimiter,
     redirect_policy::{GuardedResolver, SsrfGuard},
     settings::proxy_environment::ProxyEnvironment,
     settings::{IpFamily, Proxy, RegistrySettings},
     tls,
+    vendor::Vendor,
 };
 
 /// Most bytes of an answer of which nothing much is expected: a token, a word about an upload.
@@ -283,10 +284,7 @@ fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::Pars
     if let Some(endpoint) = &config.endpoint {
         return Ok(endpoint.clone());
     }
-    let host = match name.as_str() {
-        "docker.io" => "registry-1.docker.io",
-        other => other,
-    };
+    let host = Vendor::of(name).api_host().unwrap_or(name.as_str());
     let scheme = if config.plain_http { "http" } else { "https" };
     Url::parse(&format!("{scheme}://{host}/"))
 }

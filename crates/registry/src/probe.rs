@@ -79,7 +79,10 @@ impl Registry {
             return Ok(None);
         };
         let mut listing = TagListing::default();
-        self.read_page(&request, &answer, &mut listing)?;
+        listing.read_page(&answer).map_err(|kind| {
+            let (operation, subject) = (request.operation, request.subject.clone());
+            self.http.error(operation, subject, kind)
+        })?;
         Ok(Some(listing.tags))
     }
 

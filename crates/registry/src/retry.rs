@@ -1,159 +1,32 @@
-//! What one registry may be asked at a time, and when it may be asked again.
+//! The retry policy: exponential backoff with jitter, and the loop that applies it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::Error;
 
-use crate::{
-    Error,
-    concurrency::priority_semaphore::{Permit, PrioritySemaphore, WaiterCount},
-};
-
-/// Longest pause that a request sits out. A registry that asks for more fails its requests: a
-/// quota that comes back in hours is a matter for the next run.
+/// Longest pause that a request waits for. A registry that asks for more fails its requests: a
+/// quota that comes back in hours is left to a later run.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// Upload sessions that are open or about to be, for each flow: the next ones are begun while
-/// bytes move, so that no round trip is waited for.
-const SESSIONS: usize = 2;
-/// Small requests at a time, for each flow: they wait for round trips, and move next to nothing.
-const REQUESTS: usize = 4;
-/// Small blobs at a time, for each flow: they wait for round trips, too, but each holds a pair of
-/// connections with what they buffer.
-const SMALL_BLOBS: usize = 2;
-/// Blobs up to this size move like small requests: a flow would mostly wait.
-const SMALL_BLOB_BYTES: u64 = 64 << 10;
+/// Longest pause, in units of the first one.
+const MAX_GROWTH: u32 = 100;
 
-/// The permits of one registry. Small requests have permits of their own, so that they never
-/// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that
-/// go both ways between two registries would otherwise hold what the other waits for.
-#[derive(Debug)]
-pub(crate) struct RequestLimits {
-    pulls: TransferLimits,
-    pushes: TransferLimits,
-    sessions: TransferLimits,
-    requests: Arc<Semaphore>,
-    paused_until: Mutex<Option<Instant>>,
-}
-
-/// The right to move one blob from or to a registry, or to make one request, given back when
-/// dropped.
-#[derive(Debug, Default)]
-pub struct TransferPermit {
-    _large: Option<Permit>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl RequestLimits {
-    pub(crate) fn new(connections: usize) -> Self {
-        Self {
-            pulls: TransferLimits::new(connections),
-            pushes: TransferLimits::new(connections),
-            sessions: TransferLimits::new(SESSIONS * connections),
-            requests: Arc::new(Semaphore::new(REQUESTS * connections)),
-            paused_until: Mutex::new(None),
-        }
-    }
-
-    /// Waits for the right to fetch a blob of this size. The semaphores are never closed.
-    pub(crate) async fn pull(&self, size: u64) -> TransferPermit {
-        self.pulls.acquire(size, WaiterCount::default()).await
-    }
-
-    /// Waits for the right to send a blob of this size.
-    pub(crate) async fn push(&self, size: u64) -> TransferPermit {
-        self.pushes.acquire(size, WaiterCount::default()).await
-    }
-
-    /// Waits for the right to have an upload session for a blob of this size.
-    pub(crate) async fn session(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
-        self.sessions.acquire(size, waiters).await
-    }
-
-    /// Waits for the right to make a small request.
-    pub(crate) async fn request(&self) -> TransferPermit {
-        acquire(&self.requests).await
-    }
-
-    /// Takes note of a registry that asks to slow down, or of a connection that went silent: there
-    /// are fewer flows for a while.
-    pub(crate) fn on_congestion(&self) {
-        self.pulls.large.on_congestion();
-        self.pushes.large.on_congestion();
-    }
-
-    /// Stops every request to the registry for a while; how long it is stopped now.
-    pub(crate) fn pause(&self, duration: Duration) -> Duration {
-        let until = Instant::now() + duration;
-        let mut paused = self.paused_until.lock();
-        let until = paused.map_or(until, |earlier| earlier.max(until));
-        *paused = Some(until);
-        until.saturating_duration_since(Instant::now())
-    }
-
-    /// Waits until the registry may be asked, or says how long it may not.
-    pub(crate) async fn wait_for_backoff(&self) -> Result<(), Duration> {
-        loop {
-            let until = *self.paused_until.lock();
-            match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None | Some(Duration::ZERO) => return Ok(()),
-                Some(left) if left > MAX_RETRY_AFTER => return Err(left),
-                Some(left) => tokio::time::sleep(left).await,
-            }
-        }
-    }
-}
-
-/// Blobs on their way in one direction: those that want a flow's bandwidth, and small ones, which
-/// want its round trips.
-#[derive(Debug)]
-struct TransferLimits {
-    large: PrioritySemaphore,
-    small: Arc<Semaphore>,
-}
-
-impl TransferLimits {
-    fn new(connections: usize) -> Self {
-        Self {
-            large: PrioritySemaphore::new(connections),
-            small: Arc::new(Semaphore::new(SMALL_BLOBS * connections)),
-        }
-    }
-
-    async fn acquire(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
-        match is_large(size) {
-            true => TransferPermit {
-                _large: self.large.acquire(size, waiters).await,
-                ..TransferPermit::default()
-            },
-            false => acquire(&self.small).await,
-        }
-    }
-}
-
-/// Whether a blob of this size wants a flow's bandwidth.
-pub(crate) fn is_large(size: u64) -> bool {
-    size > SMALL_BLOB_BYTES
-}
-
-async fn acquire(permits: &Arc<Semaphore>) -> TransferPermit {
-    TransferPermit {
-        _permit: permits.clone().acquire_owned().await.ok(),
-        ..TransferPermit::default()
-    }
-}
-
-/// How often, and after what pauses, something transient is tried again.
+/// How often a transient failure is retried, and after what pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Tries in all.
+    /// Maximum attempts, the first one included. Default: 5.
     pub attempts: u32,
-    /// The first pause; each further one is twice as long, up to a hundred times the first.
+    /// The first pause. Each further pause is twice as long, up to a hundred times the first.
+    /// Half of each pause is random, so that many failures at once are not retried at once.
+    /// Default: 300 ms.
     pub first_pause: Duration,
+}
+
+/// The failed attempts of one operation, counted against its policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    policy: RetryPolicy,
+    failed: u32,
 }
 
 impl Default for RetryPolicy {
@@ -166,19 +39,86 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after an attempt, counted from 0, that failed in this way; `None` when it was the
-    /// last, or when the failure is final.
-    pub fn pause_for(&self, error: &Error, attempt: u32) -> Option<Duration> {
-        self.pause_after(attempt).filter(|_| error.is_transient())
+    /// The state of an operation that has not failed yet.
+    pub fn start(self) -> Retries {
+        Retries {
+            policy: self,
+            failed: 0,
+        }
     }
 
-    /// The pause after a failed attempt, counted from 0, or `None` when it was the last. Half of
-    /// it is chance, so that many failures at once do not come back at once.
-    pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
-        if attempt + 1 >= self.attempts {
-            return None;
+    /// Runs an operation until it succeeds, fails for good, or has no attempts left.
+    pub(crate) async fn run<T, F>(self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match attempt().await {
+            Ok(done) => Ok(done),
+            Err(error) => self.start().resume(error, |_| true, attempt).await,
         }
-        let full = self.first_pause * 2_u32.saturating_pow(attempt).min(100);
-        Some(full.mul_f64(0.5 + fastrand::f64() / 2.0))
     }
 }
+
+impl Retries {
+    /// How many attempts failed since the last [`Self::reset`].
+    pub fn failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// Forgets failures after progress.
+    pub fn reset(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Counts a failed attempt. Returns the pause before the next one, or `None` if it was the last.
+    pub fn pause(&mut self) -> Option<Duration> {
+        if self.failed + 1 >= self.policy.attempts {
+            return None;
+        }
+        let growth = 2_u32.saturating_pow(self.failed).min(MAX_GROWTH);
+        self.failed += 1;
+        let full = self.policy.first_pause * growth;
+        Some(full.mul_f64(0.5 + fastrand::f64() / 2.0))
+    }
+
+    /// The same for an attempt that failed in this way: `None` if the error is final, too.
+    pub fn pause_after(&mut self, error: &Error) -> Option<Duration> {
+        if error.is_transient() {
+            self.pause()
+        } else {
+            None
+        }
+    }
+
+    /// Repeats an operation after a failed attempt: pauses, tries again, and so on. Errors that
+    /// `may_retry` rejects are final.
+    pub(crate) async fn resume<T, F>(
+        &mut self,
+        mut error: Error,
+        may_retry: impl Fn(&Error) -> bool,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let pause = if may_retry(&error) {
+                self.pause_after(&error)
+            } else {
+                None
+            };
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tracing::debug!(%error, attempt = self.failed, "retrying after a pause");
+            tokio::time::sleep(pause).await;
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(again) => error = again,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use crate::{
     oci::{Descriptor, Digest, Hasher},
     registry::{
-        self, BlobStream, Kind, SessionRetry, TransferPermit, UploadBody, UploadProgress,
-        UploadSession, UploadStart, WaiterCount,
+        self, BlobStream, Kind, Registry, Retries, SessionRetry, TransferPermit, UploadBody,
+        UploadProgress, UploadSession, UploadStart, WaiterCount,
     },
     store::{StoreEvent, UploadState},
     sync::{
@@ -26,10 +26,10 @@ use crate::{
 const LESSONS: u32 = 8;
 
 /// What came of the tries to upload a blob.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tries {
-    /// How many failed since the target acknowledged bytes.
-    attempt: u32,
+    /// Those that failed since the target acknowledged bytes.
+    retries: Retries,
     /// The bytes that it acknowledged.
     furthest: u64,
     /// How often the registry taught something.
@@ -38,6 +38,18 @@ struct Tries {
     is_again: bool,
     /// Whether a session was left that the registry did not go on with.
     is_anew: bool,
+}
+
+impl Tries {
+    fn new(target: &Registry, furthest: u64) -> Self {
+        Self {
+            retries: target.retry().start(),
+            furthest,
+            lessons: 0,
+            is_again: false,
+            is_anew: false,
+        }
+    }
 }
 
 /// The other targets of a route, and the image that they copy too.
@@ -63,10 +75,7 @@ impl Transfer {
         if session.is_some() && company.take().is_some() {
             self.pass(lane, blob);
         }
-        let mut tries = Tries {
-            furthest: sent(session.as_ref()),
-            ..Tries::default()
-        };
+        let mut tries = Tries::new(lane.target, sent(session.as_ref()));
         loop {
             // Many wait here at a time, and little is held for each.
             let turn = lane.target.session_permit(blob.size, wanted.clone()).await;
@@ -122,16 +131,15 @@ impl Transfer {
         }
         let bytes = sent(session.as_ref());
         if bytes > tries.furthest {
-            (tries.attempt, tries.furthest) = (0, bytes);
+            tries.retries.reset();
+            tries.furthest = bytes;
         }
-        let retry = target.retry();
+        let attempt = tries.retries.failed();
         let pause = match prospect {
-            SessionRetry::Fresh => retry.pause_after(tries.attempt),
-            SessionRetry::Same | SessionRetry::Different => retry.pause_for(&error, tries.attempt),
+            SessionRetry::Fresh => tries.retries.pause(),
+            SessionRetry::Same | SessionRetry::Different => tries.retries.pause_after(&error),
         };
         if pause.is_some() {
-            let attempt = tries.attempt;
-            tries.attempt += 1;
             tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
             return Ok(pause);
         }
@@ -142,7 +150,7 @@ impl Transfer {
             *tries = Tries {
                 is_anew: true,
                 lessons: tries.lessons,
-                ..Tries::default()
+                ..Tries::new(target, 0)
             };
             let (name, digest) = (target.name(), &blob.digest);
             tracing::warn!(

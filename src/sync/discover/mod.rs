@@ -7,14 +7,13 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::{Error, Sync};
 use crate::{
     config::{Claim, Config, Discovery, Mirror, Route},
     oci::{RegistryName, Repository},
-    registry::{self, Kind, RequestCounter},
+    registry::{self, Kind, OnceMap, RequestCounter},
     sync::plan::select::is_same,
 };
 
@@ -23,7 +22,7 @@ const CATALOGS: usize = 8;
 
 /// The catalogs that one run or plan has read, each once, whichever mirrors want it.
 #[derive(Debug, Default)]
-pub(crate) struct Catalogs(Mutex<HashMap<Key, Arc<OnceCell<Catalog>>>>);
+pub(crate) struct Catalogs(OnceMap<Key, OnceCell<Catalog>>);
 
 /// A registry, and the parts of the path that narrow its catalog.
 type Key = (RegistryName, String);
@@ -71,19 +70,12 @@ impl Sync {
         catalogs: &Catalogs,
         meter: &Arc<RequestCounter>,
     ) -> Catalog {
-        let cell = catalogs.cell(key);
+        let cell = catalogs.0.get(key);
         let read = async {
             let registry = self.registries.open(&key.0, meter.clone())?;
             Ok(registry.list_repositories(&key.1).await?.into())
         };
         cell.get_or_init(|| read).await.clone()
-    }
-}
-
-impl Catalogs {
-    fn cell(&self, key: &Key) -> Arc<OnceCell<Catalog>> {
-        let mut cells = self.0.lock();
-        cells.entry(key.clone()).or_default().clone()
     }
 }
 

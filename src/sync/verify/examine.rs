@@ -1,23 +1,19 @@
 //! Reads one target repository: tags, the manifests that they lead to, and the blobs of those. Each
 //! manifest and each blob is asked for once.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use chrono::Utc;
 use futures::{StreamExt as _, future::BoxFuture, stream};
-use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::finding::Fault;
 use crate::{
     oci::{Content, Descriptor, Digest, Repository, Tag},
-    registry::{BlobSize, Registry},
+    registry::{BlobSize, OnceMap, Registry},
     store::{self, Check, Store, StoreEvent, StoreWriter},
 };
 
@@ -58,7 +54,7 @@ pub(crate) struct Examination<'a> {
     pub(crate) store: &'a Store,
     pub(crate) recorder: &'a StoreWriter,
     /// What was found of each manifest and each blob.
-    found: Mutex<HashMap<Digest, Arc<OnceCell<Traces>>>>,
+    found: OnceMap<Digest, OnceCell<Traces>>,
     /// Blobs looked for.
     pub(crate) blobs: AtomicU64,
     /// Blobs read.
@@ -80,7 +76,7 @@ impl<'a> Examination<'a> {
             depth,
             store,
             recorder,
-            found: Mutex::default(),
+            found: OnceMap::default(),
             blobs: AtomicU64::new(0),
             read_blobs: AtomicU64::new(0),
         }
@@ -107,7 +103,7 @@ impl<'a> Examination<'a> {
         depth: usize,
     ) -> BoxFuture<'_, Result<Traces, store::Error>> {
         Box::pin(async move {
-            let cell = self.cell(&digest);
+            let cell = self.found.get(&digest);
             let read = cell.get_or_try_init(|| self.read_manifest(&digest, depth));
             Ok(read.await?.clone())
         })
@@ -145,7 +141,7 @@ impl<'a> Examination<'a> {
     }
 
     async fn blob(&self, blob: &Descriptor) -> Result<Traces, store::Error> {
-        let cell = self.cell(&blob.digest);
+        let cell = self.found.get(&blob.digest);
         let look = cell.get_or_try_init(|| self.look_for_blob(blob));
         Ok(look.await?.clone())
     }
@@ -201,11 +197,6 @@ impl<'a> Examination<'a> {
             self.recorder.record(StoreEvent::Check(check)).await;
         }
         Ok(fault)
-    }
-
-    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Traces>> {
-        let mut found = self.found.lock();
-        found.entry(digest.clone()).or_default().clone()
     }
 }
 

@@ -1,4 +1,7 @@
-//! How many requests and transfers there are at a time.
+//! How many requests and transfers run at a time, and how fast.
 
 pub(crate) mod adaptive_limit;
+pub(crate) mod once_map;
 pub(crate) mod priority_semaphore;
+pub(crate) mod rate_limit;
+pub(crate) mod request_limits;

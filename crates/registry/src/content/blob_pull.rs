@@ -16,9 +16,10 @@ use reqwest::{
 use crate::{
     Direction, Error, Kind, Operation, Registry,
     client::Request,
+    concurrency::request_limits::is_large,
     found, header,
     oci::{Descriptor, Digest, Hasher, Repository},
-    retry::is_large,
+    retry::Retries,
 };
 
 /// Bytes that a connection has to bring for the breaks before it to be forgotten.
@@ -62,24 +63,14 @@ impl Registry {
     /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. The first
     /// request is made again while it fails in a way that may pass; the stream sees to the others.
     pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
-        let mut attempt = 0;
-        loop {
+        let open = || async {
             let permit = self.pull_permit(blob.size).await;
-            let opened = self.pull_blob(repository, blob, blob.digest.hasher());
-            let error = match opened.await {
-                Ok(mut bytes) => {
-                    while bytes.try_next().await?.is_some() {}
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            drop(permit);
-            let Some(pause) = self.retry().pause_for(&error, attempt) else {
-                return Err(error);
-            };
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+            let bytes = self.pull_blob(repository, blob, blob.digest.hasher());
+            Ok((bytes.await?, permit))
+        };
+        let (mut bytes, _permit) = self.retry().run(open).await?;
+        while bytes.try_next().await?.is_some() {}
+        Ok(())
     }
 
     /// Starts to fetch a blob, from the byte on up to which `hashed` has taken it in. The caller
@@ -106,7 +97,7 @@ impl Registry {
             frames: source.open(hashed.length()).await?,
             source,
             received_at_break: hashed.length(),
-            breaks: 0,
+            retries: self.retry().start(),
             guard: DigestGuard::new(blob, hashed),
         };
         let frames = stream::try_unfold(download, |mut download| async move {
@@ -128,7 +119,7 @@ struct BlobDownload {
     /// Bytes received when the last connection broke.
     received_at_break: u64,
     /// Breaks without progress between them.
-    breaks: u32,
+    retries: Retries,
 }
 
 /// Where a blob can be fetched, from any byte on.
@@ -158,33 +149,20 @@ impl BlobDownload {
         }
     }
 
-    /// Opens another connection after one that broke, or gives the error back: what is not a
-    /// break, and breaks between which nothing came.
-    async fn reconnect(&mut self, mut error: Error) -> Result<(), Error> {
-        loop {
-            let received = self.guard.received();
-            if received >= self.received_at_break + PROGRESS {
-                self.breaks = 0;
-            }
-            self.received_at_break = received;
-            // A pause that the registry asks for is not sat out here: flows are held.
-            let may_wait = !matches!(*error.kind, Kind::Throttled { .. });
-            let retry = self.source.registry.retry();
-            let pause = retry.pause_for(&error, self.breaks);
-            let Some(pause) = pause.filter(|_| may_wait) else {
-                return Err(error);
-            };
-            self.breaks += 1;
-            tracing::debug!(%error, received, "a download broke; it goes on from there");
-            tokio::time::sleep(pause).await;
-            match self.source.open(received).await {
-                Ok(frames) => {
-                    self.frames = frames;
-                    return Ok(());
-                }
-                Err(again) => error = again,
-            }
+    /// Opens another connection after one that broke. Returns the error if it is no break, or if
+    /// too many breaks came without progress between them.
+    async fn reconnect(&mut self, error: Error) -> Result<(), Error> {
+        let received = self.guard.received();
+        if received >= self.received_at_break + PROGRESS {
+            self.retries.reset();
         }
+        self.received_at_break = received;
+        // The caller holds a permit, so that a pause that the registry asks for is not waited for.
+        let may_retry = |error: &Error| !matches!(*error.kind, Kind::Throttled { .. });
+        let source = &self.source;
+        let open = || source.open(received);
+        self.frames = self.retries.resume(error, may_retry, open).await?;
+        Ok(())
     }
 }
 

@@ -1,14 +1,12 @@
 //! Deleting tags, in the ways that registries have for it.
 
-use bytes::Bytes;
-use reqwest::{Method, header::HeaderMap};
-use url::Url;
+use reqwest::Method;
 
 use crate::{
-    Error, Kind, Operation, PAGE_BYTES, Registry,
-    auth::Scope,
-    client::{AuthScheme, BufferedResponse, Request},
+    Error, Kind, Operation, Registry,
+    client::{BufferedResponse, Request},
     oci::{Digest, Reference, Repository, Tag},
+    vendor::{Vendor, harbor::is_no_harbor},
 };
 
 /// What became of a tag that was to be deleted alone.
@@ -29,17 +27,8 @@ impl Registry {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<TagDeletion, Error> {
-        match self.name().as_str() {
-            "docker.io" => {
-                let text =
-                    "Docker Hub's registry deletes nothing; delete the tag at hub.docker.com";
-                return Ok(TagDeletion::Unsupported(text));
-            }
-            "ghcr.io" => {
-                let text = "ghcr.io deletes nothing; delete the version on the package's page";
-                return Ok(TagDeletion::Unsupported(text));
-            }
-            _ => {}
+        if let Some(reason) = Vendor::of(self.name()).no_deletion() {
+            return Ok(TagDeletion::Unsupported(reason));
         }
         let reference = repository.tag(tag);
         match self.delete_manifest(&reference).await {
@@ -95,7 +84,11 @@ impl Registry {
     }
 
     /// Whether an answer says so: one that sends us elsewhere does not.
-    fn is_deleted(&self, request: Request, answer: &BufferedResponse) -> Result<(), Error> {
+    pub(crate) fn is_deleted(
+        &self,
+        request: Request,
+        answer: &BufferedResponse,
+    ) -> Result<(), Error> {
         match answer.status.is_success() {
             true => Ok(()),
             false => {
@@ -104,34 +97,6 @@ impl Registry {
                 Err(self.http.error(request.operation, request.subject, kind))
             }
         }
-    }
-
-    /// Harbor's own interface
-    /// ([its API](https://github.com/goharbor/harbor/blob/main/api/v2.0/swagger.yaml)); a slash in
-    /// a repository's name is escaped twice there.
-    async fn delete_harbor_tag(&self, reference: &Reference, tag: &Tag) -> Result<(), Error> {
-        let path = reference.repository.path();
-        let (project, name) = path.split_once('/').unwrap_or((path, ""));
-        let name = name.replace('/', "%252F");
-        let mut url = Url::clone(&self.http.base);
-        url.set_path(&format!(
-            "/api/v2.0/projects/{project}/repositories/{name}/artifacts/{tag}/tags/{tag}"
-        ));
-        let request = Request {
-            operation: Operation::Delete,
-            subject: reference.to_string(),
-            url,
-            scope: Scope::catalog(),
-            method: Method::DELETE,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            max_bytes: PAGE_BYTES,
-        };
-        let answer = self
-            .client
-            .send_as(&self.http, &request, AuthScheme::Basic)
-            .await?;
-        self.is_deleted(request, &answer)
     }
 }
 
@@ -145,13 +110,4 @@ fn is_unsupported(error: &Error) -> bool {
             ..
         }
     )
-}
-
-/// Whether nothing answers there as Harbor does.
-fn is_no_harbor(error: &Error) -> bool {
-    match &*error.kind {
-        Kind::NotFound(_) | Kind::Unauthorized(_) | Kind::Protocol(_) => true,
-        Kind::Rejected { status, .. } => matches!(status, 400 | 405),
-        _ => false,
-    }
 }

@@ -4,12 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Method;
 use serde_json::Value;
+use url::Url;
 
 use crate::{
     Error, Kind, Operation, Registry,
-    listing::tags::next_page,
+    client::{AuthScheme, BufferedResponse},
+    listing::{
+        pagination::{ListingRequest, OnFailure, PageSummary},
+        tags::next_page,
+    },
     oci::{Digest, Repository},
-    pagination::Pages,
 };
 
 /// Most pages of one listing.
@@ -79,43 +83,42 @@ impl Registry {
             repository,
             &path,
         );
-        let mut first = request.url.clone();
-        let mut referrers = Vec::new();
         request.max_bytes = PAGE_BYTES;
-        let mut pages = Pages::at_most(PAGE_LIMIT);
-        loop {
-            let fail = |kind| {
-                self.http
-                    .error(request.operation, request.subject.clone(), kind)
-            };
-            let protocol = |text: String| fail(Kind::Protocol(text));
-            pages.turn(&request.url).map_err(fail)?;
-            let answer = match self.client.send(&self.http, &request).await {
-                Ok(answer) => answer,
-                Err(error) if is_unknown_route(&error) && pages.is_first() => {
-                    api.is_missing.store(true, Ordering::Relaxed);
-                    return Ok(None);
-                }
-                Err(error) => {
-                    request.url = pages.again(&mut first, error)?;
-                    referrers.clear();
-                    continue;
-                }
-            };
-            let page: Value = serde_json::from_slice(&answer.body)
-                .map_err(|_| protocol("its listing of referrers is not JSON".into()))?;
-            referrers.extend(Referrer::all_of(&page));
-            if referrers.len() > LIMIT {
-                let text = format!("its listing names more than {LIMIT} referrers");
-                return Err(protocol(text));
+        let listing = ListingRequest {
+            first: request,
+            scheme: AuthScheme::Token,
+            max_pages: PAGE_LIMIT,
+            on_failure: OnFailure::Retry,
+        };
+        let mut referrers = Vec::new();
+        match self.read_pages(listing, &mut referrers, read_page).await {
+            Ok(()) => Ok(Some(referrers)),
+            Err(failed) if failed.is_first && is_unknown_route(&failed.error) => {
+                api.is_missing.store(true, Ordering::Relaxed);
+                Ok(None)
             }
-            pages.took(answer.body.len(), 0).map_err(fail)?;
-            match next_page(&request.url, &answer.headers).map_err(fail)? {
-                Some(next) => request.url = next,
-                None => return Ok(Some(referrers)),
-            }
+            Err(failed) => Err(failed.into()),
         }
     }
+}
+
+fn read_page(
+    referrers: &mut Vec<Referrer>,
+    url: &Url,
+    response: &BufferedResponse,
+) -> Result<PageSummary, Kind> {
+    let page: Value = serde_json::from_slice(&response.body)
+        .map_err(|_| Kind::Protocol("its listing of referrers is not JSON".into()))?;
+    referrers.extend(Referrer::all_of(&page));
+    if referrers.len() > LIMIT {
+        let text = format!("its listing names more than {LIMIT} referrers");
+        return Err(Kind::Protocol(text));
+    }
+    Ok(PageSummary {
+        // They have a limit of their own.
+        entries: 0,
+        next: next_page(url, &response.headers)?,
+    })
 }
 
 /// Registries answer a route that they do not know with 404, and in other ways. A 403 is none of

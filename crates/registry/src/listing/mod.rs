@@ -1,4 +1,5 @@
 //! Which repositories and tags there are.
 
 pub(crate) mod catalog;
+pub(crate) mod pagination;
 pub(crate) mod tags;

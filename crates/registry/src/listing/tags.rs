@@ -11,10 +11,10 @@ use url::Url;
 
 use crate::{
     Error, Kind, Operation, Registry,
-    client::{BufferedResponse, Request, keep_to_origin},
+    client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
+    listing::pagination::{ListingRequest, OnFailure, PageSummary, legal_names},
     oci::{Digest, Repository, Tag},
-    pagination::{Pages, legal_names},
-    vendor::{ManifestMap, TagHint},
+    vendor::{ManifestMap, TagHint, Vendor},
 };
 
 /// Most pages of one listing: a million tags at a hundred a page.
@@ -56,7 +56,24 @@ struct TagNames {
 }
 
 impl TagListing {
-    /// Takes note of what a registry tells of a tag.
+    /// Adds the tags and hints of one page.
+    pub(crate) fn read_page(&mut self, response: &BufferedResponse) -> Result<(), Kind> {
+        let page = serde_json::from_slice::<TagsPage>(&response.body).or_else(|_| {
+            // The names are the listing. A map beside them that cannot be read counts as none.
+            let TagNames { tags } = serde_json::from_slice(&response.body)?;
+            let manifest = ManifestMap::default();
+            Ok(TagsPage { tags, manifest })
+        });
+        let page = page.map_err(|e: serde_json::Error| {
+            Kind::Protocol(format!("its tag list makes no sense: {e}"))
+        })?;
+        self.tags.extend(page.tags);
+        let hints = page.manifest.0.into_iter();
+        hints.for_each(|hint| self.add_hint(hint));
+        Ok(())
+    }
+
+    /// Adds what a registry reports of a tag.
     pub(crate) fn add_hint(&mut self, hints: TagHint) {
         let TagHint { tag, digest, at } = hints;
         if let Some(digest) = digest {
@@ -74,37 +91,29 @@ impl Registry {
     /// Lists every tag of a repository. What is no legal tag is left out: Artifactory lists
     /// digests among them.
     pub async fn list_tags(&self, repository: &Repository) -> Result<Option<TagListing>, Error> {
-        let mut request = self.tags_request(repository);
-        let mut first = request.url.clone();
-        let mut listing = TagListing::default();
-        let mut pages = Pages::at_most(PAGE_LIMIT);
-        loop {
-            let fail = |kind| {
-                self.http
-                    .error(request.operation, request.subject.clone(), kind)
-            };
-            pages.turn(&request.url).map_err(fail)?;
-            let answer = match self.client.send(&self.http, &request).await {
-                Ok(answer) => answer,
-                Err(error) if error.is_not_found() && pages.is_first() => return Ok(None),
-                Err(error) => {
-                    request.url = pages.again(&mut first, error)?;
-                    listing = TagListing::default();
-                    continue;
-                }
-            };
-            let before = listing.tags.len();
-            self.read_page(&request, &answer, &mut listing)?;
-            let tags = listing.tags.len() - before;
-            pages.took(answer.body.len(), tags).map_err(fail)?;
-            match next_page(&request.url, &answer.headers).map_err(fail)? {
-                Some(next) => request.url = next,
-                None => return Ok(Some(listing)),
-            }
+        let listing = ListingRequest {
+            first: self.tags_request(repository),
+            scheme: AuthScheme::Token,
+            max_pages: PAGE_LIMIT,
+            on_failure: OnFailure::Retry,
+        };
+        let mut tags = TagListing::default();
+        let read = |tags: &mut TagListing, url: &Url, response: &BufferedResponse| {
+            let before = tags.tags.len();
+            tags.read_page(response)?;
+            Ok(PageSummary {
+                entries: tags.tags.len() - before,
+                next: next_page(url, &response.headers)?,
+            })
+        };
+        match self.read_pages(listing, &mut tags, read).await {
+            Ok(()) => Ok(Some(tags)),
+            Err(failed) if failed.is_first && failed.error.is_not_found() => Ok(None),
+            Err(failed) => Err(failed.into()),
         }
     }
 
-    /// The call for a listing's first page.
+    /// The request for a listing's first page.
     pub(crate) fn tags_request(&self, repository: &Repository) -> Request {
         let subject = repository.to_string();
         let mut request = self.request(
@@ -114,46 +123,11 @@ impl Registry {
             repository,
             "tags/list",
         );
+        request.url.set_query(Some(&format!(
+            "n={}",
+            Vendor::of(self.name()).tags_per_page()
+        )));
         request
-            .url
-            .set_query(Some(&format!("n={}", self.page_size())));
-        request
-    }
-
-    /// Adds what one page tells to a listing.
-    pub(crate) fn read_page(
-        &self,
-        request: &Request,
-        answer: &BufferedResponse,
-        listing: &mut TagListing,
-    ) -> Result<(), Error> {
-        let page: TagsPage = serde_json::from_slice(&answer.body)
-            .or_else(|_| {
-                // The names are the listing; a map beside them that makes no sense is none.
-                let TagNames { tags } = serde_json::from_slice(&answer.body)?;
-                let manifest = ManifestMap::default();
-                Ok(TagsPage { tags, manifest })
-            })
-            .map_err(|e: serde_json::Error| {
-                let kind = Kind::Protocol(format!("its tag list makes no sense: {e}"));
-                self.http
-                    .error(request.operation, request.subject.clone(), kind)
-            })?;
-        listing.tags.extend(page.tags);
-        page.manifest
-            .0
-            .into_iter()
-            .for_each(|hints| listing.add_hint(hints));
-        Ok(())
-    }
-
-    /// Tags asked for at a time; quay.io has refused more than 100.
-    fn page_size(&self) -> u32 {
-        if self.name().as_str() == "quay.io" {
-            100
-        } else {
-            1000
-        }
     }
 }
 

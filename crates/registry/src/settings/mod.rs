@@ -17,7 +17,7 @@ pub use bandwidth::{Bandwidth, BandwidthWindow};
 pub use login::{Credential, Login, LoginSource, Renewal, Unreadable, check_helper_name};
 pub use network::{ClientIdentity, IpFamily, Proxy};
 
-use crate::{oci::RegistryName, vendor::usual_requests_per_second};
+use crate::{oci::RegistryName, vendor::Vendor};
 
 /// The settings of all registries.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,7 @@ impl Default for RegistrySettings {
 impl RegistrySettings {
     /// Maximum requests per second to a registry with these settings; `None` for no limit.
     pub fn requests_per_second_of(&self, registry: &RegistryName) -> Option<f64> {
-        let usual = || usual_requests_per_second(registry);
+        let usual = || Vendor::of(registry).requests_per_second();
         self.requests_per_second.or_else(usual)
     }
 }

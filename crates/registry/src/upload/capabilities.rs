@@ -3,7 +3,7 @@
 use chrono::Utc;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::{Error, Kind, oci::RegistryName};
+use crate::{Error, Kind, oci::RegistryName, vendor::Vendor};
 
 /// Parts never become smaller than this, in bytes: each costs a round trip.
 const MIN_CHUNK: u64 = 1 << 20;
@@ -57,7 +57,7 @@ impl UploadCapabilities {
     /// What is known of a registry before anything was sent.
     pub(crate) fn new(name: &RegistryName, learned: LearnedCapabilities) -> Self {
         Self {
-            takes_parts: takes_parts(name.as_str()),
+            takes_parts: Vendor::of(name).takes_chunks(),
             learned: Mutex::new(Learned {
                 capabilities: learned,
                 ..Learned::default()
@@ -172,16 +172,6 @@ fn is_about_parts(kind: &Kind) -> bool {
         Kind::Rejected { status, .. } => [400, 405, 411, 415, 416, 501].contains(status),
         _ => false,
     }
-}
-
-/// Registries whose ways are known: Artifact Registry takes blobs whole, and on ghcr.io the last
-/// of several parts wins.
-fn takes_parts(host: &str) -> Option<bool> {
-    let is_whole = host == "ghcr.io"
-        || host == "gcr.io"
-        || host.ends_with(".gcr.io")
-        || host.ends_with(".pkg.dev");
-    is_whole.then_some(false)
 }
 
 #[cfg(test)]

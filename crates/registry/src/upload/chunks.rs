@@ -161,7 +161,7 @@ impl Registry {
 
     fn part(&self, size: u64, least: u64) -> Option<u64> {
         let upload_capabilities = &self.client.upload_capabilities;
-        upload_capabilities.part(size, self.client.part_size, least)
+        upload_capabilities.part(size, self.client.chunk_size, least)
     }
 
     async fn send_chunk(

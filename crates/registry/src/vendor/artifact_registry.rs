@@ -9,8 +9,8 @@ use serde::{
 };
 
 use crate::{
+    listing::pagination::{ENTRIES, legal_names},
     oci::{Digest, Tag},
-    pagination::{ENTRIES, legal_names},
     vendor::TagHint,
 };
 

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Kind, Registry, TagListing,
+    Error, Kind, Registry, TagListing,
     client::{AuthScheme, BufferedResponse},
-    listing::catalog::own_next,
+    listing::catalog::{Named, first_part, own_next, parse_catalog},
     oci::Repository,
     vendor::{BulkPage, PAGE_SIZE, TagHint, parse, seconds},
 };
@@ -27,6 +27,12 @@ struct HubTag {
     tag_last_pushed: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct HubRepositories {
+    next: Option<String>,
+    results: Vec<Named>,
+}
+
 impl Registry {
     /// Every tag of a public repository; `None` where it cannot be one of Docker Hub's.
     pub(crate) async fn list_hub_tags(
@@ -42,8 +48,34 @@ impl Registry {
             "/v2/namespaces/{namespace}/repositories/{name}/tags"
         ));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
-        let hints = self.gather(repository, first, AuthScheme::Anonymous, limit, read);
+        let hints = self.read_bulk_tags(repository, first, AuthScheme::Anonymous, limit, read);
         Some(hints.await)
+    }
+
+    /// A namespace of Docker Hub
+    /// ([its API](https://docs.docker.com/reference/api/hub/latest/)), which needs no login.
+    pub(crate) async fn list_hub(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let namespace = first_part(prefix);
+        let mut first = Url::clone(&self.http.base);
+        // The interface has a host of its own, which differs from the registry's in the name alone.
+        let _ = first.set_host(Some("hub.docker.com"));
+        first.set_path(&format!("/v2/namespaces/{namespace}/repositories"));
+        first.set_query(Some(&format!("page_size={PAGE_SIZE}")));
+        self.read_catalog(
+            self.catalog_request(prefix, first),
+            AuthScheme::Anonymous,
+            |url, answer| {
+                let page: HubRepositories = parse_catalog(&answer.body)?;
+                let names = page.results.iter();
+                let names = names.map(|found| format!("{namespace}/{}", found.name));
+                let next = page.next.filter(|next| !next.is_empty());
+                Ok((
+                    names.collect(),
+                    next.map(|next| own_next(url, &next)).transpose()?,
+                ))
+            },
+        )
+        .await
     }
 }
 

@@ -3,7 +3,8 @@
 
 pub(crate) mod artifact_registry;
 pub(crate) mod docker_hub;
-mod harbor;
+pub(crate) mod harbor;
+mod hosts;
 mod quay;
 
 use std::time::{Duration, Instant};
@@ -15,12 +16,12 @@ use url::Url;
 
 use crate::{
     Error, Kind, Operation, Registry, TagListing,
-    client::{AuthScheme, BufferedResponse, Request},
-    oci::{Digest, RegistryName, Repository, Tag},
-    pagination::Pages,
+    client::{AuthScheme, BufferedResponse},
+    listing::pagination::{ListingRequest, OnFailure, PageError, PageSummary},
+    oci::{Digest, Repository, Tag},
 };
 
-pub(crate) use crate::vendor::artifact_registry::ManifestMap;
+pub(crate) use crate::vendor::{artifact_registry::ManifestMap, hosts::Vendor};
 
 /// Most pages of one listing: a hundred thousand tags at a hundred a page.
 const PAGE_LIMIT: usize = 1_000;
@@ -29,8 +30,6 @@ const PAGE_SIZE: usize = 100;
 /// Tags that may be told for each request that they save: a page has about as many bytes as the
 /// answers to HEADs for all of its tags.
 const TAGS_PER_SAVED_REQUEST: usize = 10;
-/// What a Harbor calls itself to who asks for a token.
-const HARBOR: &str = "harbor-registry";
 /// How long an interface is left alone that cannot be reached, or that asks for it.
 const RETRY_UNREACHABLE_AFTER: Duration = Duration::from_secs(600);
 
@@ -98,7 +97,7 @@ impl Registry {
             return Ok(None);
         };
         // Only now it is known who gives out tokens.
-        let hints = match self.client.auth.is_service(HARBOR) {
+        let hints = match self.client.auth.is_service(harbor::TOKEN_SERVICE) {
             true => self.list_artifacts(repository, limit).await,
             false => hints,
         };
@@ -111,9 +110,9 @@ impl Registry {
         Ok(Some(listing))
     }
 
-    /// Reads page after page of an interface beside the registry's own, until `limit` tags are
-    /// told: what it tells, and whether that is all there is.
-    async fn gather(
+    /// Reads page after page of an interface beside the registry's own, until it reported `limit`
+    /// tags. Returns what it reported so far, and whether there is more.
+    async fn read_bulk_tags(
         &self,
         repository: &Repository,
         first: Url,
@@ -121,76 +120,56 @@ impl Registry {
         limit: usize,
         mut read: impl FnMut(&Url, &BufferedResponse) -> Result<BulkPage, Kind> + Send,
     ) -> TagListing {
+        let mut tags = TagListing::default();
+        if self.client.bulk_api.is_resting() {
+            tags.lacks_times = true;
+            return tags;
+        }
+        if limit == 0 {
+            tags.has_more = true;
+            return tags;
+        }
         let subject = repository.to_string();
         let mut request = self.request(Operation::ListTags, subject, Method::GET, repository, "");
         request.url = first;
-        let mut listing = TagListing::default();
-        let mut pages = Pages::at_most(PAGE_LIMIT);
-        if self.client.bulk_api.is_resting() {
-            listing.lacks_times = true;
-            return listing;
-        }
-        loop {
-            if listing.tags.len() >= limit {
-                listing.has_more = true;
-                return listing;
-            }
-            let page = self.page(&request, scheme, &mut pages, &mut read).await;
-            let BulkPage { hints, next, total } = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    self.fall_back(&request, &error, &pages);
-                    listing.lacks_times = is_for_now(&error);
-                    return listing;
-                }
-            };
-            for hints in hints {
-                listing.tags.push(hints.tag.clone());
-                listing.add_hint(hints);
-            }
-            listing.has_more = total.is_some_and(|total| total > limit);
-            match next {
-                _ if listing.has_more => return listing,
-                Some(next) => request.url = next,
-                None => {
-                    listing.is_second_hand = true;
-                    return listing;
-                }
-            }
-        }
-    }
-
-    async fn page(
-        &self,
-        request: &Request,
-        scheme: AuthScheme,
-        pages: &mut Pages,
-        read: &mut (impl FnMut(&Url, &BufferedResponse) -> Result<BulkPage, Kind> + Send),
-    ) -> Result<BulkPage, Error> {
-        let fail = |kind| {
-            self.http
-                .error(request.operation, request.subject.clone(), kind)
+        let listing = ListingRequest {
+            first: request,
+            scheme,
+            max_pages: PAGE_LIMIT,
+            on_failure: OnFailure::GiveUp,
         };
-        pages.turn(&request.url).map_err(fail)?;
-        let answer = self
-            .client
-            .send_without_token(&self.http, request, scheme)
-            .await?;
-        let page = read(&request.url, &answer).map_err(fail)?;
-        let took = pages.took(answer.body.len(), page.hints.len());
-        took.map_err(fail).map(|()| page)
+        let add = |tags: &mut TagListing, url: &Url, response: &BufferedResponse| {
+            let BulkPage { hints, next, total } = read(url, response)?;
+            let entries = hints.len();
+            for hint in hints {
+                tags.tags.push(hint.tag.clone());
+                tags.add_hint(hint);
+            }
+            let is_enough = next.is_some() && tags.tags.len() >= limit;
+            tags.has_more = is_enough || total.is_some_and(|total| total > limit);
+            let next = next.filter(|_| !tags.has_more);
+            Ok(PageSummary { entries, next })
+        };
+        match self.read_pages(listing, &mut tags, add).await {
+            Ok(()) => tags.is_second_hand = !tags.has_more,
+            Err(failed) => {
+                self.rest_after(&failed);
+                tags.has_more = false;
+                tags.lacks_times = is_for_now(&failed.error);
+            }
+        }
+        tags
     }
 
-    fn fall_back(&self, request: &Request, error: &Error, pages: &Pages) {
-        tracing::debug!(
-            %error,
-            "{} tells of no more tags at once: the others are asked for one by one", request.subject
-        );
+    /// Leaves an interface alone for a while if it did not answer.
+    fn rest_after(&self, failed: &PageError) {
+        let PageError { error, is_first } = failed;
+        tracing::debug!(%error, "a bulk listing failed; the other tags are asked for one by one");
         let is_silent = matches!(
             &*error.kind,
             Kind::Network(_) | Kind::Stalled(_) | Kind::Throttled { .. }
         );
-        if is_silent && pages.is_first() {
+        if is_silent && *is_first {
             self.client.bulk_api.rest();
         }
     }
@@ -204,23 +183,6 @@ fn is_for_now(error: &Error) -> bool {
 fn parse<T: DeserializeOwned>(answer: &BufferedResponse) -> Result<T, Kind> {
     serde_json::from_slice(&answer.body)
         .map_err(|e| Kind::Protocol(format!("its list of tags makes no sense: {e}")))
-}
-
-/// The requests a second that a registry is asked at the most where the file says nothing. Harbor
-/// keeps to the same numbers with Aliyun ACR and Tencent TCR. public.ecr.aws gives one pull a
-/// second to who has no login, and a pull is some five requests.
-pub(crate) fn usual_requests_per_second(registry: &RegistryName) -> Option<f64> {
-    let host = registry.as_str().split(':').next().unwrap_or_default();
-    let is_aliyun = host.ends_with(".cr.aliyuncs.com")
-        || host.ends_with(".aliyuncs.com")
-            && (host.starts_with("registry.") || host.starts_with("registry-vpc."));
-    match host {
-        _ if is_aliyun => Some(15.0),
-        "ccr.ccs.tencentyun.com" => Some(10.0),
-        _ if host.ends_with(".tencentcloudcr.com") => Some(10.0),
-        "public.ecr.aws" => Some(5.0),
-        _ => None,
-    }
 }
 
 /// A time as most interfaces write it.

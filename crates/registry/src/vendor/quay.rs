@@ -5,8 +5,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Kind, Registry, TagListing,
+    Error, Kind, Registry, TagListing,
     client::{AuthScheme, BufferedResponse},
+    listing::catalog::{Named, first_part, parse_catalog},
     oci::Repository,
     vendor::{BulkPage, PAGE_SIZE, TagHint, parse},
 };
@@ -22,6 +23,12 @@ struct QuayTag {
     name: String,
     manifest_digest: Option<String>,
     start_ts: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct QuayRepositories {
+    next_page: Option<String>,
+    repositories: Vec<Named>,
 }
 
 impl Registry {
@@ -47,7 +54,7 @@ impl Registry {
                 total: None,
             })
         };
-        let hints = self.gather(
+        let hints = self.read_bulk_tags(
             repository,
             page_url(1),
             AuthScheme::Anonymous,
@@ -55,6 +62,35 @@ impl Registry {
             read,
         );
         hints.await
+    }
+
+    /// A namespace of quay.io ([its API](https://docs.quay.io/api/swagger/)), the public part of
+    /// it.
+    pub(crate) async fn list_quay(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let namespace = first_part(prefix);
+        let mut first = Url::clone(&self.http.base);
+        first.set_path("/api/v1/repository");
+        first
+            .query_pairs_mut()
+            .append_pair("namespace", namespace)
+            .append_pair("public", "true");
+        let start = first.clone();
+        self.read_catalog(
+            self.catalog_request(prefix, first),
+            AuthScheme::Anonymous,
+            |_, answer| {
+                let page: QuayRepositories = parse_catalog(&answer.body)?;
+                let names = page.repositories.iter();
+                let names = names.map(|found| format!("{namespace}/{}", found.name));
+                let next = page.next_page.filter(|next| !next.is_empty()).map(|next| {
+                    let mut url = start.clone();
+                    url.query_pairs_mut().append_pair("next_page", &next);
+                    url
+                });
+                Ok((names.collect(), next))
+            },
+        )
+        .await
     }
 }
 

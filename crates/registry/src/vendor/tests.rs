@@ -21,7 +21,7 @@ fn an_interface_that_rests_is_left_alone() {
 
 #[test]
 fn known_vendor_limits_apply_by_host() {
-    let usual = |name: &str| usual_requests_per_second(&name.parse().unwrap());
+    let usual = |name: &str| Vendor::of(&name.parse().unwrap()).requests_per_second();
     assert_eq!(usual("registry.cn-hangzhou.aliyuncs.com"), Some(15.0));
     assert_eq!(usual("registry-vpc.cn-hangzhou.aliyuncs.com"), Some(15.0));
     assert_eq!(

@@ -1,7 +1,7 @@
 use crate::{
     auth::{Scope, token::*},
+    concurrency::rate_limit::RateLimiter,
     oci::RegistryName,
-    rate_limit::RateLimiter,
     settings::RegistrySettings,
 };
 

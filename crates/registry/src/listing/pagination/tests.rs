@@ -1,4 +1,4 @@
-use crate::{oci::Tag, pagination::*};
+use crate::{listing::pagination::*, oci::Tag};
 
 fn page(number: usize) -> Url {
     let text = format!("https://r.example/v2/a/tags/list?n={number}");
@@ -12,23 +12,23 @@ fn tags(json: &str) -> Result<Vec<Tag>, serde_json::Error> {
 #[test]
 fn a_listing_without_end_is_ended() {
     let mut pages = Pages::at_most(3);
-    assert!((0..3).all(|number| pages.turn(&page(number)).is_ok()));
-    assert!(pages.turn(&page(4)).is_err());
-    assert!(Pages::at_most(3).took(BYTES, 0).is_ok());
-    assert!(Pages::at_most(3).took(BYTES + 1, 0).is_err());
-    assert!(Pages::at_most(3).took(0, ENTRIES + 1).is_err());
+    assert!((0..3).all(|number| pages.visit(&page(number)).is_ok()));
+    assert!(pages.visit(&page(4)).is_err());
+    assert!(Pages::at_most(3).account(BYTES, 0).is_ok());
+    assert!(Pages::at_most(3).account(BYTES + 1, 0).is_err());
+    assert!(Pages::at_most(3).account(0, ENTRIES + 1).is_err());
     let mut pages = Pages::at_most(3);
-    assert!(pages.took(usize::MAX, usize::MAX).is_err());
-    assert!(pages.took(usize::MAX, usize::MAX).is_err());
+    assert!(pages.account(usize::MAX, usize::MAX).is_err());
+    assert!(pages.account(usize::MAX, usize::MAX).is_err());
 }
 
 #[test]
 fn a_circle_and_an_address_without_end_are_refused() {
     let mut pages = Pages::at_most(3);
-    assert!(pages.turn(&page(1)).is_ok());
-    assert!(pages.turn(&page(1)).is_err());
+    assert!(pages.visit(&page(1)).is_ok());
+    assert!(pages.visit(&page(1)).is_err());
     let long = format!("https://r.example/?{}", "x".repeat(ADDRESS));
-    assert!(pages.turn(&Url::parse(&long).unwrap()).is_err());
+    assert!(pages.visit(&Url::parse(&long).unwrap()).is_err());
 }
 
 #[test]

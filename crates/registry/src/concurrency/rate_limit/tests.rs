@@ -1,6 +1,6 @@
 use futures::future::join_all;
 
-use crate::{Error, rate_limit::*};
+use crate::{Error, concurrency::rate_limit::*};
 
 fn bandwidth(bytes_per_second: u64) -> Option<Bandwidth> {
     NonZeroU64::new(bytes_per_second).map(Bandwidth::constant)

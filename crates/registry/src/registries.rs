@@ -1,0 +1,137 @@
+//! Every registry of a process.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+
+use crate::{
+    Error, LearnedCapabilities, Observer, Registry, RegistryHealth, RequestCounter, RetryPolicy,
+    Traffic,
+    auth::Auth,
+    client::RegistryClient,
+    concurrency::{
+        once_map::OnceMap,
+        rate_limit::{ProcessLimits, RateLimiter},
+        request_limits::RequestLimits,
+    },
+    content::referrers::ReferrersApi,
+    health::HealthState,
+    http::HttpClient,
+    oci::RegistryName,
+    settings::{RegistrySettings, Settings},
+    upload::capabilities::UploadCapabilities,
+    vendor::BulkApi,
+};
+
+/// Every registry of a process. Each is opened once, and everybody who opens it shares its
+/// connections, tokens, quotas and limits. Create one of these in a process.
+#[derive(Debug)]
+pub struct Registries {
+    settings: Mutex<HashMap<RegistryName, RegistrySettings>>,
+    observer: Arc<dyn Observer>,
+    retry: RetryPolicy,
+    process_limits: Arc<ProcessLimits>,
+    clients: OnceMap<RegistryName, RegistryClient>,
+    upload_capabilities: OnceMap<RegistryName, UploadCapabilities>,
+    health: OnceMap<RegistryName, HealthState>,
+}
+
+impl Registries {
+    /// Creates the registries with these settings. Nothing is contacted yet. `learned` is what
+    /// [`Registry::take_upload_capabilities`] returned to earlier processes.
+    pub fn new(
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+        retry: RetryPolicy,
+        learned: Vec<(RegistryName, LearnedCapabilities)>,
+    ) -> Self {
+        // A second call fails because a provider is installed, which is the purpose.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let learned = learned.into_iter().map(|(name, learned)| {
+            let capabilities = UploadCapabilities::new(&name, learned);
+            (name, capabilities)
+        });
+        let process_limits = ProcessLimits::default();
+        process_limits.bandwidth_limiter.set(settings.bandwidth);
+        Self {
+            settings: Mutex::new(settings.registries),
+            observer,
+            retry,
+            process_limits: Arc::new(process_limits),
+            clients: OnceMap::default(),
+            upload_capabilities: learned.collect(),
+            health: OnceMap::default(),
+        }
+    }
+
+    /// Opens a registry. `counter` counts the requests that are made through the returned handle.
+    /// Fails if the settings name an unusable certificate or proxy; nothing is contacted.
+    pub fn open(
+        &self,
+        name: &RegistryName,
+        counter: Arc<RequestCounter>,
+    ) -> Result<Registry, Error> {
+        let create = || self.create_client(name);
+        let client = self.clients.get_or_try_create(name, create)?;
+        Ok(Registry::new(client, counter))
+    }
+
+    fn create_client(&self, name: &RegistryName) -> Result<RegistryClient, Error> {
+        let settings = self.settings.lock().get(name).cloned().unwrap_or_default();
+        let rate_limiter = Arc::new(RateLimiter::new(
+            settings.requests_per_second_of(name),
+            settings.bandwidth.clone(),
+            self.process_limits.clone(),
+        ));
+        let new = || UploadCapabilities::new(name, LearnedCapabilities::default());
+        Ok(RegistryClient {
+            http: HttpClient::new(name, &settings, rate_limiter, self.observer.clone())?,
+            auth: Auth::new(settings.login),
+            limits: RequestLimits::new(settings.connections),
+            referrers_api: ReferrersApi::default(),
+            bulk_api: BulkApi::default(),
+            retry: self.retry,
+            health: self.health.get(name),
+            upload_capabilities: self.upload_capabilities.get_or_create(name, new),
+            chunk_size: settings.chunk,
+        })
+    }
+
+    /// Applies new settings. Registries whose settings are unchanged keep their connections and
+    /// limits, and requests in flight keep what they started with.
+    pub fn reload(&self, settings: Settings) {
+        let before = std::mem::replace(&mut *self.settings.lock(), settings.registries.clone());
+        let of = |all: &HashMap<RegistryName, RegistrySettings>, name: &RegistryName| {
+            all.get(name).cloned().unwrap_or_default()
+        };
+        self.clients
+            .retain(|name| of(&before, name) == of(&settings.registries, name));
+        self.process_limits
+            .bandwidth_limiter
+            .set(settings.bandwidth);
+    }
+
+    /// Blob bytes moved from and to all registries.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.process_limits.traffic
+    }
+
+    /// Whether a registry can be used now, as its latest responses showed.
+    pub fn health(&self, name: &RegistryName) -> RegistryHealth {
+        self.health.get(name).now()
+    }
+
+    /// Reports a registry's login as refused until the registry accepts it. Call this for a login
+    /// that an earlier process found refused.
+    pub fn assume_login_refused(&self, name: &RegistryName) {
+        self.health.get(name).set_login_refused(true);
+    }
+
+    /// Tries refused logins again at the next request. Otherwise they rest for ten minutes, because
+    /// Docker Hub locks accounts after a few failed logins.
+    pub fn forget_refusals(&self) {
+        for client in self.clients.values() {
+            client.auth.forget_refusal();
+        }
+    }
+}
