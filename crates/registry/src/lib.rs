@@ -1,4 +1,60 @@
-//! A client for container registries.
+//! A client library for container registries, for programs that move many images.
+//!
+//! [`Registries`] opens each [`Registry`] once and shares its connections, tokens, quotas and limits.
+//! A [`Registry`] lists, checks, pulls, pushes and deletes. Names, digests and manifests are in
+//! [`oci`], what an application configures is in [`settings`].
+//!
+//! # Guarantees
+//!
+//! - **Content is verified.** A [`BlobStream`] withholds its last frame until size and digest are
+//!   known to be right, so that a wrong blob is never completed at a target. A manifest that is asked
+//!   for by digest is compared with it. Manifests are kept verbatim.
+//! - **Transfers resume.** A download that breaks continues at its last byte. An [`UploadSession`]
+//!   continues after the last acknowledged chunk. [`UploadSession::save`] and [`Registry::restore`]
+//!   carry it into another process.
+//! - **Retries are bounded.** Transient failures are retried by one [`RetryPolicy`]. `Retry-After` is
+//!   waited for up to two minutes. Longer pauses fail with [`ErrorClass::Throttled`].
+//! - **Limits are kept.** Permits bound concurrent transfers, and their number adapts to what the
+//!   registry takes. Rates, bandwidths and pull quotas hold for all handles of a registry.
+//! - **Registries are not trusted.** Redirects and token servers are checked, no credential goes to
+//!   another host, and every response is bounded in size and time.
+//!
+//! An [`Error`] names operation, subject and cause, and often a remedy. [`Error::class`] is a closed
+//! set for metrics and decisions.
+//!
+//! # Example
+//!
+//! Resolves a tag to its digest:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use transship_registry::{
+//!     Registries, RequestCounter, RetryPolicy, oci::Repository, settings::Settings,
+//! };
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings::default();
+//! let registries = Registries::new(settings, Arc::new(()), RetryPolicy::default(), Vec::new());
+//! let repository: Repository = "quay.io/prometheus/node-exporter".parse()?;
+//! let counter = Arc::new(RequestCounter::default());
+//! let registry = registries.open(repository.registry(), counter)?;
+//!
+//! let reference = repository.tag(&"v1.9.1".parse()?);
+//! match registry.head_manifest(&reference).await? {
+//!     Some(manifest) => println!("{reference} is {}", manifest.digest),
+//!     None => println!("{reference} does not exist"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/copy_image.rs` copies an image between two registries. The README shows how to run it.
+//!
+//! # Runtime
+//!
+//! Every async function needs tokio with timers and I/O enabled. Dropping a future cancels its work:
+//! permits are given back, and an upload session can be continued with [`Registry::resume`].
 
 pub mod oci;
 pub mod settings;
@@ -48,7 +104,7 @@ pub use crate::upload::capabilities::LearnedCapabilities;
 pub use crate::upload::chunks::{SessionRetry, UploadProgress};
 pub use crate::upload::session::{SavedUpload, UploadSession, UploadStart};
 
-/// Turns "not there" into `None`.
+/// Turns a "not found" into `None`.
 fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -57,7 +113,7 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// A header's text.
+/// The text of a header. `None` if it is missing or not ASCII.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
