@@ -1,4 +1,4 @@
-//! One registry's calls: authorization, retries and limits, under every operation.
+//! The client of one registry: authorization, retries and limits of every request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,10 +29,10 @@ use crate::{
     vendor::BulkApi,
 };
 
-/// The pause after a 429 that does not say how long.
+/// The pause after a 429 without `Retry-After`.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
-/// One registry, shared by everybody who talks to it.
+/// The client of one registry, shared by all of its handles.
 #[derive(Debug)]
 pub(crate) struct RegistryClient {
     pub(crate) http: HttpClient,
@@ -41,11 +41,11 @@ pub(crate) struct RegistryClient {
     pub(crate) referrers_api: ReferrersApi,
     pub(crate) bulk_api: BulkApi,
     pub(crate) retry: RetryPolicy,
-    /// Outlives the client: it stays true under another config.
+    /// Outlives the client: it stays true under other settings.
     pub(crate) health: Arc<HealthState>,
-    /// Outlives the transport: what a registry taught stays true under another config.
+    /// Outlive the client: what was learned stays true under other settings.
     pub(crate) upload_capabilities: Arc<UploadCapabilities>,
-    /// Blobs larger than this are sent in parts of this size, in bytes.
+    /// Blobs larger than this are sent in chunks of this size, in bytes.
     pub(crate) chunk_size: u64,
 }
 
@@ -59,22 +59,22 @@ pub(crate) struct Request {
     pub(crate) scope: Scope,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Most bytes of the answer that are read.
+    /// Maximum bytes of the response.
     pub(crate) max_bytes: usize,
 }
 
-/// What a call is authorized with.
+/// How a request is authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuthScheme {
-    /// What the registry asks for, a token most often.
+    /// As the registry asks for, mostly with a token.
     Token,
-    /// The login, where there is one: for an interface beside the registry's, on the same host.
+    /// With the login, if there is one: for a vendor's API on the same host.
     Basic,
-    /// Nothing: for another host.
+    /// With nothing: for another host.
     Anonymous,
 }
 
-/// A whole answer.
+/// A response whose body was read.
 #[derive(Debug)]
 pub(crate) struct BufferedResponse {
     pub(crate) status: StatusCode,
@@ -83,8 +83,8 @@ pub(crate) struct BufferedResponse {
 }
 
 impl RegistryClient {
-    /// Sends a call that expects a small answer, again and again while it fails in a way that may
-    /// pass. Returns answers below 400 only.
+    /// Sends a request with a small response, and retries transient failures. Returns responses
+    /// below 400 only.
     pub(crate) async fn send(
         &self,
         http: &HttpClient,
@@ -93,7 +93,7 @@ impl RegistryClient {
         self.send_as(http, request, AuthScheme::Token).await
     }
 
-    /// The same, authorized in the way that is asked for.
+    /// The same with another authorization.
     pub(crate) async fn send_as(
         &self,
         http: &HttpClient,
@@ -140,7 +140,7 @@ impl RegistryClient {
     ) -> Result<BufferedResponse, Error> {
         let _permit = self.limits.request().await;
         let body = || Some(request.body.clone().into());
-        // Calls wait by the hundred: only those under way have room for a connection's state.
+        // Hundreds of requests wait: only those in flight hold the state of a connection.
         let response = Box::pin(self.execute(http, request, Some(http.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
@@ -152,7 +152,7 @@ impl RegistryClient {
         })
     }
 
-    /// Sends a call to an interface that knows no tokens, once.
+    /// Sends a request once, to an API that knows no tokens.
     pub(crate) async fn send_without_token(
         &self,
         http: &HttpClient,
@@ -186,8 +186,8 @@ impl RegistryClient {
         })
     }
 
-    /// Sends a call once, and once more with a new token where the first was refused. `body`
-    /// gives the request's body for each, or nothing when it cannot be given again.
+    /// Sends a request once, and once more with a new token if the first was refused. `body` returns
+    /// the body for each, or nothing if it cannot be sent again.
     pub(crate) async fn execute(
         &self,
         http: &HttpClient,
@@ -242,7 +242,7 @@ impl RegistryClient {
         }
     }
 
-    /// What a refused request means; nothing where it is worth a second try.
+    /// What a refused request means; `None` if it is worth a second try.
     async fn refusal(
         &self,
         http: &HttpClient,
@@ -269,7 +269,7 @@ impl RegistryClient {
         }
     }
 
-    /// What `/v2/` says of authorization, for a 401 that says nothing: gcr.io sends such.
+    /// The challenge of `/v2/`, for a 401 without one: gcr.io sends such.
     async fn challenge_of_base(&self, http: &HttpClient) -> HeaderMap {
         let mut url = Url::clone(&http.base);
         url.set_path("/v2/");
@@ -291,15 +291,15 @@ impl RegistryClient {
         is_second: bool,
     ) -> Result<(), Kind> {
         let said = words(401, said);
-        // Docker Hub says so of a repository that is not there, too.
+        // Docker Hub answers 401 for a repository that does not exist, too.
         if is_second && matches!(used, Authorization::Bearer(_)) {
             return Err(Kind::Denied(said));
         }
         self.auth.refused(&request.scope, used, headers, said)
     }
 
-    /// Whether a 401 is about the credentials or about one repository: `/v2/` takes credentials
-    /// that are good.
+    /// Finds out whether a 401 is about the credentials or about one repository: `/v2/` accepts valid
+    /// credentials.
     async fn check_credentials(&self, http: &HttpClient, used: &Authorization, kind: Kind) -> Kind {
         if !matches!(
             (used, &kind),
@@ -322,8 +322,8 @@ impl RegistryClient {
         }
     }
 
-    /// Takes note of a failure: the registry is left alone where it asks for that, whether or not
-    /// it says for how long, and gets fewer flows where it has trouble.
+    /// Learns from a failure: pauses the registry if it asks for that, and reduces the number of
+    /// concurrent transfers on congestion.
     pub(crate) fn record_failure(&self, kind: &Kind) {
         match kind {
             Kind::Throttled { retry_after, .. } => {
@@ -333,7 +333,7 @@ impl RegistryClient {
                 self.health.pause_until(until);
                 self.limits.on_congestion();
             }
-            // What costs no pull goes on.
+            // Requests that cost no pull continue.
             Kind::Quota(_) => self.http.quota.pull_refused(),
             Kind::Stalled(_) => self.limits.on_congestion(),
             Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
@@ -343,7 +343,7 @@ impl RegistryClient {
         }
     }
 
-    /// Sits out a pause that the registry asked for, or fails where it is too long.
+    /// Waits for the end of a pause that the registry asked for, or fails if it is too long.
     pub(crate) async fn wait_for_backoff(&self) -> Result<(), Kind> {
         self.limits
             .wait_for_backoff()
@@ -355,10 +355,10 @@ impl RegistryClient {
     }
 }
 
-/// Most redirects of one write.
+/// Maximum redirects of one write.
 const WRITE_REDIRECTS: usize = 5;
 
-/// Where a write is sent on to: 307 and 308 on the same host, or up to TLS there, keep method, body
+/// Where a write is redirected to: 307 and 308 on the same host, or to TLS there, keep method, body
 /// and login ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.8)). Other hosts are not
 /// followed: what was meant for a registry goes nowhere else.
 fn write_redirect(http: &HttpClient, asked: &Url, response: &Response) -> Option<Url> {
@@ -385,7 +385,7 @@ fn write_redirect(http: &HttpClient, asked: &Url, response: &Response) -> Option
     Some(next)
 }
 
-/// A write that cannot be sent on.
+/// The error of a write that cannot follow its redirect.
 fn redirected(to: &Url) -> Kind {
     Kind::Protocol(format!(
         "the write was redirected to {}, and its body cannot be sent again; set `endpoint` to where \
@@ -418,21 +418,20 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
         )),
         429 => throttled(message),
         503 if headers.contains_key(RETRY_AFTER) => throttled(message),
-        // What a registry does not know today, it does not know in a second either.
+        // 501 is final: a registry does not learn a method between two attempts.
         status @ (408 | 500 | 502..) => Kind::Server { status, message },
         status => Kind::Rejected { status, message },
     }
 }
 
-/// Who answered a request that a registry sent on to another host; nothing where it is the
-/// registry itself.
+/// The host that answered after a redirect; `None` if it is the registry itself.
 fn elsewhere(asked: &Url, response: &Response) -> Option<String> {
     let is_own = keep_to_origin(asked, &mut response.url().clone());
     (!is_own).then(|| response.url().origin().ascii_serialization())
 }
 
-/// What it means that a store refuses what a registry sent there. Nobody's login was refused: the
-/// URL was signed by the registry for a while, and may have ended, so that it gives a new one.
+/// The failure of a storage backend that a registry redirected to. No login was refused: the URL was
+/// signed by the registry for a while and may have expired, so that a retry gets a new one.
 fn refused_elsewhere(store: &str, kind: Kind) -> Kind {
     let (status, said) = match kind {
         Kind::Unauthorized(said) => (401, said),
@@ -452,11 +451,11 @@ fn refused_elsewhere(store: &str, kind: Kind) -> Kind {
     }
 }
 
-/// Whether a URL that a registry gave is the registry's own: requests there carry its
-/// authorization. A proxy that ends TLS may not know its scheme and port, so that they are put
-/// right where the URL names no other port.
+/// Whether a URL from a registry is on the registry's own host, so that requests there may carry its
+/// authorization. A proxy that terminates TLS may not know scheme and port: they are corrected if
+/// the URL names no other port.
 pub(crate) fn keep_to_origin(origin: &Url, url: &mut Url) -> bool {
-    // A login in it would be sent in the place of ours.
+    // A login in the URL would replace the configured one.
     let has_login = !url.username().is_empty() || url.password().is_some();
     let is_own = !has_login
         && url.host() == origin.host()

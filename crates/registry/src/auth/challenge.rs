@@ -1,9 +1,9 @@
-//! What a registry wants as authorization: its `WWW-Authenticate` headers, read leniently.
+//! The `WWW-Authenticate` headers of a registry, read leniently.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
 
-/// How a registry wants to be authorized.
+/// The authentication that a registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     /// With the credentials on every request.

@@ -9,11 +9,11 @@ use futures::{
 };
 use parking_lot::{Mutex, MutexGuard};
 
-/// A login so young is not renewed again: what has just been given out and is refused is wrong,
-/// not old.
+/// Minimum age of a login that is renewed. One that was read a moment ago and is refused is wrong,
+/// not expired.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// How long a helper that failed is left alone.
+/// How long a helper that failed is not run again.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// One reading of a kept login, for all that wait for it.
@@ -88,13 +88,13 @@ impl LoginInUse {
         !state.paths.is_empty() || !matches!(state.credential, Credential::Anonymous)
     }
 
-    /// Which login that is; [`Self::renew`] wants to know which one was refused.
+    /// The generation of the login. [`Self::renew`] needs the one that was refused.
     pub(crate) fn generation(&self) -> u64 {
         self.lock().generation
     }
 
-    /// Reads the login if it could not be had so far: without it, a registry may serve less, or
-    /// say that nothing is there. The error says why it still cannot.
+    /// Reads the login if it could not be read so far. Without it a registry may serve less, or
+    /// answer 404. The error is the reason why it still cannot be read.
     pub(crate) async fn complete(&self) -> Result<(), String> {
         let generation = {
             let state = self.lock();
@@ -112,8 +112,8 @@ impl LoginInUse {
         })
     }
 
-    /// Reads the login anew after that of a generation was refused; one reading serves all. Tells
-    /// whether there is another one now, or why it cannot be read.
+    /// Reads the login again after that of a generation was refused. One reading serves all. Returns
+    /// whether there is a different one now. The error is the reason why it cannot be read.
     pub(crate) async fn renew(&self, refused: u64) -> Result<bool, String> {
         let Some(renewal) = &self.renewal else {
             return Ok(false);

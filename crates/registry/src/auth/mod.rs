@@ -34,8 +34,8 @@ use crate::{
     settings::{Credential, Login},
 };
 
-/// How long refused credentials are not tried again: Docker Hub locks a user out after a few
-/// failed logins.
+/// How long refused credentials are not tried again: Docker Hub locks an account after a few failed
+/// logins.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
 /// What a token is asked for.
@@ -43,9 +43,9 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 pub(crate) struct Scope {
     /// The repository; empty for the registry's catalog.
     pub(crate) repository: Arc<str>,
-    /// Whether something is to be written there.
+    /// Whether to ask for the `push` action.
     pub(crate) writes: bool,
-    /// Whether something is to be deleted there, in so many words.
+    /// Whether to ask for the `delete` action.
     pub(crate) deletes: bool,
     /// A second repository to read from, for a mount.
     pub(crate) from: Option<Arc<str>>,
@@ -60,14 +60,14 @@ pub(crate) enum Authorization {
     Bearer(Arc<Token>),
 }
 
-/// Tokens being fetched or held: one fetch serves all that wait for it.
+/// A token that is being fetched, or was. One fetch serves all requests that wait for it.
 type Fetch = Shared<BoxFuture<'static, Result<Arc<Token>, Error>>>;
 
 /// The authorization of one registry.
 #[derive(Debug)]
 pub(crate) struct Auth {
     login: LoginInUse,
-    /// Whether deletions want a token that says so.
+    /// Whether deletions need a token with the `delete` action.
     deletes: AtomicBool,
     state: Mutex<AuthState>,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Auth {
 #[derive(Debug, Default)]
 struct AuthState {
     challenge: Option<Challenge>,
-    /// Actions that the registry wants beside the usual ones, by repository: Azure's ACR wants
+    /// Actions that the registry requires beside the usual ones, by repository: Azure's ACR requires
     /// `metadata_read` for tag lists.
     extra_actions: HashMap<Arc<str>, BTreeSet<String>>,
     tokens: HashMap<Scope, CachedToken>,
@@ -90,7 +90,7 @@ struct CachedToken {
 }
 
 impl CachedToken {
-    /// Whether it is waited for, or holds a token that has not ended.
+    /// Whether it is in-flight, or holds a token that has not expired.
     fn is_of_use(&self) -> bool {
         match self.fetch.peek() {
             None => true,
@@ -109,8 +109,8 @@ impl CachedToken {
 }
 
 impl AuthState {
-    /// Takes note of actions that a refusal asks for beyond those of the scope. Some always name
-    /// all that there are: writing is asked for only if a token without it was refused.
+    /// Remembers actions that a refusal asks for beyond those of the scope. Some registries always
+    /// name every action, so that `push` is added only if a token without it was refused.
     fn require_actions(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
         let is_refused = matches!(used, Authorization::Bearer(_));
         let is_write = |action: &str| ["push", "delete", "*"].contains(&action);
@@ -143,7 +143,7 @@ pub(crate) enum LoginKind {
     Token,
 }
 
-/// What the state says a request needs.
+/// The authorization that a request needs.
 enum RequiredAuth {
     Nothing,
     Basic,
@@ -159,7 +159,7 @@ impl Auth {
         }
     }
 
-    /// What a request is to carry; fetches or renews a token where one is needed.
+    /// The authorization of a request. Fetches or renews a token if one is needed.
     pub(crate) async fn authorize(
         &self,
         http: &HttpClient,
@@ -185,7 +185,7 @@ impl Auth {
         }
     }
 
-    /// Makes sure that there is the login that the file names.
+    /// Reads the configured login, if it could not be read so far.
     pub(crate) async fn complete(&self, http: &HttpClient) -> Result<(), Error> {
         let completed = self.login.complete().await;
         completed.map_err(|reason| {
@@ -197,8 +197,8 @@ impl Auth {
         })
     }
 
-    /// Takes note of a 401. Tells whether the request is worth a second try with what
-    /// [`Self::authorize`] gives now, or what the refusal means.
+    /// Learns from a 401. `Ok` if the request is worth a second try with what [`Self::authorize`]
+    /// returns now, otherwise what the refusal means.
     pub(crate) fn refused(
         &self,
         scope: &Scope,
@@ -243,9 +243,9 @@ impl Auth {
         }
     }
 
-    /// After an error, makes sure that another try has another login: where the login of this
-    /// generation was refused and is kept elsewhere, it is read anew. Any other error comes back;
-    /// a refusal is remembered, so that the login is not tried in a loop.
+    /// Reads the login again after an error, if the login of this generation was refused and comes
+    /// from a helper or a file. Returns any other error. A refusal is remembered, so that the login
+    /// is not tried in a loop.
     pub(crate) async fn renew(
         &self,
         scope: &Scope,
@@ -265,7 +265,7 @@ impl Auth {
                 *error.kind = Kind::Unauthorized(format!("{said}, and {reason}"));
             }
         }
-        // Whoever may write may not delete everywhere, so that it says nothing of the login.
+        // An account that may write may lack the right to delete: the login is not wrong then.
         let is_usual = !scope.is_catalog() && !scope.deletes;
         let is_refusal = matches!(&*error.kind, Kind::Unauthorized(_)) && is_usual;
         if is_refusal && !matches!(self.login.credential(), Credential::Anonymous) {
@@ -274,7 +274,7 @@ impl Auth {
         Err(error)
     }
 
-    /// Who we are.
+    /// The kind of login that is configured.
     pub(crate) fn login_kind(&self) -> LoginKind {
         match self.login.credential() {
             Credential::Anonymous => LoginKind::Anonymous,
@@ -288,22 +288,22 @@ impl Auth {
         self.login.is_some()
     }
 
-    /// Tries again what was refused.
+    /// Forgets a refused login, so that it is tried again.
     pub(crate) fn forget_refusal(&self) {
         self.lock().refused = None;
     }
 
-    /// Whether a deletion was let pass with a token that says so, and with no other.
+    /// Whether deletions need a token with the `delete` action.
     pub(crate) fn requires_delete_scope(&self) -> bool {
         self.deletes.load(Ordering::Relaxed)
     }
 
-    /// Takes note of such a deletion.
+    /// Remembers that a deletion passed with the `delete` action, and not without it.
     pub(crate) fn set_requires_delete_scope(&self) {
         self.deletes.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the registry wants tokens, as far as it was asked.
+    /// Whether the registry uses tokens, as far as its responses showed.
     pub(crate) fn wants_tokens(&self) -> bool {
         matches!(self.lock().challenge, Some(Challenge::Bearer { .. }))
     }
@@ -351,7 +351,7 @@ impl Auth {
                 generation,
             }
         };
-        // Before it grows, what is no use any more goes.
+        // Drop expired tokens before the map grows.
         if state.tokens.len() == state.tokens.capacity() {
             state.tokens.retain(|_, held| held.is_of_use());
         }
@@ -402,7 +402,7 @@ impl Authorization {
     }
 }
 
-/// ECR answers 403 to a login that has ended, and says so; but not to a HEAD, which has no words.
+/// ECR answers 403 to an expired login, with `expired` in the body. A HEAD has no body.
 fn may_mean_an_old_login(kind: &Kind) -> bool {
     match kind {
         Kind::Unauthorized(_) => true,
@@ -450,8 +450,8 @@ impl Scope {
         }
     }
 
-    /// Whether a refusal says nothing of the credentials: catalogs are for administrators in many
-    /// places.
+    /// Whether this is the catalog. A refusal then does not mean a wrong login: many registries show
+    /// the catalog to administrators only.
     pub(crate) fn is_catalog(&self) -> bool {
         self.repository.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Tokens: who may be asked for them, and what is made of the answer.
+//! Bearer tokens: which servers may be asked for them, and how responses are read.
 
 use std::{
     sync::Arc,
@@ -20,15 +20,15 @@ use crate::{
     settings::Credential,
 };
 
-/// What a token lives when its answer does not say
+/// Lifetime of a token whose response has no `expires_in`
 /// ([token.md](https://distribution.github.io/distribution/spec/auth/token/)).
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
-/// Seconds after which a token is renewed, whatever its answer says.
+/// Maximum lifetime of a token in seconds, whatever `expires_in` is.
 const LONGEST_LIFE: f64 = 24.0 * 3600.0;
 /// How long before its end a token is renewed.
 const RENEW_EARLY: Duration = Duration::from_secs(30);
-/// A token serves at least so long, whatever its server says: it is asked for again and again
-/// otherwise.
+/// Minimum time that a token is used, whatever `expires_in` is, so that tokens are not fetched in a
+/// loop.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
 /// Longest token that is used: servers refuse heads of requests that are larger than this.
 const LONGEST_TOKEN: usize = 64 << 10;
@@ -57,7 +57,7 @@ impl TokenAnswer {
     }
 
     fn life(&self) -> Duration {
-        // Some write the number as a text; what is no number says nothing.
+        // Some servers write the number as a string. Anything else is ignored.
         let seconds = self.expires_in.as_ref().and_then(|life| match life {
             Value::String(text) => text.trim().parse().ok(),
             other => other.as_f64(),
@@ -126,7 +126,7 @@ fn without_scope(mut realm: Url) -> Url {
     realm
 }
 
-/// Whether an answer says that a refresh token is good no longer
+/// Whether a response means that the refresh token is no longer valid
 /// ([RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
 fn is_grant_refused(body: &[u8]) -> bool {
     #[derive(Deserialize)]
@@ -137,8 +137,8 @@ fn is_grant_refused(body: &[u8]) -> bool {
     refusal.is_some_and(|refusal| refusal.error == "invalid_grant")
 }
 
-/// What a token server's failure means for who needs the token: it is no word of what the
-/// registry holds, nor of what the registry takes.
+/// The failure of a token server, as seen by the request that needs the token. A 404 or 400 there
+/// says nothing about the registry's content.
 fn no_token(kind: Kind) -> Kind {
     let (status, said) = match kind {
         Kind::NotFound(said) => (404, said),
@@ -151,7 +151,7 @@ fn no_token(kind: Kind) -> Kind {
     ))
 }
 
-/// What a token server answers; what is wrong with it is said.
+/// Reads the response of a token server. The error is what is wrong with it.
 pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
     let answer: TokenAnswer = serde_json::from_slice(body).map_err(|e| e.to_string())?;
     let value = answer.value().ok_or("it holds no token")?;
@@ -172,8 +172,8 @@ pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
     })
 }
 
-/// Whether a realm may be asked. It may be another host, as Docker Hub's is, which then receives
-/// the login; so that it has to be one that nobody can listen to, or the registry's own.
+/// Whether a realm may be asked for tokens. It may be another host, as Docker Hub's is, and receives
+/// the login. It must use TLS then, or be the registry's own host.
 fn admit(http: &HttpClient, credential: &Credential, realm: &Url) -> Result<(), Kind> {
     let server = realm.origin().ascii_serialization();
     let wrong = |text: &str| Kind::Protocol(format!("its token server {server} {text}"));

@@ -1,5 +1,4 @@
-//! Blobs on their way out of a registry: streamed, counted and verified, and gone on with after a
-//! break.
+//! Blob downloads: streamed, counted, verified, and resumed after a break.
 
 use std::time::Duration;
 
@@ -22,15 +21,15 @@ use crate::{
     retry::Retries,
 };
 
-/// Bytes that a connection has to bring for the breaks before it to be forgotten.
+/// Bytes of progress after which earlier breaks no longer count.
 const PROGRESS: u64 = 1 << 20;
 
-/// A blob's bytes. The last frame is withheld until the digest of all of them is known to be
-/// right, so that whoever reads a length announced before never completes a wrong blob.
+/// A blob's bytes. The last frame is withheld until size and digest are known to be right, so that a
+/// reader that expects the announced length never completes a wrong blob.
 pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
 type Frames = BoxStream<'static, Result<Bytes, Kind>>;
-/// What a registry tells of a blob that it holds: its size, where it says.
+/// The size of a blob in bytes, if the registry reports it.
 pub type BlobSize = Option<u64>;
 
 impl Registry {
@@ -39,7 +38,7 @@ impl Registry {
         Ok(self.head_blob(repository, digest).await?.is_some())
     }
 
-    /// What a repository tells of a blob; `None` when it is not there.
+    /// The size of a blob in a repository; `None` if it is not there.
     pub async fn head_blob(
         &self,
         repository: &Repository,
@@ -60,8 +59,7 @@ impl Registry {
         }))
     }
 
-    /// Reads all of a blob and compares it with its descriptor; nothing of it is kept. The first
-    /// request is made again while it fails in a way that may pass; the stream sees to the others.
+    /// Reads a blob, compares it with its descriptor, and drops the bytes. Takes a pull permit.
     pub async fn read_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<(), Error> {
         let open = || async {
             let permit = self.pull_permit(blob.size).await;
@@ -73,9 +71,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Starts to fetch a blob, from the byte on up to which `hashed` has taken it in. The caller
-    /// holds a flow of this registry for as long as it reads. A connection that breaks is replaced
-    /// by one that goes on from its byte, as often as bytes come.
+    /// Fetches a blob, starting after the bytes that `hashed` has hashed. Hold a
+    /// [pull permit](Self::pull_permit) while reading. A broken connection is replaced by one that
+    /// continues at the last byte (HTTP Range), as often as there is progress.
     pub async fn pull_blob(
         &self,
         repository: &Repository,
@@ -111,7 +109,7 @@ impl Registry {
     }
 }
 
-/// A blob that is being fetched.
+/// A download in flight.
 struct BlobDownload {
     source: BlobSource,
     frames: Frames,
@@ -122,7 +120,7 @@ struct BlobDownload {
     retries: Retries,
 }
 
-/// Where a blob can be fetched, from any byte on.
+/// Where a blob can be fetched from, starting at any byte.
 struct BlobSource {
     registry: Registry,
     request: Request,
@@ -167,8 +165,8 @@ impl BlobDownload {
 }
 
 impl BlobSource {
-    /// The bytes from an offset on. A registry that knows no ranges, or answers with another one
-    /// than it was asked for, sends everything, and what is known is left out.
+    /// The bytes from an offset on. If a registry ignores the range, or answers with another one, the
+    /// whole blob is read and the known bytes are skipped.
     async fn open(&self, offset: u64) -> Result<Frames, Error> {
         if offset > 0 && offset == self.size {
             return Ok(stream::empty().boxed());
@@ -236,7 +234,7 @@ fn without_first(frames: Frames, mut skip: u64) -> Frames {
     if skip == 0 {
         return frames;
     }
-    // Frames stay, if empty: each of them is a sign of life.
+    // Empty frames are kept: each one shows that the connection is alive.
     let rest = frames.map_ok(move |mut frame| {
         let gone = skip.min(frame.len() as u64);
         skip -= gone;
@@ -246,7 +244,7 @@ fn without_first(frames: Frames, mut skip: u64) -> Frames {
     rest.boxed()
 }
 
-/// Holds the last frame back until size and digest are known to be right.
+/// Withholds the last frame until size and digest are known to be right.
 struct DigestGuard {
     expected: Digest,
     size: u64,
@@ -265,12 +263,12 @@ impl DigestGuard {
         }
     }
 
-    /// Bytes taken in so far.
+    /// Bytes received so far.
     fn received(&self) -> u64 {
         self.received
     }
 
-    /// Takes a frame in and lets it go, the last one only if all of them together are right.
+    /// Hashes a frame and returns it. The last one is returned only if the digest matches.
     fn take(&mut self, frame: Bytes) -> Result<Option<Bytes>, Kind> {
         self.received += frame.len() as u64;
         if self.received > self.size {
@@ -285,7 +283,7 @@ impl DigestGuard {
         Ok(Some(frame).filter(|frame| !frame.is_empty()))
     }
 
-    /// Takes note of the end of all frames.
+    /// Checks size and digest at the end of the stream.
     fn finish(&mut self) -> Result<Option<Bytes>, Kind> {
         match self.received == self.size {
             true => self.verify().map(|()| None),

@@ -1,4 +1,4 @@
-//! Deleting tags, in the ways that registries have for it.
+//! Deletes tags and manifests, in the ways that registries offer.
 
 use reqwest::Method;
 
@@ -9,19 +9,19 @@ use crate::{
     vendor::{Vendor, harbor::is_no_harbor},
 };
 
-/// What became of a tag that was to be deleted alone.
+/// The outcome of deleting one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagDeletion {
-    /// It is gone.
+    /// The tag is gone.
     Deleted,
-    /// The registry deletes no tag alone, only a digest with all of its tags.
+    /// The registry cannot delete one tag, only a digest with all of its tags.
     DigestsOnly,
-    /// The registry's API deletes nothing.
+    /// The registry's API deletes nothing. Where to delete instead.
     Unsupported(&'static str),
 }
 
 impl Registry {
-    /// Deletes a tag and nothing else, by the distribution specification or by Harbor's own API.
+    /// Deletes a tag and nothing else, by the distribution specification or by Harbor's API.
     pub async fn delete_tag(
         &self,
         repository: &Repository,
@@ -48,7 +48,7 @@ impl Registry {
         }
     }
 
-    /// Deletes a manifest, and with it every tag that names it.
+    /// Deletes a manifest and every tag of it.
     pub async fn delete_digest(
         &self,
         repository: &Repository,
@@ -60,8 +60,8 @@ impl Registry {
         }
     }
 
-    /// Distribution, Harbor and GitLab want a token that is for deletions in so many words; Quay
-    /// gives none that is good for anything where that is asked for.
+    /// Distribution, Harbor and GitLab require a token with the `delete` action. Quay returns an
+    /// unusable token if that is asked for, so that it is tried without the action first.
     async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let mut request = self.manifest_request(Operation::Delete, reference, Method::DELETE);
         let auth = &self.client.auth;
@@ -83,7 +83,7 @@ impl Registry {
         deleted.and_then(|answer| self.is_deleted(request, &answer))
     }
 
-    /// Whether an answer says so: one that sends us elsewhere does not.
+    /// Fails unless the response confirms the deletion. A redirect does not.
     pub(crate) fn is_deleted(
         &self,
         request: Request,
@@ -100,8 +100,8 @@ impl Registry {
     }
 }
 
-/// Whether the registry deletes no tags: distribution 2 takes a tag for a broken digest, and
-/// Harbor says that it is unsupported.
+/// Whether the registry deletes no tags. Distribution 2 rejects a tag as an invalid digest, and
+/// Harbor as unsupported.
 fn is_unsupported(error: &Error) -> bool {
     matches!(
         &*error.kind,

@@ -1,4 +1,4 @@
-//! The configs of images: small blobs that are read whole.
+//! The configs of images: small blobs, read at once.
 
 use reqwest::Method;
 
@@ -7,11 +7,11 @@ use crate::{
     oci::{Descriptor, Repository},
 };
 
-/// Largest config that is read: they have some ten thousand bytes.
+/// Maximum size of a config. Usual ones have about 10 kB.
 const SIZE_LIMIT: usize = 8 << 20;
 
 impl Registry {
-    /// An image's config, checked against its digest.
+    /// Pulls the config of an image and verifies it.
     pub async fn get_config(
         &self,
         repository: &Repository,

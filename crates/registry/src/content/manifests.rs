@@ -1,4 +1,4 @@
-//! Manifests: asked for, fetched and written verbatim.
+//! Manifests: checked, pulled and pushed verbatim.
 
 use reqwest::{
     Method, StatusCode,
@@ -16,10 +16,10 @@ use crate::{
 
 const DIGEST_HEADER: &str = "docker-content-digest";
 
-/// Largest manifest that is read: registries refuse more.
+/// Maximum size of a manifest: registries refuse more.
 const SIZE_LIMIT: usize = 4 << 20;
 
-/// What a HEAD tells about a manifest.
+/// What a HEAD returns about a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestHead {
     /// The digest that the reference has now.
@@ -27,7 +27,8 @@ pub struct ManifestHead {
 }
 
 impl Registry {
-    /// Which digest a reference has now; `None` when it is not there.
+    /// The digest that a reference has now; `None` if it does not exist. Costs no pull of a quota, unless
+    /// the registry omits the digest from its response.
     pub async fn head_manifest(
         &self,
         reference: &Reference,
@@ -52,14 +53,14 @@ impl Registry {
         }
     }
 
-    /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970: where
-    /// pulls are few, those awaited longest come first.
+    /// Waits until the pull quota covers one more image. If pulls are few, images that are awaited
+    /// longest come first: `since` is in seconds since 1970.
     pub async fn admit_image(&self, image: &Digest, since: i64) -> Option<ImagePermit> {
         self.http.quota.admit_image(image, since).await
     }
 
-    /// A manifest, verbatim; `None` when it is not there. One asked for by digest is checked
-    /// against it.
+    /// Pulls a manifest, verbatim; `None` if it does not exist. One that is asked for by digest is
+    /// verified.
     pub async fn get_manifest(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
         let request = self.manifest_request(Operation::PullManifest, reference, Method::GET);
         let fail = |kind| {
@@ -91,8 +92,8 @@ impl Registry {
         Ok(Some(manifest))
     }
 
-    /// Writes a manifest under a tag or its digest. A tag that may not move, and stands for this
-    /// manifest, is as good as written.
+    /// Pushes a manifest under a tag or its digest. Succeeds for an immutable tag that has this
+    /// manifest already.
     pub async fn put_manifest(
         &self,
         reference: &Reference,
@@ -155,7 +156,7 @@ impl Registry {
     }
 }
 
-/// A server that knows no HEAD says so with one of these.
+/// Whether a server does not implement HEAD.
 pub(crate) fn is_head_refused(error: &Error) -> bool {
     matches!(
         &*error.kind,

@@ -16,11 +16,11 @@ use crate::{
     oci::{Digest, Repository},
 };
 
-/// Most pages of one listing.
+/// Maximum pages of one listing.
 const PAGE_LIMIT: usize = 1000;
-/// Most bytes of a page, which is an index, and as large as one may be.
+/// Maximum bytes of a page: each is an index, and indexes have this limit.
 const PAGE_BYTES: usize = 4 << 20;
-/// Most referrers that are listed for one manifest.
+/// Maximum referrers of one manifest.
 const LIMIT: usize = 10_000;
 
 /// A manifest that refers to another.
@@ -28,7 +28,7 @@ const LIMIT: usize = 10_000;
 pub struct Referrer {
     /// Its digest.
     pub digest: Digest,
-    /// Its type, where the listing tells.
+    /// Its type, if the listing has one.
     pub artifact_type: Option<String>,
     /// Its entry in the listing, as it was written.
     pub entry: Value,
@@ -62,7 +62,7 @@ impl Referrer {
 }
 
 impl Registry {
-    /// What refers to a manifest, by the referrers API
+    /// Lists what refers to a manifest, by the referrers API
     /// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers));
     /// `None` when the registry does not have it.
     pub async fn list_referrers(
@@ -121,8 +121,8 @@ fn read_page(
     })
 }
 
-/// Registries answer a route that they do not know with 404, and in other ways. A 403 is none of
-/// them: it would read as "no referrers" where there are some.
+/// Whether the registry lacks the referrers API. Registries answer an unknown route with 404 and in
+/// other ways. 403 does not count: it would hide referrers that exist.
 fn is_unknown_route(error: &Error) -> bool {
     matches!(
         &*error.kind,

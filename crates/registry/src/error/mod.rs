@@ -1,4 +1,4 @@
-//! What can go wrong with a registry, in words for an operator and classes for a metric.
+//! Errors of registries: messages for operators, classes for metrics and decisions.
 
 pub(crate) mod class;
 pub(crate) mod operation;
@@ -31,7 +31,7 @@ pub struct Error {
     pub registry: RegistryName,
     /// What went wrong.
     pub kind: Box<Kind>,
-    /// What helps, where more can be told than the kind tells.
+    /// What to do, if there is more to recommend than the message of the kind.
     pub remedy: Option<Box<str>>,
 }
 
@@ -41,33 +41,33 @@ pub enum Kind {
     /// No connection, or one that broke.
     #[error("{0}")]
     Network(String),
-    /// A connection on which nothing moved.
+    /// No byte moved on the connection for this long.
     #[error("nothing moved on the connection for {}", humantime::format_duration(*.0))]
     Stalled(Duration),
-    /// The registry does not accept who we say we are, or wants to know.
+    /// The registry refuses the login, or requires one.
     #[error("{0}; check the registry's login in mirror.toml")]
     Unauthorized(String),
-    /// Who keeps the login cannot give it out, for now.
+    /// The login cannot be read from its helper for now.
     #[error("{0}; run the helper by hand, as this user, to see why")]
     NoLogin(String),
     /// A token ran out while it was in use; a new one is asked for.
     #[error("the token expired")]
     TokenExpired,
-    /// The registry knows us and says no.
+    /// The account may not do this.
     #[error("access denied ({0}); check the name, and what the account may do there")]
     Denied(String),
-    /// The thing is not there.
+    /// The item does not exist.
     #[error("not found ({0})")]
     NotFound(String),
     /// The registry asks to slow down.
     #[error("the registry asks to slow down ({message}){}", wait(*.retry_after))]
     Throttled {
-        /// Its words.
+        /// The message of the registry.
         message: String,
-        /// How long it asks to wait.
+        /// How long it asks to wait, if it says so.
         retry_after: Option<Duration>,
     },
-    /// What the registry gives out in a time is used up.
+    /// The pull quota is used up.
     #[error("{0}")]
     Quota(String),
     /// The registry failed.
@@ -75,15 +75,15 @@ pub enum Kind {
     Server {
         /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// The message of the registry.
         message: String,
     },
-    /// The target does not let a tag move to another digest, or go.
+    /// The target does not let a tag move to another digest or be deleted.
     #[error(
         "the target does not let this tag move or go ({0}); lift its rule or delete the tag there, or leave the tag as it is with `immutable` or `exclude`"
     )]
     Blocked(String),
-    /// What the target may store is used up.
+    /// The target's storage quota is used up.
     #[error(
         "the target's storage quota is used up ({0}); raise the quota of the project or repository there, or prune"
     )]
@@ -91,23 +91,23 @@ pub enum Kind {
     /// The target's disk is full.
     #[error("the target's disk is full ({0}); make room on its storage, and sync again")]
     DiskFull(String),
-    /// The target takes no writes for now.
+    /// The target accepts no writes for now.
     #[error(
         "the target takes no writes ({0}); end its read-only mode or maintenance, and sync again"
     )]
     ReadOnly(String),
-    /// The server cannot prove who it is, or speaks no TLS that is supported.
+    /// The certificate of the server is not trusted, or it supports no usable TLS version.
     #[error("{0}")]
     Certificate(String),
-    /// The registry refused what it was sent.
+    /// The registry rejected the request.
     #[error("refused with status {status} ({message})")]
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// Its words, error codes included.
+        /// The message of the registry, error codes included.
         message: String,
     },
-    /// The content is not what its digest says.
+    /// The content does not match its digest.
     #[error("the content is {found}, not {expected}: the source serves wrong bytes")]
     Mismatch {
         /// The digest asked for.
@@ -123,12 +123,12 @@ pub enum Kind {
         /// Bytes that came.
         found: u64,
     },
-    /// Content that was sent anew, and the target keeps the wrong bytes that it has.
+    /// The target still serves corrupt bytes after a re-upload.
     #[error(
-        "the target has wrong bytes for it, and keeps them though it was sent anew; delete the blob in the target's storage, and sync again"
+        "the target still serves corrupt bytes after a re-upload; delete the blob from the target's storage and sync again"
     )]
     Kept,
-    /// An answer that makes no sense.
+    /// A response that violates the protocol.
     #[error("{0}")]
     Protocol(String),
     /// A manifest that cannot be copied.
@@ -156,7 +156,7 @@ fn wait(retry_after: Option<Duration>) -> String {
 }
 
 impl Error {
-    /// An error that a registry did not tell itself.
+    /// Creates an error. Texts of others are bounded and made printable.
     pub fn new(
         operation: Operation,
         subject: impl ToString,
@@ -198,7 +198,7 @@ impl Error {
         }
     }
 
-    /// Whether it says nothing against the bytes that went before it.
+    /// Whether bytes sent before this error still count: the transfer was interrupted, not refused.
     pub fn is_interruption(&self) -> bool {
         match &*self.kind {
             Kind::Throttled { .. } | Kind::Quota(_) | Kind::Unauthorized(_) | Kind::Denied(_) => {
@@ -209,7 +209,7 @@ impl Error {
         }
     }
 
-    /// Whether it may concern what was asked for alone, and nothing else that the registry has.
+    /// Whether the error may concern this item only, and no other item of the registry.
     pub fn is_of_one_thing(&self) -> bool {
         matches!(
             &*self.kind,
@@ -256,13 +256,13 @@ impl Error {
         )
     }
 
-    /// Whether the registry says that the thing is not there.
+    /// Whether the registry reports that the item does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(&*self.kind, Kind::NotFound(_))
     }
 
-    /// Whether the registry does not let something be read that may well be there: Harbor says 412
-    /// of an image that a policy forbids to pull, Artifactory 403 of what is not there.
+    /// Whether the registry forbids reading an item that may exist. Harbor answers 412 for an image
+    /// that a policy forbids to pull, Artifactory 403 for one that does not exist.
     pub fn is_read_forbidden(&self) -> bool {
         matches!(
             &*self.kind,
@@ -270,18 +270,18 @@ impl Error {
         )
     }
 
-    /// Whether a policy of the registry forbids to pull something that is there.
+    /// Whether a policy of the registry forbids to pull an item that exists.
     pub fn is_policy(&self) -> bool {
         matches!(&*self.kind, Kind::Rejected { status: 412, .. })
     }
 
-    /// Whether the target does not let a tag move, or go.
+    /// Whether the target does not let a tag move or be deleted.
     pub fn is_blocked(&self) -> bool {
         matches!(&*self.kind, Kind::Blocked(_))
     }
 
-    /// Whether the target refused a manifest for being an attestation: Aliyun ACR does so to the
-    /// empty config that builders give them.
+    /// Whether the target refused a manifest because it is an attestation. Aliyun ACR refuses the
+    /// empty config that builders give to attestations.
     pub fn is_attestation_refused(&self) -> bool {
         match &*self.kind {
             Kind::Denied(message) | Kind::Rejected { message, .. } => message
@@ -291,8 +291,8 @@ impl Error {
         }
     }
 
-    /// Whether the target refused a manifest because it lacks content that the manifest names:
-    /// distribution answers 404 to a missing blob or child, most others 400.
+    /// Whether the target refused a manifest because it lacks content that the manifest names.
+    /// distribution answers 404 to a missing blob or child, most other registries 400.
     pub fn is_missing_content(&self) -> bool {
         match &*self.kind {
             Kind::NotFound(message) | Kind::Rejected { message, .. } => {
@@ -312,8 +312,8 @@ impl Error {
 }
 
 impl Kind {
-    /// The same, with no more than a screen of what others said, and nothing that moves a
-    /// terminal's cursor: it ends in logs, the store and pages.
+    /// The same with texts of others cut to a screen and without control characters: errors end in
+    /// logs, terminals and web pages.
     fn bounded(self) -> Self {
         match self {
             Self::Network(text) => Self::Network(printable(&text)),
@@ -375,8 +375,8 @@ fn tls_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
     tls_cause(inner)
 }
 
-/// What a failed answer's body says: the codes and messages of the specification's envelope,
-/// else the first words of whatever came.
+/// The message in the body of a failed response: the codes and messages of the specification's
+/// envelope, or else the first words of the body.
 pub(crate) fn words(status: u16, body: &[u8]) -> String {
     if let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) {
         let said: Vec<String> = envelope
@@ -385,7 +385,7 @@ pub(crate) fn words(status: u16, body: &[u8]) -> String {
             .map(|error| {
                 let code = serde_json::to_value(&error.code).unwrap_or_default();
                 let text = format!("{}: {}", code.as_str().unwrap_or_default(), error.message);
-                // A registry that failed says why in the detail only.
+                // Only the detail holds the reason of a 5xx.
                 match &error.detail {
                     Value::Null => text,
                     detail if status >= 500 => format!("{text} {detail}"),
@@ -405,7 +405,7 @@ pub(crate) fn words(status: u16, body: &[u8]) -> String {
     }
 }
 
-/// Most letters of what others said that are shown.
+/// Maximum characters of a text of others.
 const LETTERS: usize = 600;
 
 /// A text without control characters, and without those that write it backwards, cut to a screen:

@@ -1,5 +1,5 @@
-//! Refusals of what is written, taken for what they are: the request and the registry's words
-//! together say more than a status, and what helps.
+//! Reclassifies refused writes, and finds remedies: the request and the registry's message together
+//! show more than the status.
 
 use bytesize::ByteSize;
 use reqwest::{Method, header::CONTENT_TYPE};
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{Error, Kind, client::Request, header};
 
-/// What a refusal to move or delete a tag says: Harbor, ECR, Artifact Registry and Docker Hub, ECR
-/// again, Harbor again, Nexus, Azure's ACR.
+/// Words of a refusal to move or delete a tag: Harbor, ECR, Artifact Registry and Docker Hub, ECR,
+/// Harbor, Nexus, Azure's ACR.
 const BLOCKED: [&str; 8] = [
     "immutab",
     "imagetagalreadyexists",
@@ -19,11 +19,11 @@ const BLOCKED: [&str; 8] = [
     "writeenabled",
     "is locked",
 ];
-/// What says that something which has to be there is not.
+/// Words of a refusal because something does not exist.
 const ABSENT: [&str; 5] = ["not found", "not exist", "not known", "notfound", "unknown"];
-/// What may have to be made before the first push: a repository, or what its name begins with.
+/// What may have to be created before the first push: the first part of a repository's name.
 const MADE_FIRST: [&str; 4] = ["project", "namespace", "organization", "organisation"];
-/// What a refusal for the sake of a manifest's kind says.
+/// Words of a refusal because of a manifest's type.
 const UNWANTED: [&str; 6] = [
     "media",
     "manifest",
@@ -34,7 +34,7 @@ const UNWANTED: [&str; 6] = [
 ];
 /// The layers of an attestation.
 const ATTESTATION: &str = "application/vnd.in-toto+json";
-/// What says that a body is too large.
+/// Words of a refusal because of a body's size.
 const TOO_LARGE: [&str; 3] = ["too large", "size_invalid", "exceeds"];
 /// The configs of images; others are those of artifacts.
 const CONFIGS: [&str; 2] = [
@@ -42,7 +42,7 @@ const CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.",
 ];
 
-/// What a target says whose quota of storage is used up: Harbor, Quay, Artifactory, GitLab and clouds.
+/// Words of a target whose storage quota is used up: Harbor, Quay, Artifactory, GitLab and clouds.
 const QUOTA: [&str; 7] = [
     "configured upper limit",
     "quota",
@@ -52,7 +52,7 @@ const QUOTA: [&str; 7] = [
     "insufficient_storage",
     "storage resource",
 ];
-/// What a target says whose disk is full: errors of the system, by name or number, and of MinIO.
+/// Words of a target whose disk is full: system errors, by name or number, and those of MinIO.
 const DISK: [&str; 9] = [
     "no space left",
     "enospc",
@@ -64,7 +64,7 @@ const DISK: [&str; 9] = [
     "minimum free drive threshold",
     "\"err\":28",
 ];
-/// What a target says that takes no writes.
+/// Words of a target that is read-only.
 const READ_ONLY: [&str; 7] = [
     "read-only",
     "read only",
@@ -75,7 +75,7 @@ const READ_ONLY: [&str; 7] = [
     "\"err\":30",
 ];
 
-/// Whether a refusal of a write means that the target can store nothing, whatever it is sent.
+/// The kind of a refused write if the target cannot store anything.
 fn storage_refusal(request: &Request, kind: &Kind) -> Option<Kind> {
     if !request.scope.writes || request.method == Method::DELETE {
         return None;
@@ -99,7 +99,7 @@ fn storage_refusal(request: &Request, kind: &Kind) -> Option<Kind> {
     }
 }
 
-/// A failure of a call, with what its words say beyond its status.
+/// The kind of a failure by its message, where that shows more than the status.
 pub(crate) fn reclassify(request: &Request, kind: Kind) -> Kind {
     let changes_tag = writes_tag(request) || request.method == Method::DELETE;
     let is_blocked = |message: &str| changes_tag && says(request, message, &BLOCKED);
@@ -114,7 +114,7 @@ pub(crate) fn reclassify(request: &Request, kind: Kind) -> Kind {
     }
 }
 
-/// What helps against a refusal, where that can be told.
+/// What to do about a refusal, if that is known.
 pub(crate) fn remedy(request: &Request, error: &Error) -> Option<String> {
     let is_begun = request.method == Method::POST && request.scope.writes;
     if (!is_begun && !writes_manifest(request)) || error.is_missing_content() {
@@ -132,7 +132,7 @@ pub(crate) fn remedy(request: &Request, error: &Error) -> Option<String> {
     }
     match writes_manifest(request) {
         true => unwanted(request, status, message),
-        // Many say no more than this of what is not there.
+        // Many registries answer only 403 if the project does not exist.
         false => (status == 403).then(|| {
             let names = "project, namespace or organization";
             format!(
@@ -143,7 +143,7 @@ pub(crate) fn remedy(request: &Request, error: &Error) -> Option<String> {
     }
 }
 
-/// Names what has to be created before anything can be pushed, where a refusal says so.
+/// Names what has to be created before the first push, if the message shows that it is missing.
 fn made_first(request: &Request, message: &str) -> Option<String> {
     let is_unknown = says(request, message, &["name_unknown", "repositorynotfound"]);
     // What a manifest has may be unknown to a repository that is there.
@@ -163,7 +163,7 @@ fn made_first(request: &Request, message: &str) -> Option<String> {
     }
 }
 
-/// What of `mirror.toml` leaves out what a target refuses of a manifest.
+/// Which setting leaves out what a target refuses of a manifest.
 fn unwanted(request: &Request, status: u16, message: &str) -> Option<String> {
     if status == 413 || says(request, message, &TOO_LARGE) {
         let size = ByteSize(request.body.len() as u64);
@@ -179,7 +179,7 @@ fn unwanted(request: &Request, status: u16, message: &str) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// What leaves out each thing that is unusual about a manifest.
+/// The settings that leave out what is unusual about a manifest.
 fn remedies(request: &Request, manifest: &Value) -> Vec<String> {
     let list = |key: &str| manifest[key].as_array().map_or(&[][..], Vec::as_slice);
     let (layers, children) = (list("layers"), list("manifests"));
@@ -244,8 +244,8 @@ fn top(request: &Request) -> &str {
     path.split_once('/').map_or(path, |(top, _)| top)
 }
 
-/// Whether a message has one of these words. One that stands in the name of what is written is
-/// only an echo.
+/// Whether a message contains one of these words. Words of the item's own name do not count: the
+/// message may quote the name.
 fn says(request: &Request, message: &str, words: &[&str]) -> bool {
     let message = message.to_ascii_lowercase();
     let name = request.url.path().to_ascii_lowercase();

@@ -39,8 +39,8 @@ pub(crate) struct Named {
 }
 
 impl Registry {
-    /// The repositories whose path begins with `prefix`, whole parts of it; all of them if it is
-    /// empty. Names that are no legal ones are left out.
+    /// Lists the repositories below the path `prefix`, or all of them if it is empty. Names that are
+    /// not legal are left out. Docker Hub and quay.io list one namespace: the first part of the path.
     pub async fn list_repositories(&self, prefix: &str) -> Result<Vec<Repository>, Error> {
         let names = match Vendor::of(self.name()) {
             Vendor::DockerHub => self.list_hub(prefix).await?,
@@ -52,8 +52,8 @@ impl Registry {
         Ok(repositories.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// The catalog; where it is refused, or knows nothing under `prefix`, the project of a Harbor:
-    /// there the catalog is for administrators.
+    /// The catalog. If it is refused, or lists nothing below `prefix`, the project of a Harbor: there
+    /// the catalog is for administrators.
     async fn list_others(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let catalog = self.list_catalog(prefix).await;
         let is_worth_a_second_try = match &catalog {
@@ -151,7 +151,7 @@ pub(crate) fn parse_catalog<T: DeserializeOwned>(body: &[u8]) -> Result<T, Kind>
         .map_err(|e| Kind::Protocol(format!("its catalog makes no sense: {e}")))
 }
 
-/// Whether the registry does not tell its catalog, to us or to anybody.
+/// Whether the registry does not serve its catalog, to this client or to any.
 fn is_refused(error: &Error) -> bool {
     matches!(
         &*error.kind,

@@ -20,21 +20,22 @@ use crate::{
 /// Most pages of one listing: a million tags at a hundred a page.
 const PAGE_LIMIT: usize = 10_000;
 
-/// The tags of a repository, and what a registry tells of many of them at once.
+/// The tags of a repository, and what a bulk listing reports of them. Bulk listings are hints: before
+/// copying a tag that appears to have moved, confirm it with [`Registry::head_manifest`].
 #[derive(Clone, Debug, Default)]
 pub struct TagListing {
     /// Every tag.
     pub tags: Vec<Tag>,
-    /// Which digest a tag has, where the registry tells; `None` where it tells of several.
+    /// The digest of a tag, if the registry reports it. `None` if it reports several.
     pub digests: HashMap<Tag, Option<Digest>>,
-    /// When a tag was pushed, in seconds since 1970, where the registry tells.
+    /// When a tag was pushed, in seconds since 1970, if the registry reports it.
     pub pushed: HashMap<Tag, i64>,
-    /// Whether the names come from an interface beside the registry's own: a tag that moves while
-    /// its pages are read may be missed.
+    /// Whether the names come from a vendor's API instead of the registry's: a tag that moves
+    /// while its pages are read may be missing.
     pub is_second_hand: bool,
-    /// Whether an interface was not asked for all that it may tell.
+    /// Whether a vendor's API has more to report than it was asked for.
     pub has_more: bool,
-    /// Whether an interface that tells push times failed for now, and did not tell all of them.
+    /// Whether a vendor's API failed for now, so that push times are missing.
     pub lacks_times: bool,
 }
 
@@ -43,12 +44,12 @@ struct TagsPage {
     // Nexus writes null for none.
     #[serde(default, deserialize_with = "legal_names")]
     tags: Vec<Tag>,
-    // Artifact Registry and gcr.io alone.
+    // Artifact Registry and gcr.io only.
     #[serde(default)]
     manifest: ManifestMap,
 }
 
-/// A page of which only the names make sense.
+/// A page of which only the names can be read.
 #[derive(Deserialize)]
 struct TagNames {
     #[serde(default, deserialize_with = "legal_names")]
@@ -88,8 +89,8 @@ impl TagListing {
 }
 
 impl Registry {
-    /// Lists every tag of a repository. What is no legal tag is left out: Artifactory lists
-    /// digests among them.
+    /// Lists every tag of a repository; `None` if there is no such repository. Names that are not
+    /// legal tags are left out: Artifactory lists digests among them.
     pub async fn list_tags(&self, repository: &Repository) -> Result<Option<TagListing>, Error> {
         let listing = ListingRequest {
             first: self.tags_request(repository),

@@ -25,7 +25,7 @@ pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
 
 /// Most blobs or children of one manifest: images have a few dozen, indexes a few hundred.
 pub(crate) const DESCRIPTORS: usize = 10_000;
-/// Largest blob that is believed to be one, 16 TiB: sums of what is larger would overflow.
+/// Maximum size of a blob, 16 TiB. Sums of larger sizes could overflow.
 pub(crate) const LARGEST: u64 = 1 << 44;
 /// Longest media type ([RFC 6838](https://www.rfc-editor.org/rfc/rfc6838#section-4.2)).
 const MEDIA_TYPE: usize = 255;
@@ -59,7 +59,7 @@ pub enum EntryKind {
     Attestation,
     /// An image for a platform.
     Platform(Platform),
-    /// Neither, or nobody says.
+    /// Neither, or unknown.
     Other,
 }
 
@@ -78,7 +78,7 @@ pub struct Descriptor {
     /// The platform of an index entry.
     #[serde(default, skip_serializing)]
     pub platform: Option<Platform>,
-    /// What kind of artifact it is, where the entry says so.
+    /// The type of the artifact, if the entry has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
 }
@@ -117,7 +117,7 @@ pub enum ManifestError {
     Size {
         /// The blob.
         digest: Digest,
-        /// Its size, as it is said to be.
+        /// Its announced size, in bytes.
         size: u64,
     },
     /// A type that fits in no header.
@@ -226,9 +226,9 @@ impl Manifest {
         serde_json::from_slice::<Body>(&self.bytes).ok()?.config
     }
 
-    /// The same index with the entries of `platforms` alone, and the attestations of those
-    /// entries. Every entry that stays is kept as it was written. A manifest that is no index,
-    /// or that loses no entry, stays byte-identical.
+    /// The same index with only the entries of `platforms` and their attestations. Kept entries stay
+    /// as they were written. A manifest that is not an index, or loses no entry, stays
+    /// byte-identical.
     pub fn for_platforms(&self, platforms: &[Platform]) -> Result<Self, ManifestError> {
         // A cache, whose entries are layers, is for no platform and copied whole.
         let is_cache = match self.content()? {

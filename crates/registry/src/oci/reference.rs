@@ -47,7 +47,7 @@ pub enum NameError {
     Reference {
         /// The text.
         name: String,
-        /// What the grammar says.
+        /// Which rule of the grammar it breaks.
         reason: String,
     },
     /// Not a tag.
@@ -65,8 +65,8 @@ const PATH_LIMIT: usize = 255;
 /// Parses what users write, `nginx`, `ghcr.io/a/b` or `quay.io/a/b:1`, with docker's defaults
 /// for the registry and the `library/` namespace. A version that is not written is `None`.
 ///
-/// The grammar is docker's. It is read by hand: the regular expression that says the same takes
-/// 20 MB of memory for as long as the process lives.
+/// The grammar is docker's. It is parsed by hand, because the equivalent regular expression takes
+/// 20 MB of memory for the life of the process.
 pub fn parse_image(text: &str) -> Result<(Repository, Option<Version>), NameError> {
     let wrong = |reason: &str| NameError::Reference {
         name: text.into(),
