@@ -17,7 +17,7 @@ use crate::{
     daemon::{
         Daemon, Error, HttpServer, Inbox,
         alarms::outbox::Outbox,
-        alarms::{Alarms, announced_before},
+        alarms::{Alarms, announced_before, pauses::RegistryPauses},
         config_watcher::{ConfigWatcher, LoadReason},
         lock::Lock,
         runs::RunQueue,
@@ -55,8 +55,9 @@ impl Daemon {
             active: Arc::default(),
             state: announced_before(&services).await?,
             outbox: Outbox::default(),
+            pauses: RegistryPauses::default(),
         };
-        keep_refusals(&alarms.state, &services.metrics);
+        keep_refusals(&alarms.state, &services);
         let app = App {
             config: services.active.clone(),
             board: services.status.clone(),
@@ -214,10 +215,13 @@ async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), Error> {
 }
 
 /// A registry that refused the credentials before a restart refuses them until it accepts them.
-fn keep_refusals(state: &AlarmState, metrics: &Metrics) {
+fn keep_refusals(state: &AlarmState, services: &Services) {
     for alarm in state.announced() {
-        if let (Topic::Auth, AlarmSubject::Registry(registry)) = (alarm.topic, &alarm.subject) {
-            metrics.refused_before(registry);
+        if let (Topic::Auth, AlarmSubject::Registry(registry)) = (alarm.topic, &alarm.subject)
+            && let Ok(name) = registry.parse()
+        {
+            services.sync.registries().assume_login_refused(&name);
+            services.metrics.auth(registry, false);
         }
     }
 }

@@ -93,24 +93,9 @@ impl Metrics {
         self.registries.backoff(registry, until);
     }
 
-    /// Until when a registry gets no requests; 0 if it never asked for a pause.
-    pub fn backoff_until(&self, registry: &str) -> i64 {
-        self.registries.backoff_until(registry)
-    }
-
     /// Sets whether a registry accepts the credentials.
     pub fn auth(&self, registry: &str, is_good: bool) {
         self.registries.auth(registry, is_good);
-    }
-
-    /// Sets that a registry refused the credentials in an earlier process.
-    pub fn refused_before(&self, registry: &str) {
-        self.registries.refused_before(registry);
-    }
-
-    /// Whether a registry refuses the credentials now.
-    pub fn is_refused(&self, registry: &str) -> bool {
-        self.registries.is_refused(registry)
     }
 
     /// Counts a failed action.

@@ -26,8 +26,8 @@ pub(crate) struct RegistryMetrics {
     errors: IntCounterVec,
     transferred_bytes: IntCounterVec,
     blobs: IntCounterVec,
-    /// Registries whose series exist from the start.
-    known: Mutex<HashSet<String>>,
+    /// Registries whose login has a value. The others start as accepted.
+    logins_reported: Mutex<HashSet<String>>,
 }
 
 impl RegistryMetrics {
@@ -43,7 +43,7 @@ impl RegistryMetrics {
             errors: new.counters("errors_total", "Failed actions by the registry and class of their error.", &["registry", "class"])?,
             transferred_bytes: new.counters("transferred_bytes_total", "Blob bytes received from and sent to registries.", &["registry", "direction"])?,
             blobs: new.counters("blobs_total", "Blobs that were copied or mounted to a target, or that it had.", &["registry", "outcome"])?,
-            known: Mutex::default(),
+            logins_reported: Mutex::default(),
         };
         for class in ErrorClass::ALL
             .into_iter()
@@ -90,30 +90,11 @@ impl RegistryMetrics {
         set(&self.backoff_until, &[registry], until);
     }
 
-    /// Until when a registry gets no requests; 0 if it never asked for a pause.
-    pub(crate) fn backoff_until(&self, registry: &str) -> i64 {
-        let gauge = self.backoff_until.get_metric_with_label_values(&[registry]);
-        gauge.map_or(0, |gauge| gauge.get())
-    }
-
     /// Sets whether a registry accepts the credentials.
     pub(crate) fn auth(&self, registry: &str, is_good: bool) {
+        let mut reported = self.logins_reported.lock();
+        reported.insert(registry.to_owned());
         set(&self.auth_ok, &[registry], is_good.into());
-    }
-
-    /// Sets that a registry refused the credentials in an earlier process.
-    pub(crate) fn refused_before(&self, registry: &str) {
-        let mut known = self.known.lock();
-        known.insert(registry.to_owned());
-        drop(known);
-        self.auth(registry, false);
-        self.backoff(registry, 0);
-    }
-
-    /// Whether a registry refuses the credentials now.
-    pub(crate) fn is_refused(&self, registry: &str) -> bool {
-        let gauge = self.auth_ok.get_metric_with_label_values(&[registry]);
-        gauge.is_ok_and(|gauge| gauge.get() == 0)
     }
 
     /// Counts a failed action.
@@ -152,13 +133,14 @@ impl RegistryMetrics {
         ] {
             forget(vec, "registry", is_gone);
         }
-        let mut known = self.known.lock();
-        for registry in registries.difference(&known) {
-            self.auth(registry, true);
-            self.backoff(registry, 0);
+        let mut reported = self.logins_reported.lock();
+        for registry in registries.difference(&reported) {
+            set(&self.auth_ok, &[registry], 1);
         }
-        known.clone_from(registries);
+        reported.clone_from(registries);
         for registry in registries {
+            // Creates the series at 0. One that exists keeps its value.
+            let _ = self.backoff_until.get_metric_with_label_values(&[registry]);
             count(&self.throttled, &[registry], 0);
             for class in ErrorClass::ALL
                 .into_iter()

@@ -1,8 +1,13 @@
 //! Checks for alarms, announces those that are new or over, and keeps them in the store.
 
 pub(crate) mod outbox;
+pub(crate) mod pauses;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use crate::{
     alarms::{
@@ -12,10 +17,12 @@ use crate::{
     daemon::{
         Tasks,
         alarms::outbox::{Missed, Notification, Outbox, StatusPages},
+        alarms::pauses::RegistryPauses,
         event_loop::Event,
         services::{Services, now},
     },
     notify::Delivery,
+    registry::RegistryHealth,
     status::Status,
     store::{StoreEvent, Upkeep},
 };
@@ -28,6 +35,8 @@ pub(crate) struct Alarms {
     pub(crate) state: AlarmState,
     /// Channels that did not take their last message.
     pub(crate) outbox: Outbox,
+    /// Pauses that registries asked for.
+    pub(crate) pauses: RegistryPauses,
 }
 
 /// When alarms are checked, and what excuses a mirror.
@@ -48,6 +57,9 @@ impl Alarms {
     ) {
         let config = services.config();
         let mut inputs = inputs(&config, services).await;
+        let health = registry_health(&config, services);
+        inputs.refusing = refusing(&health);
+        inputs.paused = self.pauses.update(&health);
         inputs.failed_channels = self.outbox.errors();
         inputs.catching_up = context.catching_up.clone();
         inputs.announced = self.state.announced().to_vec();
@@ -144,21 +156,29 @@ async fn inputs(config: &Config, services: &Services) -> AlarmInputs {
     if let Some(bytes) = disk_available {
         services.metrics.disk_available(bytes);
     }
-    let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
-    let mut registries: Vec<String> = registries.collect();
-    registries.sort();
-    registries.dedup();
-    let refuses = |name: &&String| services.metrics.is_refused(name);
-    let pause = |name: &String| (name.clone(), services.metrics.backoff_until(name));
     AlarmInputs {
         config_error: services.status.config_error().as_deref().map(summary),
-        refusing: registries.iter().filter(refuses).cloned().collect(),
-        paused: registries.iter().map(pause).collect(),
         disk_available,
         traffic,
         zone: config.timezone,
         ..AlarmInputs::default()
     }
+}
+
+/// The health of every registry that the configuration names.
+fn registry_health(config: &Config, services: &Services) -> BTreeMap<String, RegistryHealth> {
+    let registries = config.mirrors.iter().flat_map(|mirror| mirror.registries());
+    let health = registries.filter_map(|registry| {
+        let name = registry.parse().ok()?;
+        Some((registry, services.sync.registries().health(&name)))
+    });
+    health.collect()
+}
+
+/// Registries that refuse the login.
+fn refusing(health: &BTreeMap<String, RegistryHealth>) -> Vec<String> {
+    let refusing = health.iter().filter(|(_, health)| health.login_refused);
+    refusing.map(|(registry, _)| registry.clone()).collect()
 }
 
 /// The first line of a rendered error of the configuration.
