@@ -49,3 +49,58 @@ fn phrase_does_not_fill_in_what_it_filled_in() {
     let text = ENGLISH.time.since("{ago}", "{time}");
     assert_eq!(text, "since {ago} ({time})");
 }
+
+#[test]
+fn languages_have_the_same_keys() {
+    let keys = |file: &str| -> Vec<String> {
+        let sections: toml::Table = file.parse().unwrap();
+        let of = |(section, texts): (&String, &toml::Value)| {
+            let texts = texts.as_table().unwrap().keys();
+            let keys = texts.map(|key| format!("{section}.{key}"));
+            keys.collect::<Vec<_>>()
+        };
+        sections.iter().flat_map(of).collect()
+    };
+    let english = keys(include_str!("en.toml"));
+    assert!(english.len() > 100, "{}", english.len());
+    assert_eq!(english, keys(include_str!("zh.toml")));
+}
+
+/// What stands between two signs is taken out.
+fn without(text: &str, open: &str, close: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some((before, after)) = rest.split_once(open) {
+        kept.push_str(before);
+        rest = after.split_once(close).map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
+#[test]
+fn templates_have_no_text_of_their_own() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "html") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = without(&without(&text, "{%", "%}"), "{{", "}}");
+        for attribute in ["title=\"", "aria-label=\"", "placeholder=\"", "alt=\""] {
+            let values = text.split(attribute).skip(1);
+            let values = values.map(|rest| rest.split('"').next().unwrap().to_owned());
+            found.extend(values.filter(|value| value.contains(char::is_alphabetic)));
+        }
+        // Commands, paths and the name of this program are the same in every language.
+        let text = without(&without(&text, "<code>", "</code>"), "<", ">");
+        let words = text.split_whitespace().filter(|word| *word != "transship");
+        found.extend(
+            words
+                .filter(|word| word.contains(char::is_alphabetic))
+                .map(str::to_owned),
+        );
+    }
+    assert_eq!(found, [""; 0]);
+}

@@ -154,7 +154,8 @@ sections! {
     }
     /// What stands around every page, and on pages that say that there is nothing.
     frame: FrameWords {
-        tag, mirrors, search, report, previous, next, all_mirrors, did_you_mean, no_page, unreadable;
+        tag, mirrors, search, report, previous, next, all_mirrors, did_you_mean, no_page, unreadable, skip, docs,
+        logs;
         as_of(time, zone), refresh(duration), refresh_stop(duration), page(page, pages),
         no_mirror(name);
         more
@@ -165,12 +166,23 @@ sections! {
     }
     /// The page of all mirrors.
     overview: OverviewWords {
-        comma, trouble, config_error, config_kept, filter, filter_hint, all, nothing_matches;
+        comma, trouble, config_error, config_kept, filter, filter_hint, all, nothing_matches,
+        sort, worst_first;
         some_of(some, all, state), some(some, state), worst(mirror, lag), unique(size);
         all_in_sync, mirrors, tags
     }
     /// Transfers in flight.
-    transfer: TransferWords { title, blob, progress, rate, time_left;; }
+    transfer: TransferWords { title, image, progress, rate, time_left;; }
+    /// Registries, and what they allow.
+    registry: RegistryWords {
+        title, registry, login, quota, pause, usable, paused, errors, login_refused, anonymous, token,
+        docker_config;
+        user(name), helper(name), quota_of(left, limit), traffic(percent, budget, ends);
+    }
+    /// Buttons, and what they answer.
+    action: ActionWords {
+        sync, token, sign_out, started, running, refused, other_site, no_token, wrong_token;;
+    }
     /// One mirror and its targets.
     mirror: MirrorWords {
         mirror, state, lag, last_success, last_attempt, next_run, size, behind, last_runs,

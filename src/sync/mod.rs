@@ -405,6 +405,7 @@ impl Sync {
                 listing,
                 fanout,
                 image: None,
+                tag: None,
                 turn: None,
                 tally: run.tally,
             };

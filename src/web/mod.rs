@@ -8,6 +8,7 @@ mod near_name;
 pub(crate) mod pages;
 mod request_guard;
 mod response_budget;
+mod session;
 mod write_timeout;
 
 use std::{sync::Arc, time::Duration};
@@ -34,7 +35,7 @@ use crate::{
     web::{
         api::tunasync,
         metrics_page::MetricsPage,
-        pages::{asset, mirror, overview, report, search},
+        pages::{action, asset, mirror, overview, report, search},
         request_guard::HostGuard,
         response_budget::ResponseBudget,
     },
@@ -104,6 +105,8 @@ fn rendered() -> Router<App> {
         .route("/mirrors/{*name}", get(mirror::mirror))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
+        .route("/actions/sync", post(action::sync))
+        .route("/actions/sign-out", post(action::sign_out))
         .nest("/api", api_router())
         .route("/tunasync.json", get(tunasync::tunasync))
         .fallback(pages::missing)

@@ -1,7 +1,7 @@
 //! What the pages and the API answer, asked of the router with a real store behind it.
 
 mod api;
-mod bench;
+pub(crate) mod bench;
 mod browser;
 mod connections;
 mod escaping;

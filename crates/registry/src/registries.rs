@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 use crate::{
-    Error, LearnedCapabilities, Observer, Registry, RegistryHealth, RequestCounter, RetryPolicy,
-    Traffic,
+    Error, LearnedCapabilities, Observer, Quota, Registry, RegistryHealth, RequestCounter,
+    RetryPolicy, Traffic,
     auth::Auth,
     client::RegistryClient,
     concurrency::{
@@ -119,6 +119,13 @@ impl Registries {
     /// Whether a registry can be used now, as its latest responses showed.
     pub fn health(&self, name: &RegistryName) -> RegistryHealth {
         self.health.get(name).now()
+    }
+
+    /// The pull quota that a registry reported last; `None` if it reported none in this process.
+    pub fn quota(&self, name: &RegistryName) -> Option<Quota> {
+        let clients = self.clients.values();
+        let client = clients.iter().find(|client| client.http.name == *name)?;
+        client.http.quota.reported()
     }
 
     /// Reports a registry's login as refused until the registry accepts it. Call this for a login

@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use prometheus::IntGauge;
 
 use crate::{
-    oci::{Descriptor, Digest, Repository},
+    oci::{Descriptor, Digest, RegistryName, Repository},
     registry::BlobStream,
+    sync::copy::CopyContext,
 };
 
 /// What is moving, and how much of the work is done.
@@ -28,9 +29,15 @@ pub struct Activity {
     moving: Mutex<BTreeMap<u64, Arc<Moving>>>,
 }
 
-/// A blob under way.
+/// A blob in flight.
 #[derive(Debug)]
 pub struct Moving {
+    /// The mirror that it is copied for.
+    pub mirror: Arc<str>,
+    /// The image that it is a part of, by its name at the source.
+    pub image: String,
+    /// Where from.
+    pub source: RegistryName,
     /// Which one.
     pub digest: Digest,
     /// Where to.
@@ -80,12 +87,15 @@ impl Activity {
         &'a self,
         gauge: &'a IntGauge,
         blob: &Descriptor,
-        target: &Repository,
+        lane: CopyContext<'_>,
     ) -> Entry<'a> {
         gauge.inc();
         let moving = Arc::new(Moving {
+            mirror: lane.mirror.name.clone(),
+            image: lane.image_name(),
+            source: lane.from.registry().clone(),
             digest: blob.digest.clone(),
-            target: target.clone(),
+            target: lane.to.clone(),
             size_bytes: blob.size,
             started: Instant::now(),
             sent_bytes: AtomicU64::new(0),

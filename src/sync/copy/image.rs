@@ -73,6 +73,7 @@ impl Transfer {
         let allowance = allowance.await?;
         let lane = CopyContext {
             image: Some(digest),
+            tag: Some(tag),
             ..lane
         };
         let _lead = self.lead(lane, digest).await;

@@ -122,10 +122,23 @@ pub struct CopyContext<'a> {
     pub(crate) fanout: Option<&'a Fanout>,
     /// The image that is being copied, by its digest at the source.
     pub(crate) image: Option<&'a Digest>,
+    /// The tag that is written for that image.
+    pub(crate) tag: Option<&'a Tag>,
     /// The right to pull that image's manifests.
     pub(crate) turn: Option<&'a ImagePermit>,
     /// Where the run counts.
     pub tally: &'a RunCounters,
+}
+
+impl CopyContext<'_> {
+    /// The image that is being copied, by its name at the source.
+    fn image_name(&self) -> String {
+        let source_tag = |tag| self.mirror.source_tag(tag);
+        match self.tag.and_then(source_tag) {
+            Some(tag) => self.from.tag(&tag).to_string(),
+            None => self.from.to_string(),
+        }
+    }
 }
 
 impl Transfer {

@@ -264,7 +264,7 @@ impl Transfer {
         let upload = session.insert(upload);
         let (bytes, _from) = pulled?;
         let gauge = self.metrics.transfers_in_flight();
-        let entry = self.activity.enter(gauge, blob, lane.to);
+        let entry = self.activity.enter(gauge, blob, lane);
         let bytes = UploadBody::new(entry.count(bytes), hashed);
         let sending = self.send(lane, blob, upload, &bytes);
         self.written_down(lane, sending).await

@@ -164,6 +164,7 @@ impl Sync {
                 listing: plan.listing.as_deref(),
                 fanout: None,
                 image: None,
+                tag: None,
                 turn: None,
                 tally,
             };

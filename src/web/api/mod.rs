@@ -15,8 +15,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
-use ring::hmac;
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -26,7 +24,7 @@ use crate::{
     oci::{Repository, Tag, Version, parse_image},
     store::RunRecord,
     sync::{Scope, allows},
-    web::{App, request_guard::is_same_origin},
+    web::{App, request_guard::is_same_origin, session},
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -124,14 +122,7 @@ pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
         Ok(found) => found,
         Err((status, text)) => return refuse(status, &text),
     };
-    let (reply, answer) = oneshot::channel();
-    let order = SyncRequest {
-        mirror: mirror.clone(),
-        scope,
-        reply,
-    };
-    let _ = app.orders.send(order).await;
-    let accepted = answer.await.unwrap_or(SyncReply::Refused);
+    let accepted = order(&app, mirror.clone(), scope).await;
     let status = match accepted {
         SyncReply::Started => StatusCode::ACCEPTED,
         SyncReply::Running => StatusCode::CONFLICT,
@@ -142,6 +133,18 @@ pub(crate) async fn sync(State(app): State<App>, headers: HeaderMap, body: Bytes
         Json(json!({ "mirror": mirror, "result": accepted })),
     )
         .into_response()
+}
+
+/// Asks the daemon for a run.
+pub(crate) async fn order(app: &App, mirror: Arc<str>, scope: Scope) -> SyncReply {
+    let (reply, answer) = oneshot::channel();
+    let order = SyncRequest {
+        mirror,
+        scope,
+        reply,
+    };
+    let _ = app.orders.send(order).await;
+    answer.await.unwrap_or(SyncReply::Refused)
 }
 
 /// Checks the token of `[http]` in constant time, and that no page of another site sent the request.
@@ -160,13 +163,13 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static
     let given = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, b"transship");
-    let expected = hmac::sign(&key, token.expose_secret().as_bytes());
-    let given = given.unwrap_or_default().trim().as_bytes();
-    hmac::verify(&key, given, expected.as_ref()).map_err(|_| {
-        let text = "this needs the token of [http]: Authorization: Bearer TOKEN";
-        (StatusCode::UNAUTHORIZED, text)
-    })
+    match session::is_token(token, given.unwrap_or_default()) {
+        true => Ok(()),
+        false => {
+            let text = "this needs the token of [http]: Authorization: Bearer TOKEN";
+            Err((StatusCode::UNAUTHORIZED, text))
+        }
+    }
 }
 
 fn resolve(app: &App, ordered: &SyncBody) -> Result<(Arc<str>, Scope), (StatusCode, String)> {

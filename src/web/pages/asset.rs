@@ -44,3 +44,6 @@ const fn fingerprint(bytes: &[u8]) -> u64 {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use crate::{
     locales::words::Words,
     status::{MirrorStatus, State, Status},
     web::pages::{
-        mirror_row::{self, Flag},
         page_request::PageRequest,
+        rows::mirror_row::{self, Flag},
     },
 };
 

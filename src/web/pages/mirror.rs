@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{Path, State as Held},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use chrono::Utc;
@@ -18,11 +18,14 @@ use crate::{
         near_name::nearest_name,
         pages::{
             self, Frame,
-            mirror_row::{LagText, MirrorRow},
+            action::{self, Access},
             overview::Pager,
             page_request::{PageRequest, mirror_path},
-            run_strip::{self, RunShape},
-            table::{ChangeRow, RunRow, TagRow},
+            rows::{
+                mirror_row::{LagText, MirrorRow},
+                run_strip::{self, RunShape},
+                table::{ChangeRow, RunRow, TagRow},
+            },
         },
     },
 };
@@ -41,6 +44,8 @@ const SOURCES: usize = 20;
 struct MirrorPage<'a> {
     frame: Frame<'a>,
     row: MirrorRow,
+    access: Access,
+    notice: Option<&'static str>,
     shapes: Vec<RunShape>,
     sources: Vec<String>,
     more_sources: Option<String>,
@@ -82,7 +87,8 @@ struct BehindRow {
 pub(crate) async fn mirror(
     Held(app): Held<App>,
     Path(name): Path<String>,
-    request: PageRequest,
+    mut request: PageRequest,
+    headers: HeaderMap,
 ) -> Response {
     let now = Utc::now().timestamp();
     let config = app.config.load_full();
@@ -91,7 +97,9 @@ pub(crate) async fn mirror(
     let (Some(mirror), Some(stands)) = (mirror, stands) else {
         return unknown(&config, &name, &request);
     };
-    match read(&app, mirror, &stands, &request, now).await {
+    request.refresh_while(stands.is_under_way);
+    let access = Access::of(&config, &headers);
+    match read(&app, (mirror, access), &stands, &request, now).await {
         Ok(page) => pages::html(StatusCode::OK, &request, &page),
         Err(error) => pages::unreadable(&request, &error),
     }
@@ -99,7 +107,7 @@ pub(crate) async fn mirror(
 
 async fn read<'a>(
     app: &App,
-    mirror: &Mirror,
+    (mirror, access): (&Mirror, Access),
     stands: &MirrorStatus,
     request: &'a PageRequest,
     now: i64,
@@ -120,6 +128,8 @@ async fn read<'a>(
         (rest > 0).then(|| words.frame.more(rest))
     };
     Ok(MirrorPage {
+        access,
+        notice: action::notice(request),
         row: MirrorRow::new(stands, request, now, zone),
         shapes: run_strip::shapes(words),
         more_sources: hidden(sources.len() as u64, SOURCES),

@@ -1,16 +1,15 @@
 //! What pages share: the frame, the headers, and pages for errors.
 
+pub(crate) mod action;
 pub(crate) mod asset;
 pub(crate) mod filter;
 pub(crate) mod mirror;
-pub(crate) mod mirror_row;
 pub(crate) mod overview;
 pub(crate) mod page_request;
 pub(crate) mod report;
-pub(crate) mod run_strip;
+pub(crate) mod rows;
 pub(crate) mod search;
-pub(crate) mod table;
-pub(crate) mod transfer;
+pub(crate) mod sort;
 
 use askama::Template;
 use axum::{
@@ -28,14 +27,15 @@ use axum::{
 
 use crate::{
     locales::words::Words,
-    web::{App, pages::page_request::PageRequest},
+    web::{
+        App,
+        pages::page_request::{PageRequest, REFRESH_SECONDS},
+    },
 };
 
 /// Forbids scripts, content of other hosts, and frames around the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
-/// Interval of the refresh link.
-const REFRESH_SECONDS: u64 = 10;
 
 /// The frame of a page: title, navigation, footer.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) style: String,
     /// The footer of a page that shows live data.
     pub(crate) pulse: Option<Pulse>,
+    /// The version of this program.
+    pub(crate) version: &'static str,
     /// The link to this page in the other language, its tag and its name.
     pub(crate) other: (String, &'static str, &'static str),
 }
@@ -70,6 +72,7 @@ impl<'a> Frame<'a> {
             title: title.into(),
             style: asset::style_path(),
             pulse: None,
+            version: env!("CARGO_PKG_VERSION"),
             other: (request.here("lang", Some(tag)), tag, name),
         }
     }
@@ -90,7 +93,7 @@ impl<'a> Frame<'a> {
                 words.frame.refresh(every(REFRESH_SECONDS)),
             ),
             Some(seconds) => (
-                request.here("refresh", None),
+                request.here("refresh", Some("off")),
                 words.frame.refresh_stop(every(seconds)),
             ),
         };
@@ -176,7 +179,9 @@ pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // With `no-referrer`, browsers send `Origin: null` with the forms of these pages
+        // ([Fetch](https://fetch.spec.whatwg.org/#append-a-request-origin-header)).
+        (REFERRER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

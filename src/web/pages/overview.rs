@@ -14,10 +14,14 @@ use crate::{
         pages::{
             self, Frame,
             filter::{self, FilterLink},
-            mirror_row::{self, MirrorRow},
             page_request::{PageRequest, mirror_path},
-            run_strip::{self, RunShape},
-            transfer::{self, TransferRow},
+            rows::{
+                mirror_row::{self, MirrorRow},
+                registry::{self, RegistryRow},
+                run_strip::{self, RunShape},
+                transfer::{self, TransferRow},
+            },
+            sort::{self, SortLink},
         },
     },
 };
@@ -42,9 +46,12 @@ struct Overview<'a> {
     more_transfers: Option<String>,
     choices: Vec<FilterLink>,
     sought: &'a str,
+    columns: Vec<SortLink>,
     rows: Vec<MirrorRow>,
     shapes: Vec<RunShape>,
     pager: Pager,
+    registries: Vec<RegistryRow>,
+    traffic: Option<String>,
 }
 
 /// An alarm, with a link to its mirror.
@@ -67,18 +74,23 @@ pub(crate) struct Pager {
 }
 
 /// The status page.
-pub(crate) async fn overview(Held(app): Held<App>, request: PageRequest) -> Response {
+pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> Response {
     let now = Utc::now().timestamp();
     let config = app.config.load_full();
     let status = app.board.status(&config, now);
+    let moving = app.sync.activity().moving();
+    let is_running = status.mirrors.iter().any(|mirror| mirror.is_under_way);
+    request.refresh_while(is_running || !moving.is_empty());
     let sought = request.get("q").unwrap_or_default();
-    let found = filter::found(&status, &config, sought, request.get("state"));
+    let mut found = filter::found(&status, &config, sought, request.get("state"));
+    sort::sort(&mut found, request.get("sort"));
     let pager = Pager::new(&request, found.len(), ROWS);
     let rows = found.iter().skip(pager.start).take(ROWS);
     let rows = rows.map(|mirror| MirrorRow::new(mirror, &request, now, config.timezone));
-    let moving = app.sync.activity().moving();
-    let transfers = moving.values().take(TRANSFERS);
-    let hidden = moving.len().saturating_sub(TRANSFERS) as u64;
+    let mut transfers = transfer::rows(moving.values(), &request);
+    let hidden = transfers.len().saturating_sub(TRANSFERS) as u64;
+    transfers.truncate(TRANSFERS);
+    let traffic = app.sync.usage(&config).await.ok().flatten();
     let alarms = app.alarms.all();
     let mut lines = alarm_rows(&alarms, &config, &request, now);
     let more_alarms = match lines.len() {
@@ -93,13 +105,14 @@ pub(crate) async fn overview(Held(app): Held<App>, request: PageRequest) -> Resp
         config_error: app.board.config_error(),
         more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),
         alarms: lines,
-        transfers: transfers
-            .map(|moving| transfer::of(moving, &request))
-            .collect(),
+        transfers,
         more_transfers: (hidden > 0).then(|| request.words().frame.more(hidden)),
         choices: filter::choices(&status, &request),
         sought,
+        columns: sort::links(&request),
         rows: rows.collect(),
+        registries: registry::rows(&app, &config, &status, &request),
+        traffic: traffic.map(|usage| registry::traffic(&usage, request.words())),
         shapes: run_strip::shapes(request.words()),
         pager,
         frame: Frame::live(&request, verdict, &app, now),

@@ -10,9 +10,11 @@ use url::form_urlencoded;
 
 use crate::{
     locales::{Language, words::Words},
-    web::pages::{filter, report},
+    web::pages::{action, filter, report, sort},
 };
 
+/// Interval of the refresh link, and of pages that show a run.
+pub(crate) const REFRESH_SECONDS: u64 = 10;
 /// Shortest and longest refresh interval in seconds.
 const REFRESH: (u64, u64) = (2, 3600);
 
@@ -20,13 +22,18 @@ const REFRESH: (u64, u64) = (2, 3600);
 const MAX_FILTER_LETTERS: usize = 200;
 
 /// The known keys of a query. All others are dropped, so that no link repeats them.
-const KEYS: [(&str, Parse); 7] = [
+const KEYS: [(&str, Parse); 9] = [
     ("lang", |value| Some(Language::parse(value)?.tag().into())),
-    ("refresh", |value| Some(refresh_seconds(value)?.to_string())),
+    ("refresh", |value| match value {
+        "off" => Some("off".into()),
+        seconds => Some(refresh_seconds(seconds)?.to_string()),
+    }),
     ("page", |value| {
         Some(value.parse::<u64>().ok()?.max(1).to_string())
     }),
     ("state", |value| Some(filter::known_state(value).into())),
+    ("sort", |value| Some(sort::known_order(value)?.into())),
+    ("done", |value| Some(action::known_result(value)?.into())),
     ("format", |value| Some(report::known_format(value).into())),
     ("q", |value| {
         Some(value.chars().take(MAX_FILTER_LETTERS).collect())
@@ -78,6 +85,13 @@ impl PageRequest {
         request
     }
 
+    /// Refreshes the page while something is running, unless the query says otherwise.
+    pub(crate) fn refresh_while(&mut self, is_running: bool) {
+        if is_running && self.get("refresh").is_none() {
+            self.refresh = Some(REFRESH_SECONDS);
+        }
+    }
+
     /// The texts in its language.
     pub(crate) fn words(&self) -> &'static Words {
         self.language.words()
@@ -105,7 +119,7 @@ impl PageRequest {
     pub(crate) fn here(&self, key: &str, value: Option<&str>) -> String {
         // Another selection starts at its first page.
         let is_first = !matches!(key, "lang" | "refresh");
-        let is_other = |name: &str| name != key && !(name == "page" && is_first);
+        let is_other = |name: &str| name != key && name != "done" && !(name == "page" && is_first);
         let kept = self.query.iter().filter(|(name, _)| is_other(name));
         let kept = kept.map(|(name, value)| (*name, value.as_str()));
         joined(&self.path, kept.chain(value.map(|value| (key, value))))

@@ -17,9 +17,8 @@ use crate::{
         App, api,
         pages::{
             self, Frame,
-            mirror_row::Badge,
             page_request::{PageRequest, mirror_path},
-            table::DigestText,
+            rows::{mirror_row::Badge, table::DigestText},
         },
     },
 };

@@ -27,7 +27,7 @@ async fn pages_have_security_headers() {
         }
         assert!(!policy.contains("unsafe"), "{uri}: {policy}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{uri}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{uri}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{uri}");
     }
 }
 

@@ -159,6 +159,83 @@ async fn filters_mirrors_by_text_and_state() {
 }
 
 #[tokio::test]
+async fn sorts_mirrors_by_column() {
+    let bench = harbour().await;
+    let names = ["kubernetes", "monitoring", "nginx"];
+    for (sort, order) in [
+        ("", [0, 1, 2]),
+        ("name", [0, 1, 2]),
+        ("-name", [2, 1, 0]),
+        ("-state", [2, 1, 0]),
+        ("success", [0, 1, 2]),
+        ("size", [0, 1, 2]),
+        ("no-such-column", [0, 1, 2]),
+    ] {
+        let page = bench.get(&format!("/?sort={sort}&lang=en")).await.body;
+        let at = |index: usize| {
+            let href = format!("href=\"/mirrors/{}?lang=en\"", names[index]);
+            page.find(&href).unwrap_or_else(|| panic!("{href}: {page}"))
+        };
+        let places = order.map(at);
+        assert!(places.is_sorted(), "{sort}: {places:?}");
+    }
+    let page = bench.get("/?sort=name").await.body;
+    assert!(
+        page.contains("aria-sort=\"ascending\"><a href=\"/?sort=-name\">"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn running_mirror_refreshes_page() {
+    let bench = harbour().await;
+    assert_eq!(bench.get("/").await.header("refresh"), "");
+    bench.began("nginx", 5).await;
+    bench.settle().await;
+    for uri in ["/", "/mirrors/nginx"] {
+        assert_eq!(bench.get(uri).await.header("refresh"), "10", "{uri}");
+        let page = bench.get(&format!("{uri}?refresh=off")).await;
+        assert_eq!(page.header("refresh"), "", "{uri}");
+        assert!(page.text().contains("Refresh every 10s"), "{}", page.text());
+    }
+    assert_eq!(bench.get("/mirrors/kubernetes").await.header("refresh"), "");
+}
+
+#[tokio::test]
+async fn overview_shows_registries() {
+    let bench = Bench::with(
+        "[registries.\"docker.io\"]\nusername = \"acme\"\npassword = \"secret-0123456789\"\n\
+         [limits]\ntraffic = { bytes = \"1 TB\", per = \"month\" }\n\
+         [defaults]\ntarget = \"m.example.com/a\"\n[[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",
+    )
+    .await;
+    let refused = bench.app.config.load();
+    let name = refused.mirrors[0].routes[0].targets[0].registry().clone();
+    bench.app.sync.registries().assume_login_refused(&name);
+    bench.settle().await;
+    let page = bench.get("/").await;
+    for text in [
+        "docker.io ● ok as acme",
+        "m.example.com ✕ login refused anonymous",
+        "0 % of the traffic budget of 1.0 TB is used. It starts over on",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    assert!(!page.body.contains("secret-0123456789"));
+}
+
+#[tokio::test]
+async fn pages_have_skip_link_version_and_logs() {
+    let page = harbour().await.get("/search").await;
+    assert!(page.body.contains("<a class=\"skip\" href=\"#main\">"));
+    assert!(page.body.contains("<main id=\"main\""));
+    let foot = format!("transship {}", env!("CARGO_PKG_VERSION"));
+    for text in [foot.as_str(), "Log: journalctl -u transship"] {
+        assert!(page.text().contains(text), "{}", page.text());
+    }
+}
+
+#[tokio::test]
 async fn filter_links_keep_query() {
     let page = harbour().await.get("/?q=e&refresh=30").await;
     assert!(

@@ -78,6 +78,11 @@ impl PullQuota {
         self.change(|state| state.update(quota, asked_at));
     }
 
+    /// The quota that the registry reported last.
+    pub(crate) fn reported(&self) -> Option<Quota> {
+        self.lock().reported
+    }
+
     /// Takes note of a refusal for want of pulls, which may tell no number.
     pub(crate) fn pull_refused(self: &Arc<Self>) {
         self.change(QuotaState::pull_refused);

@@ -145,6 +145,11 @@ impl Renewal {
         }
     }
 
+    /// Who keeps the login.
+    pub fn source(&self) -> &LoginSource {
+        &self.source
+    }
+
     /// Reads the login again, or says why it cannot be had. It may run a program and wait for it:
     /// not for a thread that others wait for.
     pub fn renew(&self) -> Result<(Credential, Vec<PathLogin>), String> {

@@ -8,7 +8,7 @@ use crate::{
     store::RunResult,
     web::pages::{
         page_request::{PageRequest, mirror_path},
-        run_strip::{self, RunStrip},
+        rows::run_strip::{self, RunStrip},
     },
 };
 

@@ -1,4 +1,4 @@
-use crate::web::pages::run_strip::*;
+use crate::web::pages::rows::run_strip::*;
 
 fn run(result: RunState, copied: i64, failed: i64) -> RunMark {
     RunMark {

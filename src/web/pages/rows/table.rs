@@ -7,7 +7,10 @@ use crate::{
         format::{bytes, short_digest},
     },
     store::{Change, ChangeKind, MirrorTag, RunRecord, RunResult},
-    web::pages::{mirror_row::Badge, page_request::PageRequest, run_strip},
+    web::pages::{
+        page_request::PageRequest,
+        rows::{mirror_row::Badge, run_strip},
+    },
 };
 
 /// A digest, shortened and in full.

@@ -1,0 +1,7 @@
+//! What stands in the rows of tables: mirrors, tags, runs, changes, transfers and registries.
+
+pub(crate) mod mirror_row;
+pub(crate) mod registry;
+pub(crate) mod run_strip;
+pub(crate) mod table;
+pub(crate) mod transfer;
