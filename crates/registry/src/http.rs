@@ -1,4 +1,4 @@
-//! The connections to one registry, and the counting of what goes over them.
+//! The HTTP client of one registry: connection pools, timeouts, bounds and counters.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -30,17 +30,17 @@ use crate::{
     vendor::Vendor,
 };
 
-/// Most bytes of an answer of which nothing much is expected: a token, a word about an upload.
+/// Maximum bytes of a small response: a token, the status of an upload.
 const ANSWER_LIMIT: usize = 1 << 20;
-/// Bytes of a failed answer that are looked at: its codes and messages stand at its beginning.
+/// Bytes of a failed response that are read: codes and messages are at its beginning.
 const WORDS_LIMIT: usize = 64 << 10;
-/// How long a small answer may take as a whole: one that comes byte by byte is never silent.
+/// Total timeout of a small response: one that comes byte by byte never stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
-/// Idle connections that are kept, for each flow: as many as small requests may have had.
+/// Idle connections kept per transfer: as many as small requests may have used.
 const IDLE: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a run asked of one side, counted. `bytes` are those of blobs.
+/// Counts the requests and blob bytes of one or more handles.
 #[derive(Debug, Default)]
 pub struct RequestCounter {
     requests: AtomicU64,
@@ -49,17 +49,17 @@ pub struct RequestCounter {
 }
 
 impl RequestCounter {
-    /// Requests sent so far, those for tokens and those tried again included.
+    /// Requests sent so far, including those for tokens and retries.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Answers so far that asked to slow down.
+    /// Responses with status 429 so far.
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
     }
 
-    /// Blob bytes moved so far, those moved in vain included.
+    /// Blob bytes moved so far, including those that were sent in vain.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -69,19 +69,19 @@ impl RequestCounter {
     }
 }
 
-/// The connection pool to one registry, its name, and where its requests are counted.
+/// The connection pools of one registry, its name, and the counter of its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     pub(crate) name: RegistryName,
     pub(crate) read_client: reqwest::Client,
-    /// For requests that write: what was meant for a registry is not sent on to another host.
+    /// For requests that write: they are never redirected to another host.
     pub(crate) write_client: reqwest::Client,
-    /// For blobs that are fetched: a connection that brought one keeps a large buffer.
+    /// For blob downloads: their connections keep a large buffer.
     pub(crate) blob_client: reqwest::Client,
     pub(crate) base: Arc<Url>,
-    /// Where the registry is by TLS, once it has sent a plain request there.
+    /// The address with TLS, once the registry redirected a plain request to it.
     pub(crate) upgraded: Arc<OnceLock<Url>>,
-    /// The proxy on the way, without its login.
+    /// The proxy, without its login.
     pub(crate) proxy_display: Option<Arc<str>>,
     pub(crate) ssrf_guard: Arc<SsrfGuard>,
     pub(crate) stall: Duration,
@@ -127,7 +127,7 @@ impl HttpClient {
         })
     }
 
-    /// The connections for a method.
+    /// The client for a method.
     pub(crate) fn client(&self, method: &Method) -> &reqwest::Client {
         if [Method::GET, Method::HEAD].contains(method) {
             &self.read_client
@@ -140,7 +140,7 @@ impl HttpClient {
         self.base.scheme() == "https"
     }
 
-    /// An error of this registry; one that began elsewhere stays what it is.
+    /// An error of this registry. One of another registry stays as it is.
     pub(crate) fn error(&self, operation: Operation, subject: String, kind: Kind) -> Error {
         match kind {
             Kind::Elsewhere(error) => *error,
@@ -151,7 +151,7 @@ impl HttpClient {
         }
     }
 
-    /// Names the proxy on the way in a failure that may be the proxy's.
+    /// Names the proxy in a failure that it may have caused.
     fn proxy_remedy(&self, kind: &Kind) -> Option<String> {
         let proxy_display = self.proxy_display.as_ref()?;
         let may_be_its = match kind {
@@ -167,7 +167,7 @@ impl HttpClient {
         })
     }
 
-    /// Where a URL of the registry is asked for now: by TLS, where the registry wants that.
+    /// The current form of a URL of the registry: with TLS, once the registry redirected there.
     pub(crate) fn current(&self, url: &Url) -> Url {
         match self.upgraded.get() {
             Some(secure) if url.origin() == self.base.origin() => {
@@ -180,7 +180,7 @@ impl HttpClient {
         }
     }
 
-    /// Sends one request and waits for the answer's head.
+    /// Sends one request and waits for the headers of the response.
     pub(crate) async fn head(
         &self,
         request: RequestBuilder,
@@ -215,7 +215,7 @@ impl HttpClient {
         result
     }
 
-    /// Sends one small request and reads the whole answer.
+    /// Sends one small request and reads the response.
     pub(crate) async fn exchange(
         &self,
         request: RequestBuilder,
@@ -225,7 +225,7 @@ impl HttpClient {
         Ok((status, headers, self.body(response).await?))
     }
 
-    /// Reads the body of an answer of which nothing much is expected.
+    /// Reads the body of a small response.
     pub(crate) async fn body(&self, response: Response) -> Result<Bytes, Kind> {
         self.read(response, ANSWER_LIMIT).await
     }
@@ -265,7 +265,7 @@ impl HttpClient {
         ended.unwrap_or(Err(Kind::Stalled(ANSWER_TIMEOUT)))
     }
 
-    /// The beginning of what a failed answer says; nothing where it cannot be read.
+    /// The beginning of the body of a failed response; empty if it cannot be read.
     pub(crate) async fn beginning(&self, mut response: Response) -> Bytes {
         let mut said = BytesMut::new();
         while said.len() < WORDS_LIMIT {
@@ -279,7 +279,7 @@ impl HttpClient {
     }
 }
 
-/// Where the registry's API is.
+/// The URL of the registry's API.
 fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::ParseError> {
     if let Some(endpoint) = &config.endpoint {
         return Ok(endpoint.clone());
@@ -289,7 +289,7 @@ fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::Pars
     Url::parse(&format!("{scheme}://{host}/"))
 }
 
-/// The proxy to the registry, as it is shown.
+/// The proxy to the registry, without its login.
 fn proxy_display(
     config: &RegistrySettings,
     environment: &ProxyEnvironment,
@@ -318,12 +318,12 @@ fn client(
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
         .tls_backend_preconfigured(tls.clone())
-        // A URL may be signed, and is nobody else's business.
+        // A URL may be signed: it must not leak in a Referer.
         .referer(false)
         .dns_resolver(GuardedResolver(ssrf_guard.clone()))
         .pool_max_idle_per_host(IDLE * config.connections)
         .tcp_keepalive(Duration::from_secs(30))
-        // What nobody acknowledges is not waited for, even where all of it fits into buffers.
+        // Detects a peer that stopped acknowledging, even if all bytes fit into buffers.
         .tcp_user_timeout(config.stall);
     builder = match &config.proxy {
         Proxy::Environment => {
@@ -339,7 +339,7 @@ fn client(
             builder.proxy(proxy)
         }
     };
-    // A socket bound to one family's own address reaches addresses of that family alone.
+    // A socket bound to the wildcard address of a family reaches addresses of that family only.
     builder = match config.ip {
         IpFamily::Any => builder,
         IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),

@@ -1,4 +1,4 @@
-//! Questions that show whether a registry can be used, and leave no content behind there.
+//! Probes that show whether a registry can be used, and leave no content behind.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -12,51 +12,51 @@ use crate::{
     oci::{Digest, Reference, Repository, Tag},
 };
 
-/// Whether a registry answers at all.
+/// Whether a registry answers.
 #[derive(Clone, Debug)]
 pub enum Reachability {
-    /// It does, whatever it says.
+    /// It answers, with any status.
     Reachable,
-    /// There is a connection, but no TLS on it.
+    /// It accepts connections, but TLS fails.
     NoTls(Error),
-    /// There is no connection.
+    /// It accepts no connection.
     Unreachable(Error),
 }
 
-/// Who the registry takes us for.
+/// The identity that requests to a registry carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// In words, without any secret.
+    /// In words, without a secret.
     pub who: String,
-    /// Whether there is a login in the config.
+    /// Whether a login is configured.
     pub has_login: bool,
     /// Whether the registry has asked for authorization so far.
     pub is_asked_for: bool,
-    /// Whether there is TLS around what we say.
+    /// Whether requests use TLS.
     pub is_secure: bool,
 }
 
-/// What is left of what a registry gives out in a time, as Docker Hub tells it
+/// A pull quota, as Docker Hub reports it
 /// ([usage](https://docs.docker.com/docker-hub/usage/pulls/)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Pulls in all, where it is told.
+    /// Pulls per window, if reported.
     pub limit: Option<u64>,
-    /// Pulls left.
+    /// Pulls left in the window.
     pub remaining: u64,
-    /// In what time.
+    /// The length of the window, if reported.
     pub window: Option<Duration>,
 }
 
-/// A manifest that is there.
+/// The result of probing a manifest that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ManifestProbe {
-    /// What quota is left, where the registry tells.
+    /// The pull quota, if the registry reports it.
     pub quota: Option<Quota>,
 }
 
 impl Registry {
-    /// Whether anything answers at the registry's address. Nobody logs in.
+    /// Checks whether anything answers at the registry's address, without logging in.
     pub async fn probe_reach(&self) -> Reachability {
         let mut url = url::Url::clone(&self.http.base);
         url.set_path("/v2/");
@@ -72,7 +72,7 @@ impl Registry {
         }
     }
 
-    /// The first page of a repository's tags; `None` when there is no such repository.
+    /// The first page of a repository's tags; `None` if there is no such repository.
     pub async fn probe_tags(&self, repository: &Repository) -> Result<Option<Vec<Tag>>, Error> {
         let request = self.tags_request(repository);
         let Some(answer) = found(self.client.send(&self.http, &request).await)? else {
@@ -86,9 +86,8 @@ impl Registry {
         Ok(Some(listing.tags))
     }
 
-    /// Asks for a manifest by HEAD, which no quota counts: whether it is there, and what quota is
-    /// left for others. Where a HEAD finds nothing, or is not known, the manifest itself is asked
-    /// for.
+    /// Checks a manifest with a HEAD, which costs no pull; `None` if it does not exist. Falls back to a
+    /// GET if the HEAD finds nothing or is not supported.
     pub async fn probe_manifest(
         &self,
         reference: &Reference,
@@ -106,8 +105,8 @@ impl Registry {
         }
     }
 
-    /// Begins an upload into a repository and cancels it. No blob and no repository comes of it;
-    /// distribution keeps a few bytes of a session in its own upload folder even so.
+    /// Starts an upload into a repository and cancels it. It creates no blob and no repository, but
+    /// distribution keeps a few bytes of the session in its upload folder.
     pub async fn probe_push(&self, repository: &Repository) -> Result<(), Error> {
         let digest = Digest::of(b"");
         match self.start_upload(repository, &digest, None).await? {
@@ -117,7 +116,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Who the registry takes us for.
+    /// The identity that requests to a registry carry.
     pub fn identity(&self) -> Identity {
         let (who, has_login) = match self.client.auth.login_kind() {
             LoginKind::Anonymous => ("anonymous".to_owned(), false),
@@ -133,7 +132,7 @@ impl Registry {
     }
 }
 
-/// Reads `ratelimit-remaining: 76;w=21600` and its fellow.
+/// Reads `ratelimit-remaining: 76;w=21600` and `ratelimit-limit`.
 pub(crate) fn quota(headers: &HeaderMap) -> Option<Quota> {
     let (remaining, window) = count(header(headers, "ratelimit-remaining")?)?;
     let limit = header(headers, "ratelimit-limit").and_then(count);
@@ -151,7 +150,7 @@ fn count(text: &str) -> Option<(u64, Option<Duration>)> {
     Some((count, seconds.map(Duration::from_secs)))
 }
 
-/// Whether the cause of an error is TLS. `io::Error` skips what it wraps when it tells its cause.
+/// Whether the cause of an error is TLS. The source of an `io::Error` skips the error it wraps.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {

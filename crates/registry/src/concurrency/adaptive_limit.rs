@@ -1,17 +1,19 @@
-//! How many flows a registry gets: fewer after trouble, more while that moves more bytes.
+//! AIMD, additive increase and multiplicative decrease, for the number of concurrent transfers.
+//! Congestion halves the limit. It grows by a quarter as long as that raises the throughput. So it
+//! settles near the point where more transfers bring nothing.
 
 use std::time::{Duration, Instant};
 
-/// How long after a cut the next trouble cuts again: what was under way meets the same trouble.
+/// Minimum time between two cuts: transfers in flight meet the same congestion.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long bytes are counted before two widths are compared.
+/// How long bytes are counted before the throughput is compared.
 const ROUND: Duration = Duration::from_secs(2);
-/// By how much a wider pipe has to move more for the width to grow on.
+/// Factor by which the throughput has to grow for the limit to grow on.
 const GAIN: f64 = 1.03;
-/// Rounds that a width is kept for when the last step brought nothing.
+/// Rounds without a step after one that brought nothing.
 const COOLDOWN_ROUNDS: u32 = 15;
 
-/// The number of flows, between 1 and a limit.
+/// The number of concurrent transfers, between 1 and a maximum.
 #[derive(Debug)]
 pub(crate) struct AdaptiveLimit {
     limit: usize,
@@ -19,14 +21,14 @@ pub(crate) struct AdaptiveLimit {
     cut_at: Option<Instant>,
     round_began: Option<Instant>,
     round_bytes: u64,
-    /// Bytes a second before the last step up.
+    /// Bytes per second before the last step up.
     rate_before: f64,
-    /// Rounds to wait for before the next step up.
+    /// Rounds before the next step up.
     cooldown_rounds: u32,
 }
 
 impl AdaptiveLimit {
-    /// As wide as allowed: a registry that cannot bear it says so.
+    /// Starts at the maximum: a registry that cannot bear it asks to slow down.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -39,12 +41,12 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Flows that there may be now.
+    /// The limit now.
     pub(crate) fn current(&self) -> usize {
         self.current
     }
 
-    /// Takes note of a registry that asks to slow down, or of a connection that went silent.
+    /// Halves the limit: the registry asked to slow down, or a connection stalled.
     pub(crate) fn on_congestion(&mut self, at: Instant) {
         let has_settled = |cut_at| at.saturating_duration_since(cut_at) >= SETTLING;
         if self.cut_at.is_none_or(has_settled) {
@@ -55,7 +57,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Takes note of bytes that a flow moved while others waited for one.
+    /// Counts bytes that a transfer moved while others waited for a permit.
     pub(crate) fn on_progress(&mut self, bytes: u64, at: Instant) {
         if self.current == self.limit {
             return;

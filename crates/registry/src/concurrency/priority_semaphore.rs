@@ -1,4 +1,4 @@
-//! The queue for a registry's flows: what many wait for goes first, and then what is large.
+//! A semaphore with priorities: blobs with the most waiters first, then the largest.
 
 use std::{
     fmt,
@@ -14,15 +14,15 @@ use tokio::sync::oneshot;
 
 use crate::concurrency::adaptive_limit::AdaptiveLimit;
 
-/// Blobs from this size on, in bytes, leave a quarter of the flows to smaller ones.
+/// Blobs from this size on, in bytes, leave a quarter of the permits to smaller ones.
 const HUGE: u64 = 64 << 20;
 
-/// How many want a blob: more of them may come while it waits.
+/// How many images wait for a blob. It may grow while the blob waits for a permit.
 #[derive(Clone, Debug, Default)]
 pub struct WaiterCount(Arc<AtomicUsize>);
 
 impl WaiterCount {
-    /// Another one wants it.
+    /// Adds a waiter.
     pub fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -32,7 +32,7 @@ impl WaiterCount {
     }
 }
 
-/// The flows of one direction.
+/// The permits of one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct PrioritySemaphore(Arc<Mutex<SemaphoreState>>);
 
@@ -52,7 +52,7 @@ struct Waiter {
     grant: oneshot::Sender<Permit>,
 }
 
-/// A flow, given back when dropped.
+/// A permit, given back when dropped.
 pub(crate) struct Permit {
     semaphore: PrioritySemaphore,
     size: u64,
@@ -69,7 +69,7 @@ impl PrioritySemaphore {
         })))
     }
 
-    /// Waits for a flow for a blob of this size, in bytes.
+    /// Waits for a permit for a blob of this size, in bytes.
     pub(crate) async fn acquire(&self, size: u64, waiters: WaiterCount) -> Option<Permit> {
         let granted = {
             let mut state = self.lock();
@@ -85,22 +85,22 @@ impl PrioritySemaphore {
             granted
         };
         self.grant();
-        // The sender waits in the queue until it grants.
+        // The sender stays in the queue until it is granted.
         granted.await.ok()
     }
 
-    /// Takes note of a registry that asks to slow down, or of a connection that went silent.
+    /// Reduces the limit: the registry asked to slow down, or a connection stalled.
     pub(crate) fn on_congestion(&self) {
         self.lock().limit.on_congestion(Instant::now());
     }
 
-    /// Gives out what is free.
+    /// Grants free permits.
     fn grant(&self) {
         loop {
             let Some(waiter) = self.lock().next() else {
                 return;
             };
-            // Whoever does not wait any more gives it back at once.
+            // If nobody waits any more, the permit is given back at once.
             let _ = waiter.grant.send(Permit {
                 semaphore: self.clone(),
                 size: waiter.size,
@@ -114,7 +114,7 @@ impl PrioritySemaphore {
 }
 
 impl SemaphoreState {
-    /// Who gets a flow now, which counts as in use from here on.
+    /// The next waiter. Its permit counts as in use from here on.
     fn next(&mut self) -> Option<Waiter> {
         if self.in_use >= self.limit.current() {
             return None;

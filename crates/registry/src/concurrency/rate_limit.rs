@@ -1,4 +1,4 @@
-//! When the next request and the next bytes may go out, and how many bytes went.
+//! Rate limiters for requests and bandwidth, and the count of bytes moved.
 
 use std::{
     num::NonZeroU64,
@@ -17,14 +17,14 @@ use tokio::time::Instant;
 
 use crate::{BlobStream, settings::Bandwidth};
 
-/// What a pace of bytes makes up for later: timers are late by a millisecond or more, and a flow
-/// that waits for each frame would lose that each time.
+/// Delay that a bandwidth limiter makes up for: timers are late by a millisecond or more, and each
+/// frame waits for one.
 const MAX_CATCH_UP: Duration = Duration::from_millis(100);
-/// What one flow may take of a bandwidth at a time. Shorter, and more is spent on timers; longer,
-/// and others wait, and a change of the rate is late.
+/// Slices per second of a bandwidth that one transfer takes at a time. With more slices, timers cost
+/// more. With fewer, other transfers wait longer, and a change of the rate takes effect later.
 const SLICES_PER_SECOND: u64 = 4;
 
-/// Which way bytes go.
+/// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From a source.
@@ -33,7 +33,7 @@ pub enum Direction {
     Sent,
 }
 
-/// Bytes of blobs that went over all connections and were not taken note of yet.
+/// Blob bytes moved over all connections since they were last taken.
 #[derive(Debug, Default)]
 pub struct Traffic {
     sent: AtomicU64,
@@ -41,7 +41,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Takes what was sent and what was received since the last time.
+    /// Returns the bytes sent and received since the last call.
     pub fn take(&self) -> (u64, u64) {
         (
             self.sent.swap(0, Ordering::Relaxed),
@@ -58,14 +58,14 @@ impl Traffic {
     }
 }
 
-/// What holds for all registries together.
+/// The limits of all registries together.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessLimits {
     pub(crate) bandwidth_limiter: BandwidthLimiter,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-/// The pace of one registry, within that of all.
+/// The rate limits of one registry, within those of all.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     requests: Option<(FairQueue, Duration)>,
@@ -92,7 +92,7 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until one more request may go out.
+    /// Waits until one more request may be sent.
     pub(crate) async fn request(&self) {
         if let Some((queue, apart)) = &self.requests {
             let now = Instant::now();
@@ -100,9 +100,8 @@ impl RateLimiter {
         }
     }
 
-    /// The same bytes, counted, and no faster than they may go. Whoever waits for them sees a
-    /// stream that is not ready; the watch over the connection that they come from has to be
-    /// inside of `bytes`.
+    /// The same bytes, counted and limited. A reader sees a stream that is not ready. The stall
+    /// watchdog of the source must be inside `bytes`, so that this wait is no stall.
     pub(crate) fn throttle(
         self: &Arc<Self>,
         direction: Direction,
@@ -131,7 +130,7 @@ impl RateLimiter {
         throttled_frames.boxed()
     }
 
-    /// Takes as much of a frame as may go at a time, and waits for the time.
+    /// Takes a slice of a frame, and waits until it may be sent.
     async fn slice(&self, frame: &mut Bytes) -> Bytes {
         let limiters = [
             &self.bandwidth_limiter,
@@ -151,7 +150,7 @@ impl RateLimiter {
                 let time = time_for(slice.len(), rate?);
                 Some(bandwidth_limiter.queue.reserve(now, time))
             });
-        // Each lane is reserved, whichever is waited for.
+        // Every limiter is reserved, and the longest delay is waited for.
         let delay = reserved.fold(Duration::ZERO, Duration::max);
         wait(now, delay).await;
         slice
@@ -168,7 +167,7 @@ fn time_for(bytes: usize, rate: NonZeroU64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / rate.get() as f64)
 }
 
-/// A bandwidth that flows share.
+/// A bandwidth that transfers share.
 #[derive(Debug)]
 pub(crate) struct BandwidthLimiter {
     bandwidth: Mutex<Option<Bandwidth>>,
@@ -185,7 +184,7 @@ impl Default for BandwidthLimiter {
 }
 
 impl BandwidthLimiter {
-    /// Goes by this from now on. Bytes that nothing limited when they set out stay free.
+    /// Applies a bandwidth. Transfers that started without any limit stay unlimited.
     pub(crate) fn set(&self, bandwidth: Option<Bandwidth>) {
         *self.lock() = bandwidth;
     }
@@ -203,11 +202,10 @@ impl BandwidthLimiter {
     }
 }
 
-/// Gives out turns one after the other, in the order of asking, which is as fair as flows are
-/// alike.
+/// Reserves time slots one after the other, in order of arrival.
 #[derive(Debug)]
 struct FairQueue {
-    /// How far in the past a turn may lie, so that what was late is made up for.
+    /// How far in the past a slot may start, so that delays are made up for.
     max_catch_up: Duration,
     free_at: Mutex<Option<Instant>>,
 }
@@ -221,7 +219,7 @@ impl FairQueue {
         }
     }
 
-    /// Takes a turn of some length; how long it is until then.
+    /// Reserves a slot of some length. Returns the delay until it starts.
     fn reserve(&self, now: Instant, length: Duration) -> Duration {
         let mut free_at = self.free_at.lock();
         let earliest = now.checked_sub(self.max_catch_up).unwrap_or(now);

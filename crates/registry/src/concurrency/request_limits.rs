@@ -14,20 +14,20 @@ use crate::{
     retry::MAX_RETRY_AFTER,
 };
 
-/// Upload sessions that are open or about to be, for each flow: the next ones are begun while
-/// bytes move, so that no round trip is waited for.
+/// Upload sessions per transfer: the next ones are started while bytes move, which hides their round
+/// trip.
 const SESSIONS: usize = 2;
-/// Small requests at a time, for each flow: they wait for round trips, and move next to nothing.
+/// Small requests per transfer: they wait for round trips and move few bytes.
 const REQUESTS: usize = 4;
-/// Small blobs at a time, for each flow: they wait for round trips, too, but each holds a pair of
-/// connections with what they buffer.
+/// Small blobs per transfer: they wait for round trips, too, but each holds two connections with
+/// buffers.
 const SMALL_BLOBS: usize = 2;
-/// Blobs up to this size move like small requests: a flow would mostly wait.
+/// Blobs up to this size count as small: they mostly wait for round trips.
 const SMALL_BLOB_BYTES: u64 = 64 << 10;
 
-/// The permits of one registry. Small requests have permits of their own, so that they never
-/// queue behind layers. What pulls and what pushes never wait for each other either: mirrors that
-/// go both ways between two registries would otherwise hold what the other waits for.
+/// The permits of one registry. Small requests have permits of their own, so that they never queue
+/// behind layers. So do pulls and pushes: copies in both directions between two registries would
+/// otherwise wait for each other.
 #[derive(Debug)]
 pub(crate) struct RequestLimits {
     pulls: TransferLimits,
@@ -37,8 +37,7 @@ pub(crate) struct RequestLimits {
     paused_until: Mutex<Option<Instant>>,
 }
 
-/// The right to move one blob from or to a registry, or to make one request, given back when
-/// dropped.
+/// A permit to move one blob or to send one request, given back when dropped.
 #[derive(Debug, Default)]
 pub struct TransferPermit {
     _large: Option<Permit>,
@@ -56,34 +55,34 @@ impl RequestLimits {
         }
     }
 
-    /// Waits for the right to fetch a blob of this size. The semaphores are never closed.
+    /// Waits for a permit to fetch a blob of this size. The semaphores are never closed.
     pub(crate) async fn pull(&self, size: u64) -> TransferPermit {
         self.pulls.acquire(size, WaiterCount::default()).await
     }
 
-    /// Waits for the right to send a blob of this size.
+    /// Waits for a permit to send a blob of this size.
     pub(crate) async fn push(&self, size: u64) -> TransferPermit {
         self.pushes.acquire(size, WaiterCount::default()).await
     }
 
-    /// Waits for the right to have an upload session for a blob of this size.
+    /// Waits for a permit for an upload session of a blob of this size.
     pub(crate) async fn session(&self, size: u64, waiters: WaiterCount) -> TransferPermit {
         self.sessions.acquire(size, waiters).await
     }
 
-    /// Waits for the right to make a small request.
+    /// Waits for a permit for a small request.
     pub(crate) async fn request(&self) -> TransferPermit {
         acquire(&self.requests).await
     }
 
-    /// Takes note of a registry that asks to slow down, or of a connection that went silent: there
-    /// are fewer flows for a while.
+    /// Reduces concurrent transfers for a while: the registry asked to slow down, or a connection
+    /// stalled.
     pub(crate) fn on_congestion(&self) {
         self.pulls.large.on_congestion();
         self.pushes.large.on_congestion();
     }
 
-    /// Stops every request to the registry for a while; how long it is stopped now.
+    /// Pauses all requests to the registry. Returns how long it is paused now.
     pub(crate) fn pause(&self, duration: Duration) -> Duration {
         let until = Instant::now() + duration;
         let mut paused = self.paused_until.lock();
@@ -92,7 +91,7 @@ impl RequestLimits {
         until.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until the registry may be asked, or says how long it may not.
+    /// Waits for the end of a pause. The error is the time left, if it is too long to wait.
     pub(crate) async fn wait_for_backoff(&self) -> Result<(), Duration> {
         loop {
             let until = *self.paused_until.lock();
@@ -105,8 +104,8 @@ impl RequestLimits {
     }
 }
 
-/// Blobs on their way in one direction: those that want a flow's bandwidth, and small ones, which
-/// want its round trips.
+/// The transfers of one direction: large ones, which need bandwidth, and small ones, which need round
+/// trips.
 #[derive(Debug)]
 struct TransferLimits {
     large: PrioritySemaphore,
@@ -132,7 +131,7 @@ impl TransferLimits {
     }
 }
 
-/// Whether a blob of this size wants a flow's bandwidth.
+/// Whether a blob of this size needs bandwidth more than round trips.
 pub(crate) fn is_large(size: u64) -> bool {
     size > SMALL_BLOB_BYTES
 }

@@ -15,11 +15,11 @@ use crate::{
 pub(crate) const PAGE_BYTES: usize = 32 << 20;
 /// Maximum bytes of all pages of one listing.
 const BYTES: usize = 256 << 20;
-/// Most entries of one listing: the largest repositories known have a tenth of that.
+/// Maximum entries of one listing. The largest known repositories have a tenth of that.
 pub(crate) const ENTRIES: usize = 1_000_000;
-/// Longest address of a page.
+/// Maximum length of a page's URL.
 const ADDRESS: usize = 8 << 10;
-/// What is asked for at a time where a registry refuses more: quay.io and Docker Hub give a hundred.
+/// The page size to ask for after a larger one was refused: quay.io and Docker Hub return a hundred.
 const MODEST: &str = "n=100";
 
 /// A listing to read.
@@ -146,7 +146,7 @@ impl Pages {
         }
     }
 
-    /// Turns to a page, which has to be another one.
+    /// Visits a page, which must be a new one.
     pub(crate) fn visit(&mut self, url: &Url) -> Result<(), Kind> {
         if url.as_str().len() > ADDRESS {
             let text = format!("its next page has an address of more than {ADDRESS} letters");
@@ -159,7 +159,7 @@ impl Pages {
         self.within(self.seen.len() <= self.max_pages, self.max_pages, "pages")
     }
 
-    /// Whether the first page is being read, for the first time.
+    /// Whether the first page is read for the first time.
     pub(crate) fn is_first(&self) -> bool {
         self.seen.len() <= 1 && !self.was_restarted
     }
@@ -194,14 +194,14 @@ impl Pages {
             *error.kind = Kind::Protocol(text);
             return Err(error);
         } else {
-            tracing::debug!(%error, "a page of a listing is gone; it is read anew");
+            tracing::debug!(%error, "a page of a listing is gone; the listing is read again");
             *self = Self::at_most(self.max_pages);
             self.was_restarted = true;
         }
         Ok(first.clone())
     }
 
-    /// Takes note of what a page held.
+    /// Counts what a page held.
     pub(crate) fn account(&mut self, bytes: usize, entries: usize) -> Result<(), Kind> {
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries = self.entries.saturating_add(entries);
@@ -215,8 +215,8 @@ impl Pages {
     }
 }
 
-/// Reads a list of names, each as it comes: those that are no legal ones are left out. No list is
-/// a list of none.
+/// Reads a list of names, one at a time. Names that are not legal are left out. `null` is an empty
+/// list.
 pub(crate) fn legal_names<'de, D: Deserializer<'de>, T: FromStr>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

@@ -1,5 +1,5 @@
-//! Which images are pulled from a registry that gives out few pulls: those awaited longest, and no
-//! more at a time than what is left is sure to cover, so that none is left half pulled.
+//! Admission of images while pulls are few: those awaited longest first, and no more at a time than
+//! the quota certainly covers, so that none is left half pulled.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,19 +7,19 @@ use tokio::sync::oneshot;
 
 use crate::oci::Digest;
 
-/// Manifests that an image is taken to need for as long as its index is not known.
+/// Manifests that an image is assumed to need until its index is known.
 const UNKNOWN: u64 = 10;
 
-/// The images of one registry. `T` is what an image that begins is told.
+/// The images of one registry. `T` is sent to an image that is admitted.
 #[derive(Debug)]
 pub(crate) struct ImageAdmission<T> {
     begun: HashMap<Digest, Begun>,
-    /// By the time that they are awaited since, and in the order in which they came.
+    /// By the time since which they are awaited, then in order of arrival.
     waiting: BTreeMap<(i64, u64), Waiting<T>>,
     came: u64,
 }
 
-/// An image that waits to begin.
+/// An image that waits for admission.
 #[derive(Debug)]
 pub(crate) struct Waiting<T> {
     pub(crate) image: Digest,
@@ -28,9 +28,9 @@ pub(crate) struct Waiting<T> {
 
 #[derive(Debug, Default)]
 struct Begun {
-    /// How many copy it.
+    /// How many copies of it run.
     copies: usize,
-    /// What is still to be pulled of it, once that is known.
+    /// Its manifests that still have to be pulled, once they are known.
     needs: Option<HashSet<Digest>>,
 }
 
@@ -45,15 +45,15 @@ impl<T> Default for ImageAdmission<T> {
 }
 
 impl<T> ImageAdmission<T> {
-    /// Takes note of one more image, which is awaited since `since`, in seconds since 1970.
+    /// Queues an image. It is awaited since `since`, in seconds since 1970.
     pub(crate) fn wait(&mut self, image: Digest, since: i64, begin: oneshot::Sender<T>) {
         self.came += 1;
         let waiting = Waiting { image, begin };
         self.waiting.insert((since, self.came), waiting);
     }
 
-    /// Those that may begin while `left` pulls are left; a registry that tells nothing has enough,
-    /// and one without any tells whoever asks.
+    /// Admits images while `left` pulls are left. `None` admits all, and so does zero: each pull then
+    /// fails with the reason.
     pub(crate) fn begin(&mut self, left: Option<u64>) -> Vec<Waiting<T>> {
         let mut beginning = Vec::new();
         while let Some(waiting) = self.next(left) {
@@ -65,7 +65,7 @@ impl<T> ImageAdmission<T> {
         beginning
     }
 
-    /// Who copies an image that another copies needs no pulls of its own.
+    /// A second copy of an admitted image needs no pulls of its own.
     fn next(&mut self, left: Option<u64>) -> Option<Waiting<T>> {
         let is_covered = self.is_one_more_covered(left);
         let may = |waiting: &Waiting<T>| is_covered || self.begun.contains_key(&waiting.image);
@@ -86,7 +86,7 @@ impl<T> ImageAdmission<T> {
         needed == 0 || needed + UNKNOWN <= left
     }
 
-    /// Takes note of what is still to be pulled of an image.
+    /// Records manifests of an image that still have to be pulled.
     pub(crate) fn needs<'a>(&mut self, image: &Digest, parts: impl Iterator<Item = &'a Digest>) {
         if let Some(begun) = self.begun.get_mut(image) {
             let needs = begun.needs.get_or_insert_default();
@@ -94,14 +94,14 @@ impl<T> ImageAdmission<T> {
         }
     }
 
-    /// A part of an image need not be pulled any more.
+    /// Records that a manifest of an image needs no pull any more.
     pub(crate) fn has(&mut self, image: &Digest, part: &Digest) {
         if let Some(needs) = self.begun.get_mut(image).and_then(|b| b.needs.as_mut()) {
             needs.remove(part);
         }
     }
 
-    /// One copy of an image ended.
+    /// Records the end of one copy of an image.
     pub(crate) fn end(&mut self, image: &Digest) {
         if let Some(begun) = self.begun.get_mut(image) {
             begun.copies -= 1;

@@ -1,4 +1,4 @@
-//! The pulls that a registry gives out in a window of time, and who may still have one.
+//! The pull quota of a registry, as Docker Hub has one: how many pulls are left, and who gets them.
 
 pub(crate) mod admission;
 pub(crate) mod retry_after;
@@ -14,16 +14,16 @@ use tokio::{
 use super::{Kind, probe::Quota};
 use crate::{oci::Digest, quota::admission::ImageAdmission};
 
-/// The window slides, so that pulls come back one by one: asked again is when this many may have
-/// come back, for an image is several pulls.
+/// The window slides, so that pulls come back one by one. A used-up quota is tried again when this
+/// many may have come back, because an image is several pulls.
 const PULLS_PER_RETRY: u32 = 10;
-/// How soon it is asked again at the earliest, and where no window is told.
+/// Minimum pause before a used-up quota is tried again.
 const MIN_PAUSE: Duration = Duration::from_secs(60);
 const PAUSE_WITHOUT_WINDOW: Duration = Duration::from_secs(3600);
-/// A longer window is nonsense.
+/// Longer windows are cut to this.
 const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// What is left of a registry's pulls, by its own word. One that tells nothing limits nothing.
+/// The pulls that are left, as the registry reports them. Without a report nothing is limited.
 #[derive(Debug, Default)]
 pub(crate) struct PullQuota {
     state: Mutex<QuotaState>,
@@ -33,19 +33,19 @@ pub(crate) struct PullQuota {
 #[derive(Debug, Default)]
 struct QuotaState {
     reported: Option<Quota>,
-    /// When that was heard.
+    /// When it was reported.
     heard_at: Option<Instant>,
     in_flight: u64,
-    /// When a spent quota is tried again.
+    /// When a used-up quota is tried again.
     again_at: Option<Instant>,
     images: ImageAdmission<ImagePermit>,
 }
 
-/// The right to pull one manifest, until it is dropped.
+/// The permit to pull one manifest, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct PullPermit<'a>(&'a PullQuota);
 
-/// The right to pull the manifests of one image, until it is dropped.
+/// The permit to pull the manifests of one image, given back when dropped.
 #[derive(Debug)]
 pub struct ImagePermit {
     quota: Arc<PullQuota>,
@@ -59,7 +59,7 @@ enum Admission {
 }
 
 impl PullQuota {
-    /// Waits until it is sure that a pull is left, and takes it; or says that none is.
+    /// Waits until a pull is certainly left, and takes it. Fails if the quota is used up.
     pub(crate) async fn pull(&self) -> Result<PullPermit<'_>, Kind> {
         loop {
             let returned = self.returned.notified();
@@ -72,8 +72,8 @@ impl PullQuota {
         }
     }
 
-    /// Takes note of what the registry tells in answer to what it was asked then. Answers overtake
-    /// one another: one that was asked for before another was heard does not speak for more pulls.
+    /// Updates the quota from a response to a request that was sent at `asked_at`. Responses overtake
+    /// one another: one to an older request never raises the number of pulls.
     pub(crate) fn update(self: &Arc<Self>, quota: Quota, asked_at: Instant) {
         self.change(|state| state.update(quota, asked_at));
     }
@@ -83,18 +83,18 @@ impl PullQuota {
         self.lock().reported
     }
 
-    /// Takes note of a refusal for want of pulls, which may tell no number.
+    /// Learns from a refusal because the quota is used up, with or without a number.
     pub(crate) fn pull_refused(self: &Arc<Self>) {
         self.change(QuotaState::pull_refused);
     }
 
-    /// Takes note of a pull, asked for then, that was given without a word of how many are left: a
-    /// refusal before it, which told none either, holds no longer.
+    /// Learns from a pull, asked for at `asked_at`, that succeeded without a report of the quota: an
+    /// earlier refusal without a number no longer holds.
     pub(crate) fn pull_granted(self: &Arc<Self>, asked_at: Instant) {
         self.change(|state| state.pull_granted(asked_at));
     }
 
-    /// Waits until an image may be pulled that is awaited since `since`, in seconds since 1970.
+    /// Waits until an image may be pulled. It is awaited since `since`, in seconds since 1970.
     pub(crate) async fn admit_image(
         self: &Arc<Self>,
         image: &Digest,
@@ -102,11 +102,11 @@ impl PullQuota {
     ) -> Option<ImagePermit> {
         let (begin, begun) = oneshot::channel();
         self.change(|state| state.images.wait(image.clone(), since, begin));
-        // It waits for as long as somebody waits for it.
+        // It leaves the queue when this future is dropped.
         begun.await.ok()
     }
 
-    /// Changes what is known, and lets images begin that may now.
+    /// Changes the state, and admits images that the quota covers now.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QuotaState)) {
         let mut state = self.lock();
         change(&mut state);
@@ -115,7 +115,7 @@ impl PullQuota {
         drop(state);
         for waiting in beginning {
             let (quota, image) = (self.clone(), waiting.image);
-            // Who has stopped waiting by now lets go of it.
+            // If nobody waits any more, the permit is given back at once.
             drop(waiting.begin.send(ImagePermit { quota, image }));
         }
     }
@@ -133,13 +133,13 @@ impl Drop for PullPermit<'_> {
 }
 
 impl ImagePermit {
-    /// Takes note of the manifests that are still to be pulled.
+    /// Reports manifests of the image that still have to be pulled.
     pub fn needs<'a>(&self, parts: impl Iterator<Item = &'a Digest>) {
         let change = |state: &mut QuotaState| state.images.needs(&self.image, parts);
         self.quota.change(change);
     }
 
-    /// Takes note of a manifest that is not, or no longer.
+    /// Reports a manifest of the image that needs no pull, or was pulled.
     pub fn has(&self, part: &Digest) {
         let change = |state: &mut QuotaState| state.images.has(&self.image, part);
         self.quota.change(change);
@@ -194,7 +194,7 @@ impl QuotaState {
             self.in_flight += 1;
             return Admission::Go;
         };
-        // What is under way may be counted already, or not yet: its answer tells.
+        // Pulls in flight may be counted already or not: their responses show it.
         if self.in_flight > 0 {
             return Admission::Wait;
         }

@@ -1,26 +1,25 @@
-//! How long a registry asks to be left alone, in each way that registries say it.
+//! The pause that a registry asks for: `Retry-After`, and what registries write instead.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// The longest pause that is believed.
+/// Longer pauses are cut to this.
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 3600);
-/// The shortest that is kept where a registry speaks of parts of a second: ghcr's 880 µs would
-/// only bring the next refusal.
+/// Fractions of a second are raised to this: after ghcr's 880 µs the next refusal would follow.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// What comes before a pause in words.
+/// Words before a pause in a message.
 const PHRASES: [&str; 2] = ["retry-after", "retry after"];
 
-/// The pause that an answer asks for by its header, or else in the words of its body.
+/// The pause that a response asks for by its header, or else in its message.
 pub(crate) fn requested_pause(headers: &HeaderMap, said: &str) -> Option<Duration> {
     retry_after(headers).or_else(|| in_words(said))
 }
 
-/// Reads `RetryPolicy-After`: seconds or a date
-/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)), and what no RFC allows,
-/// parts of seconds and durations as Go prints them.
+/// Reads `Retry-After`: seconds or a date
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)), and what no RFC allows:
+/// fractions of seconds, and durations as Go prints them. At most a day.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -44,7 +43,7 @@ fn in_words(said: &str) -> Option<Duration> {
     lax(word.trim_end_matches('.'))
 }
 
-/// Seconds with or without parts, or a duration as Go prints it: `1m30s`, `880.092µs`.
+/// Seconds with or without a fraction, or a duration as Go prints it: `1m30s`, `880.092µs`.
 fn lax(text: &str) -> Option<Duration> {
     let seconds = match text.parse::<f64>() {
         Ok(seconds) if !seconds.is_nan() => seconds,

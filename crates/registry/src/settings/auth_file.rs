@@ -38,7 +38,7 @@ pub(crate) struct FoundLogins {
     pub(crate) helper: Option<String>,
 }
 
-/// Finds the logins of a registry; an error says what is wrong with the file.
+/// Finds the logins of a registry. The error is what is wrong with the file.
 pub(crate) fn find(text: &str, registry: &RegistryName) -> Result<FoundLogins, String> {
     let text = text.trim_start_matches('\u{feff}');
     let file: Map<String, Value> = match serde_json::from_str(text) {

@@ -25,7 +25,7 @@ const NOT_FOUND: &str = "credentials not found in native keychain";
 /// The user name that stands before an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// Why a helper gave no login. What it printed may be secret, and is not told.
+/// Why a helper returned no login. Its output may hold secrets and is not quoted.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It is not in `$PATH`.

@@ -1,4 +1,4 @@
-//! Logins that others keep: docker's config, and credential helpers.
+//! Logins from docker's config and from credential helpers.
 
 use std::{
     env,
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// What to log in to a registry with.
+/// A credential for a registry.
 #[derive(Clone, Debug, Default)]
 pub enum Credential {
-    /// Nothing.
+    /// No login.
     #[default]
     Anonymous,
     /// A name and a password.
@@ -59,41 +59,41 @@ pub struct Unreadable {
     pub message: String,
     /// What to do.
     pub help: String,
-    /// Whether it may be readable a moment later, without a change of anything.
+    /// Whether it may be readable a moment later, without any change.
     pub may_pass: bool,
 }
 
-/// How to log in to a registry, and where the login is kept if it can be read again.
+/// How to log in to a registry, and where to read the login again.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
-    /// What to log in with, as found when the file was read.
+    /// The credential, as it was read last.
     pub credential: Credential,
-    /// Logins of parts of the registry, which go before it; the longest paths first.
+    /// Logins for paths of the registry. They take precedence; the longest paths come first.
     pub paths: Vec<PathLogin>,
-    /// Where to look again when the registry refuses it: what helpers give out is short-lived.
+    /// Where to read it again when the registry refuses it: credentials of helpers are short-lived.
     pub renewal: Option<Renewal>,
-    /// Whether there is nothing to log in with yet, and `renewal` has to be asked first.
+    /// Whether there is no credential yet, and `renewal` has to be read first.
     pub is_pending: bool,
 }
 
-/// A login that is kept elsewhere.
+/// A login that is stored elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewal {
     registry: RegistryName,
     source: LoginSource,
 }
 
-/// Who keeps a login.
+/// Where a login is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginSource {
-    /// Docker's config or podman's auth.json, which may send us to a helper.
+    /// Docker's config or podman's auth.json, which may name a helper.
     DockerConfig,
     /// The helper `docker-credential-NAME`.
     Helper(String),
 }
 
 impl Login {
-    /// Reads a login from where it is kept.
+    /// Reads a login from where it is stored.
     pub fn from_source(renewal: Renewal) -> Result<Self, Unreadable> {
         let (credential, paths) = renewal.read()?;
         Ok(Self {
@@ -104,7 +104,7 @@ impl Login {
         })
     }
 
-    /// A login that could not be had, and is asked for when it is needed.
+    /// A login that could not be read, and is read again when it is needed.
     pub fn pending(renewal: Renewal) -> Self {
         Self {
             credential: Credential::Anonymous,
@@ -116,7 +116,7 @@ impl Login {
 }
 
 impl PartialEq for Login {
-    /// Whether both log in with the same credential, or with what the same source gives out.
+    /// Whether both have the same credential, or the same source.
     fn eq(&self, other: &Self) -> bool {
         match (&self.renewal, &other.renewal) {
             (None, None) => self.credential == other.credential,
@@ -137,7 +137,7 @@ impl From<Credential> for Login {
 }
 
 impl Renewal {
-    /// A login of a registry, and who keeps it.
+    /// The login of a registry in a source.
     pub fn new(registry: &RegistryName, source: LoginSource) -> Self {
         Self {
             registry: registry.clone(),
@@ -145,13 +145,13 @@ impl Renewal {
         }
     }
 
-    /// Who keeps the login.
+    /// Where the login is stored.
     pub fn source(&self) -> &LoginSource {
         &self.source
     }
 
-    /// Reads the login again, or says why it cannot be had. It may run a program and wait for it:
-    /// not for a thread that others wait for.
+    /// Reads the login again. It may run a helper and blocks until that ends. The error is the reason
+    /// why there is no login.
     pub fn renew(&self) -> Result<(Credential, Vec<PathLogin>), String> {
         self.read().map_err(|unreadable| unreadable.message)
     }
@@ -168,7 +168,7 @@ impl Renewal {
     }
 }
 
-/// What docker calls a registry, to its helpers and in its config.
+/// The name of a registry in docker's config and for its helpers.
 fn server(registry: &RegistryName) -> &str {
     match registry.as_str() {
         "docker.io" => "https://index.docker.io/v1/",
@@ -176,7 +176,7 @@ fn server(registry: &RegistryName) -> &str {
     }
 }
 
-/// The login that a helper has for a registry, or nothing where it has none.
+/// The login that a helper has for a registry, or `None`.
 fn from_helper(name: &str, registry: &RegistryName) -> Result<Option<Credential>, Unreadable> {
     let program = OsString::from(format!("docker-credential-{name}"));
     let server = server(registry);

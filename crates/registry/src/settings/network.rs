@@ -10,7 +10,7 @@ pub enum Proxy {
     /// The one of the usual environment variables (`HTTPS_PROXY`, `NO_PROXY` and so on).
     #[default]
     Environment,
-    /// None, whatever the environment says.
+    /// No proxy, even if the environment names one.
     Direct,
     /// This proxy; its URL may hold a password.
     Url(SecretString),

@@ -58,7 +58,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
 
-/// The settings of connections to a registry; an error says which of its files cannot be used.
+/// The TLS configuration of a registry. The error names the file that cannot be used.
 pub(crate) fn client_config(
     ca_pem: Option<&[u8]>,
     identity: Option<&ClientIdentity>,
@@ -149,7 +149,7 @@ impl ServerCertVerifier for OwnOrKnown {
     }
 }
 
-/// What is wrong with a server's certificate, and what to do; `None` for other troubles.
+/// What is wrong with a server's certificate, and what to do; `None` for other failures.
 pub(crate) fn explain(error: &Error) -> Option<String> {
     let certificate = match error {
         Error::InvalidCertificate(certificate) => certificate,

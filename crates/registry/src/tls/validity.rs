@@ -8,7 +8,7 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The two ends, in seconds since 1970; `None` for what is no certificate.
+/// Start and end, in seconds since 1970; `None` if it is not a certificate.
 pub(super) fn of(certificate: &[u8]) -> Option<(u64, u64)> {
     let (certificate, _) = inside(certificate, SEQUENCE)?;
     let (body, _) = inside(certificate, SEQUENCE)?;

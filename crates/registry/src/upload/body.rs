@@ -1,4 +1,4 @@
-//! A blob's bytes on their way into upload requests, one request after another.
+//! The bytes of a blob, split over one upload request after another.
 
 use std::{
     fmt,
@@ -13,25 +13,25 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::{BlobStream, Error, oci::Hasher};
 
-/// The bytes that are still to be sent, hashed as they go.
+/// The bytes that still have to be sent, hashed as they are read. Clones share the position.
 #[derive(Clone)]
 pub struct UploadBody(Arc<Mutex<BodyState>>);
 
 struct BodyState {
     bytes: BlobStream,
-    /// What of the last frame belongs to the next request.
+    /// The rest of the last frame, which belongs to the next request.
     cut: Bytes,
     hasher: Hasher,
 }
 
-/// The next bytes, as many as one request takes.
+/// The bytes of one request.
 struct BodyChunk {
     rest: UploadBody,
     missing: u64,
 }
 
 impl UploadBody {
-    /// The bytes that follow those which the hasher has taken in.
+    /// Creates a body from a stream that starts after the bytes that `hasher` has hashed.
     pub fn new(bytes: BlobStream, hasher: Hasher) -> Self {
         Self(Arc::new(Mutex::new(BodyState {
             bytes,
@@ -40,12 +40,12 @@ impl UploadBody {
         })))
     }
 
-    /// Has taken in all that went out.
+    /// The hash of every byte yielded so far.
     pub(crate) fn hashed(&self) -> Hasher {
         self.lock().hasher.clone()
     }
 
-    /// Everything, unhashed: for a request that takes it whole.
+    /// The remaining bytes, not hashed: for a single request.
     pub(crate) fn remaining(
         &self,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static {
@@ -53,7 +53,7 @@ impl UploadBody {
         futures::stream::poll_fn(move |context| rest.lock().bytes.poll_next_unpin(context))
     }
 
-    /// The next `length` bytes, and no more.
+    /// The next `length` bytes.
     pub(crate) fn part(
         &self,
         length: u64,
@@ -64,7 +64,7 @@ impl UploadBody {
         }
     }
 
-    /// Lets the next `length` bytes go: the registry has them.
+    /// Skips the next `length` bytes: the registry has them.
     pub(crate) async fn pass(&self, length: u64) -> Result<(), Error> {
         let mut known = self.part(length);
         while let Some(frame) = known.next().await {
@@ -73,11 +73,11 @@ impl UploadBody {
         Ok(())
     }
 
-    /// Sees to it that nothing is left, and that all of it was right.
+    /// Reads to the end, so that the digest of the stream is verified.
     pub(crate) async fn end(&self) -> Result<(), Error> {
         match self.remaining().next().await {
             Some(Err(error)) => Err(error),
-            // More than the blob's length never passes.
+            // The stream never yields more than the blob's length.
             Some(Ok(_)) | None => Ok(()),
         }
     }

@@ -1,44 +1,45 @@
-//! How a registry takes large blobs, as far as that is known.
+//! Upload capabilities: how a registry takes large blobs, as learned from its refusals.
 
 use chrono::Utc;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{Error, Kind, oci::RegistryName, vendor::Vendor};
 
-/// Parts never become smaller than this, in bytes: each costs a round trip.
+/// Minimum chunk in bytes: each costs a round trip.
 const MIN_CHUNK: u64 = 1 << 20;
 
-/// How long a lesson counts, in seconds: registries change, and some words are misunderstood.
+/// How long something learned is valid, in seconds: registries change, and some refusals are
+/// misunderstood.
 const LESSON_LIFETIME_SECS: i64 = 7 * 24 * 3600;
 
-/// What a registry taught. It stays true from one process to the next, for a week.
+/// What was learned of a registry. It is valid for a week, in other processes, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LearnedCapabilities {
-    /// Whether it takes a blob in parts.
+    /// Whether it takes a blob in chunks.
     pub takes_parts: Option<bool>,
-    /// The largest body that it takes, in bytes, where it refused a larger one.
+    /// The largest body to send, in bytes, after a larger one was refused.
     pub largest_body: Option<u64>,
-    /// When it last taught something, in seconds since 1970.
+    /// When something was last learned, in seconds since 1970.
     pub learned_at: i64,
 }
 
-/// How bytes were sent that a registry refused.
+/// How bytes were sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UploadAttempt {
     /// The length of the request's body, in bytes.
     pub(crate) length: u64,
-    /// Whether it was a part of a blob, or the end of one that came in parts.
+    /// Whether it was a chunk, or the end of a blob in chunks.
     pub(crate) in_parts: bool,
-    /// Whether the session had parts before.
+    /// Whether the session had chunks before.
     pub(crate) had_parts: bool,
-    /// The least bytes that the registry takes in one part.
+    /// Minimum chunk that the registry takes, in bytes.
     pub(crate) least: u64,
 }
 
-/// A registry's dialect, shared by all who talk to it.
+/// The upload capabilities of a registry, shared by all of its handles.
 #[derive(Debug)]
 pub(crate) struct UploadCapabilities {
-    /// What is known of the host before anything was sent.
+    /// What is known of the vendor.
     takes_parts: Option<bool>,
     learned: Mutex<Learned>,
 }
@@ -46,15 +47,15 @@ pub(crate) struct UploadCapabilities {
 #[derive(Debug, Default)]
 struct Learned {
     capabilities: LearnedCapabilities,
-    /// Whether something was learned since it was last told.
+    /// Whether something was learned since [`UploadCapabilities::take_changes`].
     has_changed: bool,
-    /// Whether it names the byte that comes next when it is asked how far an upload is, where others
-    /// name the last; nothing where nobody asked, or where that was no help.
+    /// Whether it reports the next byte when it is asked for the offset of an upload. Other registries
+    /// report the last byte. The outer `None`: not asked yet; the inner: the response was no help.
     counting: Option<Option<bool>>,
 }
 
 impl UploadCapabilities {
-    /// What is known of a registry before anything was sent.
+    /// The capabilities of a registry, as known of its vendor and as learned before.
     pub(crate) fn new(name: &RegistryName, learned: LearnedCapabilities) -> Self {
         Self {
             takes_parts: Vendor::of(name).takes_chunks(),
@@ -65,19 +66,19 @@ impl UploadCapabilities {
         }
     }
 
-    /// What is known now.
+    /// What is valid now.
     fn known(&self) -> LearnedCapabilities {
         self.lock().known(Utc::now().timestamp(), self.takes_parts)
     }
 
-    /// What was learned since this was last asked.
+    /// What was learned since the last call.
     pub(crate) fn take_changes(&self) -> Option<LearnedCapabilities> {
         let mut learned = self.lock();
         std::mem::take(&mut learned.has_changed).then_some(learned.capabilities)
     }
 
-    /// The size of the parts in which a blob is sent, if it is, in bytes. `wished` is what the
-    /// config says, and `least` what the registry says that it takes.
+    /// The size of chunks for a blob, in bytes; `None` if it is sent in one request. `wished` is the
+    /// configured size, `least` the minimum of the registry.
     pub(crate) fn part(&self, size: u64, wished: u64, least: u64) -> Option<u64> {
         let known = self.known();
         let part = wished
@@ -86,18 +87,18 @@ impl UploadCapabilities {
         (known.takes_parts != Some(false) && size > part).then_some(part)
     }
 
-    /// How it counts the bytes of an upload, if it was asked.
+    /// How it reports the offset of an upload, if it was asked.
     pub(crate) fn counting(&self) -> Option<Option<bool>> {
         self.lock().counting
     }
 
-    /// Takes note of how it counts.
+    /// Remembers how it reports the offset.
     pub(crate) fn counts(&self, names_next_byte: Option<bool>) -> Option<bool> {
         self.lock().counting = Some(names_next_byte);
         names_next_byte
     }
 
-    /// Takes note that a blob arrived in parts.
+    /// Learns that a blob arrived in chunks.
     pub(crate) fn took_parts(&self) {
         if self.known().takes_parts != Some(true) {
             self.lock()
@@ -105,11 +106,11 @@ impl UploadCapabilities {
         }
     }
 
-    /// Learns from a refusal; whether another try will be different.
+    /// Learns from a refusal. Returns whether another attempt will be sent differently.
     pub(crate) fn learn(&self, error: &Error, refused: UploadAttempt) -> bool {
         let known = self.known();
         match &*error.kind {
-            // Cloudflare takes 100 MB, and says so with a page of HTML.
+            // Cloudflare takes 100 MB, and refuses more with an HTML page.
             Kind::Rejected { status: 413, .. } if self.takes_parts != Some(false) => {
                 let body = (refused.length / 2).max(MIN_CHUNK).max(refused.least);
                 let is_less = body < known.largest_body.unwrap_or(u64::MAX);
@@ -117,19 +118,19 @@ impl UploadCapabilities {
                 if body < refused.length && (is_less || is_whole) {
                     self.lock().learn(|capabilities| {
                         capabilities.largest_body = Some(body);
-                        // Whole it goes no better, so that parts are tried once more.
+                        // A whole blob would not fit, so that chunks are tried once more.
                         capabilities.takes_parts = capabilities.takes_parts.filter(|takes| *takes);
                     });
                 }
                 body < refused.length
             }
             kind if refused.in_parts && is_about_parts(kind) => {
-                // A registry that has taken parts before refuses something else.
+                // A registry that took chunks before refuses something else.
                 if known.takes_parts.is_none() {
                     self.lock()
                         .learn(|capabilities| capabilities.takes_parts = Some(false));
                 }
-                // Others may have learned it in the meantime.
+                // Another upload may have learned it meanwhile.
                 known.takes_parts != Some(true)
             }
             _ => false,
@@ -164,8 +165,8 @@ impl Learned {
     }
 }
 
-/// Whether a refusal may be one of parts. A quota, a login or an immutable tag is refused in other
-/// words.
+/// Whether a refusal may be about chunks. Quotas, logins and immutable tags are refused with other
+/// statuses.
 fn is_about_parts(kind: &Kind) -> bool {
     match kind {
         Kind::NotFound(_) | Kind::Protocol(_) => true,

@@ -1,4 +1,4 @@
-//! Blobs on their way into a registry: whole, or in parts that are acknowledged one by one.
+//! Blob uploads: in one request, or in chunks that are acknowledged one by one.
 
 use std::sync::Arc;
 
@@ -20,35 +20,35 @@ use crate::{
     },
 };
 
-/// How far an upload is.
+/// The progress of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadProgress {
-    /// The registry has another part.
+    /// The registry acknowledged another chunk.
     Chunk,
-    /// The registry has the blob.
+    /// The registry has the whole blob.
     Complete,
 }
 
-/// What a new session is worth after one failed.
+/// What to expect of a new session after one failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionRetry {
-    /// It would fare like the one before, as far as the error tells.
+    /// The same failure, as far as the error shows.
     Same,
-    /// The old one was lost, or something in it broke: a new one may fare better.
+    /// The old one was lost, or a request in it broke: a new one may succeed.
     Fresh,
-    /// The registry taught how it wants large blobs: they will be sent in another way.
+    /// The upload capabilities of the registry changed: blobs are sent in another way now.
     Different,
 }
 
 impl Registry {
-    /// Whether a blob of this size is sent in parts.
+    /// Whether a blob of this size, in bytes, is sent in chunks.
     pub fn sends_parts(&self, size: u64) -> bool {
         self.part(size, 0).is_some()
     }
 
-    /// Sends the next part of a blob into its session, or all of it where it is small or the
-    /// registry takes no parts. The caller holds a flow of this registry, and calls again until
-    /// the blob is there. `bytes` begin where the session's acknowledged bytes end.
+    /// Sends the next chunk of a blob into its session, or the whole blob if it is small or the
+    /// registry takes no chunks. Hold a [push permit](Self::push_permit), and call it until it
+    /// returns [`UploadProgress::Complete`]. `bytes` start where the acknowledged bytes end.
     pub async fn send(
         &self,
         upload: &mut UploadSession,
@@ -62,7 +62,7 @@ impl Registry {
                 .http
                 .error(Operation::UploadBlob, subject, Kind::Manifest(text)));
         }
-        // Whatever breaks now, how far the session is has to be asked for.
+        // If the request breaks, the offset has to be asked for.
         upload.is_offset_unknown = true;
         let in_parts = upload.acknowledged.length() + upload.surplus > 0;
         let mut attempt = UploadAttempt {
@@ -103,9 +103,9 @@ impl Registry {
         Ok(UploadProgress::Complete)
     }
 
-    /// What an error makes of an upload that it came of, and learns from it. A session that is
-    /// refused between two parts was lost; where that happens to the next one too (`is_again`), the
-    /// registry takes no parts.
+    /// What to expect of a new session after this error, and learns upload capabilities from it. A
+    /// session that is refused between two chunks was lost. If that happens to the next one, too
+    /// (`is_again`), the registry takes no chunks.
     pub fn session_retry(
         &self,
         error: &Error,
@@ -136,15 +136,15 @@ impl Registry {
         }
     }
 
-    /// Whether an error is this registry's word on bytes that it was sent.
+    /// Whether an error is this registry's response to blob bytes.
     pub fn speaks_of_bytes(&self, error: &Error) -> bool {
         error.registry == self.http.name
             && [Operation::UploadBlob, Operation::UploadChunk].contains(&error.operation)
     }
 
-    /// Whether an error is this registry's word on a session, and not on the bytes: another session
-    /// may fare better, as when what the registry kept of this one is gone. One that is told where
-    /// it is, and refuses what it is sent, refuses the blob, and would so in another session.
+    /// Whether an error is this registry's response about a session, not about bytes: a new session may
+    /// succeed. A registry that reports the offset and then refuses the bytes refuses the blob, and
+    /// would do so in any session.
     pub fn refuses_session(&self, error: &Error) -> bool {
         error.operation == Operation::ResumeUpload
             && error.registry == self.http.name
@@ -154,7 +154,8 @@ impl Registry {
             )
     }
 
-    /// What was learned of how it takes large blobs since this was last asked.
+    /// Upload capabilities that were learned since the last call. Save them for
+    /// [`Registries::new`](crate::Registries::new).
     pub fn take_upload_capabilities(&self) -> Option<LearnedCapabilities> {
         self.client.upload_capabilities.take_changes()
     }
@@ -191,12 +192,12 @@ impl Registry {
                 .http
                 .error(request.operation, request.subject, Kind::Protocol(text)));
         }
-        // What was sent is what counts, whatever is named.
+        // The bytes that were sent count, whatever the response names.
         *upload.acknowledged = hashed;
         Ok(())
     }
 
-    /// Ends a session: with its blob, or with nothing where parts brought it.
+    /// Ends a session: with the whole blob, or with an empty body after chunks.
     async fn complete(
         &self,
         upload: &UploadSession,
@@ -240,8 +241,8 @@ impl Registry {
         request
     }
 
-    /// Sends a body of `length` bytes, for as long as something moves; after it the registry has
-    /// `stored` bytes to see to.
+    /// Sends a body of `length` bytes without a total timeout. The registry has to store `stored` bytes
+    /// after it.
     async fn put(
         &self,
         request: &Request,
@@ -253,9 +254,9 @@ impl Registry {
             self.http
                 .error(request.operation, request.subject.clone(), kind)
         };
-        // A pause that the registry asked for is no silence of it.
+        // A pause that the registry asked for is not a stall.
         self.client.wait_for_backoff().await.map_err(fail)?;
-        // Its watchdog takes the wait for a turn for what it is: a wait for bytes to send.
+        // The watchdog is outside: waiting for bandwidth counts as waiting for the source, not as a stall.
         let bytes = self
             .http
             .rate_limiter

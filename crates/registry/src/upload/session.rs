@@ -1,4 +1,4 @@
-//! Upload sessions of a registry: begun, replaced by a mount, found again, cancelled.
+//! Upload sessions: started, replaced by a mount, resumed, cancelled.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     upload::capabilities::UploadAttempt,
 };
 
-/// How long the end of a session is waited for.
+/// Timeout of a cancellation.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An upload session of a registry.
@@ -24,35 +24,35 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct UploadSession {
     pub(crate) repository: Repository,
     pub(crate) location: Url,
-    /// Has taken in all bytes that the registry acknowledged.
+    /// The hash of all acknowledged bytes.
     pub(crate) acknowledged: Box<Hasher>,
-    /// Bytes that it has beyond those: part of a request that broke.
+    /// Bytes that the registry has beyond those: the part of a broken request that arrived.
     pub(crate) surplus: u64,
-    /// The least bytes that it takes in one request.
+    /// Minimum bytes per request.
     pub(crate) min_chunk: u64,
-    /// Whether it names the byte that comes next where others name the last; nothing until an
-    /// acknowledged part showed it.
+    /// Whether the registry reports the next byte instead of the last one; `None` until an
+    /// acknowledged chunk showed it.
     pub(crate) names_next_byte: Option<bool>,
-    /// Whether something broke since it last told how far it is.
+    /// Whether a request broke since the registry last reported the offset.
     pub(crate) is_offset_unknown: bool,
-    /// Whether something ever broke in it: what it is refused for then may be due to that.
+    /// Whether any request of it ever broke: a refusal may be due to that.
     pub(crate) has_broken: bool,
-    /// Whether all bytes of the blob went out in one request that has failed since.
+    /// Whether all bytes of the blob were sent in one request, which failed.
     pub(crate) is_all_sent: bool,
-    /// How bytes were last sent.
+    /// The last attempt to send bytes.
     pub(crate) last_attempt: Option<UploadAttempt>,
 }
 
-/// What another process needs to go on with an upload.
+/// What another process needs to resume an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedUpload {
-    /// Where it goes on.
+    /// The URL of the session.
     pub location: String,
     /// Bytes that the registry acknowledged.
     pub offset: u64,
     /// The state of the hash over those bytes.
     pub hash_state: Vec<u8>,
-    /// Whether the registry names the byte that comes next, where that is known.
+    /// Whether the registry reports the next byte, if that is known.
     pub names_next_byte: Option<bool>,
 }
 
@@ -72,22 +72,22 @@ impl UploadSession {
         }
     }
 
-    /// Has taken in all bytes that the registry acknowledged: what is sent next begins there.
+    /// The hash of all acknowledged bytes. The next byte to send is at its length.
     pub fn acknowledged(&self) -> &Hasher {
         &self.acknowledged
     }
 
-    /// Whether all bytes of the blob went out in one request, of which the answer may be lost.
+    /// Whether all bytes of the blob were sent in one request, whose response may be lost.
     pub fn is_all_sent(&self) -> bool {
         self.is_all_sent
     }
 
-    /// Whether [`Registry::resume`] has to ask how far it is.
+    /// Whether [`Registry::resume`] has to ask for the offset.
     pub fn is_offset_unknown(&self) -> bool {
         self.is_offset_unknown
     }
 
-    /// What is needed to go on after this process.
+    /// The state for [`Registry::restore`] in another process.
     pub fn save(&self) -> SavedUpload {
         SavedUpload {
             location: self.location.to_string(),
@@ -97,8 +97,8 @@ impl UploadSession {
         }
     }
 
-    /// How a registry counts, from what it names when it is asked how far a session is in which
-    /// nothing broke. ECR names the same byte again and again: that shows nothing.
+    /// Whether the registry reports the next byte or the last one, from its report of a session without
+    /// breaks. ECR always reports the same byte, which shows nothing.
     fn counts(&self, named: u64) -> Option<bool> {
         let next = self.acknowledged.length();
         match named {
@@ -108,15 +108,15 @@ impl UploadSession {
         }
     }
 
-    /// Takes note of the byte that the registry names when it is asked how far it is. Nothing where
-    /// that is less than it acknowledged or more than there is, or where nobody knows how it counts:
-    /// one byte too many or too few would be a wrong blob.
+    /// Applies the byte that the registry reports as its offset. `None` if it is less than it
+    /// acknowledged, or more than the blob has, or if it is unknown how the registry counts: an offset
+    /// that is wrong by one byte would corrupt the blob.
     fn apply_offset(&mut self, named: u64, size: u64) -> Option<()> {
         let known = self.acknowledged.length();
         let held = match self.names_next_byte {
             Some(true) => named,
             Some(false) => named.checked_add(1)?,
-            // Nothing is lost by beginning anew, or only what a registry that names nothing holds.
+            // A new session costs only what a registry without a usable report holds.
             None => return None,
         };
         self.surplus = held.checked_sub(known).filter(|_| held <= size)?;
@@ -125,18 +125,18 @@ impl UploadSession {
     }
 }
 
-/// What became of the wish to mount a blob, or to begin its upload.
+/// The outcome of starting an upload.
 #[derive(Debug)]
 pub enum UploadStart {
-    /// The registry had the blob in the other repository, and now has it here too.
+    /// The blob was mounted from another repository. Nothing has to be sent.
     Mounted,
     /// The bytes have to be sent.
     Session(UploadSession),
 }
 
 impl Registry {
-    /// Begins an upload into a repository. Where another repository of the registry holds the
-    /// blob, `mount_from` names it, and the registry may need no upload.
+    /// Starts an upload into a repository. `mount_from` is another repository of the registry that
+    /// holds the blob: the registry may then mount it instead.
     pub async fn start_upload(
         &self,
         repository: &Repository,
@@ -151,7 +151,7 @@ impl Registry {
             repository,
             "blobs/uploads/",
         );
-        // Without it, Go's servers answer 411 to a POST that has no body.
+        // Without it, Go's servers answer 411 to a POST without a body.
         request
             .headers
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -166,8 +166,8 @@ impl Registry {
                 .append_pair("from", from.path());
         }
         let answer = match self.client.send(&self.http, &request).await {
-            // Harbor answers 401 to a mount from a project it does not know, Docker Hub 400: the
-            // mount was a shortcut, and the plain way is left.
+            // Harbor answers 401 to a mount from an unknown project, Docker Hub 400. A plain upload
+            // still works.
             Err(error) if mount_from.is_some() && !error.is_transient() => {
                 tracing::debug!(%error, "no mount; uploading");
                 self.client.send(&self.http, &plain).await?
@@ -193,8 +193,8 @@ impl Registry {
         }))
     }
 
-    /// Finds out how far a session is that something broke in, or that another process began.
-    /// False when the registry no longer has it, or has less of it than it said.
+    /// Asks for the offset of a session in which a request broke, or that another process started.
+    /// False if the registry lost the session, or acknowledged bytes of it: start a new one then.
     pub async fn resume(
         &self,
         upload: &mut UploadSession,
@@ -208,8 +208,8 @@ impl Registry {
         Ok(named.is_some_and(|named| upload.apply_offset(named, blob.size).is_some()))
     }
 
-    /// Finds out how the registry counts, in a session in which nothing broke: what it names after
-    /// a part is counted in another way by Quay than what it names when it is asked.
+    /// Learns how the registry reports offsets, in a session without breaks. The range in the response
+    /// to a chunk does not show it: Quay counts differently there.
     pub(crate) async fn learn_counting(&self, upload: &mut UploadSession, blob: &Descriptor) {
         let upload_capabilities = &self.client.upload_capabilities;
         upload.names_next_byte = match upload_capabilities.counting() {
@@ -227,7 +227,7 @@ impl Registry {
         };
     }
 
-    /// What a registry tells of a session; nothing where it is lost.
+    /// The status of a session; `None` if it is lost.
     async fn session_state(
         &self,
         upload: &mut UploadSession,
@@ -257,7 +257,7 @@ impl Registry {
         Ok(Some(answer.headers))
     }
 
-    /// A session that another process began, as it was saved.
+    /// Restores a session that another process saved. `None` if it is not of this registry.
     pub fn restore(
         &self,
         repository: &Repository,
@@ -274,8 +274,7 @@ impl Registry {
         })
     }
 
-    /// Tells the registry that a session will not be finished. It is a courtesy: registries drop
-    /// old sessions by themselves, so that failure means nothing.
+    /// Cancels a session. Failures are ignored: registries expire old sessions themselves.
     pub async fn cancel(&self, upload: &UploadSession) {
         let subject = upload.repository.to_string();
         let mut request = self.request(
@@ -286,7 +285,7 @@ impl Registry {
             "blobs/uploads/",
         );
         request.url = upload.location.clone();
-        // A token of its own: a refusal does not cost the uploads theirs.
+        // A token of its own, so that a refusal does not invalidate the token of uploads.
         request.scope.deletes = true;
         let body = || Some(bytes::Bytes::new().into());
         let work = self.client.execute(&self.http, &request, None, body);
@@ -295,8 +294,8 @@ impl Registry {
         }
     }
 
-    /// Where an upload goes on. Requests there carry the registry's authorization, so that it has
-    /// to be the registry's host.
+    /// The next URL of a session. Requests there carry the registry's authorization, so that it must be
+    /// on the registry's host.
     pub(crate) fn location(
         &self,
         request: &Request,
@@ -317,7 +316,7 @@ impl Registry {
             .join(text)
             .map_err(|e| fail(format!("its Location `{text}` is no URL: {e}")))?;
         if !keep_to_origin(&self.http.base, &mut location) {
-            // The rest of it may let whoever has it go on with the upload.
+            // The rest of the URL may grant access to the upload.
             let host = location.host_str().unwrap_or(location.scheme());
             return Err(fail(format!(
                 "it wants the upload at another host, `{host}`"
@@ -327,7 +326,7 @@ impl Registry {
     }
 }
 
-/// The last byte of an upload that a registry says it has: `Range: 0-1023`, some with `bytes=`.
+/// The byte that a registry reports as its offset: `Range: 0-1023`, some with `bytes=`.
 pub(crate) fn last_byte(headers: &HeaderMap) -> Option<u64> {
     let range = header(headers, RANGE.as_str())?.trim();
     let range = range.strip_prefix("bytes=").unwrap_or(range);

@@ -1,4 +1,4 @@
-//! The watchdog of an upload: nothing moves, or no answer comes.
+//! The stall watchdog of an upload: no byte moves, or no response comes.
 
 use std::{
     sync::{
@@ -15,22 +15,22 @@ use reqwest::Body;
 
 use crate::{Direction, Error, Kind, http::HttpClient};
 
-/// Bytes a second at which a registry stores, at the least, what it was sent: some hash it all
-/// again, and copy it to an object store.
+/// Minimum rate, in bytes per second, at which a registry stores a blob after the last byte: some
+/// hash it again and copy it to an object store.
 const COMMIT_RATE: u64 = 4 << 20;
 
-/// What the body of an upload tells its watchdog.
+/// The state of an upload's body, as its watchdog sees it.
 #[derive(Debug, Default)]
 pub(crate) struct StallWatchdog {
-    /// Bytes that the connection took.
+    /// Bytes that the connection accepted.
     sent: AtomicU64,
-    /// Whether the connection asked for the first of them: until then nothing can stall.
+    /// Whether the connection asked for the first byte. Nothing can stall before.
     is_sending: AtomicBool,
-    /// Whether it waits for the source, which has a watchdog of its own.
+    /// Whether the body waits for the source, which has its own watchdog.
     is_waiting: AtomicBool,
 }
 
-/// The body of an upload: counts what the connection takes.
+/// The body of an upload, observed: counts the bytes that the connection accepts.
 pub(crate) fn observe_body(
     mut bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
     http: &HttpClient,
@@ -57,14 +57,14 @@ pub(crate) fn observe_body(
 }
 
 impl StallWatchdog {
-    /// Bytes that the connection took so far.
+    /// Bytes that the connection accepted so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Ends when the connection has taken nothing for `stall`, or the registry has not answered
-    /// for as long after the last byte of `size`, and for what it may take to store `stored`. Total
-    /// time is never limited.
+    /// Ends when the connection accepted nothing for `stall`, or when the registry did not respond
+    /// within `stall` after the last byte of `size`, plus the time to store `stored` bytes. The total
+    /// time is not limited.
     pub(crate) async fn silence(&self, size: u64, stored: u64, stall: Duration) -> Kind {
         let mut last = (0, Instant::now());
         loop {

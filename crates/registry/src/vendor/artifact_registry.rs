@@ -14,7 +14,7 @@ use crate::{
     vendor::TagHint,
 };
 
-/// What the map says of tags.
+/// The hints of the map.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestMap(pub(crate) Vec<TagHint>);
 
@@ -27,7 +27,7 @@ struct ManifestUpload {
 }
 
 impl ManifestUpload {
-    /// What is known of its tags; what is no legal tag is left out.
+    /// The hints for its tags. Names that are not legal tags are left out.
     fn hints(self, digest: &str) -> impl Iterator<Item = TagHint> {
         let digest: Option<Digest> = match self.tag.is_empty() {
             true => None,

@@ -42,7 +42,7 @@ impl Registry {
     ) -> Option<TagListing> {
         let (namespace, name) = repository.path().split_once('/')?;
         let mut first = Url::clone(&self.http.base);
-        // The interface has a host of its own, which differs from the registry's in the name alone.
+        // The API has another host name. Scheme and port are those of the registry.
         first.set_host(Some("hub.docker.com")).ok()?;
         first.set_path(&format!(
             "/v2/namespaces/{namespace}/repositories/{name}/tags"
@@ -57,7 +57,7 @@ impl Registry {
     pub(crate) async fn list_hub(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let namespace = first_part(prefix);
         let mut first = Url::clone(&self.http.base);
-        // The interface has a host of its own, which differs from the registry's in the name alone.
+        // The API has another host name. Scheme and port are those of the registry.
         let _ = first.set_host(Some("hub.docker.com"));
         first.set_path(&format!("/v2/namespaces/{namespace}/repositories"));
         first.set_query(Some(&format!("page_size={PAGE_SIZE}")));

@@ -37,7 +37,7 @@ struct ArtifactTag {
 }
 
 impl Registry {
-    /// What is told of a repository's tags, from no more artifacts than `limit`, or a page.
+    /// Hints for the tags of a repository, from at most `limit` artifacts, or one page.
     pub(crate) async fn list_artifacts(
         &self,
         repository: &Repository,
@@ -45,7 +45,7 @@ impl Registry {
     ) -> Option<TagListing> {
         let (project, name) = repository.path().split_once('/')?;
         let mut start = Url::clone(&self.http.base);
-        // Encoded twice: what is in front of a Harbor decodes once.
+        // Encoded twice, because the proxy of a Harbor decodes once.
         let name = name.replace('/', "%252F");
         start.set_path(&format!(
             "/api/v2.0/projects/{project}/repositories/{name}/artifacts"
@@ -126,7 +126,7 @@ impl Registry {
     }
 }
 
-/// What a page tells, and how many artifacts it has.
+/// The hints of a page, and how many artifacts it has.
 fn read(answer: &BufferedResponse) -> Result<(Vec<TagHint>, usize), Kind> {
     let page: Vec<Artifact> = parse(answer)?;
     let count = page.len();

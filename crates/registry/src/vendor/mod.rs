@@ -1,5 +1,5 @@
-//! Digests and push times of many tags at once, from registries that tell them: in their list of
-//! tags, or by an interface beside it.
+//! What is odd about one vendor, and the bulk listings of vendors: digests and push times of many
+//! tags at once, in the list of tags or by another API.
 
 pub(crate) mod artifact_registry;
 pub(crate) mod docker_hub;
@@ -23,38 +23,38 @@ use crate::{
 
 pub(crate) use crate::vendor::{artifact_registry::ManifestMap, hosts::Vendor};
 
-/// Most pages of one listing: a hundred thousand tags at a hundred a page.
+/// Maximum pages of one listing: a hundred thousand tags at a hundred per page.
 const PAGE_LIMIT: usize = 1_000;
-/// Tags asked for at a time; Docker Hub, Harbor and quay.io give no more.
+/// Entries per page. Docker Hub, Harbor and quay.io return no more.
 const PAGE_SIZE: usize = 100;
-/// Tags that may be told for each request that they save: a page has about as many bytes as the
-/// answers to HEADs for all of its tags.
+/// Tags to list per request that the listing saves: a page has about as many bytes as the responses
+/// to a HEAD for each of its tags.
 const TAGS_PER_SAVED_REQUEST: usize = 10;
-/// How long an interface is left alone that cannot be reached, or that asks for it.
+/// How long an API is not asked after it could not be reached, or asked to slow down.
 const RETRY_UNREACHABLE_AFTER: Duration = Duration::from_secs(600);
 
-/// What a registry tells of one tag in a listing.
+/// What a bulk listing reports of one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TagHint {
     /// The tag.
     pub(crate) tag: Tag,
-    /// Its digest, where that is told.
+    /// Its digest, if reported.
     pub(crate) digest: Option<Digest>,
     /// When it was pushed, in seconds since 1970.
     pub(crate) at: Option<i64>,
 }
 
-/// A page of an interface.
+/// A page of a bulk listing.
 #[derive(Debug)]
 struct BulkPage {
     hints: Vec<TagHint>,
     /// Where the next one is.
     next: Option<Url>,
-    /// How many tags there are in all, where that is told.
+    /// How many tags there are in all, if reported.
     total: Option<usize>,
 }
 
-/// Since when, if at all, a registry's interface is left alone.
+/// Until when the API of a vendor is not asked, if at all.
 #[derive(Debug, Default)]
 pub(crate) struct BulkApi {
     resting_until: Mutex<Option<Instant>>,
@@ -73,9 +73,9 @@ impl BulkApi {
 }
 
 impl Registry {
-    /// Lists every tag of a repository that is mirrored from it, with digests and push times where
-    /// the registry tells them. An interface that tells them is asked without patience, and for no
-    /// more than pays where they save so many requests: the rest can be asked of each tag.
+    /// Lists every tag of a repository, with digests and push times if the vendor reports them. They
+    /// are hints: see [`TagListing`]. `saves` is how many requests they would save. The vendor's API
+    /// is asked for no more pages than that is worth, and its failures are ignored.
     pub async fn list_source_tags(
         &self,
         repository: &Repository,
@@ -96,7 +96,7 @@ impl Registry {
         let Some(mut listing) = self.list_tags(repository).await? else {
             return Ok(None);
         };
-        // Only now it is known who gives out tokens.
+        // The service of the token server is known only now.
         let hints = match self.client.auth.is_service(harbor::TOKEN_SERVICE) {
             true => self.list_artifacts(repository, limit).await,
             false => hints,
@@ -161,7 +161,7 @@ impl Registry {
         tags
     }
 
-    /// Leaves an interface alone for a while if it did not answer.
+    /// Does not ask an API for a while if it did not answer.
     fn rest_after(&self, failed: &PageError) {
         let PageError { error, is_first } = failed;
         tracing::debug!(%error, "a bulk listing failed; the other tags are asked for one by one");
@@ -175,7 +175,7 @@ impl Registry {
     }
 }
 
-/// Whether an interface that fails so may tell another time.
+/// Whether the API may succeed later.
 fn is_for_now(error: &Error) -> bool {
     error.is_transient() || matches!(&*error.kind, Kind::Throttled { .. })
 }
@@ -185,7 +185,7 @@ fn parse<T: DeserializeOwned>(answer: &BufferedResponse) -> Result<T, Kind> {
         .map_err(|e| Kind::Protocol(format!("its list of tags makes no sense: {e}")))
 }
 
-/// A time as most interfaces write it.
+/// Reads an RFC 3339 time, in seconds since 1970.
 fn seconds(text: &str) -> Option<i64> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
     Some(time.timestamp())

@@ -32,7 +32,7 @@ struct QuayRepositories {
 }
 
 impl Registry {
-    /// Every tag of a public repository. It always pays: pages of the registry's own list are no
+    /// Lists every tag of a public repository. It always pays: pages of the registry's own list are no
     /// larger here.
     pub(crate) async fn list_quay_tags(&self, repository: &Repository) -> TagListing {
         let mut start = Url::clone(&self.http.base);
@@ -94,7 +94,7 @@ impl Registry {
     }
 }
 
-/// What a page tells, and whether there are more.
+/// The hints of a page, and whether there are more pages.
 fn read(answer: &BufferedResponse) -> Result<(Vec<TagHint>, bool), Kind> {
     let page: QuayPage = parse(answer)?;
     let hints = page.tags.into_iter().filter_map(|found| {
