@@ -170,7 +170,7 @@ impl Sync {
     pub async fn plan(&self, config: &Config, mirrors: &[&Mirror]) -> Vec<MirrorPlan> {
         let catalogs = Catalogs::default();
         let plans = stream::iter(mirrors).map(async |mirror| {
-            let prune = self.prune_rule(mirror).await;
+            let prune = self.prune_rule(config, mirror).await;
             let tally = RunCounters::default();
             let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
             let (groups, refused) = RouteGroup::all(config, mirror, routes, prune);
@@ -249,7 +249,7 @@ impl Sync {
         });
         let routes = scope.narrow(routes);
         let (depth, prune) = match scope {
-            Scope::Whole => (Depth::Whole, self.prune_rule(mirror).await),
+            Scope::Whole => (Depth::Whole, self.prune_rule(config, mirror).await),
             Scope::Image(..) => (Depth::Image, None),
         };
         let (groups, refused) = RouteGroup::all(config, mirror, routes, prune);

@@ -107,12 +107,15 @@ impl Store {
             .map_err(|e| self.read_error(e))
     }
 
-    /// Whether any tag of a mirror is known.
-    pub async fn has_tags(&self, mirror: &str) -> Result<bool, Error> {
-        query_scalar("SELECT EXISTS (SELECT 1 FROM tags WHERE mirror = ?)")
-            .bind(mirror)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|e| self.read_error(e))
+    /// The mirrors that keep tags and were not compared by an order of `latest`.
+    pub async fn keepers_without_order(&self, version: i64) -> Result<Vec<String>, Error> {
+        query_scalar(
+            "SELECT DISTINCT mirror FROM tags WHERE mirror <> ''
+             AND mirror NOT IN (SELECT mirror FROM tag_orders WHERE version = ?)",
+        )
+        .bind(version)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))
     }
 }

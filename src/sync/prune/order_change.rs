@@ -1,7 +1,7 @@
 //! Holds pruning back once after an upgrade that changed the order of `latest`.
 
 use crate::{
-    config::{Mirror, Prune, Route, Selection},
+    config::{Config, Mirror, Prune, Route, Selection},
     store::{self, Pruning, StoreEvent},
     sync::{Sync, plan::tag_version::ORDER_VERSION},
 };
@@ -9,9 +9,9 @@ use crate::{
 impl Sync {
     /// The prune rule of a mirror. `None` in the first run after the order of `latest` changed,
     /// which is logged: tags that were newest may no longer be.
-    pub(crate) async fn prune_rule(&self, mirror: &Mirror) -> Option<Prune> {
+    pub(crate) async fn prune_rule(&self, config: &Config, mirror: &Mirror) -> Option<Prune> {
         let rule = mirror.prune?;
-        match self.is_order_new(mirror).await {
+        match self.is_order_new(config, mirror).await {
             false => Some(rule),
             true => {
                 tracing::warn!(
@@ -26,11 +26,9 @@ impl Sync {
         }
     }
 
-    /// Notes that a mirror was compared by this version's order.
+    /// Notes that a mirror was compared by this version's order: what it selects from now on was
+    /// chosen by it, whether or not it prunes yet.
     pub(crate) async fn order_seen(&self, mirror: &Mirror) {
-        if mirror.prune.is_none() || !uses_latest(mirror) {
-            return;
-        }
         let seen = self.store.tag_order(&mirror.name).await;
         if seen.is_ok_and(|seen| seen != Some(ORDER_VERSION)) {
             let event = Pruning::Ordered {
@@ -41,13 +39,21 @@ impl Sync {
         }
     }
 
-    async fn is_order_new(&self, mirror: &Mirror) -> bool {
+    /// Whether tags of the mirror, or of one that is no longer in the file and may be its earlier name,
+    /// were chosen by another order.
+    async fn is_order_new(&self, config: &Config, mirror: &Mirror) -> bool {
         if !uses_latest(mirror) {
             return false;
         }
         let seen = async {
             let is_seen = self.store.tag_order(&mirror.name).await? == Some(ORDER_VERSION);
-            Ok::<_, store::Error>(is_seen || !self.store.has_tags(&mirror.name).await?)
+            let is_others = |keeper: &String| {
+                let mut others = config.mirrors.iter();
+                **keeper != *mirror.name && others.any(|other| *other.name == **keeper)
+            };
+            let keepers = self.store.keepers_without_order(ORDER_VERSION).await?;
+            let is_known = !keepers.iter().all(is_others);
+            Ok::<_, store::Error>(is_seen || !is_known)
         };
         // A store that cannot be read is no leave to delete.
         !seen.await.unwrap_or_default()

@@ -96,7 +96,7 @@ impl Sync {
         if mirror.prune.is_none() {
             return pruning;
         }
-        let Some(rule) = self.prune_rule(mirror).await else {
+        let Some(rule) = self.prune_rule(config, mirror).await else {
             if apply != Apply::Nothing {
                 self.order_seen(mirror).await;
             }

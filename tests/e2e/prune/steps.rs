@@ -273,3 +273,26 @@ fn prunes_nothing_once_after_tag_order_changed() {
     pair.transship.sync();
     assert_eq!(pair.to.tags("mirror/app"), ["1.1.0"]);
 }
+
+#[test]
+fn renamed_mirror_prunes_nothing_once_after_tag_order_changed() {
+    let entry = |name: &str| {
+        format!(
+            "\n[[mirror]]\nname = \"{name}\"\nfrom = \"SOURCE/app\"\nlatest = 1\nprune = {{ after = \"7d\" }}\n"
+        )
+    };
+    let pair = Pair::mirroring(&entry("old"));
+    for tag in ["1.0.0", "1.1.0"] {
+        pair.from.push("app", tag, &Image::oci(tag));
+        pair.transship.sync();
+    }
+    pair.transship.let_prunable_tags_wait(8);
+    pair.transship.forget_tag_order();
+    pair.reconfigure(&entry("new"));
+    let said = pair.transship.run(&["sync"]).expect_code(0);
+    said.expect_stderr(&["the order by which `latest` chooses tags changed"]);
+    assert_eq!(pair.to.tags("mirror/app"), ["1.0.0", "1.1.0"]);
+    let said = pair.transship.run(&["sync"]).expect_code(0);
+    assert!(!said.stderr.contains("chooses tags changed"), "{said}");
+    assert_eq!(pair.to.tags("mirror/app"), ["1.1.0"]);
+}
