@@ -41,6 +41,8 @@ const HEADS: usize = 256;
 /// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
 /// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
+/// So far ahead, in seconds, a time may be of a run that goes on at the same time.
+const AHEAD: i64 = 3600;
 
 /// A group of routes and what both of its sides hold.
 #[derive(Debug)]
@@ -340,7 +342,7 @@ async fn read_through(source: &Registry, reference: &Reference) -> Result<Digest
 
 /// Whether what was last looked at then is to be looked at again.
 pub(crate) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
-    last.is_none_or(|at| now >= at + VERIFY_EVERY - spread(tag))
+    last.is_none_or(|at| at > now + AHEAD || now >= at + VERIFY_EVERY - spread(tag))
 }
 
 /// Up to a quarter of [`VERIFY_EVERY`], by the tag's name: what was mirrored in one run is not
