@@ -252,7 +252,7 @@ impl Context<'_> {
     ) -> Step {
         let digest = match &source.digest {
             Ok(digest) => digest.clone(),
-            Err(error) => return fail(source, error, self.now),
+            Err(error) => return self.unreadable(source, error),
         };
         let record = holds.records.get(&source.tag);
         // One that answers for others fails at this tag alone, which is written anew.
@@ -304,6 +304,18 @@ impl Context<'_> {
             referrers: self.referrers_due.is_some_and(is_due),
             since: self.since(record),
         }
+    }
+
+    /// A tag that the source does not give out. One that the file names stays wrong until it is edited.
+    fn unreadable(&self, source: &SourceTag, error: &registry::Error) -> Step {
+        let mut step = fail(source, error, self.now);
+        if let Action::Fail { message, .. } = &mut step.action
+            && error.is_not_found()
+            && self.group.named().contains(&source.tag)
+        {
+            message.push_str("; correct the tag in `from`, or remove it there");
+        }
+        step
     }
 
     /// When a difference of a tag was first seen that is not mirrored since; now, if there is none.
