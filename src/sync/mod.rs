@@ -420,6 +420,8 @@ impl Sync {
     async fn run_target(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let record = Record::new(&self.recorder, &self.metrics, lane);
         record.seen(plan).await;
+        let (to, name) = (lane.to, &lane.mirror.name);
+        self.transfer.holdings.drop_deferred(to, name);
         self.transfer
             .hold(lane.to, plan.knowledge, plan.steps.len())
             .await;

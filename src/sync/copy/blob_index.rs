@@ -10,9 +10,9 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::{
-    oci::{Descriptor, Digest, Repository},
+    oci::{Descriptor, Digest, Repository, Tag},
     store::{self, Check, ContentPart, Store, StoreEvent, StoreWriter},
-    sync::plan::BlobKnowledge,
+    sync::{plan::BlobKnowledge, prune::delete::Deletion},
 };
 
 /// What is known of a digest in a repository.
@@ -53,6 +53,8 @@ struct Learned {
     said: HashMap<Digest, Vec<(Repository, bool)>>,
     /// Repositories from which digests are deleted now.
     clearings: HashSet<Repository>,
+    /// Tags that runs could not delete with their digests, because others wrote there.
+    deferred: HashMap<Repository, HashMap<Tag, Deletion>>,
 }
 
 impl Learned {
@@ -272,14 +274,22 @@ impl BlobIndex {
     }
 
     /// Keeps runs from writing to a repository, and others from deleting digests there, so that what
-    /// its tags lead to stays as it is read; `None` while a run writes. Waits while others delete.
-    pub(crate) async fn clear<'a>(&'a self, repository: &'a Repository) -> Option<Clearing<'a>> {
+    /// its tags lead to stays as it is read. Waits while others delete. While a run writes, it is
+    /// `None`, and the last run to end is to delete these tags.
+    pub(crate) async fn clear<'a>(
+        &'a self,
+        repository: &'a Repository,
+        deletions: &[Deletion],
+    ) -> Option<Clearing<'a>> {
         let mut cleared = self.cleared.subscribe();
         loop {
             {
                 let mut learned = self.lock();
                 let known = learned.repositories.get(repository);
                 if known.is_some_and(|known| known.runs > 0) {
+                    let deferred = learned.deferred.entry(repository.clone()).or_default();
+                    let deletions = deletions.iter().cloned();
+                    deferred.extend(deletions.map(|deletion| (deletion.tag.clone(), deletion)));
                     return None;
                 }
                 if learned.clearings.insert(repository.clone()) {
@@ -291,6 +301,18 @@ impl BlobIndex {
             }
             // The sender lives as long as this does.
             let _ = cleared.changed().await;
+        }
+    }
+
+    /// The tags that runs which ended before left to this one.
+    pub(crate) fn take_deferred(&self, repository: &Repository) -> HashMap<Tag, Deletion> {
+        self.lock().deferred.remove(repository).unwrap_or_default()
+    }
+
+    /// Drops what runs of a mirror left to others: its next run decides again.
+    pub(crate) fn drop_deferred(&self, repository: &Repository, mirror: &str) {
+        if let Some(deferred) = self.lock().deferred.get_mut(repository) {
+            deferred.retain(|_, deletion| *deletion.mirror != *mirror);
         }
     }
 

@@ -104,7 +104,7 @@ pub enum Leave {
     NeededBy(Tag),
     /// A run found that the registry deletes nothing; why, if that is known.
     NoDeletion(String),
-    /// Another run writes to the repository now, and may need its digest.
+    /// Another run writes to the repository now, and may need its digest: it deletes the tag.
     AnotherRun,
     /// Another process writes by the same store now.
     AnotherProcess,
@@ -340,7 +340,7 @@ impl fmt::Display for Leave {
                 "the tag {tag} needs its digest, and this registry deletes no tag alone"
             ),
             Self::AnotherRun => {
-                f.write_str("another run writes to the repository now, and may need its digest")
+                f.write_str("another run writes to the repository now, and deletes it when it ends")
             }
             Self::AnotherProcess => f.write_str(
                 "another transship writes by the same store now, and may need its digest; prune \

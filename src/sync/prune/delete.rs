@@ -51,7 +51,7 @@ pub(crate) enum DeleteOutcome {
 impl Transfer {
     /// Deletes tags of the lane's target repository, each alone where the registry can. Where it
     /// deletes only digests, `others` that are due, too, go in the same step: of several mirrors that
-    /// write there, only the last one to end may delete digests.
+    /// write there, only the last one to end may delete digests, and deletes what the others left.
     pub(crate) async fn delete(
         &self,
         lane: CopyContext<'_>,
@@ -60,11 +60,20 @@ impl Transfer {
     ) -> Vec<(Deletion, Result<DeleteOutcome, Error>)> {
         let mut done = Vec::new();
         let mut by_digest = Vec::new();
+        let mut deferred = self.holdings.take_deferred(lane.to);
+        for deletion in deletions.iter().chain(&others) {
+            deferred.remove(&deletion.tag);
+        }
         let own = deletions.len();
-        for (at, deletion) in deletions.into_iter().chain(others).enumerate() {
+        let theirs = own..own + others.len();
+        let all = deletions
+            .into_iter()
+            .chain(others)
+            .chain(deferred.into_values());
+        for (at, deletion) in all.enumerate() {
             // Others delete their own tags where each goes alone.
-            if at >= own && by_digest.is_empty() && own > 0 {
-                break;
+            if theirs.contains(&at) && by_digest.is_empty() && own > 0 {
+                continue;
             }
             match delete_tag(lane, &deletion).await {
                 Ok(Some(gone)) => done.push((deletion, Ok(gone))),
@@ -89,7 +98,7 @@ impl Transfer {
             let left = move |deletion| (deletion, Ok(DeleteOutcome::Left(left.clone())));
             deletions.iter().cloned().map(left).collect()
         };
-        let Some(_clearing) = self.holdings.clear(lane.to).await else {
+        let Some(_clearing) = self.holdings.clear(lane.to, &deletions).await else {
             return leave(Leave::AnotherRun);
         };
         let Some(_alone) = self.presence.alone() else {

@@ -235,38 +235,10 @@ impl Sync {
         plan: &TargetPlan,
         apply: Apply,
     ) -> (Option<TargetPruning>, Vec<Failure>) {
+        let (mut left, failures) = self.delete(lane, plan, apply).await;
         let Some(pruned) = &plan.pruned else {
-            return (None, Vec::new());
+            return (None, failures);
         };
-        let record = Record::new(&self.recorder, &self.metrics, lane);
-        let mut failures = Vec::new();
-        let mut done = Vec::new();
-        if apply != Apply::Nothing {
-            record.prunable(pruned).await;
-            let going = pruned.tags.iter().filter(|tag| tag.is_due());
-            let going = going.map(deletion).collect();
-            let digests: HashSet<_> = pruned.tags.iter().map(|tag| &tag.digest).collect();
-            // Whoever prunes one mirror by hand prunes of the others what stands for the same digest.
-            let is_meant = |tag: &&Prunable| apply == Apply::Run || digests.contains(&tag.digest);
-            let others = pruned.others.iter().filter(|tag| tag.is_due());
-            let others = others.filter(is_meant).map(deletion).collect();
-            done = self.transfer.delete(lane, going, others).await;
-        }
-
-        let mut left = HashMap::new();
-        for (deletion, gone) in done {
-            let what = match gone {
-                Ok(gone) => {
-                    record.pruned(&deletion, &gone).await;
-                    gone
-                }
-                Err(error) => {
-                    failures.push(record.not_pruned(&deletion, &error));
-                    DeleteOutcome::Left(Leave::Unreadable(error.to_string()))
-                }
-            };
-            left.insert(deletion.tag, what);
-        }
         let tags = pruned.tags.iter().map(|tag| {
             let gone = left.remove(&tag.target_tag);
             PrunedTag {
@@ -282,6 +254,47 @@ impl Sync {
         let repository = plan.repository.clone();
         let tags = tags.collect();
         (Some(TargetPruning { repository, tags }), failures)
+    }
+
+    /// Deletes what is due at a target, and what runs that ended before left to this one. Returns what
+    /// became of each tag.
+    async fn delete(
+        &self,
+        lane: CopyContext<'_>,
+        plan: &TargetPlan,
+        apply: Apply,
+    ) -> (HashMap<Tag, DeleteOutcome>, Vec<Failure>) {
+        let record = Record::new(&self.recorder, &self.metrics, lane);
+        let (mut going, mut others) = (Vec::new(), Vec::new());
+        if apply == Apply::Nothing {
+            return (HashMap::new(), Vec::new());
+        }
+        if let Some(pruned) = &plan.pruned {
+            record.prunable(pruned).await;
+            let due = pruned.tags.iter().filter(|tag| tag.is_due());
+            going = due.map(deletion).collect();
+            let digests: HashSet<_> = pruned.tags.iter().map(|tag| &tag.digest).collect();
+            // Whoever prunes one mirror by hand prunes of the others what stands for the same digest.
+            let is_meant = |tag: &&Prunable| apply == Apply::Run || digests.contains(&tag.digest);
+            let due = pruned.others.iter().filter(|tag| tag.is_due());
+            others = due.filter(is_meant).map(deletion).collect();
+        }
+        let done = self.transfer.delete(lane, going, others).await;
+        let (mut left, mut failures) = (HashMap::new(), Vec::new());
+        for (deletion, gone) in done {
+            let what = match gone {
+                Ok(gone) => {
+                    record.pruned(&deletion, &gone).await;
+                    gone
+                }
+                Err(error) => {
+                    failures.push(record.not_pruned(&deletion, &error));
+                    DeleteOutcome::Left(Leave::Unreadable(error.to_string()))
+                }
+            };
+            left.insert(deletion.tag, what);
+        }
+        (left, failures)
     }
 }
 

@@ -127,12 +127,12 @@ async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
 async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_writes() {
     let Bench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
-    let clearing = holdings.clear(&here).await.unwrap();
+    let clearing = holdings.clear(&here, &[]).await.unwrap();
     holdings.hold(&other, BlobKnowledge::Complete).await;
-    assert!(holdings.clear(&other).await.is_none());
+    assert!(holdings.clear(&other, &[]).await.is_none());
     let begins = || holdings.lock().hold(&here, BlobKnowledge::Complete, vec![]);
     assert!(!begins());
-    let mut second = std::pin::pin!(holdings.clear(&here));
+    let mut second = std::pin::pin!(holdings.clear(&here, &[]));
     assert!(futures::poll!(&mut second).is_pending());
     drop(clearing);
     let clearing = second.await.unwrap();
@@ -144,7 +144,7 @@ async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_
         drop(clearing);
     };
     futures::join!(holdings.hold(&here, BlobKnowledge::Complete), deleted);
-    assert!(holdings.clear(&here).await.is_none());
+    assert!(holdings.clear(&here, &[]).await.is_none());
     holdings.release(&here).await;
-    assert!(holdings.clear(&here).await.is_some());
+    assert!(holdings.clear(&here, &[]).await.is_some());
 }
