@@ -17,6 +17,8 @@ pub(crate) struct Wanted {
     pub open: Vec<Route>,
     /// Every tag that the source lists, where it was listed.
     pub listing: Option<Arc<HashSet<Tag>>>,
+    /// Tags that the source, asked for them, has.
+    pub found: HashSet<Tag>,
     /// Tags that the source, asked for them, does not have.
     pub absent: HashSet<Tag>,
     /// Tags that the source leaves out of its listing and has, for all that is known.
@@ -47,10 +49,20 @@ impl Wanted {
         }
     }
 
+    /// Whether a route asks for a tag that the source has: it lists it, or was asked for it.
+    pub(crate) fn is_mirrored(&self, tag: &Tag) -> bool {
+        let listing = self.listing.as_ref();
+        let is_listed = listing.is_some_and(|listing| listing.contains(tag));
+        self.asked.contains_key(tag) && (is_listed || self.found.contains(tag))
+    }
+
     /// Whether the source no longer has a tag; `None` where it was neither listed nor asked.
     pub(crate) fn is_gone(&self, tag: &Tag) -> Option<bool> {
         if self.absent.contains(tag) {
             return Some(true);
+        }
+        if self.found.contains(tag) {
+            return Some(false);
         }
         let listing = self.listing.as_ref()?;
         Some(!listing.contains(tag) && !self.unlisted.contains(tag))

@@ -135,6 +135,8 @@ struct Candidate {
     since: Option<i64>,
     mirrored_at: i64,
     mirror: Arc<str>,
+    /// Whether its mirror prunes: only then a check notes that it is no longer mirrored.
+    is_pruned: bool,
     kept_for: Option<KeptFor>,
 }
 
@@ -155,7 +157,11 @@ impl PrunePolicy<'_> {
         let mut unlisted = Vec::new();
         for row in holds.rows(mirror) {
             let (record, source_tag) = (row.record, row.source_tag);
-            if row.is_referring() || self.group.is_apart(&row.target_tag, &record.mirror) {
+            // What is not there takes no place of `keep`, and counts for no share.
+            if !holds.is_listed(&row)
+                || row.is_referring()
+                || self.group.is_apart(&row.target_tag, &record.mirror)
+            {
                 continue;
             }
             let (Some(_), Some(digest)) = (&record.source, &record.written) else {
@@ -163,6 +169,7 @@ impl PrunePolicy<'_> {
             };
             total += 1;
             let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag));
+            let heir = self.group.heir(&record.mirror);
             let candidate = |cause| Candidate {
                 tag: source_tag.unwrap_or(&row.target_tag).clone(),
                 target_tag: row.target_tag.clone(),
@@ -170,7 +177,8 @@ impl PrunePolicy<'_> {
                 cause,
                 since: record.prunable_since,
                 mirrored_at: record.mirrored_at.unwrap_or_default(),
-                mirror: self.group.heir(&record.mirror).name.clone(),
+                mirror: heir.name.clone(),
+                is_pruned: heir.prune.is_some(),
                 kept_for: record.kept_for.clone(),
             };
             match cause {
@@ -179,7 +187,9 @@ impl PrunePolicy<'_> {
                     if source_tag.is_some_and(|tag| self.wanted.unlisted.contains(tag)) {
                         unlisted.push(candidate(Cause::Orphaned));
                     }
-                    if record.prunable_since.is_some() {
+                    // What is not known clears nothing that another route noted.
+                    let is_mirrored = source_tag.is_some_and(|tag| self.wanted.is_mirrored(tag));
+                    if record.prunable_since.is_some() && is_mirrored {
                         reprieved.push(row.target_tag);
                     }
                 }
@@ -212,8 +222,9 @@ impl PrunePolicy<'_> {
     fn cause(&self, tag: &Tag) -> Option<Cause> {
         match self.wanted.asked(tag) {
             Asked::Perhaps => None,
-            Asked::By(_) => self.wanted.absent.contains(tag).then_some(Cause::Orphaned),
-            Asked::ByNobody if self.wanted.is_gone(tag) == Some(true) => Some(Cause::Orphaned),
+            // Another run's route may be the one that asks: the source says that it has none.
+            _ if self.wanted.is_gone(tag) == Some(true) => Some(Cause::Orphaned),
+            Asked::By(_) => None,
             Asked::ByNobody => Some(Cause::Unselected),
         }
     }
@@ -228,7 +239,7 @@ fn decide(
     now: i64,
 ) -> Vec<Prunable> {
     candidates.sort_by(|a, b| (b.mirrored_at, &a.tag).cmp(&(a.mirrored_at, &b.tag)));
-    let is_new = |candidate: &&Candidate| candidate.since.is_none();
+    let is_new = |candidate: &&Candidate| candidate.since.is_none() && candidate.is_pruned;
     let new = candidates.iter().filter(is_new).count();
     let decided = candidates.into_iter().enumerate();
     let decided = decided.filter_map(|(place, candidate)| {

@@ -58,10 +58,13 @@ pub(crate) async fn gather(
         Some(listing) => unlisted(view, tags, listing, known).await,
         None => HashSet::new(),
     };
+    let found = tags.iter().filter(|source| source.digest.is_ok());
+    let found = found.map(|source| source.tag.clone()).collect();
     Some(Wanted {
         asked,
         open,
         listing,
+        found,
         absent,
         unlisted,
     })
@@ -75,7 +78,10 @@ async fn unlisted(
     known: &Known<'_>,
 ) -> HashSet<Tag> {
     let own: HashSet<&Tag> = tags.iter().map(|source| &source.tag).collect();
-    let found = tags.iter().filter(|source| source.digest.is_ok());
+    // One that could not be asked for may be there.
+    let is_absent =
+        |source: &&SourceTag| matches!(&source.digest, Err(error) if error.is_not_found());
+    let found = tags.iter().filter(|source| !is_absent(source));
     let found = found.map(|source| &source.tag);
     let found = found.filter(|tag| !listing.contains(*tag)).cloned();
     let mut unlisted: HashSet<Tag> = found.collect();

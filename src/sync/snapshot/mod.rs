@@ -340,7 +340,8 @@ async fn read_through(source: &Registry, reference: &Reference) -> Result<Digest
     manifest.map(|found| found.digest).ok_or_else(missing)
 }
 
-/// Whether what was last looked at then is to be looked at again.
+/// Whether what was last looked at then is to be looked at again. A time that is yet to come is that
+/// of a clock that was ahead.
 pub(crate) fn is_due(last: Option<i64>, tag: &Tag, now: i64) -> bool {
     last.is_none_or(|at| at > now + AHEAD || now >= at + VERIFY_EVERY - spread(tag))
 }

@@ -22,6 +22,7 @@ fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
         tag: tag(name),
         target_tag: tag(name),
         mirror: "m".into(),
+        is_pruned: true,
         kept_for: None,
         digest: Digest::of(name.as_bytes()),
         cause: Cause::Orphaned,
