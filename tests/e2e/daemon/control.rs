@@ -311,3 +311,21 @@ fn series_are_bounded_and_start_at_zero() {
         assert!(metrics.find(SYNCS, &labels).is_some(), "{result}");
     }
 }
+
+#[test]
+fn image_runs_in_the_mirror_that_names_it() {
+    let entries = "\n[[mirror]]\nname = \"all\"\nfrom = \"SOURCE/app\"\ntags = \"*\"\n\
+                   [[mirror]]\nname = \"one\"\nfrom = \"SOURCE/app:v1\"\n";
+    let text = serving_with("", &format!("token = \"{TOKEN}\""), entries);
+    let service = Service::in_sync(&text.replace("*/2 * * * * *", "@yearly"), push_both);
+    service.pair.from.push("app", "v1", &Image::oci("moved"));
+    let image = format!("{}/app:v1", service.pair.source.host());
+    let body = json!({ "image": image });
+    let page = service.daemon.post_sync(Some(TOKEN), &body);
+    assert_eq!(page.json()["mirror"], "one", "{page:?}");
+    let copied = service.daemon.metric(COPIED, &[("mirror", "one")]);
+    service
+        .daemon
+        .until_metric(COPIED, &[("mirror", "one")], |now| now > copied);
+    service.pair.assert_mirrored(&[("app", "v1")]);
+}

@@ -95,11 +95,16 @@ fn named_tag_is_pruned_beside_another_route() {
     for entries in [named.to_owned(), format!("{named}{glob}")] {
         let (source, target, transship) = mirrored(&["a", "b"], &entries.replace("v*", "b*"));
         delete(&source, "a");
-        sync_a_week_apart(&transship);
+        // Checks every two days: none of them clears what another one noted.
+        for _ in 0..5 {
+            transship.run(&["sync"]);
+            transship.let_prunable_tags_wait(2);
+        }
         assert_eq!(target.client().tags("mirror/app"), ["b"], "{entries}");
         // It fails as long as the file names it.
         let failed = transship.run(&["--json", "sync"]).expect_code(1).json();
-        assert_eq!(failed["mirrors"][0]["errors"][0]["class"], "not_found");
+        let error = &failed["mirrors"][0]["errors"][0];
+        assert_eq!(error["class"], "not_found");
     }
 }
 
@@ -331,4 +336,137 @@ fn referrer_comes_back_with_a_pruned_image() {
             .manifest("mirror/app", &signature.digest())
             .is_some()
     );
+}
+
+#[test]
+fn vanished_named_tag_fails_until_removed_from_the_file() {
+    let entry = |from: &str| format!("\n[[mirror]]\nname = \"m\"\nfrom = [{from}]\n");
+    let both = entry("\"SOURCE/app:a\", \"SOURCE/app:b\"");
+    let (source, target, transship) = mirrored(&["a", "b"], &both);
+    delete(&source, "a");
+    for _ in 0..2 {
+        let failed = transship.run(&["sync"]).expect_code(1);
+        failed.expect_stdout(&["correct the tag in `from`, or remove it there"]);
+        assert_ne!(transship.status()["mirrors"][0]["state"], "in sync");
+    }
+    reconfigure(&transship, &source, &target, &entry("\"SOURCE/app:b\""));
+    transship.sync();
+    assert_eq!(transship.status()["mirrors"][0]["state"], "in sync");
+    transship.run(&["plan", "--exit-code"]).expect_code(0);
+}
+
+#[test]
+fn repository_that_leaves_lags_no_longer() {
+    let entry = |from: &str| format!("\n[[mirror]]\nname = \"m\"\nfrom = {from}\ntags = \"*\"\n");
+    let lag = |before: &str, after: &str, catalog: Value| {
+        let (source, target) = (Fake::start(), Fake::start());
+        for name in ["app", "tool"] {
+            source.client().push(name, "a", &Image::oci(name));
+        }
+        let found = std::sync::Arc::new(std::sync::Mutex::new(json!(["app", "tool"])));
+        let listed = found.clone();
+        source.rule(move |request| match request.path.ends_with("/_catalog") {
+            true => {
+                let names = listed.lock().unwrap().clone();
+                Verdict::Answer(answer(200, &json!({ "repositories": names })))
+            }
+            false => Verdict::Serve,
+        });
+        let transship = between(source.host(), target.host(), &entry(before));
+        transship.sync();
+        transship.ask_store("UPDATE tags SET lagging_since = 1000 WHERE source LIKE '%/tool'");
+        *found.lock().unwrap() = catalog;
+        reconfigure(&transship, &source, &target, &entry(after));
+        transship.sync();
+        let status = transship.status();
+        let shown = first_target(&status);
+        (shown["lag_seconds"].clone(), shown["tags"].clone())
+    };
+    let both = "[\"SOURCE/app\", \"SOURCE/tool\"]";
+    let left = (json!(0), json!(1));
+    assert_eq!(lag(both, "\"SOURCE/app\"", json!([])), left);
+    let all = "\"SOURCE/*\"";
+    assert_eq!(lag(all, all, json!(["app"])), left);
+}
+
+#[test]
+fn clock_that_was_ahead_delays_neither_prune_nor_repair() {
+    let entry = "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\nprune = { after = \"7d\" }\n";
+    let (source, target, transship) = mirrored(&["a", "b"], entry);
+    delete(&source, "a");
+    transship.sync();
+    let year = 366 * 24 * 3600;
+    transship.ask_store(&format!(
+        "UPDATE tags SET prunable_since = prunable_since + {year}, verified_at = verified_at + {year}"
+    ));
+    target
+        .client()
+        .push("mirror/app", "b", &Image::oci("moved"));
+    sync_a_week_apart(&transship);
+    assert_eq!(target.client().tags("mirror/app"), ["b"]);
+    let found = target.client().manifest("mirror/app", "b").unwrap();
+    assert_eq!(found.bytes, Image::oci("b").bytes);
+}
+
+#[test]
+fn leftover_deleted_by_hand_takes_no_place_of_keep() {
+    let entry = |tags: &str| {
+        format!(
+            "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"{tags}\"\nprune = {{ keep = 1, after = \"7d\" }}\n"
+        )
+    };
+    let (source, target, transship) = mirrored(&["a", "b", "c"], &entry("*"));
+    transship.ask_store("UPDATE tags SET mirrored_at = mirrored_at - 100 WHERE tag = 'a'");
+    reconfigure(&transship, &source, &target, &entry("c"));
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    let last = Image::oci("b").digest();
+    target.client().delete_manifest("mirror/app", &last);
+    transship.sync();
+    assert_eq!(target.client().tags("mirror/app"), ["a", "c"]);
+}
+
+#[test]
+fn leftovers_that_nobody_prunes_count_for_no_share() {
+    let tags = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "b0", "b1"];
+    let entries = "\n[[mirror]]\nname = \"first\"\nfrom = \"SOURCE/app\"\ntags = \"a*\"\n\
+                   [[mirror]]\nname = \"second\"\nfrom = \"SOURCE/app\"\ntags = \"b*\"\n\
+                   prune = { after = \"7d\" }\n";
+    let (source, target, transship) = mirrored(&tags, entries);
+    tags[1..8].iter().for_each(|tag| delete(&source, tag));
+    sync_a_week_apart(&transship);
+    let left = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "b1"];
+    assert_eq!(target.client().tags("mirror/app"), left);
+}
+
+#[test]
+fn last_run_deletes_the_digests_that_others_left() {
+    let entries = "\n[[mirror]]\nname = \"quick\"\nfrom = \"SOURCE/app\"\ntags = \"a*\"\n\
+                   prune = { after = \"7d\" }\n\
+                   [[mirror]]\nname = \"slow\"\nfrom = \"SOURCE/app\"\ntags = \"b*\"\n";
+    let (source, target, transship) = mirrored(&["a1", "a2", "b1"], entries);
+    delete(&source, "a1");
+    transship.sync();
+    transship.let_prunable_tags_wait(8);
+    source.client().push("app", "b2", &Image::oci("b2"));
+    let (open, gate) = tokio::sync::watch::channel(false);
+    target.rule(move |request| {
+        let is_last = request.path.ends_with("/manifests/b2") && request.method == "PUT";
+        let is_tag = request.path.ends_with("/manifests/a1") && request.method == "DELETE";
+        match (is_last, is_tag, *gate.borrow()) {
+            // The slow run ends after the quick one has tried.
+            (true, _, false) => Verdict::ServeBehind(gate.clone()),
+            (_, true, _) => {
+                let soon = open.clone();
+                std::thread::spawn(move || {
+                    std::thread::park_timeout(std::time::Duration::from_millis(300));
+                    soon.send_replace(true);
+                });
+                Verdict::Answer(refusal(405, "UNSUPPORTED"))
+            }
+            _ => Verdict::Serve,
+        }
+    });
+    transship.sync();
+    assert_eq!(target.client().tags("mirror/app"), ["a2", "b1", "b2"]);
 }
