@@ -2,7 +2,7 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo bench test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
+.PHONY: help demo bench model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -15,6 +15,11 @@ bench: ## measure transship, and other tools that are installed; bench/README.md
 
 test: deps ## install the Debian packages that are missing, then run the tests
 	cargo test --locked --workspace
+
+model: deps ## compare random months of mirrors with a model, from a new beginning; each failure names its seed
+	TRANSSHIP_MODEL_SEED=$${TRANSSHIP_MODEL_SEED:-$$(date +%s)} TRANSSHIP_MODEL_SEEDS=$${TRANSSHIP_MODEL_SEEDS:-20} \
+	TRANSSHIP_MODEL_STEPS=$${TRANSSHIP_MODEL_STEPS:-300} \
+	cargo test --locked --test e2e months:: -- --nocapture
 
 check: test lint ## all that CI runs: the tests, then everything else
 

@@ -1,5 +1,6 @@
 //! `prune`: what is deleted, and what never is.
 
+mod months;
 pub mod needed;
 pub mod steps;
 pub mod whole;

@@ -129,6 +129,11 @@ impl Fake {
         *blob = blob.iter().map(|byte| !byte).collect();
     }
 
+    /// Asks what it holds, or changes it, behind everybody's back.
+    pub fn contents<T>(&self, question: impl FnOnce(&mut Contents) -> T) -> T {
+        question(&mut self.shared.lock().contents)
+    }
+
     /// Every blob that it holds, as `(repository, digest)`.
     pub fn blobs(&self) -> Vec<(String, String)> {
         self.shared.lock().contents.blobs.keys().cloned().collect()

@@ -118,6 +118,47 @@ impl Contents {
         }
     }
 
+    /// The tags of every repository, each with its digest.
+    pub fn tags(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut tags = BTreeMap::<String, BTreeMap<String, String>>::new();
+        for ((repository, reference), (_, bytes)) in &self.manifests {
+            if !reference.contains(':') {
+                let tags = tags.entry(repository.clone()).or_default();
+                tags.insert(reference.clone(), digest_of(bytes));
+            }
+        }
+        tags
+    }
+
+    /// Puts a tag on a manifest that the repository holds.
+    pub fn retag(&mut self, repository: &str, tag: &str, digest: &str) {
+        let key = |reference: &str| (repository.to_owned(), reference.to_owned());
+        let manifest = self.manifests[&key(digest)].clone();
+        self.manifests.insert(key(tag), manifest);
+    }
+
+    /// Removes a tag. What it stood for stays.
+    pub fn untag(&mut self, repository: &str, tag: &str) {
+        self.manifests
+            .remove(&(repository.to_owned(), tag.to_owned()));
+    }
+
+    /// The manifests that an index names, and whether the repository holds each.
+    pub fn children(&self, repository: &str, digest: &str) -> Vec<(String, bool)> {
+        let key = |reference: &str| (repository.to_owned(), reference.to_owned());
+        let Some((_, bytes)) = self.manifests.get(&key(digest)) else {
+            return Vec::new();
+        };
+        let json: Value = serde_json::from_slice(bytes).unwrap();
+        let children = json["manifests"].as_array().into_iter().flatten();
+        let children = children.map(|child| child["digest"].as_str().unwrap().to_owned());
+        let held = |child: String| {
+            let is_held = self.manifests.contains_key(&key(&child));
+            (child, is_held)
+        };
+        children.map(held).collect()
+    }
+
     fn tag_list(&self, repository: &str, query: &str, host: &str) -> Response<Body> {
         let of_repository = self.manifests.keys().filter(|(name, _)| name == repository);
         let tags: Vec<_> = of_repository
