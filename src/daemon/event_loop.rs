@@ -17,6 +17,7 @@ use crate::{
         startup,
     },
     notify::Delivery,
+    store::{StoreEvent, Upkeep},
     sync::MirrorReport,
 };
 
@@ -98,6 +99,10 @@ impl Daemon {
         let status = self.services.status();
         self.systemd
             .status(&status, self.services.config().timezone);
+        for change in self.lag.changes(&status) {
+            let event = StoreEvent::Upkeep(Upkeep::LagChanged(change));
+            self.services.writer.note(event);
+        }
         let context = CheckContext {
             status: &status,
             tick: self.ticks,

@@ -33,6 +33,7 @@ use crate::{
         systemd::ServiceManager,
     },
     metrics::Metrics,
+    status::LagWatch,
     store,
     web::SyncRequest,
 };
@@ -73,6 +74,8 @@ struct Daemon {
     services: Services,
     runs: RunQueue,
     alarms: Alarms,
+    /// Finds changes of lag, for its history.
+    lag: LagWatch,
     watcher: ConfigWatcher,
     systemd: ServiceManager,
     http: HttpServer,

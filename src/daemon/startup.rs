@@ -28,7 +28,7 @@ use crate::{
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, RetryPolicy},
-    status::StatusCache,
+    status::{LagWatch, StatusCache},
     store::{self, Store, StoreEvent, StoreWriter, Upkeep},
     sync::Sync,
     web::{self, App, Health, SyncRequest},
@@ -58,6 +58,7 @@ impl Daemon {
             pauses: RegistryPauses::default(),
         };
         keep_refusals(&alarms.state, &services);
+        let lag = LagWatch::new(services.store.last_lag_changes().await?);
         let app = App {
             config: services.active.clone(),
             board: services.status.clone(),
@@ -73,6 +74,7 @@ impl Daemon {
             services,
             runs: RunQueue::new(scheduler),
             alarms,
+            lag,
             watcher,
             systemd: ServiceManager::new(),
             http: HttpServer {

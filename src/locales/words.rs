@@ -187,8 +187,20 @@ sections! {
     mirror: MirrorWords {
         mirror, state, lag, last_success, last_attempt, next_run, size, behind, last_runs,
         never_equal, sources, targets, target, failed, orphaned, failures, pending, why_behind,
-        not_tried, unique;
-        behind_for(duration), equal_ago(duration), accepted(duration), tried(ago, result);
+        not_tried, schedule, paused, selectors, prune, platforms, all_platforms, off, unique;
+        behind_for(duration), equal_ago(duration), accepted(duration), tried(ago, result), keeps(count, after);
+    }
+    /// Schedules in words.
+    schedule: ScheduleWords {
+        comma, sunday, monday, tuesday, wednesday, thursday, friday, saturday;
+        every(duration), hourly(minute), hours(duration, minute), daily(times), on_days(days, times),
+        range(from, to);
+    }
+    /// The lag of the past.
+    history: HistoryWords {
+        title, unknown, objective, now;
+        in_sync(percent), worst(duration), ago(span);
+        hours, days
     }
     /// Tags, and how they stand.
     tag: TagWords {
@@ -213,5 +225,8 @@ sections! {
         mirrored(image), not_copied(image), not_selected(image), not_mirrored(image), checked(ago);
     }
     /// The daily report.
-    report: ReportWords { title, also, plain_text, no_format;; }
+    report: ReportWords {
+        title, also, plain_text, no_format, past;
+        of_day(day), no_day(day);
+    }
 }

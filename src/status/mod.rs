@@ -4,6 +4,7 @@ pub(crate) mod daily;
 pub(crate) mod document;
 mod explain;
 pub(crate) mod format;
+pub(crate) mod lag_history;
 pub(crate) mod mirror_status;
 pub(crate) mod status_cache;
 pub(crate) mod why_missing;
@@ -13,6 +14,7 @@ pub use crate::status::document::{Block, Document, Line, Section, Severity, Span
 pub use crate::status::explain::{
     Answer, Arrival, Copy, CopyState, Explanation, Failure, TakingEntry, explain,
 };
+pub use crate::status::lag_history::{LagSpan, LagWatch};
 pub use crate::status::mirror_status::{
     Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
 };

@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod contents;
 pub(crate) mod event;
+mod lag_changes;
 pub(crate) mod lifecycle;
 pub(crate) mod locks;
 pub(crate) mod mutes;
@@ -28,6 +29,7 @@ use crate::store::lifecycle::corruption::{self, Failure};
 pub use crate::store::change::{Change, ChangeKind, NewChange};
 pub use crate::store::contents::{ContentPart, TargetSize};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
+pub use crate::store::lag_changes::LagChange;
 pub use crate::store::locks::process_lock::{Alone, Presence};
 pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};

@@ -105,6 +105,7 @@ fn rendered() -> Router<App> {
         .route("/mirrors/{*name}", get(mirror::mirror))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
+        .route("/report/{day}", get(report::of_day))
         .route("/actions/sync", post(action::sync))
         .route("/actions/sign-out", post(action::sign_out))
         .nest("/api", api_router())

@@ -84,6 +84,11 @@ impl Discovery {
         })
     }
 
+    /// Which tags of the repositories are meant.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     /// The registries that it goes to.
     pub fn target_registries(&self) -> impl Iterator<Item = String> {
         self.placement

@@ -23,6 +23,11 @@ impl Globs {
         })
     }
 
+    /// The globs as written.
+    pub fn written(&self) -> &[String] {
+        &self.written
+    }
+
     /// Whether any of the globs matches a text.
     pub fn is_match(&self, text: &str) -> bool {
         self.set.is_match(text)
@@ -50,6 +55,11 @@ impl Expressions {
     /// Compiles expressions.
     pub(crate) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, regex::Error> {
         RegexSet::new(texts).map(Self)
+    }
+
+    /// The expressions as written.
+    pub fn written(&self) -> &[String] {
+        self.0.patterns()
     }
 
     /// Whether any of the expressions matches a text.

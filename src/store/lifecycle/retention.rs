@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, query};
 
 use crate::store::{
-    contents,
+    contents, lag_changes,
     queries::{traffic, upload},
 };
 
@@ -40,6 +40,7 @@ pub(crate) async fn thin(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx
     contents::thin(db).await?;
     upload::thinned(db, now).await?;
     traffic::thin(db, now).await?;
+    lag_changes::thin(db, now).await?;
     query!("UPDATE thinnings SET at = ?", now)
         .execute(db)
         .await?;

@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, query};
 use crate::{
     oci::Repository,
     store::{
-        Error, Mute, Store,
+        Error, LagChange, Mute, Store,
         change::ChangeKind,
         lifecycle::retention,
         queries::{mirror_summary::latest, view::unsigned},
@@ -46,6 +46,8 @@ pub enum Upkeep {
         /// The time.
         now: i64,
     },
+    /// The lag of a mirror changed other than by the passing of time.
+    LagChanged(LagChange),
     /// History ends where nobody looks any more; the time is `now`.
     Thinned {
         /// The time.
@@ -90,6 +92,7 @@ impl Upkeep {
             Self::Raised(alarm) => raised(db, alarm).await,
             Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
             Self::Muted { mute, now } => mute.write(db, *now).await,
+            Self::LagChanged(change) => change.write(db).await,
             Self::Thinned { now } => retention::thin(db, *now).await,
         }
     }

@@ -1,6 +1,6 @@
 //! What a page tells of the tags of a mirror.
 
-use sqlx::query_as;
+use sqlx::{query, query_as};
 
 use crate::store::{Error, Store};
 
@@ -20,6 +20,24 @@ pub struct MirrorTag {
 }
 
 impl Store {
+    /// The daily report that ends on a day, as JSON.
+    pub async fn report(&self, day: &str) -> Result<Option<String>, Error> {
+        let row = query!("SELECT body FROM reports WHERE day = ?", day)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))?;
+        Ok(row.map(|row| row.body))
+    }
+
+    /// The days of the last daily reports, newest first.
+    pub async fn report_days(&self, limit: i64) -> Result<Vec<String>, Error> {
+        let rows = query!("SELECT day FROM reports ORDER BY day DESC LIMIT ?", limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.read_error(e))?;
+        Ok(rows.into_iter().map(|row| row.day).collect())
+    }
+
     /// The tags of a mirror at all targets: those behind first, longest first, then by name;
     /// `limit` at the most, after `offset` of them.
     pub async fn mirror_tags(

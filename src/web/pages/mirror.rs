@@ -1,5 +1,7 @@
 //! `/mirrors/NAME`: one mirror, with its targets, tags, runs and changes.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::{
     extract::{Path, State as Held},
@@ -22,9 +24,12 @@ use crate::{
             overview::Pager,
             page_request::{PageRequest, mirror_path},
             rows::{
+                entry::EntryFacts,
+                lag_chart::{self, LagChart},
                 mirror_row::{LagText, MirrorRow},
                 run_strip::{self, RunShape},
                 table::{ChangeRow, RunRow, TagRow},
+                transfer::{self, TransferRow},
             },
         },
     },
@@ -47,8 +52,10 @@ struct MirrorPage<'a> {
     access: Access,
     notice: Option<&'static str>,
     shapes: Vec<RunShape>,
-    sources: Vec<String>,
-    more_sources: Option<String>,
+    entry: EntryFacts,
+    more_routes: Option<String>,
+    transfers: Vec<TransferRow>,
+    charts: Vec<LagChart>,
     targets: Vec<TargetRow>,
     behind: Vec<BehindRow>,
     more_behind: Option<String>,
@@ -81,6 +88,7 @@ struct BehindRow {
     lag: String,
     class: Option<String>,
     message: Option<String>,
+    is_tried: bool,
 }
 
 /// The page of a mirror.
@@ -116,13 +124,22 @@ async fn read<'a>(
     let words = request.words();
     let count = stands.targets.iter().map(|target| target.tags).sum();
     let pager = Pager::new(request, count as usize, TAGS);
-    let (tags, runs, changes) = try_join!(
+    let (tags, runs, changes, lag) = try_join!(
         app.store.mirror_tags(name, TAGS as i64, pager.start as i64),
         app.store.runs(Some(name), RUNS),
         app.store.changes(Some(name), 0, i64::MAX, CHANGES),
+        app.store.lag_changes(name, lag_chart::begin(now)),
     )?;
     let at = |at: i64| request.language.moment(at, now, zone);
-    let sources = sources(mirror);
+    let mut entry = EntryFacts::new(mirror, request.language);
+    let all_routes = entry.routes.len() as u64;
+    entry.routes.truncate(SOURCES);
+    let moving = app.sync.activity().moving();
+    let moving = moving.values().filter(|blob| blob.mirror == mirror.name);
+    let row = MirrorRow::new(stands, request, now, zone);
+    // An error has one place on the page, however many tags and runs it concerns.
+    let mut shown = HashSet::new();
+    shown.extend(row.reason.clone());
     let hidden = |all: u64, shown: usize| {
         let rest = all.saturating_sub(shown as u64);
         (rest > 0).then(|| words.frame.more(rest))
@@ -130,10 +147,12 @@ async fn read<'a>(
     Ok(MirrorPage {
         access,
         notice: action::notice(request),
-        row: MirrorRow::new(stands, request, now, zone),
+        row,
+        transfers: transfer::rows(moving, request),
+        charts: lag_chart::charts(&lag, stands.max_lag_seconds, now, request.language),
         shapes: run_strip::shapes(words),
-        more_sources: hidden(sources.len() as u64, SOURCES),
-        sources: sources.into_iter().take(SOURCES).collect(),
+        more_routes: hidden(all_routes, SOURCES),
+        entry,
         targets: stands
             .targets
             .iter()
@@ -143,17 +162,17 @@ async fn read<'a>(
         behind: stands
             .behind
             .iter()
-            .map(|tag| BehindRow::new(tag, request))
+            .map(|tag| BehindRow::new(tag, request, &mut shown))
             .collect(),
         tags: tags
             .into_iter()
-            .map(|tag| TagRow::new(tag, request, now, at))
+            .map(|tag| TagRow::new(tag, request, now, at).with_error_once(&mut shown))
             .collect(),
         count,
         pager,
         runs: runs
             .into_iter()
-            .map(|run| RunRow::new(run, request, at))
+            .map(|run| RunRow::new(run, request, at).with_error_once(&mut shown))
             .collect(),
         changes: changes
             .into_iter()
@@ -161,16 +180,6 @@ async fn read<'a>(
             .collect(),
         frame: Frame::live(request, name, app, now),
     })
-}
-
-/// The sources of a mirror, sorted and without duplicates.
-fn sources(mirror: &Mirror) -> Vec<String> {
-    let named = mirror.routes.iter().map(|route| route.source.to_string());
-    let patterns = mirror.discoveries.iter().map(ToString::to_string);
-    let mut sources: Vec<String> = named.chain(patterns).collect();
-    sources.sort();
-    sources.dedup();
-    sources
 }
 
 /// The page for an unknown mirror, with similar names.
@@ -208,13 +217,16 @@ impl TargetRow {
 }
 
 impl BehindRow {
-    fn new(tag: &Behind, request: &PageRequest) -> Self {
+    /// A tag that is behind. Its error is left out if it was shown already.
+    fn new(tag: &Behind, request: &PageRequest, shown: &mut HashSet<String>) -> Self {
+        let message = tag.message.clone();
         Self {
+            is_tried: message.is_some(),
             source: tag.source.clone(),
             reference: tag.reference.clone(),
             lag: request.language.duration(tag.lag_seconds),
             class: tag.class.clone(),
-            message: tag.message.clone(),
+            message: message.filter(|message| shown.insert(message.clone())),
         }
     }
 }

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    store::{ChangeKind, NewChange, Release, StoreEvent},
+    store::{ChangeKind, LagChange, NewChange, Release, StoreEvent, Upkeep},
     web::tests::bench::{Bench, digest, harbour, key},
 };
 
@@ -13,13 +13,71 @@ async fn mirror_page_shows_state_targets_and_lag() {
         "▲ behind late",
         "behind for 1h 12m equal 2h 13m ago",
         "accepted: 30m",
-        "Sources registry.k8s.io/kube-proxy",
+        "Sources registry.k8s.io/kube-proxy → m.example.com/a/registry.k8s.io/kube-proxy",
+        "Schedule every 2h at minute 17 17 */2 * * *",
+        "Selected tags semver = ",
+        "Platforms all, byte for byte Prune off",
         "Targets Target Lag Tags Behind Failed Orphaned Failures in a row Size Pending \
          m.example.com behind for 1h 12m equal 2h 13m ago 2 1 1 0 1 128.0 MiB",
-        "What is behind, and why registry.k8s.io/kube-proxy:v1.32.0 1h 12m timeout push blob",
+        "What is behind, and why registry.k8s.io/kube-proxy:v1.32.0 1h 12m timeout Tags 2",
     ] {
         assert!(page.text().contains(text), "{text}: {}", page.text());
     }
+}
+
+#[tokio::test]
+async fn mirror_page_shows_an_error_once() {
+    let page = harbour().await.get("/mirrors/kubernetes").await.text();
+    assert_eq!(
+        page.matches("connection reset by peer").count(),
+        1,
+        "{page}"
+    );
+    let page = harbour().await.get("/mirrors/monitoring").await.text();
+    assert_eq!(page.matches("list tags quay.io").count(), 1, "{page}");
+    assert!(page.contains("failed timeout 1m"), "{page}");
+}
+
+#[tokio::test]
+async fn mirror_page_draws_lag() {
+    let bench = harbour().await;
+    assert!(
+        !bench
+            .get("/mirrors/nginx")
+            .await
+            .body
+            .contains("id=\"history\"")
+    );
+    let change = |ago: i64, lagging_since| {
+        StoreEvent::Upkeep(Upkeep::LagChanged(LagChange {
+            mirror: "nginx".into(),
+            at: bench.now - ago,
+            lagging_since,
+            is_known: true,
+        }))
+    };
+    let changes = [
+        change(86_400, None),
+        change(43_200, Some(bench.now - 43_200)),
+        change(21_600, None),
+    ];
+    bench.record(changes).await;
+    bench.settle().await;
+    let page = bench.get("/mirrors/nginx").await;
+    for text in [
+        "24 hours in sync 75.0 % of the time worst lag 6h",
+        "24 hours ago ↕ 6h 36m now",
+        "7 days in sync 75.0 % of the time",
+        "30 days in sync",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    assert_eq!(page.body.matches("<path class=\"lagged\" d=\"M").count(), 3);
+    let chinese = bench.get("/mirrors/nginx?lang=zh").await.text();
+    assert!(
+        chinese.contains("24 小时 75.0% 的时间处于同步"),
+        "{chinese}"
+    );
 }
 
 #[tokio::test]
@@ -84,7 +142,11 @@ async fn mirror_page_shows_newest_runs_first() {
     let text = page.text();
     let (_, runs) = text.split_once("Runs Started Result").unwrap();
     let (runs, changes) = runs.split_once("Changes Time").unwrap();
-    let places = ["running", "partly failed 1m 4 1 1 3.0 MiB", "ok 1m 4 1 0"];
+    let places = [
+        "running",
+        "partly failed timeout 1m 4 1 1 3.0 MiB",
+        "ok 1m 4 1 0",
+    ];
     let places: Vec<usize> = places
         .iter()
         .map(|sought| runs.find(sought).unwrap_or_else(|| panic!("{runs}")))
@@ -175,7 +237,7 @@ async fn mirror_page_in_chinese() {
         "▲ 落后 延迟超限",
         "允许：30 分",
         "落后的标签及原因",
-        "部分失败 1 分",
+        "部分失败 timeout 1 分",
         "连续失败",
         "全部同步项",
     ] {

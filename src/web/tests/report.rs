@@ -1,6 +1,9 @@
 use axum::http::StatusCode;
 
-use crate::web::tests::bench::harbour;
+use crate::{
+    store::{StoreEvent, Upkeep},
+    web::tests::bench::harbour,
+};
 
 #[tokio::test]
 async fn report_page_has_frame() {
@@ -42,4 +45,35 @@ async fn report_has_other_formats() {
             .text()
             .contains("There is no such format: json, md or text")
     );
+}
+
+#[tokio::test]
+async fn past_reports_are_kept() {
+    let bench = harbour().await;
+    let json = bench.get("/report/latest?format=json").await.json();
+    let mut json = json.clone();
+    json["day"] = "2026-11-20".into();
+    let reported = StoreEvent::Upkeep(Upkeep::Reported {
+        day: "2026-11-20".into(),
+        at: bench.now,
+        body: json.to_string(),
+    });
+    bench.record([reported]).await;
+    bench.settle().await;
+    let latest = bench.get("/report/latest").await.body;
+    assert!(latest.contains("href=\"/report/2026-11-20\""), "{latest}");
+    let page = bench.get("/report/2026-11-20").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("2026-11-20: "), "{}", page.text());
+    assert!(page.body.contains("href=\"/report/2026-11-20?format=md\""));
+    let json = bench.get("/report/2026-11-20?format=json").await.json();
+    assert_eq!(json["mirrors"], 3);
+    for day in ["2026-11-21", "yesterday"] {
+        let page = bench.get(&format!("/report/{day}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        assert!(
+            page.text()
+                .contains(&format!("There is no report of {day}"))
+        );
+    }
 }

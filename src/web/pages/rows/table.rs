@@ -1,5 +1,7 @@
 //! Tags, runs and changes of a mirror as table rows.
 
+use std::collections::HashSet;
+
 use crate::{
     locales::{Language, Moment, words::Words},
     status::{
@@ -46,6 +48,8 @@ pub(crate) struct RunRow {
     pub(crate) failed: i64,
     pub(crate) sent: String,
     pub(crate) saved: String,
+    /// The class of its error.
+    pub(crate) error_class: Option<String>,
     pub(crate) error: Option<String>,
 }
 
@@ -94,6 +98,22 @@ impl TagRow {
     }
 }
 
+impl TagRow {
+    /// The tag without its error, if that was shown already.
+    pub(crate) fn with_error_once(self, shown: &mut HashSet<String>) -> Self {
+        let error = self.error.filter(|error| shown.insert(error.clone()));
+        Self { error, ..self }
+    }
+}
+
+impl RunRow {
+    /// The run without its error, if that was shown already. The error's class stays.
+    pub(crate) fn with_error_once(self, shown: &mut HashSet<String>) -> Self {
+        let error = self.error.filter(|error| shown.insert(error.clone()));
+        Self { error, ..self }
+    }
+}
+
 fn tag_badge(tag: &MirrorTag, words: &'static Words) -> Badge {
     let (class, sign, text) = if tag.is_orphaned {
         ("open", "◌", words.tag.orphaned)
@@ -137,6 +157,7 @@ impl RunRow {
             failed: run.failed,
             sent: bytes(unsigned(run.uploaded_bytes)),
             saved: bytes(unsigned(run.saved_bytes)),
+            error_class: run.error_class,
             error: run.error_message,
         }
     }
