@@ -27,6 +27,16 @@ pub enum Check {
     Corrupt(Repository, Digest),
     /// Doubted content was written anew, and what the target has now is right.
     Verified(Repository, Digest),
+    /// All that a damaged tag leads to is there, and as far as its bytes were found wrong, they were
+    /// read again and are right.
+    Healed {
+        /// The target repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// Its manifests and blobs.
+        contents: Vec<Digest>,
+    },
     /// Content was written anew, and the target kept the wrong bytes that it had.
     RepairFailed {
         /// The target repository.
@@ -102,6 +112,11 @@ impl Check {
             Self::Suspect(repository, digest) => doubted(db, repository, digest).await,
             Self::Corrupt(repository, digest) => rotten(db, repository, digest).await,
             Self::Verified(repository, digest) => proven(db, repository, digest).await,
+            Self::Healed {
+                repository,
+                tag,
+                contents,
+            } => healed(db, repository, tag, contents).await,
             Self::RepairFailed {
                 repository,
                 digest,
@@ -234,6 +249,45 @@ async fn proven(
         "DELETE FROM suspect_content WHERE digest = ? AND repository_id = ?",
         digest,
         id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What has wrong bytes by its last reading stays in doubt: a target says of what it holds that it
+/// is there, and not that it is right.
+async fn healed(
+    db: &mut SqliteConnection,
+    repository: &Repository,
+    tag: &Tag,
+    contents: &[Digest],
+) -> Result<(), sqlx::Error> {
+    let (id, registry) = (id(db, repository).await?, repository.registry().as_str());
+    for digest in contents {
+        let digest = digest.as_str();
+        query!(
+            "DELETE FROM suspect_content WHERE digest = ?1 AND repository_id = ?2 AND NOT EXISTS (
+                 SELECT 1 FROM blob_reads WHERE digest = ?1 AND registry = ?3 AND is_wrong
+             )",
+            digest,
+            id,
+            registry
+        )
+        .execute(&mut *db)
+        .await?;
+    }
+    let contents = serde_json::json!(contents.iter().map(Digest::as_str).collect::<Vec<_>>());
+    let (tag, contents) = (tag.as_str(), contents.to_string());
+    query!(
+        "UPDATE tags SET damaged_at = NULL
+         WHERE repository_id = ?1 AND tag = ?2 AND NOT EXISTS (
+             SELECT 1 FROM suspect_content
+             WHERE repository_id = ?1 AND digest IN (SELECT value FROM json_each(?3))
+         )",
+        id,
+        tag,
+        contents
     )
     .execute(db)
     .await?;

@@ -1,13 +1,17 @@
 //! Reads one target repository: tags, the manifests that they lead to, and the blobs of those. Each
 //! manifest and each blob is asked for once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::Utc;
 use futures::{StreamExt as _, future::BoxFuture, stream};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::finding::Fault;
@@ -55,6 +59,8 @@ pub(crate) struct Examination<'a> {
     pub(crate) recorder: &'a StoreWriter,
     /// What was found of each manifest and each blob.
     found: OnceMap<Digest, OnceCell<Traces>>,
+    /// What manifests lead to; kept only where a tag that is damaged may be well again.
+    parts: Option<Mutex<HashMap<Digest, Vec<Digest>>>>,
     /// Blobs looked for.
     pub(crate) blobs: AtomicU64,
     /// Blobs read.
@@ -77,9 +83,33 @@ impl<'a> Examination<'a> {
             store,
             recorder,
             found: OnceMap::default(),
+            parts: None,
             blobs: AtomicU64::new(0),
             read_blobs: AtomicU64::new(0),
         }
+    }
+
+    /// The same, which also keeps what manifests lead to.
+    pub(crate) fn with_parts(self) -> Self {
+        let parts = Some(Mutex::default());
+        Self { parts, ..self }
+    }
+
+    /// A manifest that was read, and all that it leads to.
+    pub(crate) fn contents(&self, manifest: &Digest) -> Vec<Digest> {
+        let parts = self.parts.as_ref().map(Mutex::lock);
+        let mut contents = vec![manifest.clone()];
+        let mut at = 0;
+        while let Some(digest) = contents.get(at).cloned() {
+            let below = parts.as_ref().and_then(|parts| parts.get(&digest));
+            for part in below.into_iter().flatten() {
+                if !contents.contains(part) {
+                    contents.push(part.clone());
+                }
+            }
+            at += 1;
+        }
+        contents
     }
 
     /// What is wrong with a tag for which `written` was written.
@@ -125,6 +155,10 @@ impl<'a> Examination<'a> {
             Ok(Content::Index(children)) => (children, true),
             Err(error) => return wrong(error.to_string()),
         };
+        if let Some(known) = &self.parts {
+            let below = parts.iter().map(|part| part.digest.clone()).collect();
+            known.lock().insert(digest.clone(), below);
+        }
         let examined = stream::iter(parts).map(async |part| match is_index && part.is_manifest() {
             true => {
                 let traces = self.manifest(part.digest.clone(), depth + 1).await?;

@@ -214,6 +214,10 @@ impl Sync {
         }
         let (depth, store) = (scope.depth, &self.store);
         let examination = Examination::new(&target, repository, depth, store, &self.recorder);
+        let examination = match tags.iter().any(|tag| tag.is_damaged) {
+            true => examination.with_parts(),
+            false => examination,
+        };
         let examined =
             stream::iter(0..tags.len()).map(|at| self.verify_tag(scope, &examination, &tags[at]));
         let at_once = match scope.pace {
@@ -279,6 +283,10 @@ impl Sync {
             Err(error) => return Some(vec![failed(&tag.target, &error.into())]),
         };
         self.note(scope, tag, &traces).await;
+        if tag.is_damaged && traces.is_empty() {
+            self.note_healed(tag, &examination.contents(&tag.written))
+                .await;
+        }
         let source = mirrored_from(scope.mirror, tag);
         let mut faults: Vec<Fault> = traces.iter().map(|trace| trace.fault.clone()).collect();
         if let (RateLimiter::Asked, Some(source)) = (scope.pace, &source) {
@@ -296,6 +304,20 @@ impl Sync {
             tracing::warn!(%mirror, class, "{}: {}", finding.reference, finding.fault);
         }
         Some(findings)
+    }
+
+    /// Forgets the damage of a tag that somebody else repaired: no run has to copy it again.
+    async fn note_healed(&self, tag: &WrittenTag, contents: &[Digest]) {
+        for digest in contents {
+            let held = StoreEvent::Holds(tag.target.clone(), digest.clone());
+            self.recorder.record(held).await;
+        }
+        let healed = Check::Healed {
+            repository: tag.target.clone(),
+            tag: tag.tag.clone(),
+            contents: contents.to_vec(),
+        };
+        self.recorder.record(StoreEvent::Check(healed)).await;
     }
 
     /// Notes what is wrong with a tag, so that the next run brings it anew.

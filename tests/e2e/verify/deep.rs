@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use tokio::sync::watch;
 
 use crate::support::programs::pair::{Pair, all_tags_of, between, fill_in, mirror_toml};
-use crate::support::programs::transship::sum;
+use crate::support::programs::transship::{number, sum};
 use crate::support::registries::client::assert_mirrored;
 use crate::support::registries::corpus::{Image, layer};
 use crate::support::registries::fake::{Fake, Verdict};
@@ -49,6 +49,46 @@ fn heals_replaceable_wrong_bytes() {
     let report = transship.sync();
     assert_eq!(sum(&report, "/blobs/copied"), 1, "{report:#}");
     assert_eq!(findings(&transship, &["--deep"], 0), []);
+}
+
+/// How many tags are damaged, by `status`.
+fn damaged(pair: &Pair) -> u64 {
+    number(&pair.transship.status(), "/mirrors/0/targets/0/damaged")
+}
+
+#[test]
+fn blob_repaired_by_others_is_well_again() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.transship.sync();
+    let rotten = image.blobs[1].digest();
+    pair.target.rot_blob(&rotten);
+    findings(&pair.transship, &["--deep"], 1);
+    // Whether a blob is there says nothing of its bytes.
+    findings(&pair.transship, &[], 0);
+    assert_eq!(damaged(&pair), 1);
+    // Twice is back.
+    pair.target.rot_blob(&rotten);
+    assert_eq!(findings(&pair.transship, &["--deep"], 0), []);
+    assert_eq!(damaged(&pair), 0);
+    pair.ignore_requests();
+    let report = pair.transship.sync();
+    assert_eq!(sum(&report, "/tags/unchanged"), 1, "{report:#}");
+    let requests = pair.target.new_requests();
+    assert!(!requests.iter().any(|request| request.is_blob_body()));
+}
+
+#[test]
+fn missing_blob_that_is_back_is_well_again() {
+    let image = Image::oci("one");
+    let pair = Pair::holding(&image);
+    pair.transship.sync();
+    pair.target.lose_blob(&image.blobs[1].digest());
+    findings(&pair.transship, &[], 1);
+    assert_eq!(damaged(&pair), 1);
+    pair.to.push("mirror/app", "v1", &image);
+    assert_eq!(findings(&pair.transship, &[], 0), []);
+    assert_eq!(damaged(&pair), 0);
 }
 
 #[test]
