@@ -193,7 +193,7 @@ impl RunQueue {
             let (result, seconds) = (report.result.as_str(), report.duration_seconds.round());
             tracing::info!(
                 mirror = %name, result, seconds, copied = tags.copied, unchanged = tags.unchanged,
-                failed = tags.failed, "run ended"
+                failed = tags.failed, pruned = tags.pruned, "run ended"
             );
         }
         if self.queued.remove(name) && !services.stop.is_cancelled() {
@@ -253,8 +253,8 @@ async fn run(
 fn ending(report: &MirrorReport) -> (Ending, String) {
     let tags = &report.counts.tags;
     let mut text = format!(
-        "{} copied, {} unchanged, {} failed",
-        tags.copied, tags.unchanged, tags.failed
+        "{} copied, {} unchanged, {} failed, {} pruned",
+        tags.copied, tags.unchanged, tags.failed, tags.pruned
     );
     for error in &report.errors {
         text.push_str(&format!("\n{}: {}", error.reference, error.message));

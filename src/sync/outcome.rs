@@ -82,6 +82,8 @@ pub struct TagCounts {
     pub failed: u64,
     pub orphaned: u64,
     pub absent: u64,
+    /// Deleted at the target.
+    pub pruned: u64,
 }
 
 /// Wanted blobs by how they came to be there.
@@ -340,6 +342,7 @@ impl TagCounts {
         self.failed += other.failed;
         self.orphaned += other.orphaned;
         self.absent += other.absent;
+        self.pruned += other.pruned;
     }
 }
 

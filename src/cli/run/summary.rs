@@ -64,6 +64,9 @@ fn tags(result: RunResult, counts: &Counts, is_cut: bool) -> String {
     if tags.absent > 0 {
         parts.push(format!("{} listed and not there", tags.absent));
     }
+    if tags.pruned > 0 {
+        parts.push(format!("{} pruned", tags.pruned));
+    }
     let referrers = &counts.referrers;
     if *referrers != ReferrerCounts::default() {
         parts.push(format!(

@@ -210,8 +210,9 @@ impl Sync {
             return progress;
         }
         let (pruning, failures) = self.prune_target(lane, plan, Apply::Run).await;
-        let mut tags = pruning.iter().flat_map(|pruning| &pruning.tags);
-        let refused = tags.find_map(|tag| match tag.tag.fate {
+        let tags = || pruning.iter().flat_map(|pruning| &pruning.tags);
+        progress.tags.pruned = tags().filter(|tag| tag.is_deleted).count() as u64;
+        let refused = tags().find_map(|tag| match tag.tag.fate {
             Decision::Refuse { new, of } => Some((new, of)),
             _ => None,
         });

@@ -51,6 +51,18 @@ fn first_target(status: &Value) -> &Value {
 }
 
 #[test]
+fn summary_counts_pruned_tags() {
+    let tags = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
+    let entry = "\n[[mirror]]\nfrom = \"SOURCE/app\"\ntags = \"*\"\nprune = { after = \"7d\" }\n";
+    let (source, _target, transship) = mirrored(&tags, entry);
+    delete(&source, "t7");
+    transship.run(&["sync"]).expect_code(0);
+    transship.let_prunable_tags_wait(8);
+    let said = transship.run(&["sync"]).expect_code(0);
+    said.expect_stdout(&["7 unchanged, 1 no longer at the source, 1 pruned"]);
+}
+
+#[test]
 fn vanished_repository_prunes_no_named_tags() {
     let tags = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
     let from: Vec<String> = tags.iter().map(|t| format!("\"SOURCE/app:{t}\"")).collect();
