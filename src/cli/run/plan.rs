@@ -1,5 +1,7 @@
 //! `transship plan`: what a sync would do, and why.
 
+use std::collections::HashSet;
+
 use crate::registry::ErrorClass;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Exit, Global, context, output},
     oci::Tag,
+    store::Store,
     sync::{Action, Dropped, MirrorPlan, OrderedBy, OrderedTag, Plan, Refused, TargetPlan},
 };
 
@@ -36,6 +39,10 @@ struct PlanTotals {
     unchanged: u64,
     to_delete: u64,
     failed: u64,
+    /// Bytes of the images to copy whose size is known, each once.
+    bytes_to_copy: u64,
+    /// Images to copy whose size is not known.
+    of_unknown_size: u64,
 }
 
 impl PlanTotals {
@@ -56,6 +63,22 @@ impl PlanTotals {
         totals
     }
 
+    /// Adds up the images to copy. Their sizes are known if they were copied to another place, or
+    /// in part: a plan reads no manifest for that.
+    async fn with_sizes(mut self, plans: &[MirrorPlan], store: &Store) -> anyhow::Result<Self> {
+        let routes = plans.iter().flat_map(|plan| &plan.routes).flatten();
+        let steps = routes.flat_map(|plan| &plan.targets).flat_map(|t| &t.steps);
+        let copies = steps.filter(|step| matches!(step.action, Action::Copy { .. }));
+        let images: HashSet<_> = copies.filter_map(|step| step.digest.as_ref()).collect();
+        for image in images {
+            match store.size(image).await? {
+                Some(bytes) => self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes),
+                None => self.of_unknown_size += 1,
+            }
+        }
+        Ok(self)
+    }
+
     fn line(&self) -> String {
         let mut line = format!(
             "total: {}, {} unchanged",
@@ -66,6 +89,13 @@ impl PlanTotals {
             if count > 0 {
                 line += &format!(", {count} {what}");
             }
+        }
+        if self.bytes_to_copy > 0 {
+            line += &format!(", images of {} to copy", output::bytes(self.bytes_to_copy));
+        }
+        if self.of_unknown_size > 0 {
+            let images = output::count(self.of_unknown_size, "image");
+            line += &format!(", {images} of unknown size");
         }
         line
     }
@@ -78,14 +108,18 @@ impl PlanArgs {
         let pipeline = context::pipeline(&config).await?;
         let plans = pipeline.sync.plan(&config, &mirrors).await;
         pipeline.close().await?;
+        let mut totals = PlanTotals::of(&plans);
+        if let Some(store) = Store::open_existing(&config.state_path).await? {
+            totals = totals.with_sizes(&plans, &store).await?;
+        }
         if global.json {
             output::json(&json!({
                 "mirrors": plans.iter().map(|plan| as_json(plan, self.order)).collect::<Vec<_>>(),
-                "totals": PlanTotals::of(&plans),
+                "totals": totals,
             }))?;
         } else {
             plans.iter().try_for_each(|plan| self.print(plan))?;
-            output::line(&PlanTotals::of(&plans).line())?;
+            output::line(&totals.line())?;
         }
         Ok(self.exit(&plans))
     }

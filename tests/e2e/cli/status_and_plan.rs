@@ -32,6 +32,20 @@ fn plan_lists_actions_and_dropped_tags() {
 }
 
 #[test]
+fn plan_sums_images_to_copy() {
+    let both = "[[mirror]]\nname = \"a\"\nfrom = \"SOURCE/app:v1\"\n\
+                [[mirror]]\nname = \"b\"\nfrom = \"SOURCE/app:v1\"\ntarget = \"TARGET/other\"\n";
+    let pair = Pair::mirroring(both);
+    pair.from.push("app", "v1", &Image::oci("one"));
+    pair.transship.run(&["sync", "a"]).expect_code(0);
+    let said = pair.transship.run(&["plan"]).expect_code(0);
+    said.expect_stdout(&["total: 1 tag to do, 1 unchanged, images of", "to copy"]);
+    pair.from.push("app", "v1", &Image::oci("two"));
+    let said = pair.transship.run(&["plan"]).expect_code(0);
+    said.expect_stdout(&["total: 2 tags to do, 0 unchanged, 1 image of unknown size"]);
+}
+
+#[test]
 fn plan_copies_nothing() {
     let pair = two_of_three();
     pair.transship.run(&["plan"]).expect_code(0);
