@@ -1,12 +1,16 @@
 //! Sets logging up, once, for the whole process.
 
+mod journal;
+
 use std::{
     env,
     io::{self, IsTerminal as _},
 };
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::telemetry::journal::JournalLayer;
 
 /// Where log lines go.
 pub type LogWriter = fmt::writer::BoxMakeWriter;
@@ -25,6 +29,16 @@ pub enum LogFormat {
 pub fn init(level: &str, format: LogFormat, writer: LogWriter) {
     let default = format!("transship={level},warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    if format == LogFormat::Text
+        && let Some(journal) = JournalLayer::of_stderr()
+    {
+        // A second call, as a test harness may make, keeps the first.
+        let _ = tracing_subscriber::registry()
+            .with(filter)
+            .with(journal)
+            .try_init();
+        return;
+    }
     let lines = fmt::fmt()
         .with_env_filter(filter)
         .with_target(false)
