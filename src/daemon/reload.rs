@@ -1,6 +1,9 @@
 //! Reads `mirror.toml` again, and finds what is different.
 
-use std::path::Path;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use secrecy::ExposeSecret as _;
 
@@ -61,13 +64,9 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         let token = config.http.token.as_ref();
         token.map(|token| token.expose_secret().to_owned())
     };
-    let (report, new) = (&before.report, &after.report);
     let others = [
         ("[limits] are", before.limits != after.limits),
-        (
-            "[report] is",
-            (report.at, &report.to, report.group_wait) != (new.at, &new.to, new.group_wait),
-        ),
+        ("[report] is", before.report != after.report),
         (
             "[http] external_url is",
             before.http.external_url != after.http.external_url,
@@ -78,13 +77,35 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
     ];
     let others = others.iter().filter(|(_, is_different)| *is_different);
     said.extend(others.map(|(what, _)| format!("{what} different")));
-    if before.state_path != after.state_path {
-        said.push("[state] path is different, which takes a restart".into());
-    }
-    if before.http.listen != after.http.listen {
-        said.push("[http] listen is different, which takes a restart".into());
-    }
+    let begun = Begun::of(before);
+    let late = begun.waiting_for_restart(after).into_iter();
+    said.extend(late.map(|key| format!("{key} is different, which takes a restart")));
     said
+}
+
+/// What the daemon started with, and keeps until it ends.
+pub(crate) struct Begun {
+    state_path: PathBuf,
+    listen: SocketAddr,
+}
+
+impl Begun {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            state_path: config.state_path.clone(),
+            listen: config.http.listen,
+        }
+    }
+
+    /// The keys of a configuration that take effect at the next start.
+    pub(crate) fn waiting_for_restart(&self, config: &Config) -> Vec<&'static str> {
+        let keys = [
+            ("[state] path", self.state_path != config.state_path),
+            ("[http] listen", self.listen != config.http.listen),
+        ];
+        let keys = keys.into_iter().filter(|(_, is_different)| *is_different);
+        keys.map(|(key, _)| key).collect()
+    }
 }
 
 fn mirrors(before: &Config, after: &Config) -> Vec<String> {
@@ -111,7 +132,7 @@ fn channels(before: &Config, after: &Config) -> Vec<String> {
     for channel in &after.channels {
         match before.channels.iter().find(|old| old.name == channel.name) {
             None => said.push(format!("channel {} is new", channel.name)),
-            Some(old) if !old.is_same(channel) => {
+            Some(old) if old != channel => {
                 said.push(format!("channel {} is different", channel.name));
             }
             Some(_) => {}

@@ -15,6 +15,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: usize = 64 << 10;
 
+/// The content type of a body with JSON.
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
 /// One request, and what its answer means.
 pub(crate) struct Post {
     pub(crate) url: Url,
@@ -42,7 +45,7 @@ impl Post {
         Self {
             url,
             headers: Vec::new(),
-            content_type: "application/json; charset=utf-8",
+            content_type: JSON,
             body: body.to_string(),
             judge,
         }

@@ -4,10 +4,11 @@ pub(crate) mod channels;
 mod chat;
 mod error;
 mod http;
+mod rate;
 mod redact;
 mod sign;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::Utc;
 use futures::{StreamExt as _, stream};
@@ -27,6 +28,7 @@ use crate::{
     status::Document,
 };
 use http::{Patience, Post};
+use rate::SendQueue;
 use redact::Redactor;
 
 /// Deliveries at the same time.
@@ -89,6 +91,8 @@ pub struct Notifier {
     client: reqwest::Client,
     patience: Patience,
     metrics: Arc<Metrics>,
+    /// What waits for the rate limit of a channel, by its name.
+    queues: HashMap<Arc<str>, Arc<SendQueue>>,
 }
 
 impl Notifier {
@@ -102,7 +106,15 @@ impl Notifier {
             client: http::client()?,
             patience: Patience::default(),
             metrics,
+            queues: queues(&config.channels, &HashMap::new()),
         })
+    }
+
+    /// Prepares the channels of a new configuration. What was sent to those that stay counts.
+    pub fn replaced_by(&self, config: &Config) -> Result<Self, Error> {
+        let mut new = Self::new(config, self.metrics.clone())?;
+        new.queues = queues(&config.channels, &self.queues);
+        Ok(new)
     }
 
     /// Sends a message to every channel that subscribes to it, all at the same time.
@@ -158,7 +170,7 @@ impl Notifier {
         message: &Message,
     ) -> Vec<Delivery> {
         let sent = channels.map(|channel| async move {
-            let result = self.bring(&channel.service, message).await;
+            let result = self.bring(channel, message).await;
             self.note(channel, result)
         });
         // A stream that holds the closure could not go to another thread.
@@ -167,16 +179,17 @@ impl Notifier {
     }
 
     /// Brings a message to a service.
-    async fn bring(&self, service: &Service, message: &Message) -> Result<(), Error> {
+    async fn bring(&self, channel: &Channel, message: &Message) -> Result<(), Error> {
+        let service = &channel.service;
         let (document, now) = (&message.document, Utc::now());
         let deadline = self.patience.deadline();
         let posts = match service {
             Service::Wecom { url } => wecom::posts(url, document),
             Service::Dingtalk { url, secret } => {
-                dingtalk::posts(url, secret.as_ref(), document, now.timestamp_millis())
+                dingtalk::posts(url, secret.as_deref(), document, now.timestamp_millis())
             }
             Service::Feishu { url, secret } => {
-                feishu::posts(url, secret.as_ref(), document, now.timestamp())
+                feishu::posts(url, secret.as_deref(), document, now.timestamp())
             }
             Service::Slack { url } => slack::posts(url, document),
             Service::Telegram { api, token, chat } => telegram::posts(api, token, chat, document)?,
@@ -184,16 +197,18 @@ impl Notifier {
                 return email::send(email, document, self.patience, deadline).await;
             }
             Service::Healthchecks { url } => vec![healthchecks::message(url, message)],
-            Service::Webhook { url, secret } => {
-                vec![webhook::post(
-                    url,
-                    secret.as_ref(),
-                    message,
-                    now.timestamp(),
-                )]
+            Service::Webhook {
+                url,
+                secret,
+                template,
+            } => {
+                let body = webhook::body(template.as_ref(), message, now)?;
+                let signer = secret.as_deref();
+                vec![webhook::post(url, signer, message.topic, body, now)]
             }
         };
-        self.post(&posts, deadline).await
+        self.post(&posts, deadline, Some((channel, message.topic)))
+            .await
     }
 
     async fn ping(&self, mirror: &str, run: i64, signal: PingKind, text: &str) -> Vec<Delivery> {
@@ -203,16 +218,29 @@ impl Notifier {
             let post = healthchecks::post(url, signal, Some(&run), text);
             Some(async move {
                 let deadline = self.patience.deadline();
-                self.note(channel, self.post(&[post], deadline).await)
+                self.note(channel, self.post(&[post], deadline, None).await)
             })
         });
         let pings: Vec<_> = pings.collect();
         stream::iter(pings).buffered(AT_A_TIME).collect().await
     }
 
-    /// Sends requests one after the other, up to the first that fails.
-    async fn post(&self, posts: &[Post], deadline: Instant) -> Result<(), Error> {
+    /// Sends requests one after the other, up to the first that fails. Those of a message wait for
+    /// the rate limit of their channel; that is no time in which the service is slow.
+    async fn post(
+        &self,
+        posts: &[Post],
+        mut deadline: Instant,
+        limited: Option<(&Channel, Topic)>,
+    ) -> Result<(), Error> {
         for post in posts {
+            if let Some((channel, topic)) = limited
+                && let Some(queue) = self.queues.get(&channel.name)
+            {
+                let asked = Instant::now();
+                queue.turn(topic).await;
+                deadline += asked.elapsed();
+            }
             let attempt = || http::send(&self.client, post);
             self.patience.persist(deadline, attempt).await?;
         }
@@ -236,6 +264,22 @@ impl Notifier {
             result,
         }
     }
+}
+
+/// The queue of each channel; those of before where their limits are the same.
+fn queues(
+    channels: &[Channel],
+    before: &HashMap<Arc<str>, Arc<SendQueue>>,
+) -> HashMap<Arc<str>, Arc<SendQueue>> {
+    let queue = |channel: &Channel| {
+        let limits = rate::limits(channel);
+        let known = before.get(&channel.name);
+        let known = known.filter(|queue| queue.limits() == limits);
+        let queue = known.cloned();
+        let queue = queue.unwrap_or_else(|| Arc::new(SendQueue::new(limits)));
+        (channel.name.clone(), queue)
+    };
+    channels.iter().map(queue).collect()
 }
 
 /// The topics of which one is enough to get a message of this topic. The alarm of a registry stands

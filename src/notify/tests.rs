@@ -4,6 +4,7 @@ mod delivery;
 mod mail;
 mod mail_server;
 mod pings;
+mod recipes;
 mod robots;
 mod server;
 mod webhooks;
@@ -39,6 +40,7 @@ fn notifier(tables: &str) -> Notifier {
     let metrics = Arc::new(Metrics::new().unwrap());
     Notifier {
         patience: PATIENCE,
+        queues: HashMap::new(),
         ..Notifier::new(&config, metrics).unwrap()
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::config::{
     FileContext, closest,
-    notify::{ChannelEntry, Email, Relay, SecretUrl, Security, Service},
+    notify::{BodyTemplate, ChannelEntry, Email, Relay, SecretText, SecretUrl, Security, Service},
     parse::diagnostics::Problems,
     registry::secret::{self, SecretSource},
 };
@@ -23,6 +23,9 @@ struct ChannelKind {
     needed: &'static [&'static str],
     allowed: &'static [&'static str],
 }
+
+/// The keys of every kind, beside `kind`.
+const COMMON: [&str; 3] = ["on", "mirrors", "messages_per_minute"];
 
 const KINDS: [ChannelKind; 8] = [
     ChannelKind {
@@ -63,7 +66,7 @@ const KINDS: [ChannelKind; 8] = [
     ChannelKind {
         name: "webhook",
         needed: &["url"],
-        allowed: &["secret"],
+        allowed: &["secret", "template"],
     },
 ];
 
@@ -110,10 +113,15 @@ pub(crate) fn validate(
                 read.url(entry.url.as_ref()),
                 read.secret(entry.secret.as_ref()),
             );
+            let template = read.template(entry.template.as_ref());
             url.map(|url| match kind.name {
                 "dingtalk" => Service::Dingtalk { url, secret },
                 "feishu" => Service::Feishu { url, secret },
-                _ => Service::Webhook { url, secret },
+                _ => Service::Webhook {
+                    url,
+                    secret,
+                    template: template.clone(),
+                },
             })
         }
     };
@@ -150,7 +158,7 @@ fn check_keys(kind: &ChannelKind, entry: &ChannelEntry, problems: &mut Problems)
         if kind.needed.contains(&key) || kind.allowed.contains(&key) {
             continue;
         }
-        let keys = [&["kind"], kind.needed, kind.allowed, &["on", "mirrors"]].concat();
+        let keys = [&["kind"], kind.needed, kind.allowed, &COMMON].concat();
         let message = format!("`{key}` is no key of kind \"{}\"", kind.name);
         let help = format!("take it out; its keys are: {}", keys.join(", "));
         problems.error(span, message, help);
@@ -184,6 +192,7 @@ fn written_keys(entry: &ChannelEntry) -> impl Iterator<Item = (&'static str, Ran
         ("password", secret(&entry.password)),
         ("from", text(&entry.from)),
         ("to", entry.to.as_ref().map(Spanned::span)),
+        ("template", text(&entry.template)),
     ]
     .into_iter()
     .filter_map(|(key, span)| Some((key, span?)))
@@ -220,8 +229,24 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn secret(&mut self, written: Option<&Spanned<SecretSource>>) -> Option<SecretString> {
-        secret::read(written?, "a secret", self.file, self.problems)
+    fn secret(&mut self, written: Option<&Spanned<SecretSource>>) -> Option<SecretText> {
+        let secret = secret::read(written?, "a secret", self.file, self.problems);
+        secret.map(SecretText::from)
+    }
+
+    fn template(&mut self, written: Option<&Spanned<String>>) -> Option<BodyTemplate> {
+        let written = written?;
+        match BodyTemplate::parse(written.get_ref()) {
+            Ok(template) => Some(template),
+            Err(reason) => {
+                let message = format!("`template` cannot be used: {reason}");
+                let help = "write JSON with values such as {{ title }}, without quotes around \
+                            them: they are added; the values are event, topic, severity, title, \
+                            text, markdown, url, time and alarms";
+                self.problems.error(written.span(), message, help);
+                None
+            }
+        }
     }
 
     /// A URL that is a secret.
@@ -272,7 +297,7 @@ impl Reader<'_> {
     }
 
     /// The token becomes a part of a path: what cannot be one must not get there.
-    fn telegram_token(&mut self, written: &Spanned<SecretSource>) -> Option<SecretString> {
+    fn telegram_token(&mut self, written: &Spanned<SecretSource>) -> Option<SecretText> {
         let token = secret::read(written, "a token", self.file, self.problems)?;
         let is_legal = |text: &str| {
             let mut chars = text.chars();
@@ -280,7 +305,7 @@ impl Reader<'_> {
         };
         let parts = token.expose_secret().split_once(':');
         if parts.is_some_and(|(id, key)| is_legal(id) && is_legal(key)) {
-            return Some(token);
+            return Some(token.into());
         }
         let help = "write it as @BotFather gave it, as in 123456:AbC-dEf";
         let message = "`token` is not a token of Telegram";
@@ -351,12 +376,12 @@ impl Reader<'_> {
     }
 
     /// The login; the outer `None` is for one that has mistakes.
-    fn login(&mut self, entry: &ChannelEntry) -> Option<Option<(String, SecretString)>> {
+    fn login(&mut self, entry: &ChannelEntry) -> Option<Option<(String, SecretText)>> {
         let (alone, message, help) = match (&entry.username, &entry.password) {
             (None, None) => return Some(None),
             (Some(username), Some(password)) => {
                 let password = secret::read(password, "a password", self.file, self.problems)?;
-                return Some(Some((username.get_ref().clone(), password)));
+                return Some(Some((username.get_ref().clone(), password.into())));
             }
             (Some(username), None) => (
                 username.span(),

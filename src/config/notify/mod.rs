@@ -1,20 +1,24 @@
 //! `[report]` and `[notify.NAME]`: when the report is made, and where it and alarms go.
 
 pub(crate) mod channel;
+mod quiet;
+pub(crate) mod report;
+mod template;
 #[cfg(test)]
 mod tests;
 mod topic;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, ops::Deref, sync::Arc};
 
-use chrono::NaiveTime;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
 
 use super::closest;
-pub use crate::config::notify::topic::Topic;
+pub use crate::config::notify::{
+    quiet::QuietHours, report::ReportConfig, template::BodyTemplate, topic::Topic,
+};
 use crate::config::{
     FileContext,
     parse::{
@@ -25,22 +29,8 @@ use crate::config::{
     registry::secret::SecretSource,
 };
 
-/// How long new alarms wait for others to join them: an outage strikes many mirrors within seconds.
-const GROUP_WAIT: Duration = Duration::from_secs(30);
-
-/// When the daily report is made, and where it goes.
-#[derive(Clone, Debug)]
-pub struct ReportConfig {
-    /// The time of day, in the config's timezone.
-    pub at: NaiveTime,
-    /// The channels that it goes to; empty where none takes it.
-    pub to: Vec<Arc<str>>,
-    /// How long new alarms are gathered before they are announced together.
-    pub group_wait: Duration,
-}
-
 /// One `[notify.NAME]`: a place that reports and alarms go to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
     /// Unique in the file.
     pub name: Arc<str>,
@@ -50,10 +40,12 @@ pub struct Channel {
     pub topics: Vec<Topic>,
     /// The mirrors that it is told of; `None` for all.
     pub mirrors: Option<Vec<Arc<str>>>,
+    /// Most messages a minute; the service's own limit if none is set.
+    pub messages_per_minute: Option<NonZeroU32>,
 }
 
 /// What stands at the other end of a channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Service {
     /// A robot in a group of WeCom.
     Wecom {
@@ -65,14 +57,14 @@ pub enum Service {
         /// The robot's address.
         url: SecretUrl,
         /// What it wants messages signed with.
-        secret: Option<SecretString>,
+        secret: Option<SecretText>,
     },
     /// A robot in a group of Feishu or Lark.
     Feishu {
         /// The robot's address.
         url: SecretUrl,
         /// What it wants messages signed with.
-        secret: Option<SecretString>,
+        secret: Option<SecretText>,
     },
     /// An incoming webhook of Slack.
     Slack {
@@ -84,7 +76,7 @@ pub enum Service {
         /// Where the Bot API is.
         api: Url,
         /// The bot's token.
-        token: SecretString,
+        token: SecretText,
         /// Where it writes: a number, or `@name`.
         chat: String,
     },
@@ -100,17 +92,19 @@ pub enum Service {
         /// Its address.
         url: SecretUrl,
         /// What bodies are signed with.
-        secret: Option<SecretString>,
+        secret: Option<SecretText>,
+        /// What shapes the body; without one it is the report or the alarms as they are.
+        template: Option<BodyTemplate>,
     },
 }
 
 /// Mail: through what, from whom, to whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Email {
     /// The server that takes it.
     pub relay: Relay,
     /// The name and the password for it.
-    pub login: Option<(String, SecretString)>,
+    pub login: Option<(String, SecretText)>,
     /// The sender.
     pub from: Mailbox,
     /// The receivers; never empty.
@@ -143,6 +137,36 @@ pub enum Security {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(Url);
 
+/// A secret that can be compared: whether a reload changes it.
+#[derive(Clone, Debug)]
+pub struct SecretText(SecretString);
+
+impl From<SecretString> for SecretText {
+    fn from(secret: SecretString) -> Self {
+        Self(secret)
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(secret: String) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl Deref for SecretText {
+    type Target = SecretString;
+
+    fn deref(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretText {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret() == other.expose_secret()
+    }
+}
+
 impl SecretUrl {
     /// A URL as a secret.
     pub fn new(url: Url) -> Self {
@@ -158,19 +182,6 @@ impl SecretUrl {
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretUrl")
-    }
-}
-
-impl Channel {
-    /// Whether both are told the same at the same place.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let secrets = |channel: &Self| {
-            let secrets = channel.service.secrets().into_iter();
-            let secrets: Vec<_> = secrets.map(|s| s.expose_secret().to_owned()).collect();
-            (channel.service.url().cloned(), secrets)
-        };
-        // What is printed is all but secrets.
-        format!("{self:?}") == format!("{other:?}") && secrets(self) == secrets(other)
     }
 }
 
@@ -193,20 +204,16 @@ impl Service {
         match self {
             Self::Dingtalk { secret, .. }
             | Self::Feishu { secret, .. }
-            | Self::Webhook { secret, .. } => secret.iter().collect(),
-            Self::Telegram { token, .. } => vec![token],
-            Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
+            | Self::Webhook { secret, .. } => secret.iter().map(|secret| &secret.0).collect(),
+            Self::Telegram { token, .. } => vec![&token.0],
+            Self::Email(email) => email
+                .login
+                .iter()
+                .map(|(_, password)| &password.0)
+                .collect(),
             Self::Wecom { .. } | Self::Slack { .. } | Self::Healthchecks { .. } => Vec::new(),
         }
     }
-}
-
-/// `[report]` as written.
-#[derive(Debug, Default)]
-pub(crate) struct ReportEntry {
-    at: Option<Spanned<String>>,
-    to: Option<Strings>,
-    group_wait: Option<Spanned<String>>,
 }
 
 /// One `[notify.NAME]` as written: the keys of every kind.
@@ -224,19 +231,10 @@ pub(crate) struct ChannelEntry {
     pub(crate) password: Option<Spanned<SecretSource>>,
     pub(crate) from: Option<Spanned<String>>,
     pub(crate) to: Option<Strings>,
+    pub(crate) template: Option<Spanned<String>>,
+    messages_per_minute: Option<Spanned<NonZeroU32>>,
     on: Option<Strings>,
     mirrors: Option<Strings>,
-}
-
-/// Reads `[report]`.
-pub(crate) fn read_report(mut section: Section<'_, '_>) -> ReportEntry {
-    let entry = ReportEntry {
-        at: section.take("at", "a time of day such as \"09:07\""),
-        to: section.strings("to"),
-        group_wait: section.take("group_wait", "a duration such as \"30s\""),
-    };
-    section.finish();
-    entry
 }
 
 /// Reads one `[notify.NAME]`.
@@ -253,6 +251,8 @@ pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) 
         password: read_secret(&mut section, "password"),
         from: section.take("from", "a mail address as a string"),
         to: section.strings("to"),
+        template: section.take("template", "a template as a string"),
+        messages_per_minute: section.take("messages_per_minute", "a number above 0"),
         on: section.strings("on"),
         mirrors: section.strings("mirrors"),
     };
@@ -265,7 +265,7 @@ pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) 
 /// Validates both. `mirrors` are the names of all mirrors.
 pub(crate) fn validate(
     entries: &[ChannelEntry],
-    report: &ReportEntry,
+    report: &report::ReportEntry,
     mirrors: &[Arc<str>],
     file: FileContext<'_>,
     problems: &mut Problems,
@@ -279,31 +279,14 @@ pub(crate) fn validate(
             service,
             topics,
             mirrors,
+            messages_per_minute: entry.messages_per_minute.as_ref().map(|n| *n.get_ref()),
         }));
     }
-    let told = ReportConfig {
-        at: report_time(report.at.as_ref(), problems),
-        to: receivers(report.to.as_ref(), entries, &channels, problems),
-        group_wait: group_wait(report.group_wait.as_ref(), problems),
-    };
+    let told = report::validate(report, entries, &channels, problems);
     for entry in entries {
         warn_if_mute(entry, &channels, &told, problems);
     }
     (channels, told)
-}
-
-/// Validates `[report] group_wait`.
-fn group_wait(written: Option<&Spanned<String>>, problems: &mut Problems) -> Duration {
-    let Some(written) = written else {
-        return GROUP_WAIT;
-    };
-    humantime::parse_duration(written.get_ref()).unwrap_or_else(|_| {
-        let message = format!("`{}` is not a duration", written.get_ref());
-        let help = "write how long new alarms wait for others to join them, such as \"30s\"; \
-                    \"0s\" for not at all";
-        problems.error(written.span(), message, help);
-        GROUP_WAIT
-    })
 }
 
 /// A channel that takes the report alone, and does not get it, is told nothing.
@@ -382,61 +365,6 @@ fn chosen(
         }
     }
     Some(chosen)
-}
-
-fn report_time(written: Option<&Spanned<String>>, problems: &mut Problems) -> NaiveTime {
-    // Some services refuse what comes at full and half hours, when everybody sends.
-    let default = NaiveTime::from_hms_opt(9, 7, 0).unwrap_or_default();
-    let Some(written) = written else {
-        return default;
-    };
-    NaiveTime::parse_from_str(written.get_ref(), "%H:%M").unwrap_or_else(|_| {
-        let message = format!("`{}` is no time of day", written.get_ref());
-        let help = "write hours and minutes such as \"09:07\", in the file's timezone";
-        problems.error(written.span(), message, help);
-        default
-    })
-}
-
-/// The channels that the report goes to: those named, or else all that take it.
-fn receivers(
-    to: Option<&Strings>,
-    entries: &[ChannelEntry],
-    channels: &[Channel],
-    problems: &mut Problems,
-) -> Vec<Arc<str>> {
-    let takes_it = |channel: &&Channel| channel.topics.contains(&Topic::Report);
-    let Some(to) = to else {
-        let takers = channels.iter().filter(takes_it);
-        return takers.map(|channel| channel.name.clone()).collect();
-    };
-    let mut receivers: Vec<Arc<str>> = Vec::new();
-    for written in to.get_ref() {
-        let name = written.get_ref().as_str();
-        let names = || entries.iter().map(|entry| entry.name.get_ref().as_str());
-        if !names().any(|known| known == name) {
-            let help = match (closest(name, names()), entries.is_empty()) {
-                (Some(channel), _) => format!("did you mean \"{channel}\"?"),
-                (None, true) => format!("add [notify.{name}] with its `kind`"),
-                (None, false) => format!("the channels are: {}", list(names())),
-            };
-            problems.error(written.span(), format!("no [notify.{name}]"), help);
-            continue;
-        }
-        // One that is not among the channels has mistakes of its own.
-        match channels.iter().find(|channel| &*channel.name == name) {
-            Some(channel) if !takes_it(&channel) => {
-                let message = format!("[notify.{name}] takes no report");
-                let help = "add \"report\" to its `on`, or take it out here";
-                problems.error(written.span(), message, help);
-            }
-            Some(channel) if !receivers.contains(&channel.name) => {
-                receivers.push(channel.name.clone());
-            }
-            _ => {}
-        }
-    }
-    receivers
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {

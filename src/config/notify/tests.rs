@@ -386,3 +386,63 @@ fn the_channels_of_the_example_are_valid() {
     assert_eq!(config.channels.len(), 5);
     assert_eq!(config.report.to, ["ops-feishu".into()]);
 }
+
+#[test]
+fn quiet_hours_and_their_topics_are_checked() {
+    let config = with("[report]\nquiet = \"22:00-07:00\"\nurgent = [\"disk\", \"unreachable\"]");
+    let quiet = config.report.quiet.clone().unwrap();
+    let time = |hour| chrono::NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+    assert_eq!((quiet.from, quiet.to), (time(22), time(7)));
+    assert_eq!(quiet.urgent, [Topic::Disk, Topic::Unreachable]);
+    for (line, message) in [
+        ("quiet = \"22-7\"", "`22-7` is no span of quiet hours"),
+        ("quiet = \"22:00-22:00\"", "is no span of quiet hours"),
+        (
+            "quiet = \"22:00-07:00\"\nurgent = [\"report\"]",
+            "`report` is no topic of alarms",
+        ),
+        (
+            "quiet = \"22:00-07:00\"\nurgent = [\"dsik\"]",
+            "did you mean \"disk\"?",
+        ),
+        ("urgent = [\"disk\"]", "`urgent` without `quiet`"),
+    ] {
+        let mistakes = mistakes(&format!("[report]\n{line}"));
+        assert!(
+            mistakes.len() == 1 && mistakes[0].contains(message),
+            "{line}: {mistakes:?}"
+        );
+    }
+}
+
+#[test]
+fn templates_are_for_webhooks_and_are_tried() {
+    let hook = |keys: &str| format!("[notify.a]\nurl = \"https://h.example/a\"\n{keys}");
+    let fine = with(&hook(
+        "kind = \"webhook\"\ntemplate = '{\"text\": {{ text }}}'",
+    ));
+    let Service::Webhook { template, .. } = &fine.channels[0].service else {
+        panic!("{fine:?}");
+    };
+    assert!(template.is_some());
+    for (keys, message) in [
+        (
+            "kind = \"webhook\"\ntemplate = '{\"text\": {{ txet }}}'",
+            "`template` cannot be used",
+        ),
+        (
+            "kind = \"slack\"\ntemplate = '{}'",
+            "`template` is no key of kind \"slack\"",
+        ),
+        (
+            "kind = \"slack\"\nmessages_per_minute = 0",
+            "messages_per_minute",
+        ),
+    ] {
+        let mistakes = mistakes(&hook(keys));
+        assert!(
+            mistakes.len() == 1 && mistakes[0].contains(message),
+            "{keys}: {mistakes:?}"
+        );
+    }
+}

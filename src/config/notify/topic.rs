@@ -57,6 +57,14 @@ impl Topic {
         known.find(|topic| topic.as_str() == name)
     }
 
+    /// Whether messages of it are about something that is wrong now.
+    pub(crate) fn is_alarm(self) -> bool {
+        !matches!(
+            self,
+            Self::Report | Self::Recovered | Self::Runs | Self::Test
+        )
+    }
+
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use crate::config::{
     daemon::{self, HttpEntry},
     limits::{self, LimitsEntry, RateEntry},
     mirror::prune::UpkeepEntry,
-    notify::{self, ChannelEntry, ReportEntry},
+    notify::{self, ChannelEntry, report::ReportEntry},
     parse::{
         diagnostics::Problems,
         redact, syntax,
@@ -159,7 +159,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
         }),
         report: top
             .section("report")
-            .map(notify::read_report)
+            .map(notify::report::read)
             .unwrap_or_default(),
         channels: top.each_named("notify", notify::read_channel),
     };

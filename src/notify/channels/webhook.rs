@@ -10,39 +10,102 @@
 //! A receiver computes the HMAC over the body as it came, and refuses timestamps that are minutes
 //! old, so that a recorded message cannot be replayed later.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
 use crate::{
-    config::SecretUrl,
+    config::{BodyTemplate, SecretUrl, Topic},
     notify::{
         Error, Message,
-        http::{Post, ServiceResponse},
+        http::{JSON, Post, ServiceResponse},
         sign,
     },
+    status::Severity,
 };
 
-/// The request that brings a message.
+/// The body of a message: its JSON, or what the template makes of it.
+pub(crate) fn body(
+    template: Option<&BodyTemplate>,
+    message: &Message,
+    now: DateTime<Utc>,
+) -> Result<String, Error> {
+    let Some(template) = template else {
+        return Ok(message.json.to_string());
+    };
+    let failed = |reason| Error::Unusable(format!("its template: {reason}"));
+    template.render(&values(message, now)).map_err(failed)
+}
+
+/// What a template can name.
+fn values(message: &Message, now: DateTime<Utc>) -> Value {
+    let event = match message.topic {
+        Topic::Report => "report",
+        Topic::Recovered => "recovered",
+        Topic::Test => "test",
+        _ => "alarm",
+    };
+    let severity = match message.document.mood() {
+        Severity::Good => "good",
+        Severity::Warning => "warning",
+        Severity::Bad => "bad",
+    };
+    // A report lists its alarms as texts.
+    let alarms = message.json["alarms"].as_array();
+    let alarms = alarms.filter(|_| event != "report").into_iter().flatten();
+    json!({
+        "event": event,
+        "topic": message.topic.as_str(),
+        "severity": severity,
+        "title": message.document.title(),
+        "text": message.document.to_text().trim_end(),
+        "markdown": message.document.to_markdown().trim_end(),
+        "url": message.json["url"].as_str().unwrap_or_default(),
+        "time": now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "alarms": alarms.map(alarm_values).collect::<Vec<_>>(),
+    })
+}
+
+/// An alarm with every key that a template can name.
+fn alarm_values(alarm: &Value) -> Value {
+    let mut alarm = alarm.clone();
+    let since = DateTime::from_timestamp(alarm["since"].as_i64().unwrap_or_default(), 0);
+    let since = since.unwrap_or_default();
+    alarm["starts_at"] = since.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+    if alarm["mirrors"].is_null() {
+        alarm["mirrors"] = json!([]);
+    }
+    alarm
+}
+
+/// The request that brings a body.
 pub(crate) fn post(
     url: &SecretUrl,
     secret: Option<&SecretString>,
-    message: &Message,
-    seconds: i64,
+    topic: Topic,
+    body: String,
+    now: DateTime<Utc>,
 ) -> Post {
-    let mut post = Post::json(url.expose().clone(), &message.json, judge);
-    post.headers = vec![
-        ("x-transship-topic", message.topic.as_str().to_owned()),
+    let (topic, seconds) = (topic.as_str(), now.timestamp());
+    let mut headers = vec![
+        ("x-transship-topic", topic.to_owned()),
         ("x-transship-timestamp", seconds.to_string()),
     ];
     if let Some(secret) = secret {
-        let topic = message.topic.as_str();
-        let old = sign::webhook(secret, seconds, &post.body);
-        let new = sign::webhook_with_topic(secret, seconds, topic, &post.body);
-        post.headers.extend([
+        let old = sign::webhook(secret, seconds, &body);
+        let new = sign::webhook_with_topic(secret, seconds, topic, &body);
+        headers.extend([
             ("x-transship-signature", format!("sha256={old}")),
             ("x-transship-signature-v2", format!("sha256={new}")),
         ]);
     }
-    post
+    Post {
+        url: url.expose().clone(),
+        headers,
+        content_type: JSON,
+        body,
+        judge,
+    }
 }
 
 fn judge(answer: &ServiceResponse) -> Result<(), Error> {

@@ -8,6 +8,7 @@ fn redacts_address_whole_and_in_parts() {
     let redactor = Redactor::new(&Service::Webhook {
         url: SecretUrl::new(url),
         secret: Some("hunter2".to_owned().into()),
+        template: None,
     });
     let clean = |text: &str| redactor.clean(text.into());
     assert_eq!(clean("Cannot POST /hook/0123456789ab"), "Cannot POST ***");
