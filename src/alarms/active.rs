@@ -1,23 +1,37 @@
-//! The alarms that are active now, shared with the pages and the API.
+//! The alarms that are active now, and what is muted, shared with the pages and the API.
 
 use parking_lot::Mutex;
 
-use crate::{alarms::Alarm, status::Status};
+use crate::{alarms::Alarm, status::Status, store::Mute};
 
-/// Alarms that are active now.
+/// Alarms that are active now, and the mutes that were in force at the last check.
 #[derive(Debug, Default)]
-pub struct ActiveAlarms(Mutex<Vec<Alarm>>);
+pub struct ActiveAlarms {
+    alarms: Mutex<Vec<Alarm>>,
+    mutes: Mutex<Vec<Mute>>,
+}
 
 impl ActiveAlarms {
     /// All of them.
     pub fn all(&self) -> Vec<Alarm> {
-        let alarms = self.0.lock();
-        alarms.clone()
+        self.alarms.lock().clone()
     }
 
     /// Replaces all of them.
     pub fn set(&self, alarms: Vec<Alarm>) {
-        *self.0.lock() = alarms;
+        *self.alarms.lock() = alarms;
+    }
+
+    /// The mutes that are not over at `now`, in seconds since 1970.
+    pub fn mutes(&self, now: i64) -> Vec<Mute> {
+        let mutes = self.mutes.lock();
+        let mutes = mutes.iter().filter(|mute| mute.until > now);
+        mutes.cloned().collect()
+    }
+
+    /// Replaces all mutes.
+    pub fn set_mutes(&self, mutes: Vec<Mute>) {
+        *self.mutes.lock() = mutes;
     }
 }
 

@@ -74,12 +74,14 @@ impl AlarmState {
     }
 
     /// Compares the announced alarms with those that a check found. New alarms are gathered for
-    /// `group_wait` before they are announced together. Alarms that go on keep their time.
+    /// `group_wait` before they are announced together. Alarms that go on keep their time. What
+    /// `is_held` names is neither announced nor over until it is no longer held.
     pub fn compare(
         &mut self,
         found: &mut [Alarm],
         at: CheckTime,
         group_wait: Duration,
+        is_held: impl Fn(&Alarm) -> bool,
     ) -> AlarmChanges {
         let mut changes = AlarmChanges::default();
         let mut announced = Vec::new();
@@ -88,11 +90,15 @@ impl AlarmState {
             if let Some(current) = found.iter_mut().find(|other| other.is_same(&alarm)) {
                 self.absences.remove(&key);
                 current.since = alarm.since;
-                changes.joined.extend(joined(&alarm, current));
-                alarm.update(current);
+                if !is_held(current) {
+                    changes.joined.extend(joined(&alarm, current));
+                    alarm.update(current);
+                }
                 announced.push(alarm);
             } else if found.iter().any(|other| other.explains(&alarm)) {
                 self.absences.remove(&key);
+                announced.push(alarm);
+            } else if is_held(&alarm) {
                 announced.push(alarm);
             } else if self
                 .absences
@@ -107,7 +113,8 @@ impl AlarmState {
             }
         }
         self.announced = announced;
-        self.gather(found, at.now, group_wait, &mut changes);
+        let free = found.iter().filter(|alarm| !is_held(alarm)).cloned();
+        self.gather(&free.collect::<Vec<_>>(), at.now, group_wait, &mut changes);
         changes.absorbed = self.absorb(found);
         changes
     }

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     cli::{
         error::Refusal,
-        run::{plan, prune, serve, sync, verify},
+        run::{mute, plan, prune, serve, sync, trigger, verify},
         setup::{check, completions, man, notify},
         show::{explain, report, status},
     },
@@ -74,6 +74,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Run mirrors on their schedules, with metrics, a status page and reports
     Serve(serve::ServeArgs),
+    /// Ask the running daemon for a run of a mirror, or of one image
+    Trigger(trigger::TriggerArgs),
+    /// Send no alarms of a mirror or a registry for a time
+    Mute(mute::MuteArgs),
+    /// Send the alarms of a mirror or a registry again
+    Unmute(mute::UnmuteArgs),
     /// Show what the last 24 hours brought
     Report(report::ReportArgs),
     /// Tell whether an image is mirrored, where to, and what to add if it is not
@@ -141,6 +147,9 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Prune(prune) => prune.run(&global).await,
         Command::Status(status) => status.run(&global).await,
         Command::Serve(serve) => serve.run(&global).await,
+        Command::Trigger(trigger) => trigger.run(&global).await,
+        Command::Mute(mute) => mute.run(&global).await,
+        Command::Unmute(unmute) => unmute.run(&global).await,
         Command::Report(report) => report.run(&global).await,
         Command::Explain(explain) => explain.run(&global).await,
         Command::Import(import) => import.run(&global),

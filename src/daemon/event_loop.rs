@@ -14,7 +14,6 @@ use crate::{
         reload::{self, Loaded},
         scheduler::{Job, Signal},
         services::now,
-        startup,
     },
     notify::Delivery,
     store::{StoreEvent, Upkeep},
@@ -173,7 +172,7 @@ impl Daemon {
     /// Puts a configuration in force. Runs in flight keep the one that they started with.
     async fn adopt(&mut self, config: Config) {
         reload::log_differences(&self.services.config(), &config);
-        match startup::notifier(&config, &self.services.metrics) {
+        match self.services.notifier.replaced_by(&config) {
             Ok(notifier) => self.services.notifier = Arc::new(notifier),
             Err(error) => tracing::error!(%error, "the old channels stay in use"),
         }
@@ -185,6 +184,8 @@ impl Daemon {
         let before = self.services.active.swap(Arc::new(config));
         self.runs.outdate();
         let config = self.services.config();
+        let late = self.begun.waiting_for_restart(&config);
+        self.services.status.set_waiting_for_restart(late);
         self.alarms.outbox.keep(|name| has_channel(&config, name));
         self.services.status.set_config_error(None);
         self.services.metrics.config_read(Some(now()));

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process, thread,
     time::Duration,
@@ -16,7 +17,7 @@ use crate::store::private_file;
 
 /// Held while the daemon runs. The system releases it however the process ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(File);
 
 /// Why the store is not free.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,8 @@ pub enum Holder {
     Running {
         /// Its process id, as it wrote it; empty if it did not.
         process: String,
+        /// Where it serves pages and the API, as it wrote it.
+        address: Option<SocketAddr>,
     },
     /// None does.
     None,
@@ -65,11 +68,14 @@ impl Holder {
             Ok(()) => Self::None,
             Err(TryLockError::Error(_)) => Self::Unknown,
             Err(TryLockError::WouldBlock) => {
-                let mut process = String::new();
+                let mut written = String::new();
                 // Without a number the answer is less helpful, and as true.
-                let _ = file.read_to_string(&mut process);
-                let process = process.trim().into();
-                Self::Running { process }
+                let _ = file.read_to_string(&mut written);
+                let mut lines = written.lines().map(str::trim);
+                Self::Running {
+                    process: lines.next().unwrap_or_default().into(),
+                    address: lines.next().and_then(|address| address.parse().ok()),
+                }
             }
         }
     }
@@ -106,7 +112,7 @@ impl Lock {
                 // Without a number the message is less helpful, and as true.
                 let _ = file.read_to_string(&mut holder);
                 return Err(LockError::Held {
-                    holder: holder.trim().into(),
+                    holder: holder.lines().next().unwrap_or_default().trim().into(),
                     store: store.into(),
                 });
             }
@@ -116,6 +122,12 @@ impl Lock {
         file.rewind().map_err(unusable)?;
         writeln!(file, "{}", process::id()).map_err(unusable)?;
         Ok(Self(file))
+    }
+
+    /// Notes where the daemon serves, for commands that ask it for something.
+    pub(crate) fn note_address(&self, address: SocketAddr) {
+        // Commands go by the configuration without it.
+        let _ = writeln!(&self.0, "{address}");
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
         alarms::Alarms,
         config_watcher::{ConfigWatcher, LoadReason},
         event_loop::Event,
+        reload::Begun,
         runs::RunQueue,
         scheduler::Signal,
         services::Services,
@@ -77,6 +78,8 @@ struct Daemon {
     /// Finds changes of lag, for its history.
     lag: LagWatch,
     watcher: ConfigWatcher,
+    /// What a reload cannot change.
+    begun: Begun,
     systemd: ServiceManager,
     http: HttpServer,
     /// Runs, reloads and deliveries that are in flight.

@@ -20,6 +20,7 @@ use crate::{
         alarms::{Alarms, announced_before, pauses::RegistryPauses},
         config_watcher::{ConfigWatcher, LoadReason},
         lock::Lock,
+        reload::Begun,
         runs::RunQueue,
         scheduler::{Scheduler, Signal},
         services::{Services, now},
@@ -47,9 +48,11 @@ impl Daemon {
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let services = services(config, metrics, [&stop, &abort]).await?;
         let (listener, address) = listen(&services.config()).await?;
+        lock.note_address(address);
         let (scheduler, signals) = Scheduler::start().await.map_err(failed)?;
         let (changes, changed) = mpsc::channel(1);
-        let watcher = ConfigWatcher::new(&services.config(), changes);
+        let begun_with = services.config();
+        let watcher = ConfigWatcher::new(&begun_with, changes);
         let (requests, inbox) = Inbox::open(signals, changed)?;
         let alarms = Alarms {
             active: Arc::default(),
@@ -64,6 +67,7 @@ impl Daemon {
             board: services.status.clone(),
             alarms: alarms.active.clone(),
             store: services.store.clone(),
+            writer: services.writer.clone(),
             metrics: services.metrics.clone(),
             sync: services.sync.clone(),
             health: services.health.clone(),
@@ -76,6 +80,7 @@ impl Daemon {
             alarms,
             lag,
             watcher,
+            begun: Begun::of(&begun_with),
             systemd: ServiceManager::new(),
             http: HttpServer {
                 address,

@@ -168,7 +168,8 @@ sections! {
     overview: OverviewWords {
         comma, trouble, config_error, config_kept, filter, filter_hint, all, nothing_matches,
         sort, worst_first;
-        some_of(some, all, state), some(some, state), worst(mirror, lag), unique(size);
+        some_of(some, all, state), some(some, state), worst(mirror, lag), unique(size),
+        restart(keys), muted_until(name, time);
         all_in_sync, mirrors, tags
     }
     /// Transfers in flight.

@@ -49,6 +49,7 @@ struct CacheState {
     total_read: Option<SizeRead>,
     is_total_old: bool,
     config_error: Option<String>,
+    waiting_for_restart: Vec<&'static str>,
 }
 
 impl StatusCache {
@@ -165,6 +166,16 @@ impl StatusCache {
     /// Sets the error of the edited `mirror.toml`, or that it has none.
     pub fn set_config_error(&self, error: Option<String>) {
         self.lock().config_error = error;
+    }
+
+    /// Keys of `mirror.toml` that take effect at the next start.
+    pub fn waiting_for_restart(&self) -> Vec<&'static str> {
+        self.lock().waiting_for_restart.clone()
+    }
+
+    /// Sets the keys that take effect at the next start.
+    pub fn set_waiting_for_restart(&self, keys: Vec<&'static str>) {
+        self.lock().waiting_for_restart = keys;
     }
 
     fn lock(&self) -> MutexGuard<'_, CacheState> {

@@ -30,7 +30,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     status::StatusCache,
-    store::Store,
+    store::{Store, StoreWriter},
     sync::Sync,
     web::{
         api::tunasync,
@@ -60,6 +60,8 @@ pub struct App {
     pub alarms: Arc<ActiveAlarms>,
     /// The database.
     pub store: Store,
+    /// What writes to the database.
+    pub writer: Arc<StoreWriter>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Runs and transfers in flight.
@@ -124,6 +126,7 @@ fn api_router() -> Router<App> {
         .route("/v1/runs", get(api::runs))
         .route("/v1/explain", get(search::answer))
         .route("/v1/sync", post(api::sync))
+        .route("/v1/mute", post(api::mute::mute))
         .fallback(api::missing)
         .layer(middleware::map_response(api::json_error))
 }

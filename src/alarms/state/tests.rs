@@ -30,6 +30,14 @@ fn outage(mirrors: &[&str]) -> Alarm {
     }
 }
 
+fn never(_: &Alarm) -> bool {
+    false
+}
+
+fn always(_: &Alarm) -> bool {
+    true
+}
+
 /// A tick, two seconds each.
 fn at(tick: u64) -> CheckTime {
     CheckTime {
@@ -41,10 +49,10 @@ fn at(tick: u64) -> CheckTime {
 #[test]
 fn announces_once_and_keeps_start() {
     let mut state = AlarmState::default();
-    let first = state.compare(&mut [alarm(90)], at(1), NO_WAIT);
+    let first = state.compare(&mut [alarm(90)], at(1), NO_WAIT, never);
     assert_eq!((first.raised.len(), first.recovered.len()), (1, 0));
     let mut still = [alarm(100)];
-    let changes = state.compare(&mut still, at(2), NO_WAIT);
+    let changes = state.compare(&mut still, at(2), NO_WAIT, never);
     assert_eq!(changes, AlarmChanges::default());
     assert_eq!(still[0].since, 90);
 }
@@ -52,12 +60,15 @@ fn announces_once_and_keeps_start() {
 #[test]
 fn flapping_alarm_is_one_alarm() {
     let mut state = AlarmState::default();
-    state.compare(&mut [alarm(0)], at(1), NO_WAIT);
+    state.compare(&mut [alarm(0)], at(1), NO_WAIT, never);
     let none = AlarmChanges::default();
     for turn in 0..10 {
-        assert_eq!(state.compare(&mut [], at(turn * 4), NO_WAIT), none);
-        assert_eq!(state.compare(&mut [], at(turn * 4 + 1), NO_WAIT), none);
-        let again = state.compare(&mut [alarm(turn as i64)], at(turn * 4 + 2), NO_WAIT);
+        assert_eq!(state.compare(&mut [], at(turn * 4), NO_WAIT, never), none);
+        assert_eq!(
+            state.compare(&mut [], at(turn * 4 + 1), NO_WAIT, never),
+            none
+        );
+        let again = state.compare(&mut [alarm(turn as i64)], at(turn * 4 + 2), NO_WAIT, never);
         assert_eq!(again, none);
     }
 }
@@ -66,7 +77,7 @@ fn flapping_alarm_is_one_alarm() {
 fn recovers_after_three_ticks() {
     let mut state = AlarmState::new(vec![alarm(7)]);
     let ticks = [1, 1, 1, 1, 2, 3, 4];
-    let over = ticks.map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
+    let over = ticks.map(|tick| state.compare(&mut [], at(tick), NO_WAIT, never).recovered);
     let last = over.iter().position(|over| *over == [alarm(7)]);
     assert_eq!(last, Some(5), "{over:?}");
     assert_eq!(over.iter().flatten().count(), 1);
@@ -79,7 +90,9 @@ fn gathers_new_alarms() {
     let (a, b, c) = (alarm_of("a", 0), alarm_of("b", 0), alarm_of("c", 0));
     let mut raised = |found: &[Alarm], tick| {
         let mut found = found.to_vec();
-        state.compare(&mut found, at(tick), GROUP_WAIT).raised
+        state
+            .compare(&mut found, at(tick), GROUP_WAIT, never)
+            .raised
     };
     assert_eq!(raised(std::slice::from_ref(&a), 10), []);
     assert_eq!(raised(&[a.clone(), b.clone()], 20), []);
@@ -92,13 +105,20 @@ fn gathers_new_alarms() {
 #[test]
 fn drops_alarms_that_end_while_gathered() {
     let mut state = AlarmState::default();
-    assert_eq!(state.compare(&mut [alarm(0)], at(1), GROUP_WAIT).raised, []);
     assert_eq!(
-        state.compare(&mut [], at(10), GROUP_WAIT),
+        state
+            .compare(&mut [alarm(0)], at(1), GROUP_WAIT, never)
+            .raised,
+        []
+    );
+    assert_eq!(
+        state.compare(&mut [], at(10), GROUP_WAIT, never),
         AlarmChanges::default()
     );
     assert_eq!(
-        state.compare(&mut [alarm(0)], at(20), GROUP_WAIT).raised,
+        state
+            .compare(&mut [alarm(0)], at(20), GROUP_WAIT, never)
+            .raised,
         []
     );
 }
@@ -106,33 +126,33 @@ fn drops_alarms_that_end_while_gathered() {
 #[test]
 fn outage_absorbs_alarms_of_mirrors() {
     let mut state = AlarmState::default();
-    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT);
-    let changes = state.compare(&mut [outage(&["a", "b"])], at(2), NO_WAIT);
+    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT, never);
+    let changes = state.compare(&mut [outage(&["a", "b"])], at(2), NO_WAIT, never);
     assert_eq!(changes.raised, [outage(&["a", "b"])]);
     assert_eq!(changes.absorbed, [alarm_of("a", 0)]);
-    let over = [3, 4, 5].map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
+    let over = [3, 4, 5].map(|tick| state.compare(&mut [], at(tick), NO_WAIT, never).recovered);
     assert_eq!(over.concat(), [outage(&["a", "b"])]);
 }
 
 #[test]
 fn alarm_stays_until_the_outage_is_announced() {
     let mut state = AlarmState::default();
-    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT);
+    state.compare(&mut [alarm_of("a", 0)], at(1), NO_WAIT, never);
     for tick in 2..8 {
-        let changes = state.compare(&mut [outage(&["a", "b"])], at(tick), GROUP_WAIT);
+        let changes = state.compare(&mut [outage(&["a", "b"])], at(tick), GROUP_WAIT, never);
         assert_eq!(changes, AlarmChanges::default());
     }
-    let over = [8, 9, 10].map(|tick| state.compare(&mut [], at(tick), NO_WAIT).recovered);
+    let over = [8, 9, 10].map(|tick| state.compare(&mut [], at(tick), NO_WAIT, never).recovered);
     assert_eq!(over.concat(), [alarm_of("a", 0)]);
 }
 
 #[test]
 fn mirrors_join_an_outage_once() {
     let mut state = AlarmState::default();
-    state.compare(&mut [outage(&["a", "b"])], at(1), NO_WAIT);
+    state.compare(&mut [outage(&["a", "b"])], at(1), NO_WAIT, never);
     let mut joined = |mirrors: &[&str], tick| {
         let joined = state
-            .compare(&mut [outage(mirrors)], at(tick), NO_WAIT)
+            .compare(&mut [outage(mirrors)], at(tick), NO_WAIT, never)
             .joined;
         let names = joined.into_iter().flat_map(|joined| joined.alarm.mirrors);
         names.map(|name| name.to_string()).collect::<Vec<_>>()
@@ -140,4 +160,26 @@ fn mirrors_join_an_outage_once() {
     assert_eq!(joined(&["a", "b", "c"], 2), ["c"]);
     assert_eq!(joined(&["b", "c"], 3), Vec::<String>::new());
     assert_eq!(joined(&["a", "b", "c"], 4), Vec::<String>::new());
+}
+
+#[test]
+fn held_alarm_waits_until_it_is_free() {
+    let mut state = AlarmState::default();
+    let none = AlarmChanges::default();
+    for tick in 1..40 {
+        assert_eq!(
+            state.compare(&mut [alarm(0)], at(tick), NO_WAIT, always),
+            none
+        );
+    }
+    let freed = state.compare(&mut [alarm(0)], at(40), NO_WAIT, never);
+    assert_eq!(freed.raised.len(), 1);
+    for tick in 41..80 {
+        assert_eq!(state.compare(&mut [], at(tick), NO_WAIT, always), none);
+    }
+    let mut recovered = Vec::new();
+    for tick in 80..83 {
+        recovered.extend(state.compare(&mut [], at(tick), NO_WAIT, never).recovered);
+    }
+    assert_eq!(recovered.len(), 1);
 }

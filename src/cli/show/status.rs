@@ -156,7 +156,7 @@ fn summary(mirror: &MirrorStatus, now: i64) -> String {
 /// Whether a daemon runs, for people; nothing where that is unknown.
 pub(crate) fn daemon_line(holder: &Holder) -> Option<String> {
     Some(match holder {
-        Holder::Running { process } => format!("daemon: running, process {process}"),
+        Holder::Running { process, .. } => format!("daemon: running, process {process}"),
         Holder::None => {
             "daemon: not running, so no run is scheduled; start `transship serve`".into()
         }
@@ -166,7 +166,7 @@ pub(crate) fn daemon_line(holder: &Holder) -> Option<String> {
 
 fn daemon_json(holder: &Holder) -> Value {
     match holder {
-        Holder::Running { process } => json!({ "is_running": true, "process": process }),
+        Holder::Running { process, .. } => json!({ "is_running": true, "process": process }),
         Holder::None => json!({ "is_running": false, "process": null }),
         Holder::Unknown => Value::Null,
     }

@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     alarms::{
-        ActiveAlarms, AlarmChanges, AlarmInputs, AlarmState, AlarmSubject, CheckTime, find_alarms,
+        ActiveAlarms, Alarm, AlarmChanges, AlarmInputs, AlarmState, AlarmSubject, CheckTime,
+        Silence, find_alarms,
     },
     config::Config,
     daemon::{
@@ -68,7 +69,20 @@ impl Alarms {
             tick: context.tick,
             now: context.status.now,
         };
-        let changes = self.state.compare(&mut found, at, config.report.group_wait);
+        match services.store.mutes(at.now).await {
+            Ok(mutes) => self.active.set_mutes(mutes),
+            Err(error) => tracing::warn!(%error, "mutes are as they were read last"),
+        }
+        let mutes = self.active.mutes(at.now);
+        let silence = Silence {
+            mutes: &mutes,
+            quiet: config.report.quiet.as_ref(),
+            status: context.status,
+            zone: config.timezone,
+        };
+        let group_wait = config.report.group_wait;
+        let is_held = |alarm: &Alarm| silence.holds(alarm);
+        let changes = self.state.compare(&mut found, at, group_wait, is_held);
         self.active.set(found);
         record(&changes, services);
         let pages = StatusPages::new(&config);
@@ -219,7 +233,7 @@ pub(crate) async fn announced_before(
 ) -> Result<AlarmState, crate::store::Error> {
     let mut kept = Vec::new();
     for record in services.store.alarms().await? {
-        match crate::alarms::Alarm::from_record(&record).filter(|alarm| !is_of_process(alarm)) {
+        match Alarm::from_record(&record).filter(|alarm| !is_of_process(alarm)) {
             Some(alarm) => kept.push(alarm),
             None => {
                 let cleared = Upkeep::Cleared(record.topic, record.subject);
@@ -230,7 +244,7 @@ pub(crate) async fn announced_before(
     Ok(AlarmState::new(kept))
 }
 
-fn is_of_process(alarm: &crate::alarms::Alarm) -> bool {
+fn is_of_process(alarm: &Alarm) -> bool {
     let is_channel = matches!(alarm.subject, AlarmSubject::Channel(_));
     is_channel || alarm.topic == crate::config::Topic::Throttled
 }

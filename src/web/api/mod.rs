@@ -1,5 +1,6 @@
 //! The JSON API: status, runs, and runs on demand.
 
+pub(crate) mod mute;
 pub(crate) mod tunasync;
 
 use std::sync::Arc;
@@ -61,7 +62,9 @@ pub(crate) async fn status(State(app): State<App>) -> Response {
         "now": status.now,
         "mirrors": status.mirrors,
         "alarms": app.alarms.all(),
+        "mutes": app.alarms.mutes(status.now),
         "config_error": app.board.config_error(),
+        "waiting_for_restart": app.board.waiting_for_restart(),
     }))
     .into_response()
 }
@@ -148,7 +151,7 @@ pub(crate) async fn order(app: &App, mirror: Arc<str>, scope: Scope) -> SyncRepl
 }
 
 /// Checks the token of `[http]` in constant time, and that no page of another site sent the request.
-fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+pub(crate) fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     let config = app.config.load();
     if !is_same_origin(headers, &config.http.hosts) {
         return Err((
@@ -157,7 +160,7 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), (StatusCode, &'static
         ));
     }
     let Some(token) = &config.http.token else {
-        let text = "no run can be asked for here: set [http] token in mirror.toml";
+        let text = "nothing can be asked for here: set [http] token in mirror.toml";
         return Err((StatusCode::FORBIDDEN, text));
     };
     let given = headers

@@ -3,12 +3,14 @@
 use askama::Template;
 use axum::{extract::State as Held, http::StatusCode, response::Response};
 use chrono::Utc;
+use chrono_tz::Tz;
 
 use crate::{
     alarms::Alarm,
     config::{Config, Topic},
     locales::words::Words,
     status::{MirrorStatus, State, Status, format::bytes},
+    store::Mute,
     web::{
         App,
         pages::{
@@ -42,6 +44,9 @@ struct Overview<'a> {
     alarms: Vec<AlarmRow>,
     more_alarms: Option<String>,
     config_error: Option<String>,
+    /// The keys of `mirror.toml` that take effect at the next start; empty for none.
+    restart: String,
+    mutes: Vec<String>,
     transfers: Vec<TransferRow>,
     more_transfers: Option<String>,
     choices: Vec<FilterLink>,
@@ -103,6 +108,8 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
         mood: mood(&status, &alarms),
         sums: sums(&status, app.board.total_size(), request.words()),
         config_error: app.board.config_error(),
+        restart: app.board.waiting_for_restart().join(", "),
+        mutes: mute_texts(&app.alarms.mutes(now), &request, now, config.timezone),
         more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),
         alarms: lines,
         transfers,
@@ -190,6 +197,17 @@ fn sums(status: &Status, size: u64, words: &'static Words) -> String {
         words.overview.unique(bytes(size)),
     ];
     parts.join(" · ")
+}
+
+/// What is muted, and until when.
+fn mute_texts(mutes: &[Mute], request: &PageRequest, now: i64, zone: Tz) -> Vec<String> {
+    let words = request.words();
+    let mutes = mutes.iter();
+    let text = |mute: &Mute| {
+        let until = request.language.moment(mute.until, now, zone);
+        words.overview.muted_until(&mute.name, &until.full)
+    };
+    mutes.map(text).collect()
 }
 
 /// The alarms, without that of an invalid `mirror.toml`, whose error is shown in full.

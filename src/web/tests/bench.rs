@@ -97,6 +97,7 @@ impl Bench {
             health: Arc::new(Health::default()),
             orders: sender,
             store,
+            writer: recorder.clone(),
             metrics,
         };
         Self {

@@ -7,5 +7,6 @@ pub mod lag;
 pub mod load;
 pub mod outage;
 pub mod process;
+pub mod silence;
 pub mod store_held;
 pub mod verify;

@@ -101,7 +101,12 @@ impl Daemon {
 
     /// Asks for a sync of this `{"mirror": ...}` or `{"image": ...}`, with a token or without.
     pub fn post_sync(&self, token: Option<&str>, wanted: &Value) -> Page {
-        self.request(Method::POST, "/api/v1/sync", token, wanted.to_string())
+        self.post("/api/v1/sync", token, wanted)
+    }
+
+    /// Posts JSON, with a token or without.
+    pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Page {
+        self.request(Method::POST, path, token, body.to_string())
     }
 
     fn request(&self, method: Method, path: &str, token: Option<&str>, body: String) -> Page {
