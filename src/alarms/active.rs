@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-use crate::{alarms::Alarm, status::Status, store::Mute};
+use crate::{alarms::Alarm, locales::Localized, status::Status, store::Mute};
 
 /// Alarms that are active now, and the mutes that were in force at the last check.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl ActiveAlarms {
 
 /// Messages of the alarms that are about no mirror of this status. A report has a line for each
 /// mirror already.
-pub fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<String> {
+pub fn beside_mirrors(alarms: &[Alarm], status: &Status) -> Vec<Localized<String>> {
     let is_mirror = |alarm: &Alarm| {
         let mut mirrors = status.mirrors.iter();
         let name = alarm.subject.mirror();

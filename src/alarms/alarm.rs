@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{alarms::AlarmSubject, config::Topic, store::AlarmRecord};
+use crate::{alarms::AlarmSubject, config::Topic, locales::Localized, store::AlarmRecord};
 
 /// Something that needs an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct Alarm {
     /// When it was found first, in seconds since 1970.
     pub since: i64,
     /// What is wrong, in one sentence.
-    pub message: String,
+    pub message: Localized<String>,
     /// The mirrors that fail because of a registry; empty for every other alarm.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<Arc<str>>,
@@ -42,7 +42,7 @@ impl Alarm {
             topic,
             subject: AlarmSubject::parse(topic, &record.subject),
             since: record.since,
-            message: record.message.clone(),
+            message: record.message.clone().into(),
             mirrors: Vec::new(),
         })
     }
@@ -53,7 +53,7 @@ impl Alarm {
             topic: self.topic.as_str().into(),
             subject: self.subject.to_string(),
             since: self.since,
-            message: self.message.clone(),
+            message: self.message.to_string(),
         }
     }
 }

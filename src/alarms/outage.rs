@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     alarms::{Alarm, AlarmSubject},
     config::Topic,
-    status::{MirrorStatus, Status, format},
+    locales::{Language, Localized},
+    status::{MirrorStatus, Status},
 };
 
 /// Mirrors that fail because of a registry before it is an alarm of its own.
@@ -40,10 +41,16 @@ pub(crate) fn group(mut found: Vec<Alarm>, status: &Status) -> Vec<Alarm> {
         let Some(cause) = outage.cause.filter(|_| outage.mirrors.len() >= MIRRORS) else {
             continue;
         };
-        let count = format::count(outage.mirrors.len() as u64, "mirror");
+        let count = outage.mirrors.len() as u64;
         let mut alarm = Alarm {
             topic,
-            message: format!("{registry} {}: {count}", cause.words()),
+            message: Localized::new(|language| {
+                let words = language.words();
+                let mirrors = words.overview.mirrors(count);
+                words
+                    .alarm
+                    .outage(&registry, cause.words(language), mirrors)
+            }),
             subject: AlarmSubject::Registry(registry),
             since: status.now,
             mirrors: outage.mirrors,
@@ -51,7 +58,12 @@ pub(crate) fn group(mut found: Vec<Alarm>, status: &Status) -> Vec<Alarm> {
         let explained = found.extract_if(.., |other| alarm.explains(other)).count();
         match found.iter_mut().find(|other| other.is_same(&alarm)) {
             Some(own) => {
-                own.message.push_str(&format!(": {count}"));
+                let text = own.message.clone();
+                own.message = Localized::new(|language| {
+                    let words = language.words();
+                    let mirrors = words.overview.mirrors(count);
+                    words.alarm.counted(text.get(language), mirrors)
+                });
                 own.mirrors = alarm.mirrors;
             }
             // Nothing has failed for long enough yet.
@@ -106,12 +118,13 @@ impl OutageCause {
         }
     }
 
-    fn words(self) -> &'static str {
+    fn words(self, language: Language) -> &'static str {
+        let words = &language.words().alarm;
         match self {
-            Self::Unreachable => "cannot be reached",
-            Self::ServerErrors => "answers with server errors",
-            Self::LoginRefused => "refuses the credentials",
-            Self::RateLimited => "limits the rate of requests",
+            Self::Unreachable => words.unreachable,
+            Self::ServerErrors => words.server_errors,
+            Self::LoginRefused => words.login_refused,
+            Self::RateLimited => words.rate_limited,
         }
     }
 }

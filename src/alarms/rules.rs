@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytesize::ByteSize;
 use chrono_tz::Tz;
 
 use crate::{
     alarms::{Alarm, AlarmSubject, outage},
-    config::Topic,
+    config::{Period, Topic},
+    locales::{Language, Localized},
     status::{MirrorStatus, Status, format},
     sync::Usage,
 };
@@ -64,40 +66,42 @@ pub fn find_alarms(status: &Status, inputs: &AlarmInputs) -> Vec<Alarm> {
 }
 
 /// The topic, the subject and the message of an alarm.
-type FoundAlarm = (Topic, AlarmSubject, String);
+type FoundAlarm = (Topic, AlarmSubject, Localized<String>);
 
 fn of_daemon(inputs: &AlarmInputs) -> Vec<FoundAlarm> {
     let mut found = Vec::new();
     let mut find = |topic, message| found.push((topic, AlarmSubject::Daemon, message));
     if let Some(error) = &inputs.config_error {
-        let message =
-            format!("the edited mirror.toml is invalid ({error}); the old one stays in force");
-        find(Topic::Config, message);
+        let message = |language: Language| language.words().alarm.config(error);
+        find(Topic::Config, Localized::new(message));
     }
     let limit = match inputs.is_announced(Topic::Disk, &AlarmSubject::Daemon) {
         true => DISK_CLEAR,
         false => DISK,
     };
     if let Some(left) = inputs.disk_available.filter(|left| *left < limit) {
-        let message = format!("{} left on the disk of the database", format::bytes(left));
-        find(Topic::Disk, message);
+        let message = |language: Language| language.words().alarm.disk(format::bytes(left));
+        find(Topic::Disk, Localized::new(message));
     }
     if let Some(usage) = inputs.traffic.filter(|usage| usage.percent() >= TRAFFIC) {
-        find(Topic::Traffic, traffic(&usage));
+        find(
+            Topic::Traffic,
+            Localized::new(|language| traffic(&usage, language)),
+        );
     }
     for (channel, error) in &inputs.failed_channels {
-        let message = format!("channel {channel} takes no messages: {error}");
+        let message = |language: Language| language.words().alarm.channel(channel, error);
         let subject = AlarmSubject::Channel(channel.clone());
-        found.push((Topic::Failing, subject, message));
+        found.push((Topic::Failing, subject, Localized::new(message)));
     }
     found
 }
 
 fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
     let refusing = inputs.refusing.iter().map(|registry| {
-        let message = format!("{registry} refuses the credentials");
+        let message = |language: Language| language.words().alarm.refused(registry);
         let subject = AlarmSubject::Registry(registry.clone());
-        (Topic::Auth, subject, message)
+        (Topic::Auth, subject, Localized::new(message))
     });
     let paused = inputs.paused.iter().filter_map(|(registry, until)| {
         let subject = AlarmSubject::Registry(registry.clone());
@@ -106,23 +110,29 @@ fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
             false => PAUSE,
         };
         let clock = format::clock(*until, inputs.zone);
-        let message = format!("{registry} asked for a pause until {clock}");
-        (until - now > left).then_some((Topic::Throttled, subject, message))
+        let message = |language: Language| language.words().alarm.pause(registry, &clock);
+        let alarm = || (Topic::Throttled, subject, Localized::new(message));
+        (until - now > left).then(alarm)
     });
     refusing.chain(paused).collect()
 }
 
-fn traffic(usage: &Usage) -> String {
-    let consequence = match usage.percent() {
-        100.. => format!("; nothing more is copied before {}", usage.ends),
-        90.. => format!(
-            "; images that lack more than {} are not copied before {}",
-            format::bytes(usage.small_bytes()),
-            usage.ends
-        ),
-        _ => format!("; the period ends on {}", usage.ends),
+fn traffic(usage: &Usage, language: Language) -> String {
+    let words = &language.words().alarm;
+    let per = match usage.budget.per {
+        Period::Day => words.day,
+        Period::Month => words.month,
     };
-    usage.words() + &consequence
+    let budget = ByteSize(usage.budget.bytes).display().si();
+    let used = words.traffic(usage.percent(), budget, per);
+    match usage.percent() {
+        100.. => words.traffic_spent(used, usage.ends),
+        90.. => {
+            let small = format::bytes(usage.small_bytes());
+            words.traffic_tight(used, small, usage.ends)
+        }
+        _ => words.traffic_ends(used, usage.ends),
+    }
 }
 
 fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
@@ -136,7 +146,10 @@ fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<Found
     let is_late = !mirror.is_within_objective() && !is_excused(Topic::Lag, mirror.max_lag_seconds);
     let is_stale = mirror.is_stale(now) && !is_excused(Topic::Stale, mirror.patience_seconds());
     let messages = [
-        (Topic::Lag, is_late.then(|| lag(mirror))),
+        (
+            Topic::Lag,
+            is_late.then(|| Localized::new(|language| lag(mirror, language))),
+        ),
         (Topic::Stale, is_stale.then(|| stale(mirror, now)).flatten()),
         (Topic::Failing, failing(mirror)),
         (
@@ -144,7 +157,7 @@ fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<Found
             mirror
                 .mismatched
                 .as_ref()
-                .map(|source| format!("{source} was served with wrong bytes, which were refused")),
+                .map(|source| Localized::new(|language| language.words().alarm.digest(source))),
         ),
     ];
     let found = messages
@@ -153,40 +166,44 @@ fn of_mirror(mirror: &MirrorStatus, inputs: &AlarmInputs, now: i64) -> Vec<Found
     found.collect()
 }
 
-fn lag(mirror: &MirrorStatus) -> String {
-    let error = mirror.last_error.as_ref();
-    let reason = error.map_or(String::new(), |error| format!(": {error}"));
-    format!(
-        "{} lags {}, more than its max_lag of {}{reason}",
-        mirror.name,
-        format::duration(mirror.lag_seconds),
-        format::duration(mirror.max_lag_seconds)
-    )
+fn lag(mirror: &MirrorStatus, language: Language) -> String {
+    let words = &language.words().alarm;
+    let duration = |seconds| language.duration(seconds);
+    let (lag, most) = (
+        duration(mirror.lag_seconds),
+        duration(mirror.max_lag_seconds),
+    );
+    let text = words.lag(&mirror.name, lag, most);
+    match mirror.error(language) {
+        Some(reason) => words.because(text, reason),
+        None => text,
+    }
 }
 
-fn stale(mirror: &MirrorStatus, now: i64) -> Option<String> {
-    let unseen = format::duration(now - mirror.last_checked?);
-    let run = match mirror.last_attempt.filter(|_| mirror.is_under_way) {
-        Some(at) => format!("; its run started {} ago", format::duration(now - at)),
-        None => String::new(),
-    };
-    let name = &mirror.name;
-    Some(format!(
-        "the source of {name} was not compared for {unseen}{run}"
-    ))
+fn stale(mirror: &MirrorStatus, now: i64) -> Option<Localized<String>> {
+    let unseen = now - mirror.last_checked?;
+    Some(Localized::new(|language| {
+        let words = &language.words().alarm;
+        let text = words.stale(&mirror.name, language.duration(unseen));
+        match mirror.last_attempt.filter(|_| mirror.is_under_way) {
+            Some(at) => words.stale_running(text, language.duration(now - at)),
+            None => text,
+        }
+    }))
 }
 
-fn failing(mirror: &MirrorStatus) -> Option<String> {
+fn failing(mirror: &MirrorStatus) -> Option<Localized<String>> {
     let targets = mirror.targets.iter();
     let failing = targets.filter(|target| target.consecutive_failures >= FAILURES);
     let failing: Vec<&str> = failing.map(|target| target.target.as_str()).collect();
-    let error = mirror
-        .last_error
-        .as_deref()
-        .unwrap_or("no error was recorded");
-    let (name, targets) = (&mirror.name, failing.join(", "));
-    let message = || format!("{name} fails repeatedly at {targets}: {error}");
-    (!failing.is_empty()).then(message)
+    let targets = failing.join(", ");
+    let message = |language: Language| {
+        let words = &language.words().alarm;
+        let error = mirror.error(language);
+        let error = error.unwrap_or_else(|| words.no_error.to_owned());
+        words.failing(&mirror.name, &targets, error)
+    };
+    (!failing.is_empty()).then(|| Localized::new(message))
 }
 
 impl AlarmInputs {

@@ -6,6 +6,7 @@ use crate::{
     alarms::{Alarm, beside_mirrors},
     config::{Config, Schedule, Topic},
     daemon::services::{Services, now},
+    locales::Localized,
     notify::{Audience, Message},
     status::{Day, Detail, Status},
     store::{self, StoreEvent, Upkeep},
@@ -42,7 +43,7 @@ impl Services {
         let thinned = Upkeep::Thinned { now: status.now };
         self.writer.note(StoreEvent::Upkeep(thinned));
         self.metrics.report_made(status.now);
-        let document = day.document(Detail::Brief);
+        let document = Localized::new(|language| day.document(Detail::Brief, language));
         tracing::info!("{}", document.title());
         Some(Message {
             topic: Topic::Report,

@@ -288,7 +288,7 @@ async fn retries_failed_channel() {
     let report = Notification::report(Message {
         topic: Topic::Report,
         audience: Audience::Everyone,
-        document: Document::new("a day", Severity::Good),
+        document: Document::new("a day", Severity::Good).into(),
         json: serde_json::Value::Null,
     });
     let failed = |channel: &str| Delivery {

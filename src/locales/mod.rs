@@ -1,5 +1,7 @@
 //! The languages of pages, reports and alarms, and how durations and times read in them.
 
+mod error_class;
+mod localized;
 pub(crate) mod words;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -7,13 +9,16 @@ use chrono_tz::Tz;
 
 use crate::locales::words::{CHINESE, ENGLISH, Words};
 
+pub use crate::locales::localized::Localized;
+
 /// Seconds from which on durations are shown in whole minutes.
 const PRECISE: i64 = 600;
 
-/// A language of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Language {
-    /// English, the default.
+/// A language of pages, reports and alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
     English,
     /// Chinese.
     Chinese,

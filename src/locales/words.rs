@@ -225,9 +225,36 @@ sections! {
         also_by, ask, button, hint, by, repository_by, pull, add, add_help, not_understood;
         mirrored(image), not_copied(image), not_selected(image), not_mirrored(image), checked(ago);
     }
-    /// The daily report.
+    /// The daily report, and the page that shows it.
     report: ReportWords {
-        title, also, plain_text, no_format, past;
-        of_day(day), no_day(day);
+        title, also, plain_text, no_format, past, comma, late, failing, stale, never_in_sync, troubles,
+        found, changes, no_change, found_damaged, no_next, mirror, state, lag, behind, last_success,
+        reason, never, time, change, image, from, to;
+        of_day(day), no_day(day), of_all(count, all, state), count(count, state), in_sync(mirrors),
+        within(mirrors, others), damaged(tags), kind(count, kind), verdict(day, verdict),
+        failed_runs(runs, failed), tags_changed(kinds, named), sent(sent, saved), before(bytes, runs),
+        next(mirror, time, zone), verify_found(tags), store_replaced(file);
+        runs, slowed
+    }
+    /// Kinds of changes, in reports.
+    kind: KindWords { new, moved, removed, healed, reshaped, damaged, repaired, pruned;; }
+    /// What alarms say.
+    alarm: AlarmWords {
+        no_error, day, month, unreachable, server_errors, login_refused, rate_limited;
+        config(error), disk(left), channel(name, error), refused(registry), pause(registry, until),
+        traffic(percent, budget, per), traffic_spent(used, ends), traffic_tight(used, small, ends),
+        traffic_ends(used, ends), digest(source), lag(mirror, lag, most), because(text, reason),
+        stale(mirror, duration), stale_running(text, ago), failing(mirror, targets, error),
+        outage(registry, cause, mirrors), counted(text, mirrors), error(class, message, remedy),
+        raised(message), raised_many(count), recovered(message), recovered_many(count),
+        over_after(duration, message);
+    }
+    /// Classes of errors.
+    class: ErrorClassWords {
+        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
+    }
+    /// What helps against errors of each class.
+    remedy: RemedyWords {
+        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
     }
 }

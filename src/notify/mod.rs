@@ -19,6 +19,7 @@ pub use error::Error;
 
 use crate::{
     config::{Channel, Config, SecretUrl, Service, Topic},
+    locales::Localized,
     metrics::Metrics,
     notify::channels::{
         dingtalk, email, feishu,
@@ -42,7 +43,7 @@ pub struct Message {
     /// Who gets it, of the channels that have its topic.
     pub audience: Audience,
     /// What people read.
-    pub document: Document,
+    pub document: Localized<Document>,
     /// What programs read.
     pub json: Value,
 }
@@ -178,12 +179,11 @@ impl Notifier {
         stream::iter(sent).buffered(AT_A_TIME).collect().await
     }
 
-    /// Brings a message to a service.
+    /// Brings a message to a channel, in its language.
     async fn bring(&self, channel: &Channel, message: &Message) -> Result<(), Error> {
-        let service = &channel.service;
-        let (document, now) = (&message.document, Utc::now());
+        let (document, now) = (message.document.get(channel.language), Utc::now());
         let deadline = self.patience.deadline();
-        let posts = match service {
+        let posts = match &channel.service {
             Service::Wecom { url } => wecom::posts(url, document),
             Service::Dingtalk { url, secret } => {
                 dingtalk::posts(url, secret.as_deref(), document, now.timestamp_millis())
@@ -196,7 +196,9 @@ impl Notifier {
             Service::Email(email) => {
                 return email::send(email, document, self.patience, deadline).await;
             }
-            Service::Healthchecks { url } => vec![healthchecks::message(url, message)],
+            Service::Healthchecks { url } => {
+                vec![healthchecks::message(url, message.topic, document)]
+            }
             Service::Webhook {
                 url,
                 secret,

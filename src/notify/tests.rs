@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    locales::Language,
     registry::RetryPolicy,
     status::{Line, Severity, Table},
 };
@@ -71,7 +72,7 @@ fn message(topic: Topic, document: Document) -> Message {
         topic,
         audience: Audience::Everyone,
         json: json!({ "title": document.title(), "behind": 2 }),
-        document,
+        document: document.into(),
     }
 }
 

@@ -1,24 +1,23 @@
 //! The daily report: what a day brought and how it ends. One model; `Document` renders it.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
+    locales::Localized,
     status::{
-        document::{Document, Line, Severity, Table},
-        format,
+        document::Severity,
         mirror_status::{MirrorStatus, State, Status},
     },
     store::{self, Change, ChangeKind, Store, Sums},
 };
 
+mod rendering;
+
 const DAY: i64 = 24 * 3600;
 /// Changes that a report keeps.
 const CHANGES: i64 = 1000;
-/// Changes that a short report names.
-const NAMED: usize = 5;
 /// Most seconds since the report of the day before.
 const YESTERDAY: i64 = 36 * 3600;
 
@@ -55,7 +54,7 @@ pub struct Day {
     /// Trouble with mirrors, worst first.
     pub troubles: Vec<MirrorTrouble>,
     /// Trouble with registries, the disk and the config.
-    pub alarms: Vec<String>,
+    pub alarms: Vec<Localized<String>>,
     /// Changes by kind: how many.
     pub counts: ChangeCounts,
     /// Changes, newest first.
@@ -77,6 +76,17 @@ pub struct MirrorTrouble {
     pub behind: u64,
     pub last_success: Option<i64>,
     pub reason: Option<String>,
+    /// Its state; older reports have only the word.
+    #[serde(default)]
+    pub standing: Option<State>,
+    #[serde(default)]
+    pub is_stale: bool,
+    /// The class of the error that is the reason.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Tags that are damaged.
+    #[serde(default)]
+    pub damaged: u64,
 }
 
 /// Changes by kind.
@@ -131,7 +141,7 @@ impl Day {
         store: &Store,
         config: &Config,
         status: &Status,
-        alarms: Vec<String>,
+        alarms: Vec<Localized<String>>,
         since: Option<i64>,
     ) -> Result<Self, store::Error> {
         let to = status.now;
@@ -186,174 +196,16 @@ impl Day {
             Severity::Warning
         }
     }
-
-    /// The report as a document.
-    pub fn document(&self, detail: Detail) -> Document {
-        let zone: Tz = self.timezone.parse().unwrap_or(Tz::UTC);
-        let mut document = Document::new(self.verdict(), self.mood());
-        let section = document.add_section();
-        for alarm in &self.alarms {
-            section.line(Line::default().bold(alarm));
-        }
-        section.line(self.work_line()).line(self.next_line(zone));
-        if !self.troubles.is_empty() {
-            document
-                .add_headed("Behind, damaged, failing or stale")
-                .table(self.trouble_table(zone));
-        }
-        let (found, others): (Vec<&ChangeLine>, Vec<_>) =
-            self.changes.iter().partition(|change| change.is_finding());
-        for (head, changes) in [("Found and repaired", found), ("Changes", others)] {
-            if detail == Detail::Full && !changes.is_empty() {
-                document
-                    .add_headed(head)
-                    .table(change_table(&changes, zone));
-            }
-        }
-        document
-    }
-
-    fn verdict(&self) -> String {
-        let all = format::count(self.mirrors as u64, "mirror");
-        let day = self.day;
-        let damaged = match self.damaged {
-            0 => String::new(),
-            tags => format!(", {} damaged", format::count(tags, "tag")),
-        };
-        let counts = [
-            (self.late, "late"),
-            (self.failing, "failing"),
-            (self.stale, "stale"),
-            (self.never_in_sync, "never in sync"),
-        ];
-        let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let mut counts: Vec<String> = counts.map(|(n, word)| format!("{n} {word}")).collect();
-        if let Some(first) = counts.first_mut() {
-            *first = first.replacen(' ', &format!(" of {all} "), 1);
-        }
-        let verdict = match (counts.is_empty(), self.troubles.len()) {
-            (false, _) => counts.join(", "),
-            (true, 0) => format!("{all}, all in sync"),
-            (true, others) => format!("{all}, all within their objective, {others} to look at"),
-        };
-        format!("{day}: {verdict}{damaged}")
-    }
-
-    fn work_line(&self) -> String {
-        let Work {
-            runs,
-            failed_runs,
-            uploaded_bytes,
-            saved_bytes,
-            throttled,
-            ..
-        } = &self.work;
-        let mut parts = vec![format::count(*runs, "run")];
-        if *failed_runs > 0 {
-            parts[0].push_str(&format!(", {failed_runs} of them with failures"));
-        }
-        parts.push(self.change_words());
-        let mut sent = format!(
-            "sent {}, saved {} by dedup",
-            format::bytes(*uploaded_bytes),
-            format::bytes(*saved_bytes)
-        );
-        if let Some(before) = &self.yesterday {
-            sent.push_str(&format!(
-                " (the day before: {} in {})",
-                format::bytes(before.uploaded_bytes),
-                format::count(before.runs, "run")
-            ));
-        }
-        parts.push(sent);
-        if *throttled > 0 {
-            parts.push(format!(
-                "{} asked to slow down",
-                format::count(*throttled, "answer")
-            ));
-        }
-        parts.join("; ")
-    }
-
-    fn change_words(&self) -> String {
-        let ChangeCounts {
-            new,
-            moved,
-            removed,
-            healed,
-            damaged,
-            repaired,
-            pruned,
-        } = self.counts;
-        let kinds = [
-            ("new", new),
-            ("moved", moved),
-            ("removed", removed),
-            ("healed", healed),
-            ("found damaged", damaged),
-            ("repaired", repaired),
-            ("pruned", pruned),
-        ];
-        let kinds = kinds.iter().filter(|(_, count)| *count > 0);
-        let kinds: Vec<String> = kinds
-            .map(|(kind, count)| format!("{count} {kind}"))
-            .collect();
-        if kinds.is_empty() {
-            return "no tag changed".into();
-        }
-        let mut changes: Vec<&ChangeLine> = self.changes.iter().collect();
-        changes.sort_by_key(|change| change.rank());
-        let named = changes.iter().take(NAMED).map(|change| change.words());
-        let mut named: Vec<String> = named.collect();
-        if changes.len() > NAMED {
-            named.push("…".into());
-        }
-        format!("tags: {} ({})", kinds.join(", "), named.join(", "))
-    }
-
-    fn next_line(&self, zone: Tz) -> String {
-        match self.next.first() {
-            None => "no run is scheduled".into(),
-            Some((mirror, at)) => format!(
-                "next run: {mirror} at {} {}",
-                format::clock(*at, zone),
-                zone.name()
-            ),
-        }
-    }
-
-    fn trouble_table(&self, zone: Tz) -> Table {
-        let mut table = Table::new(["mirror", "state", "lag", "behind", "last success", "reason"]);
-        for trouble in &self.troubles {
-            let lag = match trouble.lag_seconds {
-                0 => "-".into(),
-                lag => format::duration(lag),
-            };
-            let success = trouble
-                .last_success
-                .map_or("never".into(), |at| format::time(at, zone));
-            let reason = trouble.reason.clone().unwrap_or_default();
-            table.row([
-                &trouble.mirror,
-                &trouble.state,
-                &lag,
-                &trouble.behind.to_string(),
-                &success,
-                &reason,
-            ]);
-        }
-        table
-    }
 }
 
 impl ChangeLine {
     /// Whether verification found it, or it was put right after that.
-    fn is_finding(&self) -> bool {
+    pub(crate) fn is_finding(&self) -> bool {
         matches!(self.kind, ChangeKind::Damaged | ChangeKind::Repaired)
     }
 
     /// The order of changes: moved tags come first.
-    fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         match self.kind {
             ChangeKind::Moved => 0,
             ChangeKind::Damaged => 1,
@@ -365,38 +217,6 @@ impl ChangeLine {
             ChangeKind::Reshaped => 7,
         }
     }
-
-    fn words(&self) -> String {
-        let short = format::short_digest;
-        match (&self.old_digest, &self.new_digest) {
-            (Some(old), Some(new)) => {
-                format!("{} {} -> {}", self.reference, short(old), short(new))
-            }
-            _ if self.kind == ChangeKind::New => self.reference.clone(),
-            _ => format!("{} {}", self.reference, self.kind),
-        }
-    }
-}
-
-fn change_table(changes: &[&ChangeLine], zone: Tz) -> Table {
-    let mut table = Table::new(["time", "change", "image", "from", "to"]);
-    let short = |digest: &Option<String>| {
-        digest
-            .as_deref()
-            .map(format::short_digest)
-            .unwrap_or("-")
-            .to_owned()
-    };
-    for change in changes {
-        table.row([
-            format::time(change.at, zone).as_str(),
-            change.kind.as_str(),
-            &change.reference,
-            &short(&change.old_digest),
-            &short(&change.new_digest),
-        ]);
-    }
-    table
 }
 
 fn troubles(status: &Status) -> Vec<MirrorTrouble> {
@@ -409,33 +229,35 @@ fn troubles(status: &Status) -> Vec<MirrorTrouble> {
 }
 
 fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
-    let state = match mirror.is_stale(now) {
+    let is_stale = mirror.is_stale(now);
+    let state = match is_stale {
         true => format!("{}, stale", mirror.state.as_str()),
         false => mirror.state.as_str().to_owned(),
     };
-    let damage = || match mirror.damaged_tags() {
-        0 => None,
-        tags => {
-            let tags = format::count(tags, "tag");
-            Some(format!(
-                "verify found {tags} damaged; the next sync brings them again"
-            ))
-        }
+    let of_run = mirror.last_error.clone();
+    let of_run = of_run.map(|message| (mirror.last_error_class.clone(), message));
+    let of_tag = || {
+        let mut tags = mirror.behind.iter();
+        tags.find_map(|tag| Some((tag.class.clone(), tag.message.clone()?)))
     };
-    let of_tag = || mirror.behind.iter().find_map(|tag| tag.message.clone());
+    let (class, reason) = of_run.or_else(of_tag).unzip();
     MirrorTrouble {
         mirror: mirror.name.to_string(),
         state,
         lag_seconds: mirror.lag_seconds,
         behind: mirror.behind_tags(),
         last_success: mirror.last_success,
-        reason: mirror.last_error.clone().or_else(of_tag).or_else(damage),
+        reason,
+        standing: Some(mirror.state),
+        is_stale,
+        class: class.flatten(),
+        damaged: mirror.damaged_tags(),
     }
 }
 
 /// The line about a damaged store that was replaced.
-fn replaced(aside: &String) -> String {
-    format!("the store was damaged: a new one is rebuilt from the targets; the old is {aside}")
+fn replaced(aside: &String) -> Localized<String> {
+    Localized::new(|language| language.words().report.store_replaced(aside))
 }
 
 fn counts(counted: &[(ChangeKind, u64)]) -> ChangeCounts {

@@ -3,10 +3,11 @@
 use crate::registry::ErrorClass;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     config::{Config, Mirror},
+    locales::Language,
     store::{BehindTag, DamagedTag, RunRecord, RunResult, Standing, Store, TargetSize},
     sync::Lag,
 };
@@ -80,7 +81,7 @@ pub struct MirrorStatus {
 }
 
 /// How a mirror stands, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Everything was proved equal, and nothing was seen to differ since.
     #[serde(rename = "in sync")]
@@ -325,6 +326,14 @@ impl MirrorStatus {
     /// How long its source may go without being compared.
     pub fn patience_seconds(&self) -> i64 {
         STALE_INTERVALS * self.interval_seconds
+    }
+
+    /// The first error of the last run that ended, for people.
+    pub(crate) fn error(&self, language: Language) -> Option<String> {
+        let class = self.last_error_class.as_deref();
+        let class = class.and_then(|class| class.parse().ok());
+        let message = self.last_error.as_deref()?;
+        Some(language.error(class, message))
     }
 
     /// Tags that are behind, at all targets.

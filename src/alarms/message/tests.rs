@@ -7,7 +7,7 @@ fn alarm(name: &str) -> Alarm {
         topic: Topic::Lag,
         subject: AlarmSubject::Mirror(Arc::from(name)),
         since: 90_000,
-        message: format!("{name} lags 2h"),
+        message: format!("{name} lags 2h").into(),
         mirrors: Vec::new(),
     }
 }
@@ -16,6 +16,19 @@ fn alarm(name: &str) -> Alarm {
 fn recovery_has_duration() {
     let text = recovered(&[alarm("app")], 100_000).to_text();
     assert!(text.contains("over after 2h 46m"), "{text}");
+}
+
+#[test]
+fn messages_in_chinese() {
+    let alarms = ["a", "b"].map(alarm);
+    let text = raised(&alarms).get(Language::Chinese).to_text();
+    assert!(text.starts_with("transship：2 条告警\n"), "{text}");
+    let text = recovered(&alarms[..1], 100_000);
+    let text = text.get(Language::Chinese).to_text();
+    assert!(
+        text.contains("持续 2 小时 46 分后恢复：a lags 2h"),
+        "{text}"
+    );
 }
 
 #[test]

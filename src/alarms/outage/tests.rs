@@ -34,7 +34,7 @@ fn status(failures: &[Option<&str>]) -> Status {
 
 fn messages(status: &Status, inputs: &AlarmInputs) -> Vec<String> {
     let found = find_alarms(status, inputs).into_iter();
-    found.map(|alarm| alarm.message).collect()
+    found.map(|alarm| alarm.message.to_string()).collect()
 }
 
 #[test]
@@ -83,5 +83,14 @@ fn counts_mirrors_in_the_alarm_of_the_login() {
     assert_eq!(
         messages(&status(&[Some("auth"), Some("auth")]), &inputs),
         words
+    );
+}
+
+#[test]
+fn outage_in_chinese() {
+    let found = find_alarms(&status(&[Some("network"); 3]), &AlarmInputs::default());
+    assert_eq!(
+        found[0].message.get(Language::Chinese),
+        "docker.io 无法连接：影响 3 个同步项"
     );
 }

@@ -67,7 +67,9 @@ fn stale_while_run_hangs() {
             (mirror.running, mirror.is_under_way) = (true, running);
         });
         let found = find_alarms(&status, &AlarmInputs::default());
-        found.into_iter().map(|alarm| (alarm.topic, alarm.message))
+        found
+            .into_iter()
+            .map(|alarm| (alarm.topic, alarm.message.to_string()))
     };
     let hangs = "the source of app was not compared for 4h; its run started 1m 30s ago";
     assert!(at(true).eq([(Topic::Stale, hangs.to_owned())]));

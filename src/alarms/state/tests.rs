@@ -14,7 +14,7 @@ fn alarm_of(mirror: &str, since: i64) -> Alarm {
         topic: Topic::Stale,
         subject: AlarmSubject::Mirror(mirror.into()),
         since,
-        message: format!("{mirror} is stale"),
+        message: format!("{mirror} is stale").into(),
         mirrors: Vec::new(),
     }
 }
@@ -25,7 +25,7 @@ fn outage(mirrors: &[&str]) -> Alarm {
         topic: Topic::Unreachable,
         subject: AlarmSubject::Registry("docker.io".into()),
         since: 0,
-        message: format!("docker.io cannot be reached: {} mirrors", mirrors.len()),
+        message: format!("docker.io cannot be reached: {} mirrors", mirrors.len()).into(),
         mirrors: mirrors.iter().map(|name| Arc::from(*name)).collect(),
     }
 }

@@ -70,7 +70,7 @@ fn trial() -> Message {
         topic: Topic::Test,
         audience: Audience::Everyone,
         json: json!({ "title": document.title(), "mood": document.mood() }),
-        document,
+        document: document.into(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     cli::{Exit, Global, Refusal, context, output, show::status::daemon_line},
     config::Topic,
     daemon::Holder,
+    locales::{Language, Localized},
     metrics::Metrics,
     notify::{Audience, Message, Notifier},
     status::{self, Day, Detail, StoredStatus},
@@ -70,8 +71,9 @@ impl ReportArgs {
             .collect();
         let alarms = beside_mirrors(&alarms, &status);
         let day = Day::read(&store, &config, &status, alarms, None).await?;
+        let language = config.report.language;
         if !self.send {
-            self.print(&day, global)?;
+            self.print(&day, language, global)?;
             if let (Format::Text, false, Some(line)) =
                 (self.format, global.json, daemon_line(&holder))
             {
@@ -80,11 +82,11 @@ impl ReportArgs {
             return Ok(Exit::Ok);
         }
         let notifier = Notifier::new(&config, Arc::new(Metrics::new()?))?;
-        self.print(&day, global)?;
+        self.print(&day, language, global)?;
         let message = Message {
             topic: Topic::Report,
             audience: Audience::Everyone,
-            document: day.document(Detail::Brief),
+            document: Localized::new(|language| day.document(Detail::Brief, language)),
             json: serde_json::to_value(&day)?,
         };
         let deliveries = notifier.deliver(&message).await;
@@ -98,13 +100,13 @@ impl ReportArgs {
         })
     }
 
-    fn print(&self, day: &Day, global: &Global) -> anyhow::Result<()> {
+    fn print(&self, day: &Day, language: Language, global: &Global) -> anyhow::Result<()> {
         let text = match self.format {
             Format::Json => return output::json(day),
             _ if global.json => return output::json(day),
-            Format::Text => day.document(Detail::Brief).to_text(),
-            Format::Md => day.document(Detail::Full).to_markdown(),
-            Format::Html => day.document(Detail::Full).to_html(),
+            Format::Text => day.document(Detail::Brief, language).to_text(),
+            Format::Md => day.document(Detail::Full, language).to_markdown(),
+            Format::Html => day.document(Detail::Full, language).to_html(),
         };
         output::line(text.trim_end())
     }

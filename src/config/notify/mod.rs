@@ -19,14 +19,17 @@ use super::closest;
 pub use crate::config::notify::{
     quiet::QuietHours, report::ReportConfig, template::BodyTemplate, topic::Topic,
 };
-use crate::config::{
-    FileContext,
-    parse::{
-        diagnostics::Problems,
-        file::{Strings, read_secret},
-        table_reader::Section,
+use crate::{
+    config::{
+        FileContext,
+        parse::{
+            diagnostics::Problems,
+            file::{Strings, read_secret},
+            table_reader::Section,
+        },
+        registry::secret::SecretSource,
     },
-    registry::secret::SecretSource,
+    locales::Language,
 };
 
 /// One `[notify.NAME]`: a place that reports and alarms go to.
@@ -36,6 +39,8 @@ pub struct Channel {
     pub name: Arc<str>,
     /// What is there.
     pub service: Service,
+    /// The language of what it gets.
+    pub language: Language,
     /// What it is told.
     pub topics: Vec<Topic>,
     /// The mirrors that it is told of; `None` for all.
@@ -235,6 +240,7 @@ pub(crate) struct ChannelEntry {
     messages_per_minute: Option<Spanned<NonZeroU32>>,
     on: Option<Strings>,
     mirrors: Option<Strings>,
+    language: Option<Spanned<String>>,
 }
 
 /// Reads one `[notify.NAME]`.
@@ -255,6 +261,7 @@ pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) 
         messages_per_minute: section.take("messages_per_minute", "a number above 0"),
         on: section.strings("on"),
         mirrors: section.strings("mirrors"),
+        language: section.take("language", "\"en\" or \"zh\""),
     };
     ChannelEntry {
         is_whole: section.finish(),
@@ -270,23 +277,43 @@ pub(crate) fn validate(
     file: FileContext<'_>,
     problems: &mut Problems,
 ) -> (Vec<Channel>, ReportConfig) {
+    let language = language(report.language.as_ref(), Language::English, problems);
     let mut channels = Vec::new();
     for entry in entries {
+        let own = self::language(entry.language.as_ref(), language, problems);
         let service = channel::validate(entry, file, problems);
         let (topics, mirrors) = (topics(entry, problems), chosen(entry, mirrors, problems));
         channels.extend(service.map(|service| Channel {
             name: entry.name.get_ref().as_str().into(),
             service,
+            language: own,
             topics,
             mirrors,
             messages_per_minute: entry.messages_per_minute.as_ref().map(|n| *n.get_ref()),
         }));
     }
-    let told = report::validate(report, entries, &channels, problems);
+    let told = report::validate((report, language), entries, &channels, problems);
     for entry in entries {
         warn_if_mute(entry, &channels, &told, problems);
     }
     (channels, told)
+}
+
+/// Validates `language`.
+pub(crate) fn language(
+    written: Option<&Spanned<String>>,
+    default: Language,
+    problems: &mut Problems,
+) -> Language {
+    let Some(written) = written else {
+        return default;
+    };
+    Language::parse(written.get_ref()).unwrap_or_else(|| {
+        let message = format!("there is no language `{}`", written.get_ref());
+        let help = "write \"en\" for English, or \"zh\" for Chinese";
+        problems.error(written.span(), message, help);
+        default
+    })
 }
 
 /// A channel that takes the report alone, and does not get it, is told nothing.

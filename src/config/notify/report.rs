@@ -5,10 +5,13 @@ use std::{sync::Arc, time::Duration};
 use chrono::NaiveTime;
 use toml::Spanned;
 
-use crate::config::{
-    closest,
-    notify::{Channel, ChannelEntry, QuietHours, Topic, list, quiet},
-    parse::{diagnostics::Problems, file::Strings, table_reader::Section},
+use crate::{
+    config::{
+        closest,
+        notify::{Channel, ChannelEntry, QuietHours, Topic, list, quiet},
+        parse::{diagnostics::Problems, file::Strings, table_reader::Section},
+    },
+    locales::Language,
 };
 
 /// How long new alarms wait for others to join them: an outage strikes many mirrors within seconds.
@@ -23,6 +26,8 @@ pub struct ReportConfig {
     pub to: Vec<Arc<str>>,
     /// How long new alarms are gathered before they are announced together.
     pub group_wait: Duration,
+    /// The language of reports, and of alarms unless a channel has another one.
+    pub language: Language,
     /// When only urgent alarms are sent.
     pub quiet: Option<QuietHours>,
 }
@@ -33,6 +38,7 @@ pub(crate) struct ReportEntry {
     at: Option<Spanned<String>>,
     to: Option<Strings>,
     group_wait: Option<Spanned<String>>,
+    pub(crate) language: Option<Spanned<String>>,
     quiet: Option<Spanned<String>>,
     urgent: Option<Strings>,
 }
@@ -43,6 +49,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> ReportEntry {
         at: section.take("at", "a time of day such as \"09:07\""),
         to: section.strings("to"),
         group_wait: section.take("group_wait", "a duration such as \"30s\""),
+        language: section.take("language", "\"en\" or \"zh\""),
         quiet: section.take("quiet", "quiet hours such as \"22:00-07:00\""),
         urgent: section.strings("urgent"),
     };
@@ -50,9 +57,9 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> ReportEntry {
     entry
 }
 
-/// Validates `[report]`.
+/// Validates `[report]`. Its language was validated before those of the channels.
 pub(crate) fn validate(
-    entry: &ReportEntry,
+    (entry, language): (&ReportEntry, Language),
     entries: &[ChannelEntry],
     channels: &[Channel],
     problems: &mut Problems,
@@ -61,6 +68,7 @@ pub(crate) fn validate(
         at: report_time(entry.at.as_ref(), problems),
         to: receivers(entry.to.as_ref(), entries, channels, problems),
         group_wait: group_wait(entry.group_wait.as_ref(), problems),
+        language,
         quiet: quiet::validate(entry.quiet.as_ref(), entry.urgent.as_ref(), problems),
     }
 }

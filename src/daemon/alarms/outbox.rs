@@ -8,6 +8,7 @@ use url::Url;
 use crate::{
     alarms::{Alarm, AlarmChanges, AlarmSubject, Joined, raised, recovered},
     config::{Config, Topic},
+    locales::Localized,
     notify::{Audience, Message},
     status::{Document, Line},
 };
@@ -98,7 +99,12 @@ impl Notification {
         notifications
     }
 
-    fn new(topic: Topic, alarms: Vec<Alarm>, mut document: Document, pages: &StatusPages) -> Self {
+    fn new(
+        topic: Topic,
+        alarms: Vec<Alarm>,
+        mut document: Localized<Document>,
+        pages: &StatusPages,
+    ) -> Self {
         let event = match topic {
             Topic::Recovered => "recovered",
             _ => "alarm",
@@ -106,7 +112,11 @@ impl Notification {
         let mut json = json!({ "event": event, "alarms": alarms });
         if let Some(url) = pages.of(&alarms) {
             json["url"] = url.as_str().into();
-            document.add_section().line(Line::default().link(&url));
+            document = Localized::new(|language| {
+                let mut document = document.get(language).clone();
+                document.add_section().line(Line::default().link(&url));
+                document
+            });
         }
         let message = Message {
             topic,

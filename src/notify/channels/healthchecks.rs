@@ -6,10 +6,11 @@ use url::Url;
 use crate::{
     config::{SecretUrl, Topic},
     notify::{
-        Error, Message,
+        Error,
         chat::cut,
         http::{Post, ServiceResponse},
     },
+    status::Document,
 };
 
 /// Most bytes of a ping's text that are kept.
@@ -26,14 +27,14 @@ pub(crate) enum PingKind {
 }
 
 /// The request that brings a message.
-pub(crate) fn message(url: &SecretUrl, message: &Message) -> Post {
-    let signal = match message.topic {
+pub(crate) fn message(url: &SecretUrl, topic: Topic, document: &Document) -> Post {
+    let signal = match topic {
         Topic::Test => PingKind::Log,
         // That the report went out at all is the good news.
         Topic::Report | Topic::Recovered => PingKind::Success,
         _ => PingKind::Failure,
     };
-    post(url, signal, None, &message.document.to_text())
+    post(url, signal, None, &document.to_text())
 }
 
 /// The request for a ping. `run` ties start and end together.

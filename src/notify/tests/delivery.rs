@@ -221,3 +221,36 @@ async fn secrets_stay_out_of_errors_and_logs() {
         assert!(!format!("{error} {}", error.remedy()).contains("hunter2"));
     }
 }
+
+#[tokio::test]
+async fn channel_gets_its_language() {
+    let server = Server::answering("ok").await;
+    let channel = |name: &str, keys: &str| {
+        let url = server.url(&format!("/{name}"));
+        format!("[notify.{name}]\nkind = \"slack\"\nurl = \"{url}\"\n{keys}\n")
+    };
+    let notifier = notifier(
+        &[
+            "[report]\nlanguage = \"zh\"\n".to_owned(),
+            channel("home", ""),
+            channel("abroad", "language = \"en\""),
+        ]
+        .concat(),
+    );
+    let message = Message {
+        document: Localized::new(|language| {
+            let title = match language {
+                Language::English => "all is well",
+                Language::Chinese => "一切正常",
+            };
+            Document::new(title, Severity::Good)
+        }),
+        ..alarm()
+    };
+    assert_eq!(notifier.deliver(&message).await.len(), 2);
+    for (target, text) in [("/home", "一切正常"), ("/abroad", "all is well")] {
+        let seen = server.seen();
+        let seen = seen.iter().find(|seen| seen.target == target).unwrap();
+        assert!(seen.json().to_string().contains(text), "{target}");
+    }
+}

@@ -3,6 +3,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    locales::Language,
     oci::{Digest, Repository, Tag},
     status::{StoredStatus, daily::*},
     store::{
@@ -117,7 +118,7 @@ async fn quiet_day_is_three_lines() {
     bench.run(NOW - 1800, 0).await;
     bench.moved(NOW - 1799).await;
     let day = bench.day().await;
-    let text = day.document(Detail::Brief).to_text();
+    let text = day.document(Detail::Brief, Language::English).to_text();
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].contains("1 mirror, all in sync"), "{text}");
@@ -139,7 +140,7 @@ async fn never_synced_is_not_within_objective() {
     bench.run(NOW - 1800, 1).await;
     let only_failed = bench.day().await;
     for day in [never_run, only_failed] {
-        let text = day.document(Detail::Brief).to_text();
+        let text = day.document(Detail::Brief, Language::English).to_text();
         let headline = text.lines().next().unwrap();
         assert!(
             headline.ends_with("1 never in sync") || headline.ends_with("1 mirror never in sync"),
@@ -150,7 +151,11 @@ async fn never_synced_is_not_within_objective() {
     }
     bench.run(NOW - 60, 0).await;
     bench.run(NOW - 30, 1).await;
-    let once = bench.day().await.document(Detail::Brief).to_text();
+    let once = bench
+        .day()
+        .await
+        .document(Detail::Brief, Language::English)
+        .to_text();
     assert!(once.contains("1 of 1 mirror failing"), "{once}");
 }
 
@@ -159,7 +164,7 @@ async fn title_counts_stale_mirrors() {
     let bench = bench().await;
     bench.run(NOW - 4 * 3600, 0).await;
     let day = bench.day().await;
-    let text = day.document(Detail::Brief).to_text();
+    let text = day.document(Detail::Brief, Language::English).to_text();
     let title = text.lines().next().unwrap();
     assert!(title.ends_with(": 1 of 1 mirror stale"), "{title}");
     assert_eq!((day.within_objective, day.mood()), (0, Severity::Bad));
@@ -178,7 +183,7 @@ async fn late_mirror_has_age_and_reason() {
     bench.run(NOW - 1800, 1).await;
     let day = bench.day().await;
     assert_eq!(day.mood(), Severity::Bad);
-    let text = day.document(Detail::Brief).to_text();
+    let text = day.document(Detail::Brief, Language::English).to_text();
     let late = "1 of 1 mirror late, 1 never in sync";
     assert!(text.contains(late), "{text}");
     assert!(
@@ -196,7 +201,7 @@ async fn report_leaves_out_older_changes() {
     let day = bench.day().await;
     assert_eq!((day.work.runs, day.counts.moved), (1, 0));
     assert!(
-        day.document(Detail::Full)
+        day.document(Detail::Full, Language::English)
             .to_text()
             .contains("no tag changed")
     );
@@ -215,7 +220,11 @@ async fn report_compares_with_the_day_before() {
         body,
     };
     bench.recorder.record(StoreEvent::Upkeep(reported)).await;
-    let text = bench.day().await.document(Detail::Brief).to_text();
+    let text = bench
+        .day()
+        .await
+        .document(Detail::Brief, Language::English)
+        .to_text();
     assert!(text.contains("the day before: 5.0 GiB"), "{text}");
 }
 
@@ -237,7 +246,11 @@ async fn findings_of_verify_have_a_section() {
         bench.recorder.record(StoreEvent::Changed(change)).await;
     }
     bench.run(NOW - 60, 0).await;
-    let text = bench.day().await.document(Detail::Full).to_text();
+    let text = bench
+        .day()
+        .await
+        .document(Detail::Full, Language::English)
+        .to_text();
     let counts = "tags: 1 found damaged, 1 repaired, 1 pruned";
     assert!(text.contains(counts), "{text}");
     let (_, sections) = text.split_once("Found and repaired").unwrap();
@@ -250,4 +263,27 @@ async fn findings_of_verify_have_a_section() {
         others.contains("pruned") && !others.contains("damaged"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn report_in_chinese() {
+    let bench = bench().await;
+    bench.run(NOW - 7200, 0).await;
+    bench.moved(NOW - 7000).await;
+    bench.run(NOW - 60, 1).await;
+    let day = bench.day().await;
+    let text = day.document(Detail::Full, Language::Chinese).to_text();
+    for sought in [
+        "：1 个同步项中有 1 个失败",
+        "运行 2 次，其中 1 次有失败; 标签：1 个更新（t.example/m/app:v1",
+        "下次运行：app，",
+        "落后、损坏、失败或久未检查",
+        "失败  -",
+        "没有权限：push is denied（建议：检查仓库名称和账号权限）",
+        "变更",
+    ] {
+        assert!(text.contains(sought), "{sought}: {text}");
+    }
+    let words = ["failing", "run", "next", "mirror", "lag", "moved", "reason"];
+    assert!(!words.iter().any(|word| text.contains(word)), "{text}");
 }

@@ -28,7 +28,7 @@ use crate::{
                 lag_chart::{self, LagChart},
                 mirror_row::{LagText, MirrorRow},
                 run_strip::{self, RunShape},
-                table::{ChangeRow, RunRow, TagRow},
+                table::{ChangeRow, RunRow, TagRow, class_word},
                 transfer::{self, TransferRow},
             },
         },
@@ -139,7 +139,9 @@ async fn read<'a>(
     let row = MirrorRow::new(stands, request, now, zone);
     // An error has one place on the page, however many tags and runs it concerns.
     let mut shown = HashSet::new();
-    shown.extend(row.reason.clone());
+    if row.reason.is_some() {
+        shown.extend(stands.last_error.clone());
+    }
     let hidden = |all: u64, shown: usize| {
         let rest = all.saturating_sub(shown as u64);
         (rest > 0).then(|| words.frame.more(rest))
@@ -225,7 +227,10 @@ impl BehindRow {
             source: tag.source.clone(),
             reference: tag.reference.clone(),
             lag: request.language.duration(tag.lag_seconds),
-            class: tag.class.clone(),
+            class: tag
+                .class
+                .as_deref()
+                .map(|class| class_word(class, request.language)),
             message: message.filter(|message| shown.insert(message.clone())),
         }
     }

@@ -217,7 +217,7 @@ fn alarm_rows(alarms: &[Alarm], config: &Config, request: &PageRequest, now: i64
     let trouble = |alarm: &Alarm| {
         let since = request.language.moment(alarm.since, now, config.timezone);
         AlarmRow {
-            message: alarm.message.clone(),
+            message: alarm.message.get(request.language).clone(),
             since: request.words().time.since(&since.full, &since.text),
             href: alarm
                 .subject

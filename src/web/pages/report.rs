@@ -85,7 +85,7 @@ async fn answer(
     path: &str,
     day: Day,
 ) -> Response {
-    let document = day.document(Detail::Full);
+    let document = day.document(Detail::Full, request.language);
     let text = |kind: &'static str, text: String| ([(CONTENT_TYPE, kind)], text).into_response();
     match request.get("format").unwrap_or("html") {
         "html" => {

@@ -359,7 +359,7 @@ async fn alarm_box_has_five_lines() {
         topic: Topic::Auth,
         subject: AlarmSubject::Registry(format!("r{number}.example")),
         since: bench.now,
-        message: format!("r{number}.example refuses the credentials"),
+        message: format!("r{number}.example refuses the credentials").into(),
         mirrors: Vec::new(),
     };
     bench.app.alarms.set((0..5).map(alarm).collect());

@@ -68,7 +68,7 @@ impl MirrorRow {
             next: mirror.next_run.map(moment),
             behind: mirror.behind_tags(),
             size: (mirror.size_bytes > 0).then(|| bytes(mirror.size_bytes)),
-            reason: reason(mirror),
+            reason: reason(mirror, language),
             strip: RunStrip::new(&mirror.runs, language, zone),
         }
     }
@@ -176,12 +176,17 @@ pub(crate) fn word(state: State, words: &'static Words) -> &'static str {
 }
 
 /// Why a mirror is not in sync, if that is known.
-pub(crate) fn reason(mirror: &MirrorStatus) -> Option<String> {
+pub(crate) fn reason(mirror: &MirrorStatus, language: Language) -> Option<String> {
     if mirror.state == State::InSync {
         return None;
     }
-    let of_tag = || mirror.behind.iter().find_map(|tag| tag.message.clone());
-    mirror.last_error.clone().or_else(of_tag)
+    let of_tag = || {
+        let mut failed = mirror.behind.iter().filter(|tag| tag.message.is_some());
+        let tag = failed.next()?;
+        let class = tag.class.as_deref().and_then(|class| class.parse().ok());
+        Some(language.error(class, tag.message.as_deref()?))
+    };
+    mirror.error(language).or_else(of_tag)
 }
 
 fn attempt(

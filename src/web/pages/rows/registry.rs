@@ -78,7 +78,7 @@ fn row(
         rate: (bytes_per_second >= 1.0).then(|| rate(bytes_per_second)),
         error: failing.first().and_then(|mirror| {
             let count = words.overview.mirrors(failing.len() as u64);
-            Some((mirror.last_error.clone()?, count))
+            Some((mirror.error(request.language)?, count))
         }),
     }
 }

@@ -114,6 +114,14 @@ impl RunRow {
     }
 }
 
+/// The name of an error class. One that this version does not know stays as it is.
+pub(crate) fn class_word(class: &str, language: Language) -> String {
+    let known = class.parse().ok();
+    known
+        .map_or(class, |known| language.class(known))
+        .to_owned()
+}
+
 fn tag_badge(tag: &MirrorTag, words: &'static Words) -> Badge {
     let (class, sign, text) = if tag.is_orphaned {
         ("open", "◌", words.tag.orphaned)
@@ -157,7 +165,7 @@ impl RunRow {
             failed: run.failed,
             sent: bytes(unsigned(run.uploaded_bytes)),
             saved: bytes(unsigned(run.saved_bytes)),
-            error_class: run.error_class,
+            error_class: run.error_class.map(|class| class_word(&class, language)),
             error: run.error_message,
         }
     }
