@@ -150,7 +150,10 @@ impl AlarmState {
 impl Alarm {
     /// Takes over what a later check found. Mirrors stay known, since they were announced.
     fn update(&mut self, current: &Self) {
-        self.message.clone_from(&current.message);
+        // The recovery counts all mirrors that it was about, and not the last ones.
+        if current.mirrors.len() >= self.mirrors.len() {
+            self.message.clone_from(&current.message);
+        }
         let new = current.mirrors.iter();
         let new: Vec<_> = new
             .filter(|name| !self.mirrors.contains(name))

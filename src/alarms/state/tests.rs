@@ -183,3 +183,12 @@ fn held_alarm_waits_until_it_is_free() {
     }
     assert_eq!(recovered.len(), 1);
 }
+
+#[test]
+fn recovery_counts_all_mirrors_of_an_outage() {
+    let mut state = AlarmState::default();
+    state.compare(&mut [outage(&["a", "b", "c"])], at(1), NO_WAIT, never);
+    state.compare(&mut [outage(&["a", "b"])], at(2), NO_WAIT, never);
+    let over = [3, 4, 5].map(|tick| state.compare(&mut [], at(tick), NO_WAIT, never).recovered);
+    assert_eq!(over[2][0].message, "docker.io cannot be reached: 3 mirrors");
+}
