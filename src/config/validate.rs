@@ -233,8 +233,7 @@ fn proxy(written: Option<&Spanned<String>>, path: &Path, problems: &mut Problems
     if let Some(written) = written.filter(|written| written.get_ref().contains('@'))
         && is_world_readable(path)
     {
-        let message = "a proxy's login in a file that every user of this machine can read";
-        problems.warning(written.span(), message, "chmod 600 the file");
+        problems.readable_secret(written.span(), "a proxy's login");
     }
     network::proxy(written, problems)
 }

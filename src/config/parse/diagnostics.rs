@@ -44,6 +44,8 @@ pub(crate) struct Problems {
     hidden: Vec<Range<usize>>,
     /// Values that no message repeats.
     secrets: Vec<String>,
+    /// Secrets in a file that everybody can read, and what each is: one remedy serves all of them.
+    readable: Vec<(Range<usize>, &'static str)>,
 }
 
 impl Problems {
@@ -91,6 +93,33 @@ impl Problems {
         }
     }
 
+    /// Notes a secret in a file that everybody on this machine can read; `what` is such as "a
+    /// password".
+    pub(crate) fn readable_secret(&mut self, span: Range<usize>, what: &'static str) {
+        if !self.readable.iter().any(|(known, _)| *known == span) {
+            self.readable.push((span, what));
+        }
+    }
+
+    /// Makes one warning of all secrets that everybody can read, at the first one.
+    fn warn_of_readable_secrets(&mut self) {
+        let mut readable = std::mem::take(&mut self.readable);
+        readable.sort_by_key(|(span, _)| span.start);
+        let more = readable.len().saturating_sub(1);
+        let Some((span, what)) = readable.into_iter().next() else {
+            return;
+        };
+        let secrets = match more {
+            0 => what.to_owned(),
+            1 => format!("{what} and one more secret"),
+            more => format!("{what} and {more} more secrets"),
+        };
+        let message = format!("{secrets} in a file that every user of this machine can read");
+        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    or chmod 600 the file";
+        self.warning(span, message, help);
+    }
+
     /// How many were noted so far.
     pub(crate) fn len(&self) -> usize {
         self.found.len()
@@ -103,6 +132,7 @@ impl Problems {
 
     /// Ends the collecting: what was found, in the order of the file.
     pub(crate) fn into_report(mut self, path: &Path, text: &str) -> ProblemReport {
+        self.warn_of_readable_secrets();
         self.found.sort_by(|a, b| {
             a.place()
                 .cmp(&b.place())

@@ -71,15 +71,12 @@ impl SecretSource {
 /// "a password".
 pub(crate) fn read(
     written: &Spanned<SecretSource>,
-    what: &str,
+    what: &'static str,
     file: FileContext<'_>,
     problems: &mut Problems,
 ) -> Option<SecretString> {
     if matches!(written.get_ref(), SecretSource::Inline(_)) && is_world_readable(file.path) {
-        let message = format!("{what} in a file that every user of this machine can read");
-        let help = "use { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
-                    or chmod 600 the file";
-        problems.warning(written.span(), message, help);
+        problems.readable_secret(written.span(), what);
     }
     read_open(written, file.options, problems)
 }

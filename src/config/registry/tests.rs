@@ -182,6 +182,25 @@ fn an_inline_password_in_an_open_file_is_a_warning() {
     assert!(!format!("{:?}", config.registries).contains("hunter2"));
 }
 
+#[test]
+fn inline_secrets_in_an_open_file_are_one_warning() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let login = |host: &str| {
+        format!("[registries.\"{host}\"]\nusername = \"u\"\npassword = \"hunter2-{host}\"\n")
+    };
+    let hosts = ["quay.io", "ghcr.io", "r.example.com"].map(login).concat();
+    let text = format!("{hosts}{TARGET}[[mirror]]\nfrom = \"quay.io/a/b:1\"\n");
+    std::fs::write(file.path(), &text).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(file.path(), open).unwrap();
+    let config = Config::load(Some(file.path())).unwrap();
+    let records = config.warnings.records();
+    let of_files = records.iter().filter(|r| r.message.contains("can read"));
+    let said: Vec<_> = of_files.map(|r| (r.line, r.message.as_str())).collect();
+    let once = "a password and 2 more secrets in a file that every user of this machine can read";
+    assert_eq!(said, [(3, once)]);
+}
+
 /// What the file is warned of that has these tables, and mirrors from quay.io and two others to `TARGET`.
 fn warnings(tables: &str) -> Vec<String> {
     let from = "from = [\"quay.io/a/b:1\", \"docker.io/a/c:1\", \"r1.example.com/*:1\"]";
