@@ -101,7 +101,6 @@ impl Store {
         })
     }
 
-    #[expect(clippy::too_many_lines, reason = "most of it is one query")]
     async fn targets(&self, mirror: &str, latest: i64) -> Result<Vec<TargetStanding>, Error> {
         let rows = query!(
             r#"WITH ended AS (

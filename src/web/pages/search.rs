@@ -164,7 +164,6 @@ fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchRe
             entries: vec![row(words.search.repository_by, mirror, Vec::new())],
             help: Some(words.search.add_help),
             toml: Some(toml),
-            ..absent
         },
         Answer::AtTarget { .. } => absent,
         Answer::NotMirrored { toml } => SearchResult {
