@@ -182,7 +182,9 @@ sections! {
     }
     /// Buttons, and what they answer.
     action: ActionWords {
-        sync, token, sign_out, started, running, refused, other_site, no_token, wrong_token;;
+        sync, token, sign_out, started, running, refused, other_site, no_token, wrong_token, muted,
+        unmute, unmuted, no_duration;
+        mute(duration), muted_until(time);
     }
     /// One mirror and its targets.
     mirror: MirrorWords {
@@ -227,7 +229,7 @@ sections! {
     }
     /// The daily report, and the page that shows it.
     report: ReportWords {
-        title, also, plain_text, no_format, past, comma, late, failing, stale, never_in_sync, troubles,
+        title, also, plain_text, no_format, past, comma, semicolon, late, failing, stale, never_in_sync, troubles,
         found, changes, no_change, found_damaged, no_next, mirror, state, lag, behind, last_success,
         reason, never, time, change, image, from, to;
         of_day(day), no_day(day), of_all(count, all, state), count(count, state), in_sync(mirrors),

@@ -204,7 +204,7 @@ impl Notifier {
                 secret,
                 template,
             } => {
-                let body = webhook::body(template.as_ref(), message, now)?;
+                let body = webhook::body(template.as_ref(), message, document, now)?;
                 let signer = secret.as_deref();
                 vec![webhook::post(url, signer, message.topic, body, now)]
             }

@@ -109,6 +109,7 @@ fn rendered() -> Router<App> {
         .route("/report/latest", get(report::latest))
         .route("/report/{day}", get(report::of_day))
         .route("/actions/sync", post(action::sync))
+        .route("/actions/mute", post(action::mute))
         .route("/actions/sign-out", post(action::sign_out))
         .nest("/api", api_router())
         .route("/tunasync.json", get(tunasync::tunasync))

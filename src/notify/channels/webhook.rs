@@ -21,31 +21,34 @@ use crate::{
         http::{JSON, Post, ServiceResponse},
         sign,
     },
-    status::Severity,
+    status::{Document, Severity},
 };
 
 /// The body of a message: its JSON, or what the template makes of it.
 pub(crate) fn body(
     template: Option<&BodyTemplate>,
     message: &Message,
+    document: &Document,
     now: DateTime<Utc>,
 ) -> Result<String, Error> {
     let Some(template) = template else {
         return Ok(message.json.to_string());
     };
     let failed = |reason| Error::Unusable(format!("its template: {reason}"));
-    template.render(&values(message, now)).map_err(failed)
+    template
+        .render(&values(message, document, now))
+        .map_err(failed)
 }
 
 /// What a template can name.
-fn values(message: &Message, now: DateTime<Utc>) -> Value {
+fn values(message: &Message, document: &Document, now: DateTime<Utc>) -> Value {
     let event = match message.topic {
         Topic::Report => "report",
         Topic::Recovered => "recovered",
         Topic::Test => "test",
         _ => "alarm",
     };
-    let severity = match message.document.mood() {
+    let severity = match document.mood() {
         Severity::Good => "good",
         Severity::Warning => "warning",
         Severity::Bad => "bad",
@@ -57,9 +60,9 @@ fn values(message: &Message, now: DateTime<Utc>) -> Value {
         "event": event,
         "topic": message.topic.as_str(),
         "severity": severity,
-        "title": message.document.title(),
-        "text": message.document.to_text().trim_end(),
-        "markdown": message.document.to_markdown().trim_end(),
+        "title": document.title(),
+        "text": document.to_text().trim_end(),
+        "markdown": document.to_markdown().trim_end(),
         "url": message.json["url"].as_str().unwrap_or_default(),
         "time": now.to_rfc3339_opts(SecondsFormat::Secs, true),
         "alarms": alarms.map(alarm_values).collect::<Vec<_>>(),

@@ -98,7 +98,7 @@ impl Day {
         if *throttled > 0 {
             parts.push(words.slowed(*throttled));
         }
-        parts.join("; ")
+        parts.join(words.semicolon)
     }
 
     fn change_words(&self, language: Language) -> String {

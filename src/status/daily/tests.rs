@@ -275,7 +275,7 @@ async fn report_in_chinese() {
     let text = day.document(Detail::Full, Language::Chinese).to_text();
     for sought in [
         "：1 个同步项中有 1 个失败",
-        "运行 2 次，其中 1 次有失败; 标签：1 个更新（t.example/m/app:v1",
+        "运行 2 次，其中 1 次有失败；标签：1 个更新（t.example/m/app:v1",
         "下次运行：app，",
         "落后、损坏、失败或久未检查",
         "失败  -",

@@ -39,7 +39,7 @@ pub(crate) enum Access {
 }
 
 /// The results of an action, as `?done=` names them.
-const RESULTS: [&str; 3] = ["started", "running", "refused"];
+const RESULTS: [&str; 5] = ["started", "running", "refused", "muted", "unmuted"];
 
 /// Parses `?done=`.
 pub(crate) fn known_result(name: &str) -> Option<&'static str> {
@@ -52,6 +52,8 @@ pub(crate) fn notice(request: &PageRequest) -> Option<&'static str> {
     Some(match request.get("done")? {
         "started" => words.started,
         "running" => words.running,
+        "muted" => words.muted,
+        "unmuted" => words.unmuted,
         _ => words.refused,
     })
 }
@@ -74,6 +76,8 @@ impl Access {
 struct SentForm {
     mirror: String,
     token: String,
+    /// How long a mute lasts.
+    lasts: String,
 }
 
 impl SentForm {
@@ -82,6 +86,7 @@ impl SentForm {
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "mirror" => form.mirror = value.into_owned(),
+                "for" => form.lasts = value.into_owned(),
                 "token" => form.token = value.into_owned(),
                 _ => {}
             }
@@ -117,6 +122,36 @@ pub(crate) async fn sync(
         &request.link(&mirror_path(&mirror.name), &[("done", result)]),
         cookie,
     )
+}
+
+/// Mutes a mirror for a time, or ends its mute after no time.
+pub(crate) async fn mute(
+    Held(app): Held<App>,
+    request: PageRequest,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = SentForm::parse(&body);
+    let words = request.words();
+    let cookie = match admit(&app.config.load(), &headers, &form, words) {
+        Ok(cookie) => cookie,
+        Err((status, text)) => return refuse(status, &request, text),
+    };
+    let Ok(lasts) = humantime::parse_duration(&form.lasts) else {
+        return refuse(StatusCode::BAD_REQUEST, &request, words.action.no_duration);
+    };
+    let path = mirror_path(&form.mirror);
+    match api::mute::set(&app, &form.mirror, lasts).await {
+        Ok(Some(_)) => {
+            let result = if lasts.is_zero() { "unmuted" } else { "muted" };
+            see_other(&request.link(&path, &[("done", result)]), cookie)
+        }
+        Ok(None) => {
+            let text = words.frame.no_mirror(&form.mirror);
+            refuse(StatusCode::NOT_FOUND, &request, text)
+        }
+        Err(error) => pages::unreadable(&request, &error),
+    }
 }
 
 /// Ends the session of a browser.

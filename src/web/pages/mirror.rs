@@ -14,7 +14,7 @@ use futures::try_join;
 use crate::{
     config::{Config, Mirror},
     status::{Behind, MirrorStatus, TargetStatus, format::bytes},
-    store,
+    store::{self, Mute, MuteKind},
     web::{
         App,
         near_name::nearest_name,
@@ -51,6 +51,8 @@ struct MirrorPage<'a> {
     row: MirrorRow,
     access: Access,
     notice: Option<&'static str>,
+    /// Until when its alarms are not sent.
+    muted: Option<String>,
     shapes: Vec<RunShape>,
     entry: EntryFacts,
     more_routes: Option<String>,
@@ -149,6 +151,7 @@ async fn read<'a>(
     Ok(MirrorPage {
         access,
         notice: action::notice(request),
+        muted: muted_until(app, name, now).map(|until| words.action.muted_until(at(until).full)),
         row,
         transfers: transfer::rows(moving, request),
         charts: lag_chart::charts(&lag, stands.max_lag_seconds, now, request.language),
@@ -182,6 +185,13 @@ async fn read<'a>(
             .collect(),
         frame: Frame::live(request, name, app, now),
     })
+}
+
+/// Until when a mirror is muted, if it is.
+fn muted_until(app: &App, name: &str, now: i64) -> Option<i64> {
+    let mutes = app.alarms.mutes(now);
+    let is_own = |mute: &&Mute| mute.kind == MuteKind::Mirror && mute.name == name;
+    mutes.iter().find(is_own).map(|mute| mute.until)
 }
 
 /// The page for an unknown mirror, with similar names.

@@ -81,6 +81,28 @@ async fn button_needs_token_once() {
 }
 
 #[tokio::test]
+async fn mute_button_mutes_and_ends() {
+    let bench = bench().await;
+    let press = async |lasts: &str, token: &str| {
+        let form = format!("mirror=nginx&for={lasts}&token={token}");
+        let request = Request::post("/actions/mute").header("host", "127.0.0.1:9618");
+        bench.send(request.body(Body::from(form)).unwrap()).await
+    };
+    assert_eq!(press("2h", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(press("soon", TOKEN).await.status, StatusCode::BAD_REQUEST);
+    let answer = press("2h", TOKEN).await;
+    assert_eq!(answer.header("location"), "/mirrors/nginx?done=muted");
+    let page = bench.get("/mirrors/nginx?done=muted").await;
+    for text in ["The mirror is muted.", "Muted until 20", "End the mute"] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    let answer = press("0s", TOKEN).await;
+    assert_eq!(answer.header("location"), "/mirrors/nginx?done=unmuted");
+    let page = bench.get("/mirrors/nginx").await.text();
+    assert!(page.contains("Mute for 2h"), "{page}");
+}
+
+#[tokio::test]
 async fn button_of_other_site_starts_nothing() {
     let mut bench = bench().await;
     let form = format!("mirror=nginx&token={TOKEN}");
