@@ -76,6 +76,15 @@ struct Months {
 
 type Steps = Result<(), String>;
 
+impl Drop for Months {
+    /// A step that ends the test names its seed, too.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("TRANSSHIP_MODEL_SEED={} step {}", self.seed, self.step);
+        }
+    }
+}
+
 impl Months {
     fn new(seed: u64) -> Self {
         let entry = |name: &str, prune| Entry {
