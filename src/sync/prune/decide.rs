@@ -203,18 +203,22 @@ impl PrunePolicy<'_> {
         );
         share(&mut tags, holds, mirror);
         tags.iter_mut().for_each(Prunable::keep);
-        let unlisted = unlisted.into_iter();
-        let is_asked = |tag: &Candidate| matches!(self.wanted.asked(&tag.tag), Asked::By(_));
-        let unlisted = unlisted.filter(|tag| !is_asked(tag));
-        let left = || Decision::Leave {
-            left: Leave::AtSource,
-        };
-        tags.extend(unlisted.map(|tag| tag.judged(self.now, left())));
+        tags.extend(self.left_at_source(unlisted));
         let (tags, others) = tags.into_iter().partition(|tag| tag.mirror == mirror.name);
         Some(Pruned {
             tags,
             others,
             reprieved,
+        })
+    }
+
+    /// Tags that the source leaves out of its listing and has, where no route is known to ask for them.
+    fn left_at_source(&self, unlisted: Vec<Candidate>) -> impl Iterator<Item = Prunable> {
+        let is_asked = |tag: &Candidate| matches!(self.wanted.asked(&tag.tag), Asked::By(_));
+        let unlisted = unlisted.into_iter().filter(move |tag| !is_asked(tag));
+        unlisted.map(|tag| {
+            let left = Leave::AtSource;
+            tag.judged(self.now, Decision::Leave { left })
         })
     }
 
