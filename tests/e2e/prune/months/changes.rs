@@ -175,7 +175,7 @@ impl Months {
             }
             _ => Weather::TargetDown(self.random.usize(0..2)),
         };
-        self.weather_left = self.random.u64(2..14);
+        self.weather_left = self.random.u64(3..16);
         self.note(format!("{weather:?}"));
         self.world.set_weather(weather);
     }
@@ -292,8 +292,8 @@ impl Months {
             vec!["latest", "v1.1.0"],
             vec!["v2.0.0", "nightly-1", "edge"],
         ];
-        match self.random.u32(0..4) {
-            0 => Choice::Named(self.any(&named)),
+        match self.random.u32(0..5) {
+            0 | 1 => Choice::Named(self.any(&named)),
             _ => Choice::Glob {
                 tags: self.any(&["*", "*", "v*", "v1.*", "nightly-*"]),
                 exclude: self.any(&[None, None, Some("nightly-*"), Some("v1.1*"), Some("latest")]),

@@ -87,16 +87,21 @@ impl Drop for Months {
 
 impl Months {
     fn new(seed: u64) -> Self {
-        let entry = |name: &str, prune| Entry {
+        let entry = |name: &str, choice| Entry {
             name: name.to_owned(),
-            choice: Choice::Glob {
-                tags: "*",
-                exclude: None,
-                latest: None,
-            },
-            prune,
+            choice,
+            prune: Some(Rule {
+                after_hours: 48,
+                keep: 0,
+            }),
         };
-        let place = |repository, path: &str, targets: &[usize], entry| Place {
+        let glob = |tags| Choice::Glob {
+            tags,
+            exclude: None,
+            latest: None,
+        };
+        let named = || Choice::Named(vec!["latest", "v1.1.0"]);
+        let place = |repository, path: &str, targets: &[usize], entries| Place {
             home: 0,
             repository,
             path: path.to_owned(),
@@ -104,20 +109,22 @@ impl Months {
             suffix: "",
             has_backup: false,
             max_share: 0.5,
-            entries: vec![entry],
+            entries,
         };
-        let rule = Some(Rule {
-            after_hours: 48,
-            keep: 0,
-        });
         Self {
             seed,
             step: 0,
             random: fastrand::Rng::with_seed(seed),
             world: World::new(),
             places: vec![
-                place("app", "one", &[0, 1], entry("app", rule)),
-                place("lib", "two", &[1], entry("lib", rule)),
+                place(
+                    "app",
+                    "one",
+                    &[0, 1],
+                    vec![entry("app", glob("v*")), entry("named", named())],
+                ),
+                place("lib", "two", &[1], vec![entry("lib", glob("*"))]),
+                place("lib", "three", &[0], vec![entry("lib-named", named())]),
             ],
             memory: Memory::default(),
             old_memory: None,
@@ -159,8 +166,8 @@ impl Months {
             0..22 => self.push(),
             22..29 => self.drop_at_source(),
             29..34 => self.meddle(),
-            34..45 => self.edit(),
-            45..59 => self.wait(),
+            34..43 => self.edit(),
+            43..59 => self.wait(),
             59..66 => self.cloud_over(),
             66..68 => self.lose_or_restore(),
             68..70 => self.set_clock_back(),
