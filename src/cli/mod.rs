@@ -16,7 +16,7 @@ use crate::{
     cli::{
         error::Refusal,
         run::{mute, plan, prune, serve, sync, trigger, verify},
-        setup::{check, completions, man, notify},
+        setup::{backup, check, completions, doctor, healthcheck, init, man, notify},
         show::{explain, report, status},
     },
     telemetry::{self, LogFormat},
@@ -60,6 +60,8 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first mirror.toml, from three answers
+    Init(init::InitArgs),
     /// Validate mirror.toml: every mistake at once, with its place and a remedy
     Check(check::CheckArgs),
     /// Show what a sync would do and why, for each tag; write nothing
@@ -88,6 +90,14 @@ enum Command {
     Import(import::Import),
     /// Try the channels that reports and alarms go to
     Notify(notify::NotifyArgs),
+    /// Look for what keeps transship from its work on this machine: disk, network, clock, unit
+    Doctor(doctor::DoctorArgs),
+    /// Ask the daemon whether it works; exit with 1 if not
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// Copy the store to a file, while the daemon runs
+    Backup(backup::BackupArgs),
+    /// Put a copy of the store back
+    Restore(backup::RestoreArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page: transship man | man -l -
@@ -135,11 +145,14 @@ pub fn parse() -> Result<Arguments, ExitCode> {
 /// Runs the command, and tells why it could not be run.
 pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { global, command } = arguments;
+    // A second call finds the provider installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     if !matches!(command, Command::Sync(_)) {
         let writer = telemetry::LogWriter::new(std::io::stderr);
         telemetry::init(global.level(), global.log_format, writer);
     }
     let ended = match command {
+        Command::Init(init) => init.run(&global),
         Command::Check(check) => check.run(&global).await,
         Command::Plan(plan) => plan.run(&global).await,
         Command::Sync(sync) => sync.run(&global).await,
@@ -154,6 +167,10 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Explain(explain) => explain.run(&global).await,
         Command::Import(import) => import.run(&global),
         Command::Notify(notify) => notify.run(&global).await,
+        Command::Doctor(doctor) => doctor.run(&global).await,
+        Command::Healthcheck(healthcheck) => healthcheck.run(&global).await,
+        Command::Backup(backup) => backup.run(&global).await,
+        Command::Restore(restore) => restore.run(&global).await,
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     };

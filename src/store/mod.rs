@@ -30,6 +30,7 @@ pub use crate::store::change::{Change, ChangeKind, NewChange};
 pub use crate::store::contents::{ContentPart, TargetSize};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::lag_changes::LagChange;
+pub use crate::store::lifecycle::backup::BackupError;
 pub use crate::store::locks::process_lock::{Alone, Presence};
 pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};

@@ -22,7 +22,7 @@ const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 /// Beside a store that was found damaged: why it is to be set aside.
 const MARK: &str = ".damaged";
 /// When a store was set aside, in its name.
-const MOMENT: &str = "%Y%m%d-%H%M%S";
+pub(crate) const MOMENT: &str = "%Y%m%d-%H%M%S";
 /// A page of SQLite's, as it is made by default.
 const PAGE: u64 = 4096;
 
@@ -112,17 +112,22 @@ pub(crate) async fn first_fault(db: &mut SqliteConnection) -> Result<Option<Stri
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let now = Utc::now().format(MOMENT);
     let aside = beside(path, &format!("{MARK}-{now}"));
-    for companion in COMPANIONS {
-        match fs::rename(beside(path, companion), beside(&aside, companion)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::rename(path, &aside)?;
+    rename_store(path, &aside)?;
     match fs::remove_file(beside(path, MARK)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(aside),
     }
+}
+
+/// Renames a store with its log.
+pub(crate) fn rename_store(path: &Path, to: &Path) -> io::Result<()> {
+    for companion in COMPANIONS {
+        match fs::rename(beside(path, companion), beside(to, companion)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, to)
 }
 
 impl Store {
@@ -148,7 +153,8 @@ impl Store {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The file of this suffix beside a store.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

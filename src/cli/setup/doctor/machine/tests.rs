@@ -1,0 +1,60 @@
+use std::fs;
+
+use super::*;
+use crate::cli::setup::doctor::finding::Health;
+
+/// A folder that looks like `/proc/sys/net`.
+fn sysctl(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ipv4")).unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join("ipv4").join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn cubic_is_a_warning_with_the_commands() {
+    let net = sysctl(&[
+        ("tcp_congestion_control", "cubic\n"),
+        ("tcp_available_congestion_control", "reno cubic\n"),
+    ]);
+    let finding = congestion_control(net.path());
+    assert_eq!(finding.verdict, Health::Warning);
+    assert!(finding.remedy.unwrap().contains("modprobe tcp_bbr"));
+}
+
+#[test]
+fn bbr_is_well() {
+    let net = sysctl(&[("tcp_congestion_control", "bbr\n")]);
+    assert_eq!(congestion_control(net.path()).verdict, Health::Ok);
+}
+
+#[test]
+fn small_buffers_are_a_warning() {
+    let small = sysctl(&[
+        ("tcp_rmem", "4096 131072 6291456\n"),
+        ("tcp_wmem", "4096 16384 4194304\n"),
+    ]);
+    assert_eq!(buffers(small.path()).verdict, Health::Warning);
+    let large = sysctl(&[
+        ("tcp_rmem", "4096 131072 16777216\n"),
+        ("tcp_wmem", "4096 16384 16777216\n"),
+    ]);
+    assert_eq!(buffers(large.path()).verdict, Health::Ok);
+    assert_eq!(buffers(sysctl(&[]).path()).verdict, Health::Skipped);
+}
+
+#[test]
+fn few_open_files_are_a_warning() {
+    assert_eq!(open_files(Some(1024)).verdict, Health::Warning);
+    assert_eq!(open_files(Some(65_536)).verdict, Health::Ok);
+    assert_eq!(open_files(None).verdict, Health::Ok);
+}
+
+#[tokio::test]
+async fn missing_folder_of_the_store_fails_with_a_remedy() {
+    let finding = permissions(Path::new("/nonexistent/state.db")).await;
+    assert_eq!(finding.verdict, Health::Failed);
+    assert!(finding.remedy.unwrap().contains("mkdir"));
+}

@@ -1,0 +1,37 @@
+use super::*;
+use crate::cli::setup::doctor::finding::Health;
+
+#[test]
+fn clock_that_is_off_fails() {
+    assert_eq!(skew("quay.io", 3).verdict, Health::Ok);
+    let ahead = skew("quay.io", 3600);
+    assert_eq!(ahead.verdict, Health::Failed);
+    assert!(
+        ahead.message.contains("3600 s ahead of quay.io"),
+        "{ahead:?}"
+    );
+    assert!(skew("quay.io", -90).message.contains("90 s behind"));
+}
+
+#[test]
+fn broken_ipv6_names_the_key() {
+    let error = io::Error::other("no route to host");
+    let finding = broken_six("quay.io", &error, true);
+    assert_eq!(finding.verdict, Health::Warning);
+    assert!(finding.remedy.unwrap().contains("ip = \"4\""));
+    assert_eq!(broken_six("quay.io", &error, false).verdict, Health::Failed);
+}
+
+#[tokio::test]
+async fn unknown_name_fails() {
+    let registry = Direct {
+        name: "registry.invalid".into(),
+        host: "registry.invalid".into(),
+        port: 443,
+        family: IpFamily::Any,
+        is_secure: true,
+    };
+    let findings = look_up(&registry).await;
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].verdict, Health::Failed);
+}
