@@ -4,6 +4,7 @@ pub(crate) mod conflicts;
 mod daemon;
 mod limits;
 pub(crate) mod mirror;
+mod moved;
 pub(crate) mod notify;
 pub(crate) mod parse;
 pub(crate) mod registry;

@@ -268,7 +268,7 @@ fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
 fn a_name_too_deep_or_too_shallow_for_a_known_target_is_refused() {
     let entry = |target: &str, path: &str| {
         format!(
-            "[[mirror]]\nfrom = \"quay.io/coreos/etcd:1\"\ntarget = \"{target}\"\npath = \"{path}\"\n"
+            "[[mirror]]\nfrom = \"quay.io/coreos/clair:1\"\ntarget = \"{target}\"\npath = \"{path}\"\n"
         )
     };
     let acr = "registry.cn-hangzhou.aliyuncs.com";

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     config::{
         mirror::discovery::Pattern,
+        moved,
         parse::{braces, diagnostics::Problems, file::MirrorEntry, redact::looks_secret},
     },
     oci::{Repository, Tag, Version, parse_image},
@@ -48,11 +49,14 @@ pub(crate) fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Named
         };
         for name in names {
             match source(&name) {
-                Ok((what, tag)) => sources.push(NamedSource {
-                    what,
-                    tag,
-                    place: place.clone(),
-                }),
+                Ok((what, tag)) => {
+                    warn_if_moved(&what, &place, problems);
+                    sources.push(NamedSource {
+                        what,
+                        tag,
+                        place: place.clone(),
+                    });
+                }
                 Err((message, help)) => {
                     let named = web_address(&name).filter(|_| !looks_secret(&name));
                     let help = named.map_or(help.into(), |name| {
@@ -64,6 +68,15 @@ pub(crate) fn sources(entry: &MirrorEntry, problems: &mut Problems) -> Vec<Named
         }
     }
     sources
+}
+
+/// Mirroring a frozen upstream works, and brings nothing new.
+fn warn_if_moved(what: &Sought, place: &Range<usize>, problems: &mut Problems) {
+    if let Sought::Repository(repository) = what
+        && let Some((message, help)) = moved::warning(repository)
+    {
+        problems.warning(place.clone(), message, help);
+    }
 }
 
 fn source(name: &str) -> Result<(Sought, Option<Tag>), (String, &'static str)> {
