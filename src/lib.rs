@@ -19,6 +19,8 @@ pub mod store;
 
 pub mod sync;
 
+pub mod inventory;
+
 pub mod status;
 
 pub mod alarms;

@@ -12,13 +12,14 @@ use std::{
 
 /// From the ground up: a module of the package `transship` names only those before it. The crates below it cannot name
 /// it at all.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "locales",
     "config",
     "metrics",
     "telemetry",
     "store",
     "sync",
+    "inventory",
     "status",
     "alarms",
     "notify",

@@ -11,7 +11,12 @@ use serde_json::json;
 use transship_import::{Error, Input, Options, Refusal, Rendered, Tool};
 
 use super::{Exit, Global, error, output};
-use crate::config::{self, Config};
+use crate::{
+    cli::show::coverage,
+    config::{self, Config},
+};
+
+mod images;
 
 /// Largest file in bytes: tens of thousands of images.
 const MAX_BYTES: u64 = 4 << 20;
@@ -22,9 +27,20 @@ const SECRET_WORDS: [&str; 5] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED"];
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
-    /// The file of regsync, image-syncer, skopeo (sync --src yaml) or dregsy; nothing is contacted
-    file: PathBuf,
-    /// Whose file it is; default: known by its keys
+    /// The file of regsync, image-syncer, skopeo (sync --src yaml) or dregsy; nothing is contacted.
+    /// `-` reads images of standard input: a list, pods, manifests, a rendered chart
+    #[arg(required_unless_present = "preset")]
+    file: Option<PathBuf>,
+    /// For images: the newest N of each repository, instead of the tags
+    #[arg(long, value_name = "N")]
+    latest: Option<usize>,
+    /// For images: the versions in a range, instead of the tags, such as ">=1.31"
+    #[arg(long, value_name = "RANGE")]
+    semver: Option<String>,
+    /// Print selectors for well-known images; `list` names the presets
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    preset: Option<String>,
+    /// Whose file it is, or `images` for a list or manifests; default: known by its keys
     #[arg(long, value_name = "TOOL")]
     from: Option<Format>,
     /// The second file of image-syncer, with its logins
@@ -48,6 +64,7 @@ enum Format {
     ImageSyncer,
     Skopeo,
     Dregsy,
+    Images,
 }
 
 /// A file that cannot be read, or has none of the known formats.
@@ -61,17 +78,26 @@ pub(super) struct Unreadable {
 
 impl Import {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let (name, text) = (self.file.display().to_string(), read(&self.file)?);
+        let Some(file) = &self.file else {
+            return images::preset(self.preset.as_deref().unwrap_or_default(), self, global);
+        };
+        let is_stdin = file.as_os_str() == "-";
+        if is_stdin || matches!(self.from, Some(Format::Images)) {
+            let file = Some(file.as_path()).filter(|_| !is_stdin);
+            return images::import(&coverage::inventory(file)?, self, global);
+        }
+        let (name, text) = (file.display().to_string(), read(file)?);
         let options = Options {
             target: self.target.as_deref(),
             is_scoped: self.scoped,
             variables: Some(&|name| self.variable(name)),
         };
-        let tool = self.from.map(|format| match format {
-            Format::Regsync => Tool::Regsync,
-            Format::ImageSyncer => Tool::ImageSyncer,
-            Format::Skopeo => Tool::Skopeo,
-            Format::Dregsy => Tool::Dregsy,
+        let tool = self.from.and_then(|format| match format {
+            Format::Regsync => Some(Tool::Regsync),
+            Format::ImageSyncer => Some(Tool::ImageSyncer),
+            Format::Skopeo => Some(Tool::Skopeo),
+            Format::Dregsy => Some(Tool::Dregsy),
+            Format::Images => None,
         });
         let input = Input {
             name: &name,
@@ -88,7 +114,7 @@ impl Import {
         let rendered = imported.render(&check);
         match global.json {
             true => print_json(tool, &rendered)?,
-            false => print(&self.file, &rendered)?,
+            false => print(file, &rendered)?,
         }
         Ok(match rendered.remarks.iter().any(|remark| remark.is_loss) {
             true => Exit::SomeFailed,

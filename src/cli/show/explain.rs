@@ -1,10 +1,12 @@
 //! `transship explain IMAGE`: whether an image is mirrored, where to, and how current it is there.
 
+use std::path::PathBuf;
+
 use chrono::Utc;
 use chrono_tz::Tz;
 
 use crate::{
-    cli::{Exit, Global, Refusal, context, output},
+    cli::{Exit, Global, Refusal, context, output, show::coverage},
     status::{Answer, Arrival, Copy, CopyState, Failure, TakingEntry, explain},
     store::Store,
 };
@@ -13,14 +15,30 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
     /// The image, by any name: nginx, quay.io/a/b:1, its name at a target, or a digest
-    image: String,
+    /// `-` reads all images of standard input: a list, pods, manifests, a rendered chart
+    #[arg(required_unless_present = "file")]
+    image: Option<String>,
+    /// Read all images of a file: a list, JSON, or YAML
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    file: Option<PathBuf>,
+    /// Print only the entries to add for images that are not mirrored
+    #[arg(long, conflicts_with = "json")]
+    toml: bool,
 }
 
 impl ExplainArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config_without_secrets(global)?;
         let store = Store::open_existing(&config.state_path).await?;
-        let explained = explain(&self.image, &config, store.as_ref()).await;
+        let image = match (&self.image, &self.file) {
+            (Some(image), None) if image != "-" => image,
+            (_, file) => {
+                let inventory = coverage::inventory(file.as_deref())?;
+                return coverage::explain(&inventory, &config, store.as_ref(), global, self.toml)
+                    .await;
+            }
+        };
+        let explained = explain(image, &config, store.as_ref()).await;
         let explained = explained.map_err(|failure| match failure {
             Failure::Store(error) => anyhow::Error::new(error),
             name => Refusal::Usage(name.to_string()).into(),

@@ -1,0 +1,194 @@
+//! `transship import -`: a mirror.toml for the images of a list, of manifests, or of a preset.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::Import;
+use crate::{
+    cli::{Exit, Global, Refusal, output},
+    inventory::{Certainty, Inventory},
+    oci::{Version, parse_image},
+};
+
+/// Presets, by name. They are text that users keep and edit.
+const PRESETS: [(&str, &str); 13] = [
+    ("argo", include_str!("../../../presets/argo.toml")),
+    ("calico", include_str!("../../../presets/calico.toml")),
+    (
+        "cert-manager",
+        include_str!("../../../presets/cert-manager.toml"),
+    ),
+    ("cilium", include_str!("../../../presets/cilium.toml")),
+    (
+        "csi-sidecars",
+        include_str!("../../../presets/csi-sidecars.toml"),
+    ),
+    ("flannel", include_str!("../../../presets/flannel.toml")),
+    (
+        "gpu-operator",
+        include_str!("../../../presets/gpu-operator.toml"),
+    ),
+    (
+        "ingress-nginx",
+        include_str!("../../../presets/ingress-nginx.toml"),
+    ),
+    ("istio", include_str!("../../../presets/istio.toml")),
+    (
+        "kube-prometheus-stack",
+        include_str!("../../../presets/kube-prometheus-stack.toml"),
+    ),
+    (
+        "kubernetes",
+        include_str!("../../../presets/kubernetes.toml"),
+    ),
+    ("longhorn", include_str!("../../../presets/longhorn.toml")),
+    (
+        "metrics-server",
+        include_str!("../../../presets/metrics-server.toml"),
+    ),
+];
+
+/// A repository, and the tags of it that are used.
+#[derive(Default)]
+struct Tags {
+    certain: BTreeSet<String>,
+    maybe: BTreeSet<String>,
+}
+
+/// Prints entries for the images, grouped by registry.
+pub(super) fn import(
+    inventory: &Inventory,
+    arguments: &Import,
+    global: &Global,
+) -> anyhow::Result<Exit> {
+    let toml = head(arguments) + &entries(inventory, arguments);
+    let refusals = super::check(&with_target(&toml, arguments));
+    if let Some(refusal) = refusals.first() {
+        return Err(Refusal::Usage(format!("line {}: {}", refusal.line, refusal.reason)).into());
+    }
+    print(&toml, global)
+}
+
+/// Prints a preset.
+pub(super) fn preset(name: &str, arguments: &Import, global: &Global) -> anyhow::Result<Exit> {
+    let names = PRESETS.iter().map(|(name, _)| *name);
+    if name == "list" {
+        names.into_iter().try_for_each(output::line)?;
+        return Ok(Exit::Ok);
+    }
+    let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
+        let help = match crate::config::closest(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        return Err(Refusal::Usage(format!("no preset `{name}`\n  help: {help}")).into());
+    };
+    print(&(head(arguments) + text), global)
+}
+
+fn print(toml: &str, global: &Global) -> anyhow::Result<Exit> {
+    match global.json {
+        true => output::json(&json!({ "tool": "images", "toml": toml }))?,
+        false => output::line(toml.trim_end())?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// The target, where one is named.
+fn head(arguments: &Import) -> String {
+    match &arguments.target {
+        Some(target) => format!("[defaults]\ntarget = {}\n\n", quoted(target)),
+        None => String::new(),
+    }
+}
+
+/// The text with some target, for a check of the rest.
+fn with_target(toml: &str, arguments: &Import) -> String {
+    match arguments.target {
+        Some(_) => toml.to_owned(),
+        None => format!("[defaults]\ntarget = \"registry.example.com/mirror\"\n\n{toml}"),
+    }
+}
+
+fn entries(inventory: &Inventory, arguments: &Import) -> String {
+    let mut registries: BTreeMap<String, BTreeMap<String, Tags>> = BTreeMap::new();
+    for found in inventory.images() {
+        let named = found
+            .image
+            .split_once('@')
+            .map_or(&*found.image, |(name, _)| name);
+        let Ok((repository, version)) = parse_image(named) else {
+            continue;
+        };
+        let tag = match version {
+            Some(Version::Tag(tag)) => tag.to_string(),
+            _ => "latest".into(),
+        };
+        let registry = registries
+            .entry(repository.registry().to_string())
+            .or_default();
+        let tags = registry.entry(repository.to_string()).or_default();
+        match found.certainty {
+            Certainty::Maybe => tags.maybe.insert(tag),
+            _ => tags.certain.insert(tag),
+        };
+    }
+    let selectors = selectors(arguments);
+    let entries = registries
+        .iter()
+        .map(|(registry, repositories)| entry(registry, repositories, selectors.as_deref()));
+    entries.collect::<Vec<_>>().join("\n")
+}
+
+/// The selectors that take the place of literal tags.
+fn selectors(arguments: &Import) -> Option<String> {
+    let semver = arguments
+        .semver
+        .as_ref()
+        .map(|range| format!("semver = {}\n", quoted(range)));
+    let latest = arguments.latest.map(|count| format!("latest = {count}\n"));
+    let tags = match (&semver, &latest) {
+        (None, None) => return None,
+        (Some(_), _) => "",
+        (None, Some(_)) => "tags = \"*\"\n",
+    };
+    let keys = semver.into_iter().chain(latest).collect::<String>();
+    Some(format!("{tags}{keys}"))
+}
+
+/// The entry of a registry. What is only `maybe` an image is a comment.
+fn entry(registry: &str, repositories: &BTreeMap<String, Tags>, selectors: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    let mut maybe = Vec::new();
+    for (repository, tags) in repositories {
+        match selectors {
+            Some(_) if !tags.certain.is_empty() => lines.push(repository.clone()),
+            Some(_) => maybe.push(repository.clone()),
+            None => {
+                lines.extend(tags.certain.iter().map(|tag| format!("{repository}:{tag}")));
+                maybe.extend(tags.maybe.iter().map(|tag| format!("{repository}:{tag}")));
+            }
+        }
+    }
+    let active = lines.iter().map(|line| format!("  {},\n", quoted(line)));
+    let comments = maybe
+        .iter()
+        .map(|line| format!("# maybe: {}\n", quoted(line)));
+    let comments: String = comments.collect();
+    if lines.is_empty() {
+        return comments;
+    }
+    let from: String = active.collect();
+    let name = quoted(registry);
+    let selectors = selectors.unwrap_or_default();
+    format!("[[mirror]]\nname = {name}\nfrom = [\n{from}]\n{selectors}{comments}")
+}
+
+/// A TOML string: basic strings take the escapes of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

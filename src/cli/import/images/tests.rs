@@ -1,0 +1,72 @@
+use std::path::Path;
+
+use super::*;
+use crate::{config::Config, inventory};
+
+fn arguments(latest: Option<usize>, semver: Option<&str>) -> Import {
+    Import {
+        file: None,
+        latest,
+        semver: semver.map(str::to_owned),
+        preset: None,
+        from: None,
+        auth: None,
+        target: None,
+        scoped: false,
+        set: Vec::new(),
+    }
+}
+
+fn imported(input: &str, arguments: &Import) -> String {
+    entries(&inventory::read(input.as_bytes()).unwrap(), arguments)
+}
+
+#[test]
+fn every_preset_is_valid() {
+    for (name, text) in PRESETS {
+        let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{text}");
+        let parsed = Config::parse(Path::new("mirror.toml"), &text);
+        let config = parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(config.warnings.is_empty(), "{name}: {}", config.warnings);
+    }
+}
+
+#[test]
+fn presets_work_side_by_side() {
+    let texts = PRESETS.iter().filter(|(name, _)| *name != "ingress-nginx");
+    let texts: String = texts.map(|(_, text)| format!("{text}\n")).collect();
+    let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{texts}");
+    Config::parse(Path::new("mirror.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn images_are_grouped_by_registry() {
+    let text = imported(
+        "quay.io/a/b:1\nnginx\nquay.io/a/b:2\n",
+        &arguments(None, None),
+    );
+    assert_eq!(
+        text,
+        "[[mirror]]\nname = \"docker.io\"\nfrom = [\n  \"docker.io/library/nginx:latest\",\n]\n\n\
+         [[mirror]]\nname = \"quay.io\"\nfrom = [\n  \"quay.io/a/b:1\",\n  \"quay.io/a/b:2\",\n]\n"
+    );
+}
+
+#[test]
+fn selectors_take_the_place_of_tags() {
+    let latest = imported("quay.io/a/b:1\nquay.io/a/b:2\n", &arguments(Some(3), None));
+    assert_eq!(
+        latest,
+        "[[mirror]]\nname = \"quay.io\"\nfrom = [\n  \"quay.io/a/b\",\n]\ntags = \"*\"\nlatest = 3\n"
+    );
+    let semver = imported("quay.io/a/b:1\n", &arguments(None, Some(">=1.2")));
+    assert!(semver.ends_with("]\nsemver = \">=1.2\"\n"), "{semver}");
+}
+
+#[test]
+fn uncertain_images_are_comments() {
+    let pod = "kind: Pod\nspec:\n  containers:\n  - image: quay.io/a/c:1\n    args: [\"--i=quay.io/a/b:1\"]\n";
+    let text = imported(pod, &arguments(None, None));
+    assert!(text.contains("\n# maybe: \"quay.io/a/b:1\"\n"), "{text}");
+    assert!(!text.contains("  \"quay.io/a/b:1\""), "{text}");
+}

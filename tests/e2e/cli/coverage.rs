@@ -1,0 +1,146 @@
+//! Whether the images of a cluster are mirrored: inputs of files, answers, exit statuses.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    programs::{pair::Pair, transship::Transship},
+    registries::corpus::Image,
+};
+
+const MIRROR: &str = "[[mirror]]\nname = \"web\"\nfrom = \"quay.io/acme/web:1\"\ntarget = \"registry.example.com/m\"\n";
+
+/// The states of the images that `explain --json` lists, by their names.
+fn states(printed: &Value) -> Vec<(String, String)> {
+    let images = printed["images"].as_array().unwrap();
+    let text = |image: &Value, member: &str| image[member].as_str().unwrap_or_default().to_owned();
+    images
+        .iter()
+        .map(|image| (text(image, "image"), text(image, "state")))
+        .collect()
+}
+
+/// A pod that runs this digest of an image.
+fn pod(image: &str, digest: &str) -> String {
+    let repository = image.rsplit_once(':').map_or(image, |(name, _)| name);
+    json!({
+        "kind": "Pod",
+        "metadata": { "name": "p", "namespace": "prod" },
+        "spec": { "containers": [{ "name": "c", "image": image }] },
+        "status": { "containerStatuses": [{ "name": "c", "imageID": format!("{repository}@{digest}") }] },
+    })
+    .to_string()
+}
+
+#[test]
+fn missing_images_are_listed_with_the_entries_to_add() {
+    let transship = Transship::new(MIRROR);
+    transship.write("images.txt", "quay.io/acme/web:1\nquay.io/acme/db:2\n");
+    let explained = transship
+        .run(&["explain", "--file", "images.txt"])
+        .expect_code(4);
+    explained.expect_stdout(&[
+        "not mirrored",
+        "quay.io/acme/db:2",
+        "line 2",
+        "2 images: 1 not mirrored, 1 not at the target",
+        "to add:",
+        "from = [\n  \"quay.io/acme/db:2\",\n]",
+    ]);
+    let toml = transship
+        .run(&["explain", "--file", "images.txt", "--toml"])
+        .expect_code(4);
+    assert!(toml.stdout.starts_with("[[mirror]]\n"), "{toml}");
+}
+
+#[test]
+fn mirrored_images_are_current_and_a_foreign_digest_is_found() {
+    let image = Image::oci("first");
+    let pair = Pair::holding(&image);
+    pair.transship.run(&["sync"]).expect_code(0);
+    let name = format!("{}/app:v1", pair.source.host());
+    pair.transship
+        .write("pods.json", &pod(&name, &image.digest()));
+    let well = pair
+        .transship
+        .run(&["explain", "--file", "pods.json"])
+        .expect_code(0);
+    well.expect_stdout(&["1 image: all mirrored and current"]);
+
+    pair.transship
+        .write("pods.json", &pod(&name, &Image::oci("other").digest()));
+    let foreign = pair
+        .transship
+        .run(&["--json", "explain", "--file", "pods.json"]);
+    assert_eq!(
+        states(&foreign.expect_code(0).json()),
+        [(name, "other_digest".to_owned())]
+    );
+}
+
+#[test]
+fn input_that_is_no_list_is_refused() {
+    let transship = Transship::new(MIRROR);
+    transship.write("broken.json", "{\"items\": [\n");
+    let broken = transship
+        .run(&["explain", "--file", "broken.json"])
+        .expect_code(64);
+    broken.expect_stderr(&["broken.json: line 2", "help: give a list"]);
+    let lost = transship
+        .run(&["explain", "--file", "lost.txt"])
+        .expect_code(64);
+    lost.expect_stderr(&["lost.txt: No such file"]);
+    transship.write("empty.yaml", "---\n");
+    transship
+        .run(&["explain", "--file", "empty.yaml"])
+        .expect_code(64)
+        .expect_stderr(&["no image in it"]);
+}
+
+#[test]
+fn imported_list_is_a_valid_file() {
+    let transship = Transship::without_config();
+    transship.write(
+        "images.txt",
+        "registry.k8s.io/pause:3.10\nquay.io/acme/web:1\n",
+    );
+    let arguments = [
+        "import",
+        "--from",
+        "images",
+        "images.txt",
+        "--target",
+        "registry.example.com/m",
+    ];
+    let imported = transship.run(&arguments).expect_code(0);
+    transship.write("mirror.toml", &imported.stdout);
+    transship
+        .run(&["check"])
+        .expect_code(0)
+        .expect_stdout(&["2 mirrors of 2 repositories"]);
+}
+
+#[test]
+fn preset_is_printed_and_a_misspelt_one_is_named() {
+    let transship = Transship::without_config();
+    let preset = transship.run(&[
+        "import",
+        "--preset",
+        "kubernetes",
+        "--target",
+        "registry.example.com/m",
+    ]);
+    transship.write("mirror.toml", &preset.expect_code(0).stdout);
+    transship.run(&["check"]).expect_code(0);
+    let wrong = transship
+        .run(&["import", "--preset", "kubernets"])
+        .expect_code(64);
+    wrong.expect_stderr(&["no preset `kubernets`", "did you mean `kubernetes`?"]);
+}
+
+#[test]
+fn check_warns_of_a_frozen_upstream() {
+    let frozen =
+        "[[mirror]]\nfrom = \"k8s.gcr.io/pause:3.9\"\ntarget = \"registry.example.com/m\"\n";
+    let checked = Transship::new(frozen).run(&["check"]).expect_code(0);
+    checked.expect_stdout(&["k8s.gcr.io is frozen", "registry.k8s.io"]);
+}
