@@ -171,6 +171,21 @@ fn sql_stays_in_the_store() {
 }
 
 #[test]
+fn texts_are_cleaned_in_one_place() {
+    let cleans = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        let is_test = file.ends_with("tests.rs") || file.ends_with("fuzz.rs");
+        text.contains("is_control") && !is_test
+    };
+    let files = ["src", "crates"]
+        .iter()
+        .flat_map(|folder| sources(&top().join(folder)));
+    let elsewhere = files.filter(|file| !file.starts_with(top().join("crates/text")));
+    let cleaners: Vec<_> = elsewhere.filter(cleans).collect();
+    assert!(cleaners.is_empty(), "{cleaners:#?}");
+}
+
+#[test]
 fn finds_module_names_in_use_trees() {
     let text = "use crate::oci::Tag; use crate::{config::{A, B}, store::Store}; crate::sync::run()";
     assert_eq!(named(text), ["oci", "config", "store", "sync"]);

@@ -364,7 +364,7 @@ impl MirrorNames {
     fn claim(&mut self, entry: &MirrorEntry, problems: &mut Problems) -> Arc<str> {
         if let Some(name) = &entry.name {
             let is_new = self.0.insert(name.get_ref().clone());
-            if name.get_ref().contains(char::is_control) {
+            if !transship_text::is_clean(name.get_ref()) {
                 let message = "a `name` of more than one line, or with control characters";
                 problems.error(name.span(), message, "write it in one line");
             } else if name.get_ref().is_empty() {

@@ -16,6 +16,7 @@ macro_rules! text_of {
             ErrorClass::DiskFull => words.disk_full,
             ErrorClass::Interrupted => words.interrupted,
             ErrorClass::Kept => words.kept,
+            ErrorClass::Limit => words.limit,
             ErrorClass::Manifest => words.manifest,
             ErrorClass::Network => words.network,
             ErrorClass::NotFound => words.not_found,

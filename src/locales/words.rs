@@ -253,10 +253,10 @@ sections! {
     }
     /// Classes of errors.
     class: ErrorClassWords {
-        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
+        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, limit, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
     }
     /// What helps against errors of each class.
     remedy: RemedyWords {
-        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
+        auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, limit, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;
     }
 }

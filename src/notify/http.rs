@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
+use transship_text::one_line;
 use url::Url;
 
 use super::Error;
@@ -189,7 +190,7 @@ impl ServiceResponse {
     pub(crate) fn words(&self) -> String {
         match self.body.trim_start() {
             text if text.starts_with('<') => "an HTML page".into(),
-            text => printable(text),
+            text => one_line(text.trim()),
         }
     }
 
@@ -202,12 +203,6 @@ impl ServiceResponse {
 /// How many bytes a text takes within JSON.
 pub(crate) fn json_size(text: &str) -> usize {
     Value::from(text).to_string().len() - "\"\"".len()
-}
-
-/// A text without control characters.
-pub(crate) fn printable(text: &str) -> String {
-    let is_control = |c: char| c.is_control();
-    text.trim().replace(is_control, " ")
 }
 
 #[cfg(test)]

@@ -2,9 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-/// Longest remark in characters. A file may hold anything, so that quotes are cut.
-const MAX_CHARS: usize = 300;
-
 /// A line of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -50,15 +47,4 @@ impl fmt::Display for Place {
             line => write!(f, "{}:{line}", self.file),
         }
     }
-}
-
-/// A text on one line, without control characters, and not too long.
-pub(crate) fn printable(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut clean: String = clean.take(MAX_CHARS + 1).collect();
-    if clean.chars().count() > MAX_CHARS {
-        clean.pop();
-        clean.push('…');
-    }
-    clean
 }

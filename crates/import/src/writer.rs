@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use self::page::Page;
 use crate::{
-    diagnostics::{Place, Remark, printable},
+    diagnostics::{Place, Remark},
     model::{Import, Item, Setting},
 };
 
@@ -125,7 +125,7 @@ fn remarks(import: &Import) -> Vec<Remark> {
         let text = reason.as_ref().map(|reason| format!("{name}{reason}"));
         all.extend(text.map(|text| Remark {
             place: place.clone(),
-            text: printable(&text),
+            text: transship_text::one_line(&text),
             is_loss: true,
         }));
     };

@@ -15,10 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Email, Security},
-    notify::{
-        Error, chat,
-        http::{Patience, printable},
-    },
+    notify::{Error, chat, http::Patience},
     status::Document,
 };
 
@@ -90,7 +87,7 @@ fn transport(email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, Error>
 
 fn judge(error: &smtp::Error) -> Error {
     // lettre repeats this prefix before the reason.
-    let said = printable(&error.to_string()).replace("Connection error: ", "");
+    let said = transship_text::one_line(&error.to_string()).replace("Connection error: ", "");
     if error.is_transient() {
         return Error::Failed(said);
     }

@@ -8,7 +8,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Post, ServiceResponse, json_size, printable},
+        http::{Post, ServiceResponse, json_size},
         sign,
     },
     status::{Document, Severity, Style},
@@ -99,7 +99,10 @@ fn judge(answer: &ServiceResponse) -> Result<(), Error> {
         };
     };
     let said = json["msg"].as_str().or(json["StatusMessage"].as_str());
-    let said = format!("code {code}: {}", printable(said.unwrap_or_default()));
+    let said = format!(
+        "code {code}: {}",
+        transship_text::one_line(said.unwrap_or_default())
+    );
     if code == TOO_OFTEN || said.contains("too many") {
         return Err(Error::Throttled {
             said,

@@ -10,7 +10,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Post, ServiceResponse, printable},
+        http::{Post, ServiceResponse},
     },
     status::{Document, Style},
 };
@@ -73,7 +73,7 @@ fn judge(answer: &ServiceResponse) -> Result<(), Error> {
             return Err(answer.strange());
         }
     };
-    let said = printable(json["description"].as_str().unwrap_or_default());
+    let said = transship_text::one_line(json["description"].as_str().unwrap_or_default());
     let wait = json["parameters"]["retry_after"].as_u64();
     Err(match code {
         429 => Error::Throttled {

@@ -7,7 +7,7 @@ use crate::{
     notify::{
         Error,
         chat::{self, Dialect},
-        http::{Post, ServiceResponse, printable},
+        http::{Post, ServiceResponse},
     },
     status::{Document, Style},
 };
@@ -74,7 +74,7 @@ pub(crate) fn check_errcode(
         answer.check_status("check its `url`")?;
         return Err(answer.strange());
     };
-    let said = printable(json["errmsg"].as_str().unwrap_or_default());
+    let said = transship_text::one_line(json["errmsg"].as_str().unwrap_or_default());
     match json["errcode"].as_i64() {
         Some(0) => Ok(()),
         Some(-1) => Err(Error::Failed(format!("errcode -1: {said}"))),

@@ -8,7 +8,11 @@ mod markdown;
 mod text;
 
 use serde::{Deserialize, Serialize};
+use transship_text::one_line_of;
 use url::Url;
+
+/// Most bytes of a line.
+const LONGEST_LINE: usize = 4 << 10;
 
 /// A verdict, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Document {
     /// A document of which only the verdict is known.
     pub fn new(title: impl AsRef<str>, mood: Severity) -> Self {
         Self {
-            title: one_line(title.as_ref()),
+            title: one_line_of(title.as_ref(), LONGEST_LINE),
             mood,
             sections: Vec::new(),
         }
@@ -105,7 +109,7 @@ impl Document {
 
     /// Adds a section under a heading.
     pub fn add_headed(&mut self, heading: impl AsRef<str>) -> &mut Section {
-        self.push(Some(one_line(heading.as_ref())))
+        self.push(Some(one_line_of(heading.as_ref(), LONGEST_LINE)))
     }
 
     fn push(&mut self, heading: Option<String>) -> &mut Section {
@@ -193,7 +197,7 @@ impl Line {
 
     fn with(mut self, style: Style, text: &str) -> Self {
         if !text.is_empty() {
-            let text = one_line(text);
+            let text = one_line_of(text, LONGEST_LINE);
             self.0.push(Span { style, text });
         }
         self
@@ -260,12 +264,9 @@ impl Table {
 
 fn cells<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
     let texts = texts.into_iter();
-    texts.map(|text| one_line(text.as_ref())).collect()
-}
-
-fn one_line(text: &str) -> String {
-    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    text.replace("\r\n", " ").replace(is_break, " ")
+    texts
+        .map(|text| one_line_of(text.as_ref(), LONGEST_LINE))
+        .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub(crate) mod skopeo;
 use std::sync::Arc;
 
 use crate::{
-    diagnostics::{Error, Place, Remark, printable},
+    diagnostics::{Error, Place, Remark},
     model::{Entry, Import, Item, Keys, Registry, Setting},
     reference::{self, Repository},
     tags::{TagSets, pattern},
@@ -51,7 +51,7 @@ struct Mirrored {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &str, variables: &'a Variables<'a>) -> Self {
-        let file = printable(file).into();
+        let file = transship_text::one_line(file).into();
         Self { file, variables }
     }
 
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
 
     /// Something to know, or to do.
     pub(crate) fn note(&self, line: usize, text: impl AsRef<str>) -> Remark {
-        let (place, text) = (self.place(line), printable(text.as_ref()));
+        let (place, text) = (self.place(line), transship_text::one_line(text.as_ref()));
         let is_loss = false;
         Remark {
             place,
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn error(&self, line: usize, message: impl AsRef<str>, help: &'static str) -> Error {
-        let message = printable(message.as_ref());
+        let message = transship_text::one_line(message.as_ref());
         let place = self.place(line.max(1));
         Error::File {
             place,

@@ -16,6 +16,8 @@ use crate::{
     reference::Repository,
 };
 
+/// Most bytes of a comment.
+const COMMENT: usize = 4 << 10;
 /// Most tags in one pair of braces.
 const MAX_IN_BRACES: usize = 12;
 
@@ -102,8 +104,7 @@ impl Page {
     fn comment(&mut self, text: &str) {
         let mut column = 1;
         self.text.push('#');
-        let is_gap = |c: char| c.is_whitespace() || c.is_control();
-        for word in text.split(is_gap).filter(|word| !word.is_empty()) {
+        for word in transship_text::one_line_of(text, COMMENT).split_whitespace() {
             column += 1 + word.chars().count();
             if column > table::WIDTH {
                 self.text.push_str("\n#");

@@ -25,6 +25,8 @@ pub enum ErrorClass {
     Interrupted,
     /// The target keeps corrupt bytes after a new upload.
     Kept,
+    /// A limit of this process: what was sent needs more memory than there is for it.
+    Limit,
     /// A manifest that cannot be copied.
     Manifest,
     /// No connection, or one that broke.
@@ -57,7 +59,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Every class, in the order of their labels.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Auth,
         Self::Blocked,
         Self::Budget,
@@ -67,6 +69,7 @@ impl ErrorClass {
         Self::DiskFull,
         Self::Interrupted,
         Self::Kept,
+        Self::Limit,
         Self::Manifest,
         Self::Network,
         Self::NotFound,
@@ -95,6 +98,7 @@ impl ErrorClass {
             Self::DiskFull => "disk_full",
             Self::Interrupted => "interrupted",
             Self::Kept => "kept",
+            Self::Limit => "limit",
             Self::Manifest => "manifest",
             Self::Network => "network",
             Self::NotFound => "not_found",

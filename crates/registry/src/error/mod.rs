@@ -11,6 +11,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use oci_client::errors::OciEnvelope;
 use serde_json::Value;
+use transship_text::one_line;
 
 use crate::{
     oci::{Digest, ManifestError, RegistryName},
@@ -96,6 +97,9 @@ pub enum Kind {
         "the target takes no writes ({0}); end its read-only mode or maintenance, and sync again"
     )]
     ReadOnly(String),
+    /// A limit of this process is reached.
+    #[error("{0}; a later run tries again")]
+    Limit(String),
     /// The certificate of the server is not trusted, or it supports no usable TLS version.
     #[error("{0}")]
     Certificate(String),
@@ -176,7 +180,7 @@ impl Error {
     /// The same, with what helps.
     pub(crate) fn with_remedy(self, remedy: Option<String>) -> Self {
         Self {
-            remedy: remedy.map(|text| printable(&text).into()).or(self.remedy),
+            remedy: remedy.map(|text| one_line(&text).into()).or(self.remedy),
             ..self
         }
     }
@@ -238,6 +242,7 @@ impl Error {
             Kind::Mismatch { .. } => ErrorClass::DigestMismatch,
             Kind::Length { .. } => ErrorClass::Truncated,
             Kind::Kept => ErrorClass::Kept,
+            Kind::Limit(_) => ErrorClass::Limit,
             Kind::StorageQuota(_) => ErrorClass::StorageQuota,
             Kind::DiskFull(_) => ErrorClass::DiskFull,
             Kind::ReadOnly(_) => ErrorClass::ReadOnly,
@@ -316,17 +321,17 @@ impl Kind {
     /// logs, terminals and web pages.
     fn bounded(self) -> Self {
         match self {
-            Self::Network(text) => Self::Network(printable(&text)),
-            Self::Unauthorized(text) => Self::Unauthorized(printable(&text)),
-            Self::Denied(text) => Self::Denied(printable(&text)),
-            Self::NotFound(text) => Self::NotFound(printable(&text)),
-            Self::Blocked(text) => Self::Blocked(printable(&text)),
-            Self::Protocol(text) => Self::Protocol(printable(&text)),
-            Self::Manifest(text) => Self::Manifest(printable(&text)),
-            Self::StorageQuota(text) => Self::StorageQuota(printable(&text)),
-            Self::DiskFull(text) => Self::DiskFull(printable(&text)),
-            Self::ReadOnly(text) => Self::ReadOnly(printable(&text)),
-            Self::Certificate(text) => Self::Certificate(printable(&text)),
+            Self::Network(text) => Self::Network(one_line(&text)),
+            Self::Unauthorized(text) => Self::Unauthorized(one_line(&text)),
+            Self::Denied(text) => Self::Denied(one_line(&text)),
+            Self::NotFound(text) => Self::NotFound(one_line(&text)),
+            Self::Blocked(text) => Self::Blocked(one_line(&text)),
+            Self::Protocol(text) => Self::Protocol(one_line(&text)),
+            Self::Manifest(text) => Self::Manifest(one_line(&text)),
+            Self::StorageQuota(text) => Self::StorageQuota(one_line(&text)),
+            Self::DiskFull(text) => Self::DiskFull(one_line(&text)),
+            Self::ReadOnly(text) => Self::ReadOnly(one_line(&text)),
+            Self::Certificate(text) => Self::Certificate(one_line(&text)),
             other => other,
         }
     }
@@ -394,33 +399,15 @@ pub(crate) fn words(status: u16, body: &[u8]) -> String {
             })
             .collect();
         if !said.is_empty() {
-            return printable(&said.join("; "));
+            return one_line(&said.join("; "));
         }
     }
     let text = String::from_utf8_lossy(body);
     match text.trim() {
         "" | "{}" | "null" => format!("status {status}"),
         text if text.starts_with('<') => format!("status {status} with an HTML page"),
-        text => printable(text),
+        text => one_line(text),
     }
-}
-
-/// Maximum characters of a text of others.
-const LETTERS: usize = 600;
-
-/// A text without control characters, and without those that write it backwards, cut to a screen:
-/// error texts end in logs and terminals.
-fn printable(text: &str) -> String {
-    let is_shown = |c: &char| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut letters = text
-        .chars()
-        .filter(is_shown)
-        .map(|c| if c.is_control() { ' ' } else { c });
-    let mut shown: String = letters.by_ref().take(LETTERS).collect();
-    if letters.next().is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]
