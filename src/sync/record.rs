@@ -4,6 +4,7 @@ use crate::registry::ErrorClass;
 use std::time::Duration;
 
 use chrono::Utc;
+use transship_text::one_line_of;
 
 use super::{
     Error,
@@ -27,6 +28,9 @@ use crate::{
         prune::decide::{Leave, Pruned},
     },
 };
+
+/// Maximum bytes of a message: a name, and what a registry may say.
+const MESSAGE: usize = 1000;
 
 /// Where the outcomes of one route at one target go.
 pub(crate) struct Record<'a> {
@@ -113,7 +117,7 @@ impl Record<'_> {
             (_, Err(error)) => {
                 let registry = error.registry().to_owned();
                 let failure = self
-                    .failed(step, error.class(), error.to_string(), registry)
+                    .failed(step, error.class(), bounded(&error), registry)
                     .await;
                 progress.fail(failure);
             }
@@ -138,7 +142,9 @@ impl Record<'_> {
 
     async fn copied(&self, step: &Step, digest: &Digest, written: &Digest) {
         let target = self.target.tag(&self.name(&step.tag));
-        tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
+        if self.told.has_line() {
+            tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
+        }
         let after = Utc::now().timestamp() - step.since;
         self.metrics
             .tag_copied(&self.mirror.name, self.target.registry().as_str(), after);
@@ -159,6 +165,9 @@ impl Record<'_> {
     }
 
     async fn changed(&self, key: TagKey, kind: ChangeKind, [old, new]: [Option<Digest>; 2]) {
+        if !self.told.has_change() {
+            return;
+        }
         let at = Utc::now().timestamp();
         let change = NewChange {
             key,
@@ -207,7 +216,7 @@ impl Record<'_> {
                     .await;
             }
             Err(error) => {
-                let (class, message) = (error.class(), error.to_string());
+                let (class, message) = (error.class(), bounded(&error));
                 let reference = repository.tag(&tag).to_string();
                 let telling = Telling {
                     mirror: &self.mirror.name,
@@ -250,7 +259,8 @@ impl Record<'_> {
         }
         // A run that was stopped says nothing about the tag.
         if class != ErrorClass::Interrupted {
-            let (key, message, at) = (self.key(step), message.clone(), self.at);
+            let message = self.told.kept_message(&message);
+            let (key, at) = (self.key(step), self.at);
             self.recorder
                 .record(StoreEvent::Failed {
                     key,
@@ -294,7 +304,9 @@ impl Record<'_> {
         } = deletion;
         let reference = self.target.tag(tag);
         if let DeleteOutcome::Left(left) = gone {
-            tracing::info!(%mirror, "{reference} is not pruned: {left}");
+            if self.told.has_line() {
+                tracing::info!(%mirror, "{reference} is not pruned: {left}");
+            }
             let needed_by = match left {
                 Leave::NeededBy(other) => Some(other.clone()),
                 Leave::NoDeletion(_) => None,
@@ -315,7 +327,9 @@ impl Record<'_> {
             // collects garbage: what the repository holds is asked for again.
             let lost = StoreEvent::Lost(self.target.clone());
             self.recorder.record(lost).await;
-            tracing::info!(%mirror, %digest, "pruned {reference}");
+            if self.told.has_line() {
+                tracing::info!(%mirror, %digest, "pruned {reference}");
+            }
             self.metrics
                 .tag_pruned(mirror, self.target.registry().as_str());
             let key = TagKey {
@@ -330,8 +344,10 @@ impl Record<'_> {
     /// A tag that could not be deleted.
     pub(crate) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
         let reference = self.target.tag(&deletion.tag).to_string();
-        let (class, message) = (error.class(), error.to_string());
-        tracing::warn!(mirror = %deletion.mirror, %class, "{reference} is not pruned: {message}");
+        let (class, message) = (error.class(), bounded(error));
+        if self.told.has_line() {
+            tracing::warn!(mirror = %deletion.mirror, %class, "{reference} is not pruned: {message}");
+        }
         self.metrics.error(error.registry(), class);
         Failure {
             reference,
@@ -361,6 +377,11 @@ impl Record<'_> {
     }
 }
 
+/// The message of an error, as logs, the store and reports have it.
+fn bounded(error: &Error) -> String {
+    one_line_of(&error.to_string(), MESSAGE)
+}
+
 /// A route that could not be looked at.
 pub(crate) fn route_failed(
     metrics: &Metrics,
@@ -370,7 +391,7 @@ pub(crate) fn route_failed(
     error: &Error,
 ) -> Progress {
     let class = error.class();
-    let message = error.to_string();
+    let message = bounded(error);
     let telling = Telling {
         mirror,
         registry: error.registry(),

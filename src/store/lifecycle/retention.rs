@@ -10,6 +10,8 @@ use crate::store::{
 const DAY: i64 = 24 * 3600;
 /// How long, in seconds, changes and the runs that did something are kept.
 const HISTORY: i64 = 90 * DAY;
+/// How many changes of a mirror are kept: a source may have new tags in each run.
+const CHANGES: i64 = 20_000;
 /// How long runs that found nothing to do are kept.
 const UNEVENTFUL: i64 = 14 * DAY;
 /// How long daily reports are kept.
@@ -67,6 +69,17 @@ async fn history(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error>
     query!("DELETE FROM changes WHERE at < ?", history)
         .execute(&mut *db)
         .await?;
+    query!(
+        "DELETE FROM changes WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, ROW_NUMBER() OVER (PARTITION BY mirror ORDER BY id DESC) AS place
+                 FROM changes
+             ) WHERE place > ?
+         )",
+        CHANGES
+    )
+    .execute(&mut *db)
+    .await?;
     query!("DELETE FROM reports WHERE made_at < ?", reports)
         .execute(&mut *db)
         .await?;

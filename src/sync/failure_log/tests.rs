@@ -27,3 +27,30 @@ fn what_fails_for_a_cause_of_its_own_is_always_news() {
     assert!(told.is_news("", ErrorClass::Budget) && told.is_news("", ErrorClass::Budget));
     assert!(told.others().is_empty());
 }
+
+#[test]
+fn lines_messages_and_changes_of_a_run_are_bounded() {
+    let told = FailureLog::default();
+    let telling = Telling {
+        mirror: "app",
+        registry: "hostile.example",
+        class: ErrorClass::Denied,
+        message: "no",
+    };
+    (0..LINES + 7).for_each(|_| told.failed("app:v1", telling));
+    let lines = (0..LINES + 3).filter(|_| told.has_line()).count();
+    assert_eq!(lines as u64, LINES);
+    let changes = (0..CHANGES + 2).filter(|_| told.has_change()).count();
+    assert_eq!(changes as u64, CHANGES);
+    let whole = (0..MESSAGES + 5).filter(|_| told.kept_message("no") == "no");
+    assert_eq!(whole.count() as u64, MESSAGES);
+    assert_eq!(
+        told.others(),
+        [
+            "7 more failures are not logged one by one",
+            "3 more lines are left out of the log",
+            "5 more failed tags have no message of their own in the store",
+            "2 more changes are not kept in the history",
+        ]
+    );
+}

@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     oci::{Digest, Repository},
     store::{
-        Check, EndedRun, RunCounts, RunResult, Store, StoreEvent, StoreWriter, TagKey, Upkeep,
-        lifecycle::retention::*,
+        ChangeKind, Check, EndedRun, NewChange, RunCounts, RunResult, Store, StoreEvent,
+        StoreWriter, TagKey, Upkeep, lifecycle::retention::*,
     },
 };
 
@@ -175,4 +175,36 @@ async fn the_end_of_a_run_thins_the_store_once_a_day() {
         bench.run("m", at).await;
         assert_eq!(bench.knows_age(image).await, is_left, "{image}");
     }
+}
+
+#[tokio::test]
+async fn changes_of_a_mirror_are_bounded() {
+    let bench = bench().await;
+    let change = |mirror: &str, tag: i64| {
+        let tag: crate::oci::Tag = format!("v{tag}").parse().unwrap();
+        StoreEvent::Changed(NewChange {
+            key: TagKey {
+                mirror: Arc::from(mirror),
+                source: repository("source"),
+                target: repository("target"),
+                source_tag: Some(tag.clone()),
+                tag,
+            },
+            kind: ChangeKind::New,
+            old: None,
+            new: Some(digest("new")),
+            at: bench.now,
+        })
+    };
+    let many = (0..CHANGES + 5).map(|tag| change("many", tag));
+    bench.record(many.chain([change("few", 0)])).await;
+    bench.thin_after(0).await;
+    let kept = async |mirror| {
+        let changes = bench.store.changes(Some(mirror), 0, i64::MAX, i64::MAX);
+        changes.await.unwrap()
+    };
+    let many = kept("many").await;
+    assert_eq!(many.len() as i64, CHANGES);
+    assert_eq!(many[0].tag, format!("v{}", CHANGES + 4));
+    assert_eq!(kept("few").await.len(), 1);
 }
