@@ -378,6 +378,7 @@ impl Sync {
         };
         let snapshot = snapshot::take(&view).await?;
         let mut plan = plan::make(group, snapshot);
+        plan.memory.is_planned();
         self.confirm(&mut plan, sides).await;
         Ok(plan)
     }

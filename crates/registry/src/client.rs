@@ -167,9 +167,7 @@ impl RegistryClient {
             self.auth.complete(http).await?;
             self.auth.basic().apply(&mut headers);
         }
-        let builder = http
-            .read_client
-            .request(request.method.clone(), request.url.clone());
+        let builder = http.request(&request.method, request.url.clone());
         let sent = http.head(builder.headers(headers), Some(http.stall)).await;
         let response = sent.map_err(fail)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -212,8 +210,7 @@ impl RegistryClient {
             };
             let mut headers = request.headers.clone();
             authorization.apply(&mut headers);
-            let client = http.client(&request.method);
-            let builder = client.request(request.method.clone(), url.clone());
+            let builder = http.request(&request.method, url.clone());
             let builder = builder.headers(headers).body(body);
             let response = http.head(builder, timeout).await;
             let response = response
@@ -274,7 +271,7 @@ impl RegistryClient {
         let mut url = Url::clone(&http.base);
         url.set_path("/v2/");
         match http
-            .head(http.read_client.get(url.clone()), Some(http.stall))
+            .head(http.request(&Method::GET, url.clone()), Some(http.stall))
             .await
         {
             Ok(response) if elsewhere(&url, &response).is_none() => response.headers().clone(),
@@ -312,7 +309,7 @@ impl RegistryClient {
         let mut url = Url::clone(&http.base);
         url.set_path("/v2/");
         match http
-            .exchange(http.read_client.get(url).headers(headers))
+            .exchange(http.request(&Method::GET, url).headers(headers))
             .await
         {
             Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {

@@ -1,7 +1,8 @@
 //! The HTTP client of one registry: connection pools, timeouts, bounds and counters.
 
+mod origin_clients;
+
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -10,23 +11,28 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap, redirect::Policy};
-use rustls::ClientConfig;
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode,
+    header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, PROXY_AUTHORIZATION},
+};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::{
     Operation,
-    concurrency::rate_limit::RateLimiter,
+    concurrency::{
+        memory_budget::{DrawnBytes, MemoryBudgets},
+        rate_limit::RateLimiter,
+    },
     error::{Error, Kind},
+    http::origin_clients::{OriginClients, TlsConfigs},
     observer::Observer,
     oci::RegistryName,
     probe::quota,
     quota::PullQuota,
-    redirect_policy::{GuardedResolver, SsrfGuard},
+    redirect_policy::{SsrfGuard, redirected},
     settings::proxy_environment::ProxyEnvironment,
-    settings::{IpFamily, Proxy, RegistrySettings},
-    tls,
+    settings::{Proxy, RegistrySettings},
     vendor::Vendor,
 };
 
@@ -36,9 +42,8 @@ const ANSWER_LIMIT: usize = 1 << 20;
 const WORDS_LIMIT: usize = 64 << 10;
 /// Total timeout of a small response: one that comes byte by byte never stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
-/// Idle connections kept per transfer: as many as small requests may have used.
-const IDLE: usize = 5;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Maximum bytes by which the buffer of a body grows at a time.
+const GROWTH: usize = 64 << 10;
 
 /// Counts the requests and blob bytes of one or more handles.
 #[derive(Debug, Default)]
@@ -73,11 +78,11 @@ impl RequestCounter {
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     pub(crate) name: RegistryName,
-    pub(crate) read_client: reqwest::Client,
+    read_clients: OriginClients,
     /// For requests that write: they are never redirected to another host.
-    pub(crate) write_client: reqwest::Client,
+    write_clients: OriginClients,
     /// For blob downloads: their connections keep a large buffer.
-    pub(crate) blob_client: reqwest::Client,
+    blob_clients: OriginClients,
     pub(crate) base: Arc<Url>,
     /// The address with TLS, once the registry redirected a plain request to it.
     pub(crate) upgraded: Arc<OnceLock<Url>>,
@@ -86,6 +91,7 @@ pub(crate) struct HttpClient {
     pub(crate) ssrf_guard: Arc<SsrfGuard>,
     pub(crate) stall: Duration,
     pub(crate) rate_limiter: Arc<RateLimiter>,
+    pub(crate) memory: Arc<MemoryBudgets>,
     pub(crate) quota: Arc<PullQuota>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) counter: Arc<RequestCounter>,
@@ -101,25 +107,24 @@ impl HttpClient {
         let fail = |text: String| Error::new(Operation::SetUp, name, name, Kind::Protocol(text));
         let base = base(name, config).map_err(|e| fail(e.to_string()))?;
         let ssrf_guard = SsrfGuard::new(&base, &config.proxy);
-        let tls = tls::client_config(config.ca_pem.as_deref(), config.client_identity.as_ref());
-        let tls = tls.map_err(fail)?;
         let environment = ProxyEnvironment::read(|name| std::env::var(name).ok());
         let proxy_display = proxy_display(config, &environment, &base);
-        let client = |redirects| client(config, &ssrf_guard, (&tls, &environment), redirects);
-        let read_client = client(ssrf_guard.policy()).map_err(fail)?;
-        let write_client = client(Policy::none()).map_err(fail)?;
-        let blob_client = client(ssrf_guard.policy()).map_err(fail)?;
+        let tls = TlsConfigs::of(config).map_err(fail)?;
+        let guards = (&ssrf_guard, &environment);
+        let clients = || OriginClients::new(config, &base, &tls, guards).map_err(fail);
+        let (read_clients, write_clients, blob_clients) = (clients()?, clients()?, clients()?);
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
-            read_client,
-            write_client,
-            blob_client,
+            read_clients,
+            write_clients,
+            blob_clients,
             base,
             upgraded: Arc::default(),
             proxy_display,
             ssrf_guard,
             stall: config.stall,
+            memory: rate_limiter.memory(),
             rate_limiter,
             quota: Arc::default(),
             observer,
@@ -127,12 +132,26 @@ impl HttpClient {
         })
     }
 
-    /// The client for a method.
-    pub(crate) fn client(&self, method: &Method) -> &reqwest::Client {
-        if [Method::GET, Method::HEAD].contains(method) {
-            &self.read_client
-        } else {
-            &self.write_client
+    /// A request, to be sent by [`Self::head`].
+    pub(crate) fn request(&self, method: &Method, url: Url) -> RequestBuilder {
+        self.read_clients.builder(method, url)
+    }
+
+    /// The same client with another counter.
+    pub(crate) fn counted_by(self, counter: Arc<RequestCounter>) -> Self {
+        Self { counter, ..self }
+    }
+
+    /// The same client with the connections of blob downloads.
+    pub(crate) fn for_blobs(mut self) -> Self {
+        self.read_clients = self.blob_clients.clone();
+        self
+    }
+
+    fn clients(&self, method: &Method) -> &OriginClients {
+        match is_read(method) {
+            true => &self.read_clients,
+            false => &self.write_clients,
         }
     }
 
@@ -191,11 +210,11 @@ impl HttpClient {
         self.rate_limiter.request().await;
         let started = Instant::now();
         self.counter.requests.fetch_add(1, Ordering::Relaxed);
-        let send = self.client(&method).execute(request);
+        let send = self.follow(request);
         let result = match timeout {
-            None => send.await.map_err(|e| Kind::from(&e)),
+            None => send.await,
             Some(timeout) => match tokio::time::timeout(timeout, send).await {
-                Ok(result) => result.map_err(|e| Kind::from(&e)),
+                Ok(result) => result,
                 Err(_) => Err(Kind::Stalled(timeout)),
             },
         };
@@ -213,6 +232,33 @@ impl HttpClient {
             self.observer.on_quota(&self.name, quota);
         }
         result
+    }
+
+    /// Sends a request, and follows redirects if it only reads. Each host gets the client for its
+    /// origin: what identifies us to the registry is shown to no other host.
+    async fn follow(&self, mut request: reqwest::Request) -> Result<Response, Kind> {
+        let clients = self.clients(request.method());
+        let mut hops = 0;
+        loop {
+            let next = is_read(request.method()).then(|| request.try_clone());
+            let url = request.url().clone();
+            let response = clients.execute(request).await?;
+            bounded_head(response.headers())?;
+            let (Some(mut next), Some(to)) = (next.flatten(), redirected(&response)) else {
+                return Ok(response);
+            };
+            hops += 1;
+            self.ssrf_guard
+                .admit_redirect(hops, &url, &to)
+                .map_err(|refusal| Kind::Protocol(refusal.to_string()))?;
+            if to.origin() != url.origin() {
+                LOGINS
+                    .iter()
+                    .for_each(|name| drop(next.headers_mut().remove(name)));
+            }
+            *next.url_mut() = to;
+            request = next;
+        }
     }
 
     /// Sends one small request and reads the response.
@@ -248,16 +294,20 @@ impl HttpClient {
             return Err(too_large());
         }
         let read = async {
-            let mut body = BytesMut::new();
+            let drawn = self.memory.answers.reserve();
+            let mut bytes = Vec::new();
             loop {
                 match tokio::time::timeout(self.stall, response.chunk()).await {
                     Err(_) => return Err(Kind::Stalled(self.stall)),
                     Ok(Err(error)) => return Err(Kind::from(&error)),
-                    Ok(Ok(None)) => return Ok(body.freeze()),
-                    Ok(Ok(Some(chunk))) if body.len() + chunk.len() > max_bytes => {
+                    Ok(Ok(None)) => return Ok(DrawnBytes { bytes, drawn }.freeze()),
+                    Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > max_bytes => {
                         return Err(too_large());
                     }
-                    Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+                    Ok(Ok(Some(chunk))) => {
+                        drawn.cover(bytes.len() + chunk.len()).await?;
+                        append(&mut bytes, &chunk);
+                    }
                 }
             }
         };
@@ -276,6 +326,37 @@ impl HttpClient {
         }
         said.truncate(WORDS_LIMIT);
         said.freeze()
+    }
+}
+
+/// Adds to a body. By itself, a vector reserves up to twice what was drawn for it.
+fn append(bytes: &mut Vec<u8>, chunk: &[u8]) {
+    if bytes.capacity() - bytes.len() < chunk.len() {
+        bytes.reserve_exact(chunk.len().max(bytes.len().min(GROWTH)));
+    }
+    bytes.extend_from_slice(chunk);
+}
+
+/// Headers with a login.
+const LOGINS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
+/// Maximum bytes of the headers of a response.
+const HEAD_LIMIT: usize = 64 << 10;
+
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD].contains(method)
+}
+
+/// Refuses headers that are larger than any registry's: they are kept while a body is read.
+fn bounded_head(headers: &HeaderMap) -> Result<(), Kind> {
+    let sizes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    match sizes.sum::<usize>() <= HEAD_LIMIT {
+        true => Ok(()),
+        false => Err(Kind::Protocol(format!(
+            "the headers of its answer are larger than {}, and are not read",
+            bytesize::ByteSize(HEAD_LIMIT as u64)
+        ))),
     }
 }
 
@@ -305,45 +386,4 @@ fn proxy_display(
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
     Some(format!("{}://{}{port}", proxy.scheme(), proxy.host_str()?).into())
-}
-
-fn client(
-    config: &RegistrySettings,
-    ssrf_guard: &Arc<SsrfGuard>,
-    (tls, environment): (&ClientConfig, &ProxyEnvironment),
-    redirects: Policy,
-) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(redirects)
-        .tls_backend_preconfigured(tls.clone())
-        // A URL may be signed: it must not leak in a Referer.
-        .referer(false)
-        .dns_resolver(GuardedResolver(ssrf_guard.clone()))
-        .pool_max_idle_per_host(IDLE * config.connections)
-        .tcp_keepalive(Duration::from_secs(30))
-        // Detects a peer that stopped acknowledging, even if all bytes fit into buffers.
-        .tcp_user_timeout(config.stall);
-    builder = match &config.proxy {
-        Proxy::Environment => {
-            let environment = environment.clone();
-            let custom = move |url: &Url| environment.proxy_for(url).cloned();
-            builder.no_proxy().proxy(reqwest::Proxy::custom(custom))
-        }
-        Proxy::Direct => builder.no_proxy(),
-        Proxy::Url(url) => {
-            // The error would name the URL, and a password in it.
-            let proxy = reqwest::Proxy::all(url.expose_secret())
-                .map_err(|_| "its proxy cannot be used".to_owned())?;
-            builder.proxy(proxy)
-        }
-    };
-    // A socket bound to the wildcard address of a family reaches addresses of that family only.
-    builder = match config.ip {
-        IpFamily::Any => builder,
-        IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
-        IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
-    };
-    builder.build().map_err(|e| Kind::from(&e).to_string())
 }

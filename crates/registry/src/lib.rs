@@ -80,6 +80,7 @@ pub(crate) mod vendor;
 
 use reqwest::header::HeaderMap;
 
+pub use crate::concurrency::memory_budget::{ListMemory, Reservation};
 pub use crate::concurrency::once_map::OnceMap;
 pub use crate::concurrency::priority_semaphore::WaiterCount;
 pub use crate::concurrency::rate_limit::{Direction, Traffic};
@@ -87,7 +88,7 @@ pub use crate::concurrency::request_limits::TransferPermit;
 pub use crate::content::blob_pull::{BlobSize, BlobStream};
 pub use crate::content::deletions::TagDeletion;
 pub use crate::content::manifests::ManifestHead;
-pub use crate::content::referrers::Referrer;
+pub use crate::content::referrers::{Referrer, ReferrerList};
 pub use crate::error::{Error, ErrorClass, Kind, Operation, UnknownClass};
 pub use crate::health::RegistryHealth;
 pub use crate::http::RequestCounter;

@@ -60,7 +60,8 @@ impl Registry {
     pub async fn probe_reach(&self) -> Reachability {
         let mut url = url::Url::clone(&self.http.base);
         url.set_path("/v2/");
-        let request = self.http.read_client.get(url).timeout(self.http.stall);
+        let request = self.http.request(&Method::GET, url);
+        let request = request.timeout(self.http.stall);
         let Err(error) = request.send().await else {
             return Reachability::Reachable;
         };

@@ -1,8 +1,10 @@
 //! Where a registry may send us: redirects and token servers, and the addresses behind their names.
 
+pub(crate) mod forbidden_addresses;
+
 use std::{
     env,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,25 +12,20 @@ use std::{
 };
 
 use reqwest::{
+    Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
-    redirect::{Attempt, Policy},
+    header::LOCATION,
 };
 use secrecy::ExposeSecret as _;
 use url::{Host, Url};
 
-use crate::settings::Proxy;
+use crate::{
+    redirect_policy::forbidden_addresses::{Place, place, place_of_name},
+    settings::Proxy,
+};
 
 /// Most redirects of one request.
 const REDIRECTS: usize = 10;
-/// The IPv4 addresses inside this prefix are reached through NAT64
-/// ([RFC 6052](https://www.rfc-editor.org/rfc/rfc6052#section-2.1)).
-const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
-/// Where clouds keep what their machines alone may know, apart from the link-local addresses.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-];
 /// The variables that name a proxy, in either case.
 const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 
@@ -47,6 +44,9 @@ pub(crate) enum RefusedRedirect {
          itself may do that"
     )]
     Inside(String),
+    /// To a service of the cloud, or to no host at all.
+    #[error("it leads to {0}, where no registry sends anybody; that is not followed")]
+    Forbidden(String),
     /// Again and again.
     #[error("it redirects more than {REDIRECTS} times")]
     Circle,
@@ -68,7 +68,7 @@ impl SsrfGuard {
     /// The boundary of the registry at `base`, which is reached through `proxy`.
     pub(crate) fn new(base: &Url, proxy: &Proxy) -> Arc<Self> {
         let own = base.host_str().unwrap_or_default().to_ascii_lowercase();
-        let is_inside = base.host().is_some_and(|host| names_inside(&host));
+        let is_inside = base.host().and_then(|host| place_of_host(&host)) == Some(Place::Near);
         let mut chosen = proxies(proxy);
         chosen.push(own.clone());
         Arc::new(Self {
@@ -84,20 +84,17 @@ impl SsrfGuard {
         judge(from, to, self.is_home())
     }
 
-    /// The redirects that may be followed.
-    pub(crate) fn policy(self: &Arc<Self>) -> Policy {
-        let ssrf_guard = self.clone();
-        Policy::custom(move |attempt: Attempt<'_>| {
-            let admitted = match attempt.previous() {
-                previous if previous.len() > REDIRECTS => Err(RefusedRedirect::Circle),
-                [.., from] => ssrf_guard.admit(from, attempt.url()),
-                [] => Ok(()),
-            };
-            match admitted {
-                Ok(()) => attempt.follow(),
-                Err(refusal) => attempt.error(refusal),
-            }
-        })
+    /// Whether a redirect may be followed, the `hop`th of a request.
+    pub(crate) fn admit_redirect(
+        &self,
+        hop: usize,
+        from: &Url,
+        to: &Url,
+    ) -> Result<(), RefusedRedirect> {
+        match hop > REDIRECTS {
+            true => Err(RefusedRedirect::Circle),
+            false => self.admit(from, to),
+        }
     }
 
     /// Whether the registry itself is on this machine or its link.
@@ -112,21 +109,29 @@ impl SsrfGuard {
         addresses: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, RefusedRedirect> {
         let name = name.to_ascii_lowercase();
-        let is_inside = |address: &SocketAddr| is_inside(address.ip());
+        let is_near = |address: &SocketAddr| place(address.ip()) == Some(Place::Near);
         if name == self.own && !addresses.is_empty() {
-            match addresses.iter().all(is_inside) {
+            match addresses.iter().all(is_near) {
                 true => self.was_inside.store(true, Ordering::Relaxed),
                 false => self.was_outside.store(true, Ordering::Relaxed),
             }
         }
-        if self.chosen.contains(&name) || self.is_home() {
+        if self.chosen.contains(&name) {
             return Ok(addresses);
         }
-        let were_some = !addresses.is_empty();
-        let outside: Vec<_> = addresses.into_iter().filter(|a| !is_inside(a)).collect();
-        match were_some && outside.is_empty() {
-            true => Err(RefusedRedirect::Inside(name)),
-            false => Ok(outside),
+        let is_home = self.is_home();
+        let is_open = |place: Option<Place>| match place {
+            None => true,
+            Some(Place::Near) => is_home,
+            Some(Place::Cloud | Place::Nowhere) => false,
+        };
+        let first = addresses.first().and_then(|first| place(first.ip()));
+        let mut open = addresses;
+        open.retain(|address| is_open(place(address.ip())));
+        match first {
+            Some(Place::Near) if open.is_empty() => Err(RefusedRedirect::Inside(name)),
+            Some(_) if open.is_empty() => Err(RefusedRedirect::Forbidden(name)),
+            _ => Ok(open),
         }
     }
 }
@@ -146,6 +151,23 @@ impl Resolve for GuardedResolver {
     }
 }
 
+/// Where a response redirects a request that reads
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-15.4)).
+pub(crate) fn redirected(response: &Response) -> Option<Url> {
+    let is_redirect = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let location = response.headers().get(LOCATION).filter(|_| is_redirect)?;
+    // Some servers write it as UTF-8 instead of encoding it.
+    let location = std::str::from_utf8(location.as_bytes()).ok()?;
+    response.url().join(location).ok()
+}
+
 /// Whether somebody at `from` may send us on to `to`; `is_home` says that the registry is on this
 /// machine or its link itself.
 fn judge(from: &Url, to: &Url, is_home: bool) -> Result<(), RefusedRedirect> {
@@ -156,44 +178,19 @@ fn judge(from: &Url, to: &Url, is_home: bool) -> Result<(), RefusedRedirect> {
     if from.scheme() == "https" && to.scheme() == "http" {
         return Err(RefusedRedirect::NoTls(origin()));
     }
-    match to.host() {
-        Some(host) if names_inside(&host) && !is_home => Err(RefusedRedirect::Inside(origin())),
-        _ => Ok(()),
+    match to.host().and_then(|host| place_of_host(&host)) {
+        Some(Place::Near) if !is_home => Err(RefusedRedirect::Inside(origin())),
+        Some(Place::Cloud | Place::Nowhere) => Err(RefusedRedirect::Forbidden(origin())),
+        Some(Place::Near) | None => Ok(()),
     }
 }
 
-/// Whether a host, as it is written, is this machine, its link or its cloud.
-fn names_inside(host: &Host<&str>) -> bool {
+/// What a host is, as it is written, if it is forbidden.
+fn place_of_host(host: &Host<&str>) -> Option<Place> {
     match host {
-        Host::Ipv4(address) => is_inside(IpAddr::V4(*address)),
-        Host::Ipv6(address) => is_inside(IpAddr::V6(*address)),
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
-        }
-    }
-}
-
-fn is_inside(address: IpAddr) -> bool {
-    let address = match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(six) => embedded(six).map_or(address, IpAddr::V4),
-    };
-    let is_near = match address {
-        // All of 0.0.0.0/8 is "this network".
-        IpAddr::V4(four) => four.is_loopback() || four.is_link_local() || four.octets()[0] == 0,
-        IpAddr::V6(six) => six.is_loopback() || six.is_unspecified() || six.is_unicast_link_local(),
-    };
-    is_near || METADATA.contains(&address)
-}
-
-/// The IPv4 address that stands in an IPv6 address.
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let parts = address.segments();
-    let last = Ipv4Addr::from_bits((u32::from(parts[6]) << 16) | u32::from(parts[7]));
-    match parts[..6] == NAT64 {
-        true => Some(last),
-        false => address.to_ipv4_mapped(),
+        Host::Ipv4(address) => place(IpAddr::V4(*address)),
+        Host::Ipv6(address) => place(IpAddr::V6(*address)),
+        Host::Domain(name) => place_of_name(name),
     }
 }
 

@@ -7,7 +7,7 @@ use reqwest::{Method, header::HeaderMap};
 use url::Url;
 
 use crate::{
-    Operation, RequestCounter, RetryPolicy, TransferPermit, WaiterCount,
+    Kind, Operation, RequestCounter, Reservation, RetryPolicy, TransferPermit, WaiterCount,
     auth::Scope,
     client::{RegistryClient, Request},
     http::HttpClient,
@@ -29,11 +29,20 @@ pub struct Registry {
 
 impl Registry {
     pub(crate) fn new(client: Arc<RegistryClient>, counter: Arc<RequestCounter>) -> Self {
-        let http = HttpClient {
-            counter,
-            ..client.http.clone()
-        };
+        let http = client.http.clone().counted_by(counter);
         Self { client, http }
+    }
+
+    /// Memory for what is held of an image while it is copied.
+    pub fn image_memory(&self) -> Reservation {
+        self.http.memory.answers.reserve()
+    }
+
+    /// Draws memory for so many bytes of an image in all, or fails if there is none in time.
+    pub async fn draw(&self, memory: &Reservation, bytes: u64) -> Result<(), Kind> {
+        memory
+            .cover(usize::try_from(bytes).unwrap_or(usize::MAX))
+            .await
     }
 
     /// The registry's name.

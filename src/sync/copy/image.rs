@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use crate::{
     config::{Attestations, Mirror},
     oci::{Content, Descriptor, Digest, EntryKind, Manifest, ManifestError, Reference, Tag},
-    registry::{self, Kind},
+    registry::{self, Kind, Registry, Reservation},
     sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
 };
 
@@ -16,6 +16,8 @@ const PARTS: usize = 16;
 /// How deep indexes may nest; real ones nest once or twice.
 const DEPTH: usize = 8;
 
+/// Bytes of each manifest that are not drawn with its body.
+const UNCOUNTED: u64 = 64 << 10;
 /// Most bytes of the manifests of one image together, of which many are held at a time.
 const MANIFESTS: u64 = 32 << 20;
 
@@ -23,13 +25,32 @@ const MANIFESTS: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descent<'a> {
     depth: usize,
-    /// Bytes of its manifests that were pulled so far.
-    pulled: &'a AtomicU64,
+    pulled: &'a PulledManifests,
+}
+
+/// The manifests of one image that were pulled so far, and the memory that they take.
+#[derive(Debug)]
+pub(crate) struct PulledManifests {
+    bytes: AtomicU64,
+    /// Bytes that no budget counts while a body is held: all of a small one.
+    uncounted: AtomicU64,
+    memory: Reservation,
+}
+
+impl PulledManifests {
+    /// None so far.
+    pub(crate) fn of(source: &Registry) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            uncounted: AtomicU64::new(0),
+            memory: source.image_memory(),
+        }
+    }
 }
 
 impl<'a> Descent<'a> {
     /// At the top of an image, of whose parts `pulled` counts the manifests.
-    pub(crate) fn from_top(pulled: &'a AtomicU64) -> Self {
+    pub(crate) fn from_top(pulled: &'a PulledManifests) -> Self {
         Self { depth: 0, pulled }
     }
 
@@ -49,14 +70,17 @@ impl<'a> Descent<'a> {
     }
 
     /// Takes note of a manifest that was pulled.
-    fn took(self, manifest: &Manifest) -> Result<(), Kind> {
+    async fn took(self, source: &Registry, manifest: &Manifest) -> Result<(), Kind> {
         let size = manifest.bytes.len() as u64;
-        let sum = self.pulled.fetch_add(size, Ordering::Relaxed) + size;
-        let most = bytesize::ByteSize(MANIFESTS);
-        let text = || format!("its manifests are together larger than {most}");
-        (sum <= MANIFESTS)
-            .then_some(())
-            .ok_or_else(|| Kind::Manifest(text()))
+        let sum = self.pulled.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        if sum > MANIFESTS {
+            let most = bytesize::ByteSize(MANIFESTS);
+            let text = format!("its manifests are together larger than {most}");
+            return Err(Kind::Manifest(text));
+        }
+        let size = size.min(UNCOUNTED);
+        let sum = self.pulled.uncounted.fetch_add(size, Ordering::Relaxed) + size;
+        source.draw(&self.pulled.memory, sum).await
     }
 }
 
@@ -89,14 +113,16 @@ impl Transfer {
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
         self.admit(lane, &manifest, allowance).await?;
-        let pulled = AtomicU64::new(0);
+        let pulled = PulledManifests::of(lane.source);
         let top = Descent::from_top(&pulled);
         match self.bring_manifest(lane, &manifest, &to, top).await {
             Err(error)
                 if is_about_attestations(&error)
                     && lane.mirror.attestations == Attestations::IfAccepted =>
             {
-                tracing::info!(%error, "{to} is written without attestations");
+                if lane.tally.told.has_line() {
+                    tracing::info!(%error, "{to} is written without attestations");
+                }
                 let manifest = shape(Attestations::Drop)?;
                 self.bring_manifest(lane, &manifest, &to, top).await?;
                 Ok(manifest.digest)
@@ -157,7 +183,9 @@ impl Transfer {
         let size = self.bring_parts(lane, manifest, to, descent).await?;
         match lane.target.put_manifest(to, manifest).await {
             Err(error) if error.is_missing_content() => {
-                tracing::warn!(%error, "the target lost content; it is brought again");
+                if lane.tally.told.has_line() {
+                    tracing::warn!(%error, "the target lost content; it is brought again");
+                }
                 self.holdings.distrust(lane.to).await;
                 // Some targets go on claiming, when asked, what they have lost.
                 for part in parts(manifest).map_err(|e| broken(lane, to, e))? {
@@ -268,7 +296,7 @@ impl Transfer {
                 None => return Err(withdrawn(lane, &from, index.entry_kind(&child.digest))),
             };
             needs_no_pull();
-            let took = descent.took(&manifest);
+            let took = descent.took(lane.source, &manifest).await;
             took.map_err(|kind| fail(lane, &from, kind))?;
             self.bring_manifest(lane, &manifest, &to, descent).await
         })

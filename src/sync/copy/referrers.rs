@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
 };
 
 use bytes::Bytes;
@@ -12,12 +12,24 @@ use serde_json::{Value, json};
 use crate::{
     config::Referrers,
     oci::{Content, Descriptor, Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Tag},
-    registry::{self, Kind, Referrer},
-    sync::copy::{CopyContext, Error, Transfer, blob_index::Holding, image::Descent},
+    registry::{self, Kind, Referrer, ReferrerList},
+    sync::copy::{
+        CopyContext, Error, Transfer,
+        blob_index::Holding,
+        image::{Descent, PulledManifests},
+    },
 };
 
 /// Most manifests that are looked at for one image: a hostile source could name ever more.
 const LIMIT: usize = 2000;
+/// Most bytes of the entries of new referrers that are kept.
+const ENTRIES: usize = 256 << 10;
+/// Most bytes of a list of referrers: registries take no larger manifest.
+const LIST: usize = 4 << 20;
+/// How many times its bytes a list takes when its entries are read.
+const VALUES: u64 = 6;
+/// Most bytes of the annotations in an entry.
+const ANNOTATIONS: usize = 64 << 10;
 /// The tags that cosign writes beside an image, `sha256-<hex>` and one of these.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
@@ -39,7 +51,7 @@ pub(crate) struct ReferringTag {
 
 /// What a source tells of the referrers of one manifest.
 struct Listed {
-    referrers: Vec<Referrer>,
+    referrers: ReferrerList,
     /// The fallback tag's manifest, where the source has no API.
     fallback: Option<Manifest>,
     has_api: bool,
@@ -48,8 +60,8 @@ struct Listed {
 /// A referrer that the target holds.
 struct Brought {
     digest: Digest,
-    /// Its manifest, if it was pulled just now.
-    manifest: Option<Manifest>,
+    /// Its entry for a list, if it was pulled just now and there is room.
+    entry: Option<Value>,
 }
 
 impl Listed {
@@ -82,10 +94,12 @@ impl Transfer {
                 continue;
             }
             if seen.len() > LIMIT {
-                let text = format!("more than {LIMIT} manifests refer to it");
-                return Err(fail(lane, digest, Kind::Manifest(text)));
+                return Err(fail(lane, digest, too_many()));
             }
             subjects.extend(self.bring_listed(lane, wanted, &subject).await?);
+            if subjects.len() > LIMIT * 10 {
+                return Err(fail(lane, digest, too_many()));
+            }
             for tag in self.bring_cosign_tags(lane, wanted, &subject).await? {
                 subjects.push_back(tag.digest.clone());
                 tags.push(tag);
@@ -134,12 +148,19 @@ impl Transfer {
         subject: &Digest,
     ) -> Result<Vec<Digest>, Error> {
         let listed = listed(lane, subject).await?;
-        let mut brought = Vec::new();
-        for referrer in &listed.referrers {
-            brought.extend(
-                self.bring_referrer(lane, wanted, subject, &listed, referrer)
-                    .await?,
-            );
+        let (mut brought, mut entries): (Vec<Brought>, usize) = (Vec::new(), 0);
+        for referrer in listed.referrers.iter() {
+            let found = self.bring_referrer(lane, wanted, subject, &listed, referrer);
+            let Some(mut found) = found.await? else {
+                continue;
+            };
+            entries += found
+                .entry
+                .as_ref()
+                .map_or(0, |entry| entry.to_string().len());
+            // What is not kept is read again from the target, if it needs a list.
+            found.entry.take_if(|_| entries > ENTRIES);
+            brought.push(found);
         }
         if !brought.is_empty() {
             self.list_at_target(lane, subject, &brought, listed.fallback)
@@ -173,12 +194,14 @@ impl Transfer {
         let _lead = self.lead(lane, &referrer.digest).await;
         let digest = referrer.digest.clone();
         if self.holdings.look_up(lane.to, &digest).await? == Holding::Held {
-            let manifest = None;
-            return Ok(Some(Brought { digest, manifest }));
+            let entry = None;
+            return Ok(Some(Brought { digest, entry }));
         }
         let from = lane.from.digest(&digest);
         let Some(manifest) = lane.source.get_manifest(&from).await? else {
-            tracing::warn!("the source lists {from} as a referrer and does not have it");
+            if lane.tally.told.has_line() {
+                tracing::warn!("the source lists {from} as a referrer and does not have it");
+            }
             return Ok(None);
         };
         if !refers_to(&manifest, subject, referrer) {
@@ -189,13 +212,15 @@ impl Transfer {
         }
         let allowance = self.budget.allowance(lane.config, lane.target.name());
         self.admit(lane, &manifest, allowance.await?).await?;
-        let (pulled, to) = (AtomicU64::new(0), lane.to.digest(&digest));
+        let (pulled, to) = (PulledManifests::of(lane.source), lane.to.digest(&digest));
         self.bring_manifest(lane, &manifest, &to, Descent::from_top(&pulled))
             .await?;
         lane.tally.referrers_copied.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(%digest, "copied a referrer to {}", lane.to);
-        let manifest = Some(manifest);
-        Ok(Some(Brought { digest, manifest }))
+        if lane.tally.told.has_line() {
+            tracing::info!(%digest, "copied a referrer to {}", lane.to);
+        }
+        let entry = Some(entry_of(&manifest));
+        Ok(Some(Brought { digest, entry }))
     }
 
     /// Lists referrers under the fallback tag of a target without the referrers API. What is listed
@@ -224,26 +249,42 @@ impl Transfer {
             .as_ref()
             .is_some_and(|there| !is_list(there, subject))
         {
-            tracing::warn!("{reference} is an image and no list of referrers; it stays as it is");
+            if lane.tally.told.has_line() {
+                tracing::warn!(
+                    "{reference} is an image and no list of referrers; it stays as it is"
+                );
+            }
             return Ok(());
         }
+        // Read as values, a list takes several times the bytes that it has.
+        let memory = lane.target.image_memory();
+        let bytes = existing
+            .as_ref()
+            .map_or(0, |there| there.bytes.len() as u64);
+        let drawn = lane.target.draw(&memory, bytes * VALUES).await;
+        drawn.map_err(|kind| fail(lane, subject, kind))?;
         let mut entries = existing.as_ref().map_or_else(Vec::new, entries_of);
         let before = entries.clone();
+        let mut size = existing.as_ref().map_or(0, |there| there.bytes.len());
         for brought in brought {
             let is_known = entries
                 .iter()
                 .any(|known| known["digest"] == *brought.digest.as_str());
-            let manifest = match &brought.manifest {
-                Some(manifest) => Some(manifest.clone()),
+            let entry = match &brought.entry {
+                Some(entry) => Some(entry.clone()),
                 None if is_known => continue,
                 None => {
-                    lane.target
-                        .get_manifest(&lane.to.digest(&brought.digest))
-                        .await?
+                    let reference = lane.to.digest(&brought.digest);
+                    let manifest = lane.target.get_manifest(&reference).await?;
+                    manifest.as_ref().map(entry_of)
                 }
             };
-            let Some(manifest) = manifest else { continue };
-            let entry = entry_of(&manifest);
+            let Some(entry) = entry else { continue };
+            size += entry.to_string().len();
+            if size > LIST {
+                let text = "the list of them is larger than 4 MiB".to_owned();
+                return Err(fail(lane, subject, Kind::Manifest(text)));
+            }
             match entries
                 .iter_mut()
                 .find(|known| known["digest"] == entry["digest"])
@@ -304,6 +345,10 @@ impl Transfer {
     }
 }
 
+fn too_many() -> Kind {
+    Kind::Manifest(format!("more than {LIMIT} manifests refer to it"))
+}
+
 /// What the source lists: by its API, else under the fallback tag.
 async fn listed(lane: CopyContext<'_>, subject: &Digest) -> Result<Listed, Error> {
     if let Some(referrers) = lane.source.list_referrers(lane.from, subject).await? {
@@ -320,7 +365,11 @@ async fn listed(lane: CopyContext<'_>, subject: &Digest) -> Result<Listed, Error
         None => None,
     };
     let fallback = fallback.filter(|found| is_list(found, subject));
-    let referrers = fallback.as_ref().map_or_else(Vec::new, referrers_of);
+    let referrers = fallback
+        .as_ref()
+        .map_or_else(ReferrerList::default, |index| {
+            ReferrerList::of_index(&index.bytes)
+        });
     Ok(Listed {
         referrers,
         fallback,
@@ -336,9 +385,11 @@ fn guessed<T>(
     match found {
         Err(error) if error.is_read_forbidden() => {
             let source = lane.source.name();
-            tracing::warn!(
-                "{source} refuses a tag that may not exist; it is taken for absent: {error}"
-            );
+            if lane.tally.told.has_line() {
+                tracing::warn!(
+                    "{source} refuses a tag that may not exist; it is taken for absent: {error}"
+                );
+            }
             Ok(None)
         }
         other => Ok(other?),
@@ -364,7 +415,7 @@ fn refers_to(manifest: &Manifest, subject: &Digest, listed: &Referrer) -> bool {
                 .clone()
                 .or_else(|| manifest.artifact_type());
             let is_image = |kind: &String| IMAGE_CONFIGS.contains(&kind.as_str());
-            listed.entry["platform"].is_null() && kind.is_some_and(|kind| !is_image(&kind))
+            !listed.has_platform && kind.is_some_and(|kind| !is_image(&kind))
         }
     }
 }
@@ -381,7 +432,8 @@ fn entry_of(manifest: &Manifest) -> Value {
     if let Some(kind) = manifest.artifact_type() {
         entry["artifactType"] = kind.into();
     }
-    if body["annotations"].is_object() {
+    let is_short = |value: &Value| value.to_string().len() <= ANNOTATIONS;
+    if body["annotations"].is_object() && is_short(&body["annotations"]) {
         entry["annotations"] = body["annotations"].clone();
     }
     entry
@@ -413,16 +465,16 @@ fn fallback_tag(subject: &Digest) -> Option<Tag> {
     name.parse().ok()
 }
 
-fn referrers_of(index: &Manifest) -> Vec<Referrer> {
-    serde_json::from_slice::<Value>(&index.bytes)
-        .map_or_else(|_| Vec::new(), |v| Referrer::all_of(&v))
-}
-
+/// The entries of a list that have a legal digest, as they were written.
 fn entries_of(index: &Manifest) -> Vec<Value> {
-    referrers_of(index)
-        .into_iter()
-        .map(|referrer| referrer.entry)
-        .collect()
+    let mut index: Value = serde_json::from_slice(&index.bytes).unwrap_or_default();
+    let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
+    let mut entries = entries.map(std::mem::take).unwrap_or_default();
+    entries.retain(|entry| {
+        let digest = entry.get("digest").and_then(Value::as_str);
+        digest.is_some_and(|digest| digest.parse::<Digest>().is_ok())
+    });
+    entries
 }
 
 fn fallback_index(entries: &[Value]) -> Result<Manifest, Kind> {

@@ -18,7 +18,7 @@ use super::snapshot::{Snapshot, SourceTag, TargetHolds, TargetSnapshot, is_due};
 use crate::{
     config::Mirror,
     oci::{Digest, Repository, Tag},
-    registry::{self, ErrorClass},
+    registry::{self, ErrorClass, ListMemory},
     store::{Release, RepositoryState, TagRecord},
     sync::{
         Refused,
@@ -59,6 +59,9 @@ pub struct Plan {
     /// Whether the source did not tell what decides which tags are the newest.
     #[serde(skip)]
     pub is_guess: bool,
+    /// The memory of the listing.
+    #[serde(skip)]
+    pub memory: ListMemory,
 }
 
 /// What is to be done at one target repository.
@@ -136,6 +139,7 @@ pub(crate) fn make(group: &RouteGroup<'_>, snapshot: Snapshot) -> Plan {
         targets,
         now,
         is_guess,
+        memory,
     } = snapshot;
     let context = Context {
         group,
@@ -157,6 +161,7 @@ pub(crate) fn make(group: &RouteGroup<'_>, snapshot: Snapshot) -> Plan {
         listing,
         refused,
         is_guess,
+        memory,
     }
 }
 

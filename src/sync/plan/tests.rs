@@ -114,6 +114,7 @@ impl Scene {
             absent: Vec::new(),
             refused: Vec::new(),
             is_guess: false,
+            memory: Default::default(),
             wanted: (!listing.is_empty()).then_some(wanted),
             listing: Some(listing),
             targets: vec![TargetSnapshot {

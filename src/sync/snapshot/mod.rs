@@ -23,7 +23,7 @@ use super::{Error, Refused, Sides};
 use crate::{
     config::{Mirror, Selection},
     oci::{Digest, Reference, Repository, Tag},
-    registry::{self, Kind, Registry, TagListing},
+    registry::{self, Kind, ListMemory, Registry, TagListing},
     store::{Store, StoreWriter, TagRecord},
     sync::{
         plan::{
@@ -71,6 +71,8 @@ pub(crate) struct Snapshot {
     pub now: i64,
     /// Whether the source did not tell what decides which tags are the newest.
     pub is_guess: bool,
+    /// The memory of the listing.
+    pub memory: ListMemory,
 }
 
 /// A selected tag and its digest at the source.
@@ -118,6 +120,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         tags: listing,
         digests: told,
         pushed: mut times,
+        memory,
         ..
     } = listing;
     let mut settled = settled(view, &told, &snapshots);
@@ -156,6 +159,7 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         targets: snapshots,
         now: view.now,
         is_guess,
+        memory,
     })
 }
 

@@ -3,6 +3,9 @@
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
 
+/// Maximum length of a realm or a service.
+const LONGEST: usize = 4 << 10;
+
 /// The authentication that a registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
@@ -76,6 +79,9 @@ fn parse(text: &str) -> Option<Challenge> {
     let mut realm = None;
     let mut service = None;
     for (key, value) in parameters(&text[at + "bearer ".len()..]) {
+        if value.len() > LONGEST {
+            return None;
+        }
         match key.to_ascii_lowercase().as_str() {
             "realm" => realm = Url::parse(&value).ok(),
             "service" => service = Some(value),

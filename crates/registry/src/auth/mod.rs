@@ -2,7 +2,10 @@
 
 pub(crate) mod challenge;
 pub(crate) mod login;
+pub(crate) mod scope;
 pub(crate) mod token;
+
+pub(crate) use self::scope::Scope;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -38,18 +41,12 @@ use crate::{
 /// logins.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
-/// What a token is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Scope {
-    /// The repository; empty for the registry's catalog.
-    pub(crate) repository: Arc<str>,
-    /// Whether to ask for the `push` action.
-    pub(crate) writes: bool,
-    /// Whether to ask for the `delete` action.
-    pub(crate) deletes: bool,
-    /// A second repository to read from, for a mount.
-    pub(crate) from: Option<Arc<str>>,
-}
+/// Maximum tokens that are kept for one registry.
+const MOST_TOKENS: usize = 4096;
+/// Maximum actions that a registry may require beside the usual ones, for one repository, and the
+/// maximum length of one.
+const MOST_ACTIONS: usize = 8;
+const ACTION: usize = 64;
 
 /// What a request is authorized with.
 #[derive(Clone, Debug)]
@@ -109,6 +106,23 @@ impl CachedToken {
 }
 
 impl AuthState {
+    /// Drops expired tokens before the map grows. If it is full, one goes that nobody waits for.
+    fn make_room(&mut self, scope: &Scope) {
+        if self.tokens.contains_key(scope) {
+            return;
+        }
+        if self.tokens.len() == self.tokens.capacity() || self.tokens.len() >= MOST_TOKENS {
+            self.tokens.retain(|_, held| held.is_of_use());
+        }
+        if self.tokens.len() >= MOST_TOKENS {
+            let mut tokens = self.tokens.iter();
+            let fetched = tokens.find(|(_, held)| held.fetch.peek().is_some());
+            if let Some(scope) = fetched.map(|(scope, _)| scope.clone()) {
+                self.tokens.remove(&scope);
+            }
+        }
+    }
+
     /// Remembers actions that a refusal asks for beyond those of the scope. Some registries always
     /// name every action, so that `push` is added only if a token without it was refused.
     fn require_actions(&mut self, scope: &Scope, used: &Authorization, wanted: Vec<String>) {
@@ -117,10 +131,13 @@ impl AuthState {
         let usual = scope.actions();
         let extra = wanted.into_iter().filter(|action| {
             let is_usual = usual.split(',').any(|known| known == action);
-            !is_usual && (is_refused || !is_write(action))
+            !is_usual && (is_refused || !is_write(action)) && action.len() <= ACTION
         });
-        let extra: BTreeSet<String> = extra.collect();
-        if extra.is_empty() {
+        let extra: BTreeSet<String> = extra.take(MOST_ACTIONS).collect();
+        let known = self.extra_actions.get(&scope.repository);
+        let is_full = known.is_some_and(|known| known.len() >= MOST_ACTIONS)
+            || self.extra_actions.len() >= MOST_TOKENS;
+        if extra.is_empty() || is_full {
             return;
         }
         let known = self
@@ -174,6 +191,9 @@ impl Auth {
             };
             match held.fetch.clone().await {
                 Ok(token) if Instant::now() < token.renew_at => {
+                    if token.memory.is_none() {
+                        self.forget(scope, &held.fetch);
+                    }
                     return Ok(Authorization::Bearer(token));
                 }
                 Ok(_) => self.forget(scope, &held.fetch),
@@ -351,10 +371,7 @@ impl Auth {
                 generation,
             }
         };
-        // Drop expired tokens before the map grows.
-        if state.tokens.len() == state.tokens.capacity() {
-            state.tokens.retain(|_, held| held.is_of_use());
-        }
+        state.make_room(scope);
         let held = state.tokens.entry(scope.clone()).or_insert_with(fetch);
         Ok(RequiredAuth::Token(held.clone()))
     }
@@ -437,56 +454,4 @@ pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-impl Scope {
-    /// The scope of the registry's catalog.
-    pub(crate) fn catalog() -> Self {
-        Self {
-            repository: "".into(),
-            writes: false,
-            deletes: false,
-            from: None,
-        }
-    }
-
-    /// Whether this is the catalog. A refusal then does not mean a wrong login: many registries show
-    /// the catalog to administrators only.
-    pub(crate) fn is_catalog(&self) -> bool {
-        self.repository.is_empty()
-    }
-
-    /// The actions that it needs by the specification.
-    fn actions(&self) -> &'static str {
-        match (self.writes, self.deletes) {
-            (_, true) => "pull,push,delete",
-            (true, false) => "pull,push",
-            (false, false) => "pull",
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.texts_with(None)
-    }
-
-    /// The scopes of a token, with actions that the registry has asked for.
-    fn texts_with(&self, extra: Option<&BTreeSet<String>>) -> Vec<String> {
-        if self.is_catalog() {
-            return vec!["registry:catalog:*".into()];
-        }
-        let mut actions = self.actions().to_owned();
-        for action in extra.into_iter().flatten() {
-            if !actions.split(',').any(|known| known == action) {
-                actions = format!("{actions},{action}");
-            }
-        }
-        let from = self
-            .from
-            .iter()
-            .map(|from| format!("repository:{from}:pull"));
-        std::iter::once(format!("repository:{}:{actions}", self.repository))
-            .chain(from)
-            .collect()
-    }
 }

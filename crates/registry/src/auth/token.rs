@@ -5,18 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 use url::{Url, form_urlencoded};
 
 use crate::{
     Error, Kind, Operation,
     auth::{basic_header, sensitive, unauthorized},
     client::failure,
+    concurrency::memory_budget::Reservation,
     error::words,
     http::HttpClient,
+    listing::json::Scalar,
     settings::Credential,
 };
 
@@ -30,8 +34,11 @@ const RENEW_EARLY: Duration = Duration::from_secs(30);
 /// Minimum time that a token is used, whatever `expires_in` is, so that tokens are not fetched in a
 /// loop.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
-/// Longest token that is used: servers refuse heads of requests that are larger than this.
-const LONGEST_TOKEN: usize = 64 << 10;
+/// Longest token that is used: those of ECR and ACR have up to 10 KB, and servers refuse headers
+/// that are much larger.
+const LONGEST_TOKEN: usize = 16 << 10;
+/// Bytes that a kept token takes beside itself: its scope, and the fetch that returned it.
+const TOKEN_OVERHEAD: usize = 1 << 10;
 
 /// A token and the time from which a new one is better.
 #[derive(Debug)]
@@ -39,6 +46,8 @@ pub(crate) struct Token {
     /// What a request carries: it shows itself to nobody.
     pub(crate) header: HeaderValue,
     pub(crate) renew_at: Instant,
+    /// The memory to keep it for later requests, if there is any.
+    pub(crate) memory: Option<Reservation>,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +55,8 @@ struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
     /// Seconds; whole ones by the specification, and not by every server.
-    expires_in: Option<Value>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<f64>,
 }
 
 impl TokenAnswer {
@@ -57,16 +67,20 @@ impl TokenAnswer {
     }
 
     fn life(&self) -> Duration {
-        // Some servers write the number as a string. Anything else is ignored.
-        let seconds = self.expires_in.as_ref().and_then(|life| match life {
-            Value::String(text) => text.trim().parse().ok(),
-            other => other.as_f64(),
-        });
-        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        let seconds = self.expires_in.filter(|seconds| *seconds > 0.0);
         seconds.map_or(DEFAULT_LIFE, |seconds| {
             Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
         })
     }
+}
+
+/// Some servers write the number as a string. Anything else is ignored.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Number(number) => Some(number),
+        Scalar::Text(text) => text.trim().parse().ok(),
+        Scalar::Other => None,
+    })
 }
 
 /// Asks the realm for a token.
@@ -83,8 +97,7 @@ pub(crate) async fn fetch(
         Credential::IdentityToken(token) => {
             let form = refresh_form(token, service.as_deref(), &scopes);
             let kind = "application/x-www-form-urlencoded";
-            http.write_client
-                .post(realm)
+            http.request(&Method::POST, realm)
                 .header(CONTENT_TYPE, kind)
                 .body(form)
         }
@@ -95,7 +108,7 @@ pub(crate) async fn fetch(
                 .extend_pairs(scopes.iter().map(|text| ("scope", text)));
             let mut headers = HeaderMap::new();
             headers.extend(basic_header(&credential).map(|value| (AUTHORIZATION, value)));
-            http.read_client.get(url).headers(headers)
+            http.request(&Method::GET, url).headers(headers)
         }
     };
     let (status, headers, body) = http.exchange(request).await.map_err(fail)?;
@@ -109,7 +122,11 @@ pub(crate) async fn fetch(
         }
         _ => return Err(fail(no_token(failure(status, &headers, &body)))),
     }
-    read_token(&body).map(Arc::new).map_err(|reason| {
+    let keep = |mut token: Token| {
+        token.memory = http.memory.keep_token(token.header.len() + TOKEN_OVERHEAD);
+        Arc::new(token)
+    };
+    read_token(&body).map(keep).map_err(|reason| {
         let text = format!("its token server's answer makes no sense: {reason}");
         fail(Kind::Protocol(text))
     })
@@ -169,6 +186,7 @@ pub(crate) fn read_token(body: &[u8]) -> Result<Token, String> {
     Ok(Token {
         header,
         renew_at: Instant::now() + fresh,
+        memory: None,
     })
 }
 

@@ -15,7 +15,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::{BlobStream, settings::Bandwidth};
+use crate::{BlobStream, concurrency::memory_budget::MemoryBudgets, settings::Bandwidth};
 
 /// Delay that a bandwidth limiter makes up for: timers are late by a millisecond or more, and each
 /// frame waits for one.
@@ -63,6 +63,7 @@ impl Traffic {
 pub(crate) struct ProcessLimits {
     pub(crate) bandwidth_limiter: BandwidthLimiter,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) memory: Arc<MemoryBudgets>,
 }
 
 /// The rate limits of one registry, within those of all.
@@ -74,6 +75,11 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
+    /// The memory that all registries share.
+    pub(crate) fn memory(&self) -> Arc<MemoryBudgets> {
+        self.process_limits.memory.clone()
+    }
+
     pub(crate) fn new(
         requests_per_second: Option<f64>,
         bandwidth: Option<Bandwidth>,

@@ -84,7 +84,7 @@ impl Registry {
         let path = format!("blobs/{}", blob.digest);
         let mut registry = self.clone();
         if is_large(blob.size) {
-            registry.http.read_client = registry.http.blob_client.clone();
+            registry.http = registry.http.for_blobs();
         }
         let source = BlobSource {
             registry,

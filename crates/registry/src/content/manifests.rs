@@ -80,8 +80,10 @@ impl Registry {
             return Ok(None);
         };
         let content_type = header(&answer.headers, CONTENT_TYPE.as_str());
-        let mut manifest =
-            Manifest::new(answer.body, content_type).map_err(|e| fail(Kind::from(e)))?;
+        let (size, body) = (answer.body.len(), answer.body);
+        let read = || Manifest::new(body, content_type);
+        let manifest = self.http.memory.parse(size, read).await;
+        let mut manifest = manifest.map_err(|e| fail(Kind::from(e)))?;
         if let Version::Digest(expected) = &reference.version {
             if !expected.matches(&manifest.bytes) {
                 let (expected, found) = (expected.clone(), manifest.digest);

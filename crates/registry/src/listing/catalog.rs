@@ -14,7 +14,7 @@ use crate::{
     auth::Scope,
     client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
     listing::{
-        pagination::{ListingRequest, OnFailure, PAGE_BYTES, PageSummary, legal_names},
+        pagination::{ListingRequest, OnFailure, PageSummary, legal_names},
         tags::next_page,
     },
     oci::Repository,
@@ -23,6 +23,11 @@ use crate::{
 
 /// Most pages of one catalog: a hundred thousand repositories at a hundred a page.
 const PAGE_LIMIT: usize = 1_000;
+
+/// Maximum bytes of a page. Some registries return all repositories in one.
+const CATALOG_PAGE_BYTES: usize = 8 << 20;
+/// Bytes that a repository takes with its name.
+const REPOSITORY: usize = 300;
 
 /// A page's names, and where the next page is.
 pub(crate) type CatalogPage = (Vec<String>, Option<Url>);
@@ -107,7 +112,7 @@ impl Registry {
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            max_bytes: PAGE_BYTES,
+            max_bytes: CATALOG_PAGE_BYTES,
         }
     }
 
@@ -123,13 +128,19 @@ impl Registry {
             scheme,
             max_pages: PAGE_LIMIT,
             on_failure: OnFailure::Retry,
+            weigh: None,
         };
         let mut names = Vec::new();
         let add = |names: &mut Vec<String>, url: &Url, response: &BufferedResponse| {
             let (found, next) = read(url, response)?;
             let entries = found.len();
             names.extend(found);
-            Ok(PageSummary { entries, next })
+            let bytes = entries * REPOSITORY;
+            Ok(PageSummary {
+                entries,
+                bytes,
+                next,
+            })
         };
         self.read_pages(listing, &mut names, add).await?;
         Ok(names)

@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     Error, Kind, Registry,
     client::{AuthScheme, BufferedResponse, Request},
+    concurrency::memory_budget::ListMemory,
 };
 
 /// Maximum bytes of a page. Only Artifact Registry's pages come near: they name every manifest.
@@ -30,6 +31,8 @@ pub(crate) struct ListingRequest {
     pub(crate) scheme: AuthScheme,
     pub(crate) max_pages: usize,
     pub(crate) on_failure: OnFailure,
+    /// The memory that a page will take, if that can be much more than the page itself.
+    pub(crate) weigh: Option<fn(&[u8]) -> Result<usize, Kind>>,
 }
 
 /// What to do if a page cannot be read.
@@ -46,6 +49,8 @@ pub(crate) enum OnFailure {
 pub(crate) struct PageSummary {
     /// How many entries, towards the limit of the listing.
     pub(crate) entries: usize,
+    /// The memory that they take, in bytes, unless the page was weighed before.
+    pub(crate) bytes: usize,
     /// Where the next page is, if there is one.
     pub(crate) next: Option<Url>,
 }
@@ -66,13 +71,15 @@ impl From<PageError> for Error {
 
 impl Registry {
     /// Reads a listing, page after page, until a page names no next one. `read` adds what a page
-    /// holds to `collected`, which is cleared if the listing is read again.
+    /// holds to `collected`, which is cleared if the listing is read again. Returns the memory that was
+    /// drawn for what was collected.
     pub(crate) async fn read_pages<C: Default + Send>(
         &self,
         listing: ListingRequest,
         collected: &mut C,
         mut read: impl FnMut(&mut C, &Url, &BufferedResponse) -> Result<PageSummary, Kind> + Send,
-    ) -> Result<(), PageError> {
+    ) -> Result<ListMemory, PageError> {
+        let (memory, mut drawn) = (self.http.memory.listings.reserve(), 0);
         let mut request = listing.first;
         let mut first = request.url.clone();
         let mut pages = Pages::at_most(listing.max_pages);
@@ -106,18 +113,27 @@ impl Registry {
                 Err(error) => {
                     let again = pages.restart(&mut first, error);
                     request.url = again.map_err(failed)?;
-                    *collected = C::default();
+                    (*collected, drawn) = (C::default(), 0);
                     continue;
                 }
             };
-            let page = read(collected, &request.url, &response).and_then(|page| {
+            let (budgets, size) = (&self.http.memory, response.body.len());
+            let page = async {
+                if let Some(weigh) = listing.weigh {
+                    drawn += budgets.parse(size, || weigh(&response.body)).await?;
+                    memory.cover(drawn).await?;
+                }
+                let read = || read(collected, &request.url, &response);
+                let page = budgets.parse(size, read).await?;
                 pages.account(response.body.len(), page.entries)?;
+                drawn += page.bytes;
+                memory.cover(drawn).await?;
                 Ok(page.next)
-            });
-            let next = page.map_err(|kind| failed(fail(kind)))?;
+            };
+            let next = page.await.map_err(|kind| failed(fail(kind)))?;
             match next {
                 Some(next) => request.url = next,
-                None => return Ok(()),
+                None => return Ok(ListMemory::new(memory)),
             }
         }
     }

@@ -12,9 +12,13 @@ use url::Url;
 use crate::{
     Error, Kind, Operation, Registry,
     client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
-    listing::pagination::{ListingRequest, OnFailure, PageSummary, legal_names},
+    concurrency::memory_budget::ListMemory,
+    listing::{
+        json::Weight,
+        pagination::{ListingRequest, OnFailure, PageSummary, legal_names},
+    },
     oci::{Digest, Repository, Tag},
-    vendor::{ManifestMap, TagHint, Vendor},
+    vendor::{ManifestMap, ManifestMapWeight, TagHint, Vendor},
 };
 
 /// Most pages of one listing: a million tags at a hundred a page.
@@ -37,6 +41,8 @@ pub struct TagListing {
     pub has_more: bool,
     /// Whether a vendor's API failed for now, so that push times are missing.
     pub lacks_times: bool,
+    /// The memory that the listing takes.
+    pub memory: ListMemory,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +53,44 @@ struct TagsPage {
     // Artifact Registry and gcr.io only.
     #[serde(default)]
     manifest: ManifestMap,
+}
+
+/// What a page comes to.
+#[derive(Default, Deserialize)]
+struct PageWeight {
+    #[serde(default)]
+    tags: Weight,
+    #[serde(default)]
+    manifest: ManifestMapWeight,
+}
+
+#[derive(Deserialize)]
+struct NamesWeight {
+    #[serde(default)]
+    tags: Weight,
+}
+
+/// Bytes that a tag takes in a listing beside its letters: its allocation and its place in a list.
+const TAG: usize = 44;
+/// Bytes that a listed tag takes while it is planned: sets of tags, what selectors choose.
+const PLANNING: usize = 100;
+/// Bytes that the digest and push time of a tag take.
+const HINT: usize = 300;
+
+/// The memory that a page will take. Nothing of the page is kept for that.
+fn weigh(body: &[u8]) -> Result<usize, Kind> {
+    let weight: Result<PageWeight, _> = serde_json::from_slice(body).or_else(|_| {
+        let NamesWeight { tags } = serde_json::from_slice(body)?;
+        let manifest = ManifestMapWeight::default();
+        Ok(PageWeight { tags, manifest })
+    });
+    let PageWeight { tags, manifest } = weight.map_err(|e| unreadable(&e))?;
+    let hints = manifest.0;
+    Ok(tags.bytes + tags.count * TAG + hints.bytes + hints.count * HINT)
+}
+
+fn unreadable(error: &serde_json::Error) -> Kind {
+    Kind::Protocol(format!("its tag list makes no sense: {error}"))
 }
 
 /// A page of which only the names can be read.
@@ -65,9 +109,7 @@ impl TagListing {
             let manifest = ManifestMap::default();
             Ok(TagsPage { tags, manifest })
         });
-        let page = page.map_err(|e: serde_json::Error| {
-            Kind::Protocol(format!("its tag list makes no sense: {e}"))
-        })?;
+        let page = page.map_err(|e: serde_json::Error| unreadable(&e))?;
         self.tags.extend(page.tags);
         let hints = page.manifest.0.into_iter();
         hints.for_each(|hint| self.add_hint(hint));
@@ -97,18 +139,26 @@ impl Registry {
             scheme: AuthScheme::Token,
             max_pages: PAGE_LIMIT,
             on_failure: OnFailure::Retry,
+            weigh: Some(weigh),
         };
         let mut tags = TagListing::default();
         let read = |tags: &mut TagListing, url: &Url, response: &BufferedResponse| {
             let before = tags.tags.len();
             tags.read_page(response)?;
+            let next = next_page(url, &response.headers)?;
+            // With the last page, the tags are about to be planned.
+            let planned = if next.is_none() { tags.tags.len() } else { 0 };
             Ok(PageSummary {
                 entries: tags.tags.len() - before,
-                next: next_page(url, &response.headers)?,
+                bytes: planned * PLANNING,
+                next,
             })
         };
         match self.read_pages(listing, &mut tags, read).await {
-            Ok(()) => Ok(Some(tags)),
+            Ok(memory) => {
+                tags.memory = memory;
+                Ok(Some(tags))
+            }
             Err(failed) if failed.is_first && failed.error.is_not_found() => Ok(None),
             Err(failed) => Err(failed.into()),
         }

@@ -30,6 +30,10 @@ pub(crate) const LARGEST: u64 = 1 << 44;
 /// Longest media type ([RFC 6838](https://www.rfc-editor.org/rfc/rfc6838#section-4.2)).
 const MEDIA_TYPE: usize = 255;
 
+/// Most values in the JSON of a manifest, of which each takes memory however short it is: a
+/// manifest with as many descriptors as it may have needs fewer.
+const VALUES: usize = 300_000;
+
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// A manifest as a registry served it: never re-serialised, so its digest holds.
@@ -112,6 +116,9 @@ pub enum ManifestError {
     /// More entries than any image has.
     #[error("it names {0} blobs or manifests, more than {DESCRIPTORS}")]
     Crowded(usize),
+    /// More values than any manifest has.
+    #[error("its JSON has more than {VALUES} values")]
+    Values,
     /// A size that no blob has.
     #[error("it says that {digest} has {size} bytes, which no blob has")]
     Size {
@@ -165,6 +172,9 @@ impl Manifest {
     /// Takes a body in. The type comes from the body, else from the answer's Content-Type, else
     /// from the body's shape: registries get the header wrong now and then.
     pub fn new(bytes: Bytes, content_type: Option<&str>) -> Result<Self, ManifestError> {
+        if values(&bytes) > VALUES {
+            return Err(ManifestError::Values);
+        }
         let body: Body = serde_json::from_slice(&bytes)?;
         if body.schema_version == 1 {
             return Err(ManifestError::Schema1);
@@ -294,6 +304,21 @@ impl Manifest {
             bytes,
         })
     }
+}
+
+/// At most how many values JSON has: each but the first follows a `,`, a `[` or a `{`.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut is_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// The image that an entry of an index attests, if the entry is an attestation

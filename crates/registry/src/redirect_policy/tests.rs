@@ -12,8 +12,8 @@ fn admits(from: &str, to: &str) -> bool {
     ssrf_guard(from).admit(&url(from), &url(to)).is_ok()
 }
 
-/// This machine, its link and its cloud, in the ways that they can be written.
-const INSIDE: [&str; 20] = [
+/// This machine and its link, in the ways that they can be written.
+const INSIDE: [&str; 18] = [
     "https://127.0.0.1/x",
     "https://127.9.8.7:8080/x",
     "https://2130706433/x",
@@ -26,14 +26,25 @@ const INSIDE: [&str; 20] = [
     "https://[::1]/x",
     "https://[::]/x",
     "https://[::ffff:127.0.0.1]/x",
+    "https://[::127.0.0.1]/x",
     "https://[64:ff9b::7f00:1]/x",
+    "https://[2002:7f00:1::]/x",
     "https://[fe80::1]/x",
     "https://0.0.0.0/x",
     "https://0.1.2.3/x",
+];
+
+/// Services of clouds, and what is no host, in the same way.
+const FORBIDDEN: [&str; 9] = [
     "https://169.254.169.254/latest/meta-data",
     "https://[::ffff:169.254.169.254]/x",
+    "https://[64:ff9b:1::a9fe:a9fe]/x",
     "https://100.100.100.200/latest/meta-data",
+    "https://168.63.129.16/x",
     "https://[fd00:ec2::254]/x",
+    "https://[fd20:ce::254]/x",
+    "https://metadata.google.internal/x",
+    "https://255.255.255.255/x",
 ];
 
 #[test]
@@ -44,7 +55,7 @@ fn a_registry_elsewhere_may_not_send_us_to_this_machine() {
         "https://10.0.0.5:5000/v2/",
         "https://[2001:db8::1]/v2/",
     ] {
-        for to in INSIDE {
+        for to in INSIDE.iter().chain(&FORBIDDEN) {
             assert!(!admits(from, to), "{from} to {to}");
         }
     }
@@ -57,6 +68,19 @@ fn a_registry_on_this_machine_may_send_us_to_this_machine() {
             assert!(admits(from, to), "{from} to {to}");
         }
     }
+}
+
+#[test]
+fn no_registry_may_send_us_to_a_metadata_service() {
+    for from in ["https://127.0.0.1:5000/v2/", "https://169.254.7.7/v2/"] {
+        for to in FORBIDDEN {
+            assert!(!admits(from, to), "{from} to {to}");
+        }
+    }
+    let guard = ssrf_guard("https://127.0.0.1:5000/");
+    let sift = |found: &str| guard.sift("cdn.example", addresses(&[found]));
+    assert!(sift("127.0.0.1").is_ok());
+    assert!(sift("169.254.169.254").is_err());
 }
 
 #[test]

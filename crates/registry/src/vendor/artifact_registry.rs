@@ -5,11 +5,14 @@ use std::fmt;
 
 use serde::{
     Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
 };
 
 use crate::{
-    listing::pagination::{ENTRIES, legal_names},
+    listing::{
+        json::Weight,
+        pagination::{ENTRIES, legal_names},
+    },
     oci::{Digest, Tag},
     vendor::TagHint,
 };
@@ -66,6 +69,42 @@ impl<'de> Deserialize<'de> for ManifestMap {
             }
         }
         deserializer.deserialize_map(ManifestMapVisitor)
+    }
+}
+
+/// What the tags of the map come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ManifestMapWeight(pub(crate) Weight);
+
+#[derive(Deserialize)]
+struct UploadWeight {
+    #[serde(default)]
+    tag: Weight,
+}
+
+impl<'de> Deserialize<'de> for ManifestMapWeight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WeightVisitor;
+        impl<'de> Visitor<'de> for WeightVisitor {
+            type Value = ManifestMapWeight;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of manifests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<ManifestMapWeight, A::Error> {
+                let mut sum = Weight::default();
+                while let Some((_, upload)) = map.next_entry::<IgnoredAny, UploadWeight>()? {
+                    sum.count += upload.tag.count;
+                    sum.bytes += upload.tag.bytes;
+                }
+                Ok(ManifestMapWeight(sum))
+            }
+        }
+        deserializer.deserialize_map(WeightVisitor)
     }
 }
 
