@@ -1,5 +1,7 @@
 //! Registries that mean harm, and secrets that must not leave.
 
+pub mod attack;
+pub mod identity;
 pub mod listings;
 pub mod manifests;
 pub mod redirects;

@@ -8,3 +8,4 @@ pub mod mail;
 pub mod receiver;
 pub mod server;
 pub mod tunnel;
+pub mod witness;
