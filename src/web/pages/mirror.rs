@@ -158,11 +158,7 @@ async fn read<'a>(
         shapes: run_strip::shapes(words),
         more_routes: hidden(all_routes, SOURCES),
         entry,
-        targets: stands
-            .targets
-            .iter()
-            .map(|target| TargetRow::new(target, request))
-            .collect(),
+        targets: target_rows(stands, request),
         more_behind: hidden(stands.behind_tags(), stands.behind.len()),
         behind: stands
             .behind
@@ -185,6 +181,14 @@ async fn read<'a>(
             .collect(),
         frame: Frame::live(request, name, app, now),
     })
+}
+
+/// The target registries of a mirror.
+fn target_rows(stands: &MirrorStatus, request: &PageRequest) -> Vec<TargetRow> {
+    let targets = stands.targets.iter();
+    targets
+        .map(|target| TargetRow::new(target, request))
+        .collect()
 }
 
 /// Until when a mirror is muted, if it is.
