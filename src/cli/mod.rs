@@ -86,7 +86,7 @@ enum Command {
     Report(report::ReportArgs),
     /// Tell whether an image is mirrored, where to, and what to add if it is not
     Explain(explain::ExplainArgs),
-    /// Print a mirror.toml that does what a file of regsync, image-syncer, skopeo or dregsy says
+    /// Print a mirror.toml for another tool's file, for a list of images, for manifests, or a preset
     Import(import::Import),
     /// Try the channels that reports and alarms go to
     Notify(notify::NotifyArgs),

@@ -209,10 +209,11 @@ fn next_steps(file: &Path, config: &Config, answers: &Answers) -> Vec<String> {
         "{file}: {repositories} {noun} to {}",
         answers.target
     )];
-    lines.push(format!(
-        "create first at {host}: {} (docs/registries/{}.md)",
-        needs.create_first, needs.page
-    ));
+    let page = format!("docs/registries/{}.md", needs.page);
+    lines.push(match needs.create_first {
+        Some(what) => format!("create first at {host}: {what} ({page})"),
+        None => format!("what {host} needs: {page}"),
+    });
     if let (Login::Password { file, .. }, None) = (&answers.login, &answers.password) {
         lines.push(format!(
             "store the password: install -m 600 /dev/stdin {file}"

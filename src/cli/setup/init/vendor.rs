@@ -29,7 +29,7 @@ pub(crate) struct Needs {
     /// Its page in `docs/registries/`.
     pub(crate) page: &'static str,
     /// What to create before the first push.
-    pub(crate) create_first: &'static str,
+    pub(crate) create_first: Option<&'static str>,
     /// What the name of a user is here.
     pub(crate) user_hint: &'static str,
     /// `path`, where the default layout is refused.
@@ -61,7 +61,7 @@ const FLAT: Option<&str> = Some("{registry|short}-{repository|flatten}");
 
 const PLAIN: Needs = Needs {
     page: "distribution",
-    create_first: "nothing",
+    create_first: None,
     user_hint: "a user of its password file",
     path: None,
     attestations: None,
@@ -98,20 +98,20 @@ impl Vendor {
         match self {
             Self::AliyunAcr => Needs {
                 page: "aliyun-acr",
-                create_first: "the namespace",
+                create_first: Some("the namespace"),
                 user_hint: "the login name of the access credential",
                 attestations: Some("if-accepted"),
                 ..flat
             },
             Self::HuaweiSwr => Needs {
                 page: "huawei-swr",
-                create_first: "the organization",
+                create_first: Some("the organization"),
                 user_hint: "REGION@ACCESS-KEY of a long-term login command",
                 ..flat
             },
             _ => Needs {
                 page: "tencent-tcr",
-                create_first: "the namespace",
+                create_first: Some("the namespace"),
                 user_hint: "the account's number",
                 ..flat
             },
@@ -122,26 +122,26 @@ impl Vendor {
         match self {
             Self::ArtifactRegistry => Needs {
                 page: "artifact-registry",
-                create_first: "the repository of the project",
+                create_first: Some("the repository of the project"),
                 user_hint: "_json_key, with the key file as password",
                 ..PLAIN
             },
             Self::AzureAcr => Needs {
                 page: "azure-acr",
-                create_first: "the registry",
+                create_first: Some("the registry"),
                 user_hint: "a token with content/write, or a service principal",
                 ..PLAIN
             },
             Self::DockerHub => Needs {
                 page: "docker-hub",
-                create_first: "the account or organization",
+                create_first: Some("the account or organization"),
                 user_hint: "the account; the password is an access token",
                 path: FLAT,
                 ..PLAIN
             },
             _ => Needs {
                 page: "ecr",
-                create_first: "each repository, or a creation template",
+                create_first: Some("each repository, or a creation template"),
                 user_hint: "none: docker-credential-ecr-login logs in",
                 helper: Some("ecr-login"),
                 ..PLAIN
@@ -158,14 +158,14 @@ impl Vendor {
             },
             Self::Gitlab => Needs {
                 page: "gitlab",
-                create_first: "the project",
+                create_first: Some("the project"),
                 user_hint: "a deploy token with write_registry",
                 path: Some("{registry|short}/{name}"),
                 ..PLAIN
             },
             _ => Needs {
                 page: "quay",
-                create_first: "the organization and a robot that may create repositories",
+                create_first: Some("the organization and a robot that may create repositories"),
                 user_hint: "the robot, such as acme+mirror",
                 path: FLAT,
                 ..PLAIN
@@ -177,26 +177,26 @@ impl Vendor {
         match self {
             Self::Artifactory => Needs {
                 page: "artifactory",
-                create_first: "a local Docker repository",
+                create_first: Some("a local Docker repository"),
                 user_hint: "a user; the password is an identity token",
                 ..PLAIN
             },
             Self::Gitea => Needs {
                 page: "gitea",
-                create_first: "the organization",
+                create_first: Some("the organization"),
                 user_hint: "a user; the password is a token with write:package",
                 path: Some("{registry|short}/{repository}"),
                 ..PLAIN
             },
             Self::Harbor => Needs {
                 page: "harbor",
-                create_first: "the project",
+                create_first: Some("the project"),
                 user_hint: "a robot account with its prefix, such as robot$mirror",
                 ..PLAIN
             },
             Self::Nexus => Needs {
                 page: "nexus",
-                create_first: "a hosted Docker repository with a connector",
+                create_first: Some("a hosted Docker repository with a connector"),
                 user_hint: "a user with nx-repository-view-docker-*",
                 ..PLAIN
             },
