@@ -16,7 +16,9 @@ use crate::{
     cli::{
         error::Refusal,
         run::{mute, plan, prune, serve, sync, trigger, verify},
-        setup::{backup, check, completions, doctor, healthcheck, init, man, notify},
+        setup::{
+            backup, check, client_config, completions, doctor, healthcheck, init, man, notify,
+        },
         show::{explain, report, status},
     },
     telemetry::{self, LogFormat},
@@ -90,6 +92,8 @@ enum Command {
     Import(import::Import),
     /// Try the channels that reports and alarms go to
     Notify(notify::NotifyArgs),
+    /// Print the files that make a client pull from the mirror
+    ClientConfig(client_config::ClientConfigArgs),
     /// Look for what keeps transship from its work on this machine: disk, network, clock, unit
     Doctor(doctor::DoctorArgs),
     /// Ask the daemon whether it works; exit with 1 if not
@@ -167,6 +171,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Explain(explain) => explain.run(&global).await,
         Command::Import(import) => import.run(&global),
         Command::Notify(notify) => notify.run(&global).await,
+        Command::ClientConfig(client_config) => client_config.run(&global),
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Healthcheck(healthcheck) => healthcheck.run(&global).await,
         Command::Backup(backup) => backup.run(&global).await,

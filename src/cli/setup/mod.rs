@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod client_config;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod healthcheck;

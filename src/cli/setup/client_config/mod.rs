@@ -1,0 +1,100 @@
+//! `transship client-config KIND`: the files that make a client pull from the mirror.
+
+mod files;
+mod upstream;
+
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    cli::{
+        Exit, Global, Refusal, context, output,
+        setup::client_config::{
+            files::{Client, ClientFile},
+            upstream::Upstream,
+        },
+    },
+    config::Config,
+};
+
+/// Arguments of `client-config`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientConfigArgs {
+    /// The client
+    #[arg(value_enum)]
+    client: Client,
+    /// Where clients reach the gateway, such as https://mirror.example.com
+    #[arg(long, value_name = "URL", required_unless_present = "direct")]
+    gateway: Option<Url>,
+    /// For this registry only; default: every registry that mirrors read from
+    #[arg(long, value_name = "HOST")]
+    registry: Vec<String>,
+    /// Pull from the target itself, without a gateway, where the layout allows it
+    #[arg(long, conflicts_with = "gateway")]
+    direct: bool,
+}
+
+impl ClientConfigArgs {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let config = context::config_without_secrets(global)?;
+        let (upstreams, reasons) = self.upstreams(&config)?;
+        let files = files::files(self.client, &upstreams);
+        if global.json {
+            output::json(&json!({ "files": files, "left_out": reasons }))?;
+        } else {
+            print(&files, &reasons)?;
+        }
+        if files.is_empty() {
+            return Err(self.nothing(&reasons));
+        }
+        Ok(match reasons.is_empty() {
+            true => Exit::Ok,
+            false => Exit::SomeFailed,
+        })
+    }
+
+    /// Where clients find the images, and which registries are left out, and why.
+    fn upstreams(&self, config: &Config) -> anyhow::Result<(Vec<Upstream>, Vec<String>)> {
+        let Some(gateway) = &self.gateway else {
+            return Ok(upstream::at_target(config, &self.registry));
+        };
+        let is_base = matches!(gateway.scheme(), "http" | "https")
+            && gateway.has_host()
+            && matches!(gateway.path(), "" | "/");
+        if !is_base {
+            let help = "write a scheme, a host and a port, as in https://mirror.example.com:5000";
+            let text = format!("`{gateway}` is no address of a gateway\n  help: {help}");
+            return Err(Refusal::Usage(text).into());
+        }
+        let registries = upstream::registries(config, &self.registry);
+        Ok((upstream::behind_gateway(registries, gateway), Vec::new()))
+    }
+
+    fn nothing(&self, reasons: &[String]) -> anyhow::Error {
+        let help = match (self.client, reasons.is_empty()) {
+            (Client::Kubeadm, true) => "kubeadm pulls from registry.k8s.io, which no entry mirrors",
+            (_, true) => "name registries that entries mirror from with --registry",
+            (_, false) => {
+                "use `path = \"{registry}/{repository}\"`, or a gateway: it finds each image by its \
+                 name"
+            }
+        };
+        Refusal::Usage(format!("nothing to write for this client\n  help: {help}")).into()
+    }
+}
+
+fn print(files: &[ClientFile], reasons: &[String]) -> anyhow::Result<()> {
+    for file in files {
+        output::line(&format!(
+            "# {}\n# then: {}\n{}",
+            file.path, file.then, file.text
+        ))?;
+    }
+    for reason in reasons {
+        eprintln!("left out: {reason}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
