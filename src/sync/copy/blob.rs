@@ -115,17 +115,12 @@ impl Transfer {
             return Err(kept().into());
         }
         self.upload(lane, blob, session, wanted).await?;
-        let size = lane.target.head_blob(lane.to, &blob.digest).await?;
-        let is_right = match size.flatten().is_none_or(|size| size == blob.size) {
-            true => lane.target.read_blob(lane.to, blob).await,
-            false => Err(kept()),
-        };
-        match is_right {
+        match lane.target.read_blob(lane.to, blob).await {
             Ok(()) => {
                 self.holdings.prove(lane.to, &blob.digest).await;
                 Ok(())
             }
-            Err(error) if matches!(*error.kind, Kind::Mismatch { .. } | Kind::Kept) => {
+            Err(error) if is_wrong(&error) => {
                 self.holdings.unhealed(lane.to, &blob.digest, now).await;
                 Err(kept().into())
             }
@@ -151,4 +146,9 @@ impl Transfer {
         self.metrics.blob(lane.target.name().as_str(), outcome);
         self.holdings.learn(lane.to, &blob.digest, true).await;
     }
+}
+
+/// Whether what was read is not what its digest says, in its bytes or in their number.
+fn is_wrong(error: &registry::Error) -> bool {
+    matches!(*error.kind, Kind::Mismatch { .. } | Kind::Size { .. })
 }

@@ -61,8 +61,34 @@ type Pulled = (BlobStream, Option<TransferPermit>);
 impl Transfer {
     /// Streams a blob from the source into the target, again while it fails in a way that may
     /// pass. A flow of each side is held for each try and given back before the pause. What the
-    /// target acknowledged is not sent again, neither in this process nor in the next.
+    /// target acknowledged is not sent again, neither in this process nor in the next. A blob whose
+    /// size in the manifest is wrong is sent as it is served: its digest proves it.
     pub(crate) async fn upload(
+        &self,
+        lane: CopyContext<'_>,
+        blob: &Descriptor,
+        session: Option<UploadSession>,
+        wanted: &WaiterCount,
+    ) -> Result<(), Error> {
+        let (mut error, served) = match self.upload_sized(lane, blob, session, wanted).await {
+            Err(Error::Registry(error)) => match blob.as_served(&error) {
+                Some(served) => (error, served),
+                None => return Err(about_nothing(error, blob).into()),
+            },
+            other => return other,
+        };
+        tracing::warn!(%error, "it is copied if its digest is right");
+        match self.upload_sized(lane, &served, None, wanted).await {
+            Err(Error::Registry(second)) if second.is_mismatch() => {
+                let remedy = "nor is it what its digest says; `exclude` leaves its tag out";
+                error.remedy = Some(remedy.into());
+                Err(error.into())
+            }
+            other => other,
+        }
+    }
+
+    async fn upload_sized(
         &self,
         lane: CopyContext<'_>,
         blob: &Descriptor,
@@ -193,7 +219,10 @@ impl Transfer {
     ) -> SessionRetry {
         let target = lane.target;
         // Nothing speaks against what the target has but its own word on it, and wrong bytes.
-        let is_wrong = matches!(*error.kind, Kind::Mismatch { .. } | Kind::Length { .. });
+        let is_wrong = matches!(
+            *error.kind,
+            Kind::Mismatch { .. } | Kind::Length { .. } | Kind::Size { .. }
+        );
         let is_other = !target.speaks_of_bytes(error) && !is_wrong;
         let is_of_use = error.is_interruption() || is_other;
         let upload = session.take_if(|upload| !is_of_use || sent(Some(&*upload)) == 0);
@@ -383,6 +412,17 @@ fn explain(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
         let text = "it is a foreign layer, which only its vendor serves; leave its platform out \
                     with `platforms`";
         error.kind = Box::new(registry::Kind::NotFound(text.into()));
+    }
+    error
+}
+
+/// Registries that store blobs in parts take none without a byte
+/// ([ECR](https://github.com/devcontainers/cli/issues/814)).
+fn about_nothing(mut error: registry::Error, blob: &Descriptor) -> registry::Error {
+    let is_refused = matches!(&*error.kind, Kind::Rejected { .. });
+    if is_refused && blob.size == 0 && error.remedy.is_none() {
+        let remedy = "the blob is empty, and some registries take no empty blobs; `exclude` leaves its tag out";
+        error.remedy = Some(remedy.into());
     }
     error
 }

@@ -189,11 +189,11 @@ impl<'a> Examination<'a> {
         };
         let fault = match (told, self.depth) {
             (None, _) => Some(Fault::MissingBlob(digest.clone())),
-            (Some(Some(found)), _) if found != blob.size => Some(Fault::WrongSize {
-                blob: digest.clone(),
-                found,
-                expected: blob.size,
-            }),
+            // Either the blob is wrong, or the manifest is: its bytes decide.
+            (Some(Some(found)), _) if found != blob.size => {
+                let read = self.target.read_blob(self.repository, blob).await;
+                read.err().map(|error| Fault::of_blob(&error, digest))
+            }
             (Some(_), Depth::Presence) => None,
             (Some(_), Depth::Bytes { since_ms, now_ms }) => {
                 self.read(blob, since_ms, now_ms).await?

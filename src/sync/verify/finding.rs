@@ -109,10 +109,14 @@ impl Fault {
         match &*error.kind {
             Kind::NotFound(_) => Self::MissingBlob(blob.clone()),
             Kind::Mismatch { .. } => Self::WrongBytes(blob.clone()),
-            Kind::Length { expected, found } => Self::WrongSize {
+            Kind::Length {
+                expected: said,
+                found: served,
+            }
+            | Kind::Size { said, served } => Self::WrongSize {
                 blob: blob.clone(),
-                found: *found,
-                expected: *expected,
+                found: *served,
+                expected: *said,
             },
             _ => Self::unreachable(error),
         }

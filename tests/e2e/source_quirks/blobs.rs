@@ -172,3 +172,43 @@ fn never_heads_source_blobs() {
 fn is_manifest(request: &Request) -> bool {
     request.path.contains("/manifests/")
 }
+
+/// An image with a layer of no bytes, and the end of that layer's address.
+fn with_nothing() -> (Image, String) {
+    let nothing = layer("nothing", 0);
+    let end = format!("/blobs/{}", nothing.digest());
+    (Image::oci_with("nothing", vec![nothing]), end)
+}
+
+#[test]
+fn empty_blob_is_never_pulled() {
+    let (image, end) = with_nothing();
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "v1", &image);
+    source.rule(move |request| match request.path.ends_with(&end) {
+        true => Verdict::Answer(refusal(404, "BLOB_UNKNOWN")),
+        false => Verdict::Serve,
+    });
+    between(source.host(), target.host(), &all_tags_of("app")).sync();
+    let (from, to) = (source.client(), target.client());
+    let written = to.manifest("mirror/app", "v1").unwrap();
+    assert_eq!(written.digest, from.manifest("app", "v1").unwrap().digest);
+}
+
+#[test]
+fn refused_empty_blob_names_remedy() {
+    let (image, _) = with_nothing();
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "v1", &image);
+    target.rule(
+        |request| match request.method == "PUT" && request.is_blob_body() {
+            true if request.query.contains("e3b0c442") => {
+                Verdict::Answer(refusal(400, "EmptyUploadException"))
+            }
+            _ => Verdict::Serve,
+        },
+    );
+    let transship = between(source.host(), target.host(), &all_tags_of("app"));
+    let finished = transship.run(&["sync"]).expect_code(2);
+    finished.expect_stderr(&["the blob is empty", "`exclude`"]);
+}

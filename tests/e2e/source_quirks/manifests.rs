@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Response, header};
 use bytes::Bytes;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
 use crate::support::programs::pair::{all_tags_of, between};
@@ -127,4 +128,107 @@ fn understands_every_not_found() {
         assert_eq!(class, Some("not_found"), "{report:#}");
         assert_only_reads(&target.requests());
     }
+}
+
+/// The image with a manifest that was changed, as a builder may have written it.
+fn changed(mut image: Image, change: impl FnOnce(&mut Value)) -> Image {
+    let mut manifest: Value = serde_json::from_slice(&image.bytes).unwrap();
+    change(&mut manifest);
+    image.bytes = Bytes::from(manifest.to_string());
+    image
+}
+
+#[test]
+fn copies_blobs_of_wrong_sizes_if_digests_are_right() {
+    for size in [json!(9), json!(9_000_000), json!(-1), json!(0), json!(null)] {
+        let image = changed(Image::oci("measured wrongly"), |manifest| {
+            manifest["layers"][1]["size"] = size;
+        });
+        let (source, target, transship) = stage(&image);
+        assert_mirrored_once(&source, &target, &transship);
+        transship.run(&["verify"]).expect_code(0);
+        transship.run(&["verify", "--deep"]).expect_code(0);
+    }
+}
+
+#[test]
+fn two_targets_get_a_blob_of_wrong_size() {
+    let image = changed(Image::oci("measured wrongly"), |manifest| {
+        manifest["layers"][0]["size"] = json!(1);
+    });
+    let (source, target, other) = (Fake::start(), Fake::start(), Fake::start());
+    source.client().push("app", "v1", &image);
+    let entry = format!(
+        "[registries.\"{0}\"]\nplain_http = true\n{1}target = [\"TARGET/mirror\", \"{0}/mirror\"]\n",
+        other.host(),
+        all_tags_of("app")
+    );
+    between(source.host(), target.host(), &entry).sync();
+    for to in [target.client(), other.client()] {
+        assert_mirrored(&source.client(), "app", &to, "mirror/app", "v1");
+    }
+}
+
+#[test]
+fn copies_manifests_whose_lists_are_null() {
+    let changes: [(&str, fn(&mut Value)); 4] = [
+        ("no layers", |manifest| manifest["layers"] = json!(null)),
+        ("an index's list", |manifest| {
+            manifest["manifests"] = json!(null);
+        }),
+        ("of no type", |manifest| {
+            manifest["layers"][0]["mediaType"] = json!(null);
+            manifest["config"]["platform"] = json!({ "os": null });
+        }),
+        ("annotations", |manifest| {
+            manifest["annotations"] = json!(null);
+        }),
+    ];
+    for (name, change) in changes {
+        let (source, target, transship) = stage(&changed(Image::oci(name), change));
+        assert_mirrored_once(&source, &target, &transship);
+    }
+    let empty = changed(Image::index(Vec::new()), |index| {
+        index["manifests"] = json!(null);
+    });
+    let (source, target, transship) = stage(&empty);
+    assert_mirrored_once(&source, &target, &transship);
+    transship.run(&["verify"]).expect_code(0);
+}
+
+/// A manifest of a type that OCI 1.1 had in its candidates.
+fn withdrawn(name: &str) -> Image {
+    let kind = "application/vnd.oci.artifact.manifest.v1+json";
+    let mut image = changed(Image::artifact(name), |manifest| {
+        let blobs = manifest["layers"].take();
+        *manifest = json!({ "mediaType": kind, "artifactType": "a/b", "blobs": blobs });
+    });
+    image.media_type = kind.into();
+    image
+}
+
+#[test]
+fn copies_artifacts_of_withdrawn_types() {
+    let (source, target, transship) = stage(&withdrawn("candidate"));
+    // A registry shows no type that nobody asked for.
+    source.rule(|request| {
+        let accept = request.accept.as_deref().unwrap_or_default();
+        let asks = accept.contains("artifact.manifest");
+        match request.path.contains("/manifests/") && !asks {
+            true => Verdict::Answer(refusal(404, "MANIFEST_UNKNOWN")),
+            false => Verdict::Serve,
+        }
+    });
+    assert_mirrored_once(&source, &target, &transship);
+}
+
+#[test]
+fn refused_withdrawn_type_names_remedy() {
+    let (_source, target, transship) = stage(&withdrawn("candidate"));
+    target.rule(|request| match request.is_manifest_put() {
+        true => Verdict::Answer(refusal(400, "MANIFEST_INVALID")),
+        false => Verdict::Serve,
+    });
+    let finished = transship.run(&["sync"]).expect_code(2);
+    finished.expect_stderr(&["withdrew before its release", "`exclude`"]);
 }

@@ -127,6 +127,14 @@ pub enum Kind {
         /// Bytes that came.
         found: u64,
     },
+    /// The manifest and the registry differ on how large a blob is.
+    #[error("its manifest gives it {said} bytes, and the registry serves {served}")]
+    Size {
+        /// The size in the manifest.
+        said: u64,
+        /// The size that is served.
+        served: u64,
+    },
     /// The target still serves corrupt bytes after a re-upload.
     #[error(
         "the target still serves corrupt bytes after a re-upload; delete the blob from the target's storage and sync again"
@@ -221,9 +229,19 @@ impl Error {
                 | Kind::Rejected { .. }
                 | Kind::Mismatch { .. }
                 | Kind::Length { .. }
+                | Kind::Size { .. }
                 | Kind::Protocol(_)
                 | Kind::Manifest(_)
         )
+    }
+
+    /// Whether the content is not what its digest says.
+    pub fn is_mismatch(&self) -> bool {
+        match &*self.kind {
+            Kind::Mismatch { .. } => true,
+            Kind::Elsewhere(error) => error.is_mismatch(),
+            _ => false,
+        }
     }
 
     /// The error's class.
@@ -240,7 +258,7 @@ impl Error {
             Kind::Blocked(_) => ErrorClass::Blocked,
             Kind::Rejected { .. } => ErrorClass::Rejected,
             Kind::Mismatch { .. } => ErrorClass::DigestMismatch,
-            Kind::Length { .. } => ErrorClass::Truncated,
+            Kind::Length { .. } | Kind::Size { .. } => ErrorClass::Truncated,
             Kind::Kept => ErrorClass::Kept,
             Kind::Limit(_) => ErrorClass::Limit,
             Kind::StorageQuota(_) => ErrorClass::StorageQuota,

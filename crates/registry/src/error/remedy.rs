@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::Value;
 
-use crate::{Error, Kind, client::Request, header};
+use crate::{Error, Kind, client::Request, header, oci::WITHDRAWN_MEDIA_TYPES};
 
 /// Words of a refusal to move or delete a tag: Harbor, ECR, Artifact Registry and Docker Hub, ECR,
 /// Harbor, Nexus, Azure's ACR.
@@ -211,6 +211,10 @@ fn remedies(request: &Request, manifest: &Value) -> Vec<String> {
                 .iter()
                 .any(|layer| media_type(layer).ends_with("+zstd")),
             "its layers are compressed with zstd; `exclude` leaves its tag out",
+        ),
+        (
+            WITHDRAWN_MEDIA_TYPES.contains(&own) && !refers,
+            "it is of a type that OCI 1.1 withdrew before its release; `exclude` leaves its tag out",
         ),
         (
             is_docker(own),

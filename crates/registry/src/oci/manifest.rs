@@ -7,20 +7,31 @@ use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
     OCI_IMAGE_MEDIA_TYPE,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Number, Value};
 
 use super::{Digest, Platform};
 
 /// The media type of an OCI image index.
 pub const IMAGE_INDEX_MEDIA_TYPE: &str = OCI_IMAGE_INDEX_MEDIA_TYPE;
+/// The manifest of artifacts that release candidates of OCI 1.1 had, and its forerunner
+/// ([image-spec#999](https://github.com/opencontainers/image-spec/pull/999) withdrew it).
+pub(crate) const WITHDRAWN_MEDIA_TYPES: [&str; 2] = [
+    "application/vnd.oci.artifact.manifest.v1+json",
+    "application/vnd.cncf.oras.artifact.manifest.v1+json",
+];
 /// The manifest types that are asked for: a registry answers 404, or schema 1, to a client
 /// that does not list the type it holds.
-pub const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
+pub const ACCEPTED_MEDIA_TYPES: [&str; 6] = [
     OCI_IMAGE_INDEX_MEDIA_TYPE,
     OCI_IMAGE_MEDIA_TYPE,
     IMAGE_MANIFEST_LIST_MEDIA_TYPE,
     IMAGE_MANIFEST_MEDIA_TYPE,
+    WITHDRAWN_MEDIA_TYPES[0],
+    WITHDRAWN_MEDIA_TYPES[1],
 ];
 
 /// Most blobs or children of one manifest: images have a few dozen, indexes a few hundred.
@@ -73,14 +84,15 @@ pub enum EntryKind {
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// The type of the content, empty where a registry left it out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub media_type: String,
     /// Its identity.
     pub digest: Digest,
-    /// Its length in bytes.
+    /// Its length in bytes; 0 where a builder wrote none, or a negative one. The digest decides.
+    #[serde(default, deserialize_with = "length")]
     pub size: u64,
     /// The platform of an index entry.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing, deserialize_with = "or_default")]
     pub platform: Option<Platform>,
     /// The type of the artifact, if the entry has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +100,18 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// The same with the size that a registry serves, after an error over the size: whether its
+    /// bytes are right is for the digest to decide.
+    pub fn as_served(&self, error: &crate::Error) -> Option<Self> {
+        match *error.kind {
+            crate::Kind::Size { served, .. } if served <= LARGEST => Some(Self {
+                size: served,
+                ..self.clone()
+            }),
+            _ => None,
+        }
+    }
+
     /// Whether an entry of an index is a manifest, by its type. Builders write caches as indexes
     /// whose entries are layers ([buildkit](https://github.com/moby/buildkit#cache)).
     pub fn is_manifest(&self) -> bool {
@@ -138,17 +162,53 @@ pub enum ManifestError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
-    #[serde(default)]
-    schema_version: u32,
+    #[serde(default, deserialize_with = "length")]
+    schema_version: u64,
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "list")]
     layers: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "list")]
     blobs: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "list")]
     manifests: Option<Vec<Descriptor>>,
 }
 
+/// A list; null, which Go writes for one without entries, is an empty one.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Descriptor>>, D::Error> {
+    Option::deserialize(from).map(|list| Some(list.unwrap_or_default()))
+}
+
+/// A length; 0 for one that is null or negative, as builders have written.
+fn length<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    match Option::<Number>::deserialize(from)? {
+        None => Ok(0),
+        Some(number) if number.as_i64().is_some_and(|number| number < 0) => Ok(0),
+        Some(number) => number
+            .as_u64()
+            .ok_or_else(|| D::Error::custom(format!("{number} is no whole number"))),
+    }
+}
+
+/// A member of which nothing depends on whether it makes sense.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
 impl Body {
+    /// Whether it is an index. One structure may serve a builder for both, and write both lists.
+    fn is_index(&self) -> bool {
+        let is_empty = |list: &Option<Vec<_>>| list.as_ref().is_none_or(Vec::is_empty);
+        let is_image = self.config.is_some() || !is_empty(&self.layers) || !is_empty(&self.blobs);
+        self.manifests.is_some() && !(is_image && is_empty(&self.manifests))
+    }
+
     /// Refuses what no image has, before anything is begun on its account.
     fn check(&self) -> Result<(), ManifestError> {
         let lists = [&self.layers, &self.blobs, &self.manifests];
@@ -181,7 +241,7 @@ impl Manifest {
         }
         body.check()?;
         let declared = content_type.map(|t| t.split(';').next().unwrap_or(t).trim());
-        let shaped = if body.manifests.is_some() {
+        let shaped = if body.is_index() {
             OCI_IMAGE_INDEX_MEDIA_TYPE
         } else {
             OCI_IMAGE_MEDIA_TYPE
@@ -208,7 +268,8 @@ impl Manifest {
     /// Reads what the manifest leads to.
     pub fn content(&self) -> Result<Content, ManifestError> {
         let body: Body = serde_json::from_slice(&self.bytes)?;
-        if let Some(children) = body.manifests {
+        if body.is_index() {
+            let children = body.manifests.into_iter().flatten();
             return Ok(Content::Index(once_each(children)));
         }
         if body.config.is_none() && body.layers.is_none() && body.blobs.is_none() {

@@ -6,6 +6,7 @@ mod platform;
 mod reference;
 
 pub use digest::{Digest, Hasher};
+pub(crate) use manifest::WITHDRAWN_MEDIA_TYPES;
 pub use manifest::{
     ACCEPTED_MEDIA_TYPES, Content, Descriptor, EntryKind, IMAGE_INDEX_MEDIA_TYPE, Manifest,
     ManifestError,

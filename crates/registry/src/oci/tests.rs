@@ -290,3 +290,33 @@ proptest! {
         prop_assert_eq!(ours, oracle(&text));
     }
 }
+
+#[test]
+fn null_lists_are_empty() {
+    let of = |text: &str| Manifest::new(Bytes::copy_from_slice(text.as_bytes()), None).unwrap();
+    let index = of(r#"{"schemaVersion":2,"manifests":null}"#);
+    assert!(children(&index).is_empty());
+    assert_eq!(index.media_type, IMAGE_INDEX_MEDIA_TYPE);
+    let platform: Platform = "linux/amd64".parse().unwrap();
+    assert_eq!(index.for_platforms(&[platform]).unwrap().bytes, index.bytes);
+    for lists in ["\"layers\":null", "\"layers\":null,\"manifests\":null"] {
+        let config = format!("{{\"digest\":\"{}\",\"size\":null}}", digest(1));
+        let image = of(&format!("{{\"config\":{config},{lists}}}"));
+        let Content::Image(blobs) = image.content().unwrap() else {
+            panic!("it is an image");
+        };
+        assert_eq!((blobs.len(), blobs[0].size), (1, 0));
+    }
+}
+
+#[test]
+fn negative_sizes_are_unknown_and_others_are_refused() {
+    let of = |size: &str| {
+        let blob = format!("{{\"digest\":\"{}\",\"size\":{size}}}", digest(1));
+        Manifest::new(Bytes::from(format!("{{\"layers\":[{blob}]}}")), None)
+    };
+    assert!(of("-1").is_ok());
+    for size in ["\"7\"", "1.5", "1e300", "18446744073709551615"] {
+        assert!(of(size).is_err(), "{size}");
+    }
+}

@@ -199,6 +199,7 @@ fn seen(parts: &Parts) -> Request {
         query: parts.uri.query().unwrap_or_default().to_owned(),
         status: 0,
         authorization: text(header::AUTHORIZATION),
+        accept: text(header::ACCEPT),
         range: text(header::RANGE).or_else(|| text(header::CONTENT_RANGE)),
         received: 0,
         answered_bytes: 0,

@@ -284,6 +284,7 @@ fn parse_line(line: &str) -> Option<Request> {
         status: result.next()?.parse().ok()?,
         answered_bytes: result.next()?.parse().ok()?,
         authorization: None,
+        accept: None,
         range: None,
         received: 0,
     })

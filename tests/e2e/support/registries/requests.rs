@@ -13,6 +13,8 @@ pub struct Request {
     pub answered_bytes: u64,
     /// The `Authorization` header; a real registry's log does not keep it.
     pub authorization: Option<String>,
+    /// The `Accept` header; a real registry's log does not keep it.
+    pub accept: Option<String>,
     /// The `Range` or `Content-Range` header; a real registry's log does not keep it.
     pub range: Option<String>,
     /// Bytes of its body that arrived; a real registry's log does not keep them.
