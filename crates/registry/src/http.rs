@@ -239,18 +239,29 @@ impl HttpClient {
     async fn follow(&self, mut request: reqwest::Request) -> Result<Response, Kind> {
         let clients = self.clients(request.method());
         let mut hops = 0;
+        let mut own: Option<reqwest::Request> = None;
         loop {
             let next = is_read(request.method()).then(|| request.try_clone());
             let url = request.url().clone();
-            let response = clients.execute(request).await?;
+            let response = match (clients.execute(request).await, own.take()) {
+                (Err(Kind::Network(_)), Some(at_home)) => {
+                    request = at_home;
+                    continue;
+                }
+                (response, _) => response?,
+            };
             bounded_head(response.headers())?;
             let (Some(mut next), Some(to)) = (next.flatten(), redirected(&response)) else {
                 return Ok(response);
             };
             hops += 1;
-            self.ssrf_guard
-                .admit_redirect(hops, &url, &to)
-                .map_err(|refusal| Kind::Protocol(refusal.to_string()))?;
+            let at_home = self.at_home(&next, &to);
+            if let Err(refusal) = self.ssrf_guard.admit_redirect(hops, &url, &to) {
+                let refused = Kind::Protocol(refusal.to_string());
+                request = at_home.filter(|_| hops < HOME_REDIRECTS).ok_or(refused)?;
+                continue;
+            }
+            own = at_home.filter(|_| to.origin() != url.origin());
             if to.origin() != url.origin() {
                 LOGINS
                     .iter()
@@ -259,6 +270,24 @@ impl HttpClient {
             *next.url_mut() = to;
             request = next;
         }
+    }
+
+    /// The request for a list or a manifest at the own host, by the path and query of a redirect. Behind
+    /// a proxy, registries redirect to the host or scheme that they believe to be theirs.
+    fn at_home(&self, request: &reqwest::Request, to: &Url) -> Option<reqwest::Request> {
+        let asked = request.url();
+        let is_listed = ["/tags/list", "/_catalog", "/referrers/", "/manifests/"]
+            .iter()
+            .any(|kind| asked.path().contains(kind));
+        if !is_listed || asked.host() != self.base.host() {
+            return None;
+        }
+        let mut own = asked.clone();
+        own.set_path(to.path());
+        own.set_query(to.query());
+        let mut request = request.try_clone().filter(|_| own != *asked)?;
+        *request.url_mut() = own;
+        Some(request)
     }
 
     /// Sends one small request and reads the response.

@@ -1,5 +1,7 @@
 //! Lists of referrers that are wrong: of types, of sizes, and of what is no list.
 
+use axum::body::Body;
+use axum::http::Response;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -100,6 +102,19 @@ fn platforms_in_a_list_are_no_referrers() {
     let entries = listed(&pair, &image);
     assert_eq!(entries.len(), 1, "{entries:#?}");
     assert!(pair.to.manifest("mirror/app", &other.digest()).is_none());
+}
+
+#[test]
+fn html_page_is_no_referrers_api() {
+    let image = Image::oci("app");
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "v1", &image);
+    source.rule(|request| match request.path.contains("/referrers/") {
+        true => Verdict::Answer(Response::new(Body::from("\n<!doctype html><html></html>"))),
+        false => Verdict::Serve,
+    });
+    between(source.host(), target.host(), &entry("referrers = true")).sync();
+    assert_eq!(target.client().tags("mirror/app"), ["v1"]);
 }
 
 #[test]

@@ -203,8 +203,14 @@ fn read_page(
     url: &Url,
     response: &BufferedResponse,
 ) -> Result<PageSummary, Kind> {
-    let page: ReferrersPage = serde_json::from_slice(&response.body)
-        .map_err(|_| Kind::Protocol("its listing of referrers is no index".into()))?;
+    let page: ReferrersPage = serde_json::from_slice(&response.body).map_err(|_| {
+        // A server with pages for people may return one for every route that it does not know.
+        let is_html = response.body.trim_ascii_start().starts_with(b"<");
+        match is_html && referrers.is_empty() {
+            true => Kind::NotFound("an HTML page".into()),
+            false => Kind::Protocol("its listing of referrers is no index".into()),
+        }
+    })?;
     let found = page.manifests.0;
     let types = found.iter().flat_map(|found| &found.artifact_type);
     let bytes = found.len() * REFERRER + types.map(String::len).sum::<usize>();

@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     Error, Kind, Operation, Registry,
     auth::Scope,
-    client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
+    client::{AuthScheme, BufferedResponse, Request},
     listing::{
         pagination::{ListingRequest, OnFailure, PageSummary, legal_names},
         tags::next_page,
@@ -144,16 +144,6 @@ impl Registry {
         };
         self.read_pages(listing, &mut names, add).await?;
         Ok(names)
-    }
-}
-
-/// A next page that an answer names; it must be of the same host.
-pub(crate) fn own_next(current: &Url, next: &str) -> Result<Url, Kind> {
-    let wrong = || Kind::Protocol(format!("its listing goes on at `{next}`"));
-    let mut url = current.join(next).map_err(|_| wrong())?;
-    match keep_to_origin(current, &mut url) {
-        true => Ok(url),
-        false => Err(wrong()),
     }
 }
 

@@ -111,6 +111,10 @@ impl Registry {
                     return Err(failed(error));
                 }
                 Err(error) => {
+                    if let Some(url) = detour(&request.url, &first, &error) {
+                        request.url = url;
+                        continue;
+                    }
                     let again = pages.restart(&mut first, error);
                     request.url = again.map_err(failed)?;
                     (*collected, drawn) = (C::default(), 0);
@@ -229,6 +233,23 @@ impl Pages {
         let endless = || Kind::Protocol(format!("its listing has more than {max_pages} {of_what}"));
         is_within.then_some(()).ok_or_else(endless)
     }
+}
+
+/// Where a page is that is not under the path that its link names: under that of the first page. Some
+/// registries name a path of their own side, which is valid before a proxy only
+/// ([Nexus](https://github.com/sonatype/nexus-public/issues/1011),
+/// [Artifactory](https://github.com/renovatebot/renovate/issues/15080)).
+fn detour(asked: &Url, first: &Url, error: &Error) -> Option<Url> {
+    let is_refused = matches!(
+        &*error.kind,
+        Kind::NotFound(_) | Kind::Denied(_) | Kind::Rejected { .. }
+    );
+    if !is_refused || asked.path() == first.path() || asked.query().is_none() {
+        return None;
+    }
+    let mut url = first.clone();
+    url.set_query(asked.query());
+    Some(url)
 }
 
 /// Reads a list of names, one at a time. Names that are not legal are left out. `null` is an empty

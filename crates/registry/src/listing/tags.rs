@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     Error, Kind, Operation, Registry,
-    client::{AuthScheme, BufferedResponse, Request, keep_to_origin},
+    client::{AuthScheme, BufferedResponse, Request},
     concurrency::memory_budget::ListMemory,
     listing::{
         json::Weight,
@@ -183,8 +183,7 @@ impl Registry {
 }
 
 /// Where the next page is, by the `Link` header
-/// ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288)). A link that leaves the host would take
-/// the listing, and perhaps its token, to somebody else.
+/// ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288)), on the own host.
 pub(crate) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url>, Kind> {
     let texts = headers
         .get_all(LINK)
@@ -193,15 +192,24 @@ pub(crate) fn next_page(current: &Url, headers: &HeaderMap) -> Result<Option<Url
     let Some((target, _)) = texts.flat_map(links).find(|(_, rest)| is_next(rest)) else {
         return Ok(None);
     };
-    let mut next = current
+    own_page(current, target).map(Some)
+}
+
+/// The page that a response names, by its path and query on the own host. Registries behind a proxy
+/// name the host that they believe to be. A link to another host would take the listing, and perhaps
+/// its token, there.
+pub(crate) fn own_page(current: &Url, target: &str) -> Result<Url, Kind> {
+    let next = current
         .join(target)
-        .map_err(|e| Kind::Protocol(format!("its Link `{target}` is no URL: {e}")))?;
-    if !keep_to_origin(current, &mut next) {
-        return Err(Kind::Protocol(format!(
-            "its listing goes on at another host, {next}"
-        )));
+        .map_err(|e| Kind::Protocol(format!("its next page `{target}` is no URL: {e}")))?;
+    if !matches!(next.scheme(), "http" | "https") {
+        let text = format!("its next page `{target}` is no page of the web");
+        return Err(Kind::Protocol(text));
     }
-    Ok(Some(next))
+    let mut own = current.clone();
+    own.set_path(next.path());
+    own.set_query(next.query());
+    Ok(own)
 }
 
 /// The tags of one page.

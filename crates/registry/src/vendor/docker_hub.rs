@@ -7,7 +7,8 @@ use url::Url;
 use crate::{
     Error, Kind, Registry, TagListing,
     client::{AuthScheme, BufferedResponse},
-    listing::catalog::{Named, first_part, own_next, parse_catalog},
+    listing::catalog::{Named, first_part, parse_catalog},
+    listing::tags::own_page,
     oci::Repository,
     vendor::{BulkPage, PAGE_SIZE, TagHint, parse, seconds},
 };
@@ -71,7 +72,7 @@ impl Registry {
                 let next = page.next.filter(|next| !next.is_empty());
                 Ok((
                     names.collect(),
-                    next.map(|next| own_next(url, &next)).transpose()?,
+                    next.map(|next| own_page(url, &next)).transpose()?,
                 ))
             },
         )
@@ -82,7 +83,7 @@ impl Registry {
 fn read(url: &Url, answer: &BufferedResponse) -> Result<BulkPage, Kind> {
     let page: HubPage = parse(answer)?;
     let next = page.next.filter(|next| !next.is_empty());
-    let next = next.map(|next| own_next(url, &next)).transpose()?;
+    let next = next.map(|next| own_page(url, &next)).transpose()?;
     let hints = page.results.into_iter().filter_map(|found| {
         Some(TagHint {
             tag: found.name.parse().ok()?,

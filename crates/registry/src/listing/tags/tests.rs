@@ -30,9 +30,17 @@ fn a_relative_and_an_absolute_link_lead_on() {
 }
 
 #[test]
-fn a_link_to_another_host_is_an_error() {
-    assert!(next("<https://evil.example/v2/a/tags/list>; rel=\"next\"").is_err());
-    assert!(next("<https://r.example:6000/v2/a/tags/list>; rel=\"next\"").is_err());
+fn link_to_another_host_is_read_at_the_own_one() {
+    let own = "https://r.example:5000/v2/a/tags/list?last=b";
+    for link in [
+        "<https://evil.example/v2/a/tags/list?last=b>; rel=\"next\"",
+        "<http://r.example:6000/v2/a/tags/list?last=b>; rel=\"next\"",
+        "<http://me:s3cret@inside:80/v2/a/tags/list?last=b#x>; rel=next",
+        "<//evil.example/v2/a/tags/list?last=b>; rel=next",
+    ] {
+        assert_eq!(next(link).unwrap().as_deref(), Some(own), "{link}");
+    }
+    assert!(next("<file:///v2/a/tags/list>; rel=\"next\"").is_err());
 }
 
 #[test]

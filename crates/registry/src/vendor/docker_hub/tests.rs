@@ -34,14 +34,16 @@ fn a_page_tells_what_it_knows_and_where_it_goes_on() {
 }
 
 #[test]
-fn a_page_that_is_odd_or_leads_elsewhere_is_an_error() {
+fn odd_page_is_an_error_and_its_link_stays_at_home() {
     for page in [
         r#"{"results": [{"digest": "sha256:1"}]}"#,
         r#"{"results": null}"#,
         r#"{"message": "object not found"}"#,
-        r#"{"results": [], "next": "https://evil.example/"}"#,
         "<html>",
     ] {
         assert!(read(&url(), &answer(page)).is_err(), "{page}");
     }
+    let foreign = answer(r#"{"results": [], "next": "https://evil.example/x?page=2"}"#);
+    let next = read(&url(), &foreign).unwrap().next.unwrap();
+    assert_eq!(next.as_str(), "https://hub.docker.com/x?page=2");
 }
