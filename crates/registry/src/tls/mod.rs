@@ -4,7 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error,
+    SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
@@ -151,49 +152,124 @@ impl ServerCertVerifier for OwnOrKnown {
 
 /// What is wrong with a server's certificate, and what to do; `None` for other failures.
 pub(crate) fn explain(error: &Error) -> Option<String> {
-    let certificate = match error {
-        Error::InvalidCertificate(certificate) => certificate,
-        Error::PeerIncompatible(reason) => {
-            return Some(format!(
-                "the server offers no TLS that is supported ({reason:?}); it needs TLS 1.2 or 1.3 with \
-                 ECDHE on X25519, P-256 or P-384"
-            ));
-        }
-        _ => return None,
-    };
+    match error {
+        Error::InvalidCertificate(certificate) => Some(explain_certificate(certificate)),
+        Error::PeerIncompatible(reason) => Some(format!(
+            "the server offers no TLS that is supported ({reason:?}); it needs TLS 1.2 or 1.3 with \
+             ECDHE on X25519, P-256 or P-384"
+        )),
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => Some(
+            "the server found no TLS in common; it needs TLS 1.2 or 1.3, and a certificate with an RSA \
+             key or one on P-256, P-384, P-521 or Ed25519"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn explain_certificate(certificate: &CertificateError) -> String {
     let text = match certificate {
         CertificateError::UnknownIssuer => {
             "the server's certificate is signed by a CA that is not trusted; add `ca_file` with this CA"
-                .to_owned()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate, or its CA's, has expired; renew it, or set this machine's clock"
-                .to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the server's certificate is not valid yet; set this machine's clock".to_owned()
+            "the server's certificate is not valid yet; set this machine's clock"
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-            "the server's certificate is for another name ({certificate}); issue one whose \
-             subjectAltName has this host, the common name does not count"
-        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            return format!(
+                "the server's certificate is for another name ({certificate}); issue one whose \
+                 subjectAltName has this host, the common name does not count"
+            );
+        }
         CertificateError::BadSignature => {
-            "the signature on the server's certificate does not fit its CA; does `ca_file` have an older CA \
-             of the same name?"
-                .to_owned()
+            "the signature on the server's certificate does not fit its CA, or one of them has an RSA \
+             key of fewer than 2048 bits; issue them with 2048 bits or more, and see that `ca_file` has \
+             no older CA of the same name"
         }
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
-            "the server's certificate is signed in a way that is not supported ({certificate}); issue it by \
-             an RSA CA of 2048 to 8192 bits, or one on P-256, P-384, P-521 or Ed25519, with SHA-256, \
-             SHA-384 or SHA-512"
-        ),
-        other if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the server's certificate is itself a CA (basicConstraints CA:TRUE); name this very certificate as \
-             `ca_file`, or issue a leaf with CA:FALSE"
-                .to_owned()
+        CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id,
+            ..
+        } => return unsupported(signature_words(signature_algorithm_id)),
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            return unsupported("by a key of another curve");
         }
-        other => format!("the server's certificate cannot be verified: {other}"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            NOT_FOR_SERVERS
+        }
+        other => return explain_other(other),
     };
-    Some(text)
+    text.to_owned()
 }
+
+const NOT_FOR_SERVERS: &str = "the server's certificate is not one for servers; issue it with \
+                               `serverAuth` in its extendedKeyUsage, or without this extension";
+
+fn unsupported(how: &str) -> String {
+    format!(
+        "the server's certificate, or a CA's, is signed in a way that is not supported ({how}); issue it \
+         by an RSA CA of 2048 to 8192 bits, or one on P-256, P-384, P-521 or Ed25519, with SHA-256, \
+         SHA-384 or SHA-512"
+    )
+}
+
+/// An algorithm of signatures, by the identifier that begins its DER
+/// ([RFC 8017](https://www.rfc-editor.org/rfc/rfc8017#appendix-C),
+/// [RFC 5758](https://www.rfc-editor.org/rfc/rfc5758#section-3.2)).
+fn signature_words(id: &[u8]) -> &'static str {
+    const RSA: [u8; 10] = [6, 9, 42, 134, 72, 134, 247, 13, 1, 1];
+    match id.strip_prefix(&RSA).and_then(<[u8]>::first) {
+        Some(4) => return "RSA with MD5",
+        Some(5) => return "RSA with SHA-1",
+        Some(10) => {
+            return "RSA-PSS whose salt is not as long as its hash, or by a key for PSS only";
+        }
+        Some(14) => return "RSA with SHA-224",
+        _ => {}
+    }
+    match id {
+        [6, 7, 42, 134, 72, 206, 61, 4, 1, ..] => "ECDSA with SHA-1",
+        [6, 8, 42, 134, 72, 206, 61, 4, 3, 1, ..] => "ECDSA with SHA-224",
+        [6, 3, 43, 101, 113, ..] => "Ed448",
+        _ => "an algorithm without a usual name",
+    }
+}
+
+/// What webpki finds and rustls has no name for.
+fn explain_other(error: &CertificateError) -> String {
+    let text = error.to_string();
+    let known = [
+        (
+            "CaUsedAsEndEntity",
+            "the server's certificate is itself a CA (basicConstraints CA:TRUE); name this very certificate \
+             as `ca_file`, or issue a leaf with CA:FALSE",
+        ),
+        (
+            "UnsupportedCertVersion",
+            "the server's certificate is one of X.509 version 1; issue one of version 3, with a subjectAltName",
+        ),
+        (
+            "UnsupportedCriticalExtension",
+            "the server's certificate has a critical extension that is not supported; issue it without, or not critical",
+        ),
+        ("Eku", NOT_FOR_SERVERS),
+        (
+            "NameConstraintViolation",
+            "the CA of the server's certificate may not sign for this name (its nameConstraints); use another CA",
+        ),
+        (
+            "PathLenConstraintViolated",
+            "there are more CAs between the server's certificate and the trusted one than that allows (pathlen)",
+        ),
+    ];
+    let found = known.iter().find(|(name, _)| text.contains(name));
+    found.map_or_else(
+        || format!("the server's certificate cannot be verified: {text}"),
+        |(_, words)| (*words).to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests;
