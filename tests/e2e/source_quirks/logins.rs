@@ -325,3 +325,24 @@ fn honours_scope_of_challenge_for_tag_lists() {
     transship.sync();
     assert_arrived(&source, &target, "app");
 }
+
+#[test]
+fn registry_token_of_docker_config_is_sent_as_it_is() {
+    let (source, target) = (Fake::start(), Fake::start());
+    source.client().push("app", "v1", &Image::oci("app"));
+    source.rule(
+        |request| match request.authorization.as_deref() == Some("Bearer zebra") {
+            true => Verdict::Serve,
+            // Nobody is there to give out tokens.
+            false => Verdict::Answer(refused(&["Bearer realm=\"http://127.0.0.1:1/\"".into()])),
+        },
+    );
+    let keys = "plain_http = true\nlogin = \"docker-config\"";
+    let text = mirror_toml_with(keys, PLAIN, &all_tags_of("app"));
+    let mut transship = Transship::new(&fill_in(&text, source.host(), target.host()));
+    let file = json!({ "auths": { source.host(): { "registrytoken": "zebra" } } }).to_string();
+    let file = transship.write("auth.json", &file);
+    transship.set_env("REGISTRY_AUTH_FILE", file.to_str().unwrap());
+    transship.sync();
+    assert_arrived(&source, &target, "app");
+}

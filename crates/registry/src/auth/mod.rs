@@ -299,7 +299,7 @@ impl Auth {
         match self.login.credential() {
             Credential::Anonymous => LoginKind::Anonymous,
             Credential::Basic { username, .. } => LoginKind::User(username),
-            Credential::IdentityToken(_) => LoginKind::Token,
+            Credential::IdentityToken(_) | Credential::RegistryToken(_) => LoginKind::Token,
         }
     }
 
@@ -434,7 +434,7 @@ pub(crate) fn unauthorized(credential: &Credential, said: &str) -> Kind {
         Credential::Basic { username, .. } => {
             format!("the registry refused the credentials of `{username}` ({said})")
         }
-        Credential::IdentityToken(_) => {
+        Credential::IdentityToken(_) | Credential::RegistryToken(_) => {
             format!("the registry refused the identity token ({said})")
         }
     })

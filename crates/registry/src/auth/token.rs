@@ -92,6 +92,12 @@ pub(crate) async fn fetch(
     scopes: Vec<String>,
 ) -> Result<Arc<Token>, Error> {
     let fail = |kind: Kind| http.error(Operation::GetToken, scopes.join(" "), kind);
+    if let Credential::RegistryToken(token) = &credential {
+        return given(token).map(Arc::new).ok_or_else(|| {
+            let text = "the token in docker's config fits in no header".into();
+            fail(Kind::Unauthorized(text))
+        });
+    }
     admit(&http, &credential, &realm).map_err(fail)?;
     let request = match &credential {
         Credential::IdentityToken(token) => {
@@ -130,6 +136,15 @@ pub(crate) async fn fetch(
         let text = format!("its token server's answer makes no sense: {reason}");
         fail(Kind::Protocol(text))
     })
+}
+
+/// A token that the login is itself: no token server is asked.
+fn given(token: &SecretString) -> Option<Token> {
+    let value = token.expose_secret();
+    let header = sensitive(&format!("Bearer {value}"));
+    let header = header.filter(|_| value.len() <= LONGEST_TOKEN)?;
+    let renew_at = Instant::now() + Duration::from_secs_f64(LONGEST_LIFE);
+    Some(Token { header, renew_at })
 }
 
 /// A realm without a scope of its own: nvcr.io names that of the repository which was asked for

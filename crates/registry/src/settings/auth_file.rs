@@ -110,9 +110,12 @@ fn place<'a>(key: &'a str, registry: &RegistryName) -> Option<(u8, &'a str)> {
     is_own.then_some((rank, path))
 }
 
-/// The login of an entry: a token that refreshes, else what `auth` holds, else name and password.
+/// The login of an entry: a token for the registry, one that refreshes, else what `auth` holds, else name and password.
 fn credential(entry: &Value) -> Option<Credential> {
     let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
+    if let Some(token) = text("registrytoken") {
+        return Some(Credential::RegistryToken(token.into()));
+    }
     if let Some(token) = text("identitytoken") {
         return Some(Credential::IdentityToken(token.into()));
     }

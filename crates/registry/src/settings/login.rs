@@ -32,6 +32,8 @@ pub enum Credential {
     },
     /// A refresh token, as `docker login` leaves it for some registries.
     IdentityToken(SecretString),
+    /// A token that is sent to the registry as it is, `registrytoken` in docker's file.
+    RegistryToken(SecretString),
 }
 
 impl PartialEq for Credential {
@@ -46,7 +48,8 @@ impl PartialEq for Credential {
                     password: theirs,
                 },
             ) => username == other && same(password, theirs),
-            (Self::IdentityToken(a), Self::IdentityToken(b)) => same(a, b),
+            (Self::IdentityToken(a), Self::IdentityToken(b))
+            | (Self::RegistryToken(a), Self::RegistryToken(b)) => same(a, b),
             _ => false,
         }
     }

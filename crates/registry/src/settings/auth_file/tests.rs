@@ -15,6 +15,7 @@ fn shown(credential: &Credential) -> String {
             format!("{username}:{}", password.expose_secret())
         }
         Credential::IdentityToken(token) => format!("token {}", token.expose_secret()),
+        Credential::RegistryToken(token) => format!("bearer {}", token.expose_secret()),
     }
 }
 
@@ -40,6 +41,7 @@ fn reads_entries_as_tools_write_them() {
             "token t",
         ),
         (json!({ "username": "<token>", "password": "t" }), "token t"),
+        (json!({ "registrytoken": "t", "auth": "" }), "bearer t"),
         (
             json!({ "auth": PADDED.encode("u:p"), "email": null }),
             "u:p",
