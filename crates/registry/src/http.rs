@@ -42,6 +42,8 @@ const ANSWER_LIMIT: usize = 1 << 20;
 const WORDS_LIMIT: usize = 64 << 10;
 /// Total timeout of a small response: one that comes byte by byte never stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
+/// Redirects of one request that are followed at the own host in the place of another.
+const HOME_REDIRECTS: usize = 5;
 /// Maximum bytes by which the buffer of a body grows at a time.
 const GROWTH: usize = 64 << 10;
 

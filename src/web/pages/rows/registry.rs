@@ -109,7 +109,9 @@ fn badge(health: RegistryHealth, is_failing: bool, words: &'static Words) -> Bad
 fn login(login: &Login, words: &'static Words) -> String {
     match (&login.credential, &login.renewal) {
         (Credential::Basic { username, .. }, _) => words.registry.user(username),
-        (Credential::IdentityToken(_), _) => words.registry.token.into(),
+        (Credential::IdentityToken(_) | Credential::RegistryToken(_), _) => {
+            words.registry.token.into()
+        }
         (Credential::Anonymous, Some(renewal)) if login.is_pending => match renewal.source() {
             LoginSource::DockerConfig => words.registry.docker_config.into(),
             LoginSource::Helper(name) => words.registry.helper(name),
