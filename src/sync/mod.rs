@@ -29,7 +29,7 @@ pub use crate::sync::plan::action::{Action, Reason, Unchanged};
 pub use crate::sync::plan::select::{
     Clock, Dropped, OrderedBy, OrderedTag, Selected, allows, select, undated,
 };
-pub use crate::sync::plan::{BlobKnowledge, Plan, Step, TargetPlan};
+pub use crate::sync::plan::{BlobKnowledge, Plan, Step, TargetPlan, referrers::ReferrerPlan};
 pub use crate::sync::prune::decide::{Cause, Decision, Leave, Prunable, Pruned};
 pub use crate::sync::prune::run::{Apply, MirrorPruning, PrunedTag, TargetPruning};
 pub use crate::sync::scope::Scope;
@@ -203,7 +203,10 @@ impl Sync {
     ) -> Result<Plan, Refused> {
         let looked = async {
             let sides = self.open(group, tally)?;
-            self.look(group, &sides, Depth::Whole).await
+            let mut plan = self.look(group, &sides, Depth::Whole).await?;
+            let count = plan::referrers::count(&sides.source, &group.source, group.mirror, &plan);
+            plan.referrers = count.await;
+            Ok::<_, Error>(plan)
         };
         let source = group.source.to_string();
         looked.await.map_err(|error| Refused { source, error })

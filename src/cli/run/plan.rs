@@ -258,6 +258,12 @@ fn as_json(plan: &MirrorPlan, with_order: bool) -> Value {
 /// Which tags are not in the plan, and which are in it in doubt.
 fn print_left_out(plan: &Plan) -> anyhow::Result<()> {
     plan.dropped.iter().try_for_each(print_dropped)?;
+    if let Some(referrers) = plan.referrers {
+        output::line(&format!(
+            "    referrers: {} to look at, {} left out by their types",
+            referrers.wanted, referrers.left_out
+        ))?;
+    }
     if !plan.absent.is_empty() {
         let tags = output::count(plan.absent.len() as u64, "tag");
         output::line(&format!(

@@ -2,6 +2,7 @@
 //! decides whether to copy.
 
 pub(crate) mod action;
+pub(crate) mod referrers;
 mod release;
 pub(crate) mod select;
 pub(crate) mod tag_version;
@@ -24,6 +25,7 @@ use crate::{
         Refused,
         plan::{
             action::{Action, Reason, Unchanged},
+            referrers::ReferrerPlan,
             select::{Dropped, OrderedTag},
             wanted::Wanted,
         },
@@ -50,6 +52,9 @@ pub struct Plan {
     pub absent: Vec<Tag>,
     /// What is to be done at each target.
     pub targets: Vec<TargetPlan>,
+    /// Referrers by the filter of the mirror, where it has one and the source lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referrers: Option<ReferrerPlan>,
     /// Every tag that the source lists, where it was listed.
     #[serde(skip)]
     pub listing: Option<Arc<HashSet<Tag>>>,
@@ -158,6 +163,7 @@ pub(crate) fn make(group: &RouteGroup<'_>, snapshot: Snapshot) -> Plan {
         order,
         absent: unlisted,
         targets,
+        referrers: None,
         listing,
         refused,
         is_guess,

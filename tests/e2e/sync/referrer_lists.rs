@@ -105,6 +105,29 @@ fn platforms_in_a_list_are_no_referrers() {
 }
 
 #[test]
+fn plan_and_summary_count_filtered_referrers() {
+    let oddities = Oddities {
+        referrers: Some(10),
+        ..Oddities::default()
+    };
+    let (source, target) = (Fake::with(oddities), Fake::start());
+    let image = Image::oci("signed");
+    source.client().push("app", "v1", &image);
+    for kind in [BUNDLE, SBOM] {
+        let referrer = Image::referring(kind, &image);
+        source.client().push("app", &referrer.digest(), &referrer);
+    }
+    let keys = "referrers = [\"application/vnd.dev.sigstore.*\"]";
+    let transship = between(source.host(), target.host(), &entry(keys));
+    let plan = transship.run(&["plan"]).expect_code(0);
+    plan.expect_stdout(&["referrers: 1 to look at, 1 left out by their types"]);
+    let sync = transship.run(&["sync"]).expect_code(0);
+    sync.expect_stdout(&["referrers: 1 copied, 1 left out"]);
+    let again = transship.run(&["plan"]).expect_code(0);
+    assert!(!again.stdout.contains("referrers:"), "{}", again.stdout);
+}
+
+#[test]
 fn html_page_is_no_referrers_api() {
     let image = Image::oci("app");
     let (source, target) = (Fake::start(), Fake::start());
