@@ -2,7 +2,7 @@
 export SQLX_OFFLINE := true
 
 .NOTPARALLEL:
-.PHONY: help demo bench model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
+.PHONY: help demo bench interop model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -12,6 +12,9 @@ demo: deps ## mirror real images between two registries on this machine, and pro
 
 bench: ## measure transship, and other tools that are installed; bench/README.md says what
 	@bench/run
+
+interop: deps ## mirror between the real registries on the PATH, and read the copies with real clients
+	@scripts/interop
 
 test: deps ## install the Debian packages that are missing, then run the tests
 	cargo test --locked --workspace
