@@ -246,7 +246,7 @@ impl HttpClient {
             let next = is_read(request.method()).then(|| request.try_clone());
             let url = request.url().clone();
             let response = match (clients.execute(request).await, own.take()) {
-                (Err(Kind::Network(_)), Some(at_home)) => {
+                (Err(Kind::Network(_) | Kind::Protocol(_)), Some(at_home)) => {
                     request = at_home;
                     continue;
                 }

@@ -25,7 +25,6 @@ use crate::{
         Refused,
         plan::{
             action::{Action, Reason, Unchanged},
-            referrers::ReferrerPlan,
             select::{Dropped, OrderedTag},
             wanted::Wanted,
         },
@@ -54,7 +53,7 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
     /// Referrers by the filter of the mirror, where it has one and the source lists them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub referrers: Option<ReferrerPlan>,
+    pub referrers: Option<referrers::ReferrerPlan>,
     /// Every tag that the source lists, where it was listed.
     #[serde(skip)]
     pub listing: Option<Arc<HashSet<Tag>>>,

@@ -46,9 +46,8 @@ pub(crate) async fn count(
     while let Some(found) = listed.next().await {
         let referrers = found.ok().flatten()?;
         let sum: &mut ReferrerPlan = sum.get_or_insert_default();
-        for referrer in referrers {
-            let kind = referrer.artifact_type.unwrap_or_default();
-            match wanted.wants(&kind) {
+        for referrer in referrers.iter() {
+            match wanted.wants(referrer.artifact_type.as_deref().unwrap_or_default()) {
                 true => sum.wanted += 1,
                 false => sum.left_out += 1,
             }

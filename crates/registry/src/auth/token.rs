@@ -144,7 +144,11 @@ fn given(token: &SecretString) -> Option<Token> {
     let header = sensitive(&format!("Bearer {value}"));
     let header = header.filter(|_| value.len() <= LONGEST_TOKEN)?;
     let renew_at = Instant::now() + Duration::from_secs_f64(LONGEST_LIFE);
-    Some(Token { header, renew_at })
+    Some(Token {
+        header,
+        renew_at,
+        memory: None,
+    })
 }
 
 /// A realm without a scope of its own: nvcr.io names that of the repository which was asked for

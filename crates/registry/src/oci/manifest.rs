@@ -7,10 +7,7 @@ use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
     OCI_IMAGE_MEDIA_TYPE,
 };
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Number, Value};
 
 use super::{Digest, Platform};
@@ -92,7 +89,7 @@ pub struct Descriptor {
     #[serde(default, deserialize_with = "length")]
     pub size: u64,
     /// The platform of an index entry.
-    #[serde(default, skip_serializing, deserialize_with = "or_default")]
+    #[serde(default, skip_serializing)]
     pub platform: Option<Platform>,
     /// The type of the artifact, if the entry has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,14 +188,13 @@ fn length<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// A member of which nothing depends on whether it makes sense.
-fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+/// A member that builders may write as null.
+pub(super) fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
-    T: DeserializeOwned + Default,
+    T: Deserialize<'de> + Default,
 {
-    let value = Value::deserialize(from)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl Body {

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 
+use super::manifest::or_default;
+
 /// The operating systems of Go, by which images name theirs
 /// ([Go's list](https://go.dev/src/internal/syslist/syslist.go),
 /// [the image specification](https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md)).
@@ -59,10 +61,10 @@ pub const ARCHITECTURES: [&str; 24] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Platform {
     /// `linux`, `windows`, ...
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// `amd64`, `arm64`, ... as Go names them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub architecture: String,
     /// `v7`, `v8`, ... where the architecture needs it.
     #[serde(default)]
