@@ -18,7 +18,7 @@ pub(crate) fn read(input: &mut impl Read, inventory: &mut Inventory) -> Result<(
     let mut json = serde_json::Deserializer::from_reader(Bounded::new(input));
     loop {
         let events = scan.events();
-        let read = Value(&mut scan).deserialize(&mut json);
+        let read = JsonNode(&mut scan).deserialize(&mut json);
         if let Some(error) = scan.take_error() {
             return Err(error);
         }
@@ -37,15 +37,15 @@ pub(crate) fn read(input: &mut impl Read, inventory: &mut Inventory) -> Result<(
 }
 
 /// A value that goes to the scan as events.
-struct Value<'s, 'i>(&'s mut Scan<'i>);
+struct JsonNode<'s, 'i>(&'s mut Scan<'i>);
 
-impl Value<'_, '_> {
+impl JsonNode<'_, '_> {
     fn scalar<E: de::Error>(self, text: &str) -> Result<(), E> {
         self.0.scalar(text).map_err(|()| E::custom("stopped"))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
+impl<'de> DeserializeSeed<'de> for JsonNode<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -53,7 +53,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_, '_> {
+impl<'de> Visitor<'de> for JsonNode<'_, '_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let stopped = |()| de::Error::custom("stopped");
         self.0.begin_list().map_err(stopped)?;
-        while items.next_element_seed(Value(self.0))?.is_some() {}
+        while items.next_element_seed(JsonNode(self.0))?.is_some() {}
         self.0.end().map_err(stopped)
     }
 
@@ -95,8 +95,8 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         let stopped = |()| de::Error::custom("stopped");
         self.0.begin_map().map_err(stopped)?;
         // A key is a value to the scan, which knows its place.
-        while members.next_key_seed(Value(self.0))?.is_some() {
-            members.next_value_seed(Value(self.0))?;
+        while members.next_key_seed(JsonNode(self.0))?.is_some() {
+            members.next_value_seed(JsonNode(self.0))?;
         }
         self.0.end().map_err(stopped)
     }

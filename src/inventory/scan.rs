@@ -21,14 +21,14 @@ const MAX_CONTAINERS: usize = 1000;
 /// A walk through documents. An error ends it; [`Scan::take_error`] has it.
 pub(crate) struct Scan<'i> {
     inventory: &'i mut Inventory,
-    frames: Vec<Frame>,
+    frames: Vec<OpenNode>,
     objects: Vec<Object>,
     events: u64,
     error: Option<Error>,
 }
 
 /// A list or a map that is open.
-struct Frame {
+struct OpenNode {
     role: Role,
     inner: Inner,
 }
@@ -96,7 +96,7 @@ impl<'i> Scan<'i> {
         }
         let role = self.next_role();
         // YAML allows a map as a key: its value has a key without a name.
-        self.frames.push(Frame { role, inner });
+        self.frames.push(OpenNode { role, inner });
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl<'i> Scan<'i> {
     fn next_role(&self) -> Role {
         match self.frames.last() {
             None => Role::Other,
-            Some(Frame { role, inner }) => match inner {
+            Some(OpenNode { role, inner }) => match inner {
                 Inner::List { .. } => role.item(),
                 Inner::Map { key: Some(key), .. } => role.under(key),
                 Inner::Map { key: None, .. } => Role::Other,
@@ -116,7 +116,7 @@ impl<'i> Scan<'i> {
         self.events += 1;
         let result = self.judge();
         let frame = self.frames.pop();
-        if let Some(Frame {
+        if let Some(OpenNode {
             role: Role::Metadata,
             inner: Inner::Map { members, .. },
         }) = frame
@@ -137,7 +137,7 @@ impl<'i> Scan<'i> {
     pub(crate) fn scalar(&mut self, text: &str) -> Result<(), ()> {
         self.events += 1;
         let depth = self.frames.len();
-        let Some(Frame { role, inner }) = self.frames.last_mut() else {
+        let Some(OpenNode { role, inner }) = self.frames.last_mut() else {
             return Ok(());
         };
         let role = *role;
@@ -194,7 +194,7 @@ impl<'i> Scan<'i> {
 
     /// Looks at the map that ends, whose members are known now.
     fn judge(&mut self) -> Result<(), Error> {
-        let Some(Frame {
+        let Some(OpenNode {
             role,
             inner: Inner::Map { members, .. },
         }) = self.frames.last_mut()
@@ -225,7 +225,7 @@ impl<'i> Scan<'i> {
                 _ => Ok(()),
             },
         };
-        if let Some(Frame {
+        if let Some(OpenNode {
             inner: Inner::Map { members: kept, .. },
             ..
         }) = self.frames.last_mut()
@@ -334,7 +334,7 @@ impl<'i> Scan<'i> {
 }
 
 /// Where the walk stands: the object, then the keys below it.
-fn place(frames: &[Frame], object: Option<&Object>, member: Option<&str>) -> String {
+fn place(frames: &[OpenNode], object: Option<&Object>, member: Option<&str>) -> String {
     let (title, from) = match object {
         None => (String::new(), 0),
         Some(object) => {

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How it stands with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Health {
+pub(crate) enum DoctorVerdict {
     /// Nothing is to be done.
     Ok,
     /// It works, and would work better.
@@ -18,18 +18,18 @@ pub(crate) enum Health {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct DoctorFinding {
     pub(crate) check: &'static str,
-    pub(crate) verdict: Health,
+    pub(crate) verdict: DoctorVerdict,
     pub(crate) message: String,
     pub(crate) remedy: Option<String>,
 }
 
-impl Finding {
+impl DoctorFinding {
     pub(crate) fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
             check,
-            verdict: Health::Ok,
+            verdict: DoctorVerdict::Ok,
             message: message.into(),
             remedy: None,
         }
@@ -37,7 +37,7 @@ impl Finding {
 
     pub(crate) fn skipped(check: &'static str, message: impl Into<String>) -> Self {
         Self {
-            verdict: Health::Skipped,
+            verdict: DoctorVerdict::Skipped,
             ..Self::ok(check, message)
         }
     }
@@ -48,7 +48,7 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Health::Warning,
+            verdict: DoctorVerdict::Warning,
             remedy: Some(remedy.into()),
             ..Self::ok(check, message)
         }
@@ -60,7 +60,7 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Health::Failed,
+            verdict: DoctorVerdict::Failed,
             ..Self::warning(check, message, remedy)
         }
     }
@@ -68,10 +68,10 @@ impl Finding {
     /// As lines of text.
     pub(crate) fn lines(&self) -> Vec<String> {
         let verdict = match self.verdict {
-            Health::Ok => "ok",
-            Health::Warning => "warning",
-            Health::Failed => "FAILED",
-            Health::Skipped => "-",
+            DoctorVerdict::Ok => "ok",
+            DoctorVerdict::Warning => "warning",
+            DoctorVerdict::Failed => "FAILED",
+            DoctorVerdict::Skipped => "-",
         };
         let mut lines = vec![format!("{:<11} {verdict:<7}  {}", self.check, self.message)];
         let remedies = self.remedy.iter().flat_map(|remedy| remedy.lines());

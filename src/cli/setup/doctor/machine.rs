@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
-    cli::{output, setup::doctor::finding::Finding},
+    cli::{output, setup::doctor::finding::DoctorFinding},
     config::Config,
     store::Store,
 };
@@ -20,7 +20,7 @@ const GOOD_TCP_BUFFER: u64 = 8 << 20;
 const ENOUGH_FILES: u64 = 4096;
 
 /// All checks of the machine.
-pub(crate) async fn check(config: &Config) -> Vec<Finding> {
+pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     let store = &config.state_path;
     vec![
         permissions(store).await,
@@ -31,52 +31,52 @@ pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     ]
 }
 
-async fn permissions(store: &Path) -> Finding {
+async fn permissions(store: &Path) -> DoctorFinding {
     match Store::unusable(store).await {
-        None => Finding::ok("store", format!("{} can be written", store.display())),
+        None => DoctorFinding::ok("store", format!("{} can be written", store.display())),
         Some(error) => {
             let text = error.to_string();
             let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
-            Finding::failed("store", message, help)
+            DoctorFinding::failed("store", message, help)
         }
     }
 }
 
-fn disk(store: &Path) -> Finding {
+fn disk(store: &Path) -> DoctorFinding {
     let folder = match store.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let Ok(space) = rustix::fs::statvfs(folder) else {
-        return Finding::skipped("disk", format!("there is no {}", folder.display()));
+        return DoctorFinding::skipped("disk", format!("there is no {}", folder.display()));
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let message = format!("{} free at {}", output::bytes(free), folder.display());
     let remedy = "free some space, or move the store: [state] path";
     match free {
-        0..LITTLE_DISK => Finding::failed("disk", message, remedy),
-        LITTLE_DISK..ENOUGH_DISK => Finding::warning("disk", message, remedy),
-        _ => Finding::ok("disk", message),
+        0..LITTLE_DISK => DoctorFinding::failed("disk", message, remedy),
+        LITTLE_DISK..ENOUGH_DISK => DoctorFinding::warning("disk", message, remedy),
+        _ => DoctorFinding::ok("disk", message),
     }
 }
 
 /// BBR keeps its rate where packets are lost
 /// ([Cardwell and others, 2016](https://queue.acm.org/detail.cfm?id=3022184)).
-fn congestion_control(sysctl: &Path) -> Finding {
+fn congestion_control(sysctl: &Path) -> DoctorFinding {
     let read = |name: &str| fs::read_to_string(sysctl.join("ipv4").join(name));
     let Ok(current) = read("tcp_congestion_control") else {
-        return Finding::skipped("congestion", "this system does not show it");
+        return DoctorFinding::skipped("congestion", "this system does not show it");
     };
     let current = current.trim();
     if current.starts_with("bbr") {
-        return Finding::ok("congestion", current);
+        return DoctorFinding::ok("congestion", current);
     }
     let available = read("tcp_available_congestion_control").unwrap_or_default();
     let module = match available.split_whitespace().any(|name| name == "bbr") {
         true => "",
         false => "modprobe tcp_bbr && echo tcp_bbr > /etc/modules-load.d/bbr.conf\n",
     };
-    Finding::warning(
+    DoctorFinding::warning(
         "congestion",
         format!("{current}: slow where packets are lost on a long line"),
         format!(
@@ -87,13 +87,13 @@ fn congestion_control(sysctl: &Path) -> Finding {
 }
 
 /// What one connection may have in flight.
-fn buffers(sysctl: &Path) -> Finding {
+fn buffers(sysctl: &Path) -> DoctorFinding {
     let largest = |name: &str| {
         let text = fs::read_to_string(sysctl.join("ipv4").join(name)).ok()?;
         text.split_whitespace().nth(2)?.parse::<u64>().ok()
     };
     let (Some(receive), Some(send)) = (largest("tcp_rmem"), largest("tcp_wmem")) else {
-        return Finding::skipped("buffers", "this system does not show them");
+        return DoctorFinding::skipped("buffers", "this system does not show them");
     };
     let message = format!(
         "at most {} to receive, {} to send",
@@ -101,8 +101,8 @@ fn buffers(sysctl: &Path) -> Finding {
         output::bytes(send)
     );
     match receive.min(send) >= GOOD_TCP_BUFFER {
-        true => Finding::ok("buffers", message),
-        false => Finding::warning(
+        true => DoctorFinding::ok("buffers", message),
+        false => DoctorFinding::warning(
             "buffers",
             format!("{message}: too small for a fast line with a long round trip"),
             "printf 'net.ipv4.tcp_rmem=4096 131072 16777216\\nnet.ipv4.tcp_wmem=4096 65536 16777216\\n' > \
@@ -111,15 +111,15 @@ fn buffers(sysctl: &Path) -> Finding {
     }
 }
 
-fn open_files(limit: Option<u64>) -> Finding {
+fn open_files(limit: Option<u64>) -> DoctorFinding {
     match limit {
-        Some(limit) if limit < ENOUGH_FILES => Finding::warning(
+        Some(limit) if limit < ENOUGH_FILES => DoctorFinding::warning(
             "files",
             format!("at most {limit} open files in this shell"),
             "ulimit -n 65536; the service sets LimitNOFILE=65536",
         ),
-        Some(limit) => Finding::ok("files", format!("at most {limit} open files")),
-        None => Finding::ok("files", "any number of open files"),
+        Some(limit) => DoctorFinding::ok("files", format!("at most {limit} open files")),
+        None => DoctorFinding::ok("files", "any number of open files"),
     }
 }
 

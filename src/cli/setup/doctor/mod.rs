@@ -12,7 +12,7 @@ use crate::{
         Exit, Global, context, output,
         setup::{
             check::{online, verdict},
-            doctor::finding::{Finding, Health},
+            doctor::finding::{DoctorFinding, DoctorVerdict},
         },
     },
     config::Config,
@@ -47,11 +47,11 @@ impl DoctorArgs {
         };
         let has_failed = findings
             .iter()
-            .any(|finding| finding.verdict == Health::Failed);
+            .any(|finding| finding.verdict == DoctorVerdict::Failed);
         if global.json {
             output::json(&json!({ "findings": findings, "registries": reports }))?;
         } else {
-            let lines = findings.iter().flat_map(Finding::lines);
+            let lines = findings.iter().flat_map(DoctorFinding::lines);
             let lines = lines.chain(verdict::lines(&reports));
             lines.into_iter().try_for_each(|line| output::line(&line))?;
         }
@@ -65,12 +65,12 @@ impl DoctorArgs {
     async fn registries(
         &self,
         global: &Global,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<DoctorFinding>,
     ) -> anyhow::Result<Vec<verdict::RegistryReport>> {
         match Config::load(global.config.as_deref()) {
             Ok(config) => online::ask(&config).await,
             Err(error) => {
-                findings.push(Finding::failed(
+                findings.push(DoctorFinding::failed(
                     "registries",
                     error.to_string(),
                     "mend this first; `transship doctor --offline` leaves it out",

@@ -16,7 +16,7 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    cli::setup::doctor::finding::Finding,
+    cli::setup::doctor::finding::DoctorFinding,
     config::Config,
     oci::RegistryName,
     registry::settings::{IpFamily, Proxy},
@@ -48,14 +48,17 @@ struct Direct {
 }
 
 /// All checks of the network.
-pub(crate) async fn check(config: &Config) -> Vec<Finding> {
+pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     let proxies = proxies_of_environment();
     let direct = direct(config, !proxies.is_empty());
     let mut findings = vec![proxy(&proxies)];
     let looked_up = stream::iter(&direct).map(look_up).buffered(AT_A_TIME);
     findings.extend(looked_up.collect::<Vec<_>>().await.into_iter().flatten());
     if direct.is_empty() {
-        findings.push(Finding::skipped("dns", "every registry is behind a proxy"));
+        findings.push(DoctorFinding::skipped(
+            "dns",
+            "every registry is behind a proxy",
+        ));
     }
     findings.push(clock(&direct).await);
     findings
@@ -107,10 +110,10 @@ fn proxies_of_environment() -> Vec<&'static str> {
     PROXY_VARIABLES.into_iter().filter(is_set).collect()
 }
 
-fn proxy(variables: &[&str]) -> Finding {
+fn proxy(variables: &[&str]) -> DoctorFinding {
     match variables {
-        [] => Finding::ok("proxy", "no proxy in the environment"),
-        set => Finding::warning(
+        [] => DoctorFinding::ok("proxy", "no proxy in the environment"),
+        set => DoctorFinding::warning(
             "proxy",
             format!("{} is set in this shell", set.join(", ")),
             "the service does not see this shell: write it into /etc/transship/environment, or set \
@@ -120,7 +123,7 @@ fn proxy(variables: &[&str]) -> Finding {
 }
 
 /// Whether a name leads to addresses, and each family of them to the registry.
-async fn look_up(registry: &Direct) -> Vec<Finding> {
+async fn look_up(registry: &Direct) -> Vec<DoctorFinding> {
     let name = &registry.name;
     let found = timeout(
         PATIENCE,
@@ -134,22 +137,22 @@ async fn look_up(registry: &Direct) -> Vec<Finding> {
     };
     let (four, six): (Vec<SocketAddr>, Vec<SocketAddr>) =
         addresses.into_iter().partition(SocketAddr::is_ipv4);
-    let mut findings = vec![Finding::ok(
+    let mut findings = vec![DoctorFinding::ok(
         "dns",
         format!("{name}: {} IPv4, {} IPv6 addresses", four.len(), six.len()),
     )];
     let uses_six = registry.family != IpFamily::V4;
     if let (Some(address), true) = (six.first(), uses_six) {
         findings.push(match connect(*address).await {
-            Ok(()) => Finding::ok("ipv6", format!("{name} answers over IPv6")),
+            Ok(()) => DoctorFinding::ok("ipv6", format!("{name} answers over IPv6")),
             Err(error) => broken_six(name, &error, !four.is_empty()),
         });
     }
     findings
 }
 
-fn unknown(registry: &Direct, cause: &str) -> Finding {
-    Finding::failed(
+fn unknown(registry: &Direct, cause: &str) -> DoctorFinding {
+    DoctorFinding::failed(
         "dns",
         format!(
             "{}: {} has no address: {cause}",
@@ -160,15 +163,15 @@ fn unknown(registry: &Direct, cause: &str) -> Finding {
     )
 }
 
-fn broken_six(name: &str, error: &io::Error, has_four: bool) -> Finding {
+fn broken_six(name: &str, error: &io::Error, has_four: bool) -> DoctorFinding {
     let message = format!("{name} has IPv6 addresses, and does not answer there: {error}");
     match has_four {
-        true => Finding::warning(
+        true => DoctorFinding::warning(
             "ipv6",
             message,
             format!("add `ip = \"4\"` to [registries.\"{name}\"], or repair the IPv6 route"),
         ),
-        false => Finding::failed("ipv6", message, "repair the IPv6 route, or use a proxy"),
+        false => DoctorFinding::failed("ipv6", message, "repair the IPv6 route, or use a proxy"),
     }
 }
 
@@ -181,7 +184,7 @@ async fn connect(address: SocketAddr) -> io::Result<()> {
 
 /// Compares the clock with the `Date` of the first registry that answers
 /// ([RFC 9110, 6.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1)).
-async fn clock(registries: &[Direct]) -> Finding {
+async fn clock(registries: &[Direct]) -> DoctorFinding {
     // A wrong clock makes certificates invalid: the answer counts, whoever gives it.
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -190,7 +193,7 @@ async fn clock(registries: &[Direct]) -> Finding {
         .tls_danger_accept_invalid_certs(true)
         .build();
     let Ok(client) = client else {
-        return Finding::skipped("clock", "there is no HTTP client");
+        return DoctorFinding::skipped("clock", "there is no HTTP client");
     };
     for registry in registries {
         let scheme = if registry.is_secure { "https" } else { "http" };
@@ -210,14 +213,14 @@ async fn clock(registries: &[Direct]) -> Finding {
             return skew(&registry.name, (Utc::now() - date.to_utc()).num_seconds());
         }
     }
-    Finding::skipped("clock", "no registry told the time")
+    DoctorFinding::skipped("clock", "no registry told the time")
 }
 
-fn skew(name: &str, seconds: i64) -> Finding {
+fn skew(name: &str, seconds: i64) -> DoctorFinding {
     let direction = if seconds < 0 { "behind" } else { "ahead of" };
     match seconds.abs() {
-        0..=CLOCK_TOLERANCE_SECS => Finding::ok("clock", format!("agrees with {name}")),
-        off => Finding::failed(
+        0..=CLOCK_TOLERANCE_SECS => DoctorFinding::ok("clock", format!("agrees with {name}")),
+        off => DoctorFinding::failed(
             "clock",
             format!("{off} s {direction} {name}: schedules, lag and certificates depend on it"),
             "timedatectl set-ntp true; systemctl enable --now systemd-time-wait-sync",

@@ -4,7 +4,7 @@ use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use crate::{cli::setup::doctor::finding::Finding, config::Config};
+use crate::{cli::setup::doctor::finding::DoctorFinding, config::Config};
 
 /// The unit's name, without its suffix.
 const UNIT: &str = "transship";
@@ -20,7 +20,7 @@ const MANY_RESTARTS: u64 = 5;
 type Properties = HashMap<String, String>;
 
 /// All checks of the unit.
-pub(crate) async fn check(config: &Config) -> Vec<Finding> {
+pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     let mut show = Command::new("systemctl");
     show.args(["show", UNIT, "--timestamp=unix", "--property", PROPERTIES]);
     let shown = show.stdin(Stdio::null()).output().await;
@@ -32,9 +32,12 @@ pub(crate) async fn check(config: &Config) -> Vec<Finding> {
         Ok(shown) => {
             let said = String::from_utf8_lossy(&shown.stderr);
             let said = said.lines().next().unwrap_or_default();
-            vec![Finding::skipped("unit", format!("systemctl: {said}"))]
+            vec![DoctorFinding::skipped("unit", format!("systemctl: {said}"))]
         }
-        Err(error) => vec![Finding::skipped("unit", format!("systemctl: {error}"))],
+        Err(error) => vec![DoctorFinding::skipped(
+            "unit",
+            format!("systemctl: {error}"),
+        )],
     }
 }
 
@@ -45,10 +48,10 @@ fn parse(text: &str) -> Properties {
         .collect()
 }
 
-fn judge(unit: &Properties, drain: Duration) -> Vec<Finding> {
+fn judge(unit: &Properties, drain: Duration) -> Vec<DoctorFinding> {
     let get = |name: &str| unit.get(name).map_or("", String::as_str);
     if get("LoadState") != "loaded" {
-        return vec![Finding::failed(
+        return vec![DoctorFinding::failed(
             "unit",
             format!("systemd knows no {UNIT}.service"),
             "install the package, or copy systemd/transship.service to /etc/systemd/system, then \
@@ -57,14 +60,14 @@ fn judge(unit: &Properties, drain: Duration) -> Vec<Finding> {
     }
     let mut findings = vec![state(unit)];
     if get("UnitFileState") != "enabled" {
-        findings.push(Finding::warning(
+        findings.push(DoctorFinding::warning(
             "unit",
             "it does not start at boot",
             format!("systemctl enable {UNIT}"),
         ));
     }
     if get("NeedDaemonReload") == "yes" {
-        findings.push(Finding::warning(
+        findings.push(DoctorFinding::warning(
             "unit",
             "its file changed since systemd read it",
             format!("systemctl daemon-reload && systemctl restart {UNIT}"),
@@ -72,7 +75,7 @@ fn judge(unit: &Properties, drain: Duration) -> Vec<Finding> {
     }
     let restarts = get("NRestarts").parse().unwrap_or(0);
     if restarts >= MANY_RESTARTS {
-        findings.push(Finding::warning(
+        findings.push(DoctorFinding::warning(
             "unit",
             format!("systemd restarted it {restarts} times"),
             format!("journalctl -u {UNIT} -p err -n 50 shows why"),
@@ -82,21 +85,21 @@ fn judge(unit: &Properties, drain: Duration) -> Vec<Finding> {
     findings
 }
 
-fn state(unit: &Properties) -> Finding {
+fn state(unit: &Properties) -> DoctorFinding {
     let get = |name: &str| unit.get(name).map_or("", String::as_str);
     match (get("ActiveState"), get("ExecMainStatus")) {
-        ("active", _) => Finding::ok("unit", format!("active ({})", get("SubState"))),
-        ("failed", "78") => Finding::failed(
+        ("active", _) => DoctorFinding::ok("unit", format!("active ({})", get("SubState"))),
+        ("failed", "78") => DoctorFinding::failed(
             "unit",
             "it ended because mirror.toml is invalid",
             format!("transship check; then systemctl restart {UNIT}"),
         ),
-        ("failed", status) => Finding::failed(
+        ("failed", status) => DoctorFinding::failed(
             "unit",
             format!("it failed: {}, exit status {status}", get("Result")),
             format!("journalctl -u {UNIT} -n 50 shows why"),
         ),
-        (state, _) => Finding::failed(
+        (state, _) => DoctorFinding::failed(
             "unit",
             format!("it is {state}"),
             format!("systemctl enable --now {UNIT}; it needs /etc/transship/mirror.toml"),
@@ -105,12 +108,12 @@ fn state(unit: &Properties) -> Finding {
 }
 
 /// systemd kills a daemon that takes longer to stop.
-fn stop_time(written: &str, drain: Duration) -> Option<Finding> {
+fn stop_time(written: &str, drain: Duration) -> Option<DoctorFinding> {
     // systemd writes times as in `1min 30s`, which humantime reads, too.
     let allowed = humantime::parse_duration(written).ok()?;
     let needed = drain + RESERVE;
     (allowed < needed).then(|| {
-        Finding::warning(
+        DoctorFinding::warning(
             "unit",
             format!(
                 "systemd kills it {written} after a stop, and [state] drain is {}",

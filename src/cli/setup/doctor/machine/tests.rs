@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::cli::setup::doctor::finding::Health;
+use crate::cli::setup::doctor::finding::DoctorVerdict;
 
 /// A folder that looks like `/proc/sys/net`.
 fn sysctl(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -20,14 +20,14 @@ fn cubic_is_a_warning_with_the_commands() {
         ("tcp_available_congestion_control", "reno cubic\n"),
     ]);
     let finding = congestion_control(net.path());
-    assert_eq!(finding.verdict, Health::Warning);
+    assert_eq!(finding.verdict, DoctorVerdict::Warning);
     assert!(finding.remedy.unwrap().contains("modprobe tcp_bbr"));
 }
 
 #[test]
 fn bbr_is_well() {
     let net = sysctl(&[("tcp_congestion_control", "bbr\n")]);
-    assert_eq!(congestion_control(net.path()).verdict, Health::Ok);
+    assert_eq!(congestion_control(net.path()).verdict, DoctorVerdict::Ok);
 }
 
 #[test]
@@ -36,25 +36,25 @@ fn small_buffers_are_a_warning() {
         ("tcp_rmem", "4096 131072 6291456\n"),
         ("tcp_wmem", "4096 16384 4194304\n"),
     ]);
-    assert_eq!(buffers(small.path()).verdict, Health::Warning);
+    assert_eq!(buffers(small.path()).verdict, DoctorVerdict::Warning);
     let large = sysctl(&[
         ("tcp_rmem", "4096 131072 16777216\n"),
         ("tcp_wmem", "4096 16384 16777216\n"),
     ]);
-    assert_eq!(buffers(large.path()).verdict, Health::Ok);
-    assert_eq!(buffers(sysctl(&[]).path()).verdict, Health::Skipped);
+    assert_eq!(buffers(large.path()).verdict, DoctorVerdict::Ok);
+    assert_eq!(buffers(sysctl(&[]).path()).verdict, DoctorVerdict::Skipped);
 }
 
 #[test]
 fn few_open_files_are_a_warning() {
-    assert_eq!(open_files(Some(1024)).verdict, Health::Warning);
-    assert_eq!(open_files(Some(65_536)).verdict, Health::Ok);
-    assert_eq!(open_files(None).verdict, Health::Ok);
+    assert_eq!(open_files(Some(1024)).verdict, DoctorVerdict::Warning);
+    assert_eq!(open_files(Some(65_536)).verdict, DoctorVerdict::Ok);
+    assert_eq!(open_files(None).verdict, DoctorVerdict::Ok);
 }
 
 #[tokio::test]
 async fn missing_folder_of_the_store_fails_with_a_remedy() {
     let finding = permissions(Path::new("/nonexistent/state.db")).await;
-    assert_eq!(finding.verdict, Health::Failed);
+    assert_eq!(finding.verdict, DoctorVerdict::Failed);
     assert!(finding.remedy.unwrap().contains("mkdir"));
 }

@@ -1,11 +1,11 @@
 use super::*;
-use crate::cli::setup::doctor::finding::Health;
+use crate::cli::setup::doctor::finding::DoctorVerdict;
 
 #[test]
 fn clock_that_is_off_fails() {
-    assert_eq!(skew("quay.io", 3).verdict, Health::Ok);
+    assert_eq!(skew("quay.io", 3).verdict, DoctorVerdict::Ok);
     let ahead = skew("quay.io", 3600);
-    assert_eq!(ahead.verdict, Health::Failed);
+    assert_eq!(ahead.verdict, DoctorVerdict::Failed);
     assert!(
         ahead.message.contains("3600 s ahead of quay.io"),
         "{ahead:?}"
@@ -17,9 +17,12 @@ fn clock_that_is_off_fails() {
 fn broken_ipv6_names_the_key() {
     let error = io::Error::other("no route to host");
     let finding = broken_six("quay.io", &error, true);
-    assert_eq!(finding.verdict, Health::Warning);
+    assert_eq!(finding.verdict, DoctorVerdict::Warning);
     assert!(finding.remedy.unwrap().contains("ip = \"4\""));
-    assert_eq!(broken_six("quay.io", &error, false).verdict, Health::Failed);
+    assert_eq!(
+        broken_six("quay.io", &error, false).verdict,
+        DoctorVerdict::Failed
+    );
 }
 
 #[tokio::test]
@@ -33,5 +36,5 @@ async fn unknown_name_fails() {
     };
     let findings = look_up(&registry).await;
     assert_eq!(findings.len(), 1);
-    assert_eq!(findings[0].verdict, Health::Failed);
+    assert_eq!(findings[0].verdict, DoctorVerdict::Failed);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::setup::doctor::finding::Health;
+use crate::cli::setup::doctor::finding::DoctorVerdict;
 
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,7 @@ fn trouble(changes: &[(&str, &str)]) -> Vec<String> {
     let findings = judge(&unit(changes), DRAIN);
     let trouble = findings
         .into_iter()
-        .filter(|finding| finding.verdict != Health::Ok);
+        .filter(|finding| finding.verdict != DoctorVerdict::Ok);
     trouble.map(|finding| finding.message).collect()
 }
 
