@@ -17,8 +17,22 @@ use crate::config::{
 /// Where Telegram's Bot API is.
 const TELEGRAM: &str = "https://api.telegram.org";
 
+/// The services, as `kind` names them.
+#[derive(Clone, Copy)]
+enum ServiceName {
+    Wecom,
+    Dingtalk,
+    Feishu,
+    Slack,
+    Telegram,
+    Email,
+    Healthchecks,
+    Webhook,
+}
+
 /// A kind, the keys that it needs, and those that it may have.
 struct ChannelKind {
+    service: ServiceName,
     name: &'static str,
     needed: &'static [&'static str],
     allowed: &'static [&'static str],
@@ -29,41 +43,49 @@ const COMMON: [&str; 3] = ["on", "mirrors", "messages_per_minute"];
 
 const KINDS: [ChannelKind; 8] = [
     ChannelKind {
+        service: ServiceName::Wecom,
         name: "wecom",
         needed: &["url"],
         allowed: &[],
     },
     ChannelKind {
+        service: ServiceName::Dingtalk,
         name: "dingtalk",
         needed: &["url"],
         allowed: &["secret"],
     },
     ChannelKind {
+        service: ServiceName::Feishu,
         name: "feishu",
         needed: &["url"],
         allowed: &["secret"],
     },
     ChannelKind {
+        service: ServiceName::Slack,
         name: "slack",
         needed: &["url"],
         allowed: &[],
     },
     ChannelKind {
+        service: ServiceName::Telegram,
         name: "telegram",
         needed: &["token", "chat"],
         allowed: &["url"],
     },
     ChannelKind {
+        service: ServiceName::Email,
         name: "email",
         needed: &["url", "from", "to"],
         allowed: &["username", "password"],
     },
     ChannelKind {
+        service: ServiceName::Healthchecks,
         name: "healthchecks",
         needed: &["url"],
         allowed: &[],
     },
     ChannelKind {
+        service: ServiceName::Webhook,
         name: "webhook",
         needed: &["url"],
         allowed: &["secret", "template"],
@@ -95,33 +117,36 @@ pub(crate) fn validate(
     let kind = kind(entry, problems)?;
     let has_its_keys = check_keys(kind, entry, problems);
     let mut read = Reader { file, problems };
-    let service = match kind.name {
-        "wecom" => read
-            .url(entry.url.as_ref())
-            .map(|url| Service::Wecom { url }),
-        "slack" => read
-            .url(entry.url.as_ref())
-            .map(|url| Service::Slack { url }),
-        "healthchecks" => {
+    let service = match kind.service {
+        ServiceName::Telegram => read.telegram(entry),
+        ServiceName::Email => read.email(entry),
+        ServiceName::Wecom => {
+            let url = read.url(entry.url.as_ref());
+            url.map(|url| Service::Wecom { url })
+        }
+        ServiceName::Slack => {
+            let url = read.url(entry.url.as_ref());
+            url.map(|url| Service::Slack { url })
+        }
+        ServiceName::Healthchecks => {
             let url = read.url(entry.url.as_ref());
             url.map(|url| Service::Healthchecks { url })
         }
-        "telegram" => read.telegram(entry),
-        "email" => read.email(entry),
-        _ => {
-            let (url, secret) = (
-                read.url(entry.url.as_ref()),
-                read.secret(entry.secret.as_ref()),
-            );
+        ServiceName::Dingtalk => {
+            let signed = read.signed(entry);
+            signed.map(|(url, secret)| Service::Dingtalk { url, secret })
+        }
+        ServiceName::Feishu => {
+            let signed = read.signed(entry);
+            signed.map(|(url, secret)| Service::Feishu { url, secret })
+        }
+        ServiceName::Webhook => {
+            let signed = read.signed(entry);
             let template = read.template(entry.template.as_ref());
-            url.map(|url| match kind.name {
-                "dingtalk" => Service::Dingtalk { url, secret },
-                "feishu" => Service::Feishu { url, secret },
-                _ => Service::Webhook {
-                    url,
-                    secret,
-                    template: template.clone(),
-                },
+            signed.map(|(url, secret)| Service::Webhook {
+                url,
+                secret,
+                template,
             })
         }
     };
@@ -229,6 +254,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The address of a robot, and the secret that signs what it gets.
+    fn signed(&mut self, entry: &ChannelEntry) -> Option<(SecretUrl, Option<SecretText>)> {
+        let (url, secret) = (
+            self.url(entry.url.as_ref()),
+            self.secret(entry.secret.as_ref()),
+        );
+        url.map(|url| (url, secret))
+    }
+
     fn secret(&mut self, written: Option<&Spanned<SecretSource>>) -> Option<SecretText> {
         let secret = secret::read(written?, "a secret", self.file, self.problems);
         secret.map(SecretText::from)
