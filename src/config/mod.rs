@@ -276,6 +276,13 @@ pub struct Selectors {
     pub max_tags: Option<usize>,
 }
 
+impl Selectors {
+    /// Whether the age of a tag decides.
+    pub fn needs_age(&self) -> bool {
+        self.max_age.is_some()
+    }
+}
+
 /// What a load does beside reading the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {

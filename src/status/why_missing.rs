@@ -107,9 +107,7 @@ fn last_look(standing: &Standing, config: &Config, route: &Route) -> Option<Look
 
 fn not_there(mirror: &Mirror, route: &Route, at: i64, zone: Tz) -> String {
     let age = match &route.selection {
-        Selection::Matching(selectors) if selectors.max_age.is_some() => {
-            ", or was too old for `max_age`"
-        }
+        Selection::Matching(selectors) if selectors.needs_age() => ", or was too old for `max_age`",
         _ => "",
     };
     let (name, at) = (&mirror.name, format::time(at, zone));

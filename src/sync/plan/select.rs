@@ -144,7 +144,7 @@ pub fn undated(route: &Route, listing: &[Tag], times: &HashMap<Tag, i64>) -> Vec
     let selections = std::iter::once(&route.selection).chain(&route.taken);
     let selectors: Vec<&Selectors> = selections
         .filter_map(|selection| match selection {
-            Selection::Matching(selectors) if selectors.max_age.is_some() => Some(&**selectors),
+            Selection::Matching(selectors) if selectors.needs_age() => Some(&**selectors),
             _ => None,
         })
         .collect();

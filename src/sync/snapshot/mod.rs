@@ -249,7 +249,7 @@ fn saves(view: &View<'_>, records: &[Records]) -> usize {
         Selection::Matching(selectors) => Some(selectors),
         Selection::Tag(_) => None,
     });
-    if selectors.any(|selectors| selectors.max_age.is_some()) {
+    if selectors.any(|selectors| selectors.needs_age()) {
         return usize::MAX;
     }
     let (mirror, source) = (view.group.mirror, view.group.source.to_string());
