@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 use crate::support::net::server::Server;
 use crate::support::registries::client::digest_of;
 
-type Shared = Arc<Mutex<Contents>>;
+type Shared = Arc<Mutex<KeeperContents>>;
 
 #[derive(Default)]
-struct Contents {
+struct KeeperContents {
     requests: usize,
     sessions: HashMap<String, Session>,
     blobs: Vec<String>,
@@ -58,7 +58,7 @@ impl Keeper {
     }
 }
 
-fn lock(contents: &Shared) -> MutexGuard<'_, Contents> {
+fn lock(contents: &Shared) -> MutexGuard<'_, KeeperContents> {
     contents.lock().unwrap()
 }
 

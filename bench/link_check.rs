@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::net::link::{Link, Weather};
+use crate::support::net::link::{Link, LinkQuality};
 
 const FLOWS: usize = 16;
 
 /// One sentence about the link, measured.
-pub fn describe(weather: Weather) -> String {
+pub fn describe(weather: LinkQuality) -> String {
     format!(
         "A plain transfer on one connection reaches {:.0} Mbit/s, on {FLOWS} together {:.0} Mbit/s; to connect, send a byte \
          and get an answer takes {:.0} ms.",
@@ -23,7 +23,7 @@ pub fn describe(weather: Weather) -> String {
 }
 
 /// What arrives in a second when so many connections send what they can, in Mbit.
-fn rate(weather: Weather, flows: usize) -> f64 {
+fn rate(weather: LinkQuality, flows: usize) -> f64 {
     let arrived = Arc::default();
     let link = Link::to(&sink(&arrived), weather);
     for _ in 0..flows {
@@ -39,7 +39,7 @@ fn rate(weather: Weather, flows: usize) -> f64 {
 }
 
 /// How long a connection takes that sends a byte and reads one.
-fn answer(weather: Weather) -> Duration {
+fn answer(weather: LinkQuality) -> Duration {
     let link = Link::to(&sink(&Arc::default()), weather);
     let start = Instant::now();
     let mut stream = TcpStream::connect(link.host()).unwrap();

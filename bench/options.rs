@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::corpus::Shape;
-use crate::support::net::link::Weather;
+use crate::support::net::link::LinkQuality;
 use crate::tools::Tool;
 
 /// Measures transship, and what else is installed, between two registries on this machine.
@@ -182,9 +182,9 @@ impl Options {
     }
 
     /// The link without faults.
-    pub fn long_link(&self) -> Weather {
+    pub fn long_link(&self) -> LinkQuality {
         let bytes_per_second = |mbit: f64| Some((mbit * 125_000.0) as u64);
-        Weather {
+        LinkQuality {
             round_trip: Duration::from_millis(self.rtt_ms),
             flow_rate: bytes_per_second(self.flow_mbit),
             total_rate: bytes_per_second(self.total_mbit),
@@ -194,9 +194,9 @@ impl Options {
     }
 
     /// The same link with faults.
-    pub fn lossy_link(&self) -> Weather {
+    pub fn lossy_link(&self) -> LinkQuality {
         let bytes = |mib: f64| (mib > 0.0).then_some((mib * 1_048_576.0) as u64);
-        Weather {
+        LinkQuality {
             reset_every: bytes(self.reset_mib),
             stall_every: bytes(self.stall_mib),
             ..self.long_link()

@@ -5,7 +5,7 @@ use crate::link_check;
 use crate::options::{Options, Section};
 use crate::process::End;
 use crate::stage::Stage;
-use crate::support::net::link::Weather;
+use crate::support::net::link::LinkQuality;
 use crate::table::Report;
 use crate::tools::Tool;
 
@@ -37,11 +37,11 @@ fn loopback(options: &Options, report: &mut Report) {
     let words = format!(
         "{} The target is behind a counter. {}",
         describe(options.shape()),
-        link_check::describe(Weather::default())
+        link_check::describe(LinkQuality::default())
     );
     report.section("Loopback", &words);
     for tool in options.tools() {
-        let mut stage = Stage::with(options.shape(), tool, Weather::default(), options);
+        let mut stage = Stage::with(options.shape(), tool, LinkQuality::default(), options);
         report.row(&stage.run("cold"));
         if options.measures(Section::Unchanged) {
             report.row(&stage.run("unchanged"));
@@ -99,7 +99,7 @@ fn tiny(options: &Options, report: &mut Report) {
     let shape = options.tiny_shape();
     report.section("Many tags", &describe(shape));
     for tool in options.tools_of_hard_sections() {
-        let mut stage = Stage::with(shape, tool, Weather::default(), options);
+        let mut stage = Stage::with(shape, tool, LinkQuality::default(), options);
         report.row(&stage.run("cold"));
         report.row(&stage.run("unchanged"));
     }
@@ -140,7 +140,7 @@ fn scale(options: &Options, report: &mut Report) {
 }
 
 fn one_size(shape: Shape, tool: Tool, options: &Options, report: &mut Report) {
-    let mut stage = Stage::with(shape, tool, Weather::default(), options);
+    let mut stage = Stage::with(shape, tool, LinkQuality::default(), options);
     for case in ["cold", "unchanged"] {
         report.row(&stage.run(&format!("{} tags, {case}", shape.tags)));
     }

@@ -12,7 +12,7 @@ use crate::hand::Hand;
 use crate::keeper::Keeper;
 use crate::options::Options;
 use crate::process::{self, End, Usage};
-use crate::support::net::link::{Crossed, Link, Weather};
+use crate::support::net::link::{Crossed, Link, LinkQuality};
 use crate::support::registries::registry::Registry;
 use crate::table::Row;
 use crate::tools::{Errand, Tool};
@@ -23,7 +23,7 @@ pub struct Stage {
     source: Registry,
     target: Target,
     link: Link,
-    weather: Weather,
+    weather: LinkQuality,
     folder: TempDir,
     runtime: Runtime,
     contents: Contents,
@@ -63,7 +63,7 @@ enum Contents {
 
 impl Stage {
     /// A source that holds a corpus.
-    pub fn with(shape: Shape, tool: Tool, weather: Weather, options: &Options) -> Self {
+    pub fn with(shape: Shape, tool: Tool, weather: LinkQuality, options: &Options) -> Self {
         let mut stage = Self::empty(tool, weather, options);
         let hand = Hand::in_registry(stage.source.host());
         let (corpus, bytes) = stage.runtime.block_on(Corpus::fill(shape, hand));
@@ -74,7 +74,7 @@ impl Stage {
 
     /// A source that holds an image with one layer of this size.
     pub fn with_a_large_layer(size: u64, tool: Tool, options: &Options) -> Self {
-        let mut stage = Self::empty(tool, Weather::default(), options);
+        let mut stage = Self::empty(tool, LinkQuality::default(), options);
         let hand = Hand::in_registry(stage.source.host());
         let tags = stage.runtime.block_on(push_large(&hand, size));
         stage.contents = Contents::Large(tags);
@@ -92,7 +92,7 @@ impl Stage {
         }
     }
 
-    fn empty(tool: Tool, weather: Weather, options: &Options) -> Self {
+    fn empty(tool: Tool, weather: LinkQuality, options: &Options) -> Self {
         let target = Target::Real(Registry::start());
         Self {
             tool,

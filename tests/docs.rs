@@ -186,3 +186,57 @@ fn every_chapter_is_in_the_summary() {
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+/// The parts of a text that a path with alternatives stands for: `a/{b,c}` is `a/b` and `a/c`.
+fn expanded(path: &str) -> Vec<String> {
+    match path.split_once('{').and_then(|(before, rest)| {
+        let (inside, after) = rest.split_once('}')?;
+        Some((before, inside, after))
+    }) {
+        Some((before, inside, after)) => inside
+            .split(',')
+            .map(|part| format!("{before}{part}{after}"))
+            .collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
+#[test]
+fn paths_in_architecture_exist() {
+    let text = read(&top().join("ARCHITECTURE.md"));
+    let roots = [
+        "src/",
+        "crates/",
+        "tests/",
+        "docs/",
+        "migrations/",
+        "templates/",
+        "prometheus/",
+        "grafana/",
+    ];
+    let is_path = |text: &&str| roots.iter().any(|root| text.starts_with(root));
+    // `<name>` stands for the file to be added.
+    let paths = text.split('`').skip(1).step_by(2).filter(is_path);
+    let paths: Vec<String> = paths
+        .flat_map(|path| expanded(path.split('<').next().unwrap()))
+        .collect();
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| !top().join(path).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(paths.len() > 40, "{}", paths.len());
+}
+
+#[test]
+fn every_error_class_has_a_remedy_in_the_docs() {
+    let text = read(&top().join("docs/troubleshooting.md"));
+    let classes = transship::registry::ErrorClass::ALL;
+    let has_row = |class: &str| text.contains(&format!("\n| `{class}` | "));
+    let missing: Vec<_> = classes
+        .iter()
+        .map(|class| class.as_str())
+        .filter(|class| !has_row(class))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -216,3 +216,58 @@ fn cited_tests_exist() {
     assert!(missing.is_empty(), "{missing:#?}");
     assert!(named.len() > 150, "{}", named.len());
 }
+
+/// Where the crates lie that hold a type's name once.
+const CRATES: [&str; 5] = [
+    "src",
+    "tests/e2e",
+    "bench",
+    "crates/import",
+    "crates/registry",
+];
+
+/// The name of the type that a line defines.
+fn defined(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = match line.strip_prefix("pub") {
+        None => line,
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.trim_start(),
+    };
+    let (kind, rest) = line.split_once(' ')?;
+    let is_type = ["struct", "enum", "type", "trait", "union"].contains(&kind);
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    let name = &rest[..end.unwrap_or(rest.len())];
+    (is_type && name.starts_with(|c: char| c.is_ascii_uppercase())).then_some(name)
+}
+
+#[test]
+fn type_names_stand_once_in_a_crate() {
+    for root in CRATES {
+        let mut places = BTreeMap::<String, Vec<String>>::new();
+        for file in sources(&top().join(root)) {
+            for line in fs::read_to_string(&file).unwrap().lines() {
+                // An associated type has its trait's name for it.
+                let is_associated = line.starts_with(' ') && line.trim_start().starts_with("type ");
+                if let Some(name) = defined(line).filter(|_| !is_associated) {
+                    let place = file.display().to_string();
+                    places.entry(name.to_owned()).or_default().push(place);
+                }
+            }
+        }
+        places.retain(|name, places| places.len() > 1 && name != "Error");
+        assert!(places.is_empty(), "{places:#?}");
+    }
+}
+
+#[test]
+fn finds_names_of_types() {
+    let found = [
+        "pub(crate) struct A<'a> {",
+        "pub enum B {",
+        "type C = D;",
+        "impl E {",
+    ];
+    let found: Vec<_> = found.into_iter().map(defined).collect();
+    assert_eq!(found, [Some("A"), Some("B"), Some("C"), None]);
+}

@@ -42,7 +42,7 @@ pub(super) struct Import {
     preset: Option<String>,
     /// Whose file it is, or `images` for a list or manifests; default: known by its keys
     #[arg(long, value_name = "TOOL")]
-    from: Option<Format>,
+    from: Option<ImportFormat>,
     /// The second file of image-syncer, with its logins
     #[arg(long, value_name = "FILE")]
     auth: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub(super) struct Import {
 
 /// The tools, by the names of `--from`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum ImportFormat {
     Regsync,
     ImageSyncer,
     Skopeo,
@@ -82,7 +82,7 @@ impl Import {
             return images::preset(self.preset.as_deref().unwrap_or_default(), self, global);
         };
         let is_stdin = file.as_os_str() == "-";
-        if is_stdin || matches!(self.from, Some(Format::Images)) {
+        if is_stdin || matches!(self.from, Some(ImportFormat::Images)) {
             let file = Some(file.as_path()).filter(|_| !is_stdin);
             return images::import(&coverage::inventory(file)?, self, global);
         }
@@ -93,11 +93,11 @@ impl Import {
             variables: Some(&|name| self.variable(name)),
         };
         let tool = self.from.and_then(|format| match format {
-            Format::Regsync => Some(Tool::Regsync),
-            Format::ImageSyncer => Some(Tool::ImageSyncer),
-            Format::Skopeo => Some(Tool::Skopeo),
-            Format::Dregsy => Some(Tool::Dregsy),
-            Format::Images => None,
+            ImportFormat::Regsync => Some(Tool::Regsync),
+            ImportFormat::ImageSyncer => Some(Tool::ImageSyncer),
+            ImportFormat::Skopeo => Some(Tool::Skopeo),
+            ImportFormat::Dregsy => Some(Tool::Dregsy),
+            ImportFormat::Images => None,
         });
         let input = Input {
             name: &name,

@@ -15,7 +15,7 @@ use crate::config::{
     parse::{
         diagnostics::Problems,
         file::{Strings, read_secret},
-        table_reader::Section,
+        table_reader::TableReader,
     },
     registry::secret::{self, SecretSource},
 };
@@ -54,7 +54,7 @@ pub(crate) struct HttpEntry {
 }
 
 /// Reads `[http]`.
-pub(crate) fn read_http(mut section: Section<'_, '_>) -> HttpEntry {
+pub(crate) fn read_http(mut section: TableReader<'_, '_>) -> HttpEntry {
     let entry = HttpEntry {
         listen: section.take("listen", "an address such as \"127.0.0.1:9618\""),
         hosts: section.strings("hosts"),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use toml::Spanned;
 
 use crate::{
-    config::parse::{diagnostics::Problems, table_reader::Section},
+    config::parse::{diagnostics::Problems, table_reader::TableReader},
     registry::settings::{Bandwidth, BandwidthWindow},
 };
 
@@ -134,7 +134,7 @@ struct TrafficEntry {
 }
 
 /// Reads `[limits]`.
-pub(crate) fn read(mut section: Section<'_, '_>) -> LimitsEntry {
+pub(crate) fn read(mut section: TableReader<'_, '_>) -> LimitsEntry {
     let entry = LimitsEntry {
         bandwidth: read_bandwidth(&mut section),
         traffic: section.section("traffic").map(|mut section| TrafficEntry {
@@ -150,10 +150,10 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> LimitsEntry {
 }
 
 /// Reads a key `bandwidth`.
-pub(crate) fn read_bandwidth(section: &mut Section<'_, '_>) -> Option<RateEntry> {
+pub(crate) fn read_bandwidth(section: &mut TableReader<'_, '_>) -> Option<RateEntry> {
     let help = "write a rate such as \"20 MiB/s\", or a list of { from = \"08:00\", to = \
                 \"22:00\", rate = \"5 MiB/s\" }";
-    let read = |mut section: Section<'_, '_>| WindowEntry {
+    let read = |mut section: TableReader<'_, '_>| WindowEntry {
         span: section.span(),
         from: section.take("from", "a time such as \"08:00\""),
         to: section.take("to", "a time such as \"22:00\""),

@@ -356,6 +356,20 @@ pub enum Error {
     Invalid(ProblemReport),
 }
 
+impl Error {
+    /// The first error of the file in one line.
+    pub fn summary(&self) -> String {
+        let first = match self {
+            Self::Invalid(report) => report.first_summary().map(String::from),
+            Self::NotFound(_) => None,
+            Self::Unreadable { path, error, .. } => {
+                Some(format!("cannot read {}: {error}", path.display()))
+            }
+        };
+        first.unwrap_or_else(|| "the file is missing".into())
+    }
+}
+
 impl Config {
     /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {

@@ -16,6 +16,7 @@ use crate::{
         services::now,
     },
     notify::Delivery,
+    status::RejectedConfig,
     store::{StoreEvent, Upkeep},
     sync::MirrorReport,
 };
@@ -153,9 +154,11 @@ impl Daemon {
                         "mirror.toml is invalid; the old configuration stays in force\n{error}"
                     );
                     self.services.metrics.config_read(None);
-                    self.services
-                        .status
-                        .set_config_error(Some(error.to_string()));
+                    let rejected = RejectedConfig {
+                        summary: error.summary(),
+                        report: error.to_string(),
+                    };
+                    self.services.status.set_rejected_config(Some(rejected));
                 }
             }
             self.check_alarms().await;
@@ -187,7 +190,7 @@ impl Daemon {
         let late = self.begun.waiting_for_restart(&config);
         self.services.status.set_waiting_for_restart(late);
         self.alarms.outbox.keep(|name| has_channel(&config, name));
-        self.services.status.set_config_error(None);
+        self.services.status.set_rejected_config(None);
         self.services.metrics.config_read(Some(now()));
         if let Err(error) = self.apply_config().await {
             tracing::warn!(%error, "status pages and metrics are stale");

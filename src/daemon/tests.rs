@@ -21,7 +21,7 @@ use crate::{
     web::SyncReply,
 };
 
-struct Bench {
+struct DaemonBench {
     folder: tempfile::TempDir,
     daemon: Daemon,
     _inbox: Inbox,
@@ -32,14 +32,14 @@ const MIRROR_TOML: &str = "[http]\nlisten = \"127.0.0.1:0\"\n[registries.\"127.0
                            [[mirror]]\nname = \"app\"\nfrom = \"127.0.0.1:9/app:1\"\n";
 
 /// A daemon with one mirror, that is told nothing but what a test tells it.
-async fn bench() -> Bench {
+async fn bench() -> DaemonBench {
     let mut bench = opened_after(|_| {}).await;
     bench.daemon.apply_config().await.unwrap();
     bench
 }
 
 /// The same before it takes anything up; something happens to its file once that was read.
-async fn opened_after(event: impl FnOnce(&Path)) -> Bench {
+async fn opened_after(event: impl FnOnce(&Path)) -> DaemonBench {
     let folder = tempfile::tempdir().unwrap();
     let state = format!(
         "[state]\npath = \"{}\"\n",
@@ -54,14 +54,14 @@ async fn opened_after(event: impl FnOnce(&Path)) -> Bench {
     let metrics = Arc::new(Metrics::new().unwrap());
     event(&path);
     let (daemon, inbox) = Daemon::open(config, metrics).await.unwrap();
-    Bench {
+    DaemonBench {
         folder,
         daemon,
         _inbox: inbox,
     }
 }
 
-impl Bench {
+impl DaemonBench {
     fn file(&self) -> PathBuf {
         self.folder.path().join("current/mirror.toml")
     }
@@ -195,8 +195,11 @@ async fn invalid_edit_keeps_old_config() {
     bench.edit("[[mirror]]", "[[mirorr]]");
     bench.reload().await;
     assert_eq!(bench.daemon.services.config().mirrors.len(), 1);
-    let error = bench.daemon.services.status.config_error().unwrap();
-    assert!(error.contains("did you mean `mirror`"), "{error}");
+    let rejected = bench.daemon.services.status.rejected_config().unwrap();
+    let report = &rejected.report;
+    assert!(report.contains("did you mean `mirror`"), "{report}");
+    assert!(report.contains(&rejected.summary), "{rejected:?}");
+    assert!(rejected.summary.contains("`mirorr`"), "{rejected:?}");
     assert!(
         bench
             .metrics()
@@ -205,7 +208,7 @@ async fn invalid_edit_keeps_old_config() {
     assert_eq!(bench.daemon.alarms.active.all().len(), 1);
     bench.edit("[[mirorr]]", "[[mirror]]");
     bench.reload().await;
-    assert_eq!(bench.daemon.services.status.config_error(), None);
+    assert_eq!(bench.daemon.services.status.rejected_config(), None);
     assert!(
         bench
             .metrics()
@@ -221,7 +224,7 @@ fn topics(daemon: &Daemon) -> Vec<Topic> {
 }
 
 /// A run of the mirror that compared all of the source, and ended, at a time.
-async fn ran_at(bench: &Bench, at: i64) {
+async fn ran_at(bench: &DaemonBench, at: i64) {
     let recorder = &bench.daemon.services.writer;
     let run = recorder.begin_run(&"app".into(), None, at).await.unwrap();
     let ended = EndedRun {

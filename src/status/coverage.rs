@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     inventory::{Certainty, FoundImage, Inventory},
     oci::{Digest, Version, parse_image},
-    status::explain::{Answer, Copy, CopyState, Failure, explain},
+    status::explain::{Answer, Copy, CopyState, ExplainError, explain},
     store::{self, Store},
 };
 
@@ -176,7 +176,7 @@ async fn cover(
     };
     let answer = match explain(&found.image, config, store).await {
         Ok(explained) => explained.answer,
-        Err(Failure::Store(error)) => return Err(error),
+        Err(ExplainError::Store(error)) => return Err(error),
         Err(failure) => {
             covered.reason = Some(failure.to_string());
             return Ok(covered);

@@ -134,7 +134,7 @@ pub async fn explain(
     text: &str,
     config: &Config,
     store: Option<&Store>,
-) -> Result<Explanation, Failure> {
+) -> Result<Explanation, ExplainError> {
     let text = text.trim();
     let images = named(text, store).await?;
     let mut found: Vec<Found<'_>> = Vec::new();
@@ -146,7 +146,7 @@ pub async fn explain(
         }
     }
     let Some((repository, tag)) = images.first() else {
-        return Err(Failure::Digest);
+        return Err(ExplainError::Digest);
     };
     // The order of runs of one image: the entry that names the tag, otherwise the first.
     found.sort_by_key(|entry| (!entry.takes(), !entry.names_tag()));
@@ -179,7 +179,7 @@ pub async fn explain(
 }
 
 /// The images that a text names. A digest may stand for several tags.
-async fn named(text: &str, store: Option<&Store>) -> Result<Vec<(Repository, Tag)>, Failure> {
+async fn named(text: &str, store: Option<&Store>) -> Result<Vec<(Repository, Tag)>, ExplainError> {
     if let Ok(digest) = text.trim_start_matches('@').parse::<Digest>() {
         return by_digest(text, None, &digest, store).await;
     }
@@ -193,7 +193,7 @@ async fn named(text: &str, store: Option<&Store>) -> Result<Vec<(Repository, Tag
 
 /// Why an image cannot be explained.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ExplainError {
     /// It is no name of an image.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -235,7 +235,7 @@ impl Found<'_> {
         &self,
         config: &Config,
         store: Option<&Store>,
-    ) -> Result<TakingEntry, Failure> {
+    ) -> Result<TakingEntry, ExplainError> {
         Ok(TakingEntry {
             mirror: self.mirror.name.to_string(),
             source: self.route.source.tag(&self.tag).to_string(),
@@ -250,7 +250,7 @@ async fn find<'a>(
     repository: &Repository,
     tag: &Tag,
     store: Option<&Store>,
-) -> Result<Vec<Found<'a>>, Failure> {
+) -> Result<Vec<Found<'a>>, ExplainError> {
     let mut found = routes(config, repository, tag);
     let by_store = find_by_store(config, repository, tag, store).await?;
     for entry in by_store {
@@ -289,7 +289,7 @@ async fn by_digest(
     repository: Option<&Repository>,
     digest: &Digest,
     store: Option<&Store>,
-) -> Result<Vec<(Repository, Tag)>, Failure> {
+) -> Result<Vec<(Repository, Tag)>, ExplainError> {
     let mut known = match store {
         Some(store) => store.tags_of_digest(repository, digest).await?,
         None => Vec::new(),
@@ -301,7 +301,7 @@ async fn by_digest(
         known.retain(|(_, name)| *name == tag);
     }
     match known.is_empty() {
-        true => Err(Failure::Digest),
+        true => Err(ExplainError::Digest),
         false => Ok(known),
     }
 }
@@ -312,7 +312,7 @@ async fn find_by_store<'a>(
     repository: &Repository,
     tag: &Tag,
     store: Option<&Store>,
-) -> Result<Vec<Found<'a>>, Failure> {
+) -> Result<Vec<Found<'a>>, ExplainError> {
     let Some(store) = store else {
         return Ok(Vec::new());
     };
@@ -360,7 +360,7 @@ async fn copies(
     found: &Found<'_>,
     config: &Config,
     store: Option<&Store>,
-) -> Result<Vec<Copy>, Failure> {
+) -> Result<Vec<Copy>, ExplainError> {
     let name = found.mirror.target_tag(&found.tag)?;
     let mut copies = Vec::new();
     for target in &found.route.targets {

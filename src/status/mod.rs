@@ -14,10 +14,10 @@ pub use crate::status::coverage::{Coverage, CoveredImage, ImageState};
 pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{
-    Answer, Arrival, Copy, CopyState, Explanation, Failure, TakingEntry, explain,
+    Answer, Arrival, Copy, CopyState, ExplainError, Explanation, TakingEntry, explain,
 };
 pub use crate::status::lag_history::{LagSpan, LagWatch};
 pub use crate::status::mirror_status::{
     Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
 };
-pub use crate::status::status_cache::StatusCache;
+pub use crate::status::status_cache::{RejectedConfig, StatusCache};

@@ -48,8 +48,17 @@ struct CacheState {
     total_size: u64,
     total_read: Option<SizeRead>,
     is_total_old: bool,
-    config_error: Option<String>,
+    rejected: Option<RejectedConfig>,
     waiting_for_restart: Vec<&'static str>,
+}
+
+/// Why the edit of `mirror.toml` is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedConfig {
+    /// The first error, in one line.
+    pub summary: String,
+    /// Every error, with file, line and caret.
+    pub report: String,
 }
 
 impl StatusCache {
@@ -159,13 +168,13 @@ impl StatusCache {
     }
 
     /// Why the edit of `mirror.toml` is not in force, if it is not.
-    pub fn config_error(&self) -> Option<String> {
-        self.lock().config_error.clone()
+    pub fn rejected_config(&self) -> Option<RejectedConfig> {
+        self.lock().rejected.clone()
     }
 
-    /// Sets the error of the edited `mirror.toml`, or that it has none.
-    pub fn set_config_error(&self, error: Option<String>) {
-        self.lock().config_error = error;
+    /// Sets why the edited `mirror.toml` is not in force, or that it is.
+    pub fn set_rejected_config(&self, rejected: Option<RejectedConfig>) {
+        self.lock().rejected = rejected;
     }
 
     /// Keys of `mirror.toml` that take effect at the next start.

@@ -24,7 +24,7 @@ use sqlx::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::lifecycle::corruption::{self, Failure};
+use crate::store::lifecycle::corruption::{self, StoreFailure};
 
 pub use crate::store::change::{Change, ChangeKind, NewChange};
 pub use crate::store::contents::{ContentPart, TargetSize};
@@ -55,7 +55,7 @@ pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
     /// What damage ends; nothing where a store is only looked at.
-    failure: Option<Failure>,
+    failure: Option<StoreFailure>,
 }
 
 /// Why the store cannot be used.
@@ -136,7 +136,7 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|e| open_error(path, &e))?;
-        let failure = Failure::new(path, stop);
+        let failure = StoreFailure::new(path, stop);
         let store = Self {
             path: path.into(),
             readers,

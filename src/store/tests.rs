@@ -3,6 +3,8 @@ mod clock;
 mod closing;
 #[cfg(test)]
 mod sums;
+#[cfg(test)]
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -378,7 +380,7 @@ async fn a_full_disk_ends_the_recording_and_says_so() {
         .execute(&mut db)
         .await
         .unwrap();
-    let recorder = StoreWriter::start(db, store.readers, Failure::new(&path, stop.clone()));
+    let recorder = StoreWriter::start(db, store.readers, StoreFailure::new(&path, stop.clone()));
     for n in 0..2000 {
         recorder
             .record(StoreEvent::Holds(target(), digest(&n.to_string())))

@@ -7,7 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::{
-    Error, StoreEvent, is_held, lifecycle::corruption::Failure, queries::run::begin_run, use_error,
+    Error, StoreEvent, is_held, lifecycle::corruption::StoreFailure, queries::run::begin_run,
+    use_error,
 };
 
 /// Facts that may wait for the disk before the work waits too.
@@ -24,19 +25,19 @@ const LAST_TRIES: usize = 5;
 /// [`StoreWriter::failure`], and cancels the token that the store was opened with.
 #[derive(Debug)]
 pub struct StoreWriter {
-    entries: mpsc::UnboundedSender<Entry>,
+    entries: mpsc::UnboundedSender<QueuedWrite>,
     /// Room for the facts of the work.
     places: Arc<Semaphore>,
     /// Whether another process holds the store.
     held: watch::Receiver<bool>,
-    failure: Failure,
+    failure: StoreFailure,
     readers: SqlitePool,
     /// Cancelled once the connection that writes is closed.
     ended: CancellationToken,
 }
 
 #[derive(Debug)]
-enum Entry {
+enum QueuedWrite {
     StoreEvent(
         Box<StoreEvent>,
         #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
@@ -52,7 +53,7 @@ enum Entry {
 }
 
 impl StoreWriter {
-    pub(crate) fn start(db: SqliteConnection, readers: SqlitePool, failure: Failure) -> Self {
+    pub(crate) fn start(db: SqliteConnection, readers: SqlitePool, failure: StoreFailure) -> Self {
         let (entries, queue) = mpsc::unbounded_channel();
         let (told, held) = watch::channel(false);
         let places = Arc::new(Semaphore::new(QUEUE));
@@ -80,14 +81,16 @@ impl StoreWriter {
         if let Ok(place) = self.places.clone().acquire_owned().await {
             let _ = self
                 .entries
-                .send(Entry::StoreEvent(Box::new(fact), Some(place)));
+                .send(QueuedWrite::StoreEvent(Box::new(fact), Some(place)));
         }
     }
 
     /// Takes a fact and never waits: for the few of those who must go on whatever the disk does.
     pub fn note(&self, fact: StoreEvent) {
         // As above.
-        let _ = self.entries.send(Entry::StoreEvent(Box::new(fact), None));
+        let _ = self
+            .entries
+            .send(QueuedWrite::StoreEvent(Box::new(fact), None));
     }
 
     /// Begins a run of a mirror, or of one image of it; its id.
@@ -98,7 +101,7 @@ impl StoreWriter {
         at: i64,
     ) -> Option<i64> {
         let (reply, id) = oneshot::channel();
-        let entry = Entry::BeginRun {
+        let entry = QueuedWrite::BeginRun {
             mirror: mirror.clone(),
             image,
             at,
@@ -113,7 +116,7 @@ impl StoreWriter {
     pub async fn flush(&self) {
         let (reply, done) = oneshot::channel();
         let mut held = self.held.clone();
-        if self.entries.send(Entry::Flush(reply)).is_ok() {
+        if self.entries.send(QueuedWrite::Flush(reply)).is_ok() {
             tokio::select! {
                 _ = done => {}
                 _ = held.wait_for(|is_held| *is_held) => {}
@@ -137,7 +140,7 @@ impl StoreWriter {
         {
             tracing::debug!("the store is still being read");
         }
-        let _ = self.entries.send(Entry::Close);
+        let _ = self.entries.send(QueuedWrite::Close);
         self.ended.cancelled().await;
         self.failure.first().map_or(Ok(()), Err)
     }
@@ -147,12 +150,12 @@ impl StoreWriter {
 struct Writer {
     db: SqliteConnection,
     held: watch::Sender<bool>,
-    failure: Failure,
+    failure: StoreFailure,
     _ended: DropGuard,
 }
 
 impl Writer {
-    async fn run(mut self, queue: mpsc::UnboundedReceiver<Entry>, places: Arc<Semaphore>) {
+    async fn run(mut self, queue: mpsc::UnboundedReceiver<QueuedWrite>, places: Arc<Semaphore>) {
         let written = self.write_all(queue).await;
         // Nobody waits for room in what is no longer written down.
         places.close();
@@ -165,12 +168,14 @@ impl Writer {
 
     async fn write_all(
         &mut self,
-        mut queue: mpsc::UnboundedReceiver<Entry>,
+        mut queue: mpsc::UnboundedReceiver<QueuedWrite>,
     ) -> Result<(), sqlx::Error> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut is_closing = false;
         while !is_closing && queue.recv_many(&mut batch, BATCH).await > 0 {
-            is_closing = batch.iter().any(|entry| matches!(entry, Entry::Close));
+            is_closing = batch
+                .iter()
+                .any(|entry| matches!(entry, QueuedWrite::Close));
             self.write_in_turn(&mut batch).await?;
         }
         Ok(())
@@ -178,7 +183,7 @@ impl Writer {
 
     /// Writes one batch as soon as no other process holds the store. When the work is to end, that
     /// is waited for no longer.
-    async fn write_in_turn(&mut self, batch: &mut Vec<Entry>) -> Result<(), sqlx::Error> {
+    async fn write_in_turn(&mut self, batch: &mut Vec<QueuedWrite>) -> Result<(), sqlx::Error> {
         let mut last_tries = LAST_TRIES;
         loop {
             match write(&mut self.db, batch).await {
@@ -203,16 +208,16 @@ impl Writer {
 
 /// Writes one batch in one transaction. Replies go out when it is committed. A store that cannot be
 /// had leaves the batch as it is.
-async fn write(db: &mut SqliteConnection, batch: &mut Vec<Entry>) -> Result<(), sqlx::Error> {
+async fn write(db: &mut SqliteConnection, batch: &mut Vec<QueuedWrite>) -> Result<(), sqlx::Error> {
     let mut begun = Vec::new();
     let mut flushed = Vec::new();
     let mut transaction = db.begin_with("BEGIN IMMEDIATE").await?;
     for entry in batch.drain(..) {
         match entry {
-            Entry::StoreEvent(fact, _) => fact.write(&mut transaction).await?,
-            Entry::Flush(reply) => flushed.push(reply),
-            Entry::Close => {}
-            Entry::BeginRun {
+            QueuedWrite::StoreEvent(fact, _) => fact.write(&mut transaction).await?,
+            QueuedWrite::Flush(reply) => flushed.push(reply),
+            QueuedWrite::Close => {}
+            QueuedWrite::BeginRun {
                 mirror,
                 image,
                 at,

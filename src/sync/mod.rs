@@ -54,7 +54,7 @@ use crate::{
         discover::Catalogs,
         mirror_limiter::Queues,
         route_group::RouteGroup,
-        snapshot::source_comparison::Check,
+        snapshot::source_comparison::SourceComparison,
         traffic_budget::Budget,
     },
 };
@@ -103,7 +103,7 @@ struct Run<'a> {
     mirror: &'a Mirror,
     tally: &'a RunCounters,
     depth: Depth,
-    check: Check<'a>,
+    check: SourceComparison<'a>,
 }
 
 /// The plans of one mirror.
@@ -261,7 +261,7 @@ impl Sync {
             mirror,
             tally: &tally,
             depth,
-            check: Check::new(&self.recorder, id, groups.len() + refused.len()),
+            check: SourceComparison::new(&self.recorder, id, groups.len() + refused.len()),
         };
         if depth == Depth::Whole && refused.is_empty() {
             self.detach(mirror, &groups).await;

@@ -55,7 +55,7 @@ impl JournalLayer {
 
 impl<S: Subscriber> Layer<S> for JournalLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut entry = Entry::default();
+        let mut entry = JournalEntry::default();
         event.record(&mut entry);
         let priority = priority(*event.metadata().level());
         // Nothing can be done about a journal that takes no line.
@@ -76,7 +76,7 @@ fn priority(level: Level) -> u8 {
 
 /// One log line.
 #[derive(Debug, Default)]
-struct Entry {
+struct JournalEntry {
     message: String,
     /// Fields by their names in the journal.
     fields: Vec<(String, String)>,
@@ -84,7 +84,7 @@ struct Entry {
     text: String,
 }
 
-impl Entry {
+impl JournalEntry {
     fn add(&mut self, field: &Field, value: String) {
         if field.name() == "message" {
             self.message = value;
@@ -114,7 +114,7 @@ impl Entry {
     }
 }
 
-impl Visit for Entry {
+impl Visit for JournalEntry {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value.to_owned());
     }

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::{
     cli::{Exit, Global, Refusal, context, output, show::coverage},
-    status::{Answer, Arrival, Copy, CopyState, Failure, TakingEntry, explain},
+    status::{Answer, Arrival, Copy, CopyState, ExplainError, TakingEntry, explain},
     store::Store,
 };
 
@@ -40,7 +40,7 @@ impl ExplainArgs {
         };
         let explained = explain(image, &config, store.as_ref()).await;
         let explained = explained.map_err(|failure| match failure {
-            Failure::Store(error) => anyhow::Error::new(error),
+            ExplainError::Store(error) => anyhow::Error::new(error),
             name => Refusal::Usage(name.to_string()).into(),
         })?;
         if global.json {

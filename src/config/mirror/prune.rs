@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::config::{
     Rename,
-    parse::{diagnostics::Problems, table_reader::Section},
+    parse::{diagnostics::Problems, table_reader::TableReader},
 };
 
 const AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -58,7 +58,7 @@ pub(crate) struct TargetUpkeep {
 
 impl UpkeepEntry {
     /// Takes the keys out of a `[[mirror]]`, or of `[defaults]`.
-    pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
+    pub(crate) fn read(section: &mut TableReader<'_, '_>) -> Self {
         let prune = match section.string_or_section("prune", PRUNE_HELP) {
             None => None,
             Some(Err(word)) => Some(PruneEntry::Word(word)),

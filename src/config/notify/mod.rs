@@ -25,7 +25,7 @@ use crate::{
         parse::{
             diagnostics::Problems,
             file::{Strings, read_secret},
-            table_reader::Section,
+            table_reader::TableReader,
         },
         registry::secret::SecretSource,
     },
@@ -244,7 +244,10 @@ pub(crate) struct ChannelEntry {
 }
 
 /// Reads one `[notify.NAME]`.
-pub(crate) fn read_channel(name: Spanned<String>, mut section: Section<'_, '_>) -> ChannelEntry {
+pub(crate) fn read_channel(
+    name: Spanned<String>,
+    mut section: TableReader<'_, '_>,
+) -> ChannelEntry {
     let entry = ChannelEntry {
         name,
         is_whole: false,

@@ -9,7 +9,7 @@ use crate::{
     config::{
         closest,
         notify::{Channel, ChannelEntry, QuietHours, Topic, list, quiet},
-        parse::{diagnostics::Problems, file::Strings, table_reader::Section},
+        parse::{diagnostics::Problems, file::Strings, table_reader::TableReader},
     },
     locales::Language,
 };
@@ -44,7 +44,7 @@ pub(crate) struct ReportEntry {
 }
 
 /// Reads `[report]`.
-pub(crate) fn read(mut section: Section<'_, '_>) -> ReportEntry {
+pub(crate) fn read(mut section: TableReader<'_, '_>) -> ReportEntry {
     let entry = ReportEntry {
         at: section.take("at", "a time of day such as \"09:07\""),
         to: section.strings("to"),

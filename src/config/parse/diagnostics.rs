@@ -199,6 +199,12 @@ impl ProblemReport {
         self.problems.is_empty()
     }
 
+    /// The message of the first error.
+    pub fn first_summary(&self) -> Option<&str> {
+        let mut errors = self.problems.iter().filter(|problem| !problem.is_warning);
+        errors.next().map(|problem| problem.message.as_str())
+    }
+
     /// How many errors there are.
     pub fn verdict(&self) -> String {
         let errors = self.problems.iter().filter(|problem| !problem.is_warning);

@@ -13,7 +13,7 @@ use crate::config::{
     parse::{
         diagnostics::Problems,
         redact, syntax,
-        table_reader::{Section, SwitchOrList},
+        table_reader::{SwitchOrList, TableReader},
     },
     registry::secret::SecretSource,
     schedule::timing::TimingEntry,
@@ -107,7 +107,7 @@ pub(crate) fn read(text: &str, problems: &mut Problems) -> File {
     }
     note_syntax_errors(text, &errors, problems);
     if errors.is_empty() {
-        read_file(Section::new("the top of the file", table, problems))
+        read_file(TableReader::new("the top of the file", table, problems))
     } else {
         File::default()
     }
@@ -126,7 +126,7 @@ fn note_syntax_errors(text: &str, errors: &[toml::de::Error], problems: &mut Pro
     }
 }
 
-fn read_file(mut top: Section<'_, '_>) -> File {
+fn read_file(mut top: TableReader<'_, '_>) -> File {
     let timezone = top.take("timezone", "a time zone such as \"Asia/Shanghai\"");
     let state = top.section("state").map(|mut state| {
         let path = state.take("path", "a path as a string");
@@ -167,7 +167,7 @@ fn read_file(mut top: Section<'_, '_>) -> File {
     file
 }
 
-fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> RegistryEntry {
+fn read_registry(name: Spanned<String>, mut section: TableReader<'_, '_>) -> RegistryEntry {
     let entry = RegistryEntry {
         name,
         is_whole: false,
@@ -195,7 +195,7 @@ fn read_registry(name: Spanned<String>, mut section: Section<'_, '_>) -> Registr
 
 const LOGIN_HELP: &str = "write \"docker-config\", \"anonymous\" or { helper = \"NAME\" }";
 
-fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
+fn read_login(section: &mut TableReader<'_, '_>) -> Option<Spanned<LoginEntry>> {
     match section.string_or_section("login", LOGIN_HELP)? {
         Err(word) => Some(Spanned::new(
             word.span(),
@@ -215,7 +215,7 @@ fn read_login(section: &mut Section<'_, '_>) -> Option<Spanned<LoginEntry>> {
 
 /// The value of a key that holds a secret, or where the secret is stored.
 pub(crate) fn read_secret(
-    section: &mut Section<'_, '_>,
+    section: &mut TableReader<'_, '_>,
     key: &'static str,
 ) -> Option<Spanned<SecretSource>> {
     section.hide(key);
@@ -223,7 +223,10 @@ pub(crate) fn read_secret(
 }
 
 /// The value of a key that may be stored where secrets are, and is not one itself.
-fn read_source(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spanned<SecretSource>> {
+fn read_source(
+    section: &mut TableReader<'_, '_>,
+    key: &'static str,
+) -> Option<Spanned<SecretSource>> {
     const HELP: &str =
         "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }";
     match section.string_or_section(key, HELP)? {
@@ -257,7 +260,7 @@ fn read_source(section: &mut Section<'_, '_>, key: &'static str) -> Option<Spann
 }
 
 fn read_mirror(
-    mut section: Section<'_, '_>,
+    mut section: TableReader<'_, '_>,
     own: Option<(Option<Spanned<String>>, Option<Strings>)>,
 ) -> MirrorEntry {
     let (name, from) = own.unwrap_or_default();

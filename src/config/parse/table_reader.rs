@@ -22,7 +22,7 @@ pub(crate) enum SwitchOrList {
 }
 
 /// A table being read. What is left in it at the end is unknown.
-pub(crate) struct Section<'p, 'i> {
+pub(crate) struct TableReader<'p, 'i> {
     name: String,
     span: Range<usize>,
     table: DeTable<'i>,
@@ -31,7 +31,7 @@ pub(crate) struct Section<'p, 'i> {
     problems: &'p mut Problems,
 }
 
-impl<'p, 'i> Section<'p, 'i> {
+impl<'p, 'i> TableReader<'p, 'i> {
     /// Starts to read a table, called `name` in messages.
     pub(crate) fn new(
         name: impl Into<String>,
@@ -159,7 +159,7 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 
     /// A table under this one.
-    pub(crate) fn section(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
+    pub(crate) fn section(&mut self, key: &'static str) -> Option<TableReader<'_, 'i>> {
         let value = self.remove(key)?;
         self.subsection(format!("[{key}]"), value)
     }
@@ -169,7 +169,7 @@ impl<'p, 'i> Section<'p, 'i> {
         &mut self,
         key: &'static str,
         help: &str,
-    ) -> Option<Result<Section<'_, 'i>, Spanned<String>>> {
+    ) -> Option<Result<TableReader<'_, 'i>, Spanned<String>>> {
         let value = self.remove(key)?;
         match value.get_ref() {
             DeValue::Table(_) => self.subsection(format!("`{key}`"), value).map(Ok),
@@ -183,7 +183,7 @@ impl<'p, 'i> Section<'p, 'i> {
         &mut self,
         key: &'static str,
         help: &str,
-        read: impl FnMut(Section<'_, 'i>) -> T,
+        read: impl FnMut(TableReader<'_, 'i>) -> T,
     ) -> Option<Result<Vec<T>, Spanned<String>>> {
         let value = self.remove(key)?;
         let span = value.span();
@@ -213,7 +213,7 @@ impl<'p, 'i> Section<'p, 'i> {
     pub(crate) fn each<T>(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(Section<'_, 'i>) -> T,
+        mut read: impl FnMut(TableReader<'_, 'i>) -> T,
     ) -> Vec<T> {
         let Some(value) = self.remove(key) else {
             return Vec::new();
@@ -239,7 +239,7 @@ impl<'p, 'i> Section<'p, 'i> {
     pub(crate) fn each_named<T>(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(Spanned<String>, Section<'_, 'i>) -> T,
+        mut read: impl FnMut(Spanned<String>, TableReader<'_, 'i>) -> T,
     ) -> Vec<T> {
         let Some(value) = self.remove(key) else {
             return Vec::new();
@@ -247,14 +247,14 @@ impl<'p, 'i> Section<'p, 'i> {
         let Some(outer) = self.subsection(format!("[{key}]"), value) else {
             return Vec::new();
         };
-        let Section {
+        let TableReader {
             table, problems, ..
         } = outer;
         let mut read_all = Vec::new();
         for (name, value) in table {
             let name = Spanned::new(name.span(), name.into_inner().into_owned());
             let title = format!("[{key}.\"{}\"]", name.get_ref());
-            let mut parent = Section::new(
+            let mut parent = TableReader::new(
                 String::new(),
                 Spanned::new(value.span(), DeTable::default()),
                 &mut *problems,
@@ -266,12 +266,18 @@ impl<'p, 'i> Section<'p, 'i> {
         read_all
     }
 
-    fn subsection(&mut self, name: String, value: Spanned<DeValue<'i>>) -> Option<Section<'_, 'i>> {
+    fn subsection(
+        &mut self,
+        name: String,
+        value: Spanned<DeValue<'i>>,
+    ) -> Option<TableReader<'_, 'i>> {
         let span = value.span();
         match value.into_inner() {
-            DeValue::Table(table) => {
-                Some(Section::new(name, Spanned::new(span, table), self.problems))
-            }
+            DeValue::Table(table) => Some(TableReader::new(
+                name,
+                Spanned::new(span, table),
+                self.problems,
+            )),
             other => {
                 hide_value(&other, span.clone(), self.problems);
                 let message = format!("{name} is of type {}, not a table", other.type_str());

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::config::{
     Mirror, Schedule,
-    parse::{diagnostics::Problems, table_reader::Section},
+    parse::{diagnostics::Problems, table_reader::TableReader},
     schedule::cron::BadSchedule,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct TimingEntry {
 
 impl TimingEntry {
     /// Takes the keys out of a `[[mirror]]`, or of `[defaults]`.
-    pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
+    pub(crate) fn read(section: &mut TableReader<'_, '_>) -> Self {
         Self {
             schedule: section.take("schedule", "a cron expression such as \"17 */2 * * *\""),
             every: section.take("every", "a duration such as \"45m\""),

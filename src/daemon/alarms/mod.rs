@@ -170,8 +170,9 @@ async fn inputs(config: &Config, services: &Services) -> AlarmInputs {
     if let Some(bytes) = disk_available {
         services.metrics.disk_available(bytes);
     }
+    let rejected = services.status.rejected_config();
     AlarmInputs {
-        config_error: services.status.config_error().as_deref().map(summary),
+        config_error: rejected.map(|rejected| rejected.summary),
         disk_available,
         traffic,
         zone: config.timezone,
@@ -193,12 +194,6 @@ fn registry_health(config: &Config, services: &Services) -> BTreeMap<String, Reg
 fn refusing(health: &BTreeMap<String, RegistryHealth>) -> Vec<String> {
     let refusing = health.iter().filter(|(_, health)| health.login_refused);
     refusing.map(|(registry, _)| registry.clone()).collect()
-}
-
-/// The first line of a rendered error of the configuration.
-fn summary(error: &str) -> String {
-    let first = error.lines().find_map(|line| line.trim().strip_prefix('×'));
-    first.unwrap_or("see the log").trim().to_owned()
 }
 
 /// Logs what changed, and keeps it in the store.

@@ -32,7 +32,7 @@ pub(crate) const CHANNEL: usize = MOST_DUE * 4;
 /// If the clock was set back by more than this, the next ticks are computed again.
 const SET_BACK: TimeDelta = TimeDelta::minutes(1);
 
-type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Send>>;
+type StorageFuture<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Send>>;
 
 /// The storage that the scheduler keeps its jobs in.
 ///
@@ -130,22 +130,22 @@ fn seconds(moment: DateTime<Utc>) -> u64 {
 }
 
 impl InitStore for JobStore {
-    fn init(&mut self) -> Answer<()> {
+    fn init(&mut self) -> StorageFuture<()> {
         Box::pin(ready(Ok(())))
     }
 
-    fn inited(&mut self) -> Answer<bool> {
+    fn inited(&mut self) -> StorageFuture<bool> {
         Box::pin(ready(Ok(true)))
     }
 }
 
 impl DataStore<JobStoredData> for JobStore {
-    fn get(&mut self, id: JobId) -> Answer<Option<JobStoredData>> {
+    fn get(&mut self, id: JobId) -> StorageFuture<Option<JobStoredData>> {
         let data = self.lines().get(&id).and_then(|line| line.data.clone());
         Box::pin(ready(Ok(data)))
     }
 
-    fn add_or_update(&mut self, data: JobStoredData) -> Answer<()> {
+    fn add_or_update(&mut self, data: JobStoredData) -> StorageFuture<()> {
         let id: Option<JobId> = data.id.map(JobId::from);
         let mut lines = self.lines();
         let line = id.and_then(|id| lines.get_mut(&id));
@@ -156,14 +156,14 @@ impl DataStore<JobStoredData> for JobStore {
         Box::pin(ready(added))
     }
 
-    fn delete(&mut self, id: JobId) -> Answer<()> {
+    fn delete(&mut self, id: JobId) -> StorageFuture<()> {
         self.lines().remove(&id);
         Box::pin(ready(Ok(())))
     }
 }
 
 impl MetaDataStorage for JobStore {
-    fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
+    fn list_next_ticks(&mut self) -> StorageFuture<Vec<JobAndNextTick>> {
         Box::pin(ready(Ok(self.due(Utc::now()))))
     }
 
@@ -172,12 +172,12 @@ impl MetaDataStorage for JobStore {
         id: JobId,
         _computed_by_the_scheduler: Option<DateTime<Utc>>,
         last_tick: Option<DateTime<Utc>>,
-    ) -> Answer<()> {
+    ) -> StorageFuture<()> {
         self.ticked(id, last_tick.unwrap_or_else(Utc::now));
         Box::pin(ready(Ok(())))
     }
 
-    fn time_till_next_job(&mut self) -> Answer<Option<Duration>> {
+    fn time_till_next_job(&mut self) -> StorageFuture<Option<Duration>> {
         let next = self.lines().values().filter_map(|line| line.next).min();
         let left = next.map(|next| (next - Utc::now()).to_std().unwrap_or_default());
         Box::pin(ready(Ok(left)))

@@ -35,14 +35,14 @@ impl Seen {
 }
 
 /// A status, headers and a body.
-pub(crate) type Answer = (u16, Vec<(&'static str, String)>, String);
+pub(crate) type ScriptedAnswer = (u16, Vec<(&'static str, String)>, String);
 
 #[derive(Default)]
 struct Book {
     seen: Vec<Seen>,
     /// Answers for the next requests, before the usual one.
-    next: VecDeque<Answer>,
-    usual: Answer,
+    next: VecDeque<ScriptedAnswer>,
+    usual: ScriptedAnswer,
 }
 
 type Shared = Arc<Mutex<Book>>;

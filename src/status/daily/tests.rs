@@ -14,21 +14,21 @@ use crate::{
 
 const NOW: i64 = 1_795_000_000;
 
-struct Bench {
+struct ReportBench {
     _folder: tempfile::TempDir,
     store: Store,
     recorder: StoreWriter,
     config: Config,
 }
 
-async fn bench() -> Bench {
+async fn bench() -> ReportBench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
     let text = "timezone = \"Asia/Shanghai\"\n[[mirror]]\nname = \"app\"\n\
                 from = \"s.example/app\"\ntags = \"*\"\ntarget = \"t.example/m\"\nmax_lag = \"1h\"\n\
                 schedule = \"@hourly\"";
-    Bench {
+    ReportBench {
         _folder: folder,
         store,
         recorder,
@@ -36,7 +36,7 @@ async fn bench() -> Bench {
     }
 }
 
-impl Bench {
+impl ReportBench {
     /// A run that ended well at a time, or left one tag failed.
     async fn run(&self, at: i64, failed: u64) {
         let run = self

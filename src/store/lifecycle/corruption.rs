@@ -28,13 +28,13 @@ const PAGE: u64 = 4096;
 
 /// Why a store can no longer be used; its readers and its writer share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct StoreFailure {
     path: PathBuf,
     first: Arc<Mutex<Option<Error>>>,
     stop: CancellationToken,
 }
 
-impl Failure {
+impl StoreFailure {
     pub(crate) fn new(path: &Path, stop: CancellationToken) -> Self {
         Self {
             path: path.into(),

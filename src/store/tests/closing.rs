@@ -28,7 +28,7 @@ async fn impatient(path: &Path, stop: &CancellationToken) -> (Store, StoreWriter
     let patience = Duration::from_millis(20);
     let options = SqliteConnectOptions::new().filename(path);
     let db = options.busy_timeout(patience).connect().await.unwrap();
-    let failure = Failure::new(path, stop.clone());
+    let failure = StoreFailure::new(path, stop.clone());
     let recorder = StoreWriter::start(db, store.readers.clone(), failure);
     (store, recorder)
 }

@@ -48,7 +48,7 @@ pub(crate) struct Clearing<'a> {
 
 #[derive(Debug, Default)]
 struct Learned {
-    repositories: HashMap<Repository, Known>,
+    repositories: HashMap<Repository, KnownRepository>,
     /// What targets said, per digest. A registry's repositories with one digest are few.
     said: HashMap<Digest, Vec<(Repository, bool)>>,
     /// Repositories from which digests are deleted now.
@@ -86,7 +86,7 @@ impl Learned {
 
 /// What is known of a repository while runs write to it.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownRepository {
     knowledge: BlobKnowledge,
     /// Runs that write to it now.
     runs: usize,

@@ -41,11 +41,11 @@ pub(crate) struct Fanout {
     state: Mutex<FanoutState>,
     changed: watch::Sender<()>,
     /// The manifests that were pulled last.
-    manifests: Mutex<VecDeque<(Reference, Pulled)>>,
+    manifests: Mutex<VecDeque<(Reference, SharedManifest)>>,
 }
 
 /// A manifest that is being pulled, or was.
-type Pulled = Arc<OnceCell<Manifest>>;
+type SharedManifest = Arc<OnceCell<Manifest>>;
 
 #[derive(Debug, Default)]
 struct FanoutState {
@@ -177,7 +177,7 @@ impl Fanout {
             match manifests.iter().find(|(known, _)| known == reference) {
                 Some((_, pulled)) => pulled.clone(),
                 None => {
-                    let pulled = Pulled::default();
+                    let pulled = SharedManifest::default();
                     manifests.truncate(MANIFESTS - 1);
                     manifests.push_front((reference.clone(), pulled.clone()));
                     pulled

@@ -73,14 +73,14 @@ pub struct Clock<'a> {
 }
 
 /// A tag that no selector has dropped yet. Versions are parsed once, where one is asked for.
-struct Candidate<'a> {
+struct ListedTag<'a> {
     tag: &'a Tag,
     version: OnceCell<Option<TagVersion>>,
 }
 
 /// What is left of a listing.
 struct Sieve<'a> {
-    left: Vec<Candidate<'a>>,
+    left: Vec<ListedTag<'a>>,
     dropped: Vec<Dropped>,
     undated: Vec<Tag>,
     order: Vec<OrderedTag>,
@@ -226,7 +226,7 @@ fn guard(route: &Route, selectors: &Selectors, count: usize) -> Result<(), Strin
 
 impl<'a> Sieve<'a> {
     fn new(tags: impl IntoIterator<Item = &'a Tag>) -> Self {
-        let candidate = |tag| Candidate {
+        let candidate = |tag| ListedTag {
             tag,
             version: OnceCell::new(),
         };
@@ -243,7 +243,7 @@ impl<'a> Sieve<'a> {
         if let Some(max_age) = selectors.max_age {
             let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
             let oldest = clock.now.saturating_sub(max_age);
-            let time = |candidate: &Candidate<'_>| clock.times.get(candidate.tag);
+            let time = |candidate: &ListedTag<'_>| clock.times.get(candidate.tag);
             sieve.keep("max_age", |left| time(left).is_none_or(|at| *at >= oldest));
             let unknown = sieve.left.iter().filter(|left| time(left).is_none());
             sieve.undated = unknown.map(|left| left.tag.clone()).collect();
@@ -280,7 +280,7 @@ impl<'a> Sieve<'a> {
         let mut order: Vec<usize> = (0..self.left.len()).collect();
         order.sort_unstable_by(|a, b| {
             let (x, y) = (&self.left[*a], &self.left[*b]);
-            let time = |left: &Candidate<'_>| match left.version() {
+            let time = |left: &ListedTag<'_>| match left.version() {
                 Some(_) => None,
                 None => times.get(left.tag),
             };
@@ -309,7 +309,7 @@ impl<'a> Sieve<'a> {
         self.keep("latest", |_| is_newest.next().unwrap_or_default());
     }
 
-    fn keep(&mut self, selector: &'static str, mut is_kept: impl FnMut(&Candidate<'a>) -> bool) {
+    fn keep(&mut self, selector: &'static str, mut is_kept: impl FnMut(&ListedTag<'a>) -> bool) {
         let (mut count, mut first) = (0, Vec::new());
         self.left.retain(|candidate| {
             let is_kept = is_kept(candidate);
@@ -332,7 +332,7 @@ impl<'a> Sieve<'a> {
     }
 }
 
-impl Candidate<'_> {
+impl ListedTag<'_> {
     fn version(&self) -> Option<&TagVersion> {
         let parse = || TagVersion::parse(self.tag.as_str());
         self.version.get_or_init(parse).as_ref()

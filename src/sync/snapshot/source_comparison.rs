@@ -6,14 +6,14 @@ use crate::store::{StoreEvent, StoreWriter};
 
 /// What the routes of one run have compared so far.
 #[derive(Debug)]
-pub(crate) struct Check<'a> {
+pub(crate) struct SourceComparison<'a> {
     recorder: &'a StoreWriter,
     run: Option<i64>,
     left: AtomicUsize,
     is_whole: AtomicBool,
 }
 
-impl<'a> Check<'a> {
+impl<'a> SourceComparison<'a> {
     /// The check of a run of so many routes.
     pub(crate) fn new(recorder: &'a StoreWriter, run: Option<i64>, routes: usize) -> Self {
         Self {

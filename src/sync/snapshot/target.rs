@@ -49,7 +49,7 @@ pub(crate) struct TargetHolds {
     /// What the store knows of its tags, by their names at the source.
     pub records: HashMap<Tag, TagRecord>,
     /// What it said of the tags that it was asked about; `None` is "not there".
-    pub asked: Asked,
+    pub asked: TagAnswers,
     /// What the store knows of its blobs.
     pub state: RepositoryState,
 }
@@ -107,7 +107,7 @@ impl TargetHolds {
 }
 
 /// What a target said of tags, or why it could not.
-pub(crate) type Asked = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
+pub(crate) type TagAnswers = HashMap<Tag, Result<Option<Digest>, registry::Error>>;
 
 /// What a target holds, by the names that its tags have at the source.
 pub(crate) async fn list_target(
@@ -176,7 +176,7 @@ async fn answers(
     tags: &[SourceTag],
     holds: &TargetHolds,
     view: &View<'_>,
-) -> Result<Asked, registry::Error> {
+) -> Result<TagAnswers, registry::Error> {
     let doubtful = tags
         .iter()
         .filter(|source| needs_asking(source, holds, view.now));
@@ -208,7 +208,7 @@ async fn answers(
         }
     })
     .buffer_unordered(HEADS)
-    .try_fold(Asked::new(), async |mut asked, (tag, found)| {
+    .try_fold(TagAnswers::new(), async |mut asked, (tag, found)| {
         let is_failure = |error: &registry::Error| !error.is_read_forbidden();
         let failed = || asked.values().filter_map(|found| found.as_ref().err());
         match found {

@@ -28,7 +28,7 @@ const DEPTH: usize = 8;
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
+pub(crate) enum VerifyDepth {
     /// Whether everything is there.
     Presence,
     /// The bytes of blobs, too.
@@ -54,7 +54,7 @@ type Traces = Arc<[Trace]>;
 pub(crate) struct Examination<'a> {
     pub(crate) target: &'a Registry,
     pub(crate) repository: &'a Repository,
-    pub(crate) depth: Depth,
+    pub(crate) depth: VerifyDepth,
     pub(crate) store: &'a Store,
     pub(crate) recorder: &'a StoreWriter,
     /// What was found of each manifest and each blob.
@@ -72,7 +72,7 @@ impl<'a> Examination<'a> {
     pub(crate) fn new(
         target: &'a Registry,
         repository: &'a Repository,
-        depth: Depth,
+        depth: VerifyDepth,
         store: &'a Store,
         recorder: &'a StoreWriter,
     ) -> Self {
@@ -194,8 +194,8 @@ impl<'a> Examination<'a> {
                 let read = self.target.read_blob(self.repository, blob).await;
                 read.err().map(|error| Fault::of_blob(&error, digest))
             }
-            (Some(_), Depth::Presence) => None,
-            (Some(_), Depth::Bytes { since_ms, now_ms }) => {
+            (Some(_), VerifyDepth::Presence) => None,
+            (Some(_), VerifyDepth::Bytes { since_ms, now_ms }) => {
                 self.read(blob, since_ms, now_ms).await?
             }
         };

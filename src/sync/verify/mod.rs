@@ -13,7 +13,7 @@ use std::{
 use chrono::Utc;
 use futures::{StreamExt as _, stream};
 
-use self::examine::{Depth, Examination, Trace};
+use self::examine::{Examination, Trace, VerifyDepth};
 use super::{Error, Sync};
 use crate::{
     config::{Mirror, Route},
@@ -55,9 +55,9 @@ pub enum Reach {
 }
 
 /// What a verification of one mirror goes by.
-struct Scope<'a> {
+struct VerifyRun<'a> {
     mirror: &'a Mirror,
-    depth: Depth,
+    depth: VerifyDepth,
     pace: RateLimiter,
     meter: Arc<RequestCounter>,
 }
@@ -114,9 +114,9 @@ impl Sync {
                 .or_default()
                 .push(tag);
         }
-        let scope = Scope {
+        let scope = VerifyRun {
             mirror,
-            depth: Depth::Presence,
+            depth: VerifyDepth::Presence,
             pace: RateLimiter::Beside {
                 open_at: now.min(due.saturating_add(AGAIN)),
             },
@@ -136,14 +136,14 @@ impl Sync {
         sum: &mut MirrorVerification,
     ) -> Result<(), Error> {
         let (depth, at_once) = match reach {
-            Reach::Presence => (Depth::Presence, REPOSITORIES),
+            Reach::Presence => (VerifyDepth::Presence, REPOSITORIES),
             Reach::Bytes => {
                 let since_ms = self.round(&mirror.name, now_ms).await?;
                 // What one repository's blobs were read for, the next need not read.
-                (Depth::Bytes { since_ms, now_ms }, 1)
+                (VerifyDepth::Bytes { since_ms, now_ms }, 1)
             }
         };
-        let scope = Scope {
+        let scope = VerifyRun {
             mirror,
             depth,
             pace: RateLimiter::Asked,
@@ -192,7 +192,7 @@ impl Sync {
     /// Verifies tags of one target repository.
     async fn verify_tags(
         &self,
-        scope: &Scope<'_>,
+        scope: &VerifyRun<'_>,
         repository: &Repository,
         tags: Vec<WrittenTag>,
     ) -> MirrorVerification {
@@ -239,7 +239,7 @@ impl Sync {
     /// Asks for the first of some tags, so that a target that is away is not asked for each.
     async fn probe(
         &self,
-        scope: &Scope<'_>,
+        scope: &VerifyRun<'_>,
         target: &Registry,
         tags: &[WrittenTag],
     ) -> Option<Finding> {
@@ -270,7 +270,7 @@ impl Sync {
     /// Verifies one tag, and notes what is wrong with it; `None` where nothing more is begun.
     async fn verify_tag(
         &self,
-        scope: &Scope<'_>,
+        scope: &VerifyRun<'_>,
         examination: &Examination<'_>,
         tag: &WrittenTag,
     ) -> Option<Vec<Finding>> {
@@ -321,7 +321,7 @@ impl Sync {
     }
 
     /// Notes what is wrong with a tag, so that the next run brings it anew.
-    async fn note(&self, scope: &Scope<'_>, tag: &WrittenTag, traces: &[Trace]) {
+    async fn note(&self, scope: &VerifyRun<'_>, tag: &WrittenTag, traces: &[Trace]) {
         let repository = || tag.target.clone();
         let mut facts = Vec::new();
         for Trace { fault, path } in traces.iter().filter(|trace| trace.fault.is_damage()) {
@@ -386,7 +386,7 @@ impl Sync {
     /// for.
     async fn behind(
         &self,
-        scope: &Scope<'_>,
+        scope: &VerifyRun<'_>,
         tag: &WrittenTag,
         source: &Reference,
     ) -> Option<Fault> {

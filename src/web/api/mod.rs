@@ -63,7 +63,7 @@ pub(crate) async fn status(State(app): State<App>) -> Response {
         "mirrors": status.mirrors,
         "alarms": app.alarms.all(),
         "mutes": app.alarms.mutes(status.now),
-        "config_error": app.board.config_error(),
+        "config_error": app.board.rejected_config().map(|rejected| rejected.report),
         "waiting_for_restart": app.board.waiting_for_restart(),
     }))
     .into_response()

@@ -107,7 +107,7 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
     let page = Overview {
         mood: mood(&status, &alarms),
         sums: sums(&status, app.board.total_size(), request.words()),
-        config_error: app.board.config_error(),
+        config_error: app.board.rejected_config().map(|rejected| rejected.report),
         restart: app.board.waiting_for_restart().join(", "),
         mutes: mute_texts(&app.alarms.mutes(now), &request, now, config.timezone),
         more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     locales::words::Words,
-    status::{Answer, Arrival, Copy, CopyState, Explanation, Failure, TakingEntry, explain},
+    status::{Answer, Arrival, Copy, CopyState, ExplainError, Explanation, TakingEntry, explain},
     web::{
         App, api,
         pages::{
@@ -82,7 +82,7 @@ pub(crate) async fn search(Held(app): Held<App>, request: PageRequest) -> Respon
             page.answer = Some(found(explanation, &app, &request));
             pages::html(StatusCode::OK, &request, &page)
         }
-        Err(Failure::Store(error)) => pages::unreadable(&request, &error),
+        Err(ExplainError::Store(error)) => pages::unreadable(&request, &error),
         Err(wrong) => {
             page.failure = Some(wrong.to_string());
             pages::html(StatusCode::BAD_REQUEST, &request, &page)
@@ -106,7 +106,7 @@ pub(crate) async fn answer(Held(app): Held<App>, Query(asked): Query<ExplainQuer
         Ok(explanation) => Json(explanation).into_response(),
         Err(failure) => {
             let status = match failure {
-                Failure::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                ExplainError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             };
             api::refuse(status, &failure.to_string())

@@ -10,22 +10,22 @@ use crate::{
     sync::Scope,
     web::{
         SyncReply, SyncRequest,
-        tests::bench::{Answer, Bench, harbour},
+        tests::bench::{PageAnswer, WebBench, harbour},
     },
 };
 
 const ENTRIES: &str = "[defaults]\ntarget = \"m.example.com/a\"\n\
                        [[mirror]]\nname = \"nginx\"\nfrom = \"docker.io/library/nginx\"\ntags = \"1.*\"\n";
 
-async fn bench() -> Bench {
-    Bench::with(&format!(
+async fn bench() -> WebBench {
+    WebBench::with(&format!(
         "[http]\ntoken = \"open-sesame-0123456789\"\n{ENTRIES}"
     ))
     .await
 }
 
-impl Bench {
-    async fn order(&self, token: Option<&str>, body: impl Into<Body>) -> Answer {
+impl WebBench {
+    async fn order(&self, token: Option<&str>, body: impl Into<Body>) -> PageAnswer {
         let request = Request::post("/api/v1/sync");
         let request = match token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
@@ -39,7 +39,7 @@ impl Bench {
         &mut self,
         body: &'static str,
         accepted: SyncReply,
-    ) -> (Answer, SyncRequest) {
+    ) -> (PageAnswer, SyncRequest) {
         let (sender, mut orders) = tokio::sync::mpsc::channel(1);
         let app = self.app.clone();
         self.app.orders = sender;
@@ -75,7 +75,7 @@ async fn sync_requires_token() {
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{token:?}");
         assert!(!refused.body.contains("open-sesame-0123456789"));
     }
-    let open = Bench::with(ENTRIES).await;
+    let open = WebBench::with(ENTRIES).await;
     let refused = open.order(Some("anything"), body).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.body.contains("set [http] token"));
@@ -206,7 +206,7 @@ async fn sync_fails_without_daemon() {
 #[tokio::test]
 async fn api_returns_status() {
     let bench = harbour().await;
-    bench.app.board.set_config_error(Some("unknown key".into()));
+    bench.reject_config("unknown key");
     let status = bench.get("/api/v1/status").await.json();
     assert!(status["now"].as_i64().unwrap() >= bench.now);
     let names: Vec<&str> = status["mirrors"]

@@ -18,7 +18,7 @@ use crate::{
     metrics::Metrics,
     oci::{Digest, Repository},
     registry::{Registries, RetryPolicy},
-    status::StatusCache,
+    status::{RejectedConfig, StatusCache},
     store::{
         ChangeKind, EndedRun, NewChange, RunCounts, RunError, RunResult, Store, StoreEvent,
         StoreWriter, TagKey, TargetCounts, Verdict,
@@ -32,7 +32,7 @@ const DEFAULTS: &str = "timezone = \"Asia/Shanghai\"\n[defaults]\ntarget = \"m.e
                         schedule = \"17 */2 * * *\"\nmax_lag = \"30m\"\n";
 
 /// A daemon without its clockwork.
-pub(crate) struct Bench {
+pub(crate) struct WebBench {
     _folder: tempfile::TempDir,
     pub(crate) app: App,
     pub(crate) orders: mpsc::Receiver<SyncRequest>,
@@ -43,7 +43,7 @@ pub(crate) struct Bench {
 
 /// What was answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct PageAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -65,7 +65,7 @@ pub(crate) fn digest(content: &str) -> Digest {
     Digest::of(content.as_bytes())
 }
 
-impl Bench {
+impl WebBench {
     /// Nothing was ever run.
     pub(crate) async fn new(entries: &str) -> Self {
         Self::with(&format!("{DEFAULTS}{entries}")).await
@@ -208,25 +208,32 @@ impl Bench {
     }
 
     /// Asks for a page, in English.
-    pub(crate) async fn get(&self, uri: &str) -> Answer {
+    /// Sets that the edit of `mirror.toml` is not in force.
+    pub(crate) fn reject_config(&self, report: &str) {
+        let (summary, report) = (report.to_owned(), report.to_owned());
+        let rejected = RejectedConfig { summary, report };
+        self.app.board.set_rejected_config(Some(rejected));
+    }
+
+    pub(crate) async fn get(&self, uri: &str) -> PageAnswer {
         self.get_in(uri, "en").await
     }
 
-    pub(crate) async fn get_in(&self, uri: &str, language: &str) -> Answer {
+    pub(crate) async fn get_in(&self, uri: &str, language: &str) -> PageAnswer {
         let request = Request::get(uri).header(ACCEPT_LANGUAGE, language);
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn ask(&self, method: Method, uri: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: Method, uri: &str) -> PageAnswer {
         let request = Request::builder().method(method).uri(uri);
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> PageAnswer {
         let service = TowerToHyperService::new(router(self.app.clone()));
         let (parts, body) = service.call(request).await.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
-        Answer {
+        PageAnswer {
             status: parts.status,
             headers: parts.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
@@ -234,7 +241,7 @@ impl Bench {
     }
 }
 
-impl Answer {
+impl PageAnswer {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -280,8 +287,8 @@ pub(crate) fn visible(html: &str) -> String {
 }
 
 /// Three mirrors: one behind for 72 minutes, one that fails, one in sync.
-pub(crate) async fn harbour() -> Bench {
-    let bench = Bench::new(
+pub(crate) async fn harbour() -> WebBench {
+    let bench = WebBench::new(
         "[[mirror]]\nname = \"monitoring\"\nfrom = \"quay.io/prometheus/prometheus\"\ntags = \"v*\"\n\
          [[mirror]]\nname = \"nginx\"\nfrom = \"docker.io/library/nginx:1.27\"\n\
          [[mirror]]\nname = \"kubernetes\"\nfrom = \"registry.k8s.io/kube-proxy\"\nsemver = \">=1.31\"\n",

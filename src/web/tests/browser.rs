@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::web::{
     serve,
-    tests::bench::{Bench, harbour, visible},
+    tests::bench::{WebBench, harbour, visible},
 };
 
 /// How long, in seconds, the browser may take for a page.
@@ -21,7 +21,7 @@ struct Site {
     address: String,
     stop: CancellationToken,
     server: JoinHandle<()>,
-    _bench: Bench,
+    _bench: WebBench,
 }
 
 impl Site {

@@ -2,21 +2,22 @@ use crate::{
     alarms::{Alarm, AlarmSubject},
     config::Topic,
     store::RunResult,
-    web::tests::bench::{Bench, key},
+    web::tests::bench::{WebBench, key},
 };
 
 const EVIL: &str = "<script>alert(1)</script>\"'&";
 
 /// A daemon in which everything that others may choose is hostile.
-async fn hostile() -> Bench {
+async fn hostile() -> WebBench {
     let bench =
-        Bench::new("[[mirror]]\nname = '<script>alert(1)</script>\"&'\nfrom = \"nginx:1\"\n").await;
+        WebBench::new("[[mirror]]\nname = '<script>alert(1)</script>\"&'\nfrom = \"nginx:1\"\n")
+            .await;
     let name = "<script>alert(1)</script>\"&";
     let tag = key(name, "docker.io/library/nginx", "1");
     bench.moved(&tag, "one", 100, Some(EVIL)).await;
     bench.ran(name, 100, RunResult::Failed, EVIL).await;
     bench.settle().await;
-    bench.app.board.set_config_error(Some(EVIL.into()));
+    bench.reject_config(EVIL);
     bench.app.alarms.set(vec![Alarm {
         topic: Topic::Failing,
         subject: AlarmSubject::Mirror(name.into()),

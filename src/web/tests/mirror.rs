@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 
 use crate::{
     store::{ChangeKind, LagChange, NewChange, Release, StoreEvent, Upkeep},
-    web::tests::bench::{Bench, digest, harbour, key},
+    web::tests::bench::{WebBench, digest, harbour, key},
 };
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn mirror_page_shows_newest_runs_first() {
 #[tokio::test]
 async fn mirror_page_splits_many_tags() {
     let bench =
-        Bench::new("[[mirror]]\nname = \"many\"\nfrom = \"quay.io/a/b\"\ntags = \"*\"\n").await;
+        WebBench::new("[[mirror]]\nname = \"many\"\nfrom = \"quay.io/a/b\"\ntags = \"*\"\n").await;
     for number in 0..450 {
         let tag = key("many", "quay.io/a/b", &format!("t{number:03}"));
         bench.mirrored(&tag, &number.to_string(), 1000).await;
@@ -192,7 +192,7 @@ async fn mirror_page_splits_many_tags() {
 
 #[tokio::test]
 async fn mirror_page_without_runs() {
-    let bench = Bench::new("[[mirror]]\nname = \"idle\"\nfrom = \"nginx:1\"\n").await;
+    let bench = WebBench::new("[[mirror]]\nname = \"idle\"\nfrom = \"nginx:1\"\n").await;
     bench.settle().await;
     let page = bench.get("/mirrors/idle").await;
     assert_eq!(page.status, StatusCode::OK);

@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
 use crate::{
     sync::Scope,
-    web::tests::bench::{Bench, digest},
+    web::tests::bench::{WebBench, digest},
 };
 
 const LAYER_BYTES: usize = 8 << 20;
@@ -88,7 +88,7 @@ async fn overview_shows_transfer_in_flight() {
     let (from, source) = registry(Router::new().fallback(source)).await;
     let notify = quarter.clone();
     let (to, target) = registry(Router::new().fallback(move |r| target(r, notify))).await;
-    let bench = Bench::with(&format!(
+    let bench = WebBench::with(&format!(
         "[registries.\"{from}\"]\nplain_http = true\n[registries.\"{to}\"]\nplain_http = true\n\
          [[mirror]]\nname = \"app\"\nfrom = \"{from}/app:1\"\ntarget = \"{to}/a\"\n"
     ))

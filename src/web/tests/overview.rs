@@ -4,7 +4,7 @@ use crate::{
     alarms::{Alarm, AlarmSubject},
     config::Topic,
     store::RunResult,
-    web::tests::bench::{Bench, harbour, key},
+    web::tests::bench::{WebBench, harbour, key},
 };
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn row_shows_lag_bounds_and_failed_attempt() {
 
 #[tokio::test]
 async fn overview_when_all_in_sync() {
-    let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n[[mirror]]\nname = \"b\"\nfrom = \"redis:7\"\n").await;
+    let bench = WebBench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n[[mirror]]\nname = \"b\"\nfrom = \"redis:7\"\n").await;
     bench.ran("a", 100, RunResult::Ok, "").await;
     bench.ran("b", 100, RunResult::Ok, "").await;
     bench.settle().await;
@@ -71,7 +71,7 @@ async fn overview_when_all_in_sync() {
 
 #[tokio::test]
 async fn overview_without_runs() {
-    let bench = Bench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n").await;
+    let bench = WebBench::new("[[mirror]]\nname = \"a\"\nfrom = \"nginx:1\"\n").await;
     bench.settle().await;
     let page = bench.get("/").await;
     assert!(
@@ -203,7 +203,7 @@ async fn running_mirror_refreshes_page() {
 
 #[tokio::test]
 async fn overview_shows_registries() {
-    let bench = Bench::with(
+    let bench = WebBench::with(
         "[registries.\"docker.io\"]\nusername = \"acme\"\npassword = \"secret-0123456789\"\n\
          [limits]\ntraffic = { bytes = \"1 TB\", per = \"month\" }\n\
          [defaults]\ntarget = \"m.example.com/a\"\n[[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",
@@ -256,7 +256,7 @@ async fn filter_links_keep_query() {
 async fn overview_splits_many_mirrors() {
     let entry =
         |n: usize| format!("[[mirror]]\nname = \"mirror-{n:03}\"\nfrom = \"quay.io/a/b{n}:1\"\n");
-    let bench = Bench::new(&(0..250).map(entry).collect::<String>()).await;
+    let bench = WebBench::new(&(0..250).map(entry).collect::<String>()).await;
     bench.settle().await;
     let count = |page: &str| page.matches("href=\"/mirrors/mirror-").count();
     let first = bench.get("/").await;
@@ -295,7 +295,7 @@ async fn overview_shows_alarms_and_config_error() {
         alarm(Topic::Config, "", "mirror.toml was edited and has mistakes"),
     ]);
     let error = "  x unknown key `tgas`\n   ,-[mirror.toml:3:1]\n 3 | tgas = \"v*\"\n";
-    bench.app.board.set_config_error(Some(error.into()));
+    bench.reject_config(error);
     let page = bench.get("/").await;
     assert!(page.body.contains("<h1 class=\"verdict bad\">"));
     let places = page.places(&[
@@ -334,7 +334,8 @@ async fn page_refreshes_on_request() {
 
 #[tokio::test]
 async fn mirror_links_encode_names() {
-    let bench = Bench::new("[[mirror]]\nname = \"web/nginx: #1 50%?\"\nfrom = \"nginx:1\"\n").await;
+    let bench =
+        WebBench::new("[[mirror]]\nname = \"web/nginx: #1 50%?\"\nfrom = \"nginx:1\"\n").await;
     let tag = key("web/nginx: #1 50%?", "docker.io/library/nginx", "1");
     bench.mirrored(&tag, "one", 50).await;
     bench.settle().await;

@@ -16,21 +16,21 @@ use tokio_util::sync::CancellationToken;
 use crate::web::{
     connections::{self, PEER_CONNECTIONS},
     router,
-    tests::bench::{Bench, harbour},
+    tests::bench::{WebBench, harbour},
 };
 
 /// More than the server takes at a time.
 const CROWD: usize = 300;
 
 /// The bench behind a real socket.
-struct Server {
-    _bench: Bench,
+struct RawServer {
+    _bench: WebBench,
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
-impl Server {
+impl RawServer {
     async fn start() -> Self {
         let bench = harbour().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,7 +85,7 @@ async fn to_end(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn idle_connections_are_closed() {
-    let server = Server::start().await;
+    let server = RawServer::start().await;
     tokio::time::pause();
     let mut crowd = Vec::new();
     for number in 0..CROWD {
@@ -107,7 +107,7 @@ async fn idle_connections_are_closed() {
 
 #[tokio::test]
 async fn one_address_leaves_connections_for_others() {
-    let server = Server::start().await;
+    let server = RawServer::start().await;
     let mut held = Vec::new();
     for _ in 0..PEER_CONNECTIONS {
         held.push(server.send_from(2, "GET / HT").await);
@@ -140,7 +140,7 @@ async fn long_address_is_refused() {
 
 #[tokio::test]
 async fn missing_body_times_out() {
-    let server = Server::start().await;
+    let server = RawServer::start().await;
     tokio::time::pause();
     let request = "POST /api/v1/sync HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
     let answer = to_end(server.send(request).await).await;
@@ -151,7 +151,7 @@ async fn missing_body_times_out() {
 
 #[tokio::test]
 async fn endless_head_is_refused() {
-    let server = Server::start().await;
+    let server = RawServer::start().await;
     let mut stream = server.send("GET / HTTP/1.1\r\nhost: x\r\n").await;
     let line = format!("x-large: {}\r\n", "x".repeat(1000));
     // The server may hang up while this is written.
@@ -190,7 +190,7 @@ async fn path_traversal_is_not_found() {
 
 #[tokio::test]
 async fn cross_site_request_starts_nothing() {
-    let mut bench = Bench::with(
+    let mut bench = WebBench::with(
         "[http]\ntoken = \"open-sesame-0123456789\"\n[defaults]\ntarget = \"m.example.com/a\"\n\
          [[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n",
     )

@@ -64,7 +64,7 @@ impl Said {
 }
 
 /// Registries that want logins and take or refuse them, and a daemon's file with every kind of secret.
-struct Stage {
+struct SecretsStage {
     registries: [Fake; 3],
     receiver: Receiver,
     _mutual: Registry,
@@ -72,7 +72,7 @@ struct Stage {
     transship: Transship,
 }
 
-impl Stage {
+impl SecretsStage {
     fn new() -> Self {
         let registries = [Fake::start(), Fake::start(), Fake::start()];
         let [source, target, refusing] = &registries;
@@ -191,7 +191,7 @@ const PAGES: [&str; 16] = [
 ];
 
 /// What a daemon says, once every mirror was tried and trouble was told.
-fn hear_a_daemon(stage: &Stage, said: &mut Said) {
+fn hear_a_daemon(stage: &SecretsStage, said: &mut Said) {
     let daemon = Daemon::start(&stage.transship);
     daemon.until_true("every mirror to have been tried", |daemon| {
         let status = daemon.status();
@@ -216,7 +216,7 @@ fn hear_a_daemon(stage: &Stage, said: &mut Said) {
 
 #[test]
 fn secrets_never_appear() {
-    let stage = Stage::new();
+    let stage = SecretsStage::new();
     let mut said = Said(Vec::new());
     for arguments in COMMANDS {
         stage.run(&mut said, arguments);
@@ -239,7 +239,7 @@ fn secrets_never_appear() {
 
 #[test]
 fn config_errors_hide_secrets() {
-    let stage = Stage::new();
+    let stage = SecretsStage::new();
     let text = fs::read_to_string(stage.transship.path().join("mirror.toml")).unwrap();
     let mut said = Said(Vec::new());
     for (right, wrong) in [

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::resume::uploads::{PART, SIZE, Stage, config};
+use crate::resume::uploads::{PART, SIZE, UploadStage, config};
 use crate::support::programs::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::programs::transship::Transship;
 use crate::support::registries::client::assert_mirrored;
@@ -15,7 +15,7 @@ use crate::support::registries::fake_tokens::Habits;
 use crate::support::registries::requests::Request;
 
 /// The target does with the part of this number, counted from 1, what `verdict` says.
-fn at_part(stage: &Stage, number: usize, verdict: impl Fn() -> Verdict + Send + 'static) {
+fn at_part(stage: &UploadStage, number: usize, verdict: impl Fn() -> Verdict + Send + 'static) {
     let mut parts = 0;
     stage.target.rule(move |request| {
         parts += usize::from(request.method == "PATCH");
@@ -47,7 +47,7 @@ fn parallel_blobs_fall_back_to_monolithic() {
 
 #[test]
 fn lost_session_restarts_without_lesson() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     at_part(&stage, 3, || {
         Verdict::Answer(refusal(404, "BLOB_UPLOAD_UNKNOWN"))
     });
@@ -59,7 +59,7 @@ fn lost_session_restarts_without_lesson() {
 
 #[test]
 fn single_chunk_registry_gets_monolithic() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     stage.target.rule(|request| {
         let is_first = request
             .range
@@ -77,7 +77,7 @@ fn single_chunk_registry_gets_monolithic() {
 
 #[test]
 fn refused_resume_restarts_upload() {
-    let stage = Stage::with(Oddities {
+    let stage = UploadStage::with(Oddities {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
     });
@@ -95,7 +95,7 @@ fn refused_resume_restarts_upload() {
 
 #[test]
 fn lost_final_answer_sends_nothing_again() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     let is_lost = AtomicBool::new(false);
     stage.target.rule(move |request| {
         match ends_an_upload(request) && !is_lost.swap(true, Ordering::Relaxed) {
@@ -111,13 +111,14 @@ fn lost_final_answer_sends_nothing_again() {
 fn source_failure_keeps_upload_session() {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = reads.clone();
-    let stage = Stage::reading(
-        move |_, bytes| match counted.fetch_add(1, Ordering::Relaxed) {
-            0 => Some(truncated(bytes)),
-            1 => Some(refusal(404, "BLOB_UNKNOWN")),
-            _ => None,
-        },
-    );
+    let stage =
+        UploadStage::reading(
+            move |_, bytes| match counted.fetch_add(1, Ordering::Relaxed) {
+                0 => Some(truncated(bytes)),
+                1 => Some(refusal(404, "BLOB_UNKNOWN")),
+                _ => None,
+            },
+        );
     stage.transship.run(&["sync"]).expect_code(2);
     let sent = stage.sent();
     assert_eq!(sent, SIZE / 2);
@@ -129,7 +130,7 @@ fn source_failure_keeps_upload_session() {
 
 #[test]
 fn refused_mount_keeps_saved_session() {
-    let stage = Stage::with(Oddities {
+    let stage = UploadStage::with(Oddities {
         mounts_become_uploads: true,
         ..Oddities::default()
     });
@@ -180,7 +181,7 @@ fn lost_monolithic_answer_sends_nothing_again() {
 
 #[test]
 fn token_server_failure_keeps_upload_session() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     stage.target.demand_tokens(Habits::default());
     let is_down = Arc::new(AtomicBool::new(true));
     let (down, mut parts) = (is_down.clone(), 0);
@@ -201,8 +202,8 @@ fn token_server_failure_keeps_upload_session() {
 }
 
 /// A target that fails every request of one kind in the session that a killed process left there.
-fn failing_in_the_old_session(method: &'static str, status: u16) -> Stage {
-    let stage = Stage::with(Oddities::default());
+fn failing_in_the_old_session(method: &'static str, status: u16) -> UploadStage {
+    let stage = UploadStage::with(Oddities::default());
     let mut parts = 0;
     stage.kill_at(3 * PART, move |request| {
         parts += usize::from(request.method == "PATCH");
@@ -232,7 +233,7 @@ fn unknown_session_is_replaced() {
 
 #[test]
 fn refused_upload_is_sent_once() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     let mut session = String::new();
     stage.target.rule(move |request| {
         if request.method == "PATCH" {

@@ -25,14 +25,14 @@ pub const PART: usize = 65536;
 pub const SIZE: usize = 300_000;
 
 /// A source with `app:v1`, which has one large layer, and a target that gets it in parts.
-pub struct Stage {
+pub struct UploadStage {
     pub source: Fake,
     pub target: Fake,
     pub layer: Blob,
     pub transship: Transship,
 }
 
-impl Stage {
+impl UploadStage {
     pub fn with(oddities: Oddities) -> Self {
         Self::through(oddities, |_| None)
     }
@@ -147,7 +147,8 @@ fn partial(bytes: &Bytes, first: usize) -> Response<Body> {
 
 #[test]
 fn resumes_download_with_range() {
-    let stage = Stage::reading(|request, bytes| request.range.is_none().then(|| truncated(bytes)));
+    let stage =
+        UploadStage::reading(|request, bytes| request.range.is_none().then(|| truncated(bytes)));
     stage.assert_synced();
     let half = format!("bytes={}-", SIZE / 2);
     assert_eq!(stage.reads(), [None, Some(half)]);
@@ -156,7 +157,7 @@ fn resumes_download_with_range() {
 
 #[test]
 fn skips_known_bytes_without_range_support() {
-    let stage = Stage::reading(|request, bytes| match request.range {
+    let stage = UploadStage::reading(|request, bytes| match request.range {
         None => Some(truncated(bytes)),
         Some(_) => Some(Response::new(Body::from(bytes.clone()))),
     });
@@ -166,7 +167,7 @@ fn skips_known_bytes_without_range_support() {
 
 #[test]
 fn rejects_range_from_wrong_offset() {
-    let stage = Stage::reading({
+    let stage = UploadStage::reading({
         let is_broken = std::sync::atomic::AtomicBool::new(false);
         move |request, bytes| match request.range {
             Some(_) => Some(partial(bytes, 7)),
@@ -182,7 +183,7 @@ fn rejects_range_from_wrong_offset() {
 
 #[test]
 fn endless_breaks_without_progress_fail() {
-    let stage = Stage::reading(|request, bytes| match request.range {
+    let stage = UploadStage::reading(|request, bytes| match request.range {
         None => Some(truncated(bytes)),
         Some(_) => Some(truncated(&bytes.slice(bytes.len() / 2..).slice(..0))),
     });
@@ -191,7 +192,7 @@ fn endless_breaks_without_progress_fail() {
 
 #[test]
 fn only_large_blobs_are_chunked() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     stage.assert_synced();
     let requests = stage.target.requests();
     let parts: Vec<_> = requests.iter().filter(|r| r.method == "PATCH").collect();
@@ -215,7 +216,7 @@ fn resumes_upload_after_last_kept_byte() {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
     };
-    let stage = Stage::breaking(oddities, 1);
+    let stage = UploadStage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.sent(), SIZE, "no byte was sent twice");
     assert!(stage.part_count() > SIZE.div_ceil(PART));
@@ -223,7 +224,7 @@ fn resumes_upload_after_last_kept_byte() {
 
 #[test]
 fn resumes_upload_after_last_acknowledged_chunk() {
-    let stage = Stage::breaking(Oddities::default(), 2);
+    let stage = UploadStage::breaking(Oddities::default(), 2);
     stage.assert_synced();
     assert!(stage.sent() <= SIZE + 2 * PART, "{} bytes", stage.sent());
     assert_eq!(
@@ -239,7 +240,7 @@ fn lost_session_restarts_upload() {
         broken_parts: BrokenParts::EndTheSession,
         ..Oddities::default()
     };
-    let stage = Stage::breaking(oddities, 1);
+    let stage = UploadStage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.target.sessions().opened, 3);
 }
@@ -251,14 +252,14 @@ fn accepts_status_without_location() {
         broken_parts: BrokenParts::Kept,
         ..Oddities::default()
     };
-    let stage = Stage::breaking(oddities, 1);
+    let stage = UploadStage::breaking(oddities, 1);
     stage.assert_synced();
     assert_eq!(stage.sent(), SIZE);
 }
 
 #[test]
 fn resumes_upload_after_kill() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     let (known, mut parts) = (3 * PART, 0);
     stage.kill_at(known, move |request| {
         parts += usize::from(request.method == "PATCH");
@@ -281,7 +282,7 @@ fn resumes_upload_after_kill() {
 
 #[test]
 fn kill_before_commit_sends_only_commit() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     stage.kill_at(SIZE, |request| {
         let ends = request.method == "PUT" && request.query.contains("digest=");
         ends && request.received == 0
@@ -293,7 +294,7 @@ fn kill_before_commit_sends_only_commit() {
 
 #[test]
 fn refused_chunks_switch_to_monolithic() {
-    let stage = Stage::with(Oddities::default());
+    let stage = UploadStage::with(Oddities::default());
     stage.target.rule(|request| match request.method.as_str() {
         "PATCH" => Verdict::Answer(refusal(405, "UNSUPPORTED")),
         _ => Verdict::Serve,
@@ -308,7 +309,7 @@ fn refused_chunks_switch_to_monolithic() {
 
 #[test]
 fn last_chunk_wins_switches_to_monolithic() {
-    let stage = Stage::with(Oddities {
+    let stage = UploadStage::with(Oddities {
         last_part_wins: true,
         ..Oddities::default()
     });
@@ -317,7 +318,7 @@ fn last_chunk_wins_switches_to_monolithic() {
 
 #[test]
 fn learns_smaller_chunks_from_413() {
-    let stage = Stage::with(Oddities {
+    let stage = UploadStage::with(Oddities {
         largest_body: Some(1_200_000),
         ..Oddities::default()
     });

@@ -13,14 +13,14 @@ use crate::support::registries::registry::Registry;
 use crate::support::registries::requests::{Request, count};
 
 /// A source behind tokens with so many tags in `app`, an open target, and the binary.
-struct Stage {
+struct AuthStage {
     source: Fake,
     target: Registry,
     transship: Transship,
     tags: Vec<String>,
 }
 
-impl Stage {
+impl AuthStage {
     fn with(tags: usize, habits: Habits) -> Self {
         let (source, target) = (Fake::start(), Registry::start());
         let tags: Vec<_> = (0..tags).map(|number| format!("v{number}")).collect();
@@ -66,7 +66,7 @@ fn is_token_request(request: &Request) -> bool {
 
 #[test]
 fn one_token_per_repository() {
-    let stage = Stage::with(20, Habits::default());
+    let stage = AuthStage::with(20, Habits::default());
     stage.assert_synced();
     let asked = stage.token_requests();
     assert!((1..=3).contains(&asked), "{asked} tokens were asked for");
@@ -74,7 +74,7 @@ fn one_token_per_repository() {
 
 #[test]
 fn renews_revoked_tokens_in_flight() {
-    let stage = Stage::with(
+    let stage = AuthStage::with(
         12,
         Habits {
             revoke_after: 20,
@@ -88,7 +88,7 @@ fn renews_revoked_tokens_in_flight() {
 
 #[test]
 fn renews_expired_token() {
-    let stage = Stage::with(
+    let stage = AuthStage::with(
         1,
         Habits {
             expires_in: Some(1.into()),
@@ -113,7 +113,7 @@ fn renews_expired_token() {
 
 #[test]
 fn accepts_token_without_expiry() {
-    Stage::with(
+    AuthStage::with(
         3,
         Habits {
             expires_in: None,
@@ -125,7 +125,7 @@ fn accepts_token_without_expiry() {
 
 #[test]
 fn accepts_access_token() {
-    Stage::with(
+    AuthStage::with(
         3,
         Habits {
             members: &["access_token"],
@@ -137,7 +137,7 @@ fn accepts_access_token() {
 
 #[test]
 fn keeps_the_realm_query() {
-    let stage = Stage::with(
+    let stage = AuthStage::with(
         2,
         Habits {
             realm_query: "tenant=acme",
@@ -162,7 +162,7 @@ fn keeps_the_realm_query() {
 
 #[test]
 fn refused_token_request_is_not_retried() {
-    let stage = Stage::with(
+    let stage = AuthStage::with(
         5,
         Habits {
             refuses: true,

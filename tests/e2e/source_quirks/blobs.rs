@@ -18,7 +18,7 @@ const SIZE: usize = 300_000;
 type Fault = fn(u32, &Request, &Bytes) -> Verdict;
 
 /// A source that sends everybody who wants its layer to a store, a target, and the binary.
-struct Stage {
+struct BlobStage {
     source: Fake,
     store: Fake,
     target: Fake,
@@ -26,7 +26,7 @@ struct Stage {
     transship: Transship,
 }
 
-impl Stage {
+impl BlobStage {
     fn with(fault: Fault) -> Self {
         let (source, store, target) = (Fake::start(), Fake::start(), Fake::start());
         let large = layer("kept elsewhere", SIZE);
@@ -75,7 +75,7 @@ impl Stage {
 
 #[test]
 fn expired_url_mid_download_is_renewed() {
-    let stage = Stage::with(|signature, _, bytes| match signature {
+    let stage = BlobStage::with(|signature, _, bytes| match signature {
         1 => Verdict::Answer(truncated(bytes)),
         // The registry may give out one that has ended from a cache.
         2 => Verdict::Answer(refusal(403, "AccessDenied")),
@@ -101,7 +101,7 @@ fn expired_url_before_use_is_renewed() {
         |signature, _, _| refuse_the_first(signature, 401),
         |signature, _, _| refuse_the_first(signature, 403),
     ] {
-        let stage = Stage::with(refuse);
+        let stage = BlobStage::with(refuse);
         stage.assert_synced();
         assert_eq!(stage.reads(&stage.source), [None, None]);
     }
@@ -120,7 +120,7 @@ fn blob_store_refusal_is_named() {
         (|_, _, _| Verdict::Answer(refusal(401, "AccessDenied"))) as Fault,
         |_, _, _| Verdict::Answer(refusal(403, "AccessDenied")),
     ] {
-        let stage = Stage::with(fault);
+        let stage = BlobStage::with(fault);
         let finished = stage.transship.run(&["--json", "sync"]).expect_code(2);
         let words = [
             "app:v1",
@@ -139,7 +139,7 @@ fn blob_store_refusal_is_named() {
 
 #[test]
 fn blob_missing_in_store_fails_at_once() {
-    let stage = Stage::with(|_, _, _| Verdict::Answer(refusal(404, "NoSuchKey")));
+    let stage = BlobStage::with(|_, _, _| Verdict::Answer(refusal(404, "NoSuchKey")));
     let finished = stage.transship.run(&["--json", "sync"]).expect_code(2);
     let report = finished.expect_stderr(&["app:v1", "not found"]).json();
     let class = mirrors(&report)[0]["errors"][0]["class"].as_str();

@@ -11,7 +11,7 @@ use crate::support::programs::transship::{Transship, sum};
 use crate::support::registries::corpus::Image;
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::{answer, parameter, refusal};
-use crate::support::registries::fake_contents::{Link, Oddities};
+use crate::support::registries::fake_contents::{Oddities, PageLink};
 use crate::support::registries::requests::{Request, assert_only_reads, count};
 use crate::support::wait_for;
 
@@ -25,7 +25,7 @@ const LOST: [(u16, &str); 3] = [
 /// A fake source whose `app` has 25 tags on pages of ten, a target, and the binary.
 fn paged() -> (Fake, Fake, Transship) {
     let oddities = Oddities {
-        pages: Some((10, Link::Relative)),
+        pages: Some((10, PageLink::Relative)),
         ..Oddities::default()
     };
     let (source, target) = (Fake::with(oddities), Fake::start());

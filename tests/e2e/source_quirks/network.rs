@@ -15,13 +15,13 @@ const NAME: &str = "registry.invalid";
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// A source with one image, an open target, and the binary that knows the source by `name`.
-struct Stage {
+struct NetworkStage {
     source: Fake,
     target: Registry,
     transship: Transship,
 }
 
-impl Stage {
+impl NetworkStage {
     /// `HOST` in the keys of the source stands for where it really is.
     fn with(name: Option<&str>, keys: &str) -> Self {
         let (source, target) = (Fake::start(), Registry::start());
@@ -45,7 +45,7 @@ impl Stage {
 
 #[test]
 fn endpoint_replaces_the_host() {
-    let stage = Stage::with(Some(NAME), "endpoint = \"http://HOST\"");
+    let stage = NetworkStage::with(Some(NAME), "endpoint = \"http://HOST\"");
     stage.assert_synced();
     let plan = stage.transship.run(&["plan"]).expect_code(0);
     plan.expect_stdout(&[&format!("{NAME}/app")]);
@@ -67,7 +67,7 @@ fn uploads_use_the_endpoint() {
 #[test]
 fn uses_http_proxy_per_registry() {
     // A request to an HTTP proxy has the whole URL, of which the fake looks at the path.
-    let stage = Stage::with(
+    let stage = NetworkStage::with(
         Some(NAME),
         "plain_http = true\nproxy = \"http://me:s3cret-zebra@HOST\"",
     );
@@ -76,7 +76,7 @@ fn uses_http_proxy_per_registry() {
 
 #[test]
 fn socks5h_resolves_remotely() {
-    let stage = Stage::with(Some(NAME), PLAIN);
+    let stage = NetworkStage::with(Some(NAME), PLAIN);
     let tunnel = Tunnel::socks(stage.source.host());
     let keys = format!(
         "plain_http = true\nproxy = \"socks5h://me:s3cret@{}\"",
@@ -98,7 +98,7 @@ fn direct_overrides_environment_proxy() {
     const DIRECT: &str = "plain_http = true\nproxy = \"direct\"";
     // The fake serves as the proxy, too: it looks at the path of the whole URL that a proxy is asked for.
     for (keys, code) in [(DIRECT, 2), (PLAIN, 0)] {
-        let mut stage = Stage::with(Some(NAME), keys);
+        let mut stage = NetworkStage::with(Some(NAME), keys);
         let proxy = format!("http://{}", stage.source.host());
         stage.transship.set_env("HTTP_PROXY", &proxy);
         stage.transship.run(&["sync"]).expect_code(code);
@@ -109,7 +109,7 @@ fn direct_overrides_environment_proxy() {
 fn proxy_login_is_never_printed() {
     for scheme in ["http", "socks5h", "https", "socks5"] {
         let keys = format!("plain_http = true\nproxy = \"{scheme}://me:s3cret-zebra@127.0.0.1:1\"");
-        let mut stage = Stage::with(Some(NAME), &keys);
+        let mut stage = NetworkStage::with(Some(NAME), &keys);
         stage.transship.set_env("RUST_LOG", "trace");
         let finished = stage.transship.run(&["-v", "sync"]).expect_code(2);
         let finished = finished.expect_stderr(&[NAME]);
@@ -120,11 +120,11 @@ fn proxy_login_is_never_printed() {
 
 #[test]
 fn ip_family_is_exclusive() {
-    Stage::with(None, "plain_http = true\nip = \"4\"").assert_synced();
-    let stage = Stage::with(None, "plain_http = true\nip = \"6\"");
+    NetworkStage::with(None, "plain_http = true\nip = \"4\"").assert_synced();
+    let stage = NetworkStage::with(None, "plain_http = true\nip = \"6\"");
     stage.transship.run(&["sync"]).expect_code(2);
     for (ip, is_reached) in [("6", true), ("any", true), ("4", false)] {
-        let stage = Stage::with(Some(NAME), PLAIN);
+        let stage = NetworkStage::with(Some(NAME), PLAIN);
         let tunnel = Tunnel::ipv6(stage.source.host());
         let keys = format!("endpoint = \"http://{}\"\nip = \"{ip}\"", tunnel.host());
         let text = mirror_toml_with(&keys, PLAIN, &all_tags_of("app"));
@@ -164,7 +164,7 @@ fn presents_client_certificate() {
 
 #[test]
 fn loopback_is_reached_without_proxy_of_environment() {
-    let mut stage = Stage::with(None, PLAIN);
+    let mut stage = NetworkStage::with(None, PLAIN);
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         stage.transship.set_env(name, NOWHERE);
     }
@@ -173,7 +173,7 @@ fn loopback_is_reached_without_proxy_of_environment() {
 
 #[test]
 fn error_through_proxy_names_it() {
-    let mut stage = Stage::with(Some(NAME), PLAIN);
+    let mut stage = NetworkStage::with(Some(NAME), PLAIN);
     stage
         .transship
         .set_env("HTTP_PROXY", "http://user:secret@127.0.0.1:1");

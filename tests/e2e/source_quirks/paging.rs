@@ -8,12 +8,12 @@ use crate::support::registries::client::assert_mirrored;
 use crate::support::registries::corpus::Image;
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::{answer, parameter, redirect};
-use crate::support::registries::fake_contents::{Link, Oddities};
+use crate::support::registries::fake_contents::{Oddities, PageLink};
 use crate::support::registries::registry::Registry;
 use crate::support::registries::requests::{Request, assert_only_reads, count};
 
 /// A fake source whose `app` has 25 tags on pages of ten.
-fn source_with(link: Link, other_host: &str) -> Fake {
+fn source_with(link: PageLink, other_host: &str) -> Fake {
     let oddities = Oddities {
         pages: Some((10, link)),
         other_host: other_host.to_owned(),
@@ -30,7 +30,7 @@ fn source_with(link: Link, other_host: &str) -> Fake {
     source
 }
 
-fn assert_all_pages_are_read(link: Link) {
+fn assert_all_pages_are_read(link: PageLink) {
     let (source, target) = (source_with(link, ""), Registry::start());
     between(source.host(), target.host(), &all_tags_of("app")).sync();
     assert_eq!(target.client().tags("mirror/app").len(), 25);
@@ -39,17 +39,17 @@ fn assert_all_pages_are_read(link: Link) {
 
 #[test]
 fn follows_relative_link() {
-    assert_all_pages_are_read(Link::Relative);
+    assert_all_pages_are_read(PageLink::Relative);
 }
 
 #[test]
 fn follows_absolute_link() {
-    assert_all_pages_are_read(Link::Absolute);
+    assert_all_pages_are_read(PageLink::Absolute);
 }
 
 #[test]
 fn reads_all_target_pages() {
-    let (source, target) = (Registry::start(), source_with(Link::Relative, ""));
+    let (source, target) = (Registry::start(), source_with(PageLink::Relative, ""));
     let transship = between(source.host(), target.host(), &all_tags_of("app"));
     let client = source.client();
     for number in 0..25 {
@@ -67,7 +67,7 @@ fn reads_all_target_pages() {
 
 #[test]
 fn link_loop_is_an_error() {
-    let (source, target) = (source_with(Link::Loop, ""), Registry::start());
+    let (source, target) = (source_with(PageLink::Loop, ""), Registry::start());
     let finished = between(source.host(), target.host(), &all_tags_of("app"))
         .run(&["sync"])
         .expect_code(2);
@@ -79,7 +79,7 @@ fn link_loop_is_an_error() {
 #[test]
 fn foreign_link_is_not_followed() {
     let (other, target) = (Fake::start(), Registry::start());
-    let source = source_with(Link::OtherHost, other.host());
+    let source = source_with(PageLink::OtherHost, other.host());
     between(source.host(), target.host(), &all_tags_of("app")).sync();
     assert_eq!(target.client().tags("mirror/app").len(), 25);
     assert_eq!(count(&source.requests(), Request::is_tag_list), 3);
@@ -114,7 +114,7 @@ fn link_to_a_path_of_its_own_side_leads_on() {
         |page| format!("https://cell-7.inside/v2/cell-7/{page}"),
     ];
     for place in places {
-        let (source, target) = (source_with(Link::Relative, ""), Registry::start());
+        let (source, target) = (source_with(PageLink::Relative, ""), Registry::start());
         link_to(&source, place);
         between(source.host(), target.host(), &all_tags_of("app")).sync();
         assert_eq!(target.client().tags("mirror/app").len(), 25);

@@ -10,7 +10,7 @@ use crate::support::programs::pair::{
 };
 use crate::support::programs::transship::{Transship, sum};
 use crate::support::registries::bulk::{
-    HARBOR, HUB, QUAY, Row, harbor, hub, push, quay, row, serve,
+    BulkTag, HARBOR, HUB, QUAY, harbor, hub, push, quay, row, serve,
 };
 use crate::support::registries::corpus::Image;
 use crate::support::registries::fake::{Fake, Verdict};
@@ -229,7 +229,7 @@ fn push_times_drive_latest_and_max_age() {
     assert_eq!(target.client().tags("mirror/acme/deep/app"), ["apple"]);
 }
 
-fn be_harbor(source: &Fake, rows: Vec<Row>) {
+fn be_harbor(source: &Fake, rows: Vec<BulkTag>) {
     serve(source, HARBOR, rows, harbor);
     source.demand_tokens(Habits {
         service: "harbor-registry",

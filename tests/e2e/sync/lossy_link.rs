@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::net::link::{Link, Weather};
+use crate::support::net::link::{Link, LinkQuality};
 use crate::support::programs::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::programs::transship::Transship;
 use crate::support::registries::client::assert_mirrored;
@@ -31,14 +31,14 @@ fn arrives_over_resets_and_stalls() {
     for (number, image) in images.iter().enumerate() {
         source.client().push("app", &format!("v{number}"), image);
     }
-    let lossy = Weather {
+    let lossy = LinkQuality {
         round_trip: Duration::from_millis(10),
         flow_rate: Some(50 << 20),
         total_rate: Some(100 << 20),
         reset_every: Some(2_000_000),
         stall_every: None,
     };
-    let silent = Weather {
+    let silent = LinkQuality {
         stall_every: Some(2_500_000),
         ..lossy
     };

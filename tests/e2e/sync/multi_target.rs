@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::resume::uploads::{PART, SIZE, Stage};
+use crate::resume::uploads::{PART, SIZE, UploadStage};
 use crate::support::programs::pair::between;
 use crate::support::programs::transship::Running;
 use crate::support::registries::corpus::{Image, layer};
@@ -20,8 +20,8 @@ use crate::support::wait_for;
 const UPLOAD: &str = "SELECT location, offset FROM uploads";
 
 /// A process that sent a part of the layer, and gets no answer to the second.
-fn in_the_middle() -> (Stage, Running) {
-    let stage = Stage::with(Oddities::default());
+fn in_the_middle() -> (UploadStage, Running) {
+    let stage = UploadStage::with(Oddities::default());
     let (gate, closed) = mpsc::channel();
     let mut parts = 0;
     stage.target.rule(move |request| {

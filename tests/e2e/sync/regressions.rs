@@ -12,7 +12,7 @@ use crate::support::registries::client::assert_mirrored;
 use crate::support::registries::corpus::{Image, layer};
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::{parameter, refusal};
-use crate::support::registries::fake_contents::{Link, Oddities};
+use crate::support::registries::fake_contents::{Oddities, PageLink};
 use crate::support::registries::fake_tokens::Habits;
 use crate::support::registries::registry::Registry;
 use crate::support::registries::requests::{Request, count};
@@ -194,7 +194,7 @@ fn manifest_put_does_not_follow_redirect() {
 #[test]
 fn finds_next_among_several_links() {
     let source = Fake::with(Oddities {
-        pages: Some((2, Link::AmongOthers)),
+        pages: Some((2, PageLink::AmongOthers)),
         ..Oddities::default()
     });
     let target = Registry::start();

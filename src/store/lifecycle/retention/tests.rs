@@ -11,18 +11,18 @@ use crate::{
     },
 };
 
-struct Bench {
+struct RetentionBench {
     _folder: tempfile::TempDir,
     store: Store,
     recorder: StoreWriter,
     now: i64,
 }
 
-async fn bench() -> Bench {
+async fn bench() -> RetentionBench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
-    Bench {
+    RetentionBench {
         _folder: folder,
         store,
         recorder,
@@ -38,7 +38,7 @@ fn repository(name: &str) -> Repository {
     format!("m.example.com/{name}").parse().unwrap()
 }
 
-impl Bench {
+impl RetentionBench {
     async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;

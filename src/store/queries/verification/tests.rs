@@ -2,17 +2,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Pruning, StoreEvent, StoreWriter, TagKey, queries::verification::*};
 
-struct Bench {
+struct VerificationBench {
     _folder: tempfile::TempDir,
     store: Store,
     recorder: StoreWriter,
 }
 
-async fn bench(facts: impl IntoIterator<Item = StoreEvent>) -> Bench {
+async fn bench(facts: impl IntoIterator<Item = StoreEvent>) -> VerificationBench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
-    let bench = Bench {
+    let bench = VerificationBench {
         _folder: folder,
         store,
         recorder,
@@ -21,7 +21,7 @@ async fn bench(facts: impl IntoIterator<Item = StoreEvent>) -> Bench {
     bench
 }
 
-impl Bench {
+impl VerificationBench {
     async fn record(&self, facts: impl IntoIterator<Item = StoreEvent>) {
         for fact in facts {
             self.recorder.record(fact).await;

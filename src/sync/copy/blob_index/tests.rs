@@ -2,16 +2,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sync::copy::blob_index::*;
 
-struct Bench {
+struct IndexBench {
     _folder: tempfile::TempDir,
     holdings: BlobIndex,
 }
 
-async fn bench() -> Bench {
+async fn bench() -> IndexBench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
-    Bench {
+    IndexBench {
         _folder: folder,
         holdings: BlobIndex::new(store, Arc::new(recorder)),
     }
@@ -33,7 +33,7 @@ fn missing(elsewhere: Option<&str>) -> Holding {
 
 #[tokio::test]
 async fn an_empty_repository_lacks_what_it_was_not_given() {
-    let Bench { holdings, .. } = &bench().await;
+    let IndexBench { holdings, .. } = &bench().await;
     let here = repository("a");
     holdings.hold(&here, BlobKnowledge::Empty).await;
     assert_eq!(
@@ -59,7 +59,7 @@ async fn an_empty_repository_lacks_what_it_was_not_given() {
 
 #[tokio::test]
 async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
-    let Bench { holdings, .. } = &bench().await;
+    let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     holdings.learn(&here, &blob(), true).await;
     holdings.release(&here).await;
@@ -90,7 +90,7 @@ async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
 
 #[tokio::test]
 async fn a_repository_that_lost_something_is_not_believed() {
-    let Bench { holdings, .. } = &bench().await;
+    let IndexBench { holdings, .. } = &bench().await;
     let here = repository("a");
     holdings.hold(&here, BlobKnowledge::Empty).await;
     holdings.learn(&here, &blob(), true).await;
@@ -103,7 +103,7 @@ async fn a_repository_that_lost_something_is_not_believed() {
 
 #[tokio::test]
 async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
-    let Bench { holdings, .. } = &bench().await;
+    let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     let doubt = Check::Suspect(here.clone(), blob());
     holdings.recorder.record(StoreEvent::Check(doubt)).await;
@@ -125,7 +125,7 @@ async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
 
 #[tokio::test]
 async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_writes() {
-    let Bench { holdings, .. } = &bench().await;
+    let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     let clearing = holdings.clear(&here, &[]).await.unwrap();
     holdings.hold(&other, BlobKnowledge::Complete).await;

@@ -8,20 +8,20 @@ use tokio::time::timeout;
 
 use crate::web::{
     SyncReply,
-    tests::bench::{Answer, Bench},
+    tests::bench::{PageAnswer, WebBench},
 };
 
 const TOKEN: &str = "open-sesame-0123456789";
 const ENTRIES: &str = "[defaults]\ntarget = \"m.example.com/a\"\n\
                        [[mirror]]\nname = \"nginx\"\nfrom = \"nginx:1\"\n";
 
-async fn bench() -> Bench {
-    Bench::with(&format!("[http]\ntoken = \"{TOKEN}\"\n{ENTRIES}")).await
+async fn bench() -> WebBench {
+    WebBench::with(&format!("[http]\ntoken = \"{TOKEN}\"\n{ENTRIES}")).await
 }
 
-impl Bench {
+impl WebBench {
     /// Presses `Sync now`. The daemon, if it is asked, starts the run. Returns whether it was asked.
-    async fn press(&mut self, form: &str, headers: &[(&str, &str)]) -> (Answer, bool) {
+    async fn press(&mut self, form: &str, headers: &[(&str, &str)]) -> (PageAnswer, bool) {
         let mut request = Request::post("/actions/sync").header("host", "127.0.0.1:9618");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -129,7 +129,7 @@ async fn button_of_unknown_mirror_or_without_token() {
         .press(&format!("mirror=ngins&token={TOKEN}"), &[])
         .await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    let mut open = Bench::with(ENTRIES).await;
+    let mut open = WebBench::with(ENTRIES).await;
     let page = open.get("/mirrors/nginx").await.body;
     assert!(!page.contains("/actions/sync"), "{page}");
     let (answer, is_started) = open.press("mirror=nginx&token=", &[]).await;

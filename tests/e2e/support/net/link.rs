@@ -21,7 +21,7 @@ const FRAME: usize = 32 << 10;
 
 /// What a link does to what crosses it; the default does nothing but count.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub struct LinkQuality {
     pub round_trip: Duration,
     /// Bytes per second of one direction of one connection; without one, no limit.
     pub flow_rate: Option<u64>,
@@ -48,13 +48,13 @@ pub struct Crossed {
 /// A running link to one host; it ends with the value.
 pub struct Link {
     host: String,
-    shared: Arc<Shared>,
+    shared: Arc<LinkState>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Link {
     /// A link to `target`, such as `127.0.0.1:5000`, in this weather.
-    pub fn to(target: &str, weather: Weather) -> Self {
+    pub fn to(target: &str, weather: LinkQuality) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -62,7 +62,7 @@ impl Link {
             .unwrap();
         let listener = runtime.block_on(async { listen() });
         let host = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared::new(target, weather));
+        let shared = Arc::new(LinkState::new(target, weather));
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Self {
             host,
@@ -137,17 +137,17 @@ struct Counters {
 }
 
 /// What both directions of every connection share.
-struct Shared {
+struct LinkState {
     target: String,
-    weather: Weather,
+    weather: LinkQuality,
     counters: Counters,
     up: Mutex<Queue>,
     down: Mutex<Queue>,
     faults: Mutex<Faults>,
 }
 
-impl Shared {
-    fn new(target: &str, weather: Weather) -> Self {
+impl LinkState {
+    fn new(target: &str, weather: LinkQuality) -> Self {
         let queue = || Mutex::new(Queue::new(weather.total_rate, Instant::now()));
         Self {
             target: target.to_owned(),
@@ -210,13 +210,13 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Faults {
     chance: fastrand::Rng,
-    weather: Weather,
+    weather: LinkQuality,
     until_reset: u64,
     until_stall: u64,
 }
 
 impl Faults {
-    pub fn new(weather: Weather) -> Self {
+    pub fn new(weather: LinkQuality) -> Self {
         let mut faults = Self {
             chance: fastrand::Rng::with_seed(1),
             weather,
@@ -258,7 +258,7 @@ fn listen() -> TcpListener {
     socket.listen(1024).unwrap()
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<LinkState>) {
     // The connections end with the link.
     let mut carried = tokio::task::JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
@@ -269,7 +269,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// Carries one connection until both directions have ended, or until it breaks.
-async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
+async fn carry(mut client: TcpStream, shared: Arc<LinkState>) {
     let opened = Instant::now() + shared.weather.round_trip;
     let Ok(mut server) = TcpStream::connect(&shared.target).await else {
         return break_off(&client);
@@ -309,7 +309,7 @@ type Sent = (Instant, Vec<u8>);
 struct Pump<'a> {
     way: Way,
     opened: Instant,
-    shared: &'a Shared,
+    shared: &'a LinkState,
     /// For as many bytes as may still be on the way.
     room: Semaphore,
 }

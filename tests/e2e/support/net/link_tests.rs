@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::net::link::{Crossed, Fate, Faults, Link, Queue, Weather};
+use crate::support::net::link::{Crossed, Fate, Faults, Link, LinkQuality, Queue};
 
 const MIB: usize = 1 << 20;
 
@@ -60,10 +60,10 @@ fn queue_keeps_its_rate() {
 #[test]
 fn faults_strike_per_bytes() {
     let mean = MIB as u64;
-    let mut faults = Faults::new(Weather {
+    let mut faults = Faults::new(LinkQuality {
         reset_every: Some(mean),
         stall_every: Some(4 * mean),
-        ..Weather::default()
+        ..LinkQuality::default()
     });
     let fates: Vec<_> = (0..400_000).filter_map(|_| faults.strike(1024)).collect();
     let resets = fates.iter().filter(|fate| **fate == Fate::Reset).count();
@@ -75,11 +75,11 @@ fn faults_strike_per_bytes() {
 
 #[test]
 fn link_counts_every_byte() {
-    let weather = Weather {
+    let weather = LinkQuality {
         round_trip: Duration::from_millis(20),
         flow_rate: Some(100 << 20),
         total_rate: Some(200 << 20),
-        ..Weather::default()
+        ..LinkQuality::default()
     };
     let (link, bytes) = (Link::to(&doubling_server(), weather), vec![7; MIB + 1]);
     thread::scope(|scope| {
@@ -101,9 +101,9 @@ fn link_counts_every_byte() {
 
 #[test]
 fn link_resets_after_limit() {
-    let weather = Weather {
+    let weather = LinkQuality {
         reset_every: Some(MIB as u64),
-        ..Weather::default()
+        ..LinkQuality::default()
     };
     let link = Link::to(&doubling_server(), weather);
     // Which step of the exchange hears of it is chance, and so is the error's name.

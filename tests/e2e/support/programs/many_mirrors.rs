@@ -17,7 +17,7 @@ use crate::support::registries::fake_answers::{answer, created, parameter, refus
 /// So many images stand behind the tags.
 const IMAGES: usize = 4;
 
-struct Contents {
+struct ManyContents {
     tags: usize,
     images: Vec<Image>,
     /// What was written, by its path.
@@ -28,7 +28,7 @@ struct Contents {
 
 /// A running one; it ends with the value.
 pub struct Plenty {
-    contents: Arc<Contents>,
+    contents: Arc<ManyContents>,
     server: Server,
 }
 
@@ -36,7 +36,7 @@ impl Plenty {
     /// With so many tags in each repository; none makes it an empty target.
     pub fn start(tags: usize) -> Self {
         let images = (0..IMAGES).map(|image| Image::without_layers(&format!("image {image}")));
-        let contents = Arc::new(Contents {
+        let contents = Arc::new(ManyContents {
             tags,
             images: images.collect(),
             written: Mutex::default(),
@@ -62,7 +62,7 @@ impl Plenty {
     }
 }
 
-async fn handle(State(contents): State<Arc<Contents>>, request: Request) -> Response<Body> {
+async fn handle(State(contents): State<Arc<ManyContents>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20)
         .await
@@ -85,7 +85,7 @@ fn accepted(path: &str) -> Response<Body> {
         .unwrap()
 }
 
-impl Contents {
+impl ManyContents {
     fn write(&self, path: &str, query: &str, body: Bytes) -> Response<Body> {
         let digest = digest_of(&body);
         let mut written = self.written.lock().unwrap();

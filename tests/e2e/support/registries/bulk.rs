@@ -14,21 +14,21 @@ const PAGE: usize = 2;
 
 /// A tag as a listing tells it.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct BulkTag {
     pub tag: String,
     pub digest: Option<String>,
     /// Days ago.
     pub pushed: i64,
 }
 
-impl Row {
+impl BulkTag {
     fn at(&self) -> chrono::DateTime<chrono::Utc> {
         chrono::Utc::now() - chrono::Duration::seconds(self.pushed * DAY)
     }
 }
 
-pub fn row(tag: &str, image: &Image) -> Row {
-    Row {
+pub fn row(tag: &str, image: &Image) -> BulkTag {
+    BulkTag {
         tag: tag.to_owned(),
         digest: Some(image.digest()),
         pushed: 1,
@@ -36,7 +36,7 @@ pub fn row(tag: &str, image: &Image) -> Row {
 }
 
 /// Pushes an image for each name, tagged so.
-pub fn push(fake: &Fake, repository: &str, tags: &[&str]) -> Vec<Row> {
+pub fn push(fake: &Fake, repository: &str, tags: &[&str]) -> Vec<BulkTag> {
     let client = fake.client();
     let push = |tag: &&str| {
         let image = Image::oci(tag);
@@ -47,7 +47,7 @@ pub fn push(fake: &Fake, repository: &str, tags: &[&str]) -> Vec<Row> {
 }
 
 /// A page of tags as gcr.io and Artifact Registry give it.
-pub fn uploads(rows: &[Row]) -> Value {
+pub fn uploads(rows: &[BulkTag]) -> Value {
     let mut manifests = Map::new();
     for row in rows {
         let Some(digest) = &row.digest else { continue };
@@ -69,7 +69,7 @@ pub const QUAY: &str = "/api/v1/repository/acme/app/tag/";
 pub const HARBOR: &str = "/api/v2.0/projects/acme/repositories/deep%252Fapp/artifacts";
 
 /// A page of Docker Hub.
-pub fn hub(rows: &[Row], request: &Request) -> Value {
+pub fn hub(rows: &[BulkTag], request: &Request) -> Value {
     let (page, has_more) = page(rows, request, PAGE);
     let next = format!("https://hub.docker.com{HUB}?page_size=100&page=");
     let number = number(request) + 1;
@@ -82,7 +82,7 @@ pub fn hub(rows: &[Row], request: &Request) -> Value {
 }
 
 /// A page of quay.io.
-pub fn quay(rows: &[Row], request: &Request) -> Value {
+pub fn quay(rows: &[BulkTag], request: &Request) -> Value {
     let (page, has_more) = page(rows, request, PAGE);
     let tags = page.iter().map(|row| {
         json!({ "name": row.tag, "manifest_digest": row.digest, "start_ts": row.at().timestamp(),
@@ -92,9 +92,9 @@ pub fn quay(rows: &[Row], request: &Request) -> Value {
 }
 
 /// A page of a Harbor: an artifact for each tag, and for each tag one that has none.
-pub fn harbor(rows: &[Row], request: &Request) -> Value {
+pub fn harbor(rows: &[BulkTag], request: &Request) -> Value {
     let size = parameter(&request.query, "page_size").unwrap();
-    let all: Vec<Row> = rows.iter().flat_map(|row| [row, row]).cloned().collect();
+    let all: Vec<BulkTag> = rows.iter().flat_map(|row| [row, row]).cloned().collect();
     let (page, _) = page(&all, request, size.parse().unwrap());
     let artifacts = page.iter().enumerate().map(|(at, row)| {
         let time = row.at().to_rfc3339();
@@ -112,7 +112,7 @@ fn number(request: &Request) -> usize {
     number.map_or(1, |number| number.parse().unwrap())
 }
 
-fn page<'a>(rows: &'a [Row], request: &Request, size: usize) -> (&'a [Row], bool) {
+fn page<'a>(rows: &'a [BulkTag], request: &Request, size: usize) -> (&'a [BulkTag], bool) {
     let (from, to) = ((number(request) - 1) * size, number(request) * size);
     let (from, end) = (from.min(rows.len()), to.min(rows.len()));
     (&rows[from..end], to < rows.len())
@@ -122,8 +122,8 @@ fn page<'a>(rows: &'a [Row], request: &Request, size: usize) -> (&'a [Row], bool
 pub fn serve(
     fake: &Fake,
     path: &'static str,
-    rows: Vec<Row>,
-    page: impl Fn(&[Row], &Request) -> Value + Send + 'static,
+    rows: Vec<BulkTag>,
+    page: impl Fn(&[BulkTag], &Request) -> Value + Send + 'static,
 ) {
     fake.rule(move |request| match request.path == path {
         true => Verdict::Answer(answer(200, &page(&rows, request))),

@@ -32,14 +32,14 @@ pub enum Verdict {
     ServeBehind(watch::Receiver<bool>),
 }
 
-type Rule = Box<dyn FnMut(&Request) -> Verdict + Send>;
+type RequestRule = Box<dyn FnMut(&Request) -> Verdict + Send>;
 
 #[derive(Default)]
 struct State {
     contents: Contents,
     requests: Vec<Request>,
     told: usize,
-    rules: Vec<Rule>,
+    rules: Vec<RequestRule>,
     tokens: Option<Tokens>,
 }
 

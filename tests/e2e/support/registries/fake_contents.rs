@@ -14,7 +14,7 @@ use crate::support::registries::requests::Request;
 
 /// How a listing names its next page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum PageLink {
     Relative,
     Absolute,
     /// The first page and the next, in one header.
@@ -41,14 +41,14 @@ pub enum BrokenParts {
 #[derive(Default)]
 pub struct Oddities {
     /// Tags a page, and how the next page is named.
-    pub pages: Option<(usize, Link)>,
+    pub pages: Option<(usize, PageLink)>,
     /// Answers without `Docker-Content-Digest`.
     pub no_digest_header: bool,
     /// A mount is answered with 202 and an upload session.
     pub mounts_become_uploads: bool,
     /// Referrers a page, where it has the referrers API.
     pub referrers: Option<usize>,
-    /// The host that `Link::OtherHost` names.
+    /// The host that `PageLink::OtherHost` names.
     pub other_host: String,
     /// What becomes of a session in which a request breaks off.
     pub broken_parts: BrokenParts,
@@ -169,24 +169,27 @@ impl Contents {
             return refusal(404, "NAME_UNKNOWN");
         }
         let last = parameter(query, "last").unwrap_or_default();
-        let (size, link) = self.oddities.pages.unwrap_or((usize::MAX, Link::Relative));
+        let (size, link) = self
+            .oddities
+            .pages
+            .unwrap_or((usize::MAX, PageLink::Relative));
         let later: Vec<_> = tags.into_iter().filter(|tag| **tag > last).collect();
         let page: Vec<_> = later.iter().take(size).collect();
         let mut response = answer(200, &json!({ "name": repository, "tags": page }));
-        if later.len() > page.len() || link == Link::Loop {
-            let last = if link == Link::Loop {
+        if later.len() > page.len() || link == PageLink::Loop {
+            let last = if link == PageLink::Loop {
                 last.as_str()
             } else {
                 page[page.len() - 1]
             };
             let next = format!("/v2/{repository}/tags/list?last={last}&n={size}");
             let base = match link {
-                Link::Relative | Link::AmongOthers => String::new(),
-                Link::Absolute | Link::Loop => format!("http://{host}"),
-                Link::OtherHost => format!("http://{}", self.oddities.other_host),
+                PageLink::Relative | PageLink::AmongOthers => String::new(),
+                PageLink::Absolute | PageLink::Loop => format!("http://{host}"),
+                PageLink::OtherHost => format!("http://{}", self.oddities.other_host),
             };
             let first = match link {
-                Link::AmongOthers => {
+                PageLink::AmongOthers => {
                     format!("</v2/{repository}/tags/list?n={size}>; rel=\"first\", ")
                 }
                 _ => String::new(),

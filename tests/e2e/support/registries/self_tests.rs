@@ -4,7 +4,7 @@ use crate::support::programs::skopeo::{raw_manifest, skopeo};
 use crate::support::registries::client::assert_mirrored;
 use crate::support::registries::corpus::Image;
 use crate::support::registries::fake::Fake;
-use crate::support::registries::fake_contents::{Link, Oddities};
+use crate::support::registries::fake_contents::{Oddities, PageLink};
 use crate::support::registries::fake_tokens::Habits;
 use crate::support::registries::registry::{Guard, Registry};
 use crate::support::registries::requests::{assert_only_reads, lines};
@@ -136,7 +136,7 @@ fn fake_tokens_work_with_skopeo() {
 #[test]
 fn fake_pages_tags() {
     let fake = Fake::with(Oddities {
-        pages: Some((3, Link::Relative)),
+        pages: Some((3, PageLink::Relative)),
         ..Oddities::default()
     });
     for number in 0..7 {
