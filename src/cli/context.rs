@@ -107,7 +107,7 @@ pub(crate) fn channels(config: &Config, names: &[String]) -> anyhow::Result<Vec<
     if known.is_empty() {
         let file = config.path.display();
         let help = "add a [notify.NAME]; `mirror.toml` in the source tree has examples";
-        return Err(Refusal::Usage(format!("no channel in {file}\n  help: {help}")).into());
+        return Err(Refusal::mistake(format!("no channel in {file}"), help).into());
     }
     check_names("channel", names, &known, config)?;
     let is_wanted = |name: &&Arc<str>| names.is_empty() || names.iter().any(|n| **n == ***name);
@@ -133,5 +133,5 @@ fn check_names(
         }
     };
     let file = config.path.display();
-    Err(Refusal::Usage(format!("no {noun} `{unknown}` in {file}\n  help: {help}")).into())
+    Err(Refusal::mistake(format!("no {noun} `{unknown}` in {file}"), help).into())
 }

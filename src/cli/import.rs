@@ -76,6 +76,13 @@ pub(super) struct Unreadable {
     help: String,
 }
 
+impl Unreadable {
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> &str {
+        &self.help
+    }
+}
+
 impl Import {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let Some(file) = &self.file else {

@@ -333,13 +333,14 @@ pub(crate) struct FileContext<'a> {
     pub(crate) options: LoadOptions,
 }
 
+const NAME_FILE: &str =
+    "name one with --config FILE; `mirror.toml` in the source tree is a commented example";
+
 /// Why there is no config.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No file was found.
-    #[error(
-        "no mirror.toml: looked for {0}\n  help: name one with --config FILE; `mirror.toml` in the source tree is a commented example"
-    )]
+    #[error("no mirror.toml: looked for {0}\n  help: {NAME_FILE}")]
     NotFound(String),
     /// The file cannot be read.
     #[error("cannot read {path}: {error}\n  help: {help}", path = .path.display())]
@@ -367,6 +368,15 @@ impl Error {
             }
         };
         first.unwrap_or_else(|| "the file is missing".into())
+    }
+
+    /// What to do about it. `None` for an invalid file: each of its problems has a remedy.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::NotFound(_) => Some(NAME_FILE),
+            Self::Unreadable { help, .. } => Some(help),
+            Self::Invalid(_) => None,
+        }
     }
 }
 

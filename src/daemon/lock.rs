@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 use crate::store::private_file;
 
+const STOP_HOLDER: &str = "stop that one, or name another [state] path";
+const MAKE_FOLDER: &str = "make the folder of [state] path, writable for this user";
+
 /// Held while the daemon runs. The system releases it however the process ends.
 #[derive(Debug)]
 pub struct Lock(File);
@@ -23,7 +26,7 @@ pub struct Lock(File);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another daemon serves it.
-    #[error("another transship (process {holder}) serves the store {store}\n  help: stop that one, or name another [state] path", store = .store.display())]
+    #[error("another transship (process {holder}) serves the store {store}\n  help: {STOP_HOLDER}", store = .store.display())]
     Held {
         /// The process id in the lock file.
         holder: String,
@@ -31,13 +34,23 @@ pub enum LockError {
         store: PathBuf,
     },
     /// The file beside the store cannot be used.
-    #[error("cannot lock {path}: {error}\n  help: make the folder of [state] path, writable for this user", path = .path.display())]
+    #[error("cannot lock {path}: {error}\n  help: {MAKE_FOLDER}", path = .path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
         /// The error of the system.
         error: std::io::Error,
     },
+}
+
+impl LockError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => STOP_HOLDER,
+            Self::Unusable { .. } => MAKE_FOLDER,
+        }
+    }
 }
 
 /// Whether a daemon serves a store.

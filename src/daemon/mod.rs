@@ -12,7 +12,7 @@ mod services;
 mod startup;
 mod systemd;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::Signal as UnixSignal,
@@ -43,7 +43,9 @@ pub use lock::{Holder, Lock, LockError};
 /// How long cancelled work may take to end at shutdown.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the daemon cannot start, or could not go on.
+const FREE_ADDRESS: &str = "stop what listens there, or change [http] listen";
+
+/// Why the daemon cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `mirror.toml` is invalid.
@@ -56,9 +58,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The address of `[http]` is not free.
-    #[error(
-        "listen on {address}: {error}\n  help: stop what listens there, or change [http] listen"
-    )]
+    #[error("listen on {address}: {error}\n  help: {FREE_ADDRESS}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -68,6 +68,19 @@ pub enum Error {
     /// Something that normally never fails did.
     #[error("start the daemon: {0}")]
     Start(String),
+}
+
+impl Error {
+    /// What to do about it. `None` for an invalid `mirror.toml`: each of its problems has a remedy.
+    pub fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Config(error) => error.remedy().map(Cow::Borrowed),
+            Self::Lock(error) => Some(error.remedy().into()),
+            Self::Store(error) => Some(error.remedy()),
+            Self::Listen { .. } => Some(FREE_ADDRESS.into()),
+            Self::Start(_) => None,
+        }
+    }
 }
 
 /// Everything that `serve` runs.

@@ -11,6 +11,7 @@ pub(crate) mod private_file;
 pub(crate) mod queries;
 
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -58,6 +59,11 @@ pub struct Store {
     failure: Option<StoreFailure>,
 }
 
+const REBUILD: &str = "run `transship sync`, or start the daemon: they set it aside, and a new one is rebuilt from the target, at the cost of requests";
+const UPGRADE: &str = "run `transship sync`, or start the daemon: they bring it up to date";
+const MAKE_WRITABLE: &str =
+    "make its folder writable for this user, or move it away with its -wal and -shm";
+
 /// Why the store cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -72,7 +78,7 @@ pub enum Error {
         help: &'static str,
     },
     /// Its file is no longer what SQLite wrote.
-    #[error("the store {path} is damaged: {reason}\n  help: run `transship sync`, or start the daemon: they set it aside, and a new one is rebuilt from the target, at the cost of requests", path = .path.display())]
+    #[error("the store {path} is damaged: {reason}\n  help: {REBUILD}", path = .path.display())]
     Damaged {
         /// Its file.
         path: PathBuf,
@@ -80,13 +86,13 @@ pub enum Error {
         reason: String,
     },
     /// It is there to be read alone, and whoever writes has not brought it up to date yet.
-    #[error("an older version of transship wrote the store {path}\n  help: run `transship sync`, or start the daemon: they bring it up to date", path = .path.display())]
+    #[error("an older version of transship wrote the store {path}\n  help: {UPGRADE}", path = .path.display())]
     Old {
         /// Its file.
         path: PathBuf,
     },
     /// It is damaged, and nobody can put it out of the way.
-    #[error("the store {path} is damaged, and cannot be set aside: {reason}\n  help: make its folder writable for this user, or move it away with its -wal and -shm", path = .path.display())]
+    #[error("the store {path} is damaged, and cannot be set aside: {reason}\n  help: {MAKE_WRITABLE}", path = .path.display())]
     SetAside {
         /// Its file.
         path: PathBuf,
@@ -94,7 +100,7 @@ pub enum Error {
         reason: String,
     },
     /// Another process holds it.
-    #[error("cannot {operation} the store {path}: {reason}\n  help: another process holds it (`fuser {path}` tells which); end that one, or name another [state] path", path = .path.display())]
+    #[error("cannot {operation} the store {path}: {reason}\n  help: {}", end_holder(path), path = .path.display())]
     Held {
         /// `open`, `read` or `write`.
         operation: &'static str,
@@ -115,6 +121,27 @@ pub enum Error {
         /// What to do.
         help: &'static str,
     },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn remedy(&self) -> Cow<'_, str> {
+        match self {
+            Self::Open { help, .. } | Self::Use { help, .. } => (*help).into(),
+            Self::Damaged { .. } => REBUILD.into(),
+            Self::Old { .. } => UPGRADE.into(),
+            Self::SetAside { .. } => MAKE_WRITABLE.into(),
+            Self::Held { path, .. } => end_holder(path).into(),
+        }
+    }
+}
+
+fn end_holder(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "another process holds it (`fuser {path}` shows which); end that one, or name another \
+         [state] path"
+    )
 }
 
 impl Store {

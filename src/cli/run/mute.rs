@@ -120,7 +120,5 @@ fn unknown(config: &Config, name: &str) -> Refusal {
         None => format!("there are: {}", names.join(", ")),
     };
     let file = config.path.display();
-    Refusal::Usage(format!(
-        "no mirror and no registry `{name}` in {file}\n  help: {help}"
-    ))
+    Refusal::mistake(format!("no mirror and no registry `{name}` in {file}"), help)
 }

@@ -52,8 +52,8 @@ impl TriggerArgs {
         let Some(token) = &config.http.token else {
             let file = config.path.display();
             let help = "set `token = { file = \"/path\" }` in [http] of mirror.toml";
-            let said = format!("{file} has no token for the daemon's API\n  help: {help}");
-            return Err(Refusal::Usage(said).into());
+            let message = format!("{file} has no token for the daemon's API");
+            return Err(Refusal::mistake(message, help).into());
         };
         let address = address(config, &self.name)?;
         // A second call finds the provider installed, which is as good.
@@ -66,9 +66,9 @@ impl TriggerArgs {
             .header("content-type", "application/json")
             .body(wanted.to_string());
         let response = request.send().await;
-        let response = response.map_err(|error| {
-            let error = error.without_url();
-            anyhow::anyhow!("ask the daemon at {address}: {error}\n  help: is it running? see `systemctl status transship`")
+        let response = response.map_err(|error| Refusal::NoDaemon {
+            address,
+            error: error.without_url(),
         })?;
         let status = response.status().as_u16();
         let body = response.text().await?;
@@ -82,8 +82,8 @@ fn address(config: &Config, name: &str) -> anyhow::Result<SocketAddr> {
         Holder::None => {
             let path = config.state_path.display();
             let help = format!("start it, or run `transship sync {name}` here");
-            let said = format!("no daemon uses the store {path}\n  help: {help}");
-            return Err(Refusal::Usage(said).into());
+            let message = format!("no daemon uses the store {path}");
+            return Err(Refusal::mistake(message, help).into());
         }
         Holder::Running { address, .. } => address,
         Holder::Unknown => None,
@@ -111,5 +111,5 @@ fn refusal(config: &Config, name: &str, status: u16, answer: &Value) -> Refusal 
             format!("the mirrors are: {}", names.join(", "))
         }
     };
-    Refusal::Usage(format!("{name}: {said}\n  help: {help}"))
+    Refusal::mistake(format!("{name}: {said}"), help)
 }
