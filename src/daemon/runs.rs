@@ -18,6 +18,7 @@ use crate::{
         scheduler::{Job, ScheduleEntry, Scheduler, missed_runs},
         services::{Services, find_mirror},
     },
+    metrics::SyncLabel,
     notify::{Ending, Notifier},
     status::{MirrorStatus, RunState},
     store::RunResult,
@@ -84,7 +85,7 @@ impl RunQueue {
                 "skipped a run: the last one is still running"
             );
             for target in mirror.target_registries() {
-                services.metrics.sync(name, &target, "skipped");
+                services.metrics.sync(name, &target, SyncLabel::Skipped);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The metrics of the process: one struct that owns a Prometheus registry.
 
 mod daemon;
+mod labels;
 mod maker;
 mod mirrors;
 mod observer;
@@ -14,6 +15,7 @@ use prometheus::{
     Encoder as _, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
+pub use labels::{FindingClass, SyncLabel};
 pub use mirrors::{MirrorSample, TargetSample};
 
 use daemon::DaemonMetrics;
@@ -134,17 +136,17 @@ impl Metrics {
     }
 
     /// Counts what verification found.
-    pub fn finding(&self, class: &str) {
+    pub fn finding(&self, class: FindingClass) {
         self.syncs.finding(class);
     }
 
     /// Counts a run of a mirror by its result at one target.
-    pub fn sync(&self, mirror: &str, target: &str, result: &str) {
+    pub fn sync(&self, mirror: &str, target: &str, result: SyncLabel) {
         self.syncs.sync(mirror, target, result);
     }
 
     /// Observes how long a run took.
-    pub fn sync_took(&self, result: &str, took: Duration) {
+    pub fn sync_took(&self, result: SyncLabel, took: Duration) {
         self.syncs.sync_took(result, took);
     }
 

@@ -5,26 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge};
 
 use crate::metrics::{
+    labels::{FindingClass, SyncLabel},
     maker::Maker,
     series::{count, forget_if},
 };
-
-/// How a run of a mirror can end at a target; `skipped` runs did not start, because the one before
-/// was still running.
-const RESULTS: [&str; 4] = ["ok", "partial", "failed", "skipped"];
-
-/// What verification can find at a target.
-const FINDINGS: [&str; 9] = [
-    "missing_tag",
-    "wrong_digest",
-    "behind",
-    "missing_child",
-    "wrong_manifest",
-    "missing_blob",
-    "wrong_size",
-    "wrong_bytes",
-    "unreachable",
-];
 
 /// From a run that finds nothing to do to the first one of a large mirror.
 const SYNC_SECONDS: [f64; 11] = [
@@ -95,13 +79,12 @@ impl SyncMetrics {
             )?,
             transfers_in_flight: new.gauge("transfers_in_flight", "Blob transfers in flight.")?,
         };
-        for class in FINDINGS {
-            count(&metrics.findings, &[class], 0);
+        for class in FindingClass::ALL {
+            count(&metrics.findings, &[class.as_str()], 0);
         }
-        for result in &RESULTS[..3] {
-            metrics
-                .sync_seconds
-                .get_metric_with_label_values(&[result])?;
+        for result in SyncLabel::ENDED {
+            let labels = [result.as_str()];
+            metrics.sync_seconds.get_metric_with_label_values(&labels)?;
         }
         Ok(metrics)
     }
@@ -128,18 +111,19 @@ impl SyncMetrics {
     }
 
     /// Counts what verification found.
-    pub(crate) fn finding(&self, class: &str) {
-        count(&self.findings, &[class], 1);
+    pub(crate) fn finding(&self, class: FindingClass) {
+        count(&self.findings, &[class.as_str()], 1);
     }
 
     /// Counts a run of a mirror by its result at one target.
-    pub(crate) fn sync(&self, mirror: &str, target: &str, result: &str) {
-        count(&self.syncs, &[mirror, target, result], 1);
+    pub(crate) fn sync(&self, mirror: &str, target: &str, result: SyncLabel) {
+        count(&self.syncs, &[mirror, target, result.as_str()], 1);
     }
 
     /// Observes how long a run took.
-    pub(crate) fn sync_took(&self, result: &str, took: Duration) {
-        if let Ok(seconds) = self.sync_seconds.get_metric_with_label_values(&[result]) {
+    pub(crate) fn sync_took(&self, result: SyncLabel, took: Duration) {
+        let labels = [result.as_str()];
+        if let Ok(seconds) = self.sync_seconds.get_metric_with_label_values(&labels) {
             seconds.observe(took.as_secs_f64());
         }
     }
@@ -175,8 +159,8 @@ impl SyncMetrics {
                 count(&self.tags_copied, &[mirror, target], 0);
                 count(&self.mismatches, &[mirror, target], 0);
                 count(&self.tags_pruned, &[mirror, target], 0);
-                for result in RESULTS {
-                    count(&self.syncs, &[mirror, target, result], 0);
+                for result in SyncLabel::ENDED.into_iter().chain([SyncLabel::Skipped]) {
+                    count(&self.syncs, &[mirror, target, result.as_str()], 0);
                 }
             }
         }

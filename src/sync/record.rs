@@ -416,10 +416,10 @@ pub(crate) fn route_failed(
 /// Counts a run of a whole mirror that came to its own end.
 pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
     for (target, tags) in &report.targets {
-        metrics.sync(&report.name, target, tags.result().as_str());
+        metrics.sync(&report.name, target, tags.result().label());
     }
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0));
-    metrics.sync_took(report.result.as_str(), took);
+    metrics.sync_took(report.result.label(), took);
 }
 
 /// The end of a run.

@@ -111,7 +111,7 @@ fn print(mirror: &MirrorVerification) -> anyhow::Result<()> {
     output::line(&format!("{}: {}", mirror.name, parts.join(", ")))?;
     let mut by_message: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
     for finding in &mirror.findings {
-        let message = format!("{} ({})", finding.fault, finding.fault.class());
+        let message = format!("{} ({})", finding.fault, finding.fault.class().as_str());
         by_message.entry(message).or_default().push(finding);
     }
     for (message, findings) in by_message {

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use sqlx::{SqliteConnection, query};
 
-use crate::store::{lifecycle::retention, locks::process};
+use crate::{
+    metrics::SyncLabel,
+    store::{lifecycle::retention, locks::process},
+};
 
 /// How a run of a mirror ended, as the column `result` keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -28,6 +31,16 @@ impl RunResult {
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The label in metrics.
+    pub(crate) fn label(self) -> SyncLabel {
+        match self {
+            Self::Ok => SyncLabel::Ok,
+            Self::Partial => SyncLabel::Partial,
+            Self::Failed => SyncLabel::Failed,
+            Self::Interrupted => SyncLabel::Interrupted,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What verification found, as values that print and add up.
 
-use crate::registry::ErrorClass;
 use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
 use crate::{
+    metrics::FindingClass,
     oci::Digest,
-    registry::{self, Kind},
+    registry::{self, ErrorClass, Kind},
 };
 
 /// What is wrong with a tag of a target, or with something that it leads to.
@@ -135,17 +135,17 @@ impl Fault {
     }
 
     /// A closed set, for metrics and JSON.
-    pub fn class(&self) -> &'static str {
+    pub fn class(&self) -> FindingClass {
         match self {
-            Self::MissingTag => "missing_tag",
-            Self::WrongDigest { .. } => "wrong_digest",
-            Self::Behind { .. } => "behind",
-            Self::MissingChild(_) => "missing_child",
-            Self::WrongManifest(..) => "wrong_manifest",
-            Self::MissingBlob(_) => "missing_blob",
-            Self::WrongSize { .. } => "wrong_size",
-            Self::WrongBytes(_) => "wrong_bytes",
-            Self::Unreachable { .. } => "unreachable",
+            Self::MissingTag => FindingClass::MissingTag,
+            Self::WrongDigest { .. } => FindingClass::WrongDigest,
+            Self::Behind { .. } => FindingClass::Behind,
+            Self::MissingChild(_) => FindingClass::MissingChild,
+            Self::WrongManifest(..) => FindingClass::WrongManifest,
+            Self::MissingBlob(_) => FindingClass::MissingBlob,
+            Self::WrongSize { .. } => FindingClass::WrongSize,
+            Self::WrongBytes(_) => FindingClass::WrongBytes,
+            Self::Unreachable { .. } => FindingClass::Unreachable,
         }
     }
 
@@ -227,7 +227,7 @@ impl Serialize for Finding {
         use serde::ser::SerializeMap as _;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("reference", &self.reference)?;
-        map.serialize_entry("class", self.fault.class())?;
+        map.serialize_entry("class", self.fault.class().as_str())?;
         if let Some(digest) = self.fault.subject() {
             map.serialize_entry("digest", digest)?;
         }

@@ -300,7 +300,7 @@ impl Sync {
         let findings: Vec<Finding> = findings.collect();
         for finding in &findings {
             self.metrics.finding(finding.fault.class());
-            let (class, mirror) = (finding.fault.class(), &scope.mirror.name);
+            let (class, mirror) = (finding.fault.class().as_str(), &scope.mirror.name);
             tracing::warn!(%mirror, class, "{}: {}", finding.reference, finding.fault);
         }
         Some(findings)
