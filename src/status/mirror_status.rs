@@ -369,6 +369,16 @@ impl Serialize for RunState {
 }
 
 impl State {
+    /// Every state, the worst first.
+    pub const WORST_FIRST: [Self; 6] = [
+        Self::Failing,
+        Self::Behind,
+        Self::Damaged,
+        Self::Unfinished,
+        Self::NeverSynced,
+        Self::InSync,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {

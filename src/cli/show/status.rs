@@ -176,10 +176,18 @@ fn print_verdict(status: &status::Status) -> anyhow::Result<()> {
     let all = output::count(status.mirrors.len() as u64, "mirror");
     output::line(&match status.others() {
         0 => format!("{all}, all in sync"),
-        others => {
-            format!("{all}, {others} of them behind, damaged, failing, cut off or never synced")
-        }
+        _ => format!("{all}, {}", counts(status)),
     })
+}
+
+/// How many mirrors are in each state, such as `1 failing, 2 in sync`.
+fn counts(status: &status::Status) -> String {
+    let counts = State::WORST_FIRST.iter().filter_map(|state| {
+        let alike = status.mirrors.iter().filter(|mirror| mirror.state == *state);
+        let count = alike.count();
+        (count > 0).then(|| format!("{count} {}", state.as_str()))
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn print(status: &MirrorStatus, now: i64, zone: Tz) -> anyhow::Result<()> {
