@@ -5,6 +5,7 @@ pub(crate) mod copy;
 pub(crate) mod discover;
 mod error;
 pub(crate) mod failure_log;
+pub(crate) mod index_walker;
 mod lag;
 pub(crate) mod mirror_limiter;
 mod outcome;

@@ -8,13 +8,14 @@ use crate::{
     config::{Attestations, Mirror},
     oci::{Content, Descriptor, Digest, EntryKind, Manifest, ManifestError, Reference, Tag},
     registry::{self, Kind, Registry, Reservation},
-    sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
+    sync::{
+        copy::{CopyContext, Error, Transfer, blob_index::Holding},
+        index_walker::MAX_DEPTH,
+    },
 };
 
 /// Blobs or children of one manifest that are seen to at a time.
 const PARTS: usize = 16;
-/// How deep indexes may nest; real ones nest once or twice.
-const DEPTH: usize = 8;
 
 /// Bytes of each manifest that are not drawn with its body.
 const UNCOUNTED: u64 = 64 << 10;
@@ -63,8 +64,8 @@ impl<'a> Descent<'a> {
 
     /// Refuses to go deeper than indexes nest.
     fn check(self) -> Result<(), Kind> {
-        let text = || format!("its indexes nest more than {DEPTH} deep");
-        (self.depth <= DEPTH)
+        let text = || format!("its indexes nest more than {MAX_DEPTH} deep");
+        (self.depth <= MAX_DEPTH)
             .then_some(())
             .ok_or_else(|| Kind::Manifest(text()))
     }

@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Referrers,
-    oci::{Content, Descriptor, Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Tag},
+    oci::{Content, Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Tag},
     registry::{self, Kind, Referrer, ReferrerList},
-    sync::copy::{
-        CopyContext, Error, Transfer,
-        blob_index::Holding,
-        image::{Descent, PulledManifests},
+    sync::{
+        copy::{
+            CopyContext, Error, Transfer,
+            blob_index::Holding,
+            image::{Descent, PulledManifests},
+        },
+        index_walker::{WalkError, manifests_below},
     },
 };
 
@@ -110,33 +113,20 @@ impl Transfer {
 
     /// The manifests that an index at the target leads to.
     async fn parts(&self, lane: CopyContext<'_>, written: &Digest) -> Result<Vec<Digest>, Error> {
-        let mut parts = Vec::new();
-        let mut indexes = VecDeque::from([written.clone()]);
-        while let Some(digest) = indexes.pop_front() {
-            let found = match lane.target.get_manifest(&lane.to.digest(&digest)).await {
-                // A policy may forbid to pull what was just written; the source has it, too.
+        let pull = |digest: Digest| async move {
+            match lane.target.get_manifest(&lane.to.digest(&digest)).await {
+                // A policy may forbid to pull what was just written. The source has it, too.
                 Err(error) if error.is_read_forbidden() => {
-                    lane.source.get_manifest(&lane.from.digest(&digest)).await?
+                    lane.source.get_manifest(&lane.from.digest(&digest)).await
                 }
-                found => found?,
-            };
-            let Some(manifest) = found else {
-                continue;
-            };
-            if let Ok(Content::Index(children)) = manifest.content() {
-                for child in children.into_iter().filter(Descriptor::is_manifest) {
-                    if child.media_type.contains("index") || child.media_type.contains("list") {
-                        indexes.push_back(child.digest.clone());
-                    }
-                    parts.push(child.digest);
-                }
+                found => found,
             }
-            if parts.len() > LIMIT {
-                let text = format!("its indexes name more than {LIMIT} manifests");
-                return Err(fail(lane, written, Kind::Manifest(text)));
-            }
-        }
-        Ok(parts)
+        };
+        let below = manifests_below(written, LIMIT, pull).await;
+        below.map_err(|error| match error {
+            WalkError::Pull(error) => error.into(),
+            WalkError::Limit { reason, .. } => fail(lane, written, Kind::Manifest(reason)),
+        })
     }
 
     /// Brings what the API or the fallback tag lists. Returns the digests, which may be subjects

@@ -5,22 +5,21 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
-    oci::{Content, Descriptor, Digest, Tag},
+    oci::{Digest, Tag},
     registry::{self, Kind, TagDeletion},
     sync::{
         Error,
         copy::{CopyContext, Transfer},
+        index_walker::{WalkError, manifests_below},
         prune::decide::Leave,
     },
 };
 
 /// Requests prepared at a time.
 const REQUESTS: usize = 16;
-/// How deep indexes may nest; real ones nest once or twice.
-const DEPTH: usize = 8;
 
 /// A tag that is to be deleted.
 #[derive(Clone, Debug)]
@@ -216,7 +215,7 @@ async fn needed(
     let mut needed: HashMap<Digest, Tag> = heads.into_iter().flatten().collect();
     let roots: Vec<_> = needed.clone().into_iter().collect();
     let leads = stream::iter(roots).map(async |(digest, tag)| {
-        let parts = parts(lane, digest, 0).await?;
+        let parts = parts(lane, &digest).await?;
         Ok::<_, registry::Error>((parts, tag))
     });
     let mut leads = leads.buffer_unordered(REQUESTS);
@@ -226,42 +225,25 @@ async fn needed(
     Ok(needed)
 }
 
-/// Every manifest that an index leads to; none for what is no index.
-fn parts(
-    lane: CopyContext<'_>,
-    digest: Digest,
-    depth: usize,
-) -> BoxFuture<'_, Result<Vec<Digest>, registry::Error>> {
-    Box::pin(async move {
-        let reference = lane.to.digest(&digest);
-        let fail = |kind| {
-            registry::Error::new(
-                registry::Operation::Application("read"),
-                &reference,
-                lane.target.name(),
-                kind,
-            )
-        };
-        if depth > DEPTH {
-            let text = format!("its indexes nest more than {DEPTH} deep");
-            return Err(fail(Kind::Manifest(text)));
-        }
-        let manifest = lane.target.get_manifest(&reference).await?;
-        let gone = || fail(Kind::NotFound("it is named, and not there".into()));
-        let manifest = manifest.ok_or_else(gone)?;
-        let content = manifest.content().map_err(|error| fail(error.into()))?;
-        let Content::Index(children) = content else {
-            return Ok(Vec::new());
-        };
-        let mut all = Vec::new();
-        // Layers of a build cache are no manifests.
-        for child in children.into_iter().filter(Descriptor::is_manifest) {
-            let is_index = |part| child.media_type.contains(part);
-            if child.media_type.is_empty() || is_index("index") || is_index("list") {
-                all.extend(parts(lane, child.digest.clone(), depth + 1).await?);
-            }
-            all.push(child.digest);
-        }
-        Ok(all)
+/// Every manifest that an index at the target leads to. One that is missing, or cannot be read, is
+/// an error: what it needs is unknown.
+async fn parts(lane: CopyContext<'_>, digest: &Digest) -> Result<Vec<Digest>, registry::Error> {
+    let fail = |digest: &Digest, kind| {
+        let operation = registry::Operation::Application("read");
+        let reference = lane.to.digest(digest);
+        registry::Error::new(operation, reference, lane.target.name(), kind)
+    };
+    let pull = |digest: Digest| async move {
+        let manifest = lane.target.get_manifest(&lane.to.digest(&digest)).await?;
+        let missing = || Kind::NotFound("it is named, and not there".into());
+        let manifest = manifest.ok_or_else(|| fail(&digest, missing()))?;
+        let content = manifest.content();
+        content.map_err(|error| fail(&digest, error.into()))?;
+        Ok(Some(manifest))
+    };
+    let below = manifests_below(digest, usize::MAX, pull).await;
+    below.map_err(|error| match error {
+        WalkError::Pull(error) => error,
+        WalkError::Limit { index, reason } => fail(&index, Kind::Manifest(reason)),
     })
 }

@@ -118,6 +118,12 @@ impl Descriptor {
                 .iter()
                 .any(|word| kind.contains(word))
     }
+
+    /// Whether an entry of an index may be an index, by its type.
+    pub fn may_be_index(&self) -> bool {
+        let kind = &self.media_type;
+        kind.is_empty() || ["index", "list"].iter().any(|word| kind.contains(word))
+    }
 }
 
 /// A manifest that cannot be copied.
