@@ -46,7 +46,7 @@ pub(crate) struct Global {
     /// Log more
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// Log errors alone, and show no progress
+    /// Log only errors, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// How log lines look
@@ -188,7 +188,7 @@ pub async fn run(arguments: Arguments) -> Exit {
 }
 
 impl Global {
-    /// On a terminal, progress tells what goes on; elsewhere log lines do.
+    /// On a terminal, progress shows what runs. Elsewhere log lines do.
     fn level(&self) -> &'static str {
         match (self.verbose, self.quiet) {
             (true, _) => "debug",

@@ -1,4 +1,4 @@
-//! Validates what the daemon alone needs: `[http]`, and how long a shutdown may take.
+//! Validates what only the daemon needs: `[http]`, and how long a shutdown may take.
 
 use std::{
     collections::HashSet,

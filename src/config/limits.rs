@@ -232,9 +232,13 @@ fn window(entry: &WindowEntry, problems: &mut Problems) -> Option<BandwidthWindo
             }
             Some((start, end))
         }
-        (Some(alone), None) | (None, Some(alone)) => {
+        (Some(single), None) | (None, Some(single)) => {
             if entry.is_whole {
-                problems.error(alone.span(), "one of `from` and `to` is missing", TIME_HELP);
+                problems.error(
+                    single.span(),
+                    "one of `from` and `to` is missing",
+                    TIME_HELP,
+                );
             }
             return None;
         }

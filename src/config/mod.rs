@@ -1,4 +1,4 @@
-//! `mirror.toml`, parsed and validated: what the rest of the program is told to do.
+//! `mirror.toml`, parsed and validated: what the rest of the program does.
 
 pub(crate) mod conflicts;
 mod daemon;
@@ -61,7 +61,7 @@ pub struct Config {
     pub timezone: Tz,
     /// The file of the store.
     pub state_path: PathBuf,
-    /// How long transfers in flight may go on when the daemon is told to end.
+    /// How long transfers in flight may last when the daemon is asked to end.
     pub drain: Duration,
     /// Where metrics, the status page and the API are served.
     pub http: HttpConfig,

@@ -203,9 +203,9 @@ fn names_are_unique() {
 fn a_star_in_a_repository_is_a_discovery() {
     let config = mirrors("[[mirror]]\nfrom = \"quay.io/{a,b}/*\"\ntags = \"v*\"\n");
     let mirror = &config.mirrors[0];
-    let told: Vec<String> = mirror.discoveries.iter().map(ToString::to_string).collect();
+    let patterns: Vec<String> = mirror.discoveries.iter().map(ToString::to_string).collect();
     assert_eq!(
-        (mirror.routes.len(), told),
+        (mirror.routes.len(), patterns),
         (0, vec!["quay.io/a/*".into(), "quay.io/b/*".into()])
     );
 }

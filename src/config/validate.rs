@@ -276,13 +276,13 @@ fn login(
         }
         // What is missing may be there, and not be readable.
         _ if !entry.is_whole => {}
-        (Some(alone), None) => {
+        (Some(single), None) => {
             let help = "add `password = { env = \"NAME\" }`, a file or a credential";
-            problems.error(alone.span(), "`username` without a `password`", help);
+            problems.error(single.span(), "`username` without a `password`", help);
         }
-        (None, Some(alone)) => {
+        (None, Some(single)) => {
             let message = "`password` without a `username`";
-            problems.error(alone.span(), message, "add `username`");
+            problems.error(single.span(), message, "add `username`");
         }
     }
     Login::default()

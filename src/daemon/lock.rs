@@ -139,7 +139,7 @@ impl Lock {
 
     /// Notes where the daemon serves, for commands that ask it for something.
     pub(crate) fn note_address(&self, address: SocketAddr) {
-        // Commands go by the configuration without it.
+        // Without it commands use the address of the configuration.
         let _ = writeln!(&self.0, "{address}");
     }
 }

@@ -1,4 +1,4 @@
-//! The steps of the daemon's loop, each called alone.
+//! The steps of the daemon's loop, each called by itself.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ const MIRROR_TOML: &str = "[http]\nlisten = \"127.0.0.1:0\"\n[registries.\"127.0
                            [defaults]\ntarget = \"127.0.0.1:9/m\"\nschedule = \"@yearly\"\njitter = \"1h\"\n\
                            [[mirror]]\nname = \"app\"\nfrom = \"127.0.0.1:9/app:1\"\n";
 
-/// A daemon with one mirror, that is told nothing but what a test tells it.
+/// A daemon with one mirror, that gets only the events of a test.
 async fn bench() -> DaemonBench {
     let mut bench = opened_after(|_| {}).await;
     bench.daemon.apply_config().await.unwrap();
@@ -301,7 +301,7 @@ async fn retries_failed_channel() {
     let deliveries = vec![failed("ops"), failed("gone meanwhile")];
     bench.delivered(&report, deliveries);
     assert_eq!(bench.daemon.alarms.outbox.errors().len(), 1);
-    // That the channel is mute is told meanwhile, and that the file is another is known.
+    // That the channel is mute is reported meanwhile, and that the file is another is known.
     bench.daemon.check_alarms().await;
     bench.daemon.watcher.fingerprint = FileFingerprint::of(&bench.file());
     let before = bench.daemon.work.len();

@@ -38,7 +38,7 @@ pub enum Error {
     TooMuch(&'static str),
 }
 
-/// The images that an input names. Its form is told by its first bytes.
+/// The images that an input names. Its first bytes show its form.
 pub fn read(input: impl Read) -> Result<Inventory, Error> {
     let limited = input.take(MAX_INPUT_BYTES + 1);
     let mut input = BufReader::with_capacity(PEEK_BYTES, limited);

@@ -192,8 +192,8 @@ fn rows(table: &Table) -> Vec<Line> {
         let mut cells = table.headers().iter().zip(cells);
         let first = cells.next().map_or("", |(_, cell)| cell);
         let line = Line::default().plain("• ").bold(first);
-        let told = cells.filter(|(_, cell)| !cell.is_empty());
-        told.fold(line, |line, (header, cell)| {
+        let filled = cells.filter(|(_, cell)| !cell.is_empty());
+        filled.fold(line, |line, (header, cell)| {
             line.plain(format!(" · {header} {cell}"))
         })
     };

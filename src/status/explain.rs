@@ -129,7 +129,7 @@ pub enum CopyState {
 }
 
 /// Explains any reference: what users write for the source, a reference at a target, or a digest
-/// alone. No registry is asked.
+/// only. No registry is asked.
 pub async fn explain(
     text: &str,
     config: &Config,
@@ -282,7 +282,7 @@ fn routes<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Vec<Fou
     found
 }
 
-/// The target repositories and the tags there of a digest; the tag that was written beside it alone,
+/// The target repositories and the tags there of a digest: only the tag that was written beside it,
 /// if it is one of them.
 async fn by_digest(
     text: &str,

@@ -27,7 +27,7 @@ pub enum ChangeKind {
     Reshaped,
     /// Verification found something of it missing or wrong at the target.
     Damaged,
-    /// What verification had found was written anew.
+    /// What verification had found was written again.
     Repaired,
     /// It was deleted at the target, as `prune` asks for.
     Pruned,

@@ -32,7 +32,7 @@ pub use crate::store::contents::{ContentPart, TargetSize};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::lag_changes::LagChange;
 pub use crate::store::lifecycle::backup::BackupError;
-pub use crate::store::locks::process_lock::{Alone, Presence};
+pub use crate::store::locks::process_lock::{ExclusivePresence, Presence};
 pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
@@ -85,7 +85,7 @@ pub enum Error {
         /// What SQLite says.
         reason: String,
     },
-    /// It is there to be read alone, and whoever writes has not brought it up to date yet.
+    /// It is opened only for reading, and whoever writes has not brought it up to date yet.
     #[error("an older version of transship wrote the store {path}\n  help: {UPGRADE}", path = .path.display())]
     Old {
         /// Its file.
@@ -195,7 +195,7 @@ impl Store {
         Self::open(path, stop).await
     }
 
-    /// Opens a store that is there to read it alone: nothing is made, and nothing brought up to
+    /// Opens an existing store only for reading: nothing is made, and nothing brought up to
     /// date. `None` when there is none.
     pub async fn open_existing(path: &Path) -> Result<Option<Self>, Error> {
         match std::fs::File::open(path) {
@@ -218,19 +218,19 @@ impl Store {
             .max_connections(1)
             .connect_with(options)
             .await;
-        let told = |e: sqlx::Error| open_error(path, &e);
-        let readers = readers.map_err(told)?;
+        let as_open_error = |e: sqlx::Error| open_error(path, &e);
+        let readers = readers.map_err(as_open_error)?;
         // Whoever made it was killed before it held anything.
         let tables = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema");
-        if tables.fetch_one(&readers).await.map_err(told)? == 0 {
+        if tables.fetch_one(&readers).await.map_err(as_open_error)? == 0 {
             return Ok(None);
         }
-        if is_foreign(&readers).await.map_err(told)? {
+        if is_foreign(&readers).await.map_err(as_open_error)? {
             return Err(foreign(path));
         }
-        if is_old(&readers).await.map_err(told)? {
+        if is_old(&readers).await.map_err(as_open_error)? {
             // It is being made just now, or was made and never used.
-            return match has_runs(&readers).await.map_err(told)? {
+            return match has_runs(&readers).await.map_err(as_open_error)? {
                 true => Err(Error::Old { path: path.into() }),
                 false => Ok(None),
             };
@@ -243,11 +243,11 @@ impl Store {
     }
 
     fn read_error(&self, error: sqlx::Error) -> Error {
-        let told = use_error("read", &self.path, &error);
-        if let (Error::Damaged { .. }, Some(failure)) = (&told, &self.failure) {
-            failure.end(told.clone());
+        let error = use_error("read", &self.path, &error);
+        if let (Error::Damaged { .. }, Some(failure)) = (&error, &self.failure) {
+            failure.end(error.clone());
         }
-        told
+        error
     }
 }
 
@@ -258,15 +258,15 @@ async fn writer(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteCon
     // and would take the log of a new store away when it is.
     let options = options.clone().create_if_missing(true);
     private_file::make(path);
-    let told = |e: sqlx::Error| open_error(path, &e);
-    let mut writer: SqliteConnection = options.connect().await.map_err(told)?;
+    let as_open_error = |e: sqlx::Error| open_error(path, &e);
+    let mut writer: SqliteConnection = options.connect().await.map_err(as_open_error)?;
     match prepare(path, &mut writer, is_left_open).await {
         Ok(()) => Ok(writer),
         Err(error) => {
             if let Error::Damaged { reason, .. } = &error {
                 corruption::mark(path, reason);
             }
-            // Why it cannot be used is told already.
+            // Why it cannot be used is reported already.
             let _ = writer.close().await;
             Err(error)
         }
@@ -278,16 +278,20 @@ async fn prepare(
     writer: &mut SqliteConnection,
     is_left_open: bool,
 ) -> Result<(), Error> {
-    let told = |e: sqlx::Error| open_error(path, &e);
-    if is_foreign(&mut *writer).await.map_err(told)? {
+    let as_open_error = |e: sqlx::Error| open_error(path, &e);
+    if is_foreign(&mut *writer).await.map_err(as_open_error)? {
         return Err(foreign(path));
     }
     sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         .execute(&mut *writer)
         .await
-        .map_err(told)?;
+        .map_err(as_open_error)?;
     // A store that was closed well is not read through at each start.
-    if is_left_open && let Some(reason) = corruption::first_fault(writer).await.map_err(told)? {
+    if is_left_open
+        && let Some(reason) = corruption::first_fault(writer)
+            .await
+            .map_err(as_open_error)?
+    {
         let path = path.into();
         return Err(Error::Damaged { path, reason });
     }
@@ -307,17 +311,17 @@ async fn prepare(
         other => fail(other.to_string(), help(path, &sqlx::Error::RowNotFound)),
     })?;
     // Whether it can be written is known before anything is done: a file that may only be read
-    // refuses a change of no row, too. From then on whoever waits is told soon.
+    // refuses a change of no row, too. From then on whoever waits learns it soon.
     let change = "BEGIN IMMEDIATE; DELETE FROM runs WHERE FALSE; ROLLBACK";
     sqlx::raw_sql(change)
         .execute(&mut *writer)
         .await
-        .map_err(told)?;
+        .map_err(as_open_error)?;
     // A log that one large change has blown up does not keep its size.
     sqlx::raw_sql("PRAGMA busy_timeout = 2000; PRAGMA journal_size_limit = 16777216")
         .execute(writer)
         .await
-        .map_err(told)?;
+        .map_err(as_open_error)?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const LAST_TRIES: usize = 5;
 
 /// Takes facts and writes them down soon. While another process holds the store they wait, and are
-/// written once it lets go. The first failure ends the recording: it is told by
+/// written once it lets go. The first failure ends the recording: it is reported by
 /// [`StoreWriter::failure`], and cancels the token that the store was opened with.
 #[derive(Debug)]
 pub struct StoreWriter {
@@ -55,12 +55,12 @@ enum QueuedWrite {
 impl StoreWriter {
     pub(crate) fn start(db: SqliteConnection, readers: SqlitePool, failure: StoreFailure) -> Self {
         let (entries, queue) = mpsc::unbounded_channel();
-        let (told, held) = watch::channel(false);
+        let (set_held, held) = watch::channel(false);
         let places = Arc::new(Semaphore::new(QUEUE));
         let ended = CancellationToken::new();
         let writer = Writer {
             db,
-            held: told,
+            held: set_held,
             failure: failure.clone(),
             _ended: ended.clone().drop_guard(),
         };

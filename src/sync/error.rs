@@ -32,8 +32,8 @@ pub enum Error {
         /// The registry that it was for.
         target: RegistryName,
     },
-    /// The run was told to stop.
-    #[error("interrupted; the next run goes on")]
+    /// A signal stopped the run.
+    #[error("interrupted: the next run continues")]
     Interrupted,
 }
 

@@ -1,4 +1,4 @@
-//! What log lines tell of failures: a registry that fails whatever is asked of it is told once a
+//! What log lines report of failures: a registry that fails every request is logged once a
 //! run of a mirror, and not once for each of its repositories.
 
 use std::{
@@ -38,17 +38,17 @@ const CHANGES: u64 = 10_000;
 pub struct FailureLog {
     /// The registries that failed, the class, and how often.
     repeated: Mutex<BTreeMap<(String, ErrorClass), u64>>,
-    failures: Allowance<LINES>,
-    lines: Allowance<LINES>,
-    messages: Allowance<MESSAGES>,
-    changes: Allowance<CHANGES>,
+    failures: LogAllowance<LINES>,
+    lines: LogAllowance<LINES>,
+    messages: LogAllowance<MESSAGES>,
+    changes: LogAllowance<CHANGES>,
 }
 
 /// How often something may happen in a run; what is beyond is counted.
 #[derive(Debug, Default)]
-struct Allowance<const MOST: u64>(AtomicU64);
+struct LogAllowance<const MOST: u64>(AtomicU64);
 
-impl<const MOST: u64> Allowance<MOST> {
+impl<const MOST: u64> LogAllowance<MOST> {
     fn take(&self) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed) < MOST
     }
@@ -58,7 +58,7 @@ impl<const MOST: u64> Allowance<MOST> {
     }
 }
 
-/// A failure that is to be told.
+/// A failure to log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Telling<'a> {
     pub(crate) mirror: &'a str,
@@ -73,8 +73,8 @@ pub(crate) fn is_of_registry(class: ErrorClass) -> bool {
 }
 
 impl FailureLog {
-    /// Tells that something failed; of a registry that was told before only those hear who want to
-    /// hear everything. What an order to end left undone is no failure: the order was told.
+    /// Logs that something failed, at level debug for a registry that was logged before. What a
+    /// signal to end left undone is no failure: the signal was logged.
     pub(crate) fn failed(&self, what: &str, telling: Telling<'_>) {
         let Telling {
             mirror,
@@ -89,7 +89,7 @@ impl FailureLog {
         }
     }
 
-    /// Tells how many failures were not told one by one.
+    /// Logs how many failures were not logged one by one.
     pub(crate) fn end(&self, mirror: &str) {
         for line in self.others() {
             tracing::warn!(mirror, "{line}");
@@ -120,15 +120,15 @@ impl FailureLog {
         if registry.is_empty() || !is_of_registry(class) {
             return true;
         }
-        let mut told = self.repeated.lock();
-        let count = told.entry((registry.to_owned(), class)).or_default();
+        let mut counts = self.repeated.lock();
+        let count = counts.entry((registry.to_owned(), class)).or_default();
         *count += 1;
         *count == 1
     }
 
     fn others(&self) -> Vec<String> {
-        let told = self.repeated.lock();
-        let again = told.iter().filter(|(_, count)| **count > 1);
+        let counts = self.repeated.lock();
+        let again = counts.iter().filter(|(_, count)| **count > 1);
         let line = |((registry, class), count): (&(String, ErrorClass), &u64)| {
             let others = count - 1;
             format!("{registry}: {others} more failed like that ({class})")

@@ -66,8 +66,8 @@ const ROUTES: usize = 16;
 /// Steps of one target repository under way at a time; images in flight are limited over all.
 const STEPS: usize = 64;
 
-/// Everything that runs need, and share. Which config they go by is each call's own: one that is
-/// read anew holds for the runs that start then.
+/// Everything that runs need, and share. Each call has its own config: one that is
+/// read again holds for the runs that start then.
 #[derive(Debug)]
 pub struct Sync {
     registries: Registries,
@@ -117,8 +117,8 @@ pub struct MirrorPlan {
 }
 
 impl Sync {
-    /// Nothing is contacted yet. When `stop` is cancelled, nothing more is begun; what is under way
-    /// goes on until `abort` is cancelled too. What runs did not get to fails.
+    /// Nothing is contacted yet. When `stop` is cancelled, nothing more is begun. Transfers in flight
+    /// continue until `abort` is cancelled too. What runs did not get to fails.
     pub fn new(
         registries: Registries,
         store: Store,
@@ -157,7 +157,7 @@ impl Sync {
         self.transfer.activity()
     }
 
-    /// The registries, to be told of a config that was read anew.
+    /// The registries, which take a config that was read again.
     pub fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -287,7 +287,7 @@ impl Sync {
             self.order_seen(mirror).await;
         }
         self.transfer.budget().write(config).await;
-        tally.told.end(&mirror.name);
+        tally.failure_log.end(&mirror.name);
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if *scope == Scope::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
@@ -301,9 +301,9 @@ impl Sync {
 
     /// What cannot be looked at fails.
     async fn refused(&self, run: &Run<'_>, refused: &Refused) -> Progress {
-        let (told, name) = (&run.tally.told, &run.mirror.name);
+        let (failure_log, name) = (&run.tally.failure_log, &run.mirror.name);
         let Refused { source, error } = refused;
-        let failed = record::route_failed(&self.metrics, told, name, source, error);
+        let failed = record::route_failed(&self.metrics, failure_log, name, source, error);
         run.check.looked(failed.unchecked == 0).await;
         failed
     }
@@ -477,7 +477,7 @@ impl Sync {
         }
     }
 
-    /// Begins work unless nothing more is to be begun, and goes on with it unless it is cut off.
+    /// Begins work unless nothing more is to be begun, and continues with it unless it is cut off.
     async fn unless_stopped<T, F: Future<Output = Result<T, Error>>>(
         &self,
         work: impl FnOnce() -> F,

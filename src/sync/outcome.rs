@@ -250,7 +250,7 @@ impl MirrorReport {
         }
     }
 
-    /// Whether all that failed is what it did not get to, because it was told to end.
+    /// Whether all that failed is what it did not get to, because a signal ended it.
     pub fn is_cut(&self) -> bool {
         let is_cut = |failure: &Failure| failure.class == ErrorClass::Interrupted;
         !self.errors.is_empty() && self.errors.iter().all(is_cut)

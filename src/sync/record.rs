@@ -36,7 +36,7 @@ const MESSAGE: usize = 1000;
 pub(crate) struct Record<'a> {
     pub(crate) recorder: &'a StoreWriter,
     pub(crate) metrics: &'a Metrics,
-    pub(crate) told: &'a FailureLog,
+    pub(crate) failure_log: &'a FailureLog,
     pub(crate) mirror: &'a Mirror,
     pub(crate) source: &'a Repository,
     pub(crate) target: &'a Repository,
@@ -54,7 +54,7 @@ impl<'a> Record<'a> {
         Self {
             recorder,
             metrics,
-            told: &lane.tally.told,
+            failure_log: &lane.tally.failure_log,
             mirror: lane.mirror,
             source: lane.from,
             target: lane.to,
@@ -142,7 +142,7 @@ impl Record<'_> {
 
     async fn copied(&self, step: &Step, digest: &Digest, written: &Digest) {
         let target = self.target.tag(&self.name(&step.tag));
-        if self.told.has_line() {
+        if self.failure_log.has_line() {
             tracing::info!(mirror = %self.mirror.name, %digest, "copied {} to {target}", self.source.tag(&step.tag));
         }
         let after = Utc::now().timestamp() - step.since;
@@ -165,7 +165,7 @@ impl Record<'_> {
     }
 
     async fn changed(&self, key: TagKey, kind: ChangeKind, [old, new]: [Option<Digest>; 2]) {
-        if !self.told.has_change() {
+        if !self.failure_log.has_change() {
             return;
         }
         let at = Utc::now().timestamp();
@@ -224,7 +224,7 @@ impl Record<'_> {
                     class,
                     message: &message,
                 };
-                self.told.failed(&reference, telling);
+                self.failure_log.failed(&reference, telling);
                 self.metrics.error(error.registry(), class);
                 progress.fail(Failure {
                     reference,
@@ -251,7 +251,7 @@ impl Record<'_> {
             class,
             message: &message,
         };
-        self.told.failed(&reference, telling);
+        self.failure_log.failed(&reference, telling);
         self.metrics.error(&registry, class);
         if class == ErrorClass::DigestMismatch {
             self.metrics
@@ -259,7 +259,7 @@ impl Record<'_> {
         }
         // A run that was stopped says nothing about the tag.
         if class != ErrorClass::Interrupted {
-            let message = self.told.kept_message(&message);
+            let message = self.failure_log.kept_message(&message);
             let (key, at) = (self.key(step), self.at);
             self.recorder
                 .record(StoreEvent::Failed {
@@ -304,7 +304,7 @@ impl Record<'_> {
         } = deletion;
         let reference = self.target.tag(tag);
         if let DeleteOutcome::Left(left) = gone {
-            if self.told.has_line() {
+            if self.failure_log.has_line() {
                 tracing::info!(%mirror, "{reference} is not pruned: {left}");
             }
             let needed_by = match left {
@@ -327,7 +327,7 @@ impl Record<'_> {
             // collects garbage: what the repository holds is asked for again.
             let lost = StoreEvent::Lost(self.target.clone());
             self.recorder.record(lost).await;
-            if self.told.has_line() {
+            if self.failure_log.has_line() {
                 tracing::info!(%mirror, %digest, "pruned {reference}");
             }
             self.metrics
@@ -345,7 +345,7 @@ impl Record<'_> {
     pub(crate) fn not_pruned(&self, deletion: &Deletion, error: &Error) -> Failure {
         let reference = self.target.tag(&deletion.tag).to_string();
         let (class, message) = (error.class(), bounded(error));
-        if self.told.has_line() {
+        if self.failure_log.has_line() {
             tracing::warn!(mirror = %deletion.mirror, %class, "{reference} is not pruned: {message}");
         }
         self.metrics.error(error.registry(), class);
@@ -385,7 +385,7 @@ fn bounded(error: &Error) -> String {
 /// A route that could not be looked at.
 pub(crate) fn route_failed(
     metrics: &Metrics,
-    told: &FailureLog,
+    failure_log: &FailureLog,
     mirror: &str,
     source: &str,
     error: &Error,
@@ -398,7 +398,7 @@ pub(crate) fn route_failed(
         class,
         message: &message,
     };
-    told.failed(source, telling);
+    failure_log.failed(source, telling);
     metrics.error(error.registry(), class);
     let mut progress = Progress {
         unchecked: u64::from(class != ErrorClass::NotFound),

@@ -27,7 +27,7 @@ use tracing_subscriber::{Layer, layer::Context};
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// The prefix of fields: none of them can be taken for one of systemd's.
 const PREFIX: &str = "TRANSSHIP_";
-/// Longest message. Larger datagrams may be refused, and no log line of this program is so long.
+/// Longest message. Larger datagrams may be refused, and no log line of this program is that long.
 const MOST_BYTES: usize = 64 << 10;
 
 /// Sends events to journald.

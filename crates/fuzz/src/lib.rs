@@ -73,7 +73,7 @@ const ODD: [&str; 48] = [
 struct Totals {
     target: &'static str,
     seed: u64,
-    /// How long it goes on, where somebody asks for more than the usual.
+    /// How long it runs, where somebody asks for more than the usual.
     seconds: Option<u64>,
     inputs: u64,
     accepted: u64,
@@ -113,10 +113,10 @@ impl Totals {
                 .and_then(|text| text.parse::<u64>().ok())
         };
         let seconds = number("TRANSSHIP_FUZZ_SECONDS");
-        let anew = || seconds.map_or(1, |_| fastrand::u64(..));
+        let fresh = || seconds.map_or(1, |_| fastrand::u64(..));
         Self {
             target,
-            seed: number("TRANSSHIP_FUZZ_SEED").unwrap_or_else(anew),
+            seed: number("TRANSSHIP_FUZZ_SEED").unwrap_or_else(fresh),
             seconds,
             inputs: 0,
             accepted: 0,

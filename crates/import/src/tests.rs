@@ -120,12 +120,12 @@ fn refused_lines_become_comments_with_the_reason() {
         wrong.map(refusal).collect()
     });
     assert_losses(&rendered, &[(2, "b is bad")]);
-    let [alone, comment] = [
+    let [kept, comment] = [
         "\n[[mirror]]\nfrom = \"q.io/a/a\"\n",
         "# [[mirror]]\n# from = \"q.io/a/b\"\n",
     ];
     assert!(
-        rendered.toml.contains(alone) && rendered.toml.contains(comment),
+        rendered.toml.contains(kept) && rendered.toml.contains(comment),
         "{}",
         rendered.toml
     );

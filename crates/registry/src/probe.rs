@@ -66,10 +66,10 @@ impl Registry {
             return Reachability::Reachable;
         };
         let name = self.http.name.to_string();
-        let told = self.http.error(Operation::Reach, name, Kind::from(&error));
+        let failure = self.http.error(Operation::Reach, name, Kind::from(&error));
         match is_tls(&error) {
-            true => Reachability::NoTls(told),
-            false => Reachability::Unreachable(told),
+            true => Reachability::NoTls(failure),
+            false => Reachability::Unreachable(failure),
         }
     }
 

@@ -132,38 +132,38 @@ fn alarms_beside_mirrors() {
 
 #[test]
 fn disk_alarm_has_hysteresis() {
-    let told = |left, told: &[Alarm]| {
+    let found_at = |left, found_at: &[Alarm]| {
         let inputs = AlarmInputs {
             disk_available: Some(left),
-            announced: told.to_vec(),
+            announced: found_at.to_vec(),
             ..AlarmInputs::default()
         };
         find_alarms(&status(|_| {}), &inputs)
     };
-    let full = told(DISK - 1, &[]);
+    let full = found_at(DISK - 1, &[]);
     assert_eq!(full.len(), 1);
-    assert_eq!(told(DISK + 1, &[]), []);
-    assert_eq!(told(DISK + 1, &full).len(), 1);
-    assert_eq!(told(DISK / 4 * 5, &full), []);
+    assert_eq!(found_at(DISK + 1, &[]), []);
+    assert_eq!(found_at(DISK + 1, &full).len(), 1);
+    assert_eq!(found_at(DISK / 4 * 5, &full), []);
 }
 
 #[test]
 fn repeated_pauses_are_one_alarm() {
-    let told = |until, told: &[Alarm]| {
+    let found_at = |until, found_at: &[Alarm]| {
         let inputs = AlarmInputs {
             paused: vec![("quay.io".into(), until)],
-            announced: told.to_vec(),
+            announced: found_at.to_vec(),
             ..AlarmInputs::default()
         };
         find_alarms(&status(|_| {}), &inputs)
     };
-    let begun = told(100_400, &[]);
+    let begun = found_at(100_400, &[]);
     assert_eq!(begun.len(), 1);
     for until in [100_200, 100_000, 99_800] {
-        assert_eq!(told(until, &[]), []);
-        assert_eq!(told(until, &begun).len(), 1, "until {until}");
+        assert_eq!(found_at(until, &[]), []);
+        assert_eq!(found_at(until, &begun).len(), 1, "until {until}");
     }
-    assert_eq!(told(99_700, &begun), []);
+    assert_eq!(found_at(99_700, &begun), []);
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn catching_up_excuses_lag_and_staleness() {
     assert_eq!(found(100_000 - 3601, Vec::new()), [Topic::Lag]);
     let both = [Topic::Lag, Topic::Stale];
     assert_eq!(found(100_000 - 3 * 3600 - 1, Vec::new()), both);
-    let told = find_alarms(&late, &AlarmInputs::default());
-    assert_eq!(found(99_990, told), both);
+    let found_at = find_alarms(&late, &AlarmInputs::default());
+    assert_eq!(found(99_990, found_at), both);
 }
 
 /// A tag that differs since a time.

@@ -120,5 +120,8 @@ fn unknown(config: &Config, name: &str) -> Refusal {
         None => format!("there are: {}", names.join(", ")),
     };
     let file = config.path.display();
-    Refusal::mistake(format!("no mirror and no registry `{name}` in {file}"), help)
+    Refusal::mistake(
+        format!("no mirror and no registry `{name}` in {file}"),
+        help,
+    )
 }

@@ -140,7 +140,7 @@ impl PlanArgs {
                         print_order(route)?;
                     }
                 }
-                // What a script reads from standard output is the plan alone.
+                // What a script reads from standard output is only the plan.
                 Err(refused) => tracing::error!("{}: {}", refused.source, refused.error),
             }
         }

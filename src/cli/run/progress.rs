@@ -35,7 +35,7 @@ impl Bars {
         LogWriter::new(AboveBars(self.all.clone()))
     }
 
-    /// Draws what goes on, as long as it is polled.
+    /// Draws what runs, as long as it is polled.
     pub(crate) async fn follow(&self, activity: &Activity) {
         let mut bars: BTreeMap<u64, ProgressBar> = BTreeMap::new();
         let mut tick = tokio::time::interval(Duration::from_millis(120));

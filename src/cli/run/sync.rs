@@ -43,7 +43,7 @@ impl SyncArgs {
             };
             tokio::select! {
                 report = run => report,
-                () = watch => unreachable!("it goes on as long as the run"),
+                () = watch => unreachable!("it lasts as long as the run"),
                 () = interrupt(&pipeline.stop) => return Err(Refusal::Interrupted.into()),
             }
         };
@@ -56,7 +56,7 @@ impl SyncArgs {
         }
         match closed {
             Ok(()) => Ok(exit(&report)),
-            // What the run did is told already.
+            // What the run did is reported already.
             Err(error) => Ok(error::tell(&error)),
         }
     }
@@ -82,7 +82,7 @@ pub(crate) async fn interrupt(stop: &CancellationToken) {
             _ = terminate.recv() => {}
         }
         if count == 0 {
-            tracing::warn!("interrupted; what is under way ends here, the next run goes on");
+            tracing::warn!("interrupted: in-flight transfers end here, the next run resumes them");
             stop.cancel();
         }
     }

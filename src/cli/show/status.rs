@@ -183,7 +183,10 @@ fn print_verdict(status: &status::Status) -> anyhow::Result<()> {
 /// How many mirrors are in each state, such as `1 failing, 2 in sync`.
 fn counts(status: &status::Status) -> String {
     let counts = State::WORST_FIRST.iter().filter_map(|state| {
-        let alike = status.mirrors.iter().filter(|mirror| mirror.state == *state);
+        let alike = status
+            .mirrors
+            .iter()
+            .filter(|mirror| mirror.state == *state);
         let count = alike.count();
         (count > 0).then(|| format!("{count} {}", state.as_str()))
     });

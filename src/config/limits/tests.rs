@@ -196,9 +196,9 @@ fn periods_begin_and_end_with_the_calendar() {
 #[test]
 fn configured_rate_replaces_known_vendor_limit() {
     let name = "public.ecr.aws".parse().unwrap();
-    let told = config("[registries.\"public.ecr.aws\"]\nrequests_per_second = 50");
+    let limited = config("[registries.\"public.ecr.aws\"]\nrequests_per_second = 50");
     assert_eq!(
-        told.registry(&name).requests_per_second_of(&name),
+        limited.registry(&name).requests_per_second_of(&name),
         Some(50.0)
     );
     assert_eq!(

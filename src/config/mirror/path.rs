@@ -29,7 +29,7 @@ enum PathFilter {
     Join(&'static str),
     /// Without so many of the first parts, never without the last.
     Drop(usize),
-    /// The last part alone.
+    /// Only the last part.
     Last,
     /// A registry's nickname.
     Short,
@@ -115,7 +115,7 @@ impl PathFilter {
             ("underscores", _) => Ok(Self::Join("_")),
             ("last", _) => Ok(Self::Last),
             ("short", _) if field == PathField::Registry => Ok(Self::Short),
-            ("short", _) => Err("`short` is a filter for {registry} alone".into()),
+            ("short", _) => Err("`short` is a filter for {registry} only".into()),
             (_, Some(count)) => match count.trim().parse() {
                 Ok(count) => Ok(Self::Drop(count)),
                 Err(_) => Err(format!("`drop({count})` does not say how many parts")),

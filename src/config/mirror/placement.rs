@@ -77,8 +77,8 @@ impl TargetPrefix {
         Ok(repository)
     }
 
-    /// Refuses a name that the registry would refuse, where it is known to take two parts alone.
-    /// What a registry of one's own takes cannot be told by its name.
+    /// Refuses a name that the registry would refuse, where it is known to take only two parts.
+    /// What a registry of one's own takes does not show in its name.
     fn check_depth(&self, repository: &Repository) -> Result<(), Misplaced> {
         let host = self.registry.as_str();
         let takes_two = TWO_PARTS.contains(&host) || host.ends_with(".aliyuncs.com");

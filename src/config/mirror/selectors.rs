@@ -145,7 +145,7 @@ fn excluded(list: Option<&Strings>, problems: &mut Problems) -> Option<Expressio
 
 fn anchored(regex: &Spanned<String>, key: &str, problems: &mut Problems) -> Option<Regex> {
     let text = regex.get_ref();
-    // Compiled alone first: `a)(b` would be legal only inside the group.
+    // Compiled by itself first: `a)(b` would be legal only inside the group.
     match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
         Ok(regex) => Some(regex),
         Err(error) => {

@@ -411,7 +411,7 @@ impl Reader<'_> {
 
     /// The login; the outer `None` is for one that has mistakes.
     fn login(&mut self, entry: &ChannelEntry) -> Option<Option<(String, SecretText)>> {
-        let (alone, message, help) = match (&entry.username, &entry.password) {
+        let (span, message, help) = match (&entry.username, &entry.password) {
             (None, None) => return Some(None),
             (Some(username), Some(password)) => {
                 let password = secret::read(password, "a password", self.file, self.problems)?;
@@ -429,7 +429,7 @@ impl Reader<'_> {
             ),
         };
         if entry.is_whole {
-            self.problems.error(alone, message, help);
+            self.problems.error(span, message, help);
         }
         None
     }

@@ -41,9 +41,9 @@ pub struct Channel {
     pub service: Service,
     /// The language of what it gets.
     pub language: Language,
-    /// What it is told.
+    /// What it gets.
     pub topics: Vec<Topic>,
-    /// The mirrors that it is told of; `None` for all.
+    /// The mirrors that it gets messages about. `None` for all.
     pub mirrors: Option<Vec<Arc<str>>>,
     /// Most messages a minute; the service's own limit if none is set.
     pub messages_per_minute: Option<NonZeroU32>,
@@ -295,11 +295,11 @@ pub(crate) fn validate(
             messages_per_minute: entry.messages_per_minute.as_ref().map(|n| *n.get_ref()),
         }));
     }
-    let told = report::validate((report, language), entries, &channels, problems);
+    let report = report::validate((report, language), entries, &channels, problems);
     for entry in entries {
-        warn_if_mute(entry, &channels, &told, problems);
+        warn_if_mute(entry, &channels, &report, problems);
     }
-    (channels, told)
+    (channels, report)
 }
 
 /// Validates `language`.
@@ -319,7 +319,7 @@ pub(crate) fn language(
     })
 }
 
-/// A channel that takes the report alone, and does not get it, is told nothing.
+/// A channel that takes only the report, and does not get it, gets nothing.
 fn warn_if_mute(
     entry: &ChannelEntry,
     channels: &[Channel],
@@ -332,7 +332,7 @@ fn warn_if_mute(
     if let Some(on) = entry.on.as_ref().filter(|_| takes_only_reports)
         && !report.to.iter().any(|to| &**to == name)
     {
-        let message = format!("[notify.{name}] is told nothing: the report goes to others");
+        let message = format!("[notify.{name}] gets nothing: the report goes to others");
         let help = "add it to `to` of [report], or more topics to its `on`";
         problems.warning(on.span(), message, help);
     }
@@ -349,16 +349,16 @@ fn topics(entry: &ChannelEntry, problems: &mut Problems) -> Vec<Topic> {
     };
     let known = || Topic::USUAL.into_iter().chain([Topic::Runs]);
     let names = || {
-        let told = known().filter(|topic| takes_runs || *topic != Topic::Runs);
-        told.map(Topic::as_str)
+        let selectable = known().filter(|topic| takes_runs || *topic != Topic::Runs);
+        selectable.map(Topic::as_str)
     };
     let mut topics = Vec::new();
     for written in on.get_ref() {
         let word = written.get_ref().as_str();
         match known().find(|topic| topic.as_str() == word) {
             Some(Topic::Runs) if !takes_runs && kind.is_some() => {
-                let help = "take it out: only a channel of kind \"healthchecks\" is told of runs";
-                problems.error(written.span(), "`runs` is for healthchecks alone", help);
+                let help = "take it out: only a channel of kind \"healthchecks\" gets them";
+                problems.error(written.span(), "`runs` is for healthchecks only", help);
             }
             Some(topic) if topics.contains(&topic) => {}
             Some(topic) => topics.push(topic),

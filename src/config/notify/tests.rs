@@ -14,11 +14,11 @@ fn with(tables: &str) -> Config {
 fn mistakes(tables: &str) -> Vec<String> {
     let report = report(&format!("{tables}\n{TARGET}{MIRRORS}"));
     let records = report.records();
-    let told = records
+    let reported = records
         .iter()
         .filter(|r| r.severity == "error")
         .map(|r| format!("{}: {} | {}", r.line, r.message, r.remedy));
-    told.collect()
+    reported.collect()
 }
 
 #[track_caller]
@@ -106,12 +106,13 @@ fn a_channel_for_reports_alone_that_gets_none_is_a_warning() {
              [notify.b]\nkind = \"slack\"\nurl = \"https://h/b\"\n"
         ));
         let records = config.warnings.records();
-        let told = records.iter().map(|r| format!("{}: {}", r.line, r.message));
-        told.filter(|said| said.contains("is told nothing"))
+        let reported = records.iter().map(|r| format!("{}: {}", r.line, r.message));
+        reported
+            .filter(|said| said.contains("gets nothing"))
             .collect::<Vec<_>>()
     };
     let (to, on) = ("to = [\"b\"]", "on = [\"report\"]");
-    let expected = "6: [notify.a] is told nothing: the report goes to others";
+    let expected = "6: [notify.a] gets nothing: the report goes to others";
     assert_eq!(warnings(to, on), [expected]);
     assert!(warnings("", on).is_empty());
     assert!(warnings("to = [\"a\", \"b\"]", on).is_empty());
@@ -251,7 +252,7 @@ fn topics_and_mirrors_are_known_by_name() {
         &[
             "4: unknown topic `lagg` | did you mean \"lag\"?",
             "4: unknown topic `weather` | the topics are: report, lag, stale, ",
-            "4: `runs` is for healthchecks alone | take it out",
+            "4: `runs` is for healthchecks only | take it out",
         ],
     );
     assert_mistake(
@@ -326,8 +327,8 @@ fn no_secret_of_a_channel_is_printed() {
     ] {
         let text = format!("[notify.x]\n{keys}\n{TARGET}{MIRRORS}");
         let shown = report(&text);
-        let told = format!("{shown} {:?}", shown.records());
-        assert!(!told.contains("hunter2"), "{told}");
+        let reported = format!("{shown} {:?}", shown.records());
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
     let config = with(
         "[notify.x]\nkind = \"webhook\"\nurl = \"https://h/hunter2?key=hunter2\"\nsecret = \"hunter2\"\n\

@@ -28,7 +28,7 @@ pub enum Topic {
     Config,
     /// What an alarm was about is over.
     Recovered,
-    /// The start and the end of each run; for healthchecks alone.
+    /// The start and the end of each run. Only for healthchecks.
     Runs,
     /// A trial by hand, which every channel takes; it has no name in the file.
     Test,

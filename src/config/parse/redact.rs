@@ -210,7 +210,7 @@ fn holds_login(text: &str) -> bool {
     login.contains(':') && !["sha256:", "sha512:"].iter().any(|d| host.starts_with(d))
 }
 
-/// Whether an address goes on beyond its host.
+/// Whether an address has more than its host.
 fn leads_somewhere(word: &str) -> bool {
     word.split_once("://").is_some_and(|(_, rest)| {
         let way = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);

@@ -294,7 +294,7 @@ impl<'p, 'i> TableReader<'p, 'i> {
     }
 
     /// Ends the reading: every key that nobody asked for is an error with a suggestion. Tells
-    /// whether the table was read whole, so that no problem is told as the consequence of another.
+    /// whether the table was read whole, so that no problem is reported as the consequence of another.
     /// The value of such a key may be a secret under another name, and is hidden unless the key is
     /// one with no secret in it but for one slip of the fingers.
     pub(crate) fn finish(self) -> bool {

@@ -22,7 +22,7 @@ use crate::{
 /// Sizes of a chunk that make sense, in bytes.
 const CHUNKS: RangeInclusive<u64> = 64 << 10..=4 << 30;
 
-/// Reads `proxy`. What it holds is never told: there may be a password in it.
+/// Reads `proxy`. What it holds is never shown: there may be a password in it.
 pub(crate) fn proxy(written: Option<&Spanned<String>>, problems: &mut Problems) -> Proxy {
     const HELP: &str = "write \"direct\", or a URL such as \"socks5h://127.0.0.1:1080\"; the schemes \
                         are http, https, socks5 and socks5h";
@@ -165,14 +165,14 @@ pub(crate) fn client_identity(
 ) -> Option<ClientIdentity> {
     let (certificate, key) = match (certificate, key) {
         (None, None) => return None,
-        (Some(alone), None) => {
+        (Some(single), None) => {
             let help = "add `client_key` with the PEM file of its private key";
-            problems.error(alone.span(), "`client_cert` without a `client_key`", help);
+            problems.error(single.span(), "`client_cert` without a `client_key`", help);
             return None;
         }
-        (None, Some(alone)) => {
+        (None, Some(single)) => {
             let help = "add `client_cert` with the PEM file of its certificate";
-            problems.error(alone.span(), "`client_key` without a `client_cert`", help);
+            problems.error(single.span(), "`client_key` without a `client_cert`", help);
             return None;
         }
         (Some(certificate), Some(key)) => (certificate, key),
@@ -227,7 +227,7 @@ fn read_key(
             Ok(key) => return Some((pem, key)),
             Err(_) if pem.contains("ENCRYPTED") => (
                 "the key is encrypted".to_owned(),
-                "decrypt it with `openssl pkey`, and keep it readable for this user alone",
+                "decrypt it with `openssl pkey`, and keep it readable for this user only",
             ),
             Err(_) => (
                 "no private key in it".to_owned(),

@@ -206,10 +206,10 @@ fn warnings(tables: &str) -> Vec<String> {
     let from = "from = [\"quay.io/a/b:1\", \"docker.io/a/c:1\", \"r1.example.com/*:1\"]";
     let config = parse(&format!("{tables}\n{TARGET}[[mirror]]\n{from}\n"));
     let records = config.warnings.records();
-    let told = records
+    let reported = records
         .iter()
         .map(|r| format!("{} | {}", r.message, r.remedy));
-    told.collect()
+    reported.collect()
 }
 
 #[test]

@@ -27,7 +27,7 @@ struct CronField {
     name: &'static str,
     /// What it may hold.
     holds: &'static str,
-    /// The greatest number in it. A greater step would be the first value alone, which nobody
+    /// The greatest number in it. A greater step would be only the first value, which nobody
     /// means by `*/90`.
     most: u32,
     /// The words that it may hold.
@@ -117,7 +117,7 @@ pub(crate) fn parse(text: &str) -> Result<(Cron, String), BadSchedule> {
         return Err(BadSchedule::new(message, help));
     }
     let cron = parser().parse(&fields).map_err(|error| {
-        // Each field was read alone, so this is not expected.
+        // Each field was read by itself, so this is not expected.
         BadSchedule::new(error.to_string(), five_fields())
     })?;
     Ok((cron, fields))
@@ -171,7 +171,7 @@ fn five_fields() -> String {
     )
 }
 
-/// Reads one field alone, so that it is known which is wrong.
+/// Reads one field by itself, so that it is known which is wrong.
 fn check(at: usize, part: &str) -> Result<(), BadSchedule> {
     let field = &FIELDS[at];
     let mut fields = ["*"; 6];

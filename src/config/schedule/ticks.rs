@@ -50,7 +50,7 @@ impl CronTicks {
         zone: Tz,
     ) -> Option<DateTime<Utc>> {
         loop {
-            // In UTC no clock is set: this is arithmetic on the fields alone.
+            // In UTC no clock is set: this is arithmetic on nothing but the fields.
             let from = local.with_nanosecond(0)?.and_utc();
             local = self
                 .cron

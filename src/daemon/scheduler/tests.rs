@@ -173,8 +173,8 @@ fn starts_job_once_per_time() {
         ticker.run(utc(&format!("2026-05-05T{now}Z")));
     }
     drop(ticker);
-    let told = std::iter::from_fn(|| signals.try_recv().ok());
-    let times: Vec<DateTime<Utc>> = told
+    let fired = std::iter::from_fn(|| signals.try_recv().ok());
+    let times: Vec<DateTime<Utc>> = fired
         .map(|signal| match signal {
             Signal::Due { at, .. } => at,
             Signal::Tick => panic!("a tick"),

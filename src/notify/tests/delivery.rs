@@ -1,4 +1,4 @@
-//! Who is told what, and what becomes of it when something is in the way.
+//! Who gets what, and what becomes of it when something is in the way.
 
 use std::io;
 
@@ -143,9 +143,9 @@ async fn reads_endless_answer_in_bounds() {
     let serve = tokio::spawn(async move { axum::serve(listener, app).await });
     let error = only(notifier(&webhook("own", &url, "")).deliver(&alarm()).await).unwrap_err();
     serve.abort();
-    let told = error.to_string();
-    assert!(told.contains("status 400: no no no"), "{told}");
-    assert!(told.len() < 300, "{told}");
+    let reported = error.to_string();
+    assert!(reported.contains("status 400: no no no"), "{reported}");
+    assert!(reported.len() < 300, "{reported}");
 }
 
 #[tokio::test]
@@ -213,8 +213,8 @@ async fn secrets_stay_out_of_errors_and_logs() {
         "{log}"
     );
     assert!(log.contains("Cannot POST ***"), "{log}");
-    for told in [log, format!("{deliveries:?}"), format!("{notifier:?}")] {
-        assert!(!told.contains("hunter2"), "{told}");
+    for reported in [log, format!("{deliveries:?}"), format!("{notifier:?}")] {
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
     for delivery in deliveries {
         let error = delivery.result.unwrap_err();

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What it was told.
+/// What it received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
     pub(crate) commands: Vec<String>,

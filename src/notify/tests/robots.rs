@@ -95,10 +95,10 @@ async fn errcode_in_status_200_is_an_error() {
     ] {
         let server = Server::answering(answer).await;
         let error = only(channel(kind, &server.url("/"), "").deliver(&alarm()).await).unwrap_err();
-        let told = error.to_string();
+        let shown = error.to_string();
         assert!(
-            told.starts_with(&format!("it refused the message: {expected}")),
-            "{told}"
+            shown.starts_with(&format!("it refused the message: {expected}")),
+            "{shown}"
         );
         assert!(!error.remedy().is_empty());
         assert_eq!(server.seen().len(), 1, "it is not tried again");

@@ -1,4 +1,4 @@
-//! A server that takes whatever is sent to it, and answers as it is told.
+//! A server that takes whatever is sent to it, and answers as scripted.
 
 use std::{collections::VecDeque, sync::Arc};
 

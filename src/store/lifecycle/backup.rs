@@ -108,8 +108,8 @@ async fn copy_database(from: &Path, to: &Path) -> Result<u64, BackupError> {
     };
     // SQLite writes into an empty file, and keeps its permissions.
     private_file::open(to).map_err(file_error)?;
-    let told = |e: sqlx::Error| open_error(from, &e);
-    let mut database = connect(from).await.map_err(told)?;
+    let as_open_error = |e: sqlx::Error| open_error(from, &e);
+    let mut database = connect(from).await.map_err(as_open_error)?;
     let copied = sqlx::query("VACUUM INTO ?").bind(to.to_string_lossy());
     let copied = copied.execute(&mut database).await;
     // The copy is whole by now, or the error of the copy counts.
@@ -122,12 +122,12 @@ async fn copy_database(from: &Path, to: &Path) -> Result<u64, BackupError> {
 }
 
 async fn fault(path: &Path) -> Result<Option<String>, Error> {
-    let told = |e: sqlx::Error| open_error(path, &e);
-    let mut database = connect(path).await.map_err(told)?;
+    let as_open_error = |e: sqlx::Error| open_error(path, &e);
+    let mut database = connect(path).await.map_err(as_open_error)?;
     let found = corruption::first_fault(&mut database).await;
     // It was only read.
     let _ = database.close().await;
-    found.map_err(told)
+    found.map_err(as_open_error)
 }
 
 async fn connect(path: &Path) -> Result<sqlx::SqliteConnection, sqlx::Error> {

@@ -139,7 +139,7 @@ impl Store {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        // Who cannot list the folder is told nothing, and loses nothing.
+        // Who cannot list the folder gets no message, and loses nothing.
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let was_then = |name: &String| {

@@ -1,4 +1,4 @@
-//! Whether a store could be used, told without making or changing anything.
+//! Whether a store could be used, found out without making or changing anything.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ impl Store {
             let path = path.into();
             Some(Error::Open { path, reason, help })
         };
-        let told = folder.display();
+        let shown = folder.display();
         if !folder.is_dir() {
             let help = "make the folder of [state] path, writable for this user: mkdir -p, chown";
-            return fail(format!("there is no folder {told}"), help);
+            return fail(format!("there is no folder {shown}"), help);
         }
         let may = |path: &Path, rights| access(path, rights);
         let denied = match may(folder, Access::WRITE_OK | Access::EXEC_OK) {

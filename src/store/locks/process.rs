@@ -1,4 +1,4 @@
-//! Which process began a run, told apart from every other that ever ran on this machine.
+//! Which process began a run, distinct from every other that ever ran on this machine.
 
 use std::{fs, process};
 

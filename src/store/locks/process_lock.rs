@@ -12,9 +12,9 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::{Store, private_file};
 
-/// Beside the store: whoever writes shares it, and whoever deletes digests has it alone.
+/// Beside the store: whoever writes shares it, and whoever deletes digests holds it exclusively.
 const WRITING: &str = ".writing";
-/// Beside the store: whoever has it keeps its uploads in the store, and goes on with those there.
+/// Beside the store: whoever has it keeps its uploads in the store, and resumes those there.
 const UPLOADS: &str = ".uploads";
 /// How often is looked whether another process has deleted its digests.
 const POLL: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub struct Presence {
 struct LockState {
     /// Repositories that runs of this process write to, each once a run.
     runs: usize,
-    /// Deletions of this process that need to be alone.
+    /// Deletions of this process that need it exclusively.
     deletions: usize,
     writing: Option<File>,
     uploads: Option<File>,
@@ -38,7 +38,7 @@ struct LockState {
 
 /// As long as it lives, no other process writes.
 #[derive(Debug)]
-pub struct Alone<'a>(&'a Presence);
+pub struct ExclusivePresence<'a>(&'a Presence);
 
 impl Store {
     /// This process among those that use the store; it does nothing yet.
@@ -85,7 +85,7 @@ impl Presence {
     }
 
     /// Keeps others from writing; `None` while another process writes, or deletes itself.
-    pub fn alone(&self) -> Option<Alone<'_>> {
+    pub fn exclusive(&self) -> Option<ExclusivePresence<'_>> {
         let mut state = self.lock();
         if state.deletions == 0 {
             // One process at a time tries for it, so that those who fail have theirs back at once.
@@ -96,7 +96,7 @@ impl Presence {
             }
         }
         state.deletions += 1;
-        Some(Alone(self))
+        Some(ExclusivePresence(self))
     }
 
     fn lock(&self) -> MutexGuard<'_, LockState> {
@@ -125,7 +125,7 @@ impl LockState {
         }
     }
 
-    /// Lets go of what is needed no more. Whoever tried to be alone shares again.
+    /// Lets go of what is needed no more. Whoever tried to hold it exclusively shares again.
     fn settle(&mut self) {
         if self.deletions > 0 {
             return;
@@ -138,7 +138,7 @@ impl LockState {
     }
 }
 
-impl Drop for Alone<'_> {
+impl Drop for ExclusivePresence<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.deletions = state.deletions.saturating_sub(1);

@@ -55,7 +55,7 @@ pub enum Upkeep {
     },
 }
 
-/// Trouble that was told and is not over.
+/// Alarms that were sent and are not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the columns of `alarms`")]
 pub struct AlarmRecord {
@@ -248,7 +248,7 @@ impl Store {
         Ok(counts.collect())
     }
 
-    /// Trouble that was told and is not over.
+    /// Alarms that were sent and are not over.
     pub async fn alarms(&self) -> Result<Vec<AlarmRecord>, Error> {
         sqlx::query_as!(
             AlarmRecord,

@@ -69,7 +69,7 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Whether it goes on: it has not ended, and the process that began it lives.
+    /// Whether it is running: it has not ended, and the process that began it lives.
     pub fn is_under_way(&self) -> bool {
         self.result.is_none() && self.process.as_deref().is_some_and(process::lives)
     }

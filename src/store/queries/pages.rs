@@ -1,4 +1,4 @@
-//! What a page tells of the tags of a mirror.
+//! What a page shows of the tags of a mirror.
 
 use sqlx::{query, query_as};
 

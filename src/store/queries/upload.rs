@@ -18,7 +18,7 @@ pub struct UploadState {
     pub repository: Repository,
     /// The blob.
     pub digest: Digest,
-    /// Where it goes on; nothing once it is over.
+    /// Where it resumes. `None` once it is over.
     pub saved: Option<SavedUpload>,
     /// When.
     pub at: i64,
@@ -79,7 +79,7 @@ pub(crate) async fn taught(
     Ok(())
 }
 
-/// Forgets sessions that no registry keeps so long.
+/// Forgets sessions that no registry keeps for that time.
 pub(crate) async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
     let before = now - SESSIONS;
     query!("DELETE FROM uploads WHERE at < ?", before)
@@ -89,7 +89,7 @@ pub(crate) async fn thinned(db: &mut SqliteConnection, now: i64) -> Result<(), s
 }
 
 impl Store {
-    /// Where the upload of a blob into a repository goes on, if one was begun.
+    /// Where the upload of a blob into a repository resumes, if one was begun.
     pub async fn upload(
         &self,
         repository: &Repository,

@@ -25,7 +25,7 @@ pub enum Check {
     Suspect(Repository, Digest),
     /// A blob has wrong bytes; in every repository of the registry, for all that is known.
     Corrupt(Repository, Digest),
-    /// Doubted content was written anew, and what the target has now is right.
+    /// Doubted content was written again, and what the target has now is right.
     Verified(Repository, Digest),
     /// All that a damaged tag leads to is there, and as far as its bytes were found wrong, they were
     /// read again and are right.
@@ -37,7 +37,7 @@ pub enum Check {
         /// Its manifests and blobs.
         contents: Vec<Digest>,
     },
-    /// Content was written anew, and the target kept the wrong bytes that it had.
+    /// Content was written again, and the target kept the wrong bytes that it had.
     RepairFailed {
         /// The target repository.
         repository: Repository,
@@ -171,7 +171,7 @@ async fn examined(
     damaged_at: Option<i64>,
 ) -> Result<(), sqlx::Error> {
     let (id, tag) = (id(db, repository).await?, tag.as_str());
-    // What was damaged stays so until it is copied anew; the target itself is asked before that.
+    // What was damaged stays so until it is copied again; the target itself is asked before that.
     query!(
         "UPDATE tags SET examined_at = ?1, damaged_at = COALESCE(damaged_at, ?2),
                          verified_at = CASE WHEN ?2 IS NULL THEN verified_at END
@@ -392,7 +392,7 @@ impl Store {
         Ok(tags.collect())
     }
 
-    /// What a repository is not taken to hold until it was written anew, and when writing it was
+    /// What a repository is not taken to hold until it was written again, and when writing it was
     /// in vain.
     pub async fn doubts(
         &self,

@@ -21,7 +21,7 @@ async fn stranger(path: &Path) -> SqliteConnection {
     options.connect().await.unwrap()
 }
 
-/// A store whose recorder is told soon that another process holds it.
+/// A store whose recorder soon learns that another process holds it.
 async fn impatient(path: &Path, stop: &CancellationToken) -> (Store, StoreWriter) {
     let (store, recorder) = Store::open(path, stop.clone()).await.unwrap();
     recorder.close().await.unwrap();
@@ -85,7 +85,10 @@ async fn a_store_that_is_still_held_when_the_work_is_to_end_is_given_up_with_the
     }
     let error = recorder.close().await.unwrap_err();
     assert!(matches!(error, Error::Held { .. }), "{error}");
-    let told = error.to_string();
-    assert!(told.contains(&path.display().to_string()), "{told}");
-    assert!(told.contains("help: another process holds it"), "{told}");
+    let reported = error.to_string();
+    assert!(reported.contains(&path.display().to_string()), "{reported}");
+    assert!(
+        reported.contains("help: another process holds it"),
+        "{reported}"
+    );
 }

@@ -92,7 +92,7 @@ struct KnownRepository {
     runs: usize,
     /// The digests on which it had a word, some of them more than once.
     said: Vec<Digest>,
-    /// What is not taken for held, and when writing it anew was in vain.
+    /// What is not taken for held, and when writing it again was in vain.
     doubts: HashMap<Digest, Option<i64>>,
 }
 
@@ -106,7 +106,7 @@ impl BlobIndex {
         }
     }
 
-    /// Takes note of what a listing told of a repository to which a run writes from now on, until
+    /// Takes note of what a listing showed of a repository to which a run writes from now on, until
     /// [`Self::release`]. Waits while digests are deleted from it.
     pub(crate) async fn hold(&self, repository: &Repository, knowledge: BlobKnowledge) {
         let mut cleared = self.cleared.subscribe();
@@ -185,7 +185,7 @@ impl BlobIndex {
             .await;
     }
 
-    /// Ends a doubt that [`Self::doubt`] told of before the content was brought anew: what the
+    /// Ends a doubt that [`Self::doubt`] reported before the content was brought again: what the
     /// target has now is right.
     pub(crate) async fn prove(&self, repository: &Repository, digest: &Digest) {
         if let Some(known) = self.lock().repositories.get_mut(repository) {
@@ -233,7 +233,7 @@ impl BlobIndex {
         Ok(self.store.size(image).await?.unwrap_or_default())
     }
 
-    /// What is known of a digest in a repository. What is doubted there is to be written anew, and
+    /// What is known of a digest in a repository. What is doubted there is to be written again, and
     /// mounted from nowhere: what another repository holds may be the same bytes.
     pub(crate) async fn look_up(
         &self,
@@ -316,7 +316,7 @@ impl BlobIndex {
         }
     }
 
-    /// Whether content is not taken for held until it was written anew, and (`Some(Some)`) when
+    /// Whether content is not taken for held until it was written again, and (`Some(Some)`) when
     /// writing it was in vain.
     pub(crate) fn doubt(&self, repository: &Repository, digest: &Digest) -> Option<Option<i64>> {
         let learned = self.lock();

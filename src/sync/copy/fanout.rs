@@ -333,7 +333,7 @@ pub(crate) struct Branch {
     pump: Option<Pump>,
     frames: mpsc::Receiver<Result<Bytes, Error>>,
     missing_bytes: u64,
-    /// Told when the branch ends early: its target was too slow, and comes back alone.
+    /// Signals that the branch ends early: its target was too slow, and copies by itself.
     behind: Option<Error>,
 }
 
@@ -409,9 +409,9 @@ impl Stream for Branch {
     }
 }
 
-/// What a target is told that was too slow for the others.
+/// The message for a target that was too slow for the others.
 pub(crate) fn fell_behind(target: &RegistryName, subject: String) -> Error {
-    let text = "it fell behind the other targets, and goes on alone".into();
+    let text = "it fell behind the other targets, and copies by itself".into();
     Error::new(Operation::UploadBlob, subject, target, Kind::Network(text))
 }
 

@@ -121,7 +121,7 @@ impl Transfer {
                 if is_about_attestations(&error)
                     && lane.mirror.attestations == Attestations::IfAccepted =>
             {
-                if lane.tally.told.has_line() {
+                if lane.tally.failure_log.has_line() {
                     tracing::info!(%error, "{to} is written without attestations");
                 }
                 let manifest = shape(Attestations::Drop)?;
@@ -141,7 +141,7 @@ impl Transfer {
         digest: &Digest,
         written: Option<&Digest>,
     ) -> Result<Digest, Error> {
-        // A copy that is under way leads, and is waited for. What is written for a part of
+        // A copy in flight leads, and is waited for. What is written for a part of
         // an image is only known to that copy.
         drop(self.lead(lane, digest).await);
         let written = match written {
@@ -184,7 +184,7 @@ impl Transfer {
         let size = self.bring_parts(lane, manifest, to, descent).await?;
         match lane.target.put_manifest(to, manifest).await {
             Err(error) if error.is_missing_content() => {
-                if lane.tally.told.has_line() {
+                if lane.tally.failure_log.has_line() {
                     tracing::warn!(%error, "the target lost content; it is brought again");
                 }
                 self.holdings.distrust(lane.to).await;

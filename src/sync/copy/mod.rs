@@ -95,8 +95,8 @@ pub struct RunCounters {
     pub referrers_left_out: AtomicU64,
     /// Targets that cannot store anything, for the rest of the run.
     pub refusing: RefusingTargets,
-    /// What log lines told.
-    pub told: FailureLog,
+    /// What log lines reported.
+    pub failure_log: FailureLog,
 }
 
 /// One source repository, one target repository, and the run that they are copied for.
@@ -331,7 +331,7 @@ async fn is_mirrored(lane: CopyContext<'_>, name: &Tag) -> Result<bool, registry
     }
 }
 
-/// The image that a step copies, as the other targets are told before.
+/// The image that a step copies, which the other targets learn before.
 fn announced(step: &Step) -> Option<&Digest> {
     let image = step.digest.as_ref();
     image.filter(|_| matches!(step.action, Action::Copy { .. }))

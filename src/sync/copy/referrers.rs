@@ -52,7 +52,7 @@ pub(crate) struct ReferringTag {
     pub(crate) is_new: bool,
 }
 
-/// What a source tells of the referrers of one manifest.
+/// What a source lists of the referrers of one manifest.
 struct Listed {
     referrers: ReferrerList,
     /// The fallback tag's manifest, where the source has no API.
@@ -78,7 +78,7 @@ impl Listed {
 impl Transfer {
     /// Brings everything that refers to an image or to a part of it, and what refers to that, to
     /// any depth. `written` is what stands at the target for the source's `digest`: what refers
-    /// to an index that was written anew does not hold for it, and stays behind.
+    /// to an index that was written again does not hold for it, and stays behind.
     pub(crate) async fn bring_referrers(
         &self,
         lane: CopyContext<'_>,
@@ -189,7 +189,7 @@ impl Transfer {
         }
         let from = lane.from.digest(&digest);
         let Some(manifest) = lane.source.get_manifest(&from).await? else {
-            if lane.tally.told.has_line() {
+            if lane.tally.failure_log.has_line() {
                 tracing::warn!("the source lists {from} as a referrer and does not have it");
             }
             return Ok(None);
@@ -206,7 +206,7 @@ impl Transfer {
         self.bring_manifest(lane, &manifest, &to, Descent::from_top(&pulled))
             .await?;
         lane.tally.referrers_copied.fetch_add(1, Ordering::Relaxed);
-        if lane.tally.told.has_line() {
+        if lane.tally.failure_log.has_line() {
             tracing::info!(%digest, "copied a referrer to {}", lane.to);
         }
         let entry = Some(entry_of(&manifest));
@@ -239,7 +239,7 @@ impl Transfer {
             .as_ref()
             .is_some_and(|there| !is_list(there, subject))
         {
-            if lane.tally.told.has_line() {
+            if lane.tally.failure_log.has_line() {
                 tracing::warn!(
                     "{reference} is an image and no list of referrers; it stays as it is"
                 );
@@ -375,7 +375,7 @@ fn guessed<T>(
     match found {
         Err(error) if error.is_read_forbidden() => {
             let source = lane.source.name();
-            if lane.tally.told.has_line() {
+            if lane.tally.failure_log.has_line() {
                 tracing::warn!(
                     "{source} refuses a tag that may not exist; it is taken for absent: {error}"
                 );

@@ -1,4 +1,4 @@
-//! Targets that cannot store anything: after a few such answers a run leaves them alone, so that
+//! Targets that cannot store anything: after a few such answers a run skips them, so that
 //! nothing is pulled from a metered source in vain.
 
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::{oci::RegistryName, registry, sync::Error};
 
-/// Answers that a target is full or read-only before it is left alone.
+/// Answers that a target is full or read-only before it is skipped.
 const ENOUGH: u32 = 3;
 
 /// What the targets of one run answered to writes.
@@ -45,7 +45,7 @@ impl RefusingTargets {
         }
     }
 
-    /// Fails if a target is left alone.
+    /// Fails if a target is skipped.
     pub(crate) fn check(&self, target: &RegistryName) -> Result<(), Error> {
         let targets = self.0.lock();
         match targets.get(target) {

@@ -11,7 +11,7 @@ use crate::registry::WaiterCount;
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K>(Mutex<HashMap<K, (watch::Sender<()>, WaiterCount)>>);
 
-/// The right to do a thing alone, given back when dropped.
+/// The exclusive right to do a thing, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Leader<'a, K: Eq + Hash> {
     flights: &'a SingleFlight<K>,

@@ -1,4 +1,4 @@
-//! Streams one blob from the source into the target, and goes on where something broke.
+//! Streams one blob from the source into the target, and resumes where something broke.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// How often one upload is begun anew because the registry taught something.
+/// How often one upload is restarted because the registry taught something.
 const LESSONS: u32 = 8;
 
 /// What came of the tries to upload a blob.
@@ -181,7 +181,7 @@ impl Transfer {
             let (name, digest) = (target.name(), &blob.digest);
             tracing::warn!(
                 %error,
-                "{name} goes on with no upload of {digest}; a new one is begun, and {bytes} bytes \
+                "{name} resumes no upload of {digest}; a new one is begun, and {bytes} bytes \
                  are sent again"
             );
             return Ok(None);
@@ -300,7 +300,7 @@ impl Transfer {
     }
 
     /// Asks how far a session is in which something broke; whether the blob has arrived. A session
-    /// that is lost is begun anew.
+    /// that is lost is restarted.
     async fn find_again(
         &self,
         lane: CopyContext<'_>,
@@ -346,7 +346,7 @@ impl Transfer {
     }
 
     /// Writes down how far an upload is, or that it is over. Beside another process that does, one
-    /// goes on with what it sends, and a process after it begins that anew.
+    /// continues with what it sends, and a process after it starts that again.
     async fn note(&self, lane: CopyContext<'_>, blob: &Descriptor, upload: Option<&UploadSession>) {
         if !self.presence.keeps_uploads() {
             return;
@@ -362,7 +362,7 @@ impl Transfer {
 }
 
 impl Transfer {
-    /// Writes down what moved while a transfer is under way, and at its end.
+    /// Writes down what moved while a transfer is in flight, and at its end.
     async fn written_down<T>(&self, lane: CopyContext<'_>, transfer: impl Future<Output = T>) -> T {
         futures::pin_mut!(transfer);
         loop {

@@ -112,7 +112,7 @@ fn expand(
     let mut claims = Claims::of_the_file(config);
     for earlier in earlier(config, mirror) {
         for discovery in &earlier.discoveries {
-            // Whatever is wrong with another mirror's patterns is told by that mirror.
+            // Whatever is wrong with another mirror's patterns is reported by that mirror.
             let Some(Ok(catalog)) = found.get(&key(discovery)) else {
                 continue;
             };

@@ -21,13 +21,13 @@ fn expanded(entries: &str, repositories: &[&str]) -> Vec<String> {
     let config = config(entries);
     let found = catalogs(&config, repositories);
     let mirror = config.mirrors.last().unwrap();
-    let told = expand(&config, mirror, &found)
+    let routes = expand(&config, mirror, &found)
         .into_iter()
         .map(|route| match route {
             Ok(route) => format!("{} {}", route.source, route.taken.len()),
             Err(refused) => format!("{}: {}", refused.source, refused.error),
         });
-    told.collect()
+    routes.collect()
 }
 
 #[test]
@@ -46,25 +46,25 @@ fn a_pattern_becomes_a_route_for_each_repository_that_matches_sorted() {
 
 #[test]
 fn a_pattern_that_matches_nothing_is_a_failure() {
-    let told = expanded(
+    let routes = expanded(
         "[[mirror]]\nfrom = \"r.io/team/*\"\ntags = \"*\"\n",
         &["r.io/x/a"],
     );
-    assert_eq!(told.len(), 1);
+    assert_eq!(routes.len(), 1);
     assert!(
-        told[0].starts_with("r.io/team/*: find r.io/team/*: not found"),
-        "{told:?}"
+        routes[0].starts_with("r.io/team/*: find r.io/team/*: not found"),
+        "{routes:?}"
     );
 }
 
 #[test]
 fn of_two_found_repositories_that_meet_in_one_target_the_later_is_refused() {
     let entry = "[[mirror]]\nfrom = \"r.io/*/app\"\ntags = \"*\"\n";
-    let told = expanded(entry, &["r.io/b/app", "r.io/a/app"]);
-    assert_eq!(told[0], "r.io/a/app 0");
+    let routes = expanded(entry, &["r.io/b/app", "r.io/a/app"]);
+    assert_eq!(routes[0], "r.io/a/app 0");
     assert!(
-        told[1].starts_with("r.io/b/app: both r.io/a/app and r.io/b/app would be written to"),
-        "{told:?}"
+        routes[1].starts_with("r.io/b/app: both r.io/a/app and r.io/b/app would be written to"),
+        "{routes:?}"
     );
 }
 
@@ -72,12 +72,12 @@ fn of_two_found_repositories_that_meet_in_one_target_the_later_is_refused() {
 fn a_repository_that_the_file_names_comes_before_one_that_is_found() {
     let found = "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n";
     let named = "[[mirror]]\nfrom = \"r.io/b/app:1\"\n";
-    let told = expanded(&format!("{named}{found}"), &["r.io/a/app", "r.io/a/x"]);
+    let routes = expanded(&format!("{named}{found}"), &["r.io/a/app", "r.io/a/x"]);
     assert!(
-        told[0].starts_with("r.io/a/app: both r.io/b/app and"),
-        "{told:?}"
+        routes[0].starts_with("r.io/a/app: both r.io/b/app and"),
+        "{routes:?}"
     );
-    assert_eq!(told[1], "r.io/a/x 0");
+    assert_eq!(routes[1], "r.io/a/x 0");
     // The entry that names it may well come later in the file.
     let config = config(&format!("{found}{named}"));
     let catalogs = catalogs(&config, &["r.io/a/app"]);
@@ -88,23 +88,23 @@ fn a_repository_that_the_file_names_comes_before_one_that_is_found() {
 fn what_an_earlier_mirror_finds_is_left_to_it() {
     let first = "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"v*\"\n";
     let second = "[[mirror]]\nfrom = \"r.io/**\"\ntags = \"*\"\n";
-    let told = expanded(
+    let routes = expanded(
         &format!("{first}{second}"),
         &["r.io/a/app", "r.io/b/app", "r.io/c"],
     );
-    assert_eq!(told[0], "r.io/a/app 1");
+    assert_eq!(routes[0], "r.io/a/app 1");
     assert!(
-        told[1].starts_with("r.io/b/app: both r.io/a/app and"),
-        "{told:?}"
+        routes[1].starts_with("r.io/b/app: both r.io/a/app and"),
+        "{routes:?}"
     );
-    assert_eq!(told[2], "r.io/c 0");
+    assert_eq!(routes[2], "r.io/c 0");
 }
 
 #[test]
 fn a_repository_that_two_patterns_of_one_entry_find_is_mirrored_once() {
     let entry = "[[mirror]]\nfrom = [\"r.io/a/x\", \"r.io/a/*\", \"r.io/*/y\"]\ntags = \"*\"\n";
-    let told = expanded(entry, &["r.io/a/x", "r.io/a/y"]);
-    assert_eq!(told, ["r.io/a/y 0"]);
+    let routes = expanded(entry, &["r.io/a/x", "r.io/a/y"]);
+    assert_eq!(routes, ["r.io/a/y 0"]);
 }
 
 #[test]

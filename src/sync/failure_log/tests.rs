@@ -2,50 +2,50 @@ use crate::sync::failure_log::*;
 
 #[test]
 fn a_registry_that_fails_everything_is_news_once_and_the_others_are_counted() {
-    let told = FailureLog::default();
-    let mut news = (0..20).filter(|_| told.is_news("quay.io", ErrorClass::Network));
+    let log = FailureLog::default();
+    let mut news = (0..20).filter(|_| log.is_news("quay.io", ErrorClass::Network));
     assert_eq!((news.next(), news.next()), (Some(0), None));
-    assert!(told.is_news("quay.io", ErrorClass::Server));
-    assert!(told.is_news("ghcr.io", ErrorClass::Network));
+    assert!(log.is_news("quay.io", ErrorClass::Server));
+    assert!(log.is_news("ghcr.io", ErrorClass::Network));
     assert_eq!(
-        told.others(),
+        log.others(),
         ["quay.io: 19 more failed like that (network)"]
     );
 }
 
 #[test]
 fn what_fails_for_a_cause_of_its_own_is_always_news() {
-    let told = FailureLog::default();
+    let log = FailureLog::default();
     for class in [
         ErrorClass::NotFound,
         ErrorClass::Denied,
         ErrorClass::DigestMismatch,
         ErrorClass::Rejected,
     ] {
-        assert!(told.is_news("quay.io", class) && told.is_news("quay.io", class));
+        assert!(log.is_news("quay.io", class) && log.is_news("quay.io", class));
     }
-    assert!(told.is_news("", ErrorClass::Budget) && told.is_news("", ErrorClass::Budget));
-    assert!(told.others().is_empty());
+    assert!(log.is_news("", ErrorClass::Budget) && log.is_news("", ErrorClass::Budget));
+    assert!(log.others().is_empty());
 }
 
 #[test]
 fn lines_messages_and_changes_of_a_run_are_bounded() {
-    let told = FailureLog::default();
+    let log = FailureLog::default();
     let telling = Telling {
         mirror: "app",
         registry: "hostile.example",
         class: ErrorClass::Denied,
         message: "no",
     };
-    (0..LINES + 7).for_each(|_| told.failed("app:v1", telling));
-    let lines = (0..LINES + 3).filter(|_| told.has_line()).count();
+    (0..LINES + 7).for_each(|_| log.failed("app:v1", telling));
+    let lines = (0..LINES + 3).filter(|_| log.has_line()).count();
     assert_eq!(lines as u64, LINES);
-    let changes = (0..CHANGES + 2).filter(|_| told.has_change()).count();
+    let changes = (0..CHANGES + 2).filter(|_| log.has_change()).count();
     assert_eq!(changes as u64, CHANGES);
-    let whole = (0..MESSAGES + 5).filter(|_| told.kept_message("no") == "no");
+    let whole = (0..MESSAGES + 5).filter(|_| log.kept_message("no") == "no");
     assert_eq!(whole.count() as u64, MESSAGES);
     assert_eq!(
-        told.others(),
+        log.others(),
         [
             "7 more failures are not logged one by one",
             "3 more lines are left out of the log",

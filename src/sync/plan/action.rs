@@ -17,7 +17,7 @@ pub enum Action {
         #[serde(flatten)]
         reason: Reason,
     },
-    /// Write the tag alone: the repository holds the image, or will by then.
+    /// Write only the tag: the repository holds the image, or will by then.
     Retag {
         /// Why.
         #[serde(flatten)]

@@ -101,7 +101,7 @@ pub struct Step {
     /// What is to be done.
     #[serde(flatten)]
     pub action: Action,
-    /// Whether the store has to be told of what was seen.
+    /// Whether the store has to learn what was seen.
     #[serde(skip)]
     pub is_news: bool,
     /// Its digest at the target, where that is known.
@@ -265,7 +265,7 @@ impl Context<'_> {
             Err(error) => return self.unreadable(source, error),
         };
         let record = holds.records.get(&source.tag);
-        // One that answers for others fails at this tag alone, which is written anew.
+        // One that answers for others fails only at this tag, which is written again.
         if let Some(Err(error)) = holds.asked.get(&source.tag)
             && holds.answers_nothing()
         {
@@ -430,7 +430,7 @@ fn knowledge(is_empty: bool, state: RepositoryState) -> BlobKnowledge {
     }
 }
 
-/// A step that cannot be taken. What the source said is news all the same: lag goes on.
+/// A step that cannot be taken. What the source said is news all the same: lag grows.
 fn fail(source: &SourceTag, error: &registry::Error, now: i64) -> Step {
     let digest = source.digest.as_ref().ok().cloned();
     let action = Action::Fail {

@@ -254,7 +254,7 @@ impl<'a> Sieve<'a> {
         sieve
     }
 
-    /// Applies the selectors that look at names alone.
+    /// Applies the selectors that look only at names.
     fn by_name(mut self, selectors: &Selectors) -> Self {
         if let Some(globs) = &selectors.tags {
             self.keep("tags", |left| globs.is_match(left.tag.as_str()));

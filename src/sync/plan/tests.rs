@@ -82,7 +82,7 @@ impl Scene {
         };
         let holds = TargetHolds {
             is_empty: self.listed.is_empty(),
-            told: HashMap::new(),
+            listed: HashMap::new(),
             strangers: HashMap::new(),
             foreign: HashSet::new(),
             listing: self.listed.iter().map(|name| tag(name)).collect(),

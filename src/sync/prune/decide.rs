@@ -314,7 +314,7 @@ pub(crate) fn is_referring(tag: &Tag) -> bool {
 }
 
 impl Prunable {
-    /// Whether the store has to be told since when it is no longer mirrored.
+    /// Whether the store has to learn since when it is no longer mirrored.
     pub fn is_news(&self) -> bool {
         let stays = matches!(self.fate, Decision::Refuse { .. } | Decision::Leave { .. });
         self.is_new && !stays
@@ -352,7 +352,7 @@ impl fmt::Display for Leave {
             }
             Self::NeededBy(tag) => write!(
                 f,
-                "the tag {tag} needs its digest, and this registry deletes no tag alone"
+                "the tag {tag} needs its digest, and this registry deletes no tag without its digest"
             ),
             Self::AnotherRun => {
                 f.write_str("another run writes to the repository now, and deletes it when it ends")

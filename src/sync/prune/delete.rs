@@ -48,7 +48,7 @@ pub(crate) enum DeleteOutcome {
 }
 
 impl Transfer {
-    /// Deletes tags of the lane's target repository, each alone where the registry can. Where it
+    /// Deletes tags of the lane's target repository, each by itself where the registry can. Where it
     /// deletes only digests, `others` that are due, too, go in the same step: of several mirrors that
     /// write there, only the last one to end may delete digests, and deletes what the others left.
     pub(crate) async fn delete(
@@ -70,7 +70,7 @@ impl Transfer {
             .chain(others)
             .chain(deferred.into_values());
         for (at, deletion) in all.enumerate() {
-            // Others delete their own tags where each goes alone.
+            // Others delete their own tags where each goes by itself.
             if theirs.contains(&at) && by_digest.is_empty() && own > 0 {
                 continue;
             }
@@ -100,7 +100,7 @@ impl Transfer {
         let Some(_clearing) = self.holdings.clear(lane.to, &deletions).await else {
             return leave(Leave::AnotherRun);
         };
-        let Some(_alone) = self.presence.alone() else {
+        let Some(_exclusive) = self.presence.exclusive() else {
             return leave(Leave::AnotherProcess);
         };
         // Another mirror may have deleted some of them meanwhile.
@@ -141,7 +141,7 @@ impl Transfer {
     }
 }
 
-/// Deletes a tag alone; `None` where that takes its digest along. A list may have been cut off
+/// Deletes only a tag. `None` where that takes its digest along. A list may have been cut off
 /// without a word: what is no longer listed is asked for once more, by GET too, for a cache may have
 /// to fetch it first.
 async fn delete_tag(

@@ -112,9 +112,9 @@ impl Sync {
         let rule = Prune { max_share, ..rule };
         let (groups, refused) = RouteGroup::all(config, mirror, routes, Some(rule));
         for refused in refused {
-            let (told, name) = (&tally.told, &mirror.name);
+            let (failure_log, name) = (&tally.failure_log, &mirror.name);
             let (source, error) = (&refused.source, &refused.error);
-            let progress = route_failed(&self.metrics, told, name, source, error);
+            let progress = route_failed(&self.metrics, failure_log, name, source, error);
             pruning.errors.extend(progress.failures);
         }
         let prunings = stream::iter(0..groups.len())
@@ -124,7 +124,7 @@ impl Sync {
             pruning.targets.extend(targets);
             pruning.errors.extend(errors);
         }
-        tally.told.end(&mirror.name);
+        tally.failure_log.end(&mirror.name);
         pruning
     }
 
@@ -141,7 +141,14 @@ impl Sync {
             Ok((self.look(group, &sides, Depth::Whole).await?, sides))
         };
         let fail = |source: &str, error: &_| {
-            route_failed(&self.metrics, &tally.told, &mirror.name, source, error).failures
+            route_failed(
+                &self.metrics,
+                &tally.failure_log,
+                &mirror.name,
+                source,
+                error,
+            )
+            .failures
         };
         let (plan, sides) = match looked.await {
             Ok(looked) => looked,

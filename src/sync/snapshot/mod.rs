@@ -41,7 +41,7 @@ const HEADS: usize = 256;
 /// How long, in seconds, the target's word on a tag is taken on trust, and no signature is looked
 /// for that came after the image.
 const VERIFY_EVERY: i64 = 24 * 3600;
-/// So far ahead, in seconds, a time may be of a run that goes on at the same time.
+/// So far ahead, in seconds, a time may be of a run at the same time.
 const AHEAD: i64 = 3600;
 
 /// A group of routes and what both of its sides hold.
@@ -118,12 +118,12 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
     }
     let TagListing {
         tags: listing,
-        digests: told,
+        digests: listed,
         pushed: mut times,
         memory,
         ..
     } = listing;
-    let mut settled = settled(view, &told, &snapshots);
+    let mut settled = settled(view, &listed, &snapshots);
     add_ages(view, &listing, &mut times, &mut settled).await?;
     let clock = Clock {
         now: view.now,
@@ -201,11 +201,11 @@ async fn add_ages(
 
 /// Digests that the source need not be asked for, because each target that can be read was given
 /// the image: those of tags that never move, and those that the source's listing tells. A listing
-/// is believed in that alone: what it tells is never copied, so that one which lies costs
+/// is believed only in that: what it shows is never copied, so that one which lies costs
 /// requests, and no more than [`VERIFY_EVERY`].
 fn settled(
     view: &View<'_>,
-    told: &HashMap<Tag, Option<Digest>>,
+    listed: &HashMap<Tag, Option<Digest>>,
     snapshots: &[TargetSnapshot],
 ) -> Digests {
     let holds: Vec<&TargetHolds> = snapshots
@@ -219,8 +219,8 @@ fn settled(
     let (source, shape) = (view.group.source.to_string(), mirror.shape());
     let never_moves = |tag: &Tag| never_moves(mirror, tag);
     let is_told = |tag: &Tag, digest: &Digest| {
-        let told = told.get(tag).and_then(Option::as_ref);
-        told.is_some_and(|told| told == digest)
+        let listed = listed.get(tag).and_then(Option::as_ref);
+        listed.is_some_and(|listed| listed == digest)
     };
     let is_settled = |holds: &TargetHolds, tag: &Tag, digest: &Digest| {
         holds.listing.contains(tag)
@@ -270,12 +270,12 @@ fn never_moves(mirror: &Mirror, tag: &Tag) -> bool {
     immutable.is_some_and(|immutable| immutable.is_match(tag.as_str()))
 }
 
-/// While the push times that `latest` chooses by are not told, the tags that are mirrored are the
+/// While the push times that `latest` chooses by are not known, the tags that are mirrored are the
 /// newest, by the times at which they were: nobody knows anything of the others.
 fn stay_newest(source: &Repository, listing: &mut TagListing, snapshots: &[TargetSnapshot]) {
     let source = source.to_string();
     tracing::warn!(
-        "the push times of {source} are not told now, by which `latest` chooses: what is mirrored \
+        "the push times of {source} are not known now, by which `latest` chooses: what is mirrored \
          stays the newest until they are"
     );
     let holds = snapshots.iter().filter_map(TargetSnapshot::readable);

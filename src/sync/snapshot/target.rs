@@ -20,7 +20,7 @@ const FAILURES: usize = 16;
 pub(crate) struct TargetSnapshot {
     /// Which one.
     pub repository: Repository,
-    /// What it holds; by the store's word alone where it could not be read.
+    /// What it holds; only by the store where it could not be read.
     pub holds: TargetHolds,
     /// Why it could not be read.
     pub failure: Option<registry::Error>,
@@ -41,7 +41,7 @@ pub(crate) struct TargetHolds {
     /// Every tag that it lists, by its name at the source.
     pub listing: HashSet<Tag>,
     /// The digests that its listing tells.
-    pub told: HashMap<Tag, Digest>,
+    pub listed: HashMap<Tag, Digest>,
     /// What the store knows of its tags whose names the mirror no longer gives.
     pub strangers: HashMap<Tag, TagRecord>,
     /// Those of its tags whose names the mirror does not give.
@@ -133,7 +133,7 @@ pub(crate) async fn list_target(
             holds.is_empty = listing.tags.is_empty();
             for (tag, digest) in &listing.digests {
                 if let (Some(tag), Some(digest)) = (mirror.source_tag(tag), digest) {
-                    holds.told.insert(tag, digest.clone());
+                    holds.listed.insert(tag, digest.clone());
                 }
             }
             for tag in listing.tags {
@@ -186,7 +186,7 @@ async fn answers(
             .collect::<Vec<_>>(),
     )
     .map(|tag| async move {
-        // A name that is too long for a tag is told when it is to be written.
+        // A name that is too long for a tag is reported when it is to be written.
         let Ok(name) = view.group.mirror.target_tag(&tag) else {
             return Ok((tag, Ok(None)));
         };
@@ -198,7 +198,7 @@ async fn answers(
                     .records
                     .get(&tag)
                     .and_then(|record| record.written.clone());
-                let known = holds.told.get(&tag).cloned().or(written);
+                let known = holds.listed.get(&tag).cloned().or(written);
                 Ok((tag, known.map_or(Err(error), |digest| Ok(Some(digest)))))
             }
             Err(error) if error.is_of_one_thing() || error.is_read_forbidden() => {
@@ -235,8 +235,8 @@ fn needs_asking(source: &SourceTag, holds: &TargetHolds, now: i64) -> bool {
     }
     match holds.records.get(&source.tag) {
         Some(record) if record.source.is_some() => {
-            let told = holds.told.get(&source.tag);
-            let is_moved = told.is_some_and(|told| record.written.as_ref() != Some(told));
+            let listed = holds.listed.get(&source.tag);
+            let is_moved = listed.is_some_and(|listed| record.written.as_ref() != Some(listed));
             record.source.as_ref() == Some(digest)
                 && (is_moved || is_due(record.verified_at, &source.tag, now))
         }

@@ -183,11 +183,11 @@ impl<'a> Examination<'a> {
     async fn look_for_blob(&self, blob: &Descriptor) -> Result<Traces, store::Error> {
         self.blobs.fetch_add(1, Ordering::Relaxed);
         let digest = &blob.digest;
-        let told: Option<BlobSize> = match self.target.head_blob(self.repository, digest).await {
-            Ok(told) => told,
+        let size: Option<BlobSize> = match self.target.head_blob(self.repository, digest).await {
+            Ok(size) => size,
             Err(error) => return Ok(one(Fault::unreachable(&error))),
         };
-        let fault = match (told, self.depth) {
+        let fault = match (size, self.depth) {
             (None, _) => Some(Fault::MissingBlob(digest.clone())),
             // Either the blob is wrong, or the manifest is: its bytes decide.
             (Some(Some(found)), _) if found != blob.size => {

@@ -149,7 +149,7 @@ impl Fault {
         }
     }
 
-    /// Whether the target has something missing or wrong, which the next run brings anew.
+    /// Whether the target has something missing or wrong, which the next run copies again.
     pub fn is_damage(&self) -> bool {
         !matches!(self, Self::Behind { .. } | Self::Unreachable { .. })
     }
@@ -168,10 +168,10 @@ impl Fault {
             } => "check the name, and what the account may do there",
             Self::Unreachable { .. } => "verify again; what was verified stays so",
             Self::WrongBytes(_) | Self::WrongSize { .. } => {
-                "the next sync sends the blob anew, and fails if the target keeps what it has: \
+                "the next sync sends the blob again, and fails if the target keeps what it has: \
                  then delete the blob in the target's storage"
             }
-            _ => "the next sync brings it anew",
+            _ => "the next sync copies it again",
         }
     }
 
@@ -193,7 +193,7 @@ impl Finding {
     pub fn remedy(&self) -> &'static str {
         match self.fault.is_damage() && !self.is_mirrored {
             true => {
-                "no sync brings it anew, because it is no longer mirrored; delete the tag, or leave it"
+                "no sync copies it again, because it is no longer mirrored; delete the tag, or leave it"
             }
             false => self.fault.remedy(),
         }

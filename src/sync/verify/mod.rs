@@ -1,5 +1,5 @@
 //! Verification: whether targets hold what was written to them, whole and right. What they do not
-//! is noted in the store, and the next run brings it anew.
+//! is noted in the store, and the next run copies it again.
 
 mod examine;
 mod finding;
@@ -42,7 +42,7 @@ const AWAY: [ErrorClass; 5] = [
     ErrorClass::Auth,
     ErrorClass::Denied,
 ];
-/// A reading of all blobs that has not come to its end after so long, in milliseconds, begins anew.
+/// A reading of all blobs that has not come to its end after this time, in milliseconds, starts again.
 const ROUND: i64 = 30 * 24 * 3_600_000;
 
 /// What a verification looks at.
@@ -77,7 +77,7 @@ enum RateLimiter {
 
 impl Sync {
     /// Verifies mirrors, one after the other. What was read of blobs is not read again when a
-    /// verification that was stopped goes on.
+    /// verification that was stopped resumes.
     pub async fn verify(&self, mirrors: &[&Mirror], reach: Reach) -> Vec<MirrorVerification> {
         let now_ms = Utc::now().timestamp_millis();
         let mut verifications = Vec::new();
@@ -320,7 +320,7 @@ impl Sync {
         self.recorder.record(StoreEvent::Check(healed)).await;
     }
 
-    /// Notes what is wrong with a tag, so that the next run brings it anew.
+    /// Notes what is wrong with a tag, so that the next run copies it again.
     async fn note(&self, scope: &VerifyRun<'_>, tag: &WrittenTag, traces: &[Trace]) {
         let repository = || tag.target.clone();
         let mut facts = Vec::new();
@@ -409,7 +409,7 @@ impl Sync {
     }
 }
 
-/// What a tag is mirrored from; `None` where it is no longer mirrored, for all that can be told
+/// What a tag is mirrored from; `None` where it is no longer mirrored, as far as is known
 /// without a listing.
 fn mirrored_from(mirror: &Mirror, tag: &WrittenTag) -> Option<Reference> {
     let name = mirror.source_tag(&tag.tag)?;

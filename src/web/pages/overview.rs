@@ -213,7 +213,7 @@ fn mute_texts(mutes: &[Mute], request: &PageRequest, now: i64, zone: Tz) -> Vec<
 /// The alarms, without that of an invalid `mirror.toml`, whose error is shown in full.
 fn alarm_rows(alarms: &[Alarm], config: &Config, request: &PageRequest, now: i64) -> Vec<AlarmRow> {
     let is_mirror = |name: &str| config.mirrors.iter().any(|mirror| *mirror.name == *name);
-    let told = alarms.iter().filter(|alarm| alarm.topic != Topic::Config);
+    let raised = alarms.iter().filter(|alarm| alarm.topic != Topic::Config);
     let trouble = |alarm: &Alarm| {
         let since = request.language.moment(alarm.since, now, config.timezone);
         AlarmRow {
@@ -226,5 +226,5 @@ fn alarm_rows(alarms: &[Alarm], config: &Config, request: &PageRequest, now: i64
                 .map(|name| request.link(&mirror_path(name), &[])),
         }
     };
-    told.map(trouble).collect()
+    raised.map(trouble).collect()
 }

@@ -188,7 +188,7 @@ impl WebBench {
         self.record([ended]).await;
     }
 
-    /// A run that began so many seconds ago and goes on.
+    /// A run that began that many seconds ago and is running.
     pub(crate) async fn began(&self, mirror: &str, ago: i64) -> i64 {
         let (mirror, at) = (mirror.into(), self.now - ago);
         let run = self.recorder.begin_run(&mirror, None, at);

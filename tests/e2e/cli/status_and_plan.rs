@@ -80,14 +80,14 @@ fn status_exit_code_4_when_behind() {
             .run(&["status", "--exit-code"])
             .expect_code(code)
     };
-    ask(4).expect_stdout(&["never synced"]);
+    ask(4).expect_stdout(&["1 mirror, 1 never synced\n"]);
     pair.transship.sync();
     ask(0);
     let moved = Image::oci("moved and broken");
     pair.from.push("app", "v2", &moved);
     pair.source.lose_blob(&moved.blobs[1].digest());
     pair.transship.run(&["sync"]).expect_code(1);
-    ask(4).expect_stdout(&["behind"]);
+    ask(4).expect_stdout(&["1 mirror, 1 behind\n"]);
     let named = pair
         .transship
         .run(&["--json", "status", "--exit-code", "apps"]);
@@ -280,7 +280,11 @@ fn status_is_a_line_a_mirror_worst_first() {
     );
     assert_eq!(lines.len(), 4, "{said}");
     let long = pair.transship.run(&["status", "--long"]).expect_code(0);
-    let long = long.expect_stdout(&["bad: failing", "good: in sync", "last success"]);
+    let long = long.expect_stdout(&[
+        "bad: failing",
+        "good: in sync",
+        "2 mirrors, 1 failing, 1 in sync\n",
+    ]);
     assert!(!long.stdout.contains("next run"), "{long}");
 }
 

@@ -279,7 +279,7 @@ fn unrepairable_damage_is_reported() {
     pair.transship.sync();
     pair.target.lose_blob(&gone.blobs[1].digest());
     let said = pair.transship.run(&["verify"]).expect_code(1);
-    said.expect_stdout(&["gone", "(missing_blob)", "no sync brings it anew"]);
+    said.expect_stdout(&["gone", "(missing_blob)", "no sync copies it again"]);
 }
 
 #[test]

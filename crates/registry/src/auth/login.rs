@@ -22,7 +22,7 @@ type Reading = Shared<BoxFuture<'static, Result<Logins, String>>>;
 /// The login of a registry as a whole, and those of its parts.
 type Logins = (Credential, Vec<PathLogin>);
 
-/// A registry's login; what a helper gave out ends after hours, while the process goes on.
+/// A registry's login. What a helper returned expires after hours, while the process runs on.
 #[derive(Debug)]
 pub(crate) struct LoginInUse {
     renewal: Option<Renewal>,

@@ -1,7 +1,7 @@
 use crate::Operation;
 use crate::client::*;
 
-fn told(status: u16, code: &str, message: &str) -> Error {
+fn refusal(status: u16, code: &str, message: &str) -> Error {
     let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
     let status = StatusCode::from_u16(status).unwrap();
     let name = "registry.example".parse().unwrap();
@@ -50,7 +50,7 @@ fn what_passes_by_itself_is_told_from_what_is_final_for_now() {
             false,
         ),
     ] {
-        let error = told(status, code, message);
+        let error = refusal(status, code, message);
         assert_eq!(
             (error.class().as_str(), error.is_transient()),
             (class, is_transient),

@@ -40,10 +40,10 @@ impl Registry {
             Ok(None) => return Ok(None),
             Ok(Some(answer)) => Some(answer),
         };
-        let told = answer
+        let announced = answer
             .as_ref()
             .and_then(|a| header(&a.headers, DIGEST_HEADER));
-        match told.and_then(|text| text.parse().ok()) {
+        match announced.and_then(|text| text.parse().ok()) {
             Some(digest) => Ok(Some(ManifestHead { digest })),
             // The header is optional: the body has the digest then.
             None => Ok(self
@@ -119,10 +119,11 @@ impl Registry {
             }
             other => other?,
         };
-        let told = header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
+        let announced =
+            header(&answer.headers, DIGEST_HEADER).and_then(|t| t.parse::<Digest>().ok());
         let is_stored = match answer.status {
             StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => true,
-            status => status == StatusCode::OK && told.is_some(),
+            status => status == StatusCode::OK && announced.is_some(),
         };
         if !is_stored {
             let text = format!(
@@ -131,7 +132,7 @@ impl Registry {
             );
             return Err(fail(Kind::Protocol(text)));
         }
-        match told {
+        match announced {
             // It may be named in another algorithm than the one that was asked for.
             Some(found) if found != manifest.digest && !found.matches(&manifest.bytes) => {
                 let text = format!("it was stored as {found} and not as {}", manifest.digest);

@@ -22,7 +22,7 @@ use crate::{
 
 /// A failed operation on a registry.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{operation} {subject}: {kind}{}", told(.remedy.as_deref()))]
+#[error("{operation} {subject}: {kind}{}", remedy_line(.remedy.as_deref()))]
 pub struct Error {
     /// What was tried.
     pub operation: Operation,
@@ -151,7 +151,7 @@ pub enum Kind {
     Elsewhere(Box<Error>),
 }
 
-fn told(remedy: Option<&str>) -> String {
+fn remedy_line(remedy: Option<&str>) -> String {
     remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
 }
 

@@ -208,7 +208,7 @@ impl Pages {
             *self = Self::at_most(self.max_pages);
         } else if self.was_restarted {
             let text = format!(
-                "a page in the middle of its listing is gone, and was again when it was read anew \
+                "a page in the middle of its listing is gone, and was again when it was read again \
                  (status {status}: {said}); a later run reads it again"
             );
             *error.kind = Kind::Protocol(text);

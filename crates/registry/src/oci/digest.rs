@@ -144,7 +144,7 @@ impl Hasher {
         self.length
     }
 
-    /// What [`Digest::hasher_at`] goes on from.
+    /// What [`Digest::hasher_at`] continues from.
     pub fn save(&self) -> Vec<u8> {
         match &self.state {
             State::Sha256(state) => state.serialize().to_vec(),

@@ -84,7 +84,7 @@ fn a_manifest_that_is_accepted_leads_to_what_can_be_copied() {
         let manifest = match Manifest::new(bytes.clone(), Some("application/vnd.x+json; a=b")) {
             Ok(manifest) => manifest,
             Err(error) => {
-                // What is wrong is told.
+                // What is wrong is reported.
                 assert!(!error.to_string().is_empty());
                 return false;
             }

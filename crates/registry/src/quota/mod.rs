@@ -110,7 +110,7 @@ impl PullQuota {
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QuotaState)) {
         let mut state = self.lock();
         change(&mut state);
-        let left = state.reported.map(|told| told.remaining);
+        let left = state.reported.map(|quota| quota.remaining);
         let beginning = state.images.begin(left);
         drop(state);
         for waiting in beginning {
@@ -155,7 +155,7 @@ impl Drop for ImagePermit {
 impl QuotaState {
     fn update(&mut self, quota: Quota, asked_at: Instant) {
         let is_late = self.heard_at.is_some_and(|heard_at| asked_at < heard_at);
-        let known = self.reported.map(|told| told.remaining);
+        let known = self.reported.map(|quota| quota.remaining);
         if is_late && known.is_some_and(|known| known <= quota.remaining) {
             return;
         }
@@ -167,29 +167,29 @@ impl QuotaState {
     }
 
     fn pull_refused(&mut self) {
-        let told = self.reported.unwrap_or(Quota {
+        let quota = self.reported.unwrap_or(Quota {
             limit: None,
             remaining: 0,
             window: None,
         });
         self.reported = Some(Quota {
             remaining: 0,
-            ..told
+            ..quota
         });
         self.heard_at = Some(Instant::now());
     }
 
     fn pull_granted(&mut self, asked_at: Instant) {
-        let is_spent = self.reported.is_some_and(|told| told.remaining == 0);
+        let is_spent = self.reported.is_some_and(|quota| quota.remaining == 0);
         if is_spent && self.heard_at.is_some_and(|heard_at| heard_at < asked_at) {
             (self.reported, self.heard_at, self.again_at) = (None, None, None);
         }
     }
 
     fn admit(&mut self, now: Instant) -> Admission {
-        let Some(told) = self
+        let Some(quota) = self
             .reported
-            .filter(|told| told.remaining <= self.in_flight)
+            .filter(|quota| quota.remaining <= self.in_flight)
         else {
             self.in_flight += 1;
             return Admission::Go;
@@ -198,29 +198,29 @@ impl QuotaState {
         if self.in_flight > 0 {
             return Admission::Wait;
         }
-        let pause = pause(told);
+        let pause = pause(quota);
         let again_at = *self.again_at.get_or_insert(now + pause);
         if again_at <= now {
             self.again_at = Some(now + pause);
             self.in_flight += 1;
             return Admission::Go;
         }
-        Admission::Spent(Kind::Quota(words(told, again_at - now)))
+        Admission::Spent(Kind::Quota(words(quota, again_at - now)))
     }
 }
 
-fn pause(told: Quota) -> Duration {
-    let Some(window) = told.window.map(|window| window.min(MAX_WINDOW)) else {
+fn pause(quota: Quota) -> Duration {
+    let Some(window) = quota.window.map(|window| window.min(MAX_WINDOW)) else {
         return PAUSE_WITHOUT_WINDOW;
     };
-    let limit = told.limit.and_then(|limit| u32::try_from(limit).ok());
+    let limit = quota.limit.and_then(|limit| u32::try_from(limit).ok());
     let one = window / limit.unwrap_or(PULLS_PER_RETRY).max(1);
     (one * PULLS_PER_RETRY).clamp(MIN_PAUSE, window.max(MIN_PAUSE))
 }
 
-fn words(told: Quota, left: Duration) -> String {
+fn words(quota: Quota, left: Duration) -> String {
     let round = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
-    let rule = match (told.limit, told.window) {
+    let rule = match (quota.limit, quota.window) {
         (Some(limit), Some(window)) => format!("{limit} pulls in {}", round(window)),
         (Some(limit), None) => format!("{limit} pulls"),
         (None, _) => "no more pulls for now".to_owned(),

@@ -110,7 +110,7 @@ pub(crate) fn place(address: IpAddr) -> Option<Place> {
         IpAddr::V4(four) => place_of_v4(four),
         IpAddr::V6(six) => place_of_v6(six).or_else(|| {
             let mut inner = embedded(six).into_iter();
-            // The forms of a local NAT64 prefix cannot be told apart, and an address of one form
+            // The forms of a local NAT64 prefix look alike, and an address of one form
             // is often reserved in another. So is the client of Teredo, if there is none.
             let is_vague = is_local_nat64(six) || six.segments()[..2] == [0x2001, 0];
             let is_meant = |place: &Place| !is_vague || *place != Nowhere;

@@ -266,7 +266,7 @@ fn push(findings: &Findings) -> RegistryCheck {
 
 fn quota(findings: &Findings) -> RegistryCheck {
     let Some((_, Ok(Some(ManifestProbe { quota: Some(quota) })))) = &findings.pulled else {
-        return skipped("quota", "none is told");
+        return skipped("quota", "none is reported");
     };
     let limit = quota
         .limit

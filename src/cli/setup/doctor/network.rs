@@ -213,7 +213,7 @@ async fn clock(registries: &[Direct]) -> DoctorFinding {
             return skew(&registry.name, (Utc::now() - date.to_utc()).num_seconds());
         }
     }
-    DoctorFinding::skipped("clock", "no registry told the time")
+    DoctorFinding::skipped("clock", "no registry reported the time")
 }
 
 fn skew(name: &str, seconds: i64) -> DoctorFinding {

@@ -70,7 +70,7 @@ fn a_filter_that_makes_no_sense_is_refused() {
         ("{repository|dot}", "unknown filter `dot`"),
         ("{repository|drop(x)}", "does not say how many"),
         ("{repository|drop(-1)}", "does not say how many"),
-        ("{name|short}", "for {registry} alone"),
+        ("{name|short}", "for {registry} only"),
         ("{repository|}", "unknown filter ``"),
     ] {
         let error = PathTemplate::parse(template).unwrap_err();

@@ -1,19 +1,19 @@
 use crate::config::tests::{TARGET, parse, report};
 
 /// What is said of these platforms.
-fn told(platforms: &str) -> Vec<String> {
+fn reported(platforms: &str) -> Vec<String> {
     let entry = format!("{TARGET}[[mirror]]\nfrom = \"a/b:1\"\nplatforms = {platforms}\n");
     let records = parse(&entry).warnings.records();
-    let told = records
+    let reported = records
         .iter()
         .map(|r| format!("{}: {} | {}", r.line, r.message, r.remedy));
-    told.collect()
+    reported.collect()
 }
 
 #[test]
 fn a_platform_that_no_image_can_have_is_doubted_and_the_one_that_was_meant_is_named() {
-    let told =
-        told(r#"["linux/amd46", "Linux/arm64", "linux/aarch64", "linux/armv7", "linux/z80"]"#);
+    let reported =
+        reported(r#"["linux/amd46", "Linux/arm64", "linux/aarch64", "linux/armv7", "linux/z80"]"#);
     let expected = [
         "5: `linux/amd46` selects nothing: no image names the architecture `amd46` | did you mean `linux/amd64`?",
         "5: `Linux/arm64` selects nothing: no image names the operating system `Linux` | did you mean `linux/arm64`?",
@@ -21,7 +21,7 @@ fn a_platform_that_no_image_can_have_is_doubted_and_the_one_that_was_meant_is_na
         "5: `linux/armv7` selects nothing: no image names the architecture `armv7` | did you mean `linux/arm/v7`?",
         "5: `linux/z80` selects nothing: no image names the architecture `z80` | write os/architecture or os/architecture/variant, by the names of Go's GOOS and GOARCH, as in \"linux/amd64\"",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]
@@ -35,5 +35,5 @@ fn a_name_that_no_platform_has_is_refused_and_the_one_that_was_meant_is_named() 
 #[test]
 fn platforms_that_images_have_are_not_doubted() {
     let known = r#"["linux/amd64", "linux/arm/v7", "linux/arm64/v8", "windows/amd64", "linux/s390x", "linux/loong64", "wasip1/wasm", "unknown/unknown"]"#;
-    assert_eq!(told(known), Vec::<String>::new());
+    assert_eq!(reported(known), Vec::<String>::new());
 }

@@ -325,7 +325,7 @@ fn a_mistake_without_a_secret_is_shown_as_it_stands() {
         ),
         ("\"ops@", "\"ops ops@", "to = [\"ops ops@example.com\"]"),
     ] {
-        let told = report(&FILE.replace(right, wrong)).to_string();
-        assert!(told.contains(shown), "{told}");
+        let reported = report(&FILE.replace(right, wrong)).to_string();
+        assert!(reported.contains(shown), "{reported}");
     }
 }

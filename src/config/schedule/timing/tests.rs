@@ -188,7 +188,7 @@ fn a_bad_duration_is_told_with_a_remedy() {
         );
     }
     let found = said("schedule = \"bad\"\njitter = \"2h\"\n");
-    assert_eq!(found.len(), 1, "a consequence is told: {found:?}");
+    assert_eq!(found.len(), 1, "a consequence is reported: {found:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::lifecycle::preflight::*;
 
-async fn told(path: &Path) -> String {
+async fn unusable(path: &Path) -> String {
     let unusable = Store::unusable(path).await;
     unusable.map_or_else(String::new, |error| error.to_string())
 }
@@ -14,13 +14,13 @@ async fn told(path: &Path) -> String {
 async fn a_store_that_could_be_made_or_is_there_is_usable_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    assert_eq!(told(&path).await, "");
+    assert_eq!(unusable(&path).await, "");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     let (store, recorder) = Store::open(&path, CancellationToken::new()).await.unwrap();
-    assert_eq!(told(&path).await, "");
+    assert_eq!(unusable(&path).await, "");
     drop(store);
     recorder.close().await.unwrap();
-    assert_eq!(told(&path).await, "");
+    assert_eq!(unusable(&path).await, "");
 }
 
 /// A store as it is before its last migrations, with or without a run.
@@ -48,7 +48,7 @@ async fn a_store_of_an_older_version_is_told_with_what_brings_it_up_to_date() {
         error.contains("an older version") && error.contains("transship sync"),
         "{error}"
     );
-    assert_eq!(told(&path).await, "");
+    assert_eq!(unusable(&path).await, "");
 }
 
 #[tokio::test]
@@ -71,17 +71,17 @@ async fn a_store_that_is_being_made_holds_nothing_yet() {
 #[tokio::test]
 async fn what_would_fail_a_sync_is_told_with_its_remedy() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = told(&folder.path().join("no/where/state.db")).await;
+    let missing = unusable(&folder.path().join("no/where/state.db")).await;
     assert!(
         missing.contains("no folder") && missing.contains("mkdir -p"),
         "{missing}"
     );
     let blocker = folder.path().join("blocker");
     fs::write(&blocker, "a file").unwrap();
-    let below = told(&blocker.join("state.db")).await;
+    let below = unusable(&blocker.join("state.db")).await;
     assert!(below.contains("no folder"), "{below}");
-    let itself = told(folder.path()).await;
+    let itself = unusable(folder.path()).await;
     assert!(itself.contains("it is a folder"), "{itself}");
-    let text = told(&blocker).await;
+    let text = unusable(&blocker).await;
     assert!(text.contains("the file is a text and no store"), "{text}");
 }

@@ -26,17 +26,17 @@ async fn one_of_those_that_write_keeps_uploads_until_it_writes_no_more() {
 async fn nobody_is_alone_while_another_writes_and_nobody_begins_while_one_is() {
     let (_folder, [one, other]) = two();
     one.enter().await;
-    assert!(other.alone().is_none());
+    assert!(other.exclusive().is_none());
     other.enter().await;
-    assert!(one.alone().is_none() && other.alone().is_none());
+    assert!(one.exclusive().is_none() && other.exclusive().is_none());
     other.leave();
-    let alone = one.alone().unwrap();
-    assert!(one.alone().is_some());
-    assert!(!other.try_enter() && other.alone().is_none());
-    drop(alone);
+    let exclusive = one.exclusive().unwrap();
+    assert!(one.exclusive().is_some());
+    assert!(!other.try_enter() && other.exclusive().is_none());
+    drop(exclusive);
     // It writes still.
-    assert!(other.try_enter() && other.alone().is_none());
+    assert!(other.try_enter() && other.exclusive().is_none());
     other.leave();
     one.leave();
-    assert!(other.alone().is_some());
+    assert!(other.exclusive().is_some());
 }

@@ -52,7 +52,7 @@ async fn one_target_pulls_for_all_that_gather() {
                 )
             }
             Part::Follow(branch) => branch,
-            Part::Alone => panic!("it is not alone"),
+            Part::Alone => panic!("it has no company"),
         }
     };
     let follow = async {
@@ -65,7 +65,7 @@ async fn one_target_pulls_for_all_that_gather() {
                 &error(),
             ),
             Part::Follow(branch) => branch,
-            Part::Alone => panic!("it is not alone"),
+            Part::Alone => panic!("it has no company"),
         }
     };
     let read = |branch: Branch| branch.map_ok(|frame| frame.len()).try_collect::<Vec<_>>();
@@ -133,7 +133,7 @@ async fn who_has_a_flow_first_pulls_and_waits_for_nobody_elses() {
     assert_eq!(
         both,
         Ok((200, true)),
-        "the one pulls, the other goes on alone"
+        "the one pulls, the other copies by itself"
     );
 }
 

@@ -107,12 +107,12 @@ fn what_each_selector_dropped_is_told() {
         &route("tags = \"v*\"\nlatest = 1"),
         tags(&["a", "v1", "v2", "b"]),
     );
-    let told: Vec<_> = result
+    let reported: Vec<_> = result
         .dropped
         .iter()
         .map(|d| (d.selector, d.count))
         .collect();
-    assert_eq!(told, [("tags", 2), ("latest", 1)]);
+    assert_eq!(reported, [("tags", 2), ("latest", 1)]);
     assert_eq!(result.dropped[0].first, tags(&["a", "b"]));
 }
 
@@ -208,15 +208,15 @@ fn a_selection_outside_of_its_guards_is_refused_in_a_sentence() {
     let refused = |guard: &str| {
         choose_at(&route(&format!("tags = \"v*\"\n{guard}")), &listing, &[]).unwrap_err()
     };
-    let told = refused("min_tags = 3");
+    let reported = refused("min_tags = 3");
     assert!(
-        told.contains("quay.io/a/b select 2 tags, less than `min_tags = 3`"),
-        "{told}"
+        reported.contains("quay.io/a/b select 2 tags, less than `min_tags = 3`"),
+        "{reported}"
     );
-    let told = refused("max_tags = 1");
+    let reported = refused("max_tags = 1");
     assert!(
-        told.contains("select 2 tags, more than `max_tags = 1`"),
-        "{told}"
+        reported.contains("select 2 tags, more than `max_tags = 1`"),
+        "{reported}"
     );
     let fine = route("tags = \"v*\"\nmin_tags = 2\nmax_tags = 2");
     assert!(choose_at(&fine, &listing, &[]).is_ok());
