@@ -297,13 +297,36 @@ fn share(tags: &mut [Prunable], holds: &TargetHolds, mirror: &crate::config::Mir
         .filter(|tag| going.contains(&tag.target_tag))
     {
         tag.shared_with = staying.get(&tag.digest).cloned();
-        // A tag that kept another one goes with it.
-        if let Some(KeptFor::Tag(other)) = &tag.kept_for
-            && going.contains(other)
-        {
-            tag.kept_for = None;
+    }
+    release_together(tags);
+}
+
+/// Forgets what kept a tag that is due where that goes now, too. What is itself kept does not go.
+fn release_together(tags: &mut [Prunable]) {
+    let due = tags.iter().filter(|tag| tag.fate == Decision::Delete);
+    let mut going: HashSet<Tag> = due.map(|tag| tag.target_tag.clone()).collect();
+    loop {
+        let count = going.len();
+        for tag in tags.iter() {
+            let is_kept = tag
+                .kept_for
+                .as_ref()
+                .is_some_and(|kept_for| match kept_for {
+                    KeptFor::Tag(other) => !going.contains(other),
+                    KeptFor::NoDeletion => true,
+                });
+            if is_kept {
+                going.remove(&tag.target_tag);
+            }
+        }
+        if going.len() == count {
+            break;
         }
     }
+    let going = tags
+        .iter_mut()
+        .filter(|tag| going.contains(&tag.target_tag));
+    going.for_each(|tag| tag.kept_for = None);
 }
 
 /// Whether a tag is that of a signature or the like: it goes with no selection, and stays.

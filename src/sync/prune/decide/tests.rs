@@ -131,6 +131,38 @@ fn those_seen_before_count_for_nothing_when_others_come() {
     assert!(fates[1..].iter().all(|(_, fate)| *fate == Decision::Delete));
 }
 
+/// Which of the tags that are due stay, where each was kept for another when it was last due.
+fn staying(kept: &[(&str, &str)]) -> Vec<String> {
+    let due = kept.iter().map(|(name, other)| {
+        let kept_for = (!other.is_empty()).then(|| KeptFor::Tag(tag(other)));
+        let since = Some(NOW - 8 * DAY);
+        let candidate = candidate(name, 0, since);
+        Candidate {
+            kept_for,
+            ..candidate
+        }
+    });
+    let mut tags = decide(due.collect(), 10, |_| Some(rule(0)), NOW);
+    release_together(&mut tags);
+    tags.iter_mut().for_each(Prunable::keep);
+    let staying = tags.iter().filter(|tag| tag.fate != Decision::Delete);
+    staying.map(|tag| tag.tag.to_string()).collect()
+}
+
+#[test]
+fn tag_goes_with_the_one_that_kept_it() {
+    assert_eq!(staying(&[("child", "index"), ("index", "")]), [""; 0]);
+    assert_eq!(staying(&[("a", "b"), ("b", "a")]), [""; 0]);
+}
+
+#[test]
+fn tag_stays_with_the_one_that_kept_it() {
+    let kept = [("child", "index"), ("index", "mirrored")];
+    assert_eq!(staying(&kept), ["child", "index"]);
+    let kept = [("a", "b"), ("b", "c"), ("c", "mirrored"), ("d", "")];
+    assert_eq!(staying(&kept), ["a", "b", "c"]);
+}
+
 #[test]
 fn tags_of_signatures_are_known_by_their_names() {
     let hex = "0123456789abcdef".repeat(4);
