@@ -169,7 +169,11 @@ impl PrunePolicy<'_> {
             };
             total += 1;
             let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag));
-            let heir = self.group.heir(&record.mirror);
+            // One that the file names belongs to who names it, though the source has lost it.
+            let heir = match source_tag.map(|tag| self.wanted.asked(tag)) {
+                Some(Asked::By(mirror)) => self.group.heir(&mirror),
+                _ => self.group.heir(&record.mirror),
+            };
             let candidate = |cause| Candidate {
                 tag: source_tag.unwrap_or(&row.target_tag).clone(),
                 target_tag: row.target_tag.clone(),

@@ -296,3 +296,28 @@ fn renamed_mirror_prunes_nothing_once_after_tag_order_changed() {
     assert!(!said.stderr.contains("chooses tags changed"), "{said}");
     assert_eq!(pair.to.tags("mirror/app"), ["1.1.0"]);
 }
+
+#[test]
+fn renamed_entry_keeps_its_wait() {
+    let entries = |name: &str| {
+        format!(
+            "\n[[mirror]]\nname = \"quick\"\nfrom = \"SOURCE/app\"\ntags = \"b*\"\n\
+             prune = {{ after = \"1h\" }}\n\
+             [[mirror]]\nname = \"{name}\"\nfrom = [\"SOURCE/app:a\"]\nprune = {{ after = \"7d\" }}\n"
+        )
+    };
+    let pair = Pair::mirroring(&entries("slow"));
+    pair.from.push("app", "a", &Image::oci("a"));
+    pair.from.push("app", "b", &Image::oci("b"));
+    pair.transship.sync();
+    let lost = Image::oci("a").digest();
+    pair.from.delete_manifest("app", &lost);
+    pair.transship.run(&["sync"]).expect_code(1);
+    pair.transship.let_prunable_tags_wait(2);
+    pair.reconfigure(&entries("renamed"));
+    pair.transship.run(&["sync"]).expect_code(1);
+    assert_eq!(pair.to.tags("mirror/app"), ["a", "b"]);
+    pair.transship.let_prunable_tags_wait(8);
+    pair.transship.run(&["sync"]).expect_code(1);
+    assert_eq!(pair.to.tags("mirror/app"), ["b"]);
+}
