@@ -135,8 +135,9 @@ struct Candidate {
     since: Option<i64>,
     mirrored_at: i64,
     mirror: Arc<str>,
-    /// Whether its mirror prunes: only then a check notes that it is no longer mirrored.
-    is_pruned: bool,
+    /// The `max_share` of its mirror, where that prunes: only then a check notes that it is no longer
+    /// mirrored.
+    max_share: Option<f64>,
     kept_for: Option<KeptFor>,
 }
 
@@ -182,7 +183,7 @@ impl PrunePolicy<'_> {
                 since: record.prunable_since,
                 mirrored_at: record.mirrored_at.unwrap_or_default(),
                 mirror: heir.name.clone(),
-                is_pruned: heir.prune.is_some(),
+                max_share: heir.prune.map(|rule| rule.max_share),
                 kept_for: record.kept_for.clone(),
             };
             match cause {
@@ -247,12 +248,17 @@ fn decide(
     now: i64,
 ) -> Vec<Prunable> {
     candidates.sort_by(|a, b| (b.mirrored_at, &a.tag).cmp(&(a.mirrored_at, &b.tag)));
-    let is_new = |candidate: &&Candidate| candidate.since.is_none() && candidate.is_pruned;
-    let new = candidates.iter().filter(is_new).count();
+    let is_new = |candidate: &&Candidate| candidate.since.is_none();
+    let shares = candidates.iter().filter(is_new);
+    let shares: Vec<f64> = shares.filter_map(|candidate| candidate.max_share).collect();
+    let new = shares.len();
+    // What one mirror noted would no longer count against another one at the next check.
+    let lowest = shares.into_iter().fold(f64::INFINITY, f64::min);
+    let are_too_many = new > FEW && new as f64 > lowest * total as f64;
     let decided = candidates.into_iter().enumerate();
     let decided = decided.filter_map(|(place, candidate)| {
         let rule = rule(&candidate.mirror)?;
-        let is_refused = new > FEW && new as f64 > rule.max_share * total as f64;
+        let is_refused = are_too_many && rule.max_share.is_finite();
         let after = i64::try_from(rule.after.as_secs()).unwrap_or(i64::MAX);
         // What a clock that was ahead noted counts from now on.
         let noted = candidate.since.map(|since| since.min(now));

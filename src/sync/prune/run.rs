@@ -106,7 +106,8 @@ impl Sync {
         let catalogs = Catalogs::default();
         let routes = self.routes(config, mirror, &catalogs, &tally.source).await;
         let max_share = match apply {
-            Apply::IgnoreMaxShare => 1.0,
+            // No limit, whatever others set that write to the same repository.
+            Apply::IgnoreMaxShare => f64::INFINITY,
             _ => rule.max_share,
         };
         let rule = Prune { max_share, ..rule };

@@ -321,3 +321,32 @@ fn renamed_entry_keeps_its_wait() {
     pair.transship.run(&["sync"]).expect_code(1);
     assert_eq!(pair.to.tags("mirror/app"), ["b"]);
 }
+
+#[test]
+fn lowest_max_share_refuses_for_all_entries() {
+    let entry = |part: &str, share: &str| {
+        format!(
+            "\n[[mirror]]\nname = \"{part}\"\nfrom = \"SOURCE/app\"\ntags = \"{part}*\"\n\
+             prune = {{ after = \"7d\", max_share = {share} }}\n"
+        )
+    };
+    let pair = Pair::mirroring(&(entry("a", "0.5") + &entry("b", "1.0")));
+    let tags = ["a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3"];
+    for tag in tags {
+        pair.from.push("app", tag, &Image::oci(tag));
+    }
+    pair.transship.sync();
+    for tag in tags.into_iter().filter(|tag| !tag.ends_with('0')) {
+        pair.from.delete_manifest("app", &Image::oci(tag).digest());
+    }
+    for _ in 0..3 {
+        pair.transship.sync();
+        pair.transship.let_prunable_tags_wait(8);
+    }
+    assert_eq!(pair.to.tags("mirror/app"), tags);
+    let ignoring = ["prune", "--apply", "--ignore-max-share"];
+    pair.transship.run(&ignoring).expect_code(0);
+    pair.transship.let_prunable_tags_wait(8);
+    pair.transship.sync();
+    assert_eq!(pair.to.tags("mirror/app"), ["a0", "b0"]);
+}

@@ -22,7 +22,7 @@ fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
         tag: tag(name),
         target_tag: tag(name),
         mirror: "m".into(),
-        is_pruned: true,
+        max_share: Some(0.5),
         kept_for: None,
         digest: Digest::of(name.as_bytes()),
         cause: Cause::Orphaned,
@@ -32,6 +32,11 @@ fn candidate(name: &str, mirrored_at: i64, since: Option<i64>) -> Candidate {
 }
 
 fn fates(candidates: Vec<Candidate>, total: usize, rule: Prune) -> Vec<(String, Decision)> {
+    let share = |candidate| Candidate {
+        max_share: Some(rule.max_share),
+        ..candidate
+    };
+    let candidates = candidates.into_iter().map(share).collect();
     let decided = decide(candidates, total, |_| Some(rule), NOW).into_iter();
     decided.map(|tag| (tag.tag.to_string(), tag.fate)).collect()
 }
