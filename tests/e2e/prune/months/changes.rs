@@ -62,6 +62,12 @@ impl Months {
             _ => 1,
         };
         self.random.shuffle(&mut tags);
+        if self.random.bool() {
+            // What an index that stays leads to goes first.
+            let children = self.children(repository);
+            let source = self.world.source_tags(repository);
+            tags.sort_by_key(|tag| !children.contains(&source[tag]));
+        }
         let spared = 2.min(tags.len());
         tags.truncate(most.min(tags.len() - spared));
         for source in &self.world.sources {
@@ -70,6 +76,15 @@ impl Months {
             }
         }
         self.note(format!("the source deletes {repository} {tags:?}"));
+    }
+
+    /// The manifests that the indexes of a source repository lead to.
+    fn children(&self, repository: &str) -> BTreeSet<String> {
+        let digests = self.world.source_tags(repository).into_values();
+        let source = &self.world.sources[0];
+        let children = digests
+            .flat_map(|digest| source.contents(|contents| contents.children(repository, &digest)));
+        children.map(|(child, _)| child).collect()
     }
 
     /// Somebody else changes a target.
@@ -82,14 +97,25 @@ impl Months {
         if tags.is_empty() {
             return;
         }
+        // A leftover that somebody needs stays where only digests can be deleted.
+        let is_leftover = |(path, (tag, _)): &&(String, (String, String))| {
+            let row = self.memory.rows.get(&(at, path.clone(), tag.clone()));
+            row.is_some_and(|row| row.may.is_some())
+        };
+        let leftovers: Vec<_> = tags.iter().filter(is_leftover).cloned().collect();
+        let kind = self.random.u32(0..10);
+        let tags = match kind {
+            5.. if !leftovers.is_empty() => leftovers,
+            _ => tags,
+        };
         let (path, (tag, digest)) = self.any(&tags);
         let target = &self.world.targets[at];
-        match self.random.u32(0..10) {
-            0..4 => {
+        match kind {
+            0..3 => {
                 target.contents(|contents| contents.untag(&path, &tag));
                 self.note(format!("somebody deletes T{at} {path}:{tag}"));
             }
-            4..7 => {
+            3..5 => {
                 self.made += 1;
                 let image = Image::oci(&format!("somebody's {}", self.made));
                 self.world.push_to_target(at, &path, &tag, &image);
@@ -105,6 +131,12 @@ impl Months {
 
     pub(super) fn wait(&mut self) {
         let hours = self.any(&[1, 5, 26, 50, 200]);
+        self.world.age(hours * HOUR);
+        self.note(format!("{hours} h pass"));
+    }
+
+    pub(super) fn wait_for_days(&mut self) {
+        let hours = self.any(&[26, 50, 200]);
         self.world.age(hours * HOUR);
         self.note(format!("{hours} h pass"));
     }
@@ -159,12 +191,7 @@ impl Months {
             0 => Weather::SourceDown,
             1 | 2 => Weather::Gone(repository),
             3 => Weather::Empty(repository),
-            4 => {
-                let mut hidden: Vec<_> = tags.into_iter().map(|(tag, _)| tag).collect();
-                self.random.shuffle(&mut hidden);
-                hidden.truncate(self.random.usize(1..4).min(hidden.len() - 1));
-                Weather::Cut(repository, hidden.into_iter().collect())
-            }
+            4 => return self.cut_list(),
             5 => {
                 let bad: BTreeSet<_> = tags.iter().map(|(_, digest)| digest).collect();
                 let bad: Vec<_> = bad.into_iter().cloned().collect();
@@ -175,6 +202,28 @@ impl Months {
             }
             _ => Weather::TargetDown(self.random.usize(0..2)),
         };
+        self.weather_left = self.random.u64(3..16);
+        self.note(format!("{weather:?}"));
+        self.world.set_weather(weather);
+    }
+
+    /// A list leaves tags out; those that lag, if there are any.
+    pub(super) fn cut_list(&mut self) {
+        let repository = self.any(&REPOSITORIES);
+        let mut hidden: Vec<_> = self.world.source_tags(repository).into_keys().collect();
+        self.random.shuffle(&mut hidden);
+        let places = self.places.iter();
+        let places: Vec<_> = places.filter(|p| p.repository == repository).collect();
+        let lags = |tag: &String| {
+            let mut keys = self.memory.lag.keys();
+            keys.any(|(_, path, target_tag)| {
+                let mut places = places.iter();
+                places.any(|p| p.path == *path && p.target_tag(tag) == *target_tag)
+            })
+        };
+        hidden.sort_by_key(|tag| !lags(tag));
+        hidden.truncate(self.random.usize(1..4).min(hidden.len() - 1));
+        let weather = Weather::Cut(repository, hidden.into_iter().collect());
         self.weather_left = self.random.u64(3..16);
         self.note(format!("{weather:?}"));
         self.world.set_weather(weather);
@@ -278,10 +327,11 @@ impl Months {
         let rule = |after_hours, keep| Some(Rule { after_hours, keep });
         let rules = [
             None,
+            rule(1, 0),
             rule(24, 0),
             rule(48, 0),
-            rule(48, 0),
             rule(168, 0),
+            rule(1, 1),
             rule(48, 2),
         ];
         self.any(&rules)

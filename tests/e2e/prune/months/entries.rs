@@ -104,6 +104,11 @@ fn is_match(glob: &str, tag: &str) -> bool {
 }
 
 impl Place {
+    /// Where it is mirrored from.
+    pub fn source(&self) -> String {
+        format!("{}/{}", self.home, self.repository)
+    }
+
     /// The name of a source tag at the target.
     pub fn target_tag(&self, tag: &str) -> String {
         format!("{tag}{}", self.suffix)
@@ -135,10 +140,15 @@ impl Place {
         wanted
     }
 
-    /// The entry that a leftover belongs to.
-    pub fn heir(&self, keeper: &str) -> &Entry {
-        let kept = self.entries.iter().find(|entry| entry.name == keeper);
-        kept.unwrap_or(&self.entries[0])
+    /// The entry that a leftover belongs to: one that names it, though the source has lost it, else the
+    /// one that kept it, else the first.
+    pub fn heir(&self, target_tag: &str, keeper: &str) -> &Entry {
+        let tag = self.source_tag(target_tag);
+        let named = self.entries.iter().find(|entry| {
+            entry.choice.is_named() && tag.is_some_and(|tag| entry.choice.allows(tag))
+        });
+        let kept = || self.entries.iter().find(|entry| entry.name == keeper);
+        named.or_else(kept).unwrap_or(&self.entries[0])
     }
 
     /// The entries in the words of `mirror.toml`.

@@ -7,17 +7,15 @@
 mod changes;
 mod entries;
 mod oracle;
+mod reports;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use serde_json::Value;
 
 use self::entries::{Choice, Entry, Place, Rule, Tags};
 use self::oracle::{Memory, Observed};
 use self::world::{Weather, World};
-use crate::support::programs::transship::mirror;
 
 const SEEDS: u64 = 4;
 const STEPS: u64 = 75;
@@ -87,13 +85,10 @@ impl Drop for Months {
 
 impl Months {
     fn new(seed: u64) -> Self {
-        let entry = |name: &str, choice| Entry {
+        let entry = |name: &str, choice, after_hours, keep| Entry {
             name: name.to_owned(),
             choice,
-            prune: Some(Rule {
-                after_hours: 48,
-                keep: 0,
-            }),
+            prune: Some(Rule { after_hours, keep }),
         };
         let glob = |tags| Choice::Glob {
             tags,
@@ -121,10 +116,18 @@ impl Months {
                     "app",
                     "one",
                     &[0, 1],
-                    vec![entry("app", glob("v*")), entry("named", named())],
+                    vec![
+                        entry("app", glob("v*"), 24, 0),
+                        entry("named", named(), 48, 0),
+                    ],
                 ),
-                place("lib", "two", &[1], vec![entry("lib", glob("*"))]),
-                place("lib", "three", &[0], vec![entry("lib-named", named())]),
+                place("lib", "two", &[1], vec![entry("lib", glob("*"), 24, 2)]),
+                place(
+                    "lib",
+                    "three",
+                    &[0],
+                    vec![entry("lib-named", named(), 1, 0)],
+                ),
             ],
             memory: Memory::default(),
             old_memory: None,
@@ -163,17 +166,34 @@ impl Months {
             }
         }
         match self.random.u32(0..100) {
-            0..22 => self.push(),
-            22..29 => self.drop_at_source(),
-            29..34 => self.meddle(),
-            34..43 => self.edit(),
-            43..59 => self.wait(),
-            59..66 => self.cloud_over(),
-            66..68 => self.lose_or_restore(),
-            68..70 => self.set_clock_back(),
-            70..73 => return self.prune(),
+            0..18 => self.push(),
+            18..27 => self.drop_at_source(),
+            27..33 => self.meddle(),
+            33..42 => self.edit(),
+            42..55 => self.wait(),
+            55..59 => self.cloud_over(),
+            59..67 => return self.pass_outage(),
+            67..69 => self.lose_or_restore(),
+            69..71 => self.set_clock_back(),
+            71..74 => return self.prune(),
             _ => return self.sync(),
         }
+        Ok(())
+    }
+
+    /// A source fails for days, and is asked at their beginning and at their end.
+    fn pass_outage(&mut self) -> Steps {
+        self.cloud_over();
+        self.sync()?;
+        self.wait_for_days();
+        // What fell behind may be left out of a list.
+        let weather = self.world.weather();
+        let lags = matches!(weather, Weather::Unreadable(_) | Weather::TargetDown(_));
+        if lags && self.random.bool() {
+            self.cut_list();
+        }
+        self.sync()?;
+        self.clear_up();
         Ok(())
     }
 
@@ -227,7 +247,7 @@ impl Months {
         self.count("syncs");
         let is_fair = self.world.weather() == Weather::Fair;
         let before = self.targets();
-        let plan = self.world.json(&["plan"]);
+        let plan = is_fair.then(|| self.world.json(&["plan"]));
         let at = self.world.now();
         let report = self.world.json(&["sync"]);
         let after = self.targets();
@@ -238,10 +258,13 @@ impl Months {
         let counts: Vec<_> = counts.collect();
         let weather = self.world.weather();
         self.note(format!("sync, {weather:?}: {}", counts.join(", ")));
+        // By what was known when it began.
+        let silent = self.silent(&weather, &report);
         let mut wrong = self.judge((&before, &after), at, true);
-        if is_fair {
+        if let Some(plan) = plan {
             wrong.extend(self.misplanned(&plan, (&before, &after)));
         }
+        wrong.extend(silent);
         wrong.extend(self.misreported(&weather, &after));
         self.told(&wrong)
     }
@@ -295,131 +318,6 @@ impl Months {
                 .sum::<usize>()
         };
         *self.counts.entry("pruned").or_default() += went(0) + went(1);
-        wrong
-    }
-
-    /// What the plan promised to delete, and the run did not, or the other way round.
-    fn misplanned(
-        &self,
-        plan: &Value,
-        (before, after): (&[BTreeMap<String, Tags>], &[BTreeMap<String, Tags>]),
-    ) -> Option<String> {
-        // Which tags need a digest is known when it is to be deleted.
-        let at = 1 - world::DIGESTS_ONLY;
-        let host = format!("{}/", self.world.targets[at].host());
-        let mut planned = BTreeSet::new();
-        let routes = plan["mirrors"].as_array().into_iter().flatten();
-        let routes = routes.flat_map(|mirror| mirror["routes"].as_array().unwrap());
-        let targets = routes.flat_map(|route| route["targets"].as_array().into_iter().flatten());
-        for target in targets {
-            let repository = target["repository"].as_str().unwrap();
-            let Some(path) = repository.strip_prefix(&host) else {
-                continue;
-            };
-            let tags = target["pruned"]["tags"].as_array().into_iter().flatten();
-            let tags = tags.filter(|tag| tag["action"] == "delete");
-            let name = |tag: &Value| tag["target_tag"].as_str().unwrap().to_owned();
-            planned.extend(tags.map(|tag| (path.to_owned(), name(tag))));
-        }
-        let mut gone = BTreeSet::new();
-        for (path, tags) in &before[at] {
-            let left = after[at].get(path);
-            let tags = tags
-                .keys()
-                .filter(|tag| left.is_none_or(|left| !left.contains_key(*tag)));
-            gone.extend(tags.map(|tag| (path.clone(), tag.clone())));
-        }
-        match planned == gone {
-            true => None,
-            false => Some(format!("PLAN deletes {planned:?}, the run {gone:?}")),
-        }
-    }
-
-    /// Where `status` and a further plan contradict the targets.
-    fn misreported(&self, weather: &Weather, after: &[BTreeMap<String, Tags>]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let (status, source) = (self.world.json(&["status"]), self.source());
-        let is_lost = |place: &Place, entry: &Entry| match &entry.choice {
-            Choice::Named(named) => {
-                let held = &source[place.repository];
-                named.iter().any(|tag| !held.contains_key(*tag))
-            }
-            Choice::Glob { .. } => false,
-        };
-        let mut are_all_there = true;
-        for place in &self.places {
-            for entry in &place.entries {
-                let shown = mirror(&status, &entry.name);
-                for at in &place.targets {
-                    let host = self.world.targets[*at].host();
-                    let targets = shown["targets"].as_array().unwrap().iter();
-                    let shown = targets.clone().find(|target| target["target"] == host);
-                    wrong.extend(self.misjudged(weather, (place, entry, *at), shown, &after[*at]));
-                }
-                let is_lost = is_lost(place, entry);
-                are_all_there &= !is_lost;
-                let state = &shown["state"];
-                if *weather == Weather::Fair && (state == "in sync") == is_lost {
-                    wrong.push(format!("STATE of {} is {state}", entry.name));
-                }
-            }
-        }
-        if *weather == Weather::Fair && are_all_there {
-            let plan = self.world.run(&["plan", "--exit-code"]);
-            if plan.code != Some(0) {
-                wrong.push(format!("PLAN after a clean run\n{plan}"));
-            }
-        }
-        wrong
-    }
-
-    /// Where the status of one entry at one target is wrong.
-    fn misjudged(
-        &self,
-        weather: &Weather,
-        (place, entry, at): (&Place, &Entry, usize),
-        shown: Option<&Value>,
-        after: &BTreeMap<String, Tags>,
-    ) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let is_own = |key: &oracle::Key| key.0 == at && key.1 == place.path;
-        let lag = self.memory.lag.iter();
-        let lag = lag.filter(|(key, behind)| is_own(key) && behind.owner == entry.name);
-        let since = lag.map(|(_, behind)| behind.since).min();
-        let lag = since.map_or(0, |since| (self.world.now() - since).max(0));
-        let number = |key: &str| {
-            shown
-                .and_then(|shown| shown[key].as_i64())
-                .unwrap_or_default()
-        };
-        let name = &entry.name;
-        let found = number("lag_seconds");
-        if !matches!(weather, Weather::Cut(..)) && (found - lag).abs() > oracle::SLACK {
-            wrong.push(format!("LAG of {name} at T{at} is {found} s, not {lag} s"));
-        }
-        if *weather != Weather::Fair {
-            return wrong;
-        }
-        let none = Tags::new();
-        let tags = after.get(&place.path).unwrap_or(&none);
-        let rows = self.memory.rows.iter();
-        let rows = rows
-            .filter(|(key, row)| is_own(key) && row.keeper == *name && tags.contains_key(&key.2));
-        let rows: Vec<_> = rows.map(|(key, _)| &key.2).collect();
-        let source = &self.source()[place.repository];
-        let is_orphan = |tag: &&&String| {
-            let tag = place.source_tag(tag);
-            tag.is_none_or(|tag| !source.contains_key(tag))
-        };
-        let orphans = rows.iter().filter(is_orphan).count();
-        for (key, truth) in [("tags", rows.len()), ("orphaned", orphans), ("behind", 0)] {
-            if number(key) != i64::try_from(truth).unwrap() {
-                let found = number(key);
-                wrong.push(format!(
-                    "STATUS of {name} at T{at}: {found} {key}, not {truth}"
-                ));
-            }
-        }
         wrong
     }
 }

@@ -23,6 +23,8 @@ pub type Key = (usize, String, String);
 pub struct Row {
     pub written: String,
     pub keeper: String,
+    /// Where it came from.
+    pub source: String,
     pub mirrored: i64,
     /// When its digest was last compared at the latest.
     pub verified: i64,
@@ -120,6 +122,21 @@ impl Memory {
         wrong
     }
 
+    /// Whether a tag that an entry still selects was mirrored for it from where it reads now.
+    pub fn is_mirrored(&self, place: &Place, entry: &Entry) -> bool {
+        let mut rows = self.rows.iter();
+        rows.any(|((target, path, tag), row)| {
+            let tag = place.source_tag(tag);
+            place.targets.contains(target)
+                && place.path == *path
+                && place.source() == row.source
+                && entry.name == row.keeper
+                && row.may.is_none()
+                && row.must.is_none()
+                && tag.is_some_and(|tag| entry.choice.allows(tag))
+        })
+    }
+
     /// Every wanted tag stands as the source has it, and nothing else moved.
     fn changes(
         &self,
@@ -187,7 +204,7 @@ impl Memory {
         let Some(row) = self.rows.get(&site.key(tag)) else {
             return refuse("transship never wrote it");
         };
-        let heir = site.place.heir(&row.keeper);
+        let heir = site.place.heir(tag, &row.keeper);
         let Some(rule) = heir.prune else {
             return Err(format!("{} does not prune", heir.name));
         };
@@ -236,7 +253,7 @@ impl Memory {
             return;
         }
         let source = &run.source[site.place.repository];
-        let home = format!("{}/{}", site.place.home, site.place.repository);
+        let home = site.place.source();
         for (tag, (name, owner)) in &site.visible {
             let (key, digest) = (site.key(tag), &source[name]);
             let known = self.rows.get(&key);
@@ -273,6 +290,7 @@ impl Memory {
                 let row = Row {
                     written: digest.clone(),
                     keeper: owner.clone(),
+                    source: home.clone(),
                     mirrored: mirrored.unwrap_or(run.at),
                     verified: run.at,
                     may: None,
@@ -322,7 +340,7 @@ impl Memory {
     ) -> Vec<Key> {
         let mut overdue = Vec::new();
         for (tag, row) in self.leftovers_of(site, after) {
-            let Some(rule) = site.place.heir(&row.keeper).prune else {
+            let Some(rule) = site.place.heir(tag, &row.keeper).prune else {
                 continue;
             };
             let newer = self.leftovers_of(site, before);
@@ -333,7 +351,8 @@ impl Memory {
             let is_theirs = before.get(tag) != Some(&row.written);
             let leads = |tags| Self::is_needed(run, site, (tag, row), tags);
             // What needs it at the beginning keeps it until the next run.
-            if is_due && !is_theirs && !leads(before) && !leads(after) {
+            let is_answered = run.is_answered(site, tag);
+            if is_due && is_answered && !is_theirs && !leads(before) && !leads(after) {
                 overdue.push(site.key(tag));
             }
         }
@@ -363,17 +382,17 @@ impl Memory {
             .keys()
             .filter(|key| is_here(key) && before.contains_key(&key.2));
         let listed = listed.count();
-        let prunes = |row: &Row| site.place.heir(&row.keeper).prune.is_some();
-        let new = self
-            .rows
-            .iter()
-            .filter(|(key, row)| is_here(key) && !site.wanted.contains_key(&key.2) && prunes(row));
-        let new: Vec<&Row> = new.map(|(_, row)| row).collect();
-        let fewest = new
-            .iter()
-            .filter(|row| row.may.is_none() && row.must.is_none())
-            .count();
-        let most = new.iter().filter(|row| row.must.is_none()).count();
+        let prunes = |key: &Key, row: &Row| site.place.heir(&key.2, &row.keeper).prune.is_some();
+        let new = self.rows.iter().filter(|(key, row)| {
+            is_here(key) && !site.wanted.contains_key(&key.2) && prunes(key, row)
+        });
+        let new: Vec<_> = new.collect();
+        let is_surely_new = |(key, row): &&(&Key, &Row)| {
+            let is_noted = row.may.is_some() || row.must.is_some();
+            !is_noted && !site.visible.contains_key(&key.2)
+        };
+        let fewest = new.iter().filter(is_surely_new).count();
+        let most = new.iter().filter(|(_, row)| row.must.is_none()).count();
         let is_refused = |new: usize, total: usize| {
             new > FEW && new as f64 > site.place.max_share * total as f64
         };
@@ -387,10 +406,11 @@ impl Memory {
                 }
                 continue;
             }
-            let heir = site.place.heir(&row.keeper);
+            let heir = site.place.heir(&key.2, &row.keeper);
             if heir.prune.is_some() && run.is_evidence(site, &key.2) && !is_surely_refused {
                 row.may = Some(row.may.unwrap_or(run.at).min(run.at));
-                if site.is_fair && (is_surely_noted || row.must.is_some()) {
+                let is_answered = site.is_fair && run.is_answered(site, &key.2);
+                if is_answered && (is_surely_noted || row.must.is_some()) {
                     row.must = Some(row.must.unwrap_or(run.at).min(run.at));
                 }
             }
@@ -442,6 +462,15 @@ impl Observed<'_> {
                 entries.iter().any(|entry| entry.choice.is_named()) && !tag.is_some_and(is_open)
             }
             _ => site.is_seen,
+        }
+    }
+
+    /// Whether the source, asked for a leftover by its name, has an answer.
+    fn is_answered(&self, site: &Site<'_>, target_tag: &str) -> bool {
+        let tag = site.place.source_tag(target_tag);
+        match self.weather {
+            Weather::Unreadable(manifests) => tag.is_none_or(|tag| !manifests.contains(tag)),
+            _ => true,
         }
     }
 
