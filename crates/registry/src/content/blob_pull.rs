@@ -96,6 +96,33 @@ impl Registry {
         blob: &Descriptor,
         hashed: Hasher,
     ) -> Result<BlobStream, Error> {
+        let guard = DigestGuard::new(blob, hashed);
+        self.download(repository, blob, guard).await
+    }
+
+    /// The bytes of a blob from one on, to its end. They are not verified: for a part that begins
+    /// anywhere, nobody knows the hash of what comes before it.
+    pub async fn pull_blob_from(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        first: u64,
+    ) -> Result<BlobStream, Error> {
+        let guard = DigestGuard {
+            expected: blob.digest.clone(),
+            size: blob.size,
+            received: first,
+            hasher: None,
+        };
+        self.download(repository, blob, guard).await
+    }
+
+    async fn download(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        guard: DigestGuard,
+    ) -> Result<BlobStream, Error> {
         let subject = format!("{} of {repository}", blob.digest);
         let path = format!("blobs/{}", blob.digest);
         let mut registry = self.clone();
@@ -109,11 +136,11 @@ impl Registry {
             size: blob.size,
         };
         let download = BlobDownload {
-            frames: source.open(hashed.length()).await?,
+            frames: source.open(guard.received()).await?,
             source,
-            received_at_break: hashed.length(),
+            received_at_break: guard.received(),
             retries: self.retry().start(),
-            guard: DigestGuard::new(blob, hashed),
+            guard,
         };
         let frames = stream::try_unfold(download, |mut download| async move {
             let frame = download.next().await?;
