@@ -10,6 +10,7 @@ use crate::{
     store::contents::{self, ContentPart},
     store::queries::{
         daily::Upkeep,
+        gateway::Pulled,
         prune::Pruning,
         release::{Release, detached},
         run::{EndedRun, run_checked},
@@ -110,6 +111,8 @@ pub enum StoreEvent {
     Checked(i64),
     /// A run ended.
     RunEnded(EndedRun),
+    /// The gateway's own.
+    Pulled(Pulled),
     /// The daemon's own.
     Upkeep(Upkeep),
     /// Verification's own.
@@ -200,6 +203,7 @@ impl StoreEvent {
             Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
             Self::Checked(run) => run_checked(db, *run).await,
             Self::RunEnded(run) => run.write(db).await,
+            Self::Pulled(pulled) => pulled.write(db).await,
             Self::Upkeep(upkeep) => upkeep.write(db).await,
             Self::Check(check) => check.write(db).await,
             Self::Pruning(pruning) => pruning.write(db).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod daily;
+pub(crate) mod gateway;
 pub(crate) mod mirror_summary;
 pub(crate) mod pages;
 pub(crate) mod prune;

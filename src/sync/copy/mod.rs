@@ -3,6 +3,7 @@
 mod activity;
 mod blob;
 pub(crate) mod blob_index;
+pub(crate) mod deposit;
 mod fanout;
 mod image;
 mod missing;

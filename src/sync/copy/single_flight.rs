@@ -26,6 +26,21 @@ impl<K> Default for SingleFlight<K> {
 }
 
 impl<K: Clone + Eq + Hash> SingleFlight<K> {
+    /// Leads unless somebody does; waits for nobody.
+    pub(crate) fn try_lead(&self, key: &K) -> Option<Leader<'_, K>> {
+        let mut leaders = self.0.lock();
+        if leaders.contains_key(key) {
+            return None;
+        }
+        let wanted = WaiterCount::default();
+        leaders.insert(key.clone(), (watch::channel(()).0, wanted.clone()));
+        Some(Leader {
+            flights: self,
+            key: key.clone(),
+            wanted,
+        })
+    }
+
     /// Leads, or waits until the leader is done and then returns nothing: look again whether the
     /// thing is still to be done. A leader's error is its own, not the waiters'.
     pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Leader<'_, K>> {
