@@ -2,6 +2,7 @@
 
 pub(crate) mod conflicts;
 mod daemon;
+pub(crate) mod gateway;
 mod limits;
 pub(crate) mod mirror;
 mod moved;
@@ -43,13 +44,17 @@ pub use crate::config::parse::table_reader::closest;
 pub use crate::config::schedule::Schedule;
 pub use crate::config::schedule::cron::BadSchedule;
 pub use daemon::HttpConfig;
+pub use gateway::{
+    AllowList, BlobDelivery, ClientLimits, ClientNetwork, GatewayConfig, ImagePatterns, ON_DEMAND,
+    OnDemand, TlsFiles,
+};
 pub use limits::{Counted, Limits, Period, TrafficBudget};
 
 /// Where `mirror.toml` is looked for when no file is named.
 pub const DEFAULT_PATHS: [&str; 2] = ["mirror.toml", "/etc/transship/mirror.toml"];
 
 /// A valid `mirror.toml`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
@@ -65,6 +70,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where metrics, the status page and the API are served.
     pub http: HttpConfig,
+    /// Where images are pulled through; `None` where nobody may.
+    pub gateway: Option<GatewayConfig>,
     /// What all registries together may move.
     pub limits: Limits,
     /// The registries that differ from the default.
@@ -80,7 +87,7 @@ pub struct Config {
 }
 
 /// One `[[mirror]]` entry.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mirror {
     /// Unique in the file.
     pub name: Arc<str>,

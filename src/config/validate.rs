@@ -12,7 +12,8 @@ use secrecy::ExposeSecret as _;
 use toml::Spanned;
 
 use super::{
-    Config, FileContext, HelperFailure, LoadOptions, SecretLoading, closest, daemon, limits,
+    Config, FileContext, GatewayConfig, HelperFailure, LoadOptions, ON_DEMAND, SecretLoading,
+    closest, daemon, gateway, limits,
 };
 use crate::{
     config::{
@@ -64,6 +65,7 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
     let timezone = timezone(file.timezone.as_ref(), problems);
     let registries = registries(&file.registries, timezone, context, problems);
     warn_of_slips(&file.registries, &validated, problems);
+    let gateway = gateway(&file, problems);
     Config {
         path: context.path.into(),
         origin: FileOrigin::default(),
@@ -72,6 +74,7 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
         state_path: state_path(file.state_path),
         drain: daemon::drain(file.drain.as_ref(), problems),
         http: daemon::http(&file.http, context, problems),
+        gateway,
         limits: limits::validate(&file.limits, timezone, problems),
         registries,
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),
@@ -79,6 +82,18 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
         channels,
         warnings: ProblemReport::default(),
     }
+}
+
+fn gateway(file: &File, problems: &mut Problems) -> Option<GatewayConfig> {
+    let entry = file.gateway.as_ref()?;
+    for mirror in &file.mirrors {
+        let name = mirror.name.as_ref();
+        if let Some(name) = name.filter(|name| name.get_ref() == ON_DEMAND) {
+            let message = format!("the gateway's own mirror is named `{ON_DEMAND}`");
+            problems.error(name.span(), message, "give the entry another name");
+        }
+    }
+    Some(gateway::entry::validate(entry, &file.defaults, problems))
 }
 
 fn timezone(text: Option<&Spanned<String>>, problems: &mut Problems) -> Tz {

@@ -194,6 +194,11 @@ impl RepositoryGlob {
         Ok(Self(glob.compile_matcher()))
     }
 
+    /// Whether it matches the name with its registry.
+    pub(crate) fn matches_name(&self, repository: &Repository) -> bool {
+        self.0.is_match(repository.to_string())
+    }
+
     fn is_match(&self, repository: &Repository) -> bool {
         self.0.is_match(repository.path()) || self.0.is_match(repository.to_string())
     }

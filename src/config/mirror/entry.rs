@@ -17,7 +17,7 @@ use crate::{
         parse::{diagnostics::Problems, file::MirrorEntry, table_reader::SwitchOrList},
         schedule::timing,
     },
-    oci::{RegistryName, Repository},
+    oci::Repository,
 };
 
 const DEFAULT_PATH: &str = "{registry}/{repository}";
@@ -170,14 +170,8 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<TargetPrefix> {
     };
     let mut targets: Vec<TargetPrefix> = Vec::new();
     for text in list.get_ref() {
-        let (host, prefix) = text
-            .get_ref()
-            .split_once('/')
-            .unwrap_or((text.get_ref(), ""));
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        match host.parse::<RegistryName>() {
-            Ok(registry) => {
-                let target = TargetPrefix { registry, prefix };
+        match target_prefix(text.get_ref()) {
+            Some(target) => {
                 if targets.contains(&target) {
                     let message = format!("`{}` is named twice", text.get_ref());
                     problems.error(text.span(), message, "remove one of the two");
@@ -185,7 +179,8 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<TargetPrefix> {
                     targets.push(target);
                 }
             }
-            Err(_) => {
+            None => {
+                let host = text.get_ref().split('/').next().unwrap_or_default();
                 let message = format!("bad `target`: `{host}` is not a registry's host");
                 problems.error(text.span(), message, TARGET_HELP);
             }
@@ -194,7 +189,17 @@ fn targets(entry: &MirrorEntry, problems: &mut Problems) -> Vec<TargetPrefix> {
     targets
 }
 
-fn template(path: Option<&Spanned<String>>, problems: &mut Problems) -> PathTemplate {
+/// A registry and a path on it; `None` where the text begins with no registry.
+pub(crate) fn target_prefix(text: &str) -> Option<TargetPrefix> {
+    let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
+    Some(TargetPrefix {
+        registry: host.parse().ok()?,
+        prefix: prefix.trim_end_matches('/').to_owned(),
+    })
+}
+
+/// The template of a `path`, or the usual one.
+pub(crate) fn template(path: Option<&Spanned<String>>, problems: &mut Problems) -> PathTemplate {
     let text = path.map_or(DEFAULT_PATH, |path| path.get_ref());
     PathTemplate::parse(text).unwrap_or_else(|reason| {
         let span = path.map_or(0..0, Spanned::span);

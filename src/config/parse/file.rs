@@ -7,6 +7,7 @@ use toml::{Spanned, de::DeTable};
 
 use crate::config::{
     daemon::{self, HttpEntry},
+    gateway::entry::{self as gateway, GatewayEntry},
     limits::{self, LimitsEntry, RateEntry},
     mirror::prune::UpkeepEntry,
     notify::{self, ChannelEntry, report::ReportEntry},
@@ -29,6 +30,7 @@ pub(crate) struct File {
     pub(crate) state_path: Option<Spanned<String>>,
     pub(crate) drain: Option<Spanned<String>>,
     pub(crate) http: HttpEntry,
+    pub(crate) gateway: Option<GatewayEntry>,
     pub(crate) limits: LimitsEntry,
     pub(crate) registries: Vec<RegistryEntry>,
     pub(crate) defaults: MirrorEntry,
@@ -143,6 +145,7 @@ fn read_file(mut top: TableReader<'_, '_>) -> File {
             .section("http")
             .map(daemon::read_http)
             .unwrap_or_default(),
+        gateway: top.section("gateway").map(gateway::read),
         limits: top.section("limits").map(limits::read).unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {

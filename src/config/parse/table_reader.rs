@@ -177,6 +177,20 @@ impl<'p, 'i> TableReader<'p, 'i> {
         }
     }
 
+    /// A value that is either a table, or one string or a list of them: the strings are returned as
+    /// `Err`.
+    pub(crate) fn strings_or_section(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Result<Section<'_, 'i>, Spanned<Vec<Spanned<String>>>>> {
+        let value = self.table.get(key);
+        if !value.is_some_and(|value| value.get_ref().is_table()) {
+            return self.strings(key).map(Err);
+        }
+        let value = self.remove(key)?;
+        self.subsection(format!("`{key}`"), value).map(Ok)
+    }
+
     /// A value that is either a string or a list of tables, each handed to `read`: the string is
     /// returned as `Err`.
     pub(crate) fn string_or_each<T>(
