@@ -27,6 +27,8 @@ pub mod alarms;
 
 pub mod notify;
 
+pub mod gateway;
+
 pub mod web;
 
 pub mod daemon;

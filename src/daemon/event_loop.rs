@@ -174,6 +174,7 @@ impl Daemon {
 
     /// Puts a configuration in force. Runs in flight keep the one that they started with.
     async fn adopt(&mut self, config: Config) {
+        let config = self.services.with_demand(config).await;
         reload::log_differences(&self.services.config(), &config);
         match self.services.notifier.replaced_by(&config) {
             Ok(notifier) => self.services.notifier = Arc::new(notifier),

@@ -4,6 +4,7 @@ mod alarms;
 mod config_watcher;
 mod daily;
 mod event_loop;
+mod gateway;
 mod lock;
 mod reload;
 mod runs;
@@ -33,6 +34,7 @@ use crate::{
         services::Services,
         systemd::ServiceManager,
     },
+    gateway::ImageDemand,
     metrics::Metrics,
     status::LagWatch,
     store,
@@ -65,6 +67,14 @@ pub enum Error {
         /// The error of the system.
         error: std::io::Error,
     },
+    /// The gateway cannot listen.
+    #[error("listen for pulls on {address}: {error}")]
+    Gateway {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the system, or what is wrong with the certificate.
+        error: std::io::Error,
+    },
     /// Something that normally never fails did.
     #[error("start the daemon: {0}")]
     Start(String),
@@ -78,6 +88,9 @@ impl Error {
             Self::Lock(error) => Some(error.remedy().into()),
             Self::Store(error) => Some(error.remedy()),
             Self::Listen { .. } => Some(FREE_ADDRESS.into()),
+            Self::Gateway { .. } => {
+                Some("stop what listens there, or change [gateway] listen and tls".into())
+            }
             Self::Start(_) => None,
         }
     }
@@ -95,6 +108,7 @@ struct Daemon {
     begun: Begun,
     systemd: ServiceManager,
     http: HttpServer,
+    gateway: Option<HttpServer>,
     /// Runs, reloads and deliveries that are in flight.
     work: Tasks,
     /// Ticks of the scheduler since the start.
@@ -118,6 +132,7 @@ struct HttpServer {
 struct Inbox {
     scheduler: mpsc::Receiver<Signal>,
     requests: mpsc::Receiver<SyncRequest>,
+    demand: mpsc::Receiver<ImageDemand>,
     changed: mpsc::Receiver<()>,
     hangup: UnixSignal,
     terminate: UnixSignal,
@@ -139,6 +154,7 @@ impl Daemon {
                 Some(request) = inbox.requests.recv() => {
                     self.runs.request(request, &self.services, &mut self.work);
                 }
+                Some(image) = inbox.demand.recv() => self.demanded(image).await,
                 Some(event) = self.work.join_next(), if !self.work.is_empty() => {
                     self.joined(event).await;
                 }
@@ -156,6 +172,7 @@ impl Daemon {
     async fn end(mut self, mut inbox: Inbox) -> Result<(), Error> {
         self.systemd.stopping();
         self.stop.cancel();
+        self.stop_gateway().await;
         let drain = self.services.config().drain;
         let running = self.runs.running.len();
         tracing::info!(running, ?drain, "shutting down: no new transfers start");

@@ -73,6 +73,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         ),
         ("[http] hosts are", before.http.hosts != after.http.hosts),
         ("[http] token is", token(before) != token(after)),
+        ("[gateway] is", before.gateway != after.gateway),
         ("[state] drain is", before.drain != after.drain),
     ];
     let others = others.iter().filter(|(_, is_different)| *is_different);
@@ -80,6 +81,13 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
     let begun = Begun::of(before);
     let late = begun.waiting_for_restart(after).into_iter();
     said.extend(late.map(|key| format!("{key} is different, which takes a restart")));
+    let listener = |config: &Config| {
+        let gateway = config.gateway.as_ref();
+        gateway.map(|gateway| (gateway.listen, gateway.tls.clone()))
+    };
+    if listener(before) != listener(after) {
+        said.push("[gateway] listen or tls is different, which takes a restart".into());
+    }
     said
 }
 

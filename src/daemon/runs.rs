@@ -1,7 +1,7 @@
 //! Runs of mirrors: when they start, when they are skipped, and what happens at their end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -26,6 +26,9 @@ use crate::{
     web::{SyncReply, SyncRequest},
 };
 
+/// Most images that wait for their mirror; each is found by the mirror's next run, too.
+const PULLED: usize = 1000;
+
 /// The runs of all mirrors, and the schedule that starts them.
 pub(crate) struct RunQueue {
     scheduler: Scheduler,
@@ -35,6 +38,8 @@ pub(crate) struct RunQueue {
     outdated: HashSet<Arc<str>>,
     /// Mirrors that were due while a single image of them was copied.
     queued: HashSet<Arc<str>>,
+    /// Images that clients pulled while their mirror ran: each is copied in its turn.
+    pulled: VecDeque<(Arc<str>, Scope)>,
     /// Mirrors whose missed runs are made up for, and since when, in seconds since 1970.
     pub(crate) catching_up: HashMap<Arc<str>, i64>,
 }
@@ -47,6 +52,7 @@ impl RunQueue {
             running: HashMap::new(),
             outdated: HashSet::new(),
             queued: HashSet::new(),
+            pulled: VecDeque::new(),
             catching_up: HashMap::new(),
         }
     }
@@ -108,6 +114,23 @@ impl RunQueue {
         };
         // The client may have gone away.
         let _ = request.reply.send(answer);
+    }
+
+    /// Copies an image that a client pulled, now or when its mirror is free.
+    pub(crate) fn start_image(
+        &mut self,
+        mirror: &Arc<str>,
+        image: Scope,
+        services: &Services,
+        work: &mut Tasks,
+    ) {
+        if !self.running.contains_key(mirror) {
+            self.start(mirror, image, Duration::ZERO, services, work);
+        } else if self.pulled.len() < PULLED
+            && !self.pulled.iter().any(|(_, known)| *known == image)
+        {
+            self.pulled.push_back((mirror.clone(), image));
+        }
     }
 
     /// Starts the runs that mirrors have missed, or never had.
@@ -199,6 +222,14 @@ impl RunQueue {
         }
         if self.queued.remove(name) && !services.stop.is_cancelled() {
             self.start(name, Scope::Whole, Duration::ZERO, services, work);
+        }
+        let next = self.pulled.iter().position(|(mirror, _)| mirror == name);
+        if let Some(at) = next
+            && !self.running.contains_key(name)
+            && !services.stop.is_cancelled()
+            && let Some((mirror, image)) = self.pulled.remove(at)
+        {
+            self.start(&mirror, image, Duration::ZERO, services, work);
         }
         if self.outdated.remove(name) {
             // It counted series that the configuration in force may not have.

@@ -19,6 +19,7 @@ use crate::{
         alarms::outbox::Outbox,
         alarms::{Alarms, announced_before, pauses::RegistryPauses},
         config_watcher::{ConfigWatcher, LoadReason},
+        gateway,
         lock::Lock,
         reload::Begun,
         runs::RunQueue,
@@ -26,6 +27,7 @@ use crate::{
         services::{Services, now},
         systemd::ServiceManager,
     },
+    gateway::ImageDemand,
     metrics::Metrics,
     notify::Notifier,
     registry::{Registries, RetryPolicy},
@@ -49,11 +51,13 @@ impl Daemon {
         let services = services(config, metrics, [&stop, &abort]).await?;
         let (listener, address) = listen(&services.config()).await?;
         lock.note_address(address);
+        let (orders, demand) = mpsc::channel(REQUESTS);
+        let gateway = gateway::start(&services, orders).await?;
         let (scheduler, signals) = Scheduler::start().await.map_err(failed)?;
         let (changes, changed) = mpsc::channel(1);
         let begun_with = services.config();
         let watcher = ConfigWatcher::new(&begun_with, changes);
-        let (requests, inbox) = Inbox::open(signals, changed)?;
+        let (requests, inbox) = Inbox::open(signals, changed, demand)?;
         let alarms = Alarms {
             active: Arc::default(),
             state: announced_before(&services).await?,
@@ -87,6 +91,7 @@ impl Daemon {
                 task: tokio::spawn(web::serve(listener, app, http_stop.clone())),
                 stop: http_stop,
             },
+            gateway,
             work: JoinSet::new(),
             ticks: 0,
             stop,
@@ -101,6 +106,7 @@ impl Daemon {
         let abandoned = StoreEvent::Upkeep(Upkeep::Abandoned);
         self.services.writer.note(abandoned);
         self.services.writer.flush().await;
+        self.adopt_demand().await;
         self.apply_config().await?;
         self.services.metrics.config_read(Some(now()));
         self.runs.catch_up(|_| true, &self.services, &mut self.work);
@@ -111,6 +117,9 @@ impl Daemon {
         self.services.health.ready();
         self.systemd.ready();
         let (mirrors, address) = (self.services.config().mirrors.len(), self.http.address);
+        if let Some(gateway) = &self.gateway {
+            tracing::info!("pulls are answered on {}", gateway.address);
+        }
         tracing::info!(
             mirrors,
             "serving; metrics and the status page are on http://{address}"
@@ -141,12 +150,14 @@ impl Inbox {
     fn open(
         scheduler: mpsc::Receiver<Signal>,
         changed: mpsc::Receiver<()>,
+        demand: mpsc::Receiver<ImageDemand>,
     ) -> Result<(mpsc::Sender<SyncRequest>, Self), Error> {
         let (sender, requests) = mpsc::channel(REQUESTS);
         let listen = |kind| signal(kind).map_err(failed);
         let inbox = Self {
             scheduler,
             requests,
+            demand,
             changed,
             hangup: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,

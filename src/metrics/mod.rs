@@ -1,6 +1,7 @@
 //! The metrics of the process: one struct that owns a Prometheus registry.
 
 mod daemon;
+mod gateway;
 mod labels;
 mod maker;
 mod mirrors;
@@ -19,6 +20,7 @@ pub use labels::{FindingClass, SyncLabel};
 pub use mirrors::{MirrorSample, TargetSample};
 
 use daemon::DaemonMetrics;
+use gateway::GatewayMetrics;
 use maker::Maker;
 use mirrors::MirrorGauges;
 use registries::RegistryMetrics;
@@ -33,6 +35,7 @@ pub struct Metrics {
     registries: RegistryMetrics,
     syncs: SyncMetrics,
     daemon: DaemonMetrics,
+    gateway: GatewayMetrics,
     mirrors: MirrorGauges,
 }
 
@@ -54,6 +57,7 @@ impl Metrics {
             registries: RegistryMetrics::new(&new)?,
             syncs: SyncMetrics::new(&new)?,
             daemon: DaemonMetrics::new(&new)?,
+            gateway: GatewayMetrics::new(&new)?,
             mirrors,
             registry: new.0,
         })
@@ -178,6 +182,26 @@ impl Metrics {
     /// Counts a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub fn notification(&self, channel: &str, result: &str) {
         self.daemon.notification(channel, result);
+    }
+
+    /// Counts a client's request, and how long the head of its answer took.
+    pub fn pulled(&self, kind: &str, outcome: &str, took: Duration) {
+        self.gateway.pulled(kind, outcome, took);
+    }
+
+    /// Counts a client's request that a rule refused.
+    pub fn pull_refused(&self, reason: &str) {
+        self.gateway.refused(reason);
+    }
+
+    /// Counts blob bytes received from an `upstream` for clients, or sent to a `client`.
+    pub fn pulled_bytes(&self, side: &str, bytes: u64) {
+        self.gateway.bytes(side, bytes);
+    }
+
+    /// Sets how many blobs are being pulled through, and how many clients read them.
+    pub fn pulls_in_flight(&self, downloads: usize, followers: usize) {
+        self.gateway.in_flight(downloads, followers);
     }
 
     /// Counts deliveries to these channels from 0 on, and forgets those to any other.

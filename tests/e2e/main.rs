@@ -9,6 +9,7 @@
 
 mod cli;
 mod daemon;
+mod gateway;
 mod healing;
 mod hostile;
 mod limits;

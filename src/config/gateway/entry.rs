@@ -23,7 +23,7 @@ use crate::{
             bounded_file::{self, MAX_FILE_BYTES},
             diagnostics::Problems,
             file::{MirrorEntry, Strings},
-            table_reader::Section,
+            table_reader::TableReader,
         },
         schedule::timing,
     },
@@ -83,7 +83,7 @@ struct LimitsEntry {
 }
 
 /// Reads `[gateway]`.
-pub(crate) fn read(mut section: Section<'_, '_>) -> GatewayEntry {
+pub(crate) fn read(mut section: TableReader<'_, '_>) -> GatewayEntry {
     let entry = GatewayEntry {
         span: section.span(),
         listen: section.take("listen", "an address such as \"0.0.0.0:5000\""),

@@ -182,7 +182,7 @@ impl<'p, 'i> TableReader<'p, 'i> {
     pub(crate) fn strings_or_section(
         &mut self,
         key: &'static str,
-    ) -> Option<Result<Section<'_, 'i>, Spanned<Vec<Spanned<String>>>>> {
+    ) -> Option<Result<TableReader<'_, 'i>, Spanned<Vec<Spanned<String>>>>> {
         let value = self.table.get(key);
         if !value.is_some_and(|value| value.get_ref().is_table()) {
             return self.strings(key).map(Err);

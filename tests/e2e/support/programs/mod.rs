@@ -1,6 +1,7 @@
 //! The programs under test and around them.
 
 pub mod daemon;
+pub mod gateway;
 pub mod many_mirrors;
 pub mod pair;
 pub mod process_stats;

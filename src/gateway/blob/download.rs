@@ -1,0 +1,227 @@
+//! Downloads in flight: each blob once, with its upload to the target beside the clients.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    gateway::{
+        Gateway, Pull,
+        answer::PullError,
+        blob::window::{BlobWindow, UploadPace},
+        manifest::BlobLink,
+    },
+    oci::{Digest, Hasher, Repository},
+    registry::{BlobStream, Registry},
+    sync::{DepositStart, Error},
+};
+
+/// Downloads at a time: their windows bound the memory of all.
+const DOWNLOADS: usize = 32;
+/// How long a download waits for its turn: clients still have time to go elsewhere then.
+const TURN: Duration = Duration::from_secs(8);
+
+type Name = (Repository, Digest);
+
+/// Downloads in flight.
+#[derive(Debug)]
+pub(crate) struct Downloads {
+    windows: Mutex<HashMap<Name, Arc<BlobWindow>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Downloads {
+    fn default() -> Self {
+        Self {
+            windows: Mutex::default(),
+            turns: Arc::new(Semaphore::new(DOWNLOADS)),
+        }
+    }
+}
+
+impl Downloads {
+    /// The download of a blob, if it is in flight.
+    pub(crate) fn find(&self, name: &Name) -> Option<Arc<BlobWindow>> {
+        let known = self.lock().get(name).cloned();
+        // One that failed is begun again by the next client.
+        known.filter(|window| !matches!(window.ended(), Some(Err(_))))
+    }
+
+    /// Whether anything of a repository is being downloaded.
+    pub(crate) fn is_busy(&self, repository: &Repository) -> bool {
+        self.lock().keys().any(|(known, _)| known == repository)
+    }
+
+    /// Downloads, and clients that read them.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let windows = self.lock();
+        let followers = windows.values().map(|window| window.followers()).sum();
+        (windows.len(), followers)
+    }
+
+    fn insert(&self, name: Name, window: Arc<BlobWindow>) {
+        self.lock().insert(name, window);
+    }
+
+    fn remove(&self, name: &Name, window: &Arc<BlobWindow>) {
+        let mut windows = self.lock();
+        if windows
+            .get(name)
+            .is_some_and(|known| Arc::ptr_eq(known, window))
+        {
+            windows.remove(name);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Arc<BlobWindow>>> {
+        self.windows.lock()
+    }
+}
+
+/// One blob on its way from the upstream.
+struct Download {
+    pull: Pull,
+    link: BlobLink,
+    source: Registry,
+    window: Arc<BlobWindow>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Gateway {
+    /// The download of a blob: the one in flight, or a new one that outlives the client.
+    pub(crate) async fn download(
+        self: &Arc<Self>,
+        pull: &Pull,
+        link: &BlobLink,
+    ) -> Result<(Arc<BlobWindow>, bool), PullError> {
+        let name = (pull.repository.clone(), link.blob.digest.clone());
+        if let Some(window) = self.downloads.find(&name) {
+            return Ok((window, false));
+        }
+        self.check_budget(&pull.config).await?;
+        let turn = self.downloads.turns.clone().acquire_owned();
+        let turn = tokio::time::timeout(TURN, turn).await;
+        let Ok(Ok(turn)) = turn else {
+            let text = "too many downloads are in flight; this one was not begun";
+            return Err(PullError::unavailable(text));
+        };
+        let source = self.registry(pull.repository.registry())?;
+        // Somebody else may have begun it while this waited.
+        if let Some(window) = self.downloads.find(&name) {
+            return Ok((window, false));
+        }
+        let target = self.target(link.to.as_ref());
+        let pace = match target {
+            Some(_) => UploadPace::At(0),
+            None => UploadPace::None,
+        };
+        let window = BlobWindow::new(0, pace);
+        self.downloads.insert(name, window.clone());
+        let download = Download {
+            pull: pull.clone(),
+            link: link.clone(),
+            source,
+            window: window.clone(),
+            _turn: turn,
+        };
+        let gateway = self.clone();
+        self.tasks.spawn(async move {
+            let stop = gateway.stop.clone();
+            stop.run_until_cancelled(gateway.run_download(download, target))
+                .await;
+        });
+        Ok((window, true))
+    }
+
+    async fn run_download(&self, download: Download, target: Option<(Registry, Repository)>) {
+        let name = (
+            download.pull.repository.clone(),
+            download.link.blob.digest.clone(),
+        );
+        let (pull, link, window) = (&download.pull, &download.link, &download.window);
+        let mut begun = false;
+        if let Some((registry, to)) = target {
+            let (send, start) = tokio::sync::oneshot::channel();
+            let begin = |start: DepositStart| {
+                let is_wanted = matches!(start, DepositStart::Bytes(_));
+                let first = match &start {
+                    DepositStart::Bytes(hashed) => hashed.length(),
+                    DepositStart::Mounted => 0,
+                };
+                window.begin_at(first);
+                // The other end waits below.
+                let _ = send.send(start);
+                is_wanted.then(|| window.upload().into_stream())
+            };
+            let deposit =
+                self.context
+                    .sync
+                    .deposit(&pull.config, (&registry, &to), &link.blob, begin);
+            let fill = async {
+                let Ok(start) = start.await else {
+                    return false;
+                };
+                match start {
+                    DepositStart::Mounted => window.finish(Ok(())),
+                    DepositStart::Bytes(hashed) => self.fill(&download, *hashed).await,
+                }
+                true
+            };
+            let (stored, filled) = futures::join!(deposit, fill);
+            begun = filled;
+            self.stored(&download, &registry, stored);
+        }
+        if !begun {
+            self.fill(&download, link.blob.digest.hasher()).await;
+        }
+        self.context.sync.count_traffic(&pull.config).await;
+        self.downloads.remove(&name, window);
+    }
+
+    /// Takes note of what became of the upload.
+    fn stored(&self, download: &Download, target: &Registry, stored: Result<bool, Error>) {
+        let window = &download.window;
+        match stored {
+            Ok(true) => window.set_upload(UploadPace::Stored),
+            // A run brings it.
+            Ok(false) => window.set_upload(UploadPace::None),
+            Err(error) => {
+                window.set_upload(UploadPace::None);
+                let digest = &download.link.blob.digest;
+                let name = target.name();
+                tracing::warn!(%error, "{digest} was pulled through, and is not at {name} yet");
+                if let Error::Registry(error) = &error
+                    && error.registry == *name
+                    && crate::gateway::resolution::is_outage(error)
+                {
+                    self.pause_target(name, error);
+                }
+            }
+        }
+    }
+
+    /// Downloads what follows the bytes that were hashed.
+    async fn fill(&self, download: &Download, hashed: Hasher) {
+        let (pull, link) = (&download.pull, &download.link);
+        let opened = download
+            .source
+            .pull_blob(&pull.repository, &link.blob, hashed.clone())
+            .await;
+        match opened {
+            Ok(bytes) => download.window.fill(self.counted(bytes), hashed).await,
+            Err(error) => download.window.finish(Err(error)),
+        }
+    }
+
+    /// Counts what comes from an upstream.
+    pub(crate) fn counted(&self, bytes: BlobStream) -> BlobStream {
+        use futures::StreamExt as _;
+        let metrics = self.context.metrics.clone();
+        let count = move |frame: &Result<bytes::Bytes, crate::registry::Error>| {
+            let length = frame.as_ref().map_or(0, |frame| frame.len() as u64);
+            metrics.pulled_bytes("upstream", length);
+        };
+        bytes.inspect(count).boxed()
+    }
+}

@@ -1,0 +1,391 @@
+//! The gateway: the pull side of the distribution API before the target. Mirrored images come from
+//! the target, with a known age. Others that are allowed come through from the upstream, once for all
+//! who ask, and are mirrored from then on.
+
+mod answer;
+mod blob;
+mod cache;
+mod demand;
+mod listing;
+mod manifest;
+mod request;
+mod resolution;
+mod server;
+mod tls;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::{
+    body::Body,
+    http::{
+        HeaderName, Method, Response, StatusCode,
+        header::{HOST, RANGE},
+        request::Parts,
+    },
+};
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use demand::ImageDemand;
+pub use server::{bind, serve};
+
+use crate::{
+    config::{AllowList, BlobDelivery, Config, GatewayConfig, ImagePatterns, ON_DEMAND},
+    gateway::{
+        answer::{PullError, PullOutcome, of_repository, ping},
+        blob::download::Downloads,
+        cache::GenerationCache,
+        demand::Demand,
+        manifest::ManifestCache,
+        request::{
+            address::{Address, AddressForm, Naming, RequestLine, Wanted},
+            limits::{ClientPermit, ClientTable, client_of},
+            policy::{Copied, Decision, Policy},
+        },
+        resolution::Heads,
+    },
+    metrics::Metrics,
+    oci::{RegistryName, Repository, Version},
+    registry::{Registry, RequestCounter},
+    store::{Store, StoreWriter},
+    sync::Sync,
+};
+
+/// How long a target that failed is left alone: everything streams through meanwhile.
+const TARGET_PAUSE: Duration = Duration::from_secs(10);
+/// How long what is known of the traffic budget is believed.
+const BUDGET_AGE: Duration = Duration::from_secs(5);
+
+/// What the gateway stands on.
+#[derive(Clone, Debug)]
+pub struct GatewayContext {
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Registries, uploads and what is moving.
+    pub sync: Arc<Sync>,
+    /// The database.
+    pub store: Store,
+    /// Its writer.
+    pub writer: Arc<StoreWriter>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Where images go that are to be mirrored now.
+    pub orders: mpsc::Sender<ImageDemand>,
+}
+
+/// The gateway of a process.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    context: GatewayContext,
+    clients: ClientTable,
+    heads: Heads,
+    manifests: ManifestCache,
+    downloads: Downloads,
+    demand: Demand,
+    /// The patterns of an allow list that is a file.
+    allowed: ArcSwap<ImagePatterns>,
+    /// Targets that failed, and until when they are left alone.
+    paused_targets: Mutex<HashMap<RegistryName, Instant>>,
+    /// Whether the traffic budget is spent, and when that was looked at.
+    budget: Mutex<Option<(bool, Instant)>>,
+    /// How requests to registries are counted: nobody asks.
+    counter: Arc<RequestCounter>,
+    /// Downloads outlive the clients that began them.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// One request about a repository that may be pulled.
+#[derive(Clone, Debug)]
+pub(crate) struct Pull {
+    pub(crate) config: Arc<Config>,
+    pub(crate) repository: Repository,
+    /// Where its copy is, if it has one.
+    pub(crate) copy: Option<Copied>,
+    /// The mirror that has it or will have it.
+    pub(crate) mirror: Option<Arc<str>>,
+    pub(crate) is_head: bool,
+    pub(crate) range: Option<String>,
+    pub(crate) query: String,
+}
+
+/// An answer, and what became of the pull.
+type Served = Result<(Response<Body>, PullOutcome), PullError>;
+
+impl Pull {
+    /// Whether it is mirrored because somebody pulled it.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        self.mirror.as_deref() == Some(ON_DEMAND)
+    }
+
+    /// The keys of `[gateway]`. A configuration without them serves nobody.
+    pub(crate) fn gateway(&self) -> Option<&GatewayConfig> {
+        self.config.gateway.as_ref()
+    }
+
+    /// Whether clients fetch blobs from the target themselves.
+    pub(crate) fn redirects(&self) -> bool {
+        self.gateway()
+            .is_some_and(|gateway| gateway.blobs == BlobDelivery::Redirect)
+    }
+}
+
+impl Gateway {
+    pub(crate) fn new(context: GatewayContext, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            clients: ClientTable::default(),
+            heads: Heads::default(),
+            manifests: ManifestCache::default(),
+            downloads: Downloads::default(),
+            demand: Demand::default(),
+            allowed: ArcSwap::from_pointee(ImagePatterns::default()),
+            paused_targets: Mutex::default(),
+            budget: Mutex::default(),
+            counter: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Parts, peer: IpAddr) -> Response<Body> {
+        let started = Instant::now();
+        let kind = kind_of(request.uri.path());
+        let is_head = request.method == Method::HEAD;
+        let served = self.clone().serve(request, peer).await;
+        let (mut response, outcome) = match served {
+            Ok(served) => served,
+            Err(error) => {
+                let (status, message) = (error.status.as_u16(), &error.message);
+                tracing::debug!(status, code = error.code, message, "a pull was not served");
+                (error.response(), error.outcome)
+            }
+        };
+        self.context
+            .metrics
+            .pulled(kind, outcome.as_str(), started.elapsed());
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn serve(self: Arc<Self>, request: Parts, peer: IpAddr) -> Served {
+        let config = self.context.config.load_full();
+        let Some(gateway) = &config.gateway else {
+            let text = "mirror.toml has no [gateway] any more";
+            return Err(PullError::unavailable(text));
+        };
+        let client = admitted(gateway, &request, peer)?;
+        let allow = self.allow_list(gateway);
+        let policy = Policy {
+            config: &config,
+            gateway,
+            allow: &allow,
+        };
+        let address = address(policy, &request)?;
+        let form = match &address {
+            Address::Ping => AddressForm::Mirror,
+            Address::Content { form, .. } => *form,
+        };
+        let permit = self.clients.admit(client, gateway.client_limits);
+        let permit = permit.map_err(|limit| PullError::over_limit(limit, form))?;
+        let Address::Content {
+            repository, wanted, ..
+        } = address
+        else {
+            return Ok((ping(), PullOutcome::Hit));
+        };
+        let (copy, mirror) = self.decided(policy, &repository, &wanted)?;
+        let pull = Pull {
+            repository,
+            copy,
+            mirror,
+            is_head: request.method == Method::HEAD,
+            range: header(&request, RANGE).map(str::to_owned),
+            query: request.uri.query().unwrap_or_default().to_owned(),
+            config: config.clone(),
+        };
+        self.pull(pull, wanted, permit).await
+    }
+
+    /// Where the copy is, and the mirror that has it; an error where it may not be pulled.
+    fn decided(
+        &self,
+        policy: Policy<'_>,
+        repository: &Repository,
+        wanted: &Wanted,
+    ) -> Result<(Option<Copied>, Option<Arc<str>>), PullError> {
+        let version = match wanted {
+            Wanted::Manifest(version) => Some(version),
+            Wanted::Blob(_) | Wanted::Tags | Wanted::Referrers(_) => None,
+        };
+        match policy.decide(repository, version) {
+            Decision::Mirrored { mirror, copy } => Ok((Some(copy), Some(mirror.name.clone()))),
+            Decision::Allowed { copy } => {
+                let mirror = copy.as_ref().map(|_| ON_DEMAND.into());
+                Ok((copy, mirror))
+            }
+            Decision::Refused(refusal) => {
+                self.context.metrics.pull_refused(refusal.as_str());
+                Err(PullError::refused(refusal, repository))
+            }
+        }
+    }
+
+    async fn pull(self: Arc<Self>, pull: Pull, wanted: Wanted, permit: ClientPermit) -> Served {
+        let repository = pull.repository.clone();
+        let (response, outcome) = match wanted {
+            Wanted::Manifest(version) => return self.serve_manifest(&pull, &version).await,
+            Wanted::Blob(digest) => self.serve_blob(pull, digest, permit).await?,
+            Wanted::Tags => self.serve_tags(&pull).await?,
+            Wanted::Referrers(digest) => self.serve_referrers(&pull, &digest).await?,
+        };
+        Ok((of_repository(response, &repository, None), outcome))
+    }
+
+    async fn serve_manifest(&self, pull: &Pull, version: &Version) -> Served {
+        let (digest, warning, mut outcome) = match version {
+            Version::Digest(digest) => (digest.clone(), None, PullOutcome::Hit),
+            Version::Tag(tag) => {
+                let resolved = self.resolve(pull, tag).await?;
+                (resolved.digest, resolved.warning, resolved.outcome)
+            }
+        };
+        let (manifest, from) = self.manifest(pull, &digest).await?;
+        if outcome == PullOutcome::Hit {
+            outcome = from;
+        }
+        if let Version::Tag(tag) = version {
+            self.demand.pulled(pull, tag, &manifest, outcome);
+        }
+        let response = answer::manifest(&manifest);
+        let response = of_repository(response, &pull.repository, warning.as_deref());
+        Ok((response, outcome))
+    }
+}
+
+impl Gateway {
+    /// What may be pulled beyond the mirrors.
+    fn allow_list(&self, gateway: &GatewayConfig) -> Arc<ImagePatterns> {
+        match &gateway.allow {
+            AllowList::Patterns(patterns) => Arc::new(patterns.clone()),
+            AllowList::File(_) => self.allowed.load_full(),
+        }
+    }
+
+    /// The client of a registry.
+    pub(crate) fn registry(&self, name: &RegistryName) -> Result<Registry, PullError> {
+        let opened = self
+            .context
+            .sync
+            .registries()
+            .open(name, self.counter.clone());
+        opened.map_err(|error| PullError::unavailable(error.to_string()))
+    }
+
+    /// The target repository of a pull and its registry, unless it has none or it failed just now.
+    pub(crate) fn target(&self, to: Option<&Repository>) -> Option<(Registry, Repository)> {
+        let to = to?;
+        let mut paused = self.paused_targets.lock();
+        if let Some(until) = paused.get(to.registry()) {
+            if Instant::now() < *until {
+                return None;
+            }
+            paused.remove(to.registry());
+        }
+        drop(paused);
+        Some((self.registry(to.registry()).ok()?, to.clone()))
+    }
+
+    /// Leaves a target alone for a while.
+    pub(crate) fn pause_target(&self, name: &RegistryName, error: &dyn std::fmt::Display) {
+        let mut paused = self.paused_targets.lock();
+        paused.insert(name.clone(), Instant::now() + TARGET_PAUSE);
+        tracing::warn!("pulls go past the target {name} for {TARGET_PAUSE:?}: {error}");
+    }
+
+    /// Fails where the traffic budget is spent: only what is mirrored is served then.
+    pub(crate) async fn check_budget(&self, config: &Config) -> Result<(), PullError> {
+        if config.limits.traffic.is_none() {
+            return Ok(());
+        }
+        let known = *self.budget.lock();
+        let is_spent = match known.filter(|(_, at)| at.elapsed() < BUDGET_AGE) {
+            Some((is_spent, _)) => is_spent,
+            None => {
+                self.context.sync.count_traffic(config).await;
+                let usage = self.context.sync.usage(config).await.ok().flatten();
+                let is_spent = usage.is_some_and(|usage| usage.percent() >= 100);
+                let now = Some((is_spent, Instant::now()));
+                *self.budget.lock() = now;
+                is_spent
+            }
+        };
+        match is_spent {
+            false => Ok(()),
+            true => Err(PullError::unavailable(
+                "the traffic budget is spent, so that only mirrored images are served; raise \
+                 `traffic` of [limits] in mirror.toml",
+            )),
+        }
+    }
+}
+
+/// The client of a request that only reads, if it may pull at all.
+fn admitted(gateway: &GatewayConfig, request: &Parts, peer: IpAddr) -> Result<IpAddr, PullError> {
+    let refused =
+        |status, code, text: &str| Err(PullError::new(status, code, text, PullOutcome::Refused));
+    if request.method != Method::GET && request.method != Method::HEAD {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        return refused(status, "UNSUPPORTED", "the gateway is read-only");
+    }
+    let client = client_of(peer, &request.headers, &gateway.trusted_proxies);
+    let mut networks = gateway.clients.iter();
+    if !networks.any(|network| network.contains(client)) {
+        let text = format!("{client} is in no network of `clients` of [gateway] in mirror.toml");
+        return refused(StatusCode::FORBIDDEN, "DENIED", &text);
+    }
+    Ok(client)
+}
+
+/// The address of a request.
+fn address(policy: Policy<'_>, request: &Parts) -> Result<Address, PullError> {
+    let registries = policy.registries();
+    let host = request.uri.host().or_else(|| header(request, HOST));
+    let line = RequestLine {
+        path: request.uri.path(),
+        query: request.uri.query().unwrap_or_default(),
+        host: host.unwrap_or_default(),
+    };
+    let naming = Naming {
+        registry: &policy.gateway.registry,
+        hosts: &policy.gateway.hosts,
+        knows: &|registry| registries.contains(registry),
+    };
+    Ok(Address::parse(line, naming)?)
+}
+
+/// A header's text.
+fn header(request: &Parts, name: HeaderName) -> Option<&str> {
+    request.headers.get(name)?.to_str().ok()
+}
+
+/// What is asked for, as the label in metrics.
+fn kind_of(path: &str) -> &'static str {
+    match path.rsplit('/').nth(1) {
+        Some("manifests") => "manifest",
+        Some("blobs") => "blob",
+        Some("tags") => "tags",
+        Some("referrers") => "referrers",
+        _ => "other",
+    }
+}
+
+/// A cache of what weighs the same.
+fn small_cache<K: Eq + std::hash::Hash + Clone, V: Clone>(entries: usize) -> GenerationCache<K, V> {
+    GenerationCache::new(entries)
+}

@@ -1,0 +1,57 @@
+//! Metrics of the gateway: pulls by outcome, bytes, and how long the first byte took.
+
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+
+use crate::metrics::{maker::Maker, series::count};
+
+const SECONDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Metrics of the gateway.
+#[derive(Debug)]
+pub(crate) struct GatewayMetrics {
+    requests: IntCounterVec,
+    refused: IntCounterVec,
+    bytes: IntCounterVec,
+    first_byte: HistogramVec,
+    downloads: IntGauge,
+    followers: IntGauge,
+}
+
+impl GatewayMetrics {
+    pub(crate) fn new(new: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            requests: new.counters("gateway_requests_total", "Requests of clients by what they asked for and what became of it.", &["kind", "outcome"])?,
+            refused: new.counters("gateway_refused_total", "Requests that a rule refused, by the rule.", &["reason"])?,
+            bytes: new.counters("gateway_bytes_total", "Blob bytes received from upstreams for pulls (`upstream`) and sent to clients (`client`); the difference was saved.", &["side"])?,
+            first_byte: new.histograms("gateway_first_byte_seconds", "Time from a request's start to the head of its answer, with which the first bytes are there.", &["outcome"], &SECONDS)?,
+            downloads: new.gauge("gateway_downloads_in_flight", "Blobs that are being pulled through.")?,
+            followers: new.gauge("gateway_followers", "Clients that read them.")?,
+        })
+    }
+
+    /// Counts a request.
+    pub(crate) fn pulled(&self, kind: &str, outcome: &str, took: Duration) {
+        count(&self.requests, &[kind, outcome], 1);
+        if let Ok(histogram) = self.first_byte.get_metric_with_label_values(&[outcome]) {
+            histogram.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts a request that a rule refused.
+    pub(crate) fn refused(&self, reason: &str) {
+        count(&self.refused, &[reason], 1);
+    }
+
+    /// Counts blob bytes.
+    pub(crate) fn bytes(&self, side: &str, bytes: u64) {
+        count(&self.bytes, &[side], bytes);
+    }
+
+    /// Sets how many downloads are in flight, and how many clients read them.
+    pub(crate) fn in_flight(&self, downloads: usize, followers: usize) {
+        self.downloads.set(downloads.try_into().unwrap_or(i64::MAX));
+        self.followers.set(followers.try_into().unwrap_or(i64::MAX));
+    }
+}

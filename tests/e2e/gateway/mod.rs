@@ -1,0 +1,8 @@
+//! Pulls through the gateway.
+
+mod clients;
+mod demand;
+mod mirrored;
+mod outages;
+mod pulled_through;
+mod refusals;
