@@ -21,6 +21,9 @@ pub const NEWEST_FIRST: [&str; 11] = [
 /// Tags of a repository with their digests.
 pub type Tags = BTreeMap<String, String>;
 
+/// The tags of each repository of a registry.
+pub type Repositories = BTreeMap<String, Tags>;
+
 /// One target repository at every target that it is for, and the entries that write there. They share
 /// a source, targets and a template, or the file would be refused.
 #[derive(Clone, Debug)]

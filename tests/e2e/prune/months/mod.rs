@@ -13,7 +13,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use self::entries::{Choice, Entry, Place, Rule, Tags};
+use self::entries::{Choice, Entry, Place, Repositories, Rule, Tags};
 use self::oracle::{Memory, Observed};
 use self::world::{Weather, World};
 
@@ -36,7 +36,7 @@ fn random_months_agree_with_the_model() {
             }
             let mut months = Months::new(seed);
             match months.pass(steps) {
-                Ok(()) => println!("seed {seed}: {steps} steps, {:?}", months.counts),
+                Ok(()) => eprintln!("seed {seed}: {steps} steps, {:?}", months.counts),
                 Err(text) => wrong.push(text),
             }
         }
@@ -199,7 +199,7 @@ impl Months {
 
     fn note(&mut self, text: String) {
         if std::env::var_os("TRANSSHIP_MODEL_VERBOSE").is_some() {
-            println!("{:4} {text}", self.step);
+            eprintln!("{:4} {text}", self.step);
         }
         self.trace.push(text);
     }
@@ -225,7 +225,7 @@ impl Months {
     }
 
     /// The tags of both targets.
-    fn targets(&self) -> Vec<BTreeMap<String, Tags>> {
+    fn targets(&self) -> Vec<Repositories> {
         (0..2).map(|at| self.world.target_tags(at)).collect()
     }
 
@@ -271,7 +271,7 @@ impl Months {
 
     fn judge(
         &mut self,
-        (before, after): (&[BTreeMap<String, Tags>], &[BTreeMap<String, Tags>]),
+        (before, after): (&[Repositories], &[Repositories]),
         at: i64,
         copies: bool,
     ) -> Vec<String> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entries::{Entry, Place, Tags};
+use super::entries::{Entry, Place, Repositories, Tags};
 use super::world::{DIGESTS_ONLY, Weather};
 
 /// Seconds that a busy machine may take between two steps.
@@ -55,8 +55,8 @@ pub struct Observed<'a> {
     /// When it began.
     pub at: i64,
     pub source: &'a BTreeMap<&'static str, Tags>,
-    pub before: &'a [BTreeMap<String, Tags>],
-    pub after: &'a [BTreeMap<String, Tags>],
+    pub before: &'a [Repositories],
+    pub after: &'a [Repositories],
     /// The manifests that indexes lead to, by their digests.
     pub children: &'a BTreeMap<String, Vec<String>>,
     /// Whether tags are copied; `prune` only deletes.

@@ -1,11 +1,11 @@
 //! Where what the program reports is not so: the plan, the result of a run and the status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::Months;
-use super::entries::{Choice, Entry, Place, Tags};
+use super::entries::{Choice, Entry, Place, Repositories, Tags};
 use super::oracle::{Key, SLACK};
 use super::world::{DIGESTS_ONLY, Weather};
 use crate::support::programs::transship::mirror;
@@ -15,7 +15,7 @@ impl Months {
     pub(super) fn misplanned(
         &self,
         plan: &Value,
-        (before, after): (&[BTreeMap<String, Tags>], &[BTreeMap<String, Tags>]),
+        (before, after): (&[Repositories], &[Repositories]),
     ) -> Option<String> {
         // Which tags need a digest is known when it is to be deleted.
         let at = 1 - DIGESTS_ONLY;
@@ -72,11 +72,7 @@ impl Months {
     }
 
     /// Where `status` and a further plan contradict the targets.
-    pub(super) fn misreported(
-        &self,
-        weather: &Weather,
-        after: &[BTreeMap<String, Tags>],
-    ) -> Vec<String> {
+    pub(super) fn misreported(&self, weather: &Weather, after: &[Repositories]) -> Vec<String> {
         let mut wrong = Vec::new();
         let (status, source) = (self.world.json(&["status"]), self.source());
         let is_lost = |place: &Place, entry: &Entry| match &entry.choice {
@@ -119,7 +115,7 @@ impl Months {
         weather: &Weather,
         (place, entry, at): (&Place, &Entry, usize),
         shown: Option<&Value>,
-        after: &BTreeMap<String, Tags>,
+        after: &Repositories,
     ) -> Vec<String> {
         let mut wrong = Vec::new();
         let is_own = |key: &Key| key.0 == at && key.1 == place.path;
@@ -142,7 +138,7 @@ impl Months {
         weather: &Weather,
         (place, entry, at): (&Place, &Entry, usize),
         shown: Option<&Value>,
-        after: &BTreeMap<String, Tags>,
+        after: &Repositories,
     ) -> Vec<String> {
         let mut wrong = Vec::new();
         let name = &entry.name;

@@ -1,13 +1,13 @@
 //! Two sources, two targets and the program between them, with weather and a clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::entries::{Place, Tags};
+use super::entries::{Place, Repositories, Tags};
 use crate::support::programs::transship::{Finished, Transship};
 use crate::support::registries::client::Client;
 use crate::support::registries::corpus::Image;
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// The tags of every repository of a target.
-    pub fn target_tags(&self, target: usize) -> BTreeMap<String, Tags> {
+    pub fn target_tags(&self, target: usize) -> Repositories {
         self.targets[target].contents(|contents| contents.tags())
     }
 
