@@ -255,34 +255,8 @@ impl Transfer {
         drawn.map_err(|kind| fail(lane, subject, kind))?;
         let mut entries = existing.as_ref().map_or_else(Vec::new, entries_of);
         let before = entries.clone();
-        let mut size = existing.as_ref().map_or(0, |there| there.bytes.len());
-        for brought in brought {
-            let is_known = entries
-                .iter()
-                .any(|known| known["digest"] == *brought.digest.as_str());
-            let entry = match &brought.entry {
-                Some(entry) => Some(entry.clone()),
-                None if is_known => continue,
-                None => {
-                    let reference = lane.to.digest(&brought.digest);
-                    let manifest = lane.target.get_manifest(&reference).await?;
-                    manifest.as_ref().map(entry_of)
-                }
-            };
-            let Some(entry) = entry else { continue };
-            size += entry.to_string().len();
-            if size > LIST {
-                let text = "the list of them is larger than 4 MiB".to_owned();
-                return Err(fail(lane, subject, Kind::Manifest(text)));
-            }
-            match entries
-                .iter_mut()
-                .find(|known| known["digest"] == entry["digest"])
-            {
-                Some(known) => *known = entry,
-                None => entries.push(entry),
-            }
-        }
+        let size = existing.as_ref().map_or(0, |there| there.bytes.len());
+        add_entries(lane, subject, brought, &mut entries, size).await?;
         if entries == before {
             return Ok(());
         }
@@ -337,6 +311,44 @@ impl Transfer {
 
 fn too_many() -> Kind {
     Kind::Manifest(format!("more than {LIMIT} manifests refer to it"))
+}
+
+/// Adds what was brought to the entries of a list, which has `size` bytes so far.
+async fn add_entries(
+    lane: CopyContext<'_>,
+    subject: &Digest,
+    brought: &[Brought],
+    entries: &mut Vec<Value>,
+    mut size: usize,
+) -> Result<(), Error> {
+    for brought in brought {
+        let is_known = entries
+            .iter()
+            .any(|known| known["digest"] == *brought.digest.as_str());
+        let entry = match &brought.entry {
+            Some(entry) => Some(entry.clone()),
+            None if is_known => continue,
+            None => {
+                let reference = lane.to.digest(&brought.digest);
+                let manifest = lane.target.get_manifest(&reference).await?;
+                manifest.as_ref().map(entry_of)
+            }
+        };
+        let Some(entry) = entry else { continue };
+        size += entry.to_string().len();
+        if size > LIST {
+            let text = "the list of them is larger than 4 MiB".to_owned();
+            return Err(fail(lane, subject, Kind::Manifest(text)));
+        }
+        match entries
+            .iter_mut()
+            .find(|known| known["digest"] == entry["digest"])
+        {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
+    }
+    Ok(())
 }
 
 /// What the source lists: by its API, else under the fallback tag.

@@ -23,6 +23,9 @@ const ADDRESS: usize = 8 << 10;
 /// The page size to ask for after a larger one was refused: quay.io and Docker Hub return a hundred.
 const MODEST: &str = "n=100";
 
+/// The memory that a page takes when it is parsed, in bytes.
+type Weigh = fn(&[u8]) -> Result<usize, Kind>;
+
 /// A listing to read.
 #[derive(Debug)]
 pub(crate) struct ListingRequest {
@@ -32,7 +35,7 @@ pub(crate) struct ListingRequest {
     pub(crate) max_pages: usize,
     pub(crate) on_failure: OnFailure,
     /// The memory that a page will take, if that can be much more than the page itself.
-    pub(crate) weigh: Option<fn(&[u8]) -> Result<usize, Kind>>,
+    pub(crate) weigh: Option<Weigh>,
 }
 
 /// What to do if a page cannot be read.
@@ -92,20 +95,8 @@ impl Registry {
             let is_first = pages.is_first();
             let failed = |error| PageError { error, is_first };
             turned.map_err(|kind| failed(fail(kind)))?;
-            let sent = match listing.on_failure {
-                OnFailure::Retry => {
-                    let sent = self.client.send_as(&self.http, &request, listing.scheme);
-                    sent.await
-                }
-                OnFailure::GiveUp => {
-                    let http = &self.http;
-                    let sent = self
-                        .client
-                        .send_without_token(http, &request, listing.scheme);
-                    sent.await
-                }
-            };
-            let response = match sent {
+            let sent = self.send_page(&request, listing.scheme, listing.on_failure);
+            let response = match sent.await {
                 Ok(response) => response,
                 Err(error) if listing.on_failure == OnFailure::GiveUp => {
                     return Err(failed(error));
@@ -139,6 +130,21 @@ impl Registry {
                 Some(next) => request.url = next,
                 None => return Ok(ListMemory::new(memory)),
             }
+        }
+    }
+}
+
+impl Registry {
+    async fn send_page(
+        &self,
+        request: &Request,
+        scheme: AuthScheme,
+        on_failure: OnFailure,
+    ) -> Result<BufferedResponse, Error> {
+        let (client, http) = (&self.client, &self.http);
+        match on_failure {
+            OnFailure::Retry => client.send_as(http, request, scheme).await,
+            OnFailure::GiveUp => client.send_without_token(http, request, scheme).await,
         }
     }
 }
