@@ -7,6 +7,7 @@ pub(crate) mod deposit;
 mod fanout;
 mod image;
 mod missing;
+mod referrer_list;
 mod referrers;
 pub(crate) mod refusing_targets;
 pub(crate) mod single_flight;

@@ -6,18 +6,18 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     config::Referrers,
-    oci::{Content, Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Tag},
+    oci::{Content, Digest, Manifest, Tag},
     registry::{self, Kind, Referrer, ReferrerList},
     sync::{
         copy::{
             CopyContext, Error, Transfer,
             blob_index::Holding,
             image::{Descent, PulledManifests},
+            referrer_list::{entries_of, entry_of, fallback_index, fallback_tag, is_same_list},
         },
         index_walker::{WalkError, manifests_below},
     },
@@ -31,8 +31,6 @@ const ENTRIES: usize = 256 << 10;
 const LIST: usize = 4 << 20;
 /// How many times its bytes a list takes when its entries are read.
 const VALUES: u64 = 6;
-/// Most bytes of the annotations in an entry.
-const ANNOTATIONS: usize = 64 << 10;
 /// The tags that cosign writes beside an image, `sha256-<hex>` and one of these.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
@@ -420,72 +418,6 @@ fn refers_to(manifest: &Manifest, subject: &Digest, listed: &Referrer) -> bool {
             !listed.has_platform && kind.is_some_and(|kind| !is_image(&kind))
         }
     }
-}
-
-/// The entry of a list for a manifest, by the manifest's own word
-/// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers)).
-fn entry_of(manifest: &Manifest) -> Value {
-    let body: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-    let mut entry = json!({
-        "mediaType": manifest.media_type,
-        "digest": manifest.digest.as_str(),
-        "size": manifest.bytes.len(),
-    });
-    if let Some(kind) = manifest.artifact_type() {
-        entry["artifactType"] = kind.into();
-    }
-    let is_short = |value: &Value| value.to_string().len() <= ANNOTATIONS;
-    if body["annotations"].is_object() && is_short(&body["annotations"]) {
-        entry["annotations"] = body["annotations"].clone();
-    }
-    entry
-}
-
-/// Whether two lists name the same manifests, of the same sizes and types.
-fn is_same_list(a: &[Value], b: &[Value]) -> bool {
-    let keys = |list: &[Value]| -> HashSet<String> {
-        let key = |entry: &Value| {
-            format!(
-                "{} {} {}",
-                entry["digest"], entry["size"], entry["artifactType"]
-            )
-        };
-        list.iter().map(key).collect()
-    };
-    keys(a) == keys(b)
-}
-
-/// The tag that stands in for the API: the digest with a `-`
-/// ([spec.md](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema)).
-fn fallback_tag(subject: &Digest) -> Option<Tag> {
-    let name: String = subject
-        .as_str()
-        .replace(':', "-")
-        .chars()
-        .take(128)
-        .collect();
-    name.parse().ok()
-}
-
-/// The entries of a list that have a legal digest, as they were written.
-fn entries_of(index: &Manifest) -> Vec<Value> {
-    let mut index: Value = serde_json::from_slice(&index.bytes).unwrap_or_default();
-    let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
-    let mut entries = entries.map(std::mem::take).unwrap_or_default();
-    entries.retain(|entry| {
-        let digest = entry.get("digest").and_then(Value::as_str);
-        digest.is_some_and(|digest| digest.parse::<Digest>().is_ok())
-    });
-    entries
-}
-
-fn fallback_index(entries: &[Value]) -> Result<Manifest, Kind> {
-    let index = json!({
-        "schemaVersion": 2,
-        "mediaType": IMAGE_INDEX_MEDIA_TYPE,
-        "manifests": entries,
-    });
-    Manifest::new(Bytes::from(index.to_string()), None).map_err(Kind::from)
 }
 
 fn fail(lane: CopyContext<'_>, subject: &Digest, kind: Kind) -> Error {
