@@ -24,7 +24,7 @@ const ADDRESS: usize = 8 << 10;
 const MODEST: &str = "n=100";
 
 /// The memory that a page takes when it is parsed, in bytes.
-type Weigh = fn(&[u8]) -> Result<usize, Kind>;
+type PageWeigher = fn(&[u8]) -> Result<usize, Kind>;
 
 /// A listing to read.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct ListingRequest {
     pub(crate) max_pages: usize,
     pub(crate) on_failure: OnFailure,
     /// The memory that a page will take, if that can be much more than the page itself.
-    pub(crate) weigh: Option<Weigh>,
+    pub(crate) weigh: Option<PageWeigher>,
 }
 
 /// What to do if a page cannot be read.
