@@ -60,7 +60,10 @@ impl Silence<'_> {
                 let are_all = !alarm.mirrors.is_empty() && mirrors.all(|m| self.mutes_mirror(m));
                 self.has(MuteKind::Registry, name) || are_all
             }
-            AlarmSubject::Daemon | AlarmSubject::Channel(_) => false,
+            AlarmSubject::Daemon
+            | AlarmSubject::Channel(_)
+            | AlarmSubject::Cluster(_)
+            | AlarmSubject::ClusterList(_) => false,
         }
     }
 

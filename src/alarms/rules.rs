@@ -9,7 +9,7 @@ use crate::{
     alarms::{Alarm, AlarmSubject, outage},
     config::{Period, Topic},
     locales::{Language, Localized},
-    status::{MirrorStatus, Status, format},
+    status::{ClusterStatus, MirrorStatus, Status, format},
     sync::Usage,
 };
 
@@ -19,6 +19,8 @@ const FAILURES: u64 = 3;
 const DISK: u64 = 256 << 20;
 /// Space that clears it, in bytes. The gap keeps one file more or less from raising it again.
 const DISK_CLEAR: u64 = DISK / 4 * 5;
+/// Images of a cluster that an alarm names.
+const NAMED: usize = 3;
 /// Percent of the traffic budget that raise an alarm.
 const TRAFFIC: u64 = 80;
 /// Seconds of a registry's pause that raise an alarm, and seconds after its end that clear it: many
@@ -54,7 +56,12 @@ pub fn find_alarms(status: &Status, inputs: &AlarmInputs) -> Vec<Alarm> {
     let mirrors = status.mirrors.iter();
     let of_mirrors = mirrors.flat_map(|mirror| of_mirror(mirror, inputs, now));
     let found = of_daemon(inputs).into_iter();
-    let found = found.chain(of_registries(inputs, now)).chain(of_mirrors);
+    let clusters = status.clusters.iter();
+    let of_clusters = clusters.flat_map(|cluster| of_cluster(cluster, now));
+    let found = found
+        .chain(of_registries(inputs, now))
+        .chain(of_mirrors)
+        .chain(of_clusters);
     let alarms = found.map(|(topic, subject, message)| Alarm {
         topic,
         subject,
@@ -115,6 +122,44 @@ fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
         (until - now > left).then(alarm)
     });
     refusing.chain(paused).collect()
+}
+
+/// The images that no entry mirrors, and a list that is old.
+fn of_cluster(cluster: &ClusterStatus, now: i64) -> Vec<FoundAlarm> {
+    let mut found = Vec::new();
+    let name = &cluster.cluster;
+    let since = cluster
+        .not_mirrored()
+        .filter_map(|image| image.missing_since);
+    if let Some(since) = since.min() {
+        let message = |language: Language| not_mirrored(cluster, now - since, language);
+        let subject = AlarmSubject::Cluster(name.clone());
+        found.push((Topic::Coverage, subject, Localized::new(message)));
+    }
+    if cluster.is_stale(now) {
+        let message = |language: Language| {
+            let age = language.duration(now - cluster.received_at);
+            language.words().alarm.cluster_silent(name, age)
+        };
+        let subject = AlarmSubject::ClusterList(name.clone());
+        found.push((Topic::Coverage, subject, Localized::new(message)));
+    }
+    found
+}
+
+fn not_mirrored(cluster: &ClusterStatus, lasting: i64, language: Language) -> String {
+    let words = &language.words().alarm;
+    let mut names: Vec<&str> = cluster
+        .not_mirrored()
+        .map(|image| image.covered.found.image.as_str())
+        .collect();
+    let images = words.images_not_mirrored(names.len() as u64);
+    if names.len() > NAMED {
+        names.truncate(NAMED);
+        names.push("…");
+    }
+    let duration = language.duration(lasting);
+    words.cluster_missing(&cluster.cluster, images, duration, names.join(", "))
 }
 
 fn traffic(usage: &Usage, language: Language) -> String {

@@ -8,6 +8,8 @@ use crate::config::Topic;
 
 /// The prefix of the stored name of a channel: a mirror may have the same name.
 const CHANNEL: &str = "channel ";
+/// The prefix of the stored name of a list that a cluster sends: no cluster has a space in its name.
+const LIST: &str = "list of ";
 
 /// What an alarm is about. Displays as the name that the store, the API and webhooks have for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,10 @@ pub enum AlarmSubject {
     Registry(String),
     /// A notification channel.
     Channel(Arc<str>),
+    /// The images of a cluster.
+    Cluster(Arc<str>),
+    /// The list of images that a cluster sends.
+    ClusterList(Arc<str>),
 }
 
 impl AlarmSubject {
@@ -31,6 +37,10 @@ impl AlarmSubject {
             Topic::Failing => match name.strip_prefix(CHANNEL) {
                 Some(channel) => Self::Channel(channel.into()),
                 None => Self::Mirror(name.into()),
+            },
+            Topic::Coverage => match name.strip_prefix(LIST) {
+                Some(cluster) => Self::ClusterList(cluster.into()),
+                None => Self::Cluster(name.into()),
             },
             Topic::Report
             | Topic::Disk
@@ -46,7 +56,11 @@ impl AlarmSubject {
     pub fn mirror(&self) -> Option<&Arc<str>> {
         match self {
             Self::Mirror(name) => Some(name),
-            Self::Daemon | Self::Registry(_) | Self::Channel(_) => None,
+            Self::Daemon
+            | Self::Registry(_)
+            | Self::Channel(_)
+            | Self::Cluster(_)
+            | Self::ClusterList(_) => None,
         }
     }
 }
@@ -58,6 +72,8 @@ impl fmt::Display for AlarmSubject {
             Self::Mirror(name) => f.write_str(name),
             Self::Registry(name) => f.write_str(name),
             Self::Channel(name) => write!(f, "{CHANNEL}{name}"),
+            Self::Cluster(name) => f.write_str(name),
+            Self::ClusterList(name) => write!(f, "{LIST}{name}"),
         }
     }
 }

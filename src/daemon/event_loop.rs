@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Ran(Arc<str>, Option<MirrorReport>),
     /// The reading of `mirror.toml`; none if its text is the same.
     Loaded(LoadReason, Option<Loaded>),
+    /// The lists of clusters are compared.
+    Compared,
     /// The delivery of a notification.
     Delivered(Notification, Vec<Delivery>),
 }
@@ -66,6 +68,7 @@ impl Daemon {
                 self.alarms
                     .delivered(&notification, deliveries, services, work);
             }
+            Ok(Event::Compared) => self.check_alarms().await,
             Err(error) => log_bug(&error),
         }
     }
@@ -83,6 +86,7 @@ impl Daemon {
         for name in in_turn.chain(running) {
             self.services.refresh(&name).await;
         }
+        self.services.compare_clusters(&mut self.work);
         if self.ticks.is_multiple_of(COMPARE_TICKS) && self.watcher.has_new_file(&config.path) {
             self.load(LoadReason::Changed);
         }
@@ -90,6 +94,8 @@ impl Daemon {
             self.check_alarms().await;
         }
         if self.ticks.is_multiple_of(RETRY_TICKS) {
+            // `transship sync` may have run a mirror.
+            self.services.status.clusters().outdate();
             self.alarms.retry(&self.services, &mut self.work);
         }
     }
@@ -131,6 +137,8 @@ impl Daemon {
             .ended(name, report, &self.services, &mut self.work);
         self.services.writer.flush().await;
         self.services.refresh(name).await;
+        self.services.status.clusters().outdate();
+        self.services.compare_clusters(&mut self.work);
         self.check_alarms().await;
     }
 
@@ -192,6 +200,7 @@ impl Daemon {
         self.services.status.set_waiting_for_restart(late);
         self.alarms.outbox.keep(|name| has_channel(&config, name));
         self.services.status.set_rejected_config(None);
+        self.services.status.clusters().outdate();
         self.services.metrics.config_read(Some(now()));
         if let Err(error) = self.apply_config().await {
             tracing::warn!(%error, "status pages and metrics are stale");

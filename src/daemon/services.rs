@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Mirror},
+    daemon::{Tasks, event_loop::Event},
     metrics::Metrics,
     notify::Notifier,
     status::{Status, StatusCache},
@@ -50,6 +51,22 @@ impl Services {
         if let Err(error) = self.status.refresh(&config, mirror, now()).await {
             tracing::warn!(%error, mirror = name, "status pages and metrics are stale");
         }
+    }
+
+    /// Compares the lists of clusters, beside everything else, if a mirror changed since.
+    pub(crate) fn compare_clusters(&self, work: &mut Tasks) {
+        if !self.status.clusters().begin() {
+            return;
+        }
+        let (status, config) = (self.status.clone(), self.config());
+        let stop = self.stop.clone();
+        work.spawn(async move {
+            let judged = stop.run_until_cancelled(status.clusters().judge(&config));
+            if let Some(Err(error)) = judged.await {
+                tracing::warn!(%error, "what clusters use is not compared");
+            }
+            Event::Compared
+        });
     }
 
     /// Removes the series of mirrors and registries that the configuration no longer names.

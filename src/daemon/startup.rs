@@ -110,6 +110,8 @@ impl Daemon {
         self.apply_config().await?;
         self.services.metrics.config_read(Some(now()));
         self.runs.catch_up(|_| true, &self.services, &mut self.work);
+        self.services.status.clusters().outdate();
+        self.services.compare_clusters(&mut self.work);
         self.check_alarms().await;
         self.make_up_for_report().await?;
         // The file may have been edited before it was watched: the store may have been waited for.
@@ -191,7 +193,11 @@ async fn services(
         abort.clone(),
     );
     Ok(Services {
-        status: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
+        status: Arc::new(StatusCache::new(
+            store.clone(),
+            writer.clone(),
+            metrics.clone(),
+        )),
         notifier: Arc::new(notifier(&config, &metrics)?),
         active: Arc::new(ArcSwap::from_pointee(config)),
         sync: Arc::new(sync),

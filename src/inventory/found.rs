@@ -26,6 +26,24 @@ pub enum Certainty {
     Certain,
 }
 
+impl Certainty {
+    /// Its word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Maybe => "maybe",
+            Self::Likely => "likely",
+            Self::Certain => "certain",
+        }
+    }
+
+    /// The certainty of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Maybe, Self::Likely, Self::Certain]
+            .into_iter()
+            .find(|certainty| certainty.as_str() == word)
+    }
+}
+
 /// An image, and where it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FoundImage {
@@ -107,6 +125,19 @@ impl Inventory {
         let known = self.images.get_mut(&key(&repository, version.as_ref()));
         if let Some(known) = known.filter(|known| known.running.len() < MAX_DIGESTS) {
             known.running.insert(digest.to_string());
+        }
+    }
+}
+
+/// Images that were found before. Text that is no image is left out.
+impl FromIterator<FoundImage> for Inventory {
+    fn from_iter<T: IntoIterator<Item = FoundImage>>(found: T) -> Self {
+        let images = found.into_iter().filter_map(|found| {
+            let (repository, version) = parse_image(&found.image).ok()?;
+            Some((key(&repository, version.as_ref()), found))
+        });
+        Self {
+            images: images.collect(),
         }
     }
 }

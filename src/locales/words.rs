@@ -227,6 +227,13 @@ sections! {
         also_by, ask, button, hint, by, repository_by, pull, add, add_help, not_understood;
         mirrored(image), not_copied(image), not_selected(image), not_mirrored(image), checked(ago);
     }
+    /// What clusters use.
+    coverage: CoverageWords {
+        title, cluster, state, image, place, missing_since, not_mirrored, not_at_target, other_digest, damaged,
+        behind, current, all_current, list, add;
+        no_cluster(name), of_cluster(cluster, images), parts(count, state), listed(ago);
+        images
+    }
     /// The daily report, and the page that shows it.
     report: ReportWords {
         title, also, plain_text, no_format, past, comma, semicolon, late, failing, stale, never_in_sync, troubles,
@@ -249,7 +256,9 @@ sections! {
         stale(mirror, duration), stale_running(text, ago), failing(mirror, targets, error),
         outage(registry, cause, mirrors), counted(text, mirrors), error(class, message, remedy),
         raised(message), raised_many(count), recovered(message), recovered_many(count),
-        over_after(duration, message);
+        over_after(duration, message), cluster_missing(cluster, images, duration, names),
+        cluster_silent(cluster, duration);
+        images_not_mirrored
     }
     /// Classes of errors.
     class: ErrorClassWords {

@@ -18,6 +18,8 @@ pub(crate) struct DaemonMetrics {
     traffic_budget: IntGauge,
     traffic_used: IntGauge,
     notifications: IntCounterVec,
+    cluster_images: IntGaugeVec,
+    cluster_report_at: IntGaugeVec,
 }
 
 impl DaemonMetrics {
@@ -30,6 +32,8 @@ impl DaemonMetrics {
             traffic_bytes: new.gauges("traffic_bytes", "Blob bytes moved in the current period of the traffic budget; the month where there is none.", &["direction"])?,
             traffic_budget: new.gauge("traffic_budget_bytes", "The traffic budget of a period; 0 where there is none.")?,
             traffic_used: new.gauge("traffic_budget_used_bytes", "What of the moved bytes the traffic budget counts.")?,
+            cluster_images: new.gauges("cluster_images", "Images that a cluster uses, by their state at the mirror.", &["cluster", "state"])?,
+            cluster_report_at: new.gauges("cluster_last_report_timestamp_seconds", "When the last list of a cluster's images arrived.", &["cluster"])?,
             notifications: new.counters(
                 "notifications_total",
                 "Reports and alarms by channel and result.",
@@ -70,6 +74,21 @@ impl DaemonMetrics {
     /// Counts a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub(crate) fn notification(&self, channel: &str, result: &str) {
         count(&self.notifications, &[channel, result], 1);
+    }
+
+    /// Sets how it stands with the images of a cluster, whose list arrived at a time.
+    pub(crate) fn cluster(&self, cluster: &str, at: i64, counts: &[(&str, usize)]) {
+        set(&self.cluster_report_at, &[cluster], at);
+        for (state, count) in counts {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            set(&self.cluster_images, &[cluster, state], count);
+        }
+    }
+
+    /// Removes the series of a cluster.
+    pub(crate) fn forget_cluster(&self, cluster: &str) {
+        forget(&self.cluster_report_at, "cluster", |name| name == cluster);
+        forget(&self.cluster_images, "cluster", |name| name == cluster);
     }
 
     /// Counts deliveries to these channels from 0 on, and forgets those to any other.

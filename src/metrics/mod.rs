@@ -204,6 +204,16 @@ impl Metrics {
         self.gateway.in_flight(downloads, followers);
     }
 
+    /// Sets how many images of a cluster are in each state, by the list that arrived at a time.
+    pub fn cluster(&self, cluster: &str, at: i64, counts: &[(&str, usize)]) {
+        self.daemon.cluster(cluster, at, counts);
+    }
+
+    /// Removes the series of a cluster.
+    pub fn forget_cluster(&self, cluster: &str) {
+        self.daemon.forget_cluster(cluster);
+    }
+
     /// Counts deliveries to these channels from 0 on, and forgets those to any other.
     pub fn set_channels(&self, channels: &[&str]) {
         self.daemon.set_channels(channels);

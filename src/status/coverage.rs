@@ -53,6 +53,18 @@ impl ImageState {
         }
     }
 
+    /// The state in metrics and JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotMirrored => "not_mirrored",
+            Self::NotAtTarget => "not_at_target",
+            Self::OtherDigest => "other_digest",
+            Self::Damaged => "damaged",
+            Self::Behind => "behind",
+            Self::Current => "current",
+        }
+    }
+
     /// Whether a cluster that pulls from the mirror does not get what it asks for.
     pub fn is_missing(self) -> bool {
         matches!(self, Self::NotMirrored | Self::NotAtTarget)

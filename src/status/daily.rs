@@ -1,5 +1,7 @@
 //! The daily report: what a day brought and how it ends. One model; `Document` renders it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,8 @@ use crate::{
     config::Config,
     locales::Localized,
     status::{
+        clusters::ClusterStatus,
+        coverage::ImageState,
         document::Severity,
         mirror_status::{MirrorStatus, State, Status},
     },
@@ -55,6 +59,9 @@ pub struct Day {
     pub troubles: Vec<MirrorTrouble>,
     /// Trouble with registries, the disk and the config.
     pub alarms: Vec<Localized<String>>,
+    /// The clusters, and how it stands with their images.
+    #[serde(default)]
+    pub clusters: Vec<ClusterLine>,
     /// Changes by kind: how many.
     pub counts: ChangeCounts,
     /// Changes, newest first.
@@ -87,6 +94,20 @@ pub struct MirrorTrouble {
     /// Tags that are damaged.
     #[serde(default)]
     pub damaged: u64,
+}
+
+/// A cluster, and how many of its images are in each state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClusterLine {
+    pub cluster: String,
+    /// When its list arrived, in seconds since 1970.
+    pub received_at: i64,
+    pub images: usize,
+    pub not_mirrored: usize,
+    pub not_at_target: usize,
+    pub other_digest: usize,
+    pub damaged: usize,
+    pub behind: usize,
 }
 
 /// Changes by kind.
@@ -176,6 +197,7 @@ impl Day {
             never_in_sync: status.never_in_sync(),
             damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
             troubles: troubles(status),
+            clusters: status.clusters.iter().map(cluster).collect(),
             alarms,
             counts: counts(&store.change_counts(from, to + 1).await?),
             changes: changes.into_iter().map(line).collect(),
@@ -258,6 +280,19 @@ fn trouble(mirror: &MirrorStatus, now: i64) -> MirrorTrouble {
 /// The line about a damaged store that was replaced.
 fn replaced(aside: &String) -> Localized<String> {
     Localized::new(|language| language.words().report.store_replaced(aside))
+}
+
+fn cluster(status: &Arc<ClusterStatus>) -> ClusterLine {
+    ClusterLine {
+        cluster: status.cluster.to_string(),
+        received_at: status.received_at,
+        images: status.images,
+        not_mirrored: status.count(ImageState::NotMirrored),
+        not_at_target: status.count(ImageState::NotAtTarget),
+        other_digest: status.count(ImageState::OtherDigest),
+        damaged: status.count(ImageState::Damaged),
+        behind: status.count(ImageState::Behind),
+    }
 }
 
 fn counts(counted: &[(ChangeKind, u64)]) -> ChangeCounts {

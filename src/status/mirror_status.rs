@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{
     config::{Config, Mirror},
     locales::Language,
+    status::clusters::ClusterStatus,
     store::{BehindTag, DamagedTag, RunRecord, RunResult, Standing, Store, TargetSize},
     sync::Lag,
 };
@@ -26,6 +27,9 @@ pub struct Status {
     pub now: i64,
     /// In the order of the config.
     pub mirrors: Vec<MirrorStatus>,
+    /// The clusters that sent a list of their images, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<Arc<ClusterStatus>>,
 }
 
 /// One mirror, as it stands. Times are seconds since 1970.

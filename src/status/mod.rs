@@ -1,5 +1,6 @@
 //! How every mirror stands and what a day brought: one model, and its renderings.
 
+pub(crate) mod clusters;
 pub(crate) mod coverage;
 pub(crate) mod daily;
 pub(crate) mod document;
@@ -10,6 +11,9 @@ pub(crate) mod mirror_status;
 pub(crate) mod status_cache;
 pub(crate) mod why_missing;
 
+pub use crate::status::clusters::{
+    ClusterCache, ClusterError, ClusterImage, ClusterStatus, read_clusters,
+};
 pub use crate::status::coverage::{Coverage, CoveredImage, ImageState};
 pub use crate::status::daily::{Day, Detail};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};

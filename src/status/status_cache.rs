@@ -11,8 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     config::{Config, Mirror},
     metrics::{Metrics, MirrorSample, TargetSample},
+    status::clusters::ClusterCache,
     status::mirror_status::{MirrorStatus, Status, StoredStatus},
-    store::{self, Store, TargetSize},
+    store::{self, Store, StoreWriter, TargetSize},
 };
 
 /// Sizes that take less time are read whenever they may have changed.
@@ -27,6 +28,7 @@ const SIZES_AGE: Duration = Duration::from_secs(600);
 pub struct StatusCache {
     store: Store,
     metrics: Arc<Metrics>,
+    clusters: ClusterCache,
     state: Mutex<CacheState>,
 }
 
@@ -63,8 +65,9 @@ pub struct RejectedConfig {
 
 impl StatusCache {
     /// An empty cache.
-    pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+    pub fn new(store: Store, writer: Arc<StoreWriter>, metrics: Arc<Metrics>) -> Self {
         Self {
+            clusters: ClusterCache::new(store.clone(), writer, metrics.clone()),
             store,
             metrics,
             state: Mutex::default(),
@@ -157,7 +160,13 @@ impl StatusCache {
         Status {
             now,
             mirrors: mirrors.collect(),
+            clusters: self.clusters.all(),
         }
+    }
+
+    /// What clusters use.
+    pub fn clusters(&self) -> &ClusterCache {
+        &self.clusters
     }
 
     /// The status of one mirror.

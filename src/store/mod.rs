@@ -1,6 +1,7 @@
 //! The only code that holds SQL: what is known of target repositories, tags and runs.
 
 pub(crate) mod change;
+mod clusters;
 pub(crate) mod contents;
 pub(crate) mod event;
 mod lag_changes;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::lifecycle::corruption::{self, StoreFailure};
 
 pub use crate::store::change::{Change, ChangeKind, NewChange};
+pub use crate::store::clusters::{ClusterChange, ClusterImageRecord, ClusterRecord};
 pub use crate::store::contents::{ContentPart, TargetSize};
 pub use crate::store::event::{StoreEvent, TagKey, Verdict};
 pub use crate::store::lag_changes::LagChange;

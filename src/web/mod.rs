@@ -35,7 +35,7 @@ use crate::{
     web::{
         api::tunasync,
         metrics_page::MetricsPage,
-        pages::{action, asset, mirror, overview, report, search},
+        pages::{action, asset, coverage, mirror, overview, report, search},
         request_guard::HostGuard,
         response_budget::ResponseBudget,
     },
@@ -94,9 +94,10 @@ fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(within_timeout))
+        .with_state(app.clone())
+        .merge(api::coverage::lists(app))
         .layer(middleware::from_fn(request_guard::bounded_uri))
         .layer(middleware::from_fn(pages::security_headers))
-        .with_state(app)
 }
 
 /// Routes that render a response for each request. They count against the response budget.
@@ -105,6 +106,7 @@ fn rendered() -> Router<App> {
     Router::new()
         .route("/", get(overview::overview))
         .route("/mirrors/{*name}", get(mirror::mirror))
+        .route("/coverage/{cluster}", get(coverage::coverage))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
         .route("/report/{day}", get(report::of_day))
@@ -126,6 +128,11 @@ fn api_router() -> Router<App> {
         .route("/v1/status", get(api::status))
         .route("/v1/runs", get(api::runs))
         .route("/v1/explain", get(search::answer))
+        .route("/v1/coverage", get(api::coverage::all))
+        .route(
+            "/v1/coverage/{cluster}",
+            get(api::coverage::one).delete(api::coverage::forget),
+        )
         .route("/v1/sync", post(api::sync))
         .route("/v1/mute", post(api::mute::mute))
         .fallback(api::missing)

@@ -44,6 +44,7 @@ fn is_held(mutes: &[Mute], now: i64, alarm: &Alarm) -> bool {
     let status = Status {
         now,
         mirrors: mirrors.collect(),
+        clusters: Vec::new(),
     };
     let silence = Silence {
         mutes,

@@ -5,9 +5,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alarms::{Alarm, rules::*},
     config::{Config, Counted, Period, TrafficBudget},
+    inventory::{Certainty, FoundImage, Inventory},
     oci::Digest,
-    status::StoredStatus,
-    store::{Store, StoreEvent, TagKey, Verdict},
+    status::{ClusterStatus, Coverage, StoredStatus},
+    store::{ClusterRecord, Store, StoreEvent, TagKey, Verdict},
 };
 
 /// The status of one mirror of which nothing is known, changed as a test wants it.
@@ -24,6 +25,7 @@ fn status_of(known: &StoredStatus, change: impl FnOnce(&mut MirrorStatus)) -> St
     Status {
         now: 100_000,
         mirrors: vec![mirror],
+        clusters: Vec::new(),
     }
 }
 
@@ -230,4 +232,63 @@ async fn corrupt_source_is_found_among_many_tags() {
     let found = find_alarms(&status, &AlarmInputs::default());
     let words = "s.example/app:wrong was served with wrong bytes, which were refused";
     assert_eq!(found[0].message, words);
+}
+
+/// A cluster whose list arrived so many seconds ago, and that uses an image which no entry mirrors.
+async fn cluster(age: i64) -> ClusterStatus {
+    let found = FoundImage {
+        image: "quay.io/a/b:1".into(),
+        certainty: Certainty::Certain,
+        place: "line 1".into(),
+        places: 1,
+        running: Default::default(),
+    };
+    let inventory: Inventory = [found].into_iter().collect();
+    let config = "[[mirror]]\nfrom = \"s.example/app:1\"\ntarget = \"t.example/m\"\n";
+    let config = Config::parse(Path::new("mirror.toml"), config).unwrap();
+    let coverage = Coverage::of(&inventory, &config, None).await.unwrap();
+    let record = ClusterRecord {
+        name: "prod".into(),
+        received_at: 100_000 - age,
+    };
+    ClusterStatus::new(record, coverage, |_| 100_000 - 7200)
+}
+
+#[tokio::test]
+async fn cluster_uses_what_no_entry_mirrors() {
+    let mut status = status(|_| {});
+    status.clusters = vec![cluster(60).await.into()];
+    let found = find_alarms(&status, &AlarmInputs::default());
+    let [alarm] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(alarm.subject, AlarmSubject::Cluster("prod".into()));
+    assert_eq!(
+        alarm.message,
+        "prod uses 1 image that no entry mirrors, since 2h: quay.io/a/b:1"
+    );
+    let chinese = alarm.message.get(Language::Chinese);
+    assert!(chinese.contains("1 个镜像没有同步项负责"), "{chinese}");
+}
+
+#[tokio::test]
+async fn cluster_that_sends_no_list_is_another_alarm() {
+    let mut status = status(|_| {});
+    status.clusters = vec![cluster(3 * 24 * 3600).await.into()];
+    let found = find_alarms(&status, &AlarmInputs::default());
+    let subjects: Vec<String> = found
+        .iter()
+        .map(|alarm| alarm.subject.to_string())
+        .collect();
+    assert_eq!(subjects, ["prod", "list of prod"]);
+    assert_eq!(
+        found[1].message,
+        "the last list of images that prod sent is 3d old"
+    );
+    for alarm in &found {
+        assert_eq!(
+            Alarm::from_record(&alarm.record()).unwrap().subject,
+            alarm.subject
+        );
+    }
 }

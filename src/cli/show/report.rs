@@ -62,7 +62,11 @@ impl ReportArgs {
             }
             mirrors.push(stands);
         }
-        let status = status::Status { now, mirrors };
+        let status = status::Status {
+            now,
+            mirrors,
+            clusters: status::read_clusters(&store, &config, now).await?,
+        };
         let alarms: Vec<Alarm> = store
             .alarms()
             .await?

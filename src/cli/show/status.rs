@@ -63,6 +63,7 @@ impl StatusArgs {
         let mut status = status::Status {
             now,
             mirrors: Vec::new(),
+            clusters: Vec::new(),
         };
         for mirror in &mirrors {
             let known = match &store {

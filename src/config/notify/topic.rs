@@ -24,6 +24,8 @@ pub enum Topic {
     Traffic,
     /// Content was not what its digest says.
     Digest,
+    /// A cluster uses images that no entry mirrors, or sends no list of them any more.
+    Coverage,
     /// A changed `mirror.toml` was refused.
     Config,
     /// What an alarm was about is over.
@@ -36,7 +38,7 @@ pub enum Topic {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    pub(crate) const USUAL: [Self; 12] = [
+    pub(crate) const USUAL: [Self; 13] = [
         Self::Report,
         Self::Lag,
         Self::Stale,
@@ -47,6 +49,7 @@ impl Topic {
         Self::Disk,
         Self::Traffic,
         Self::Digest,
+        Self::Coverage,
         Self::Config,
         Self::Recovered,
     ];
@@ -78,6 +81,7 @@ impl Topic {
             Self::Disk => "disk",
             Self::Traffic => "traffic",
             Self::Digest => "digest",
+            Self::Coverage => "coverage",
             Self::Config => "config",
             Self::Recovered => "recovered",
             Self::Runs => "runs",

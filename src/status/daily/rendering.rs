@@ -33,6 +33,11 @@ impl Day {
                 .add_headed(words.troubles)
                 .table(self.trouble_table(zone, language));
         }
+        if !self.clusters.is_empty() {
+            document
+                .add_headed(language.words().coverage.title)
+                .table(self.cluster_table(zone, language));
+        }
         let (found, others): (Vec<&ChangeLine>, Vec<_>) =
             self.changes.iter().partition(|change| change.is_finding());
         for (head, changes) in [(words.found, found), (words.changes, others)] {
@@ -171,6 +176,33 @@ impl Day {
                 &trouble.behind.to_string(),
                 &success,
                 &trouble.reason(language),
+            ]);
+        }
+        table
+    }
+
+    fn cluster_table(&self, zone: Tz, language: Language) -> Table {
+        let words = &language.words().coverage;
+        let mut table = Table::new([
+            words.cluster,
+            words.image,
+            words.not_mirrored,
+            words.not_at_target,
+            words.other_digest,
+            words.damaged,
+            words.behind,
+            words.list,
+        ]);
+        for line in &self.clusters {
+            table.row([
+                line.cluster.clone(),
+                line.images.to_string(),
+                line.not_mirrored.to_string(),
+                line.not_at_target.to_string(),
+                line.other_digest.to_string(),
+                line.damaged.to_string(),
+                line.behind.to_string(),
+                format::time(line.received_at, zone),
             ]);
         }
         table

@@ -94,6 +94,7 @@ impl ReportBench {
         let status = Status {
             now: NOW,
             mirrors: vec![known.at(&self.config, &self.config.mirrors[0], NOW)],
+            clusters: Vec::new(),
         };
         Day::read(&self.store, &self.config, &status, Vec::new(), None)
             .await

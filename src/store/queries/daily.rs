@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, query};
 use crate::{
     oci::Repository,
     store::{
-        Error, LagChange, Mute, Store,
+        ClusterChange, Error, LagChange, Mute, Store,
         change::ChangeKind,
         lifecycle::retention,
         queries::{mirror_summary::latest, view::unsigned},
@@ -48,6 +48,8 @@ pub enum Upkeep {
     },
     /// The lag of a mirror changed other than by the passing of time.
     LagChanged(LagChange),
+    /// The list of a cluster arrived, was judged, or is forgotten.
+    Cluster(ClusterChange),
     /// History ends where nobody looks any more; the time is `now`.
     Thinned {
         /// The time.
@@ -93,6 +95,7 @@ impl Upkeep {
             Self::Cleared(topic, subject) => cleared(db, topic, subject).await,
             Self::Muted { mute, now } => mute.write(db, *now).await,
             Self::LagChanged(change) => change.write(db).await,
+            Self::Cluster(change) => change.write(db).await,
             Self::Thinned { now } => retention::thin(db, *now).await,
         }
     }

@@ -1,5 +1,6 @@
 //! The JSON API: status, runs, and runs on demand.
 
+pub(crate) mod coverage;
 pub(crate) mod mute;
 pub(crate) mod tunasync;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod asset;
+pub(crate) mod coverage;
 pub(crate) mod filter;
 pub(crate) mod mirror;
 pub(crate) mod overview;

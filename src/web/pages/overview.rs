@@ -18,6 +18,7 @@ use crate::{
             filter::{self, FilterLink},
             page_request::{PageRequest, mirror_path},
             rows::{
+                cluster::{self, ClusterRow},
                 mirror_row::{self, MirrorRow},
                 registry::{self, RegistryRow},
                 run_strip::{self, RunShape},
@@ -55,6 +56,8 @@ struct Overview<'a> {
     rows: Vec<MirrorRow>,
     shapes: Vec<RunShape>,
     pager: Pager,
+    clusters: Vec<ClusterRow>,
+    cluster_columns: [&'static str; 5],
     registries: Vec<RegistryRow>,
     traffic: Option<String>,
 }
@@ -118,6 +121,8 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
         sought,
         columns: sort::links(&request),
         rows: rows.collect(),
+        clusters: cluster::rows(&status, &request, config.timezone),
+        cluster_columns: cluster::columns(request.words()),
         registries: registry::rows(&app, &config, &status, &request),
         traffic: traffic.map(|usage| registry::traffic(&usage, request.words())),
         shapes: run_strip::shapes(request.words()),

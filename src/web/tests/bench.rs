@@ -90,7 +90,11 @@ impl WebBench {
         let sync = Sync::new(registries, shop, writer, counts, stop.clone(), stop);
         let (sender, orders) = mpsc::channel(1);
         let app = App {
-            board: Arc::new(StatusCache::new(store.clone(), metrics.clone())),
+            board: Arc::new(StatusCache::new(
+                store.clone(),
+                recorder.clone(),
+                metrics.clone(),
+            )),
             alarms: Arc::default(),
             config: Arc::new(ArcSwap::from_pointee(config)),
             sync: Arc::new(sync),

@@ -1,6 +1,7 @@
 //! `transship serve`: its schedule, its faults, its metrics.
 
 pub mod control;
+pub mod coverage;
 pub mod dashboard;
 pub mod faults;
 pub mod lag;

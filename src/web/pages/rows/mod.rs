@@ -1,5 +1,6 @@
 //! What stands in the rows of tables: mirrors, tags, runs, changes, transfers and registries.
 
+pub(crate) mod cluster;
 pub(crate) mod entry;
 pub(crate) mod lag_chart;
 pub(crate) mod mirror_row;

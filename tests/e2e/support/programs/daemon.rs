@@ -109,6 +109,11 @@ impl Daemon {
         self.request(Method::POST, path, token, body.to_string())
     }
 
+    /// Deletes something, with a token or without.
+    pub fn delete(&self, path: &str, token: Option<&str>) -> Page {
+        self.request(Method::DELETE, path, token, String::new())
+    }
+
     fn request(&self, method: Method, path: &str, token: Option<&str>, body: String) -> Page {
         let url = format!("http://{}{path}", self.address);
         let page = self.http.request(method, &url, token, body);
