@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::{
     alarms::{Alarm, beside_mirrors},
     cli::{Exit, Global, Refusal, context, output, show::status::daemon_line},
-    config::Topic,
+    config::{Config, Topic},
     daemon::Holder,
     locales::{Language, Localized},
     metrics::Metrics,
@@ -52,21 +52,7 @@ impl ReportArgs {
             return Err(Refusal::NoStore { said, path }.into());
         };
         let holder = Holder::of(&config.state_path);
-        let now = Utc::now().timestamp();
-        let mut mirrors = Vec::new();
-        for mirror in &config.mirrors {
-            let known = StoredStatus::read(&store, &mirror.name, now).await?;
-            let mut stands = known.at(&config, mirror, now);
-            if holder == Holder::None {
-                stands.next_run = None;
-            }
-            mirrors.push(stands);
-        }
-        let status = status::Status {
-            now,
-            mirrors,
-            clusters: status::read_clusters(&store, &config, now).await?,
-        };
+        let status = read_status(&store, &config, &holder).await?;
         let alarms: Vec<Alarm> = store
             .alarms()
             .await?
@@ -114,4 +100,27 @@ impl ReportArgs {
         };
         output::line(text.trim_end())
     }
+}
+
+/// How all mirrors stand, by the store. Without a daemon there is no next run.
+async fn read_status(
+    store: &Store,
+    config: &Config,
+    holder: &Holder,
+) -> anyhow::Result<status::Status> {
+    let now = Utc::now().timestamp();
+    let mut mirrors = Vec::new();
+    for mirror in &config.mirrors {
+        let known = StoredStatus::read(store, &mirror.name, now).await?;
+        let mut stands = known.at(config, mirror, now);
+        if *holder == Holder::None {
+            stands.next_run = None;
+        }
+        mirrors.push(stands);
+    }
+    Ok(status::Status {
+        now,
+        mirrors,
+        clusters: status::read_clusters(store, config, now).await?,
+    })
 }
