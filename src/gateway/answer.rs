@@ -13,7 +13,7 @@ use crate::{
     gateway::request::{
         address::{AddressError, AddressForm},
         limits::OverLimit,
-        policy::Refusal,
+        policy::PullRefusal,
     },
     oci::{Manifest, Repository},
     registry::{Error, Kind},
@@ -95,7 +95,7 @@ impl PullError {
     }
 
     /// A rule refuses it. 404 is the one status at which every client goes on to its next host.
-    pub(crate) fn refused(refusal: Refusal, repository: &Repository) -> Self {
+    pub(crate) fn refused(refusal: PullRefusal, repository: &Repository) -> Self {
         let (status, text) = (StatusCode::NOT_FOUND, refusal.text(repository));
         Self::new(status, "NAME_UNKNOWN", text, PullOutcome::Refused)
     }

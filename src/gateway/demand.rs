@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     gateway::{Gateway, Pull, answer::PullOutcome},
     oci::{Manifest, Repository, Tag},
-    store::{Pulled, StoreEvent},
+    store::{PulledContent, StoreEvent},
 };
 
 /// How long nothing of a repository is pulled before its image is completed: clients come first.
@@ -36,11 +36,11 @@ pub struct ImageDemand {
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
     pulls: Mutex<HashMap<(Repository, Tag), i64>>,
-    waiting: Mutex<Vec<Order>>,
+    waiting: Mutex<Vec<DemandOrder>>,
 }
 
 #[derive(Debug)]
-struct Order {
+struct DemandOrder {
     image: ImageDemand,
     since: Instant,
     /// When something of its repository was last pulled.
@@ -75,7 +75,7 @@ impl Demand {
         if let Some(order) = waiting.iter_mut().find(|order| order.image == image) {
             order.quiet_since = now;
         } else if waiting.len() < WAITING {
-            waiting.push(Order {
+            waiting.push(DemandOrder {
                 image,
                 since: now,
                 quiet_since: now,
@@ -137,7 +137,7 @@ impl Gateway {
 
     fn write_pulls(&self) {
         for ((repository, tag), pulls) in self.demand.take_pulls() {
-            let pulled = Pulled::Image {
+            let pulled = PulledContent::Image {
                 repository,
                 tag,
                 pulls,

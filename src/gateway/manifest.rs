@@ -13,7 +13,7 @@ use crate::{
         small_cache,
     },
     oci::{Content, Descriptor, Digest, Manifest, Repository},
-    store::{Pulled, StoreEvent},
+    store::{PulledContent, StoreEvent},
     sync::copy::single_flight::SingleFlight,
 };
 
@@ -25,14 +25,14 @@ const LINKS: usize = 100_000;
 const TARGET: Duration = Duration::from_secs(3);
 const UPSTREAM: Duration = Duration::from_secs(10);
 
-type Name = (Repository, Digest);
+type ManifestName = (Repository, Digest);
 
 /// What was served lately.
 #[derive(Debug)]
 pub(crate) struct ManifestCache {
-    manifests: GenerationCache<Name, Arc<Manifest>>,
-    links: GenerationCache<Name, BlobLink>,
-    flights: SingleFlight<Name>,
+    manifests: GenerationCache<ManifestName, Arc<Manifest>>,
+    links: GenerationCache<ManifestName, BlobLink>,
+    flights: SingleFlight<ManifestName>,
 }
 
 /// A blob that a manifest of its repository leads to: no other is served.
@@ -127,7 +127,7 @@ impl Gateway {
         };
         check_size(pull, &manifest)?;
         if pull.copy.is_some() {
-            let pulled = Pulled::Manifest {
+            let pulled = PulledContent::Manifest {
                 repository: pull.repository.clone(),
                 manifest: manifest.clone(),
                 at: Utc::now().timestamp(),

@@ -40,9 +40,9 @@ use crate::{
         demand::Demand,
         manifest::ManifestCache,
         request::{
-            address::{Address, AddressForm, Naming, RequestLine, Wanted},
+            address::{Address, AddressForm, Naming, RequestLine, WantedContent},
             limits::{ClientPermit, ClientTable, client_of},
-            policy::{Copied, Decision, Policy},
+            policy::{Copied, Policy, PullDecision},
         },
         resolution::Heads,
     },
@@ -217,32 +217,37 @@ impl Gateway {
         &self,
         policy: Policy<'_>,
         repository: &Repository,
-        wanted: &Wanted,
+        wanted: &WantedContent,
     ) -> Result<(Option<Copied>, Option<Arc<str>>), PullError> {
         let version = match wanted {
-            Wanted::Manifest(version) => Some(version),
-            Wanted::Blob(_) | Wanted::Tags | Wanted::Referrers(_) => None,
+            WantedContent::Manifest(version) => Some(version),
+            WantedContent::Blob(_) | WantedContent::Tags | WantedContent::Referrers(_) => None,
         };
         match policy.decide(repository, version) {
-            Decision::Mirrored { mirror, copy } => Ok((Some(copy), Some(mirror.name.clone()))),
-            Decision::Allowed { copy } => {
+            PullDecision::Mirrored { mirror, copy } => Ok((Some(copy), Some(mirror.name.clone()))),
+            PullDecision::Allowed { copy } => {
                 let mirror = copy.as_ref().map(|_| ON_DEMAND.into());
                 Ok((copy, mirror))
             }
-            Decision::Refused(refusal) => {
+            PullDecision::Refused(refusal) => {
                 self.context.metrics.pull_refused(refusal.as_str());
                 Err(PullError::refused(refusal, repository))
             }
         }
     }
 
-    async fn pull(self: Arc<Self>, pull: Pull, wanted: Wanted, permit: ClientPermit) -> Served {
+    async fn pull(
+        self: Arc<Self>,
+        pull: Pull,
+        wanted: WantedContent,
+        permit: ClientPermit,
+    ) -> Served {
         let repository = pull.repository.clone();
         let (response, outcome) = match wanted {
-            Wanted::Manifest(version) => return self.serve_manifest(&pull, &version).await,
-            Wanted::Blob(digest) => self.serve_blob(pull, digest, permit).await?,
-            Wanted::Tags => self.serve_tags(&pull).await?,
-            Wanted::Referrers(digest) => self.serve_referrers(&pull, &digest).await?,
+            WantedContent::Manifest(version) => return self.serve_manifest(&pull, &version).await,
+            WantedContent::Blob(digest) => self.serve_blob(pull, digest, permit).await?,
+            WantedContent::Tags => self.serve_tags(&pull).await?,
+            WantedContent::Referrers(digest) => self.serve_referrers(&pull, &digest).await?,
         };
         Ok((of_repository(response, &repository, None), outcome))
     }

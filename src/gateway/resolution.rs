@@ -53,7 +53,7 @@ pub(crate) struct Resolved {
 }
 
 /// What came of a HEAD.
-enum Asked {
+enum HeadOutcome {
     Found(Digest),
     Missing,
     Failed(Arc<str>),
@@ -90,13 +90,15 @@ impl Gateway {
             return self.missing(pull, tag, check.as_ref());
         }
         match self.ask(&name, check.is_some()).await {
-            Asked::Found(digest) => {
+            HeadOutcome::Found(digest) => {
                 let digest = written(check.as_ref(), digest);
                 Ok(resolved(digest, None, PullOutcome::Hit))
             }
-            Asked::Missing => self.missing(pull, tag, check.as_ref()),
-            Asked::Forbidden(error) => Err(PullError::of_upstream(&error, "MANIFEST_UNKNOWN")),
-            Asked::Failed(why) => self.stale(pull, tag, check, &why).await,
+            HeadOutcome::Missing => self.missing(pull, tag, check.as_ref()),
+            HeadOutcome::Forbidden(error) => {
+                Err(PullError::of_upstream(&error, "MANIFEST_UNKNOWN"))
+            }
+            HeadOutcome::Failed(why) => self.stale(pull, tag, check, &why).await,
         }
     }
 
@@ -115,7 +117,7 @@ impl Gateway {
     }
 
     /// Asks the upstream, once for all who want to know.
-    async fn ask(&self, name: &TagName, has_copy: bool) -> Asked {
+    async fn ask(&self, name: &TagName, has_copy: bool) -> HeadOutcome {
         let asked_at = Utc::now().timestamp();
         loop {
             if let Some(_lead) = self.heads.flights.lead_or_wait(name).await {
@@ -124,38 +126,40 @@ impl Gateway {
             // Whoever led may have learned it.
             match self.heads.known.get(name) {
                 Some(HeadAnswer { digest, at }) if at >= asked_at => {
-                    return digest.map_or(Asked::Missing, Asked::Found);
+                    return digest.map_or(HeadOutcome::Missing, HeadOutcome::Found);
                 }
                 _ if Utc::now().timestamp() - asked_at > seconds(FIRST_HEAD) => {
-                    return Asked::Failed("it does not answer in time".into());
+                    return HeadOutcome::Failed("it does not answer in time".into());
                 }
-                _ if has_copy => return Asked::Failed("it does not answer in time".into()),
+                _ if has_copy => return HeadOutcome::Failed("it does not answer in time".into()),
                 _ => {}
             }
         }
     }
 
-    async fn ask_once(&self, name: &TagName, has_copy: bool) -> Asked {
+    async fn ask_once(&self, name: &TagName, has_copy: bool) -> HeadOutcome {
         let (repository, tag) = name;
         let registry = match self.registry(repository.registry()) {
             Ok(registry) => registry,
-            Err(error) => return Asked::Failed(error.message.into()),
+            Err(error) => return HeadOutcome::Failed(error.message.into()),
         };
         let patience = if has_copy { HEAD } else { FIRST_HEAD };
         let reference = repository.tag(tag);
         let asked = tokio::time::timeout(patience, registry.head_manifest(&reference)).await;
         let digest = match asked {
-            Err(_) => return Asked::Failed("it does not answer in time".into()),
+            Err(_) => return HeadOutcome::Failed("it does not answer in time".into()),
             Ok(Ok(head)) => head.map(|head| head.digest),
-            Ok(Err(error)) if is_outage(&error) => return Asked::Failed(error.to_string().into()),
-            Ok(Err(error)) => return Asked::Forbidden(error),
+            Ok(Err(error)) if is_outage(&error) => {
+                return HeadOutcome::Failed(error.to_string().into());
+            }
+            Ok(Err(error)) => return HeadOutcome::Forbidden(error),
         };
         let answer = HeadAnswer {
             digest: digest.clone(),
             at: Utc::now().timestamp(),
         };
         self.heads.known.insert(name.clone(), answer, 1);
-        digest.map_or(Asked::Missing, Asked::Found)
+        digest.map_or(HeadOutcome::Missing, HeadOutcome::Found)
     }
 
     /// The upstream does not have the tag. What an entry mirrors stays: that is what it is for.

@@ -10,7 +10,7 @@ use crate::{
     store::contents::{self, ContentPart},
     store::queries::{
         daily::Upkeep,
-        gateway::Pulled,
+        gateway::PulledContent,
         prune::Pruning,
         release::{Release, detached},
         run::{EndedRun, run_checked},
@@ -112,7 +112,7 @@ pub enum StoreEvent {
     /// A run ended.
     RunEnded(EndedRun),
     /// The gateway's own.
-    Pulled(Pulled),
+    Pulled(PulledContent),
     /// The daemon's own.
     Upkeep(Upkeep),
     /// Verification's own.

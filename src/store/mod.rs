@@ -38,7 +38,7 @@ pub use crate::store::locks::process_lock::{ExclusivePresence, Presence};
 pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
-pub use crate::store::queries::gateway::{Pulled, TagCheck};
+pub use crate::store::queries::gateway::{PulledContent, TagCheck};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
 pub use crate::store::queries::pages::MirrorTag;
 pub use crate::store::queries::prune::Pruning;

@@ -24,7 +24,6 @@ use chrono::Utc;
 use futures::{StreamExt as _, future::join_all, stream};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::sync::copy::deposit::DepositStart;
 pub use crate::sync::copy::{Activity, Moving, Transfer};
 pub use crate::sync::discover::Refused;
 pub use crate::sync::plan::action::{Action, Reason, Unchanged};

@@ -58,7 +58,7 @@ pub(crate) struct GatewayEntry {
     stale: Option<Spanned<String>>,
     blobs: Option<Spanned<String>>,
     max_image: Option<Spanned<String>>,
-    client_limits: Option<LimitsEntry>,
+    client_limits: Option<ClientLimitsEntry>,
     trusted_proxies: Option<Strings>,
 }
 
@@ -76,7 +76,7 @@ enum ListEntry {
 }
 
 #[derive(Debug)]
-struct LimitsEntry {
+struct ClientLimitsEntry {
     requests_per_second: Option<Spanned<f64>>,
     concurrent: Option<Spanned<i64>>,
     bytes_per_day: Option<Spanned<String>>,
@@ -122,7 +122,7 @@ pub(crate) fn read(mut section: TableReader<'_, '_>) -> GatewayEntry {
         blobs: section.take("blobs", "\"proxy\" or \"redirect\""),
         max_image: section.take("max_image", "a size such as \"20 GiB\""),
         client_limits: section.section("client_limits").map(|mut limits| {
-            let entry = LimitsEntry {
+            let entry = ClientLimitsEntry {
                 requests_per_second: limits
                     .take("requests_per_second", "a number such as 20 or 0.5"),
                 concurrent: limits.take("concurrent", "a whole number such as 16"),
@@ -387,7 +387,7 @@ fn size(written: &Spanned<String>, problems: &mut Problems) -> Option<u64> {
     }
 }
 
-fn client_limits(entry: &LimitsEntry, problems: &mut Problems) -> ClientLimits {
+fn client_limits(entry: &ClientLimitsEntry, problems: &mut Problems) -> ClientLimits {
     let rate = entry.requests_per_second.as_ref();
     let rate = rate.and_then(|rate| {
         let is_rate = (0.01..=100_000.0).contains(rate.get_ref());

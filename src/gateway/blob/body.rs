@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use crate::{
     gateway::{
         Gateway, Pull,
-        blob::window::{Follower, Next},
+        blob::window::{Follower, NextRead},
         manifest::BlobLink,
         request::limits::ClientPermit,
     },
@@ -96,13 +96,13 @@ impl BlobBody {
             let frame = match &mut self.from {
                 BodySource::Elsewhere(bytes) => bytes.next().await.transpose()?,
                 BodySource::Window(follower) => match follower.next().await {
-                    Next::Frame(bytes, hashed) => {
+                    NextRead::Frame(bytes, hashed) => {
                         self.hashed = Some(hashed);
                         Some(bytes)
                     }
-                    Next::End => None,
-                    Next::Failed(error) => return Err(error),
-                    Next::Behind => {
+                    NextRead::End => None,
+                    NextRead::Failed(error) => return Err(error),
+                    NextRead::Behind => {
                         let bytes = self.elsewhere().await?;
                         self.from = BodySource::Elsewhere(bytes);
                         continue;

@@ -14,7 +14,7 @@ use crate::{
     },
     oci::{Digest, Hasher, Repository},
     registry::{BlobStream, Registry},
-    sync::{DepositStart, Error},
+    sync::{Error, copy::deposit::DepositStart},
 };
 
 /// Downloads at a time: their windows bound the memory of all.
@@ -22,12 +22,12 @@ const DOWNLOADS: usize = 32;
 /// How long a download waits for its turn: clients still have time to go elsewhere then.
 const TURN: Duration = Duration::from_secs(8);
 
-type Name = (Repository, Digest);
+type BlobName = (Repository, Digest);
 
 /// Downloads in flight.
 #[derive(Debug)]
 pub(crate) struct Downloads {
-    windows: Mutex<HashMap<Name, Arc<BlobWindow>>>,
+    windows: Mutex<HashMap<BlobName, Arc<BlobWindow>>>,
     turns: Arc<Semaphore>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Downloads {
 
 impl Downloads {
     /// The download of a blob, if it is in flight.
-    pub(crate) fn find(&self, name: &Name) -> Option<Arc<BlobWindow>> {
+    pub(crate) fn find(&self, name: &BlobName) -> Option<Arc<BlobWindow>> {
         let known = self.lock().get(name).cloned();
         // One that failed is begun again by the next client.
         known.filter(|window| !matches!(window.ended(), Some(Err(_))))
@@ -60,11 +60,11 @@ impl Downloads {
         (windows.len(), followers)
     }
 
-    fn insert(&self, name: Name, window: Arc<BlobWindow>) {
+    fn insert(&self, name: BlobName, window: Arc<BlobWindow>) {
         self.lock().insert(name, window);
     }
 
-    fn remove(&self, name: &Name, window: &Arc<BlobWindow>) {
+    fn remove(&self, name: &BlobName, window: &Arc<BlobWindow>) {
         let mut windows = self.lock();
         if windows
             .get(name)
@@ -74,7 +74,7 @@ impl Downloads {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Arc<BlobWindow>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BlobName, Arc<BlobWindow>>> {
         self.windows.lock()
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct BlobWindow {
 
 #[derive(Debug)]
 struct WindowState {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<WindowFrame>,
     /// The first byte that is held, and the one after the last that came.
     first: u64,
     end: u64,
@@ -43,7 +43,7 @@ struct WindowState {
 }
 
 #[derive(Clone, Debug)]
-struct Frame {
+struct WindowFrame {
     start: u64,
     bytes: Bytes,
     /// Has taken in every byte up to the frame's end.
@@ -63,7 +63,7 @@ pub(crate) enum UploadPace {
 
 /// What a follower reads next.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub(crate) enum NextRead {
     /// Bytes, and the hash of all up to their end.
     Frame(Bytes, Hasher),
     /// Nothing more comes.
@@ -220,7 +220,7 @@ impl BlobWindow {
         let mut state = self.lock();
         let start = state.end;
         state.end += bytes.len() as u64;
-        state.frames.push_back(Frame {
+        state.frames.push_back(WindowFrame {
             start,
             bytes,
             hashed,
@@ -281,30 +281,30 @@ impl Follower {
     }
 
     /// Waits for the next bytes.
-    pub(crate) async fn next(&mut self) -> Next {
+    pub(crate) async fn next(&mut self) -> NextRead {
         loop {
             self.changes.borrow_and_update();
             if let Some(next) = self.take() {
                 return next;
             }
             if self.changes.changed().await.is_err() {
-                return Next::End;
+                return NextRead::End;
             }
         }
     }
 
-    fn take(&mut self) -> Option<Next> {
+    fn take(&mut self) -> Option<NextRead> {
         let mut state = self.window.lock();
         if self.is_upload && state.upload == UploadPace::None {
-            return Some(Next::Behind);
+            return Some(NextRead::Behind);
         }
         if self.position < state.first {
-            return Some(Next::Behind);
+            return Some(NextRead::Behind);
         }
         if self.position >= state.end {
             return match &state.ended {
-                Some(Ok(())) => Some(Next::End),
-                Some(Err(error)) => Some(Next::Failed(error.clone())),
+                Some(Ok(())) => Some(NextRead::End),
+                Some(Err(error)) => Some(NextRead::Failed(error.clone())),
                 None => None,
             };
         }
@@ -324,17 +324,17 @@ impl Follower {
         }
         drop(state);
         self.window.changes.send_replace(());
-        Some(Next::Frame(bytes, frame.hashed))
+        Some(NextRead::Frame(bytes, frame.hashed))
     }
 
     /// The bytes as a target's client takes them.
     pub(crate) fn into_stream(self) -> BlobStream {
         futures::stream::try_unfold(self, |mut follower| async move {
             match follower.next().await {
-                Next::Frame(bytes, _) => Ok(Some((bytes, follower))),
-                Next::End => Ok(None),
-                Next::Failed(error) => Err(error),
-                Next::Behind => {
+                NextRead::Frame(bytes, _) => Ok(Some((bytes, follower))),
+                NextRead::End => Ok(None),
+                NextRead::Failed(error) => Err(error),
+                NextRead::Behind => {
                     let kind = Kind::Network("the upload is too slow for those who pull".into());
                     Err(Error::new(Operation::UploadBlob, "", &nowhere(), kind))
                 }

@@ -16,7 +16,7 @@ pub(crate) enum Address {
         /// The source repository.
         repository: Repository,
         /// What of it.
-        wanted: Wanted,
+        wanted: WantedContent,
         /// How the registry was named.
         form: AddressForm,
     },
@@ -24,7 +24,7 @@ pub(crate) enum Address {
 
 /// What of a repository is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum WantedContent {
     Manifest(Version),
     Blob(Digest),
     Tags,
@@ -113,9 +113,9 @@ impl Address {
 }
 
 /// The name in a path, and what of it is wanted.
-fn split(rest: &str) -> Result<(&str, Wanted), AddressError> {
+fn split(rest: &str) -> Result<(&str, WantedContent), AddressError> {
     if let Some(name) = rest.strip_suffix("/tags/list") {
-        return Ok((name, Wanted::Tags));
+        return Ok((name, WantedContent::Tags));
     }
     let (path, last) = rest.rsplit_once('/').ok_or(AddressError::Unsupported)?;
     let (name, kind) = path.rsplit_once('/').ok_or(AddressError::Unsupported)?;
@@ -124,14 +124,14 @@ fn split(rest: &str) -> Result<(&str, Wanted), AddressError> {
             .map_err(|error| AddressError::Name(error.to_string()))
     };
     let wanted = match kind {
-        "manifests" if last.contains(':') => Wanted::Manifest(Version::Digest(digest()?)),
+        "manifests" if last.contains(':') => WantedContent::Manifest(Version::Digest(digest()?)),
         "manifests" => {
             let tag = last.parse::<Tag>();
             let tag = tag.map_err(|error| AddressError::Name(error.to_string()))?;
-            Wanted::Manifest(Version::Tag(tag))
+            WantedContent::Manifest(Version::Tag(tag))
         }
-        "blobs" => Wanted::Blob(digest()?),
-        "referrers" => Wanted::Referrers(digest()?),
+        "blobs" => WantedContent::Blob(digest()?),
+        "referrers" => WantedContent::Referrers(digest()?),
         _ => return Err(AddressError::Unsupported),
     };
     Ok((name, wanted))

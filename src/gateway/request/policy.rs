@@ -10,7 +10,7 @@ use crate::{
 
 /// What may be done about a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Decision<'a> {
+pub(crate) enum PullDecision<'a> {
     /// An entry mirrors it.
     Mirrored {
         /// The entry.
@@ -24,7 +24,7 @@ pub(crate) enum Decision<'a> {
         copy: Option<Copied>,
     },
     /// It may not.
-    Refused(Refusal),
+    Refused(PullRefusal),
 }
 
 /// Where the copy of an image is.
@@ -38,7 +38,7 @@ pub(crate) struct Copied {
 
 /// Why something may not be pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Refusal {
+pub(crate) enum PullRefusal {
     /// `deny` names it.
     Denied,
     /// Nothing names its registry.
@@ -47,7 +47,7 @@ pub(crate) enum Refusal {
     NotListed,
 }
 
-impl Refusal {
+impl PullRefusal {
     /// The label in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -86,12 +86,16 @@ pub(crate) struct Policy<'a> {
 
 impl<'a> Policy<'a> {
     /// Decides about a version of a repository; none is asked for where its tags are listed.
-    pub(crate) fn decide(self, repository: &Repository, version: Option<&Version>) -> Decision<'a> {
+    pub(crate) fn decide(
+        self,
+        repository: &Repository,
+        version: Option<&Version>,
+    ) -> PullDecision<'a> {
         if self.gateway.deny.matches(repository) {
-            return Decision::Refused(Refusal::Denied);
+            return PullDecision::Refused(PullRefusal::Denied);
         }
         if let Some((mirror, copy)) = self.mirrored(repository, version) {
-            return Decision::Mirrored { mirror, copy };
+            return PullDecision::Mirrored { mirror, copy };
         }
         if self.allow.matches(repository) {
             let target = self.gateway.on_demand.as_ref();
@@ -100,11 +104,11 @@ impl<'a> Policy<'a> {
                 repository,
                 tag: tag_of(version).cloned(),
             });
-            return Decision::Allowed { copy };
+            return PullDecision::Allowed { copy };
         }
-        Decision::Refused(match self.registries().contains(repository.registry()) {
-            true => Refusal::NotListed,
-            false => Refusal::UnknownRegistry,
+        PullDecision::Refused(match self.registries().contains(repository.registry()) {
+            true => PullRefusal::NotListed,
+            false => PullRefusal::UnknownRegistry,
         })
     }
 

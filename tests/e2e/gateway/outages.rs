@@ -12,7 +12,7 @@ fn failing(source: &Fake, status: u16) {
     source.rule(move |_| Verdict::Answer(refusal(status, "UNAVAILABLE")));
 }
 
-fn app_answers(status: u16) -> crate::support::programs::gateway::Reply {
+fn app_answers(status: u16) -> crate::support::programs::gateway::PullReply {
     let stage = GatewayStage::start(NEVER_FRESH, |_| {});
     failing(&stage.source, status);
     stage.client.get("/v2/app/manifests/v1")

@@ -19,12 +19,12 @@ fn hasher() -> Hasher {
     Digest::of(b"").hasher()
 }
 
-async fn read(mut follower: Follower) -> Result<Vec<u8>, Next> {
+async fn read(mut follower: Follower) -> Result<Vec<u8>, NextRead> {
     let mut read = Vec::new();
     loop {
         match follower.next().await {
-            Next::Frame(bytes, _) => read.extend_from_slice(&bytes),
-            Next::End => return Ok(read),
+            NextRead::Frame(bytes, _) => read.extend_from_slice(&bytes),
+            NextRead::End => return Ok(read),
             other => return Err(other),
         }
     }
@@ -45,7 +45,7 @@ async fn many_read_one_download() {
         match client.await.unwrap() {
             Ok(read) => assert!(read == all),
             // The upload sets the pace, and a client may be slower.
-            Err(next) => assert!(matches!(next, Next::Behind), "{next:?}"),
+            Err(next) => assert!(matches!(next, NextRead::Behind), "{next:?}"),
         }
     }
 }
@@ -59,7 +59,7 @@ async fn slow_client_holds_nobody_up() {
     let upload = tokio::spawn(read(window.upload()));
     window.fill(download(&frames), hasher()).await;
     assert!(upload.await.unwrap().unwrap() == all);
-    assert!(matches!(slow.next().await, Next::Behind));
+    assert!(matches!(slow.next().await, NextRead::Behind));
     assert!(
         window
             .lock()
@@ -77,7 +77,7 @@ async fn hash_goes_on_where_a_client_fell_behind() {
     let window = BlobWindow::new(0, UploadPace::None);
     let mut client = window.follow(0);
     window.fill(download(&frames), hasher()).await;
-    let Next::Frame(first, hashed) = client.next().await else {
+    let NextRead::Frame(first, hashed) = client.next().await else {
         panic!("the first frame is held")
     };
     assert_eq!(hashed.length(), first.len() as u64);
@@ -106,7 +106,7 @@ async fn failure_reaches_everybody() {
     let clients = [window.follow(0), window.follow(0)];
     window.fill(failing, hasher()).await;
     for client in clients {
-        assert!(matches!(read(client).await, Err(Next::Failed(_))));
+        assert!(matches!(read(client).await, Err(NextRead::Failed(_))));
     }
 }
 
@@ -127,5 +127,5 @@ async fn stalled_upload_is_left_behind() {
     let client = tokio::spawn(read(window.follow(0)));
     window.fill(download(&frames), hasher()).await;
     assert!(client.await.unwrap().unwrap() == all);
-    assert!(matches!(upload.next().await, Next::Behind));
+    assert!(matches!(upload.next().await, NextRead::Behind));
 }

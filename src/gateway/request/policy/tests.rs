@@ -54,11 +54,11 @@ fn decided(config: &Config, name: &str, version: &str) -> String {
         None => copy.repository.to_string(),
     };
     match policy.decide(&name.parse().unwrap(), Some(&version)) {
-        Decision::Mirrored { mirror, copy } => format!("{} {}", mirror.name, place(&copy)),
-        Decision::Allowed { copy } => {
+        PullDecision::Mirrored { mirror, copy } => format!("{} {}", mirror.name, place(&copy)),
+        PullDecision::Allowed { copy } => {
             format!("allowed {}", copy.as_ref().map_or_else(String::new, place))
         }
-        Decision::Refused(refusal) => refusal.as_str().to_owned(),
+        PullDecision::Refused(refusal) => refusal.as_str().to_owned(),
     }
 }
 
@@ -119,7 +119,7 @@ fn decides_by_entry_then_allow_then_deny() {
 #[test]
 fn refusals_name_the_line_to_add() {
     let repository = "quay.io/a/b".parse().unwrap();
-    for refusal in [Refusal::NotListed, Refusal::UnknownRegistry] {
+    for refusal in [PullRefusal::NotListed, PullRefusal::UnknownRegistry] {
         let text = refusal.text(&repository);
         assert!(text.contains("allow = [\"quay.io/a/b\"]"), "{text}");
     }

@@ -15,7 +15,7 @@ const SEARCHED: i64 = 64;
 
 /// What a client pulled.
 #[derive(Clone, Debug)]
-pub enum Pulled {
+pub enum PulledContent {
     /// An image that no entry mirrors.
     Image {
         /// The source repository.
@@ -51,7 +51,7 @@ pub struct TagCheck {
     pub checked_at: i64,
 }
 
-impl Pulled {
+impl PulledContent {
     pub(crate) async fn write(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         match self {
             Self::Image {

@@ -111,7 +111,7 @@ impl GatewayStage {
 
 /// What a client was answered.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct PullReply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -119,7 +119,7 @@ pub struct Reply {
     pub is_broken: bool,
 }
 
-impl Reply {
+impl PullReply {
     /// A header's text; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
@@ -178,17 +178,17 @@ impl PullClient {
             .unwrap()
     }
 
-    pub fn get(&self, path: &str) -> Reply {
+    pub fn get(&self, path: &str) -> PullReply {
         self.ask(Method::GET, path, &[])
     }
 
-    pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Reply {
+    pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> PullReply {
         self.runtime
             .block_on(answered(self.request(method, path, headers)))
     }
 
     /// Asks for the same this many times at once.
-    pub fn herd(&self, count: usize, path: &str) -> Vec<Reply> {
+    pub fn herd(&self, count: usize, path: &str) -> Vec<PullReply> {
         let asks = (0..count).map(|_| answered(self.request(Method::GET, path, &[])));
         let asks: Vec<_> = asks.map(|ask| self.runtime.spawn(ask)).collect();
         self.runtime.block_on(async {
@@ -201,7 +201,7 @@ impl PullClient {
     }
 
     /// Reads the first bytes of a body, does something else, and reads the rest.
-    pub fn pausing(&self, path: &str, pause: impl FnOnce()) -> Reply {
+    pub fn pausing(&self, path: &str, pause: impl FnOnce()) -> PullReply {
         let response = self.open(path);
         let (status, headers) = (response.status(), response.headers().clone());
         let mut frames = response.bytes_stream();
@@ -215,7 +215,7 @@ impl PullClient {
                 Err(_) => is_broken = true,
             }
         }
-        Reply {
+        PullReply {
             status,
             headers,
             body: body.into(),
@@ -231,7 +231,7 @@ impl PullClient {
     }
 }
 
-async fn answered(request: reqwest::RequestBuilder) -> Reply {
+async fn answered(request: reqwest::RequestBuilder) -> PullReply {
     let response = request.send().await.expect("the gateway answers");
     let (status, headers) = (response.status(), response.headers().clone());
     let mut frames = response.bytes_stream();
@@ -245,7 +245,7 @@ async fn answered(request: reqwest::RequestBuilder) -> Reply {
             }
         }
     }
-    Reply {
+    PullReply {
         status,
         headers,
         body: body.into(),

@@ -24,7 +24,7 @@ const START: Duration = Duration::from_secs(4);
 
 /// How the storing of a blob begins.
 #[derive(Clone, Debug)]
-pub enum DepositStart {
+pub(crate) enum DepositStart {
     /// The target needs no bytes: it has the blob now.
     Mounted,
     /// The target needs the bytes that follow those which this has taken in.
@@ -35,7 +35,7 @@ impl Sync {
     /// Stores a blob in a target repository. `begin` learns how that begins, and gives the bytes if
     /// there are any. Nothing is done, and `begin` is not called, while a run sends the same blob to
     /// the registry. An upload that breaks is kept, and the next run goes on with it.
-    pub async fn deposit(
+    pub(crate) async fn deposit(
         &self,
         config: &Config,
         (target, to): (&Registry, &Repository),
@@ -54,7 +54,7 @@ impl Sync {
     }
 
     /// Writes down what moved.
-    pub async fn count_traffic(&self, config: &Config) {
+    pub(crate) async fn count_traffic(&self, config: &Config) {
         self.transfer.budget().write(config).await;
     }
 }
