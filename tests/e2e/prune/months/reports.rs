@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Months;
 use super::entries::{Choice, Entry, Place, Repositories, Tags};
-use super::oracle::{Key, SLACK};
+use super::oracle::{Key, Row, SLACK};
 use super::world::{DIGESTS_ONLY, Weather};
 use crate::support::programs::transship::mirror;
 
@@ -149,8 +149,14 @@ impl Months {
         let none = Tags::new();
         let tags = after.get(&place.path).unwrap_or(&none);
         let rows = self.memory.rows.iter();
-        let rows = rows
-            .filter(|(key, row)| is_own(key) && row.keeper == *name && tags.contains_key(&key.2));
+        let is_cut = matches!(weather, Weather::Cut(..));
+        let is_kept = |key: &Key, row: &Row| match is_cut {
+            // A rename hands over what is no longer mirrored, whatever the list leaves out.
+            true => place.heir(&key.2, &row.keeper).name == *name,
+            false => row.keeper == *name,
+        };
+        let rows =
+            rows.filter(|(key, row)| is_own(key) && is_kept(key, row) && tags.contains_key(&key.2));
         let rows: Vec<_> = rows.map(|(key, _)| &key.2).collect();
         let source = &self.source()[place.repository];
         let is_orphan = |tag: &&&String| {
