@@ -251,10 +251,6 @@ fn attack_leaves_daemon_within_its_bounds() {
     let sizes = store.map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
     let (store, log) = (sizes.sum::<u64>(), daemon.log().len());
     assert!(store > 0);
-    println!(
-        "memory {} KiB, /healthz {slowest:?}, store {store} bytes, log {log} bytes",
-        most >> 10
-    );
     assert!(most <= MEMORY, "{} MiB", most >> 20);
     assert!(slowest <= HEALTHY, "{slowest:?}");
     assert!(store < 40 << 20, "{store}");

@@ -169,9 +169,12 @@ fn two_targets_get_a_blob_of_wrong_size() {
     }
 }
 
+/// What a change makes of a manifest.
+type Change = fn(&mut Value);
+
 #[test]
 fn copies_manifests_whose_lists_are_null() {
-    let changes: [(&str, fn(&mut Value)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("no layers", |manifest| manifest["layers"] = json!(null)),
         ("an index's list", |manifest| {
             manifest["manifests"] = json!(null);
