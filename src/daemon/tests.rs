@@ -304,6 +304,11 @@ async fn retries_failed_channel() {
     // That the channel is mute is reported meanwhile, and that the file is another is known.
     bench.daemon.check_alarms().await;
     bench.daemon.watcher.fingerprint = FileFingerprint::of(&bench.file());
+    // So are the lists of clusters compared.
+    bench
+        .daemon
+        .services
+        .compare_clusters(&mut bench.daemon.work);
     let before = bench.daemon.work.len();
     bench.daemon.ticks = RETRY_TICKS - 1;
     bench.daemon.signal(Signal::Tick).await;
