@@ -24,7 +24,7 @@ pub fn gateway_toml(keys: &str, target_keys: &str) -> String {
          [registries.\"SOURCE\"]\nplain_http = true\nstall = \"5s\"\n\n\
          [registries.\"TARGET\"]\nplain_http = true\n{target_keys}\n\n\
          [defaults]\ntarget = \"TARGET/mirror\"\npath = \"{{repository}}\"\n\
-         schedule = \"0 0 1 1 *\"\n\n\
+         schedule = \"0 0 1 1 *\"\njitter = \"0s\"\n\n\
          [[mirror]]\nname = \"app\"\nfrom = \"SOURCE/app\"\ntags = \"*\"\nmin_tags = 0\n"
     )
 }
