@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use crate::support::programs::gateway::{GatewayStage, OPEN};
 use crate::support::registries::corpus::{Image, layer};
-use crate::support::registries::fake::Verdict;
+
+use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::{held, truncated};
 use crate::support::registries::requests::{Request, count};
 use crate::support::wait_for;
@@ -206,7 +207,17 @@ fn copy_goes_on_when_its_client_leaves() {
 #[test]
 fn killed_daemon_resumes_the_upload() {
     let image = Image::oci_with("tool", vec![layer("large", 2 << 20)]);
-    let mut stage = GatewayStage::with(OPEN, "chunk = \"256 KiB\"", |source| {
+    // docker-registry refuses a session in which a request broke. This target keeps what arrived.
+    let kept = Fake::start();
+    let keys = format!(
+        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
+        kept.host()
+    );
+    let table = format!(
+        "[registries.\"{}\"]\nplain_http = true\nchunk = \"256 KiB\"",
+        kept.host()
+    );
+    let mut stage = GatewayStage::with(&keys, &table, |source| {
         source.client().push("tool", "v1", &image);
     });
     let (open, gate) = watch::channel(false);
