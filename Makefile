@@ -1,5 +1,7 @@
 # sqlx checks the queries against .sqlx/; no build needs a database.
 export SQLX_OFFLINE := true
+# Most end-to-end tests wait for other programs, so more of them than cores run at a time.
+export RUST_TEST_THREADS ?= 4
 
 .NOTPARALLEL:
 .PHONY: help demo bench interop model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
