@@ -229,7 +229,7 @@ sections! {
     }
     /// What clusters use.
     coverage: CoverageWords {
-        title, cluster, state, image, place, missing_since, not_mirrored, not_at_target, other_digest, damaged,
+        title, cluster, state, image, image_count, place, missing_since, not_mirrored, not_at_target, other_digest, damaged,
         behind, current, all_current, list, add;
         no_cluster(name), of_cluster(cluster, images), parts(count, state), listed(ago);
         images

@@ -196,11 +196,14 @@ fn mood(status: &Status, alarms: &[Alarm]) -> &'static str {
 fn sums(status: &Status, size: u64, words: &'static Words) -> String {
     let tags = |mirror: &MirrorStatus| mirror.targets.iter().map(|t| t.tags).sum::<u64>();
     let mirrors = &status.mirrors;
-    let parts = [
+    let mut parts = vec![
         words.overview.mirrors(mirrors.len() as u64),
         words.overview.tags(mirrors.iter().map(tags).sum()),
-        words.overview.unique(bytes(size)),
     ];
+    // Sizes are known of what this store saw being copied.
+    if size > 0 {
+        parts.push(words.overview.unique(bytes(size)));
+    }
     parts.join(" · ")
 }
 
