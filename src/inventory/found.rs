@@ -63,6 +63,7 @@ pub struct FoundImage {
 #[derive(Debug, Default)]
 pub struct Inventory {
     images: BTreeMap<String, FoundImage>,
+    patterns: BTreeSet<String>,
 }
 
 /// An image name as it is looked up: the same image is written in several ways.
@@ -78,6 +79,20 @@ impl Inventory {
     /// The images, sorted by their full names.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &FoundImage> {
         self.images.values()
+    }
+
+    /// The patterns of repositories in a list, such as `docker.io/library/*`.
+    pub fn patterns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.patterns.iter().map(String::as_str)
+    }
+
+    /// Adds a pattern of repositories.
+    pub(crate) fn add_pattern(&mut self, pattern: &str) -> Result<(), Error> {
+        if self.patterns.len() == MAX_IMAGES {
+            return Err(Error::TooMuch("more than 100,000 patterns"));
+        }
+        self.patterns.insert(pattern.to_owned());
+        Ok(())
     }
 
     /// Adds an image; `place` is asked for the place only if it is shown. Text that is no image is
@@ -138,6 +153,7 @@ impl FromIterator<FoundImage> for Inventory {
         });
         Self {
             images: images.collect(),
+            ..Self::default()
         }
     }
 }

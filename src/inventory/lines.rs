@@ -1,4 +1,4 @@
-//! Lists: an image a line, as `kubeadm config images list` prints them.
+//! Lists: an image a line, as `kubeadm config images list` prints them, or a pattern of repositories.
 
 use std::io::{BufRead, Read as _};
 
@@ -26,7 +26,9 @@ pub(crate) fn read(input: &mut impl BufRead, inventory: &mut Inventory) -> Resul
             continue;
         };
         let image = word.trim_matches(['"', '\'', ',']);
-        if !inventory.add(image, Certainty::Certain, || format!("line {number}"))? {
+        if image.contains('*') {
+            inventory.add_pattern(image)?;
+        } else if !inventory.add(image, Certainty::Certain, || format!("line {number}"))? {
             return Err(Error::Syntax {
                 line: number,
                 reason: format!("`{}` is no image", shown(image)),

@@ -49,6 +49,9 @@ const PRESETS: [(&str, &str); 13] = [
     ),
 ];
 
+/// What is mirrored of repositories that a pattern finds, if nothing else is asked for.
+const PATTERN_SELECTORS: &str = "tags = \"*\"\nlatest = 5\n";
+
 /// A repository, and the tags of it that are used.
 #[derive(Default)]
 struct Tags {
@@ -138,7 +141,37 @@ fn entries(inventory: &Inventory, arguments: &Import) -> String {
     let entries = registries
         .iter()
         .map(|(registry, repositories)| entry(registry, repositories, selectors.as_deref()));
-    entries.collect::<Vec<_>>().join("\n")
+    let found = pattern_entries(inventory, selectors.as_deref());
+    entries.chain(found).collect::<Vec<_>>().join("\n")
+}
+
+/// Entries for the patterns of a list, one a registry. A pattern that no registry can answer is a
+/// comment with the reason.
+fn pattern_entries(inventory: &Inventory, selectors: Option<&str>) -> Vec<String> {
+    let selectors = selectors.unwrap_or(PATTERN_SELECTORS);
+    let mut registries: BTreeMap<&str, (String, String)> = BTreeMap::new();
+    for pattern in inventory.patterns() {
+        let registry = pattern.split('/').next().unwrap_or(pattern);
+        let (active, refused) = registries.entry(registry).or_default();
+        let alone = format!("[[mirror]]\nfrom = {}\n{selectors}", quoted(pattern));
+        let text = format!("[defaults]\ntarget = \"registry.example.com/mirror\"\n\n{alone}");
+        match super::check(&text).into_iter().next() {
+            None => *active += &format!("  {},\n", quoted(pattern)),
+            Some(refusal) => {
+                *refused += &format!("# left out: {}: {}\n", quoted(pattern), refusal.reason);
+            }
+        }
+    }
+    let entries = registries.into_iter().map(|(registry, (active, refused))| {
+        let name = quoted(&format!("{registry} repositories"));
+        match active.is_empty() {
+            true => refused,
+            false => {
+                format!("[[mirror]]\nname = {name}\nfrom = [\n{active}]\n{selectors}{refused}")
+            }
+        }
+    });
+    entries.collect()
 }
 
 /// The selectors that take the place of literal tags.

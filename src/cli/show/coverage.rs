@@ -32,7 +32,7 @@ pub(crate) fn inventory(file: Option<&Path>) -> anyhow::Result<Inventory> {
         None => Box::new(io::stdin().lock()),
     };
     let inventory = inventory::read(input).map_err(|error| refuse(&error))?;
-    let is_empty = inventory.images().len() == 0;
+    let is_empty = inventory.images().len() + inventory.patterns().len() == 0;
     match is_empty {
         true => Err(refuse(&"no image in it").into()),
         false => Ok(inventory),
@@ -47,6 +47,11 @@ pub(crate) async fn explain(
     global: &Global,
     is_toml: bool,
 ) -> anyhow::Result<Exit> {
+    if inventory.images().len() == 0 {
+        let help = "`transship import --from images FILE` makes entries of patterns";
+        let text = format!("the list has patterns of repositories, and no image\n  help: {help}");
+        return Err(Refusal::Usage(text).into());
+    }
     let coverage = Coverage::of(inventory, config, store).await?;
     if global.json {
         let counts = coverage.counts();

@@ -133,3 +133,12 @@ fn document_that_is_empty_has_none() {
     assert_eq!(found("---\n---\n"), []);
     assert_eq!(found("{}"), []);
 }
+
+#[test]
+fn allow_list_of_patterns() {
+    let list = "docker.io/library/*\nquay.io/prometheus/**\nregistry.k8s.io/pause\n";
+    let inventory = read(list.as_bytes()).unwrap();
+    let patterns: Vec<&str> = inventory.patterns().collect();
+    assert_eq!(patterns, ["docker.io/library/*", "quay.io/prometheus/**"]);
+    assert_eq!(found(list), certain(&["registry.k8s.io/pause"]));
+}

@@ -70,3 +70,14 @@ fn uncertain_images_are_comments() {
     assert!(text.contains("\n# maybe: \"quay.io/a/b:1\"\n"), "{text}");
     assert!(!text.contains("  \"quay.io/a/b:1\""), "{text}");
 }
+
+#[test]
+fn patterns_find_repositories() {
+    let text = imported("docker.io/library/*\n**/a\n", &arguments(None, None));
+    let entry = "[[mirror]]\nname = \"docker.io repositories\"\nfrom = [\n  \"docker.io/library/*\",\n]\ntags = \
+                 \"*\"\nlatest = 5\n";
+    assert!(text.contains(entry), "{text}");
+    assert!(text.contains("# left out: \"**/a\": "), "{text}");
+    let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{text}");
+    Config::parse(Path::new("mirror.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
+}
