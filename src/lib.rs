@@ -27,6 +27,8 @@ pub mod alarms;
 
 pub mod notify;
 
+pub mod peers;
+
 pub mod gateway;
 
 pub mod web;

@@ -12,7 +12,7 @@ use std::{
 
 /// From the ground up: a module of the package `transship` names only those before it. The crates below it cannot name
 /// it at all.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "locales",
     "config",
     "metrics",
@@ -23,6 +23,7 @@ const ORDER: [&str; 14] = [
     "status",
     "alarms",
     "notify",
+    "peers",
     "gateway",
     "web",
     "daemon",

@@ -1,7 +1,6 @@
 //! The listener: connections, their number, and what becomes of clients that do not read.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
@@ -27,7 +26,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{AllowList, GatewayConfig, ImagePatterns},
-    gateway::{Gateway, GatewayContext, request::limits::network, tls::ListenerCertificate},
+    gateway::{Gateway, GatewayContext, tls::ListenerCertificate},
+    peers::PeerConnections,
 };
 
 /// Most connections at a time. Others wait to be accepted.
@@ -109,7 +109,7 @@ async fn accept(
     stop: &CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let peers = PeerTable::default();
+    let peers = PeerConnections::new(PEER_CONNECTIONS);
     let open = TaskTracker::new();
     loop {
         let accepted = async {
@@ -285,42 +285,5 @@ impl http_body::Body for WatchedBody {
 impl Drop for WatchedBody {
     fn drop(&mut self) {
         self.watch.set(None);
-    }
-}
-
-/// How many connections each address has.
-#[derive(Clone, Debug, Default)]
-struct PeerTable(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection of an address, counted until it is dropped.
-#[derive(Debug)]
-struct PeerPlace {
-    peer: IpAddr,
-    peers: PeerTable,
-}
-
-impl PeerTable {
-    fn admit(&self, address: IpAddr) -> Option<PeerPlace> {
-        let peer = network(address);
-        let mut counts = self.0.lock();
-        let count = counts.entry(peer).or_default();
-        if *count >= PEER_CONNECTIONS {
-            return None;
-        }
-        *count += 1;
-        let peers = self.clone();
-        Some(PeerPlace { peer, peers })
-    }
-}
-
-impl Drop for PeerPlace {
-    fn drop(&mut self) {
-        let mut counts = self.peers.0.lock();
-        if let Some(count) = counts.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.peer);
-            }
-        }
     }
 }

@@ -1,11 +1,6 @@
 //! Accepts connections, and limits their number, their number per address, and their idle time.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,7 +14,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -29,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::web::write_timeout::WriteTimeout;
+use crate::{peers::PeerConnections, web::write_timeout::WriteTimeout};
 
 /// Most connections at a time. Others wait to be accepted.
 const CONNECTIONS: usize = 256;
@@ -55,7 +49,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Accepts connections until `stop` is cancelled, then lets in-flight requests finish.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let peers = PeerConnections::default();
+    let peers = PeerConnections::new(PEER_CONNECTIONS);
     let mut open = JoinSet::new();
     loop {
         let accepted = async {
@@ -85,56 +79,6 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         }
     }
     let _ = tokio::time::timeout(FAREWELL, open.join_all()).await;
-}
-
-/// How many connections each address has.
-#[derive(Clone, Debug, Default)]
-struct PeerConnections(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection of an address, counted until it is dropped.
-#[derive(Debug)]
-struct PeerShare {
-    peer: IpAddr,
-    peers: PeerConnections,
-}
-
-impl PeerConnections {
-    /// Counts a connection of this address, unless it has too many.
-    fn admit(&self, address: IpAddr) -> Option<PeerShare> {
-        let peer = network(address);
-        let mut counts = self.0.lock();
-        let count = counts.entry(peer).or_default();
-        if *count >= PEER_CONNECTIONS {
-            return None;
-        }
-        *count += 1;
-        let peers = self.clone();
-        Some(PeerShare { peer, peers })
-    }
-}
-
-impl Drop for PeerShare {
-    fn drop(&mut self) {
-        let mut counts = self.peers.0.lock();
-        if let Some(count) = counts.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.peer);
-            }
-        }
-    }
-}
-
-/// The address that counts: of IPv6 the network, within which a host may take any address
-/// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177)).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let bits = address.to_bits() & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
-        address => address,
-    }
 }
 
 /// Serves one connection. An old connection announces its end in a response

@@ -1,7 +1,7 @@
 //! What one client may ask for: requests per second, requests at a time, bytes in a day.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     config::{ClientLimits, ClientNetwork},
     gateway::cache::GenerationCache,
+    peers::network,
 };
 
 /// Most clients that are remembered in one generation.
@@ -57,7 +58,7 @@ pub(crate) enum OverLimit {
 }
 
 impl OverLimit {
-    /// What the client is told.
+    /// What the client reads of the reason.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Rate => "more requests per second than `client_limits` of [gateway] allows",
@@ -144,17 +145,6 @@ fn burst(rate: f64) -> f64 {
 
 fn today() -> u64 {
     u64::try_from(Utc::now().timestamp() / 86_400).unwrap_or_default()
-}
-
-/// The address that counts: of IPv6 the network, within which a host may take any address
-/// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177)).
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        address => address,
-    }
 }
 
 /// The client behind a connection. What trusted proxies say is believed: the last address of
