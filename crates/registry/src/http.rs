@@ -33,7 +33,6 @@ use crate::{
     redirect_policy::{SsrfGuard, redirected},
     settings::proxy_environment::ProxyEnvironment,
     settings::{Proxy, RegistrySettings},
-    vendor::Vendor,
 };
 
 /// Maximum bytes of a small response: a token, the status of an upload.
@@ -107,7 +106,7 @@ impl HttpClient {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Error> {
         let fail = |text: String| Error::new(Operation::SetUp, name, name, Kind::Protocol(text));
-        let base = base(name, config).map_err(|e| fail(e.to_string()))?;
+        let base = config.api_url(name).map_err(|e| fail(e.to_string()))?;
         let ssrf_guard = SsrfGuard::new(&base, &config.proxy);
         let environment = ProxyEnvironment::read(|name| std::env::var(name).ok());
         let proxy_display = proxy_display(config, &environment, &base);
@@ -389,16 +388,6 @@ fn bounded_head(headers: &HeaderMap) -> Result<(), Kind> {
             bytesize::ByteSize(HEAD_LIMIT as u64)
         ))),
     }
-}
-
-/// The URL of the registry's API.
-fn base(name: &RegistryName, config: &RegistrySettings) -> Result<Url, url::ParseError> {
-    if let Some(endpoint) = &config.endpoint {
-        return Ok(endpoint.clone());
-    }
-    let host = Vendor::of(name).api_host().unwrap_or(name.as_str());
-    let scheme = if config.plain_http { "http" } else { "https" };
-    Url::parse(&format!("{scheme}://{host}/"))
 }
 
 /// The proxy to the registry, without its login.

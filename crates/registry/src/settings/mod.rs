@@ -78,6 +78,17 @@ impl Default for RegistrySettings {
 }
 
 impl RegistrySettings {
+    /// The URL of a registry's API with these settings; an error for a name that is no host.
+    pub fn api_url(&self, registry: &RegistryName) -> Result<Url, url::ParseError> {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok(endpoint.clone());
+        }
+        let host = Vendor::of(registry).api_host();
+        let host = host.unwrap_or(registry.as_str());
+        let scheme = if self.plain_http { "http" } else { "https" };
+        Url::parse(&format!("{scheme}://{host}/"))
+    }
+
     /// Maximum requests per second to a registry with these settings; `None` for no limit.
     pub fn requests_per_second_of(&self, registry: &RegistryName) -> Option<f64> {
         let usual = || Vendor::of(registry).requests_per_second();

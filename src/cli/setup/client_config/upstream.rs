@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use crate::config::Config;
+use crate::{config::Config, registry::settings::RegistrySettings};
 
 /// Where clients find the images of one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +43,11 @@ impl Upstream {
 
     /// The registry's own address, where clients go if the mirror fails.
     pub(crate) fn server(&self) -> String {
-        match self.registry.as_str() {
-            "docker.io" => "https://registry-1.docker.io".into(),
-            registry => format!("https://{registry}"),
+        let url = self.registry.parse().ok();
+        let url = url.and_then(|name| RegistrySettings::default().api_url(&name).ok());
+        match url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("https://{}", self.registry),
         }
     }
 

@@ -13,7 +13,6 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use url::Url;
 
 use crate::{
     cli::setup::doctor::finding::DoctorFinding,
@@ -79,15 +78,7 @@ fn direct(config: &Config, has_proxy_in_environment: bool) -> Vec<Direct> {
             Proxy::Environment => !has_proxy_in_environment,
             Proxy::Url(_) => false,
         };
-        let scheme = if settings.plain_http { "http" } else { "https" };
-        let host = if name == "docker.io" {
-            "registry-1.docker.io"
-        } else {
-            &name
-        };
-        let url = settings
-            .endpoint
-            .or_else(|| Url::parse(&format!("{scheme}://{host}")).ok());
+        let url = settings.api_url(&parsed).ok();
         let Some(url) = url.filter(|_| is_direct) else {
             continue;
         };
