@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::SocketAddr};
 use serde::Serialize;
 
 use crate::{
-    cli::{Exit, import::Unreadable, output},
+    cli::{Exit, import::Unreadable, output, setup::backup::NoCopy},
     config::{self, ProblemRecord},
     daemon, store,
 };
@@ -67,9 +67,9 @@ impl Refusal {
 /// A failure for programs. `check` adds to it, the other commands print only this.
 #[derive(Debug, Serialize)]
 pub(crate) struct CommandFailure {
-    error: String,
+    pub(crate) error: String,
     class: &'static str,
-    remedy: Option<String>,
+    pub(crate) remedy: Option<String>,
     problems: Vec<ProblemRecord>,
 }
 
@@ -118,6 +118,8 @@ fn remedy(error: &anyhow::Error) -> Option<Cow<'_, str>> {
         Some(error.remedy().into())
     } else if let Some(error) = error.downcast_ref::<config::Error>() {
         error.remedy().map(Cow::Borrowed)
+    } else if let Some(error) = error.downcast_ref::<NoCopy>() {
+        Some(error.remedy().into())
     } else if let Some(error) = error.downcast_ref::<Unreadable>() {
         Some(error.remedy().into())
     } else {

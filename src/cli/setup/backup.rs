@@ -69,10 +69,17 @@ impl RestoreArgs {
     }
 }
 
+impl NoCopy {
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> &'static str {
+        self.help
+    }
+}
+
 /// Adds what to do. An error of the store has its own help.
 fn no_copy(error: BackupError) -> anyhow::Error {
     let help = match &error {
-        BackupError::Store(_) => return error.into(),
+        BackupError::Store(error) => return error.clone().into(),
         BackupError::NoStore(_) => {
             "check [state] path in mirror.toml, or the name of the backup; a mirror that never ran \
              has no store"

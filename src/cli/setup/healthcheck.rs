@@ -31,8 +31,8 @@ impl HealthcheckArgs {
         };
         if address.port() == 0 {
             let help = "name it with --address, or set a port in [http] listen";
-            let text = format!("`listen` has port 0: the real one is not known\n  help: {help}");
-            return Err(Refusal::Usage(text).into());
+            let message = "`listen` has port 0: the real one is not known".into();
+            return Err(Refusal::mistake(message, help).into());
         }
         let health = ask(reachable(address), Duration::from_secs(self.timeout)).await;
         if global.json {

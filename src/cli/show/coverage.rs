@@ -25,7 +25,7 @@ pub(crate) fn inventory(file: Option<&Path>) -> anyhow::Result<Inventory> {
     };
     let refuse = |error: &dyn std::fmt::Display| {
         let help = "give a list with an image a line, or JSON or YAML of Kubernetes objects";
-        Refusal::Usage(format!("{name}: {error}\n  help: {help}"))
+        Refusal::mistake(format!("{name}: {error}"), help)
     };
     let input: Box<dyn Read> = match file {
         Some(path) => Box::new(File::open(path).map_err(|error| refuse(&error))?),
@@ -49,8 +49,8 @@ pub(crate) async fn explain(
 ) -> anyhow::Result<Exit> {
     if inventory.images().len() == 0 {
         let help = "`transship import --from images FILE` makes entries of patterns";
-        let text = format!("the list has patterns of repositories, and no image\n  help: {help}");
-        return Err(Refusal::Usage(text).into());
+        let message = "the list has patterns of repositories, and no image".into();
+        return Err(Refusal::mistake(message, help).into());
     }
     let coverage = Coverage::of(inventory, config, store).await?;
     if global.json {

@@ -146,6 +146,17 @@ fn backup_is_restored() {
         .run(&["backup", "copy.db"])
         .expect_code(2)
         .expect_stderr(&["no store at"]);
+    let printed = transship
+        .run(&["--json", "backup", "copy.db"])
+        .expect_code(2)
+        .json();
+    assert!(
+        printed["remedy"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("[state] path"),
+        "{printed:#}"
+    );
     transship.run(&["sync"]);
     transship
         .run(&["backup", "copy.db"])

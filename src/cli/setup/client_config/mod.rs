@@ -63,8 +63,8 @@ impl ClientConfigArgs {
             && matches!(gateway.path(), "" | "/");
         if !is_base {
             let help = "write a scheme, a host and a port, as in https://mirror.example.com:5000";
-            let text = format!("`{gateway}` is no address of a gateway\n  help: {help}");
-            return Err(Refusal::Usage(text).into());
+            let message = format!("`{gateway}` is no address of a gateway");
+            return Err(Refusal::mistake(message, help).into());
         }
         let registries = upstream::registries(config, &self.registry);
         Ok((upstream::behind_gateway(registries, gateway), Vec::new()))
@@ -79,7 +79,7 @@ impl ClientConfigArgs {
                  name"
             }
         };
-        Refusal::Usage(format!("nothing to write for this client\n  help: {help}")).into()
+        Refusal::mistake("nothing to write for this client".into(), help).into()
     }
 }
 

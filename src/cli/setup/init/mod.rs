@@ -263,5 +263,5 @@ fn timezone() -> String {
 }
 
 fn usage(message: &str, help: &str) -> anyhow::Error {
-    Refusal::Usage(format!("{message}\n  help: {help}")).into()
+    Refusal::mistake(message.into(), help).into()
 }
