@@ -33,3 +33,9 @@ pub(crate) fn damaged(at: i64, zone: Tz) -> String {
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
+
+/// A TOML string. TOML's basic strings take the escapes of JSON
+/// ([TOML 1.0](https://toml.io/en/v1.0.0#string)).
+pub(crate) fn toml_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

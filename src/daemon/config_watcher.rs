@@ -19,6 +19,7 @@ use crate::{
         event_loop::{Event, log_bug},
         reload,
     },
+    store::folder_of,
 };
 
 /// How long an edit settles before it is read: editors write in steps.
@@ -173,13 +174,9 @@ impl ConfigWatcher {
 }
 
 fn folders(file: &Path) -> Vec<PathBuf> {
-    let folder = |file: &Path| match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut folders = vec![folder(file)];
+    let mut folders = vec![folder_of(file).to_owned()];
     if let Ok(target) = file.canonicalize() {
-        folders.push(folder(&target));
+        folders.push(folder_of(&target).to_owned());
     }
     folders
 }

@@ -47,7 +47,7 @@ struct HeadAnswer {
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) digest: Digest,
-    /// What the client is told of its age.
+    /// What the client reads of its age.
     pub(crate) warning: Option<String>,
     pub(crate) outcome: PullOutcome,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     inventory::Error,
-    oci::{Digest, Repository, Version, parse_image},
+    oci::{Digest, Repository, Tag, Version, parse_image},
 };
 
 /// Most different images.
@@ -57,6 +57,20 @@ pub struct FoundImage {
     pub places: u64,
     /// The digests that run, by the status of pods.
     pub running: BTreeSet<String>,
+}
+
+impl FoundImage {
+    /// Its repository, and the tag that a mirror of it names: a digest never moves.
+    pub fn source(&self) -> Option<(Repository, Tag)> {
+        let named = self.image.split_once('@');
+        let named = named.map_or(&*self.image, |(name, _)| name);
+        let (repository, version) = parse_image(named).ok()?;
+        let tag = match version {
+            Some(Version::Tag(tag)) => tag,
+            _ => "latest".parse().ok()?,
+        };
+        Some((repository, tag))
+    }
 }
 
 /// What an input names.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     inventory::{Certainty, FoundImage, Inventory},
-    oci::{Digest, Version, parse_image},
+    oci::Digest,
     status::explain::{Answer, Copy, CopyState, ExplainError, explain},
     store::{self, Store},
 };
@@ -137,7 +137,7 @@ impl Coverage {
         let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let missing = self.images.iter();
         for image in missing.filter(|image| image.state == ImageState::NotMirrored) {
-            let Some((registry, name)) = source_name(&image.found.image) else {
+            let Some((repository, tag)) = image.found.source() else {
                 continue;
             };
             let comment = match image.found.certainty {
@@ -145,9 +145,9 @@ impl Coverage {
                 _ => "",
             };
             registries
-                .entry(registry)
+                .entry(repository.registry().to_string())
                 .or_default()
-                .push(format!("  {comment}\"{name}\","));
+                .push(format!("  {comment}\"{}\",", repository.tag(&tag)));
         }
         let entries = registries.into_iter().map(|(registry, lines)| {
             let is_active = lines.iter().any(|line| !line.starts_with("  #"));
@@ -160,18 +160,6 @@ impl Coverage {
         });
         entries.collect::<Vec<_>>().join("\n")
     }
-}
-
-/// The registry of an image, and its name as `from` takes it: with a tag, without a digest.
-fn source_name(image: &str) -> Option<(String, String)> {
-    let named = image.split_once('@').map_or(image, |(name, _)| name);
-    let (repository, version) = parse_image(named).ok()?;
-    let tag = match version {
-        Some(Version::Tag(tag)) => tag.to_string(),
-        _ => "latest".into(),
-    };
-    let registry = repository.registry().to_string();
-    Some((registry, format!("{repository}:{tag}")))
 }
 
 async fn cover(

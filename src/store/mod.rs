@@ -36,6 +36,7 @@ pub use crate::store::lag_changes::LagChange;
 pub use crate::store::lifecycle::backup::BackupError;
 pub use crate::store::locks::process_lock::{ExclusivePresence, Presence};
 pub use crate::store::mutes::{Mute, MuteKind};
+pub use crate::store::private_file::folder_of;
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
 pub use crate::store::queries::gateway::{PulledContent, TagCheck};

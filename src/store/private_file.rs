@@ -31,14 +31,19 @@ fn give_to_folder_owner(file: &File, path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let owner = folder.metadata()?;
     match owner.uid() {
         0 => Ok(()),
         uid => fchown(file, Some(uid), Some(owner.gid())),
+    }
+}
+
+/// The folder of a file; the current one for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     }
 }
 

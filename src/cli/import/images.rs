@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::Import;
 use crate::{
-    cli::{Exit, Global, Refusal, output},
+    cli::{Exit, Global, Refusal, output, output::toml_string},
     inventory::{Certainty, Inventory},
-    oci::{Version, parse_image},
 };
 
 /// Presets, by name. They are text that users keep and edit.
@@ -85,7 +84,7 @@ pub(super) fn preset(name: &str, arguments: &Import, global: &Global) -> anyhow:
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", names.collect::<Vec<_>>().join(", ")),
         };
-        return Err(Refusal::Usage(format!("no preset `{name}`\n  help: {help}")).into());
+        return Err(Refusal::mistake(format!("no preset `{name}`"), help).into());
     };
     print(&(head(arguments) + text), global)
 }
@@ -101,7 +100,7 @@ fn print(toml: &str, global: &Global) -> anyhow::Result<Exit> {
 /// The target, where one is named.
 fn head(arguments: &Import) -> String {
     match &arguments.target {
-        Some(target) => format!("[defaults]\ntarget = {}\n\n", quoted(target)),
+        Some(target) => format!("[defaults]\ntarget = {}\n\n", toml_string(target)),
         None => String::new(),
     }
 }
@@ -117,24 +116,16 @@ fn with_target(toml: &str, arguments: &Import) -> String {
 fn entries(inventory: &Inventory, arguments: &Import) -> String {
     let mut registries: BTreeMap<String, BTreeMap<String, Tags>> = BTreeMap::new();
     for found in inventory.images() {
-        let named = found
-            .image
-            .split_once('@')
-            .map_or(&*found.image, |(name, _)| name);
-        let Ok((repository, version)) = parse_image(named) else {
+        let Some((repository, tag)) = found.source() else {
             continue;
-        };
-        let tag = match version {
-            Some(Version::Tag(tag)) => tag.to_string(),
-            _ => "latest".into(),
         };
         let registry = registries
             .entry(repository.registry().to_string())
             .or_default();
         let tags = registry.entry(repository.to_string()).or_default();
         match found.certainty {
-            Certainty::Maybe => tags.maybe.insert(tag),
-            _ => tags.certain.insert(tag),
+            Certainty::Maybe => tags.maybe.insert(tag.to_string()),
+            _ => tags.certain.insert(tag.to_string()),
         };
     }
     let selectors = selectors(arguments);
@@ -153,17 +144,17 @@ fn pattern_entries(inventory: &Inventory, selectors: Option<&str>) -> Vec<String
     for pattern in inventory.patterns() {
         let registry = pattern.split('/').next().unwrap_or(pattern);
         let (active, refused) = registries.entry(registry).or_default();
-        let alone = format!("[[mirror]]\nfrom = {}\n{selectors}", quoted(pattern));
+        let alone = format!("[[mirror]]\nfrom = {}\n{selectors}", toml_string(pattern));
         let text = format!("[defaults]\ntarget = \"registry.example.com/mirror\"\n\n{alone}");
         match super::check(&text).into_iter().next() {
-            None => *active += &format!("  {},\n", quoted(pattern)),
+            None => *active += &format!("  {},\n", toml_string(pattern)),
             Some(refusal) => {
-                *refused += &format!("# left out: {}: {}\n", quoted(pattern), refusal.reason);
+                *refused += &format!("# left out: {}: {}\n", toml_string(pattern), refusal.reason);
             }
         }
     }
     let entries = registries.into_iter().map(|(registry, (active, refused))| {
-        let name = quoted(&format!("{registry} repositories"));
+        let name = toml_string(&format!("{registry} repositories"));
         match active.is_empty() {
             true => refused,
             false => {
@@ -179,7 +170,7 @@ fn selectors(arguments: &Import) -> Option<String> {
     let semver = arguments
         .semver
         .as_ref()
-        .map(|range| format!("semver = {}\n", quoted(range)));
+        .map(|range| format!("semver = {}\n", toml_string(range)));
     let latest = arguments.latest.map(|count| format!("latest = {count}\n"));
     let tags = match (&semver, &latest) {
         (None, None) => return None,
@@ -204,23 +195,20 @@ fn entry(registry: &str, repositories: &BTreeMap<String, Tags>, selectors: Optio
             }
         }
     }
-    let active = lines.iter().map(|line| format!("  {},\n", quoted(line)));
+    let active = lines
+        .iter()
+        .map(|line| format!("  {},\n", toml_string(line)));
     let comments = maybe
         .iter()
-        .map(|line| format!("# maybe: {}\n", quoted(line)));
+        .map(|line| format!("# maybe: {}\n", toml_string(line)));
     let comments: String = comments.collect();
     if lines.is_empty() {
         return comments;
     }
     let from: String = active.collect();
-    let name = quoted(registry);
+    let name = toml_string(registry);
     let selectors = selectors.unwrap_or_default();
     format!("[[mirror]]\nname = {name}\nfrom = [\n{from}]\n{selectors}{comments}")
-}
-
-/// A TOML string: basic strings take the escapes of JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -7,16 +7,13 @@ use rustix::{
     io::Errno,
 };
 
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, folder_of};
 
 impl Store {
     /// Why this user could not open a store here to write; `None` where that seems to be possible.
     /// A damaged store is set aside by whoever needs it, and an old one brought up to date.
     pub async fn unusable(path: &Path) -> Option<Error> {
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         let fail = |reason, help| {
             let path = path.into();
             Some(Error::Open { path, reason, help })

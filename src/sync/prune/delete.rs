@@ -70,7 +70,7 @@ impl Transfer {
             .chain(others)
             .chain(deferred.into_values());
         for (at, deletion) in all.enumerate() {
-            // Others delete their own tags where each goes by itself.
+            // Others delete their own tags where each is deleted singly.
             if theirs.contains(&at) && by_digest.is_empty() && own > 0 {
                 continue;
             }

@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
-    cli::{output, setup::doctor::finding::DoctorFinding},
+    cli::{error::CommandFailure, output, setup::doctor::finding::DoctorFinding},
     config::Config,
-    store::Store,
+    store::{Store, folder_of},
 };
 
 /// Free space that is enough for a store and its log, in bytes.
@@ -35,18 +35,14 @@ async fn permissions(store: &Path) -> DoctorFinding {
     match Store::unusable(store).await {
         None => DoctorFinding::ok("store", format!("{} can be written", store.display())),
         Some(error) => {
-            let text = error.to_string();
-            let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
-            DoctorFinding::failed("store", message, help)
+            let failure = CommandFailure::of(&error.into());
+            DoctorFinding::failed("store", failure.error, failure.remedy.unwrap_or_default())
         }
     }
 }
 
 fn disk(store: &Path) -> DoctorFinding {
-    let folder = match store.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(store);
     let Ok(space) = rustix::fs::statvfs(folder) else {
         return DoctorFinding::skipped("disk", format!("there is no {}", folder.display()));
     };

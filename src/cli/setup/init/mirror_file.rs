@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use crate::cli::setup::init::vendor::Needs;
+use crate::cli::{output::toml_string, setup::init::vendor::Needs};
 
 /// How to log in at the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl MirrorFile<'_> {
     /// The text.
     pub(crate) fn render(&self) -> String {
         let mut text = String::from("# docs/configuration.md has a table of every key.\n\n");
-        text += &format!("timezone = {}\n", quoted(self.timezone));
+        text += &format!("timezone = {}\n", toml_string(self.timezone));
         if let Some(state) = self.state {
-            text += &format!("\n[state]\npath = {}\n", quoted(state));
+            text += &format!("\n[state]\npath = {}\n", toml_string(state));
         }
         text += &self.registries();
         text += &self.defaults();
@@ -66,17 +66,17 @@ impl MirrorFile<'_> {
         match self.login {
             Login::None => String::new(),
             Login::DockerConfig => "login = \"docker-config\"\n".into(),
-            Login::Helper(name) => format!("login = {{ helper = {} }}\n", quoted(name)),
+            Login::Helper(name) => format!("login = {{ helper = {} }}\n", toml_string(name)),
             Login::Password { user, file } => format!(
                 "username = {}\npassword = {{ file = {} }}\n",
-                quoted(user),
-                quoted(file)
+                toml_string(user),
+                toml_string(file)
             ),
         }
     }
 
     fn defaults(&self) -> String {
-        let mut text = format!("\n[defaults]\ntarget = {}\n", quoted(self.target));
+        let mut text = format!("\n[defaults]\ntarget = {}\n", toml_string(self.target));
         let optional = [
             ("path", self.needs.path),
             ("attestations", self.needs.attestations),
@@ -84,7 +84,7 @@ impl MirrorFile<'_> {
         for (key, value) in optional {
             if let Some(value) = value {
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{key} = {}", quoted(value));
+                let _ = writeln!(text, "{key} = {}", toml_string(value));
             }
         }
         text + "schedule = \"17 */2 * * *\"      # every two hours, in `timezone`\n"
@@ -95,7 +95,7 @@ impl MirrorFile<'_> {
         let (tagged, untagged): (Vec<&String>, Vec<&String>) =
             self.images.iter().partition(|image| has_tag(image));
         let list = |images: &[&String]| {
-            let quoted: Vec<String> = images.iter().map(|image| quoted(image)).collect();
+            let quoted: Vec<String> = images.iter().map(|image| toml_string(image)).collect();
             quoted.join(", ")
         };
         let mut entries = Vec::new();
@@ -127,7 +127,7 @@ fn table(host: &str, mut keys: String) -> String {
     }
     match keys.is_empty() {
         true => keys,
-        false => format!("\n[registries.{}]\n{keys}", quoted(host)),
+        false => format!("\n[registries.{}]\n{keys}", toml_string(host)),
     }
 }
 
@@ -135,12 +135,6 @@ fn table(host: &str, mut keys: String) -> String {
 fn has_tag(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or(image);
     name.contains(':') || name.contains('@')
-}
-
-/// A TOML string. TOML's basic strings take the escapes of JSON
-/// ([TOML 1.0](https://toml.io/en/v1.0.0#string)).
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

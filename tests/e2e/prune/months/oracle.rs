@@ -77,7 +77,7 @@ struct Site<'a> {
 }
 
 impl Memory {
-    /// Judges a run and remembers what it did; what must not be is told.
+    /// Judges a run and remembers what it did. Reports what must not be.
     pub fn judge(&mut self, run: &Observed<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
         for target in 0..run.before.len() {
