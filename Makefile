@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 export RUST_TEST_THREADS ?= 4
 
 .NOTPARALLEL:
-.PHONY: help demo bench interop model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
+.PHONY: help dist deploy manifests demo bench interop model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ model: deps ## compare random months of mirrors with a model, from a new beginni
 
 check: test lint ## all that CI runs: the tests, then everything else
 
-lint: deps fmt features units rules clippy sqlx-check doc deny ## all that CI runs beside the tests
+lint: deps fmt features units rules deploy clippy sqlx-check doc deny ## all that CI runs beside the tests
 
 deps: ## install the Debian packages that are missing
 	@scripts/deps
@@ -48,6 +48,12 @@ units: ## systemd's own verdict on the units
 rules: ## alerts fire and clear; the dashboard is well formed
 	@scripts/check-rules
 	@scripts/check-dashboard
+
+deploy: ## compose file, Helm chart and manifests are well formed, and of this version
+	@scripts/check-deploy
+
+manifests: ## write deploy/kubernetes/ from the chart (needs helm)
+	@scripts/check-deploy --write
 
 clippy: ## lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -69,3 +75,6 @@ sqlx: ## write .sqlx/ anew after a change of a query or a migration
 
 package: ## a Debian package in target/debian/
 	@scripts/package
+
+dist: ## everything of a release in target/dist/: static binaries, packages, image, chart, list of components, checksums
+	@scripts/dist/build
