@@ -4,10 +4,10 @@ export SQLX_OFFLINE := true
 export RUST_TEST_THREADS ?= 4
 
 .NOTPARALLEL:
-.PHONY: help dist deploy manifests demo bench interop model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
+.PHONY: help dist deploy manifests demo bench interop conformance gateway-clients model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
-	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: deps ## mirror real images between two registries on this machine, and prove that both sides agree
 	@demo/run
@@ -17,6 +17,12 @@ bench: ## measure transship, and other tools that are installed; bench/README.md
 
 interop: deps ## mirror between the real registries on the PATH, and read the copies with real clients
 	@scripts/interop
+
+conformance: deps ## ask the gateway what the distribution specification's conformance suite asks (needs Go)
+	@scripts/conformance
+
+gateway-clients: deps ## pull through the gateway with the real clients on the PATH
+	@scripts/gateway-clients
 
 test: deps ## install the Debian packages that are missing, then run the tests
 	cargo test --locked --workspace
