@@ -11,6 +11,7 @@
 )]
 
 mod corpus;
+mod gateway;
 mod hand;
 mod keeper;
 mod link_check;

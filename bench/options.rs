@@ -69,6 +69,15 @@ pub struct Options {
     /// `large`: how often the process is killed
     #[arg(long, default_value_t = 10)]
     pub kills: usize,
+    /// `gateway`: clients at once
+    #[arg(long, default_value_t = 50)]
+    pub clients: usize,
+    /// `gateway`: size of each of the three layers of a cold image
+    #[arg(long, default_value_t = 20)]
+    pub pulled_mib: u64,
+    /// `gateway`: size of the blob that all clients follow
+    #[arg(long, default_value_t = 1024)]
+    pub followed_mib: u64,
     /// A tool that takes longer is stopped
     #[arg(long, default_value_t = 30)]
     limit_minutes: u64,
@@ -96,6 +105,8 @@ pub enum Section {
     Large,
     /// N tags and ten times as many
     Scale,
+    /// Clients that pull through the gateway, and through other proxies
+    Gateway,
 }
 
 impl Options {
@@ -120,6 +131,9 @@ impl Options {
         self.tiny_repositories = self.tiny_repositories.min(10);
         self.large_mib = self.large_mib.min(128);
         self.kills = self.kills.min(3);
+        self.clients = self.clients.min(8);
+        self.pulled_mib = self.pulled_mib.min(2);
+        self.followed_mib = self.followed_mib.min(64);
         self.limit_minutes = self.limit_minutes.min(1);
     }
 

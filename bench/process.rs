@@ -92,6 +92,13 @@ pub fn run(
     usage
 }
 
+/// What a process that runs has used so far.
+pub fn now(child: &Child) -> Usage {
+    let mut usage = Usage::none();
+    look(child, &mut usage);
+    usage
+}
+
 /// Notes what the process has used so far; says whether it has ended.
 fn look(child: &Child, usage: &mut Usage) -> bool {
     let folder = format!("/proc/{}", child.id());

@@ -1,6 +1,7 @@
 //! The parts of the benchmark, in the order in which they are measured.
 
 use crate::corpus::Shape;
+use crate::gateway::gateway;
 use crate::link_check;
 use crate::options::{Options, Section};
 use crate::process::End;
@@ -15,12 +16,13 @@ type Part = fn(&Options, &mut Report);
 /// Measures what the options name.
 pub fn run(options: &Options, report: &mut Report) {
     loopback(options, report);
-    let parts: [(Section, Part); 5] = [
+    let parts: [(Section, Part); 6] = [
         (Section::Link, link),
         (Section::Lossy, lossy),
         (Section::Tiny, tiny),
         (Section::Large, large),
         (Section::Scale, scale),
+        (Section::Gateway, gateway),
     ];
     for (section, part) in parts {
         if options.measures(section) {

@@ -101,6 +101,11 @@ impl Report {
         }
     }
 
+    /// Takes note of what must not be.
+    pub fn fail(&mut self, what: &str) {
+        self.wrong.push(what.to_owned());
+    }
+
     pub fn say(&mut self, text: &str) {
         print!("{text}");
         self.text.push_str(text);
