@@ -2,12 +2,17 @@
 
 use std::process::ExitCode;
 
-use transship::cli;
+use transship::cli::{self, Arguments};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads start only for a command: `--version`, `--help` and mistakes need none.
+fn main() -> ExitCode {
     match cli::parse() {
-        Ok(arguments) => cli::run(arguments).await.into(),
+        Ok(arguments) => run(arguments),
         Err(exit) => exit,
     }
+}
+
+#[tokio::main]
+async fn run(arguments: Arguments) -> ExitCode {
+    cli::run(arguments).await.into()
 }
