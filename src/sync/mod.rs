@@ -330,7 +330,7 @@ impl Sync {
             let sides = self.open(group, run.tally)?;
             Ok((self.look(group, &sides, run.depth).await?, sides))
         };
-        let looked = self.stop.run_until_cancelled(looked).await;
+        let looked = self.stop.run_until_cancelled(Box::pin(looked)).await;
         let registries = || group.targets.iter().map(Repository::registry);
         match looked.unwrap_or_else(|| Err(self.stopped())) {
             Ok((mut plan, sides)) => {

@@ -104,7 +104,7 @@ impl RegistryClient {
             let result = match scheme {
                 AuthScheme::Token => self.send_once(http, request).await,
                 AuthScheme::Basic | AuthScheme::Anonymous => {
-                    self.send_without_token(http, request, scheme).await
+                    Box::pin(self.send_without_token(http, request, scheme)).await
                 }
             };
             self.observe_login(http, request, scheme, &result);
@@ -212,7 +212,7 @@ impl RegistryClient {
             authorization.apply(&mut headers);
             let builder = http.request(&request.method, url.clone());
             let builder = builder.headers(headers).body(body);
-            let response = http.head(builder, timeout).await;
+            let response = Box::pin(http.head(builder, timeout)).await;
             let response = response
                 .inspect_err(|kind| self.record_failure(kind))
                 .map_err(fail)?;
@@ -227,7 +227,7 @@ impl RegistryClient {
                 return Ok(response);
             }
             let refusal = self.refusal(http, request, &authorization, response, is_second);
-            let refusal = refusal.await;
+            let refusal = Box::pin(refusal).await;
             is_second = true;
             let Some(kind) = refusal else { continue };
             let error = fail(reclassify(request, kind));

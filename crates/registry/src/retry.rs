@@ -54,7 +54,8 @@ impl RetryPolicy {
     {
         match attempt().await {
             Ok(done) => Ok(done),
-            Err(error) => self.start().resume(error, |_| true, attempt).await,
+            // Failures are few: their state is not part of every request's.
+            Err(error) => Box::pin(self.start().resume(error, |_| true, attempt)).await,
         }
     }
 }

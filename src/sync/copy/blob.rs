@@ -32,7 +32,8 @@ impl Transfer {
                     return Box::pin(self.bring_missing(lane, blob, elsewhere)).await;
                 }
                 Holding::Unknown => {
-                    let is_held = lane.target.has_blob(lane.to, &blob.digest).await?;
+                    let asked = Box::pin(lane.target.has_blob(lane.to, &blob.digest));
+                    let is_held = asked.await?;
                     self.holdings.learn(lane.to, &blob.digest, is_held).await;
                 }
             }
@@ -40,7 +41,8 @@ impl Transfer {
     }
 
     /// Mounts a blob where another repository of the registry has it, else uploads it. Whoever
-    /// wants to upload what is being uploaded to the registry now waits, and mounts then.
+    /// wants to upload what is being uploaded to the registry now waits, and mounts then. Those that
+    /// wait are many: what they do afterwards is boxed, and takes its room then.
     async fn bring_missing(
         &self,
         lane: CopyContext<'_>,
@@ -52,16 +54,15 @@ impl Transfer {
         let mut is_refused = false;
         loop {
             if let Some(holder) = elsewhere {
-                let started = lane
+                let mount = lane
                     .target
-                    .start_upload(lane.to, &blob.digest, Some(&holder))
-                    .await?;
-                let unused = match started {
+                    .start_upload(lane.to, &blob.digest, Some(&holder));
+                let unused = match Box::pin(mount).await? {
                     UploadStart::Mounted => session.take(),
                     UploadStart::Session(upload) => session.replace(upload),
                 };
                 if let Some(unused) = unused {
-                    lane.target.cancel(&unused).await;
+                    Box::pin(lane.target.cancel(&unused)).await;
                 }
                 if session.is_none() {
                     self.brought(lane, blob, "mounted").await;
@@ -79,10 +80,10 @@ impl Transfer {
             if let Some(lead) = lead.filter(|_| elsewhere.is_none()) {
                 let wanted = lead.wanted();
                 match self.holdings.doubt(lane.to, &blob.digest) {
-                    None => self.upload(lane, blob, session, wanted).await?,
+                    None => Box::pin(self.upload(lane, blob, session, wanted)).await?,
                     Some(refused_at) => {
                         let session = (session, wanted);
-                        self.replace(lane, blob, session, refused_at).await?;
+                        Box::pin(self.replace(lane, blob, session, refused_at)).await?;
                     }
                 }
                 self.brought(lane, blob, "copied").await;

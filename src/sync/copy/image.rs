@@ -103,7 +103,7 @@ impl Transfer {
         };
         let _lead = self.lead(lane, digest).await;
         let reference = lane.from.digest(digest);
-        let whole = pull(lane, &reference).await?;
+        let whole = Box::pin(pull(lane, &reference)).await?;
         let broken = |error| broken(lane, &reference, error);
         let shape = |attestations| {
             let mut manifest = shape(&whole, lane.mirror, attestations).map_err(broken)?;
@@ -113,10 +113,10 @@ impl Transfer {
         };
         let manifest = shape(lane.mirror.attestations)?;
         let to = lane.to.tag(tag);
-        self.admit(lane, &manifest, allowance).await?;
+        Box::pin(self.admit(lane, &manifest, allowance)).await?;
         let pulled = PulledManifests::of(lane.source);
         let top = Descent::from_top(&pulled);
-        match self.bring_manifest(lane, &manifest, &to, top).await {
+        match Box::pin(self.bring_manifest(lane, &manifest, &to, top)).await {
             Err(error)
                 if is_about_attestations(&error)
                     && lane.mirror.attestations == Attestations::IfAccepted =>
@@ -125,7 +125,7 @@ impl Transfer {
                     tracing::info!(%error, "{to} is written without attestations");
                 }
                 let manifest = shape(Attestations::Drop)?;
-                self.bring_manifest(lane, &manifest, &to, top).await?;
+                Box::pin(self.bring_manifest(lane, &manifest, &to, top)).await?;
                 Ok(manifest.digest)
             }
             other => other.map(|_| manifest.digest),
@@ -182,7 +182,7 @@ impl Transfer {
         // Whoever knew the doubt before the parts were looked for brought those in doubt, too.
         let doubt = self.holdings.doubt(lane.to, &manifest.digest);
         let size = self.bring_parts(lane, manifest, to, descent).await?;
-        match lane.target.put_manifest(to, manifest).await {
+        match Box::pin(lane.target.put_manifest(to, manifest)).await {
             Err(error) if error.is_missing_content() => {
                 if lane.tally.failure_log.has_line() {
                     tracing::warn!(%error, "the target lost content; it is brought again");
@@ -192,8 +192,8 @@ impl Transfer {
                 for part in parts(manifest).map_err(|e| broken(lane, to, e))? {
                     self.holdings.learn(lane.to, &part.digest, false).await;
                 }
-                self.bring_parts(lane, manifest, to, descent).await?;
-                lane.target.put_manifest(to, manifest).await?;
+                Box::pin(self.bring_parts(lane, manifest, to, descent)).await?;
+                Box::pin(lane.target.put_manifest(to, manifest)).await?;
             }
             other => other?,
         }
@@ -288,11 +288,12 @@ impl Transfer {
                     turn.has(&child.digest);
                 }
             };
-            if let Some(size) = self.look_for_child(lane, &child.digest, &to).await? {
+            let held = Box::pin(self.look_for_child(lane, &child.digest, &to));
+            if let Some(size) = held.await? {
                 needs_no_pull();
                 return Ok(size);
             }
-            let manifest = match find(lane, &from).await? {
+            let manifest = match Box::pin(find(lane, &from)).await? {
                 Some(manifest) => manifest,
                 None => return Err(withdrawn(lane, &from, index.entry_kind(&child.digest))),
             };

@@ -70,7 +70,8 @@ impl Transfer {
         session: Option<UploadSession>,
         wanted: &WaiterCount,
     ) -> Result<(), Error> {
-        let (mut error, served) = match self.upload_sized(lane, blob, session, wanted).await {
+        let first = Box::pin(self.upload_sized(lane, blob, session, wanted));
+        let (mut error, served) = match first.await {
             Err(Error::Registry(error)) => match blob.as_served(&error) {
                 Some(served) => (error, served),
                 None => return Err(about_nothing(error, blob).into()),
@@ -78,7 +79,7 @@ impl Transfer {
             other => return other,
         };
         tracing::warn!(%error, "it is copied if its digest is right");
-        match self.upload_sized(lane, &served, None, wanted).await {
+        match Box::pin(self.upload_sized(lane, &served, None, wanted)).await {
             Err(Error::Registry(second)) if second.is_mismatch() => {
                 let remedy = "nor is it what its digest says; `exclude` leaves its tag out";
                 error.remedy = Some(remedy.into());
@@ -95,7 +96,7 @@ impl Transfer {
         session: Option<UploadSession>,
         wanted: &WaiterCount,
     ) -> Result<(), Error> {
-        let mut session = self.furthest(lane, blob, session).await?;
+        let mut session = Box::pin(self.furthest(lane, blob, session)).await?;
         // Whoever comes back after a failure is too late for the others.
         let mut company = lane.fanout.zip(lane.image);
         if session.is_some() && company.take().is_some() {
@@ -111,7 +112,7 @@ impl Transfer {
             let done = work.await;
             drop(turn);
             let Err(error) = done else {
-                self.write_lessons(lane, blob, tries.lessons).await;
+                Box::pin(self.write_lessons(lane, blob, tries.lessons)).await;
                 if tries.is_anew {
                     self.note(lane, blob, None).await;
                 }
@@ -121,15 +122,17 @@ impl Transfer {
                 return Err(error);
             };
             let is_all_sent = session.as_ref().is_some_and(UploadSession::is_all_sent);
-            let pause = self.pause(lane, blob, &mut session, error, &mut tries);
+            let pause = Box::pin(self.pause(lane, blob, &mut session, error, &mut tries));
             let Some(pause) = pause.await? else {
                 continue;
             };
             tokio::time::sleep(pause).await;
             // Only the answer may have been lost.
-            if is_all_sent && matches!(lane.target.has_blob(lane.to, &blob.digest).await, Ok(true))
-            {
-                return Ok(());
+            if is_all_sent {
+                let asked = Box::pin(lane.target.has_blob(lane.to, &blob.digest));
+                if matches!(asked.await, Ok(true)) {
+                    return Ok(());
+                }
             }
         }
     }
@@ -260,7 +263,7 @@ impl Transfer {
         session: &mut Option<UploadSession>,
         company: Option<Company<'_>>,
     ) -> Result<(), Error> {
-        if self.find_again(lane, blob, session).await? {
+        if Box::pin(self.find_again(lane, blob, session)).await? {
             return Ok(());
         }
         let hashed = session
@@ -269,7 +272,7 @@ impl Transfer {
         let begin = async {
             match session.take() {
                 Some(session) => Ok(UploadStart::Session(session)),
-                None => lane.target.start_upload(lane.to, &blob.digest, None).await,
+                None => Box::pin(lane.target.start_upload(lane.to, &blob.digest, None)).await,
             }
         };
         // The session is begun while the flow is waited for, so that the round trip costs nothing.
@@ -279,11 +282,12 @@ impl Transfer {
                 Some((fanout, image)) => fanout.gather(image, &blob.digest, name, flow).await,
                 None => (Part::Alone, flow.await),
             };
-            let pulled = match part {
-                Part::Follow(branch) => Ok((branch.boxed(), None)),
-                Part::Leader(seats) => pull(lane, blob, hashed.clone(), seats).await,
-                Part::Alone => pull(lane, blob, hashed.clone(), Vec::new()).await,
+            let seats = match part {
+                Part::Follow(branch) => return (to, Ok((branch.boxed(), None))),
+                Part::Leader(seats) => seats,
+                Part::Alone => Vec::new(),
             };
+            let pulled = Box::pin(pull(lane, blob, hashed.clone(), seats)).await;
             (to, pulled)
         };
         let (started, (_to, pulled)) = futures::join!(begin, pull);
@@ -295,7 +299,7 @@ impl Transfer {
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane);
         let bytes = UploadBody::new(entry.count(bytes), hashed);
-        let sending = self.send(lane, blob, upload, &bytes);
+        let sending = Box::pin(self.send(lane, blob, upload, &bytes));
         self.written_down(lane, sending).await
     }
 

@@ -136,7 +136,7 @@ impl Registry {
             size: blob.size,
         };
         let download = BlobDownload {
-            frames: source.open(guard.received()).await?,
+            frames: Box::pin(source.open(guard.received())).await?,
             source,
             received_at_break: guard.received(),
             retries: self.retry().start(),
@@ -188,7 +188,8 @@ impl BlobDownload {
                     done => return done.map_err(|kind| self.source.fail(kind)),
                 },
             };
-            self.reconnect(self.source.fail(kind)).await?;
+            // Breaks are few: what a new connection takes is not kept for every download.
+            Box::pin(self.reconnect(self.source.fail(kind))).await?;
         }
     }
 
@@ -237,11 +238,12 @@ impl BlobSource {
                 false => Kind::Length { expected, found },
             }));
         }
-        let http = self.registry.http.clone();
+        let http = &self.registry.http;
+        let (counter, observer) = (http.counter.clone(), http.observer.clone());
+        let name = http.name.clone();
         let count = move |frame: &Bytes| {
-            http.counter.add_bytes(frame.len() as u64);
-            http.observer
-                .on_transfer(&http.name, Direction::Received, frame.len() as u64);
+            counter.add_bytes(frame.len() as u64);
+            observer.on_transfer(&name, Direction::Received, frame.len() as u64);
         };
         let frames = response.bytes_stream().map_err(|e| Kind::from(&e));
         Ok(without_first(frames.inspect_ok(count).boxed(), skip))
