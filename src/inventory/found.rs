@@ -60,14 +60,15 @@ pub struct FoundImage {
 }
 
 impl FoundImage {
-    /// Its repository, and the tag that a mirror of it names: a digest never moves.
-    pub fn source(&self) -> Option<(Repository, Tag)> {
-        let named = self.image.split_once('@');
-        let named = named.map_or(&*self.image, |(name, _)| name);
+    /// Its repository, and the tag that a mirror of it names; no tag if it is named by a digest only.
+    pub fn source(&self) -> Option<(Repository, Option<Tag>)> {
+        let pinned = self.image.split_once('@');
+        let named = pinned.map_or(&*self.image, |(name, _)| name);
         let (repository, version) = parse_image(named).ok()?;
         let tag = match version {
-            Some(Version::Tag(tag)) => tag,
-            _ => "latest".parse().ok()?,
+            Some(Version::Tag(tag)) => Some(tag),
+            _ if pinned.is_some() => None,
+            _ => "latest".parse().ok(),
         };
         Some((repository, tag))
     }
@@ -146,6 +147,14 @@ impl Inventory {
         Ok(true)
     }
 
+    /// Adds what was found in a part of the input.
+    pub(crate) fn merge(&mut self, found: Self) -> Result<(), Error> {
+        for image in found.images.into_values() {
+            self.add(&image.image, image.certainty, || image.place)?;
+        }
+        Ok(())
+    }
+
     /// Notes the digest that runs of an image which was added.
     pub(crate) fn runs(&mut self, image: &str, digest: &Digest) {
         let Ok((repository, version)) = parse_image(image) else {
@@ -172,9 +181,12 @@ impl FromIterator<FoundImage> for Inventory {
     }
 }
 
-/// Whether a text is an image with a tag or a digest.
+/// Whether a text is an image with a tag or a digest. A digest alone is none.
 pub(crate) fn has_version(text: &str) -> bool {
-    matches!(parse_image(text), Ok((_, Some(_))))
+    // Most texts are none: they are told by what every image with a version has.
+    text.contains(':')
+        && text.parse::<Digest>().is_err()
+        && matches!(parse_image(text), Ok((_, Some(_))))
 }
 
 /// Whether a text is an image with a registry, and a tag or a digest.

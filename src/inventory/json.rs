@@ -9,12 +9,17 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 
 use crate::inventory::{
     Error, Inventory,
+    embedded::Host,
     scan::{MAX_TEXT_BYTES, Scan},
 };
 
 /// Reads JSON documents up to the end.
-pub(crate) fn read(input: &mut impl Read, inventory: &mut Inventory) -> Result<(), Error> {
-    let mut scan = Scan::new(inventory);
+pub(crate) fn read(
+    input: &mut impl Read,
+    inventory: &mut Inventory,
+    host: &Host,
+) -> Result<(), Error> {
+    let mut scan = Scan::new(inventory, host);
     let mut json = serde_json::Deserializer::from_reader(Bounded::new(input));
     loop {
         let events = scan.events();

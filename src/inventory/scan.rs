@@ -3,8 +3,10 @@
 use crate::{
     inventory::{
         Certainty, Error, Inventory,
+        embedded::{self, Host},
         found::{has_version, is_complete},
-        object::{Members, Role},
+        object::{GlobalRegistry, Members, Role, names_image},
+        place::place,
     },
     oci::Digest,
 };
@@ -17,25 +19,31 @@ const MAX_IMAGE_BYTES: usize = 1024;
 const MAX_DEPTH: usize = 100;
 /// Most containers of a pod that are kept to learn what runs.
 const MAX_CONTAINERS: usize = 1000;
+/// Most names without a registry that wait for one.
+const MAX_BARE: usize = 64;
 
 /// A walk through documents. An error ends it; [`Scan::take_error`] has it.
 pub(crate) struct Scan<'i> {
     inventory: &'i mut Inventory,
+    host: Host,
     frames: Vec<OpenNode>,
     objects: Vec<Object>,
     events: u64,
+    global: GlobalRegistry,
     error: Option<Error>,
 }
 
 /// A list or a map that is open.
-struct OpenNode {
+pub(crate) struct OpenNode {
     role: Role,
-    inner: Inner,
+    pub(crate) inner: Inner,
 }
 
-enum Inner {
+pub(crate) enum Inner {
     List {
         index: usize,
+        /// Whether the item before is a flag for an image, whose value comes next.
+        is_flagged: bool,
     },
     Map {
         /// The key whose value comes next; `None` if a key comes next.
@@ -46,11 +54,11 @@ enum Inner {
 
 /// A Kubernetes object that is open: a map with a `kind`.
 #[derive(Default)]
-struct Object {
-    depth: usize,
-    kind: String,
-    name: String,
-    namespace: String,
+pub(crate) struct Object {
+    pub(crate) depth: usize,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) namespace: String,
     /// The names and images of its containers.
     containers: Vec<(String, String)>,
     /// The names and digests of what runs.
@@ -58,12 +66,15 @@ struct Object {
 }
 
 impl<'i> Scan<'i> {
-    pub(crate) fn new(inventory: &'i mut Inventory) -> Self {
+    /// A walk whose finds go to an inventory, as sure as their host allows.
+    pub(crate) fn new(inventory: &'i mut Inventory, host: &Host) -> Self {
         Self {
             inventory,
+            host: host.clone(),
             frames: Vec::new(),
             objects: Vec::new(),
             events: 0,
+            global: GlobalRegistry::default(),
             error: None,
         }
     }
@@ -86,7 +97,10 @@ impl<'i> Scan<'i> {
     }
 
     pub(crate) fn begin_list(&mut self) -> Result<(), ()> {
-        self.begin(Inner::List { index: 0 })
+        self.begin(Inner::List {
+            index: 0,
+            is_flagged: false,
+        })
     }
 
     fn begin(&mut self, inner: Inner) -> Result<(), ()> {
@@ -95,6 +109,18 @@ impl<'i> Scan<'i> {
             return self.fail(Error::TooMuch("more than 100 levels"));
         }
         let role = self.next_role();
+        if let Some(OpenNode {
+            inner:
+                Inner::Map {
+                    key: Some(key),
+                    members,
+                },
+            ..
+        }) = self.frames.last_mut()
+            && key == "build"
+        {
+            members.build.clone_from(key);
+        }
         // YAML allows a map as a key: its value has a key without a name.
         self.frames.push(OpenNode { role, inner });
         Ok(())
@@ -130,6 +156,9 @@ impl<'i> Scan<'i> {
         {
             self.close_object();
         }
+        if self.frames.is_empty() {
+            self.global = GlobalRegistry::default();
+        }
         self.advance();
         self.keep(result)
     }
@@ -141,55 +170,122 @@ impl<'i> Scan<'i> {
             return Ok(());
         };
         let role = *role;
-        let result = match inner {
+        let (key, in_list) = match inner {
             Inner::Map {
                 key: next @ None, ..
             } => {
                 *next = Some(text.chars().take(MAX_IMAGE_BYTES).collect());
                 return Ok(());
             }
-            _ if text.len() > MAX_IMAGE_BYTES => Ok(()),
             Inner::Map {
                 key: Some(key),
                 members,
             } => {
-                if let Some(member) = members.get_mut(key) {
+                if text.len() <= MAX_IMAGE_BYTES
+                    && let Some(member) = members.get_mut(key)
+                {
                     text.clone_into(member);
                 }
-                match key.as_str() {
-                    "kind" => {
-                        self.open_object(depth, text);
-                        Ok(())
-                    }
-                    key if key.ends_with("Image") && has_version(text) => {
-                        self.add(text, Certainty::Likely, None)
-                    }
-                    _ => Ok(()),
+                // Nearly all texts are dull: the rest is asked of few.
+                let is_dull = !text.contains([':', '\n']) && !text.starts_with(['{', '[']);
+                let is_global = matches!(role, Role::Global | Role::GlobalImage);
+                if is_dull && !is_global && key != "kind" {
+                    self.advance();
+                    return Ok(());
                 }
+                (key.clone(), false)
             }
-            Inner::List { .. } => self.item(role, text),
+            Inner::List { .. } => (String::new(), true),
+        };
+        let result = match in_list {
+            _ if role == Role::Arguments => self.arguments(text),
+            _ if embedded::may_hold_images(text) => self.embedded(&key, text),
+            _ if text.len() > MAX_IMAGE_BYTES => Ok(()),
+            true => self.item(role, text),
+            false => self.member(role, &key, text, depth),
         };
         self.advance();
         self.keep(result)
     }
 
+    /// A text in a map.
+    fn member(&mut self, role: Role, key: &str, text: &str, depth: usize) -> Result<(), Error> {
+        match key {
+            "kind" => {
+                self.open_object(depth, text);
+                Ok(())
+            }
+            // Looked at when the map ends, with its brothers.
+            "image" => Ok(()),
+            "imageRegistry" if role == Role::Global => {
+                text.clone_into(&mut self.global.forced);
+                Ok(())
+            }
+            "registry" if role == Role::GlobalImage => {
+                text.clone_into(&mut self.global.default);
+                Ok(())
+            }
+            "digest" | "sha" | "name" => Ok(()),
+            key if (names_image(key) || role == Role::Images) && has_version(text) => {
+                self.add(text, Certainty::Likely, None)
+            }
+            _ if role == Role::Data && is_complete(text) => self.add(text, Certainty::Maybe, None),
+            _ => Ok(()),
+        }
+    }
+
     /// A text in a list.
     fn item(&mut self, role: Role, text: &str) -> Result<(), Error> {
+        // Kustomize in Argo CD names images as `NAME=IMAGE`.
+        let image = text.rsplit_once('=').map_or(text, |(_, image)| image);
         match role {
-            Role::Images if has_version(text) => self.add(text, Certainty::Likely, None),
+            Role::Images if has_version(image) => self.add(image, Certainty::Likely, None),
             // A document that is only a list.
             Role::Other if self.frames.len() == 1 && has_version(text) => {
                 self.add(text, Certainty::Certain, None)
             }
-            Role::Arguments => {
-                let value = text.split_once('=').map_or(text, |(_, value)| value);
-                match is_complete(value) {
-                    true => self.add(value, Certainty::Maybe, None),
-                    false => Ok(()),
-                }
-            }
             _ => Ok(()),
         }
+    }
+
+    /// An argument, or a script in it: images of flags named so, and what looks like an image.
+    fn arguments(&mut self, text: &str) -> Result<(), Error> {
+        let mut is_flagged = match self.frames.last_mut().map(|frame| &mut frame.inner) {
+            Some(Inner::List { is_flagged, .. }) => std::mem::take(is_flagged),
+            _ => false,
+        };
+        for word in text.split_whitespace() {
+            let (flag, values) = word.rsplit_once('=').unwrap_or(("", word));
+            let is_named = match flag {
+                "" => is_flagged,
+                flag => names_image(flag),
+            };
+            is_flagged = flag.is_empty() && word.starts_with('-') && names_image(word);
+            let values = values.split([',', ';']);
+            for value in values.map(|value| value.trim_matches(['"', '\'', '`', '(', ')'])) {
+                match is_named {
+                    true if has_version(value) => self.add(value, Certainty::Likely, None)?,
+                    _ if is_complete(value) => self.add(value, Certainty::Maybe, None)?,
+                    _ => {}
+                }
+            }
+        }
+        if let Some(Inner::List {
+            is_flagged: next, ..
+        }) = self.frames.last_mut().map(|frame| &mut frame.inner)
+        {
+            *next = is_flagged;
+        }
+        Ok(())
+    }
+
+    /// A text that may be a document itself.
+    fn embedded(&mut self, key: &str, text: &str) -> Result<(), Error> {
+        let place = || place(&self.frames, self.objects.last(), None);
+        let Some(found) = embedded::read(key, text, &self.host, place) else {
+            return Ok(());
+        };
+        self.inventory.merge(found)
     }
 
     /// Looks at the map that ends, whose members are known now.
@@ -202,29 +298,7 @@ impl<'i> Scan<'i> {
             return Ok(());
         };
         let (role, members) = (*role, std::mem::take(members));
-        let result = match role {
-            Role::Container if !members.image.is_empty() => {
-                self.note_container(&members);
-                self.add(&members.image, Certainty::Certain, Some("image"))
-            }
-            Role::ContainerStatus => {
-                self.note_status(&members);
-                Ok(())
-            }
-            Role::ImageVolume if !members.reference.is_empty() => {
-                self.add(&members.reference, Certainty::Certain, Some("reference"))
-            }
-            Role::Variable => self.variable(&members),
-            _ if has_version(&members.image) => {
-                self.add(&members.image, Certainty::Likely, Some("image"))
-            }
-            _ => match members.split_image() {
-                Some(image) if has_version(&image) => {
-                    self.add(&image, Certainty::Likely, Some("repository"))
-                }
-                _ => Ok(()),
-            },
-        };
+        let result = self.judge_members(role, &members);
         if let Some(OpenNode {
             inner: Inner::Map { members: kept, .. },
             ..
@@ -235,17 +309,96 @@ impl<'i> Scan<'i> {
         result
     }
 
-    /// Operators name the images that they start in variables of this prefix
+    fn judge_members(&mut self, role: Role, members: &Members) -> Result<(), Error> {
+        let image = &*members.image;
+        let is_built = !members.build.is_empty();
+        match role {
+            Role::Container if !image.is_empty() => {
+                self.note_container(members);
+                self.add(image, Certainty::Certain, Some("image"))
+            }
+            Role::ContainerStatus => {
+                self.note_status(members);
+                Ok(())
+            }
+            Role::ImageVolume if !members.reference.is_empty() => {
+                self.add(&members.reference, Certainty::Certain, Some("reference"))
+            }
+            Role::Variable => self.variable(members),
+            _ if is_built && has_version(image) => self.add(image, Certainty::Maybe, Some("image")),
+            _ if is_built => Ok(()),
+            _ if has_version(image) => self.add(image, Certainty::Likely, Some("image")),
+            Role::Step if !image.is_empty() => self.add(image, Certainty::Likely, Some("image")),
+            _ => self.judge_parts(role, members),
+        }
+    }
+
+    /// Looks at a map that has an image in parts, or in a member of another name.
+    fn judge_parts(&mut self, role: Role, members: &Members) -> Result<(), Error> {
+        if let Some(image) = members.split_image(role, &self.global)
+            && has_version(&image)
+        {
+            return self.add(&image, Certainty::Likely, Some("tag"));
+        }
+        let depth = self.frames.len();
+        let kind = self.objects.last().filter(|object| object.depth == depth);
+        let is_imported = kind.is_some_and(|object| object.kind == "DockerImage");
+        match role {
+            // Of an ImageStream of OpenShift.
+            _ if is_imported && has_version(&members.name) => {
+                self.add(&members.name, Certainty::Likely, Some("name"))
+            }
+            // A list of Hauler.
+            Role::Images if has_version(&members.name) => {
+                self.add(&members.name, Certainty::Likely, Some("name"))
+            }
+            // The schema of a custom resource.
+            Role::ImageParts if has_version(&members.default) => {
+                self.add(&members.default, Certainty::Maybe, Some("default"))
+            }
+            _ => self.judge_bare(members),
+        }
+    }
+
+    /// Istio names images alone, and their registry and tag once above them.
+    fn judge_bare(&mut self, members: &Members) -> Result<(), Error> {
+        let own = Some(&members.image).filter(|image| !image.is_empty() && !image.contains('/'));
+        let bare = members.bare.iter().chain(own);
+        if !members.hub.is_empty() && !members.tag.is_empty() {
+            let (hub, tag) = (members.hub.trim_end_matches('/'), &members.tag);
+            for name in bare {
+                let image = format!("{hub}/{name}:{tag}");
+                self.add(&image, Certainty::Likely, Some("hub"))?;
+            }
+            return Ok(());
+        }
+        let bare: Vec<String> = bare.take(MAX_BARE).cloned().collect();
+        let mut above = self.frames.iter_mut().rev().skip(1);
+        let above = above.find_map(|frame| match &mut frame.inner {
+            Inner::Map { members, .. } => Some(members),
+            Inner::List { .. } => None,
+        });
+        if let Some(above) = above {
+            let room = MAX_BARE.saturating_sub(above.bare.len());
+            above.bare.extend(bare.into_iter().take(room));
+        }
+        Ok(())
+    }
+
+    /// Operators name the images that they start in variables, OLM's with a prefix
     /// ([OLM](https://sdk.operatorframework.io/docs/olm-integration/generation/#related-images)).
     fn variable(&mut self, members: &Members) -> Result<(), Error> {
         let value = &members.value;
-        if members.name.starts_with("RELATED_IMAGE_") && has_version(value) {
+        if names_image(&members.name) && has_version(value) {
             return self.add(value, Certainty::Likely, Some("value"));
         }
-        match is_complete(value) {
-            true => self.add(value, Certainty::Maybe, Some("value")),
-            false => Ok(()),
+        for word in value.split([',', ' ']) {
+            let word = word.rsplit_once('=').map_or(word, |(_, word)| word);
+            if is_complete(word) {
+                self.add(word, Certainty::Maybe, Some("value"))?;
+            }
         }
+        Ok(())
     }
 
     fn note_container(&mut self, members: &Members) {
@@ -303,7 +456,7 @@ impl<'i> Scan<'i> {
     /// Makes ready for the next key or item.
     fn advance(&mut self) {
         match self.frames.last_mut().map(|frame| &mut frame.inner) {
-            Some(Inner::List { index }) => *index += 1,
+            Some(Inner::List { index, .. }) => *index += 1,
             // A map as a key has no name; its value comes next.
             Some(Inner::Map {
                 key: key @ None, ..
@@ -319,7 +472,11 @@ impl<'i> Scan<'i> {
         certainty: Certainty,
         member: Option<&str>,
     ) -> Result<(), Error> {
-        let place = || place(&self.frames, self.objects.last(), member);
+        let certainty = certainty.min(self.host.ceiling);
+        let place = || {
+            self.host
+                .name(&place(&self.frames, self.objects.last(), member))
+        };
         self.inventory.add(image, certainty, place).map(drop)
     }
 
@@ -331,32 +488,4 @@ impl<'i> Scan<'i> {
         self.error = Some(error);
         Err(())
     }
-}
-
-/// Where the walk stands: the object, then the keys below it.
-fn place(frames: &[OpenNode], object: Option<&Object>, member: Option<&str>) -> String {
-    let (title, from) = match object {
-        None => (String::new(), 0),
-        Some(object) => {
-            let name = match object.namespace.as_str() {
-                "" => object.name.clone(),
-                namespace => format!("{namespace}/{}", object.name),
-            };
-            let title = format!("{} {name}", object.kind);
-            (
-                format!("{}: ", title.trim_end()),
-                object.depth.saturating_sub(1),
-            )
-        }
-    };
-    let mut path = String::new();
-    for frame in &frames[from.min(frames.len())..] {
-        match &frame.inner {
-            Inner::List { index } => path += &format!("[{index}]"),
-            Inner::Map { key: Some(key), .. } => path += &format!(".{key}"),
-            Inner::Map { key: None, .. } => {}
-        }
-    }
-    path.extend(member.map(|member| format!(".{member}")));
-    format!("{title}{}", path.trim_start_matches('.'))
 }

@@ -1,5 +1,6 @@
 mod bounds;
 mod kinds;
+mod table;
 
 use std::fmt::Write as _;
 
@@ -37,13 +38,6 @@ fn likely(images: &[&str]) -> Vec<(Certainty, String)> {
         .collect()
 }
 
-fn maybe(images: &[&str]) -> Vec<(Certainty, String)> {
-    images
-        .iter()
-        .map(|image| (Certainty::Maybe, (*image).to_owned()))
-        .collect()
-}
-
 #[test]
 fn forms_are_told_apart() {
     assert_eq!(form(b"  {\"a\": 1}"), Form::Json);
@@ -56,6 +50,8 @@ fn forms_are_told_apart() {
         form("\u{feff}registry.k8s.io/pause:3.10\n".as_bytes()),
         Form::Lines
     );
+    assert_eq!(form(b"ARG V=1\nFROM a:1\n"), Form::Dockerfile);
+    assert_eq!(form(b"REPOSITORY   TAG   IMAGE ID\n"), Form::Table);
     assert_eq!(form(b""), Form::Lines);
 }
 

@@ -140,14 +140,16 @@ impl Coverage {
             let Some((repository, tag)) = image.found.source() else {
                 continue;
             };
-            let comment = match image.found.certainty {
-                Certainty::Maybe => "# maybe: ",
-                _ => "",
+            let line = match (image.found.certainty, tag) {
+                (Certainty::Maybe, Some(tag)) => format!("# maybe: \"{}\",", repository.tag(&tag)),
+                (Certainty::Maybe, None) => format!("# maybe: \"{}\",", image.found.image),
+                (_, Some(tag)) => format!("\"{}\",", repository.tag(&tag)),
+                (_, None) => by_digest(&image.found),
             };
             registries
                 .entry(repository.registry().to_string())
                 .or_default()
-                .push(format!("  {comment}\"{}\",", repository.tag(&tag)));
+                .push(format!("  {line}"));
         }
         let entries = registries.into_iter().map(|(registry, lines)| {
             let is_active = lines.iter().any(|line| !line.starts_with("  #"));
@@ -162,6 +164,14 @@ impl Coverage {
     }
 }
 
+/// The line for an image without a tag: mirrors are of tags.
+fn by_digest(found: &FoundImage) -> String {
+    format!(
+        "# by digest only, add a tag that has it: \"{}\",",
+        found.image
+    )
+}
+
 async fn cover(
     found: &FoundImage,
     config: &Config,
@@ -174,7 +184,17 @@ async fn cover(
         reference: None,
         reason: None,
     };
-    let answer = match explain(&found.image, config, store).await {
+    let mut explained = explain(&found.image, config, store).await;
+    // A digest that was never seen, and the tag beside it.
+    let tag = found
+        .source()
+        .and_then(|(repository, tag)| Some(repository.tag(&tag?)));
+    let is_unseen = matches!(explained, Err(ExplainError::Digest));
+    let tag = tag.filter(|_| is_unseen && found.image.contains('@'));
+    if let Some(tag) = &tag {
+        explained = explain(&tag.to_string(), config, store).await;
+    }
+    let answer = match explained {
         Ok(explained) => explained.answer,
         Err(ExplainError::Store(error)) => return Err(error),
         Err(failure) => {
@@ -197,7 +217,8 @@ async fn cover(
             let best = entry.copies.into_iter().max_by_key(state);
             if let Some(copy) = best {
                 covered.state = state(&copy);
-                if !covered.state.is_missing() && runs_another(found, &copy, store).await? {
+                let is_other = tag.is_some() || runs_another(found, &copy, store).await?;
+                if !covered.state.is_missing() && is_other {
                     covered.state = ImageState::OtherDigest;
                 }
                 (covered.reference, covered.reason) = (Some(copy.reference), copy.reason);

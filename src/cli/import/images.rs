@@ -56,6 +56,8 @@ const PATTERN_SELECTORS: &str = "tags = \"*\"\nlatest = 5\n";
 struct Tags {
     certain: BTreeSet<String>,
     maybe: BTreeSet<String>,
+    /// Images without a tag, as they are written.
+    digests: BTreeSet<String>,
 }
 
 /// Prints entries for the images, grouped by registry.
@@ -123,9 +125,11 @@ fn entries(inventory: &Inventory, arguments: &Import) -> String {
             .entry(repository.registry().to_string())
             .or_default();
         let tags = registry.entry(repository.to_string()).or_default();
-        match found.certainty {
-            Certainty::Maybe => tags.maybe.insert(tag.to_string()),
-            _ => tags.certain.insert(tag.to_string()),
+        match (found.certainty, tag) {
+            (Certainty::Maybe, Some(tag)) => tags.maybe.insert(tag.to_string()),
+            (Certainty::Maybe, None) => continue,
+            (_, Some(tag)) => tags.certain.insert(tag.to_string()),
+            (_, None) => tags.digests.insert(found.image.clone()),
         };
     }
     let selectors = selectors(arguments);
@@ -185,11 +189,15 @@ fn selectors(arguments: &Import) -> Option<String> {
 fn entry(registry: &str, repositories: &BTreeMap<String, Tags>, selectors: Option<&str>) -> String {
     let mut lines = Vec::new();
     let mut maybe = Vec::new();
+    let mut pinned = Vec::new();
     for (repository, tags) in repositories {
         match selectors {
-            Some(_) if !tags.certain.is_empty() => lines.push(repository.clone()),
-            Some(_) => maybe.push(repository.clone()),
+            Some(_) if tags.certain.is_empty() && tags.digests.is_empty() => {
+                maybe.push(repository.clone());
+            }
+            Some(_) => lines.push(repository.clone()),
             None => {
+                pinned.extend(tags.digests.iter().cloned());
                 lines.extend(tags.certain.iter().map(|tag| format!("{repository}:{tag}")));
                 maybe.extend(tags.maybe.iter().map(|tag| format!("{repository}:{tag}")));
             }
@@ -201,7 +209,13 @@ fn entry(registry: &str, repositories: &BTreeMap<String, Tags>, selectors: Optio
     let comments = maybe
         .iter()
         .map(|line| format!("# maybe: {}\n", toml_string(line)));
-    let comments: String = comments.collect();
+    let pinned = pinned.iter().map(|image| {
+        format!(
+            "# by digest only, add a tag that has it: {}\n",
+            toml_string(image)
+        )
+    });
+    let comments: String = pinned.chain(comments).collect();
     if lines.is_empty() {
         return comments;
     }

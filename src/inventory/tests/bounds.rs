@@ -65,3 +65,33 @@ fn broken_input_is_named_with_its_line() {
     assert!(refusal("a: 1\nb: [\n".as_bytes()).starts_with("line "));
     assert!(refusal("nginx:1\nnot an image!\nUPPER:1\n".as_bytes()).starts_with("line 3"));
 }
+
+#[test]
+fn text_of_another_encoding_is_named() {
+    let text: Vec<u8> = "\u{feff}nginx:1\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(refusal(&*text), "the input is UTF-16; save it as UTF-8");
+}
+
+#[test]
+fn control_characters_stay_out_of_places() {
+    let pod = "kind: Pod\nmetadata: {name: \"a\\u001b[31m\\u202eb\"}\nspec: {containers: [{image: \"a:1\"}]}\n";
+    assert_eq!(place(pod), "Pod a [31mb: spec.containers[0].image");
+}
+
+#[test]
+fn documents_in_documents_end() {
+    let mut text = "image: quay.io/a/b:1\nx: 1\n".to_owned();
+    for _ in 0..6 {
+        let indented: String = text.lines().map(|line| format!("  {line}\n")).collect();
+        text = format!("image: a:1\nimages: |\n{indented}");
+    }
+    assert_eq!(found(&text), likely(&["a:1"]));
+    let deep = format!(
+        "a: |\n  image: [{}\nb: {{image: \"c:1\"}}\n",
+        "[".repeat(5000)
+    );
+    assert_eq!(found(&deep), likely(&["c:1"]));
+}

@@ -49,22 +49,6 @@ fn custom_resources_with_image_keys() {
 }
 
 #[test]
-fn operator_names_images_in_arguments_and_variables() {
-    let operator = "kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - name: op\n        image: \
-                    op:1\n        args:\n        - --acme-http01-solver-image=quay.io/jetstack/acmesolver:v1.16\n        \
-                    - --leader-elect=true\n        - --listen=0.0.0.0:8080\n        env:\n        - name: \
-                    RELATED_IMAGE_AGENT\n          value: quay.io/acme/agent:1\n        - name: SIDECAR\n          \
-                    value: quay.io/acme/sidecar:2\n        - name: MODE\n          value: fast\n";
-    let mut expected = certain(&["op:1"]);
-    expected.extend(likely(&["quay.io/acme/agent:1"]));
-    expected.extend(maybe(&[
-        "quay.io/acme/sidecar:2",
-        "quay.io/jetstack/acmesolver:v1.16",
-    ]));
-    assert_eq!(found(operator), expected);
-}
-
-#[test]
 fn values_of_a_chart_split_images() {
     let values = "image:\n  registry: docker.io\n  repository: bitnami/redis\n  tag: 7.20\ncontroller:\n  image:\n    \
                   repository: ingress-nginx/controller\n    registry: registry.k8s.io\n    tag: \"v1.12\"\n    digest: \"\"\n\

@@ -54,8 +54,7 @@ async fn toml_is_grouped_by_registry() {
 
 #[tokio::test]
 async fn maybe_images_are_comments_and_miss_nothing() {
-    let pod =
-        "kind: Pod\nspec:\n  containers:\n  - name: a\n    args: [\"--image=quay.io/a/b:1\"]\n";
+    let pod = "kind: Pod\nspec:\n  containers:\n  - name: a\n    args: [\"--i=quay.io/a/b:1\"]\n";
     let coverage = coverage(pod).await;
     assert!(!coverage.is_missing());
     assert_eq!(coverage.toml(), "# quay.io\n# maybe: \"quay.io/a/b:1\",\n");

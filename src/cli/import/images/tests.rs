@@ -81,3 +81,36 @@ fn patterns_find_repositories() {
     let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{text}");
     Config::parse(Path::new("mirror.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
 }
+
+#[test]
+fn what_may_be_an_image_is_never_an_entry() {
+    let input = "kind: Pod\nspec:\n  containers:\n  - image: quay.io/a/c:1\n    args: [\"--i=quay.io/a/b:1\"]\n    env: [{name: \
+                 X, value: \"quay.io/a/d@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]\n---\n\
+                 kind: ConfigMap\ndata: {x: \"ghcr.io/a/e:1\"}\n";
+    for arguments in [
+        arguments(None, None),
+        arguments(Some(3), None),
+        arguments(None, Some(">=1")),
+    ] {
+        let text = imported(input, &arguments);
+        let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{text}");
+        let config =
+            Config::parse(Path::new("mirror.toml"), &text).unwrap_or_else(|e| panic!("{e}"));
+        let routes = config.mirrors.iter().flat_map(|mirror| &mirror.routes);
+        let sources: Vec<String> = routes.map(|route| route.source.to_string()).collect();
+        assert_eq!(sources, ["quay.io/a/c"], "{text}");
+    }
+}
+
+#[test]
+fn image_without_a_tag_is_a_comment_or_a_repository() {
+    let pinned = format!("quay.io/a/b@sha256:{}\n", "a".repeat(64));
+    let text = imported(&pinned, &arguments(None, None));
+    let comment = format!(
+        "# by digest only, add a tag that has it: \"{}\"\n",
+        pinned.trim()
+    );
+    assert_eq!(text, comment);
+    let latest = imported(&pinned, &arguments(Some(3), None));
+    assert!(latest.contains("\n  \"quay.io/a/b\",\n"), "{latest}");
+}
