@@ -31,10 +31,10 @@ pub(super) struct Import {
     /// `-` reads images of standard input: a list, pods, manifests, a rendered chart
     #[arg(required_unless_present = "preset")]
     file: Option<PathBuf>,
-    /// For images: the newest N of each repository, instead of the tags
+    /// For images: the newest N of each repository, instead of the tags; for a preset, of its first entry
     #[arg(long, value_name = "N")]
     latest: Option<usize>,
-    /// For images: the versions in a range, instead of the tags, such as ">=1.31"
+    /// For images: the versions in a range, instead of the tags, such as ">=1.31"; for a preset, of its first entry
     #[arg(long, value_name = "RANGE")]
     semver: Option<String>,
     /// Print selectors for well-known images; `list` names the presets

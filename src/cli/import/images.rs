@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Presets, by name. They are text that users keep and edit.
-const PRESETS: [(&str, &str); 13] = [
+const PRESETS: [(&str, &str); 14] = [
     ("argo", include_str!("../../../presets/argo.toml")),
     ("calico", include_str!("../../../presets/calico.toml")),
     (
@@ -37,6 +37,7 @@ const PRESETS: [(&str, &str); 13] = [
         "kube-prometheus-stack",
         include_str!("../../../presets/kube-prometheus-stack.toml"),
     ),
+    ("kubeadm", include_str!("../../../presets/kubeadm.toml")),
     (
         "kubernetes",
         include_str!("../../../presets/kubernetes.toml"),
@@ -88,7 +89,29 @@ pub(super) fn preset(name: &str, arguments: &Import, global: &Global) -> anyhow:
         };
         return Err(Refusal::mistake(format!("no preset `{name}`"), help).into());
     };
-    print(&(head(arguments) + text), global)
+    let toml = head(arguments) + &narrowed(text, arguments);
+    let refusals = super::check(&with_target(&toml, arguments));
+    if let Some(refusal) = refusals.first() {
+        return Err(Refusal::Usage(format!("line {}: {}", refusal.line, refusal.reason)).into());
+    }
+    print(&toml, global)
+}
+
+/// A preset with the selectors of the arguments in its first entry, which is the software itself. Those
+/// of what it needs are numbered otherwise.
+fn narrowed(text: &str, arguments: &Import) -> String {
+    let end = text.match_indices("\n[[mirror]]").nth(1);
+    let (first, rest) = text.split_at(end.map_or(text.len(), |(at, _)| at));
+    let semver = arguments.semver.as_deref().map(toml_string);
+    let latest = arguments.latest.map(|count| count.to_string());
+    let lines = first.lines().map(|line| {
+        let key = line.split([' ', '=']).next().unwrap_or_default();
+        match (key, &semver, &latest) {
+            ("semver", Some(value), _) | ("latest", _, Some(value)) => format!("{key} = {value}\n"),
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect::<String>() + rest
 }
 
 fn print(toml: &str, global: &Global) -> anyhow::Result<Exit> {

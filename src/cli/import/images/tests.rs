@@ -33,10 +33,29 @@ fn every_preset_is_valid() {
 
 #[test]
 fn presets_work_side_by_side() {
-    let texts = PRESETS.iter().filter(|(name, _)| *name != "ingress-nginx");
+    let texts = PRESETS
+        .iter()
+        .filter(|(name, _)| !matches!(*name, "ingress-nginx" | "kubeadm"));
     let texts: String = texts.map(|(_, text)| format!("{text}\n")).collect();
     let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{texts}");
     Config::parse(Path::new("mirror.toml"), &text).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn preset_is_narrowed_to_a_version() {
+    for (name, text) in PRESETS {
+        let text = narrowed(text, &arguments(Some(2), Some("~1.34")));
+        let text = format!("[defaults]\ntarget = \"registry.example.com/m\"\n\n{text}");
+        let config = Config::parse(Path::new("mirror.toml"), &text);
+        config.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            text.matches("\nsemver = \"~1.34\"\nlatest = 2\n").count(),
+            1,
+            "{name}: {text}"
+        );
+    }
+    let (_, text) = PRESETS.iter().find(|(name, _)| *name == "kubeadm").unwrap();
+    assert!(narrowed(text, &arguments(None, None)) == *text);
 }
 
 #[test]
