@@ -11,7 +11,7 @@ use crate::{
     metrics::Metrics,
     registry::{Registries, RetryPolicy},
     store::{self, Store, StoreWriter},
-    sync::Sync,
+    sync::{self, Sync},
 };
 
 /// The pipeline, and the store's writer, which is closed last.
@@ -28,6 +28,40 @@ pub(crate) fn config(global: &Global) -> anyhow::Result<Arc<Config>> {
         tracing::warn!("{}", config.warnings);
     }
     Ok(Arc::new(config))
+}
+
+/// Reads the config, with the mirror of what clients pulled through the gateway.
+pub(crate) async fn config_with_demand(global: &Global) -> anyhow::Result<Arc<Config>> {
+    let config = config(global)?;
+    Ok(with_demand(&config).await.map_or(config, Arc::new))
+}
+
+/// The same for a command that talks to nobody.
+pub(crate) async fn known_config(global: &Global) -> anyhow::Result<Config> {
+    let config = config_without_secrets(global)?;
+    Ok(with_demand(&config).await.unwrap_or(config))
+}
+
+/// A config with what the store knows of pulls, where there is anything.
+async fn with_demand(config: &Config) -> Option<Config> {
+    config.gateway.as_ref()?;
+    let read = async {
+        match Store::open_existing(&config.state_path).await? {
+            None => Ok(None),
+            Some(store) => {
+                let now = chrono::Utc::now().timestamp();
+                sync::with_demand(config, &store, now).await.map(Some)
+            }
+        }
+    };
+    match read.await {
+        Ok(known) => known.map(|known| known.config),
+        Err(error) => {
+            let error: store::Error = error;
+            tracing::warn!(%error, "the mirror `on-demand` is left out");
+            None
+        }
+    }
 }
 
 /// Reads the config for a command that talks to nobody.

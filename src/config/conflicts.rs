@@ -121,7 +121,7 @@ fn spare(
         let claim = claim(validated, place);
         match &claim.route.selection {
             Selection::Tag(tag) => claim.mirror.target_tag(tag).ok(),
-            Selection::Matching(_) => None,
+            Selection::Matching(_) | Selection::Nothing => None,
         }
     };
     let names: HashSet<Tag> = places.iter().filter_map(|place| name(*place)).collect();
@@ -162,6 +162,8 @@ fn settle_two(
         (Selection::Matching(_), Selection::Matching(_)) if first.0 == second.0 => {
             return Err(twice(&a.route.source, target));
         }
+        // The file never says that.
+        (Selection::Nothing, _) | (_, Selection::Nothing) => return Ok(()),
         (Selection::Matching(_), Selection::Tag(_)) => (b.route.selection.clone(), first),
         (_, Selection::Matching(_)) => (a.route.selection.clone(), second),
     };

@@ -26,7 +26,7 @@ use semver::VersionReq;
 
 use crate::{
     config::parse::{config_file::FileOrigin, diagnostics, file},
-    oci::{NameError, Platform, RegistryName, Repository, Tag},
+    oci::{Digest, NameError, Platform, RegistryName, Repository, Tag},
     registry::settings::{RegistrySettings, Settings},
 };
 
@@ -46,7 +46,7 @@ pub use crate::config::schedule::cron::BadSchedule;
 pub use daemon::HttpConfig;
 pub use gateway::{
     AllowList, BlobDelivery, ClientLimits, ClientNetwork, GatewayConfig, ImagePatterns, ON_DEMAND,
-    OnDemand, TlsFiles,
+    OnDemand, PulledImages, TlsFiles, kept_tag,
 };
 pub use limits::{Counted, Limits, Period, TrafficBudget};
 
@@ -198,15 +198,19 @@ impl Mirror {
 
     /// Whether the mirror goes from a source repository to a target repository.
     pub fn goes(&self, source: &Repository, target: &Repository) -> bool {
+        self.routes_from(source)
+            .any(|route| route.targets.contains(target))
+    }
+
+    /// The routes from a source repository, by its name or by a pattern.
+    pub fn routes_from(&self, source: &Repository) -> impl Iterator<Item = Route> {
         let named = self.routes.iter().filter(|route| route.source == *source);
-        let mut named = named.map(|route| &route.targets);
         let found = self
             .discoveries
             .iter()
             .filter(|found| found.matches(source));
-        let mut found = found.filter_map(|found| found.route(source).ok());
-        named.any(|targets| targets.contains(target))
-            || found.any(|route| route.targets.contains(target))
+        let found = found.filter_map(|found| found.route(source).ok());
+        named.cloned().chain(found)
     }
 
     /// Every registry that the mirror speaks to.
@@ -240,6 +244,8 @@ pub struct Route {
     pub selection: Selection,
     /// What other routes from this source to these targets bring, so that this one does not.
     pub taken: Vec<Selection>,
+    /// The digest for which its tag stands, which the source knows by no tag.
+    pub pin: Option<Digest>,
 }
 
 /// How a source repository is known.
@@ -256,6 +262,8 @@ pub enum Origin {
 pub enum Selection {
     /// One, named in `from`; nothing is listed.
     Tag(Tag),
+    /// None any more: what was mirrored leaves.
+    Nothing,
     /// Those that pass every selector.
     Matching(Arc<Selectors>),
 }

@@ -52,7 +52,10 @@ impl Daemon {
         match signal {
             Signal::Tick => self.tick().await,
             Signal::Due { job, .. } => match job {
-                Job::Mirror(name) => self.runs.due(&name, &self.services, &mut self.work),
+                Job::Mirror(name) => {
+                    self.renew_demand(&name).await;
+                    self.runs.due(&name, &self.services, &mut self.work);
+                }
                 Job::Report => self.report().await,
             },
         }

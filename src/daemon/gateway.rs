@@ -12,7 +12,8 @@ use crate::{
         services::{Services, find_mirror, now},
     },
     gateway::{self, GatewayContext, ImageDemand},
-    sync::Scope,
+    store::{PulledContent, StoreEvent},
+    sync::{self, Scope},
 };
 
 /// Starts the gateway, if the configuration has one.
@@ -34,6 +35,7 @@ pub(crate) async fn start(
         store: services.store.clone(),
         writer: services.writer.clone(),
         metrics: services.metrics.clone(),
+        board: services.pulls.clone(),
         orders,
     };
     let stop = CancellationToken::new();
@@ -45,41 +47,60 @@ pub(crate) async fn start(
 }
 
 impl Services {
-    /// A configuration with the mirror of what was pulled through lately and no entry mirrors.
+    /// A configuration with the mirror of what was pulled through lately and no entry mirrors. What is
+    /// gone from the target is forgotten.
     pub(crate) async fn with_demand(&self, config: Config) -> Config {
-        let Some(keep) = config.gateway.as_ref().map(|gateway| gateway.keep) else {
+        if config.gateway.is_none() {
             return config;
+        }
+        let known = match sync::with_demand(&config, &self.store, now()).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%error, "what was pulled through is not mirrored now");
+                return config;
+            }
         };
-        let since = now() - i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
-        let images = self.store.demand(since).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was pulled through is not mirrored now");
-            Vec::new()
-        });
-        config.with_on_demand(&images)
+        for image in known.left {
+            let left = PulledContent::Left {
+                repository: image.repository,
+                version: image.version,
+                since: known.since,
+            };
+            self.writer.note(StoreEvent::Pulled(left));
+        }
+        known.config
     }
 }
 
 impl Daemon {
-    /// Puts the mirror of what was pulled through in force, as the store knows it now.
-    pub(crate) async fn adopt_demand(&mut self) {
+    /// Puts the mirror of what was pulled through in force, as the store knows it now. Returns whether
+    /// it is another one.
+    pub(crate) async fn adopt_demand(&mut self) -> bool {
         let config = self.services.config();
         if config.gateway.is_none() {
-            return;
+            return false;
         }
         let new = self.services.with_demand(Config::clone(&config)).await;
-        if mirror(&config) != mirror(&new) {
+        let is_new = mirror(&config) != mirror(&new);
+        if is_new {
             self.services.active.store(Arc::new(new));
+        }
+        is_new
+    }
+
+    /// The same before a run of that mirror: what nobody pulled for long leaves with it.
+    pub(crate) async fn renew_demand(&mut self, name: &str) {
+        if *name != *ON_DEMAND || !self.adopt_demand().await {
+            return;
+        }
+        if let Err(error) = self.apply_config().await {
+            tracing::warn!(%error, "status pages and metrics are stale");
         }
     }
 
     /// Mirrors an image that a client pulled.
     pub(crate) async fn demanded(&mut self, image: ImageDemand) {
-        if *image.mirror == *ON_DEMAND {
-            self.adopt_demand().await;
-            if let Err(error) = self.apply_config().await {
-                tracing::warn!(%error, "status pages and metrics are stale");
-            }
-        }
+        self.renew_demand(&image.mirror).await;
         let config = self.services.config();
         // An entry may have taken the image over, or was removed meanwhile.
         if find_mirror(&config, &image.mirror).is_none() {

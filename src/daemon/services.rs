@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, Mirror},
     daemon::{Tasks, event_loop::Event},
+    gateway::PullBoard,
     metrics::Metrics,
     notify::Notifier,
     status::{Status, StatusCache},
@@ -27,6 +28,7 @@ pub(crate) struct Services {
     pub(crate) sync: Arc<Sync>,
     pub(crate) health: Arc<Health>,
     pub(crate) notifier: Arc<Notifier>,
+    pub(crate) pulls: Arc<PullBoard>,
     /// Cancelled at shutdown: nothing new starts.
     pub(crate) stop: CancellationToken,
 }

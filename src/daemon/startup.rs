@@ -202,6 +202,7 @@ async fn services(
         active: Arc::new(ArcSwap::from_pointee(config)),
         sync: Arc::new(sync),
         health: Arc::new(Health::default()),
+        pulls: Arc::default(),
         stop: stop.clone(),
         store,
         writer,

@@ -118,6 +118,16 @@ impl Gateway {
         let reference = pull.repository.digest(digest);
         let pulled = tokio::time::timeout(UPSTREAM, registry.get_manifest(&reference)).await;
         let text = || format!("{reference}: the upstream does not answer in time");
+        let failed = match &pulled {
+            Err(_) => Some(text()),
+            Ok(Err(error)) if is_outage(error) => Some(error.to_string()),
+            Ok(_) => None,
+        };
+        let (board, name) = (&self.context.board, pull.repository.registry());
+        match failed {
+            Some(why) => board.upstream_failed(name, &why, Utc::now().timestamp()),
+            None => board.upstream_answered(name),
+        }
         let manifest = pulled
             .map_err(|_| PullError::unavailable(text()))?
             .map_err(|error| PullError::of_upstream(&error, "MANIFEST_UNKNOWN"))?;

@@ -24,11 +24,12 @@ use axum::{
         request::Parts,
     },
 };
+use chrono::Utc;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use demand::ImageDemand;
+pub use demand::{ImageDemand, board::PullBoard};
 pub use server::{bind, serve};
 
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
         answer::{PullError, PullOutcome, of_repository, ping},
         blob::download::Downloads,
         cache::GenerationCache,
-        demand::Demand,
+        demand::{Demand, board::ClientRefusal},
         manifest::ManifestCache,
         request::{
             address::{Address, AddressForm, Naming, RequestLine, WantedContent},
@@ -47,7 +48,7 @@ use crate::{
         resolution::Heads,
     },
     metrics::Metrics,
-    oci::{RegistryName, Repository, Version},
+    oci::{Manifest, RegistryName, Repository, Version},
     registry::{Registry, RequestCounter},
     store::{Store, StoreWriter},
     sync::Sync,
@@ -71,6 +72,8 @@ pub struct GatewayContext {
     pub writer: Arc<StoreWriter>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The tally of pulls.
+    pub board: Arc<PullBoard>,
     /// Where images go that are to be mirrored now.
     pub orders: mpsc::Sender<ImageDemand>,
 }
@@ -179,7 +182,11 @@ impl Gateway {
             let text = "mirror.toml has no [gateway] any more";
             return Err(PullError::unavailable(text));
         };
-        let client = admitted(gateway, &request, peer)?;
+        let client = admitted(gateway, &request, peer).inspect_err(|error| {
+            if error.status == StatusCode::FORBIDDEN {
+                self.refuse_client(ClientRefusal::Network);
+            }
+        })?;
         let allow = self.allow_list(gateway);
         let policy = Policy {
             config: &config,
@@ -192,7 +199,10 @@ impl Gateway {
             Address::Content { form, .. } => *form,
         };
         let permit = self.clients.admit(client, gateway.client_limits);
-        let permit = permit.map_err(|limit| PullError::over_limit(limit, form))?;
+        let permit = permit.map_err(|limit| {
+            self.refuse_client(ClientRefusal::Limit);
+            PullError::over_limit(limit, form)
+        })?;
         let Address::Content {
             repository, wanted, ..
         } = address
@@ -231,6 +241,7 @@ impl Gateway {
             }
             PullDecision::Refused(refusal) => {
                 self.context.metrics.pull_refused(refusal.as_str());
+                self.context.board.refused(repository, refusal, now());
                 Err(PullError::refused(refusal, repository))
             }
         }
@@ -252,7 +263,34 @@ impl Gateway {
         Ok((of_repository(response, &repository, None), outcome))
     }
 
+    fn refuse_client(&self, refusal: ClientRefusal) {
+        self.context.metrics.pull_refused(refusal.as_str());
+        self.context.board.client_refused(refusal, now());
+    }
+
     async fn serve_manifest(&self, pull: &Pull, version: &Version) -> Served {
+        let served = self.find_manifest(pull, version).await;
+        let (manifest, warning, outcome) = served.inspect_err(|error| {
+            if error.outcome == PullOutcome::Failed {
+                self.context.board.failed(&pull.repository, now());
+            }
+        })?;
+        if let Some(image) = self.demand.image(pull, version, &manifest) {
+            let (board, why) = (&self.context.board, warning.as_deref());
+            board.pulled(&pull.repository, &image, outcome, why, now());
+            self.demand.pulled(pull, &image, outcome);
+        }
+        let response = answer::manifest(&manifest);
+        let response = of_repository(response, &pull.repository, warning.as_deref());
+        Ok((response, outcome))
+    }
+
+    /// A manifest, what a client is to know of its age, and where it came from.
+    async fn find_manifest(
+        &self,
+        pull: &Pull,
+        version: &Version,
+    ) -> Result<(Arc<Manifest>, Option<String>, PullOutcome), PullError> {
         let (digest, warning, mut outcome) = match version {
             Version::Digest(digest) => (digest.clone(), None, PullOutcome::Hit),
             Version::Tag(tag) => {
@@ -264,12 +302,7 @@ impl Gateway {
         if outcome == PullOutcome::Hit {
             outcome = from;
         }
-        if let Version::Tag(tag) = version {
-            self.demand.pulled(pull, tag, &manifest, outcome);
-        }
-        let response = answer::manifest(&manifest);
-        let response = of_repository(response, &pull.repository, warning.as_deref());
-        Ok((response, outcome))
+        Ok((manifest, warning, outcome))
     }
 }
 
@@ -330,6 +363,7 @@ impl Gateway {
                 is_spent
             }
         };
+        self.context.board.budget(is_spent, now());
         match is_spent {
             false => Ok(()),
             true => Err(PullError::unavailable(
@@ -377,6 +411,11 @@ fn address(policy: Policy<'_>, request: &Parts) -> Result<Address, PullError> {
 /// A header's text.
 fn header(request: &Parts, name: HeaderName) -> Option<&str> {
     request.headers.get(name)?.to_str().ok()
+}
+
+/// The time, in seconds since 1970.
+fn now() -> i64 {
+    Utc::now().timestamp()
 }
 
 /// What is asked for, as the label in metrics.

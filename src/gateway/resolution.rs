@@ -98,7 +98,12 @@ impl Gateway {
             HeadOutcome::Forbidden(error) => {
                 Err(PullError::of_upstream(&error, "MANIFEST_UNKNOWN"))
             }
-            HeadOutcome::Failed(why) => self.stale(pull, tag, check, &why).await,
+            HeadOutcome::Failed(why) => {
+                let (board, registry) = (&self.context.board, pull.repository.registry());
+                board.upstream_failed(registry, &why, now);
+                let stale = self.stale(pull, tag, check, &why).await;
+                stale.inspect(|_| board.served_stale(registry))
+            }
         }
     }
 
@@ -154,6 +159,7 @@ impl Gateway {
             }
             Ok(Err(error)) => return HeadOutcome::Forbidden(error),
         };
+        self.context.board.upstream_answered(repository.registry());
         let answer = HeadAnswer {
             digest: digest.clone(),
             at: Utc::now().timestamp(),

@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 
+use chrono::Utc;
 use serde::Serialize;
 
 use crate::{
     config::{Config, Mirror, Route, Selection},
     oci::{Digest, NameError, Repository, Tag, Version, parse_image},
-    status::why_missing::{absence, is_left_out},
+    status::{
+        pulls::ImagePullFacts,
+        why_missing::{absence, is_left_out},
+    },
     store::{self, CopyRecord, Store},
     sync::allows,
 };
@@ -20,6 +24,9 @@ pub struct Explanation {
     /// The answer.
     #[serde(flatten)]
     pub answer: Answer,
+    /// What is known of its pulls through the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulls: Option<ImagePullFacts>,
 }
 
 /// Whether an image is mirrored.
@@ -135,7 +142,7 @@ pub async fn explain(
     config: &Config,
     store: Option<&Store>,
 ) -> Result<Explanation, ExplainError> {
-    let text = text.trim();
+    let (text, now) = (text.trim(), Utc::now().timestamp());
     let images = named(text, store).await?;
     let mut found: Vec<Found<'_>> = Vec::new();
     for (repository, tag) in &images {
@@ -150,11 +157,18 @@ pub async fn explain(
     };
     // The order of runs of one image: the entry that names the tag, otherwise the first.
     found.sort_by_key(|entry| (!entry.takes(), !entry.names_tag()));
-    let image = match found.first() {
-        Some(entry) => entry.route.source.tag(&entry.tag),
-        None => repository.tag(tag),
+    let (source, version) = match found.first() {
+        Some(entry) => (&entry.route.source, entry.version()),
+        None => (repository, Version::Tag(tag.clone())),
     };
-    let image = image.to_string();
+    let pulls = match store {
+        Some(store) => ImagePullFacts::read(store, source, &version, now).await?,
+        None => None,
+    };
+    let image = match version {
+        Version::Tag(tag) => source.tag(&tag).to_string(),
+        Version::Digest(digest) => source.digest(&digest).to_string(),
+    };
     let answer = match found.first() {
         None => match lies_at_target(config, repository) {
             Some(mirror) => Answer::AtTarget {
@@ -175,7 +189,11 @@ pub async fn explain(
             Answer::Mirrored { entry, others }
         }
     };
-    Ok(Explanation { image, answer })
+    Ok(Explanation {
+        image,
+        answer,
+        pulls,
+    })
 }
 
 /// The images that a text names. A digest may stand for several tags.
@@ -219,6 +237,14 @@ impl Found<'_> {
         allows(&self.route, &self.tag)
     }
 
+    /// The tag, or the digest that it keeps.
+    fn version(&self) -> Version {
+        match &self.route.pin {
+            Some(digest) => Version::Digest(digest.clone()),
+            None => Version::Tag(self.tag.clone()),
+        }
+    }
+
     fn names_tag(&self) -> bool {
         matches!(self.route.selection, Selection::Tag(_))
     }
@@ -238,7 +264,10 @@ impl Found<'_> {
     ) -> Result<TakingEntry, ExplainError> {
         Ok(TakingEntry {
             mirror: self.mirror.name.to_string(),
-            source: self.route.source.tag(&self.tag).to_string(),
+            source: match self.version() {
+                Version::Tag(tag) => self.route.source.tag(&tag).to_string(),
+                Version::Digest(digest) => self.route.source.digest(&digest).to_string(),
+            },
             copies: copies(self, config, store).await?,
         })
     }
@@ -276,6 +305,8 @@ fn routes<'a>(config: &'a Config, repository: &Repository, tag: &Tag) -> Vec<Fou
             } else {
                 None
             };
+            let is_leaving = route.selection == Selection::Nothing;
+            let tag = tag.filter(|_| !is_leaving);
             found.extend(tag.map(|tag| Found { mirror, route, tag }));
         }
     }

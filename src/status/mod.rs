@@ -8,6 +8,7 @@ mod explain;
 pub(crate) mod format;
 pub(crate) mod lag_history;
 pub(crate) mod mirror_status;
+pub(crate) mod pulls;
 pub(crate) mod status_cache;
 pub(crate) mod why_missing;
 
@@ -23,5 +24,9 @@ pub use crate::status::explain::{
 pub use crate::status::lag_history::{LagSpan, LagWatch};
 pub use crate::status::mirror_status::{
     Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
+};
+pub use crate::status::pulls::{
+    BudgetStop, ImagePullFacts, LiveDownload, LivePulls, PullReport, PulledImage, RefusedClients,
+    RefusedImage, UpstreamTrouble,
 };
 pub use crate::status::status_cache::{RejectedConfig, StatusCache};

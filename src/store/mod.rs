@@ -39,7 +39,10 @@ pub use crate::store::mutes::{Mute, MuteKind};
 pub use crate::store::private_file::folder_of;
 pub use crate::store::queries::copies::{CopyRecord, DamagedTag};
 pub use crate::store::queries::daily::{AlarmRecord, Sums, Upkeep};
-pub use crate::store::queries::gateway::{PulledContent, TagCheck};
+pub use crate::store::queries::gateway::{
+    DemandRecord, HourOfPulls, ImagePulls, PullCounts, PullResult, PullSums, PulledContent,
+    RefusalReason, RefusedPulls, TagCheck,
+};
 pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
 pub use crate::store::queries::pages::MirrorTag;
 pub use crate::store::queries::prune::Pruning;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::{
     config::{Config, Mirror, Origin, Prune, Route, Selection},
-    oci::{Repository, Tag},
+    oci::{Digest, Repository, Tag},
     sync::{Refused, plan::select, prune::order_change::uses_latest},
 };
 
@@ -122,6 +122,21 @@ impl<'a> RouteGroup<'a> {
             _ => None,
         };
         self.routes().filter_map(named).collect()
+    }
+
+    /// The tags that stand for a digest, and that digest.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = (&Tag, &Digest)> {
+        self.routes()
+            .filter_map(|(_, route)| match &route.selection {
+                Selection::Tag(tag) => Some((tag, route.pin.as_ref()?)),
+                Selection::Nothing | Selection::Matching(_) => None,
+            })
+    }
+
+    /// Whether something leaves that the mirror that runs had.
+    pub(crate) fn is_leaving(&self) -> bool {
+        let mut own = self.own.iter();
+        own.any(|route| route.selection == Selection::Nothing)
     }
 
     /// Whether the mirror that runs selects by a listing.

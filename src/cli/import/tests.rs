@@ -40,7 +40,7 @@ impl Made {
         let routes = mirrors.flat_map(|mirror| &mirror.routes).map(|route| {
             let tag = match &route.selection {
                 Selection::Tag(tag) => format!(":{tag}"),
-                Selection::Matching(_) => String::new(),
+                Selection::Matching(_) | Selection::Nothing => String::new(),
             };
             let targets: Vec<String> = route.targets.iter().map(ToString::to_string).collect();
             format!("{}{tag} -> {}", route.source, targets.join(" "))

@@ -38,7 +38,7 @@ pub(crate) struct UnmuteArgs {
 
 impl MuteArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config_without_secrets(global)?;
+        let config = context::known_config(global).await?;
         let (Some(name), Some(duration)) = (&self.name, self.duration) else {
             return list(&config, global).await;
         };
@@ -54,7 +54,7 @@ impl MuteArgs {
 
 impl UnmuteArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config_without_secrets(global)?;
+        let config = context::known_config(global).await?;
         let mute = set(&config, &self.name, Duration::ZERO).await?;
         if global.json {
             output::json(&mute)?;

@@ -103,7 +103,7 @@ impl PlanTotals {
 
 impl PlanArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config(global)?;
+        let config = context::config_with_demand(global).await?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let pipeline = context::pipeline(&config).await?;
         let plans = pipeline.sync.plan(&config, &mirrors).await;

@@ -25,7 +25,7 @@ pub(crate) struct PruneArgs {
 
 impl PruneArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config(global)?;
+        let config = context::config_with_demand(global).await?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let pipeline = context::pipeline(&config).await?;
         let apply = match (self.apply, self.ignore_max_share) {

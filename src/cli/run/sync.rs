@@ -30,7 +30,7 @@ impl SyncArgs {
             None => telemetry::LogWriter::new(std::io::stderr),
         };
         telemetry::init(global.level(), global.log_format, writer);
-        let config = context::config(global)?;
+        let config = context::config_with_demand(global).await?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let pipeline = context::pipeline(&config).await?;
         let report = {

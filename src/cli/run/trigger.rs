@@ -24,7 +24,7 @@ pub(crate) struct TriggerArgs {
 
 impl TriggerArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config(global)?;
+        let config = context::config_with_demand(global).await?;
         let name = &self.name;
         let is_mirror = config.mirrors.iter().any(|mirror| *mirror.name == **name);
         let wanted = match is_mirror {

@@ -26,7 +26,7 @@ pub(crate) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config(global)?;
+        let config = context::config_with_demand(global).await?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         if matches!(Store::open_existing(&config.state_path).await, Ok(None)) {
             let said = "nothing was mirrored yet, so nothing was verified";

@@ -28,7 +28,7 @@ pub(crate) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config_without_secrets(global)?;
+        let config = context::known_config(global).await?;
         let store = Store::open_existing(&config.state_path).await?;
         let image = match (&self.image, &self.file) {
             (Some(image), None) if image != "-" => image,

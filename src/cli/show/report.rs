@@ -43,8 +43,8 @@ enum Format {
 impl ReportArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = match self.send {
-            true => context::config(global)?,
-            false => context::config_without_secrets(global)?.into(),
+            true => context::config_with_demand(global).await?,
+            false => context::known_config(global).await?.into(),
         };
         let Some(store) = Store::open_existing(&config.state_path).await? else {
             let said = "there is nothing to report";

@@ -55,7 +55,7 @@ impl StateName {
 
 impl StatusArgs {
     pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let config = context::config_without_secrets(global)?;
+        let config = context::known_config(global).await?;
         let mirrors = context::mirrors(&config, &self.mirrors)?;
         let store = Store::open_existing(&config.state_path).await?;
         let holder = Holder::of(&config.state_path);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{
-        mirror::{entry, placement::Placement, platforms},
+        mirror::{entry, placement::Placement, platforms, prune},
         parse::{
             bounded_file::{self, MAX_FILE_BYTES},
             diagnostics::Problems,
@@ -341,6 +341,7 @@ fn on_demand(
         schedule: timing.schedule,
         jitter: timing.jitter,
         max_lag: timing.max_lag,
+        prune: prune::of_pulled(&defaults.upkeep, problems),
         platforms,
     })
 }

@@ -11,10 +11,10 @@ pub use patterns::ImagePatterns;
 
 use crate::{
     config::{
-        Attestations, Config, Mirror, Origin, Referrers, Route, Schedule, Selection,
+        Attestations, Config, Mirror, Origin, Prune, Referrers, Route, Schedule, Selection,
         mirror::placement::Placement,
     },
-    oci::{Platform, RegistryName, Repository, Tag},
+    oci::{Platform, RegistryName, Repository, Tag, Version},
 };
 
 /// The name of the mirror that holds what was pulled through.
@@ -100,7 +100,17 @@ pub struct OnDemand {
     pub(crate) schedule: Schedule,
     pub(crate) jitter: Duration,
     pub(crate) max_lag: Duration,
+    pub(crate) prune: Option<Prune>,
     pub(crate) platforms: Option<Arc<[Platform]>>,
+}
+
+/// What the mirror `on-demand` is made of.
+#[derive(Clone, Debug, Default)]
+pub struct PulledImages {
+    /// What somebody pulled lately, and no entry mirrors.
+    pub kept: Vec<(Repository, Version)>,
+    /// Source repositories of which the target has images that nobody pulled lately.
+    pub leaving: Vec<Repository>,
 }
 
 impl OnDemand {
@@ -110,16 +120,27 @@ impl OnDemand {
     }
 
     /// The mirror of these images.
-    fn mirror(&self, images: &[(Repository, Tag)]) -> Mirror {
-        let routes = images.iter().filter_map(|(source, tag)| {
+    fn mirror(&self, images: &PulledImages) -> Mirror {
+        let route = |source: &Repository, selection, pin| {
             Some(Route {
                 source: source.clone(),
                 origin: Origin::Named,
                 targets: vec![self.target(source)?],
-                selection: Selection::Tag(tag.clone()),
+                selection,
                 taken: Vec::new(),
+                pin,
             })
+        };
+        let kept = images.kept.iter().filter_map(|(source, version)| {
+            let pin = match version {
+                Version::Tag(_) => None,
+                Version::Digest(digest) => Some(digest.clone()),
+            };
+            route(source, Selection::Tag(kept_tag(version)?), pin)
         });
+        let leaving = images.leaving.iter();
+        let leaving = leaving.filter_map(|source| route(source, Selection::Nothing, None));
+        let routes = kept.chain(leaving);
         Mirror {
             name: ON_DEMAND.into(),
             schedule: self.schedule.clone(),
@@ -133,16 +154,29 @@ impl OnDemand {
             rename: None,
             attestations: Attestations::default(),
             referrers: Some(Referrers::default()),
-            prune: None,
+            prune: self.prune,
             backup: None,
             verify_blobs_every: None,
         }
     }
 }
 
+/// The tag under which the target keeps what was pulled: a digest needs one, for registries remove
+/// what no tag leads to.
+pub fn kept_tag(version: &Version) -> Option<Tag> {
+    match version {
+        Version::Tag(tag) => Some(tag.clone()),
+        Version::Digest(digest) => {
+            let hex = digest.as_str().rsplit(':').next()?;
+            let hex = hex.get(..64).unwrap_or(hex);
+            format!("pinned-{hex}").parse().ok()
+        }
+    }
+}
+
 impl Config {
     /// The same with a mirror of what was pulled through, unless there is nothing.
-    pub fn with_on_demand(mut self, images: &[(Repository, Tag)]) -> Self {
+    pub fn with_on_demand(mut self, images: &PulledImages) -> Self {
         self.mirrors.retain(|mirror| *mirror.name != *ON_DEMAND);
         let on_demand = self
             .gateway

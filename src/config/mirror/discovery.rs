@@ -81,6 +81,7 @@ impl Discovery {
             targets: targets.map_err(|misplaced| misplaced.to_string())?,
             selection: self.selection.clone(),
             taken: Vec::new(),
+            pin: None,
         })
     }
 

@@ -78,6 +78,7 @@ pub(crate) fn validate(
                     origin: Origin::Named,
                     selection,
                     taken: Vec::new(),
+                    pin: None,
                 });
                 validated.places.push(place);
             }

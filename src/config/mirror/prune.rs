@@ -108,6 +108,20 @@ pub(crate) fn validate(entry: &UpkeepEntry, problems: &mut Problems) -> TargetUp
     }
 }
 
+/// How what was pulled through leaves once nobody pulls it: as `[defaults]` prunes, also where that
+/// says nothing, unless it is switched off. How many stay is no matter.
+pub(crate) fn of_pulled(entry: &UpkeepEntry, problems: &mut Problems) -> Option<Prune> {
+    let usual = Prune {
+        keep: 0,
+        after: AFTER,
+        max_share: MOST,
+    };
+    match &entry.prune {
+        None => Some(usual),
+        Some(entry) => prune(entry, problems).map(|rule| Prune { keep: 0, ..rule }),
+    }
+}
+
 fn prune(entry: &PruneEntry, problems: &mut Problems) -> Option<Prune> {
     let (keep, after, max_share) = match entry {
         PruneEntry::Word(word) => {

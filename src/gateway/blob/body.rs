@@ -119,10 +119,10 @@ impl BlobBody {
             frame.truncate(length);
             self.missing -= frame.len() as u64;
             self.permit.count(frame.len() as u64);
-            self.gateway
-                .context
-                .metrics
-                .pulled_bytes("client", frame.len() as u64);
+            let (context, length) = (&self.gateway.context, frame.len() as u64);
+            context.metrics.pulled_bytes("client", length);
+            let from = &self.pull.repository;
+            context.board.moved(from, 0, length, crate::gateway::now());
             return Ok(Some(frame));
         }
     }
@@ -152,7 +152,7 @@ impl BlobBody {
         let bytes = source
             .pull_blob(&self.pull.repository, blob, hashed)
             .await?;
-        Ok(self.gateway.counted(bytes))
+        Ok(self.gateway.counted(bytes, &self.pull.repository))
     }
 
     fn error(&self, text: &str) -> Error {

@@ -14,6 +14,7 @@ use crate::{
     },
     oci::{Digest, Hasher, Repository},
     registry::{BlobStream, Registry},
+    status::LiveDownload,
     sync::{Error, copy::deposit::DepositStart},
 };
 
@@ -27,8 +28,15 @@ type BlobName = (Repository, Digest);
 /// Downloads in flight.
 #[derive(Debug)]
 pub(crate) struct Downloads {
-    windows: Mutex<HashMap<BlobName, Arc<BlobWindow>>>,
+    windows: Mutex<HashMap<BlobName, BlobInFlight>>,
     turns: Arc<Semaphore>,
+}
+
+/// A blob on its way.
+#[derive(Clone, Debug)]
+struct BlobInFlight {
+    window: Arc<BlobWindow>,
+    size: u64,
 }
 
 impl Default for Downloads {
@@ -43,7 +51,7 @@ impl Default for Downloads {
 impl Downloads {
     /// The download of a blob, if it is in flight.
     pub(crate) fn find(&self, name: &BlobName) -> Option<Arc<BlobWindow>> {
-        let known = self.lock().get(name).cloned();
+        let known = self.lock().get(name).map(|known| known.window.clone());
         // One that failed is begun again by the next client.
         known.filter(|window| !matches!(window.ended(), Some(Err(_))))
     }
@@ -56,25 +64,40 @@ impl Downloads {
     /// Downloads, and clients that read them.
     pub(crate) fn count(&self) -> (usize, usize) {
         let windows = self.lock();
-        let followers = windows.values().map(|window| window.followers()).sum();
+        let followers = windows.values().map(|known| known.window.followers()).sum();
         (windows.len(), followers)
     }
 
-    fn insert(&self, name: BlobName, window: Arc<BlobWindow>) {
-        self.lock().insert(name, window);
+    /// The downloads of now.
+    pub(crate) fn live(&self) -> Vec<LiveDownload> {
+        let windows = self.lock();
+        let live = windows
+            .iter()
+            .map(|((repository, digest), known)| LiveDownload {
+                repository: repository.to_string(),
+                digest: digest.to_string(),
+                size: known.size,
+                received: known.window.received(),
+                followers: known.window.followers(),
+            });
+        live.collect()
+    }
+
+    fn insert(&self, name: BlobName, window: Arc<BlobWindow>, size: u64) {
+        self.lock().insert(name, BlobInFlight { window, size });
     }
 
     fn remove(&self, name: &BlobName, window: &Arc<BlobWindow>) {
         let mut windows = self.lock();
         if windows
             .get(name)
-            .is_some_and(|known| Arc::ptr_eq(known, window))
+            .is_some_and(|known| Arc::ptr_eq(&known.window, window))
         {
             windows.remove(name);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<BlobName, Arc<BlobWindow>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BlobName, BlobInFlight>> {
         self.windows.lock()
     }
 }
@@ -117,7 +140,7 @@ impl Gateway {
             None => UploadPace::None,
         };
         let window = BlobWindow::new(0, pace);
-        self.downloads.insert(name, window.clone());
+        self.downloads.insert(name, window.clone(), link.blob.size);
         let download = Download {
             pull: pull.clone(),
             link: link.clone(),
@@ -209,18 +232,29 @@ impl Gateway {
             .pull_blob(&pull.repository, &link.blob, hashed.clone())
             .await;
         match opened {
-            Ok(bytes) => download.window.fill(self.counted(bytes), hashed).await,
-            Err(error) => download.window.finish(Err(error)),
+            Ok(bytes) => {
+                let bytes = self.counted(bytes, &pull.repository);
+                download.window.fill(bytes, hashed).await;
+            }
+            Err(error) => {
+                let (board, registry) = (&self.context.board, pull.repository.registry());
+                if crate::gateway::resolution::is_outage(&error) {
+                    board.upstream_failed(registry, &error.to_string(), crate::gateway::now());
+                }
+                download.window.finish(Err(error));
+            }
         }
     }
 
     /// Counts what comes from an upstream.
-    pub(crate) fn counted(&self, bytes: BlobStream) -> BlobStream {
+    pub(crate) fn counted(&self, bytes: BlobStream, from: &Repository) -> BlobStream {
         use futures::StreamExt as _;
-        let metrics = self.context.metrics.clone();
+        let (metrics, board) = (self.context.metrics.clone(), self.context.board.clone());
+        let from = from.clone();
         let count = move |frame: &Result<bytes::Bytes, crate::registry::Error>| {
             let length = frame.as_ref().map_or(0, |frame| frame.len() as u64);
             metrics.pulled_bytes("upstream", length);
+            board.moved(&from, length, 0, crate::gateway::now());
         };
         bytes.inspect(count).boxed()
     }

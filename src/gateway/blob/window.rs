@@ -133,6 +133,11 @@ impl BlobWindow {
         }
     }
 
+    /// The byte after the last that came.
+    pub(crate) fn received(&self) -> u64 {
+        self.lock().end
+    }
+
     /// How many clients read it.
     pub(crate) fn followers(&self) -> usize {
         self.lock().followers

@@ -1,6 +1,8 @@
 //! The routes of a mirror: those that the file names, and those that `*` in `from` stands for,
 //! which catalogs are asked for when a run or a plan starts.
 
+pub(crate) mod on_demand;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,

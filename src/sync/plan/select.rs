@@ -92,6 +92,7 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
     let sorted = sorted(listing);
     let mut sieve = match &route.selection {
         Selection::Tag(tag) => Sieve::new([tag]),
+        Selection::Nothing => Sieve::new([]),
         Selection::Matching(selectors) => {
             let sieve = Sieve::new(sorted.iter().copied()).all(selectors, clock);
             guard(route, selectors, sieve.left.len())?;
@@ -107,6 +108,7 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
             Selection::Tag(tag) => {
                 taken.insert(tag);
             }
+            Selection::Nothing => {}
             Selection::Matching(selectors) => {
                 let theirs = Sieve::new(sorted.iter().copied()).all(selectors, clock);
                 taken.extend(theirs.left.iter().map(|candidate| candidate.tag));
@@ -126,6 +128,7 @@ pub fn select(route: &Route, listing: &[Tag], clock: Clock<'_>) -> Result<Select
 pub fn allows(route: &Route, tag: &Tag) -> bool {
     match &route.selection {
         Selection::Tag(named) => named == tag,
+        Selection::Nothing => false,
         Selection::Matching(selectors) => !Sieve::new([tag]).by_name(selectors).left.is_empty(),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    config::Prune,
+    config::{ON_DEMAND, Prune},
     oci::{Digest, Tag},
     store::KeptFor,
     sync::{
@@ -64,6 +64,8 @@ pub enum Cause {
     Orphaned,
     /// The mirror no longer selects it.
     Unselected,
+    /// It was pulled through, and nobody pulled it for long.
+    Unpulled,
 }
 
 /// What becomes of a tag that is no longer mirrored.
@@ -169,7 +171,8 @@ impl PrunePolicy<'_> {
                 continue;
             };
             total += 1;
-            let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag));
+            let keeper = &record.mirror;
+            let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag, keeper));
             // One that the file names belongs to who names it, though the source has lost it.
             let heir = match source_tag.map(|tag| self.wanted.asked(tag)) {
                 Some(Asked::By(mirror)) => self.group.heir(&mirror),
@@ -228,9 +231,11 @@ impl PrunePolicy<'_> {
     }
 
     /// Why a tag is no longer mirrored; nothing where it is, or perhaps is.
-    fn cause(&self, tag: &Tag) -> Option<Cause> {
+    fn cause(&self, tag: &Tag, keeper: &str) -> Option<Cause> {
         match self.wanted.asked(tag) {
             Asked::Perhaps => None,
+            // Whether the source still has it is no matter.
+            Asked::ByNobody if *keeper == *ON_DEMAND => Some(Cause::Unpulled),
             // Another run's route may be the one that asks: the source says that it has none.
             _ if self.wanted.is_gone(tag) == Some(true) => Some(Cause::Orphaned),
             Asked::By(_) => None,
@@ -410,6 +415,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::Orphaned => "no longer at the source",
             Self::Unselected => "no longer selected",
+            Self::Unpulled => "nobody pulled it for long",
         })
     }
 }

@@ -63,7 +63,7 @@ impl Sync {
 /// Whether any selection of a mirror chooses by `latest`.
 pub(crate) fn uses_latest(mirror: &Mirror) -> bool {
     let has_latest = |selection: &Selection| match selection {
-        Selection::Tag(_) => false,
+        Selection::Tag(_) | Selection::Nothing => false,
         Selection::Matching(selectors) => selectors.latest.is_some(),
     };
     let is_ordered =

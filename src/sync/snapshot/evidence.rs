@@ -49,7 +49,8 @@ pub(crate) async fn gather(
     }
     let has_answered = match &listing {
         Some(listing) => !listing.is_empty(),
-        None => tags.iter().any(|source| source.digest.is_ok()),
+        // What nobody pulls any more leaves whether or not its source still answers.
+        None => view.group.is_leaving() || tags.iter().any(|source| source.digest.is_ok()),
     };
     if !has_answered {
         return None;

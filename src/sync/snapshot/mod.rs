@@ -124,6 +124,11 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         ..
     } = listing;
     let mut settled = settled(view, &listed, &snapshots);
+    settled.extend(
+        group
+            .pins()
+            .map(|(tag, digest)| (tag.clone(), Ok(digest.clone()))),
+    );
     add_ages(view, &listing, &mut times, &mut settled).await?;
     let clock = Clock {
         now: view.now,
@@ -247,7 +252,7 @@ fn saves(view: &View<'_>, records: &[Records]) -> usize {
     let routes = view.group.routes();
     let mut selectors = routes.filter_map(|(_, route)| match &route.selection {
         Selection::Matching(selectors) => Some(selectors),
-        Selection::Tag(_) => None,
+        Selection::Tag(_) | Selection::Nothing => None,
     });
     if selectors.any(|selectors| selectors.needs_age()) {
         return usize::MAX;

@@ -115,7 +115,7 @@ pub(crate) fn select_all(
 ) -> GroupSelection {
     let mut all = GroupSelection::default();
     let is_known = |route: &Route| match route.selection {
-        Selection::Tag(_) => true,
+        Selection::Tag(_) | Selection::Nothing => true,
         Selection::Matching(_) => listing.is_some(),
     };
     let listed = listing.unwrap_or_default();

@@ -41,7 +41,9 @@ fn pulled_image_is_mirrored_from_then_on() {
     stage.daemon.take().unwrap().kill();
     stage.serve();
     assert_eq!(name(&stage), "on-demand");
-    let rows = stage.transship.ask_store("SELECT tag, pulls FROM demand");
+    let rows = stage
+        .transship
+        .ask_store("SELECT version, pulls FROM demand");
     assert_eq!(rows.trim(), "v1|1");
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod demand;
+mod expiry;
 mod mirrored;
 mod outages;
 mod pulled_through;

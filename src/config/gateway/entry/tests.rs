@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{Config, Error};
+use crate::config::{Config, Error, PulledImages};
 
 const MIRROR: &str = "[defaults]\ntarget = \"registry.example.com/mirror\"\n\n[[mirror]]\nfrom = \
                       \"docker.io/library/busybox:1\"\n";
@@ -126,13 +126,20 @@ fn mistakes_come_with_a_remedy() {
 #[test]
 fn demand_becomes_a_mirror() {
     let config = parse("").unwrap();
-    let image = ("quay.io/a/b".parse().unwrap(), "v1".parse().unwrap());
-    let config = config.with_on_demand(&[image]);
+    let image = (
+        "quay.io/a/b".parse().unwrap(),
+        crate::oci::Version::Tag("v1".parse().unwrap()),
+    );
+    let images = |kept| PulledImages {
+        kept,
+        leaving: Vec::new(),
+    };
+    let config = config.with_on_demand(&images(vec![image]));
     let mirror = config.mirrors.last().unwrap();
     assert_eq!(&*mirror.name, super::super::ON_DEMAND);
     assert_eq!(
         mirror.routes[0].targets[0].to_string(),
         "registry.example.com/mirror/quay.io/a/b"
     );
-    assert_eq!(config.with_on_demand(&[]).mirrors.len(), 1);
+    assert_eq!(config.with_on_demand(&images(Vec::new())).mirrors.len(), 1);
 }

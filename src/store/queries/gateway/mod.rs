@@ -1,10 +1,18 @@
 //! What clients pull through the gateway, and what is known of a tag that they ask for.
 
+mod demand;
+mod pulls;
+
+pub use demand::DemandRecord;
+pub use pulls::{
+    HourOfPulls, ImagePulls, PullCounts, PullResult, PullSums, RefusalReason, RefusedPulls,
+};
+
 use bytes::Bytes;
-use sqlx::{Row as _, SqliteConnection, query};
+use sqlx::{SqliteConnection, query};
 
 use crate::{
-    oci::{Digest, Manifest, Repository, Tag},
+    oci::{Digest, Manifest, Repository, Tag, Version},
     store::{Error, Store, digest},
 };
 
@@ -20,13 +28,28 @@ pub enum PulledContent {
     Image {
         /// The source repository.
         repository: Repository,
-        /// Its tag.
-        tag: Tag,
+        /// Its tag, or its digest where it was pulled by no tag.
+        version: Version,
         /// How often.
         pulls: i64,
         /// When it was last.
         at: i64,
     },
+    /// Such an image, of which nothing is left.
+    Left {
+        /// The source repository.
+        repository: Repository,
+        /// Its tag or digest.
+        version: Version,
+        /// When nobody had pulled it any more.
+        since: i64,
+    },
+    /// What became of pulls of an image since the last time.
+    Counted(ImagePulls),
+    /// What became of pulls of a repository in an hour, since the last time.
+    Hour(HourOfPulls),
+    /// Pulls that a rule refused since the last time.
+    Refused(RefusedPulls),
     /// A manifest that is not at the target yet.
     Manifest {
         /// The source repository.
@@ -56,109 +79,90 @@ impl PulledContent {
         match self {
             Self::Image {
                 repository,
-                tag,
+                version,
                 pulls,
                 at,
-            } => {
-                query(
-                    "INSERT INTO demand (repository, tag, first_pull, last_pull, pulls)
-                     VALUES (?1, ?2, ?3, ?3, ?4)
-                     ON CONFLICT (repository, tag) DO UPDATE SET
-                         last_pull = MAX(last_pull, excluded.last_pull),
-                         pulls = pulls + excluded.pulls",
-                )
-                .bind(repository.to_string())
-                .bind(tag.as_str())
-                .bind(at)
-                .bind(pulls)
-                .execute(db)
-                .await?;
-            }
+            } => demand::write(db, repository, version, *pulls, *at).await,
+            Self::Left {
+                repository,
+                version,
+                since,
+            } => demand::forget(db, repository, version, *since).await,
+            Self::Counted(pulls) => pulls.write(db).await,
+            Self::Hour(pulls) => pulls.write(db).await,
+            Self::Refused(pulls) => pulls.write(db).await,
             Self::Manifest {
                 repository,
                 manifest,
                 at,
             } => {
-                query("DELETE FROM pending_manifests WHERE pulled_at < ?")
-                    .bind(at - PENDING)
+                let oldest = at - PENDING;
+                query!("DELETE FROM pending_manifests WHERE pulled_at < ?", oldest)
                     .execute(&mut *db)
                     .await?;
-                query(
+                let (repository, digest) = (repository.to_string(), manifest.digest.as_str());
+                let (media_type, body) = (&manifest.media_type, manifest.bytes.as_ref());
+                query!(
                     "INSERT OR REPLACE INTO pending_manifests
                          (repository, digest, media_type, body, pulled_at)
                      VALUES (?, ?, ?, ?, ?)",
+                    repository,
+                    digest,
+                    media_type,
+                    body,
+                    at
                 )
-                .bind(repository.to_string())
-                .bind(manifest.digest.as_str())
-                .bind(&manifest.media_type)
-                .bind(manifest.bytes.as_ref())
-                .bind(at)
                 .execute(db)
                 .await?;
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
 impl Store {
-    /// Images that were pulled since then and that no entry mirrored at the time, the first pulled
-    /// first.
-    pub async fn demand(&self, since: i64) -> Result<Vec<(Repository, Tag)>, Error> {
-        let rows = query(
-            "SELECT repository, tag FROM demand WHERE last_pull >= ? ORDER BY first_pull, tag",
-        )
-        .bind(since)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        let image = |row: &sqlx::sqlite::SqliteRow| {
-            let (repository, tag): (String, String) = (row.get(0), row.get(1));
-            Some((repository.parse().ok()?, tag.parse().ok()?))
-        };
-        Ok(rows.iter().filter_map(image).collect())
-    }
-
     /// A manifest that was pulled through, if it is kept.
     pub async fn pending_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Manifest>, Error> {
-        let row = query(
+        let (repository, name) = (repository.to_string(), digest.as_str());
+        let row = query!(
             "SELECT media_type, body FROM pending_manifests WHERE repository = ? AND digest = ?",
+            repository,
+            name
         )
-        .bind(repository.to_string())
-        .bind(digest.as_str())
         .fetch_optional(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
         Ok(row.map(|row| Manifest {
-            media_type: row.get(0),
-            bytes: Bytes::from(row.get::<Vec<u8>, _>(1)),
+            media_type: row.media_type,
+            bytes: Bytes::from(row.body),
             digest: digest.clone(),
         }))
     }
 
     /// The manifests of a repository that were pulled through, the latest first.
     pub async fn pending_manifests(&self, repository: &Repository) -> Result<Vec<Manifest>, Error> {
-        let rows = query(
+        let repository = repository.to_string();
+        let rows = query!(
             "SELECT media_type, body, digest FROM pending_manifests WHERE repository = ?
              ORDER BY pulled_at DESC LIMIT ?",
+            repository,
+            SEARCHED
         )
-        .bind(repository.to_string())
-        .bind(SEARCHED)
         .fetch_all(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
-        let manifest = |row: &sqlx::sqlite::SqliteRow| {
+        let manifests = rows.into_iter().filter_map(|row| {
             Some(Manifest {
-                media_type: row.get(0),
-                bytes: Bytes::from(row.get::<Vec<u8>, _>(1)),
-                digest: row.get::<String, _>(2).parse().ok()?,
+                media_type: row.media_type,
+                bytes: Bytes::from(row.body),
+                digest: row.digest.parse().ok()?,
             })
-        };
-        Ok(rows.iter().filter_map(manifest).collect())
+        });
+        Ok(manifests.collect())
     }
 
     /// What is known of a tag at a target. A run that compared all of its mirror's source has looked
@@ -168,26 +172,27 @@ impl Store {
         target: &Repository,
         tag: &Tag,
     ) -> Result<Option<TagCheck>, Error> {
-        let row = query(
-            "SELECT seen_digest, source_digest, written_digest,
+        let (registry, path, tag) = (target.registry().as_str(), target.path(), tag.as_str());
+        let row = query!(
+            r#"SELECT seen_digest, source_digest, written_digest,
                     MAX(checked_at, CASE WHEN is_released OR is_orphaned THEN 0 ELSE COALESCE((
                         SELECT MAX(started_at) FROM runs
                         WHERE runs.mirror = tags.mirror AND is_checked AND image IS NULL
-                    ), 0) END)
+                    ), 0) END) AS "checked_at!: i64"
              FROM tags JOIN repositories ON repositories.id = repository_id
-             WHERE registry = ? AND path = ? AND tag = ? AND damaged_at IS NULL",
+             WHERE registry = ? AND path = ? AND tag = ? AND damaged_at IS NULL"#,
+            registry,
+            path,
+            tag
         )
-        .bind(target.registry().as_str())
-        .bind(target.path())
-        .bind(tag.as_str())
         .fetch_optional(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
         Ok(row.map(|row| TagCheck {
-            seen: digest(Some(row.get(0))),
-            source: digest(row.get(1)),
-            written: digest(row.get(2)),
-            checked_at: row.get(3),
+            seen: digest(Some(row.seen_digest)),
+            source: digest(row.source_digest),
+            written: digest(row.written_digest),
+            checked_at: row.checked_at,
         }))
     }
 }

@@ -64,12 +64,15 @@ impl EntryFacts {
 }
 
 fn routes(mirror: &Mirror) -> Vec<RouteRow> {
-    let named = mirror.routes.iter().map(|route| RouteRow {
-        source: match &route.selection {
-            Selection::Tag(tag) => route.source.tag(tag).to_string(),
-            Selection::Matching(_) => route.source.to_string(),
-        },
-        targets: route.targets.iter().map(ToString::to_string).collect(),
+    let named = mirror.routes.iter().filter_map(|route| {
+        let source = match (&route.pin, &route.selection) {
+            (Some(digest), _) => route.source.digest(digest).to_string(),
+            (None, Selection::Tag(tag)) => route.source.tag(tag).to_string(),
+            (None, Selection::Matching(_)) => route.source.to_string(),
+            (None, Selection::Nothing) => return None,
+        };
+        let targets = route.targets.iter().map(ToString::to_string).collect();
+        Some(RouteRow { source, targets })
     });
     let found = mirror.discoveries.iter().map(|discovery| RouteRow {
         source: discovery.to_string(),
