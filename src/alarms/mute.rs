@@ -63,7 +63,9 @@ impl Silence<'_> {
             AlarmSubject::Daemon
             | AlarmSubject::Channel(_)
             | AlarmSubject::Cluster(_)
-            | AlarmSubject::ClusterList(_) => false,
+            | AlarmSubject::ClusterList(_)
+            | AlarmSubject::PullBudget
+            | AlarmSubject::RefusedPulls => false,
         }
     }
 

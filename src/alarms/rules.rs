@@ -9,7 +9,9 @@ use crate::{
     alarms::{Alarm, AlarmSubject, outage},
     config::{Period, Topic},
     locales::{Language, Localized},
-    status::{ClusterStatus, MirrorStatus, Status, format},
+    status::{
+        ClusterStatus, LivePulls, MirrorStatus, PullTroubleKind, Status, format, pull_troubles,
+    },
     sync::Usage,
 };
 
@@ -42,6 +44,8 @@ pub struct AlarmInputs {
     pub disk_available: Option<u64>,
     /// How much of the traffic budget is used.
     pub traffic: Option<Usage>,
+    /// Pulls through the gateway, as they are now.
+    pub pulls: LivePulls,
     /// Mirrors whose missed runs are made up for, and since when.
     pub catching_up: HashMap<Arc<str>, i64>,
     /// Alarms that were announced and are not over.
@@ -61,7 +65,8 @@ pub fn find_alarms(status: &Status, inputs: &AlarmInputs) -> Vec<Alarm> {
     let found = found
         .chain(of_registries(inputs, now))
         .chain(of_mirrors)
-        .chain(of_clusters);
+        .chain(of_clusters)
+        .chain(of_pulls(inputs, now));
     let alarms = found.map(|(topic, subject, message)| Alarm {
         topic,
         subject,
@@ -122,6 +127,19 @@ fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
         (until - now > left).then(alarm)
     });
     refusing.chain(paused).collect()
+}
+
+fn of_pulls(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
+    let troubles = pull_troubles(&inputs.pulls, now).into_iter();
+    let found = troubles.map(|trouble| {
+        let subject = match trouble.about {
+            PullTroubleKind::Upstream(registry) => AlarmSubject::Registry(registry),
+            PullTroubleKind::Budget => AlarmSubject::PullBudget,
+            PullTroubleKind::Refused => AlarmSubject::RefusedPulls,
+        };
+        (Topic::Gateway, subject, trouble.message)
+    });
+    found.collect()
 }
 
 /// The images that no entry mirrors, and a list that is old.

@@ -11,6 +11,10 @@ const CHANNEL: &str = "channel ";
 /// The prefix of the stored name of a list that a cluster sends: no cluster has a space in its name.
 const LIST: &str = "list of ";
 
+/// The stored names of what is about all pulls: no registry has a space in its name.
+const PULL_BUDGET: &str = "budget of pulls";
+const REFUSED_PULLS: &str = "refused pulls";
+
 /// What an alarm is about. Displays as the name that the store, the API and webhooks have for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AlarmSubject {
@@ -26,6 +30,10 @@ pub enum AlarmSubject {
     Cluster(Arc<str>),
     /// The list of images that a cluster sends.
     ClusterList(Arc<str>),
+    /// Pulls that the traffic budget stops.
+    PullBudget,
+    /// Pulls that are refused.
+    RefusedPulls,
 }
 
 impl AlarmSubject {
@@ -41,6 +49,11 @@ impl AlarmSubject {
             Topic::Coverage => match name.strip_prefix(LIST) {
                 Some(cluster) => Self::ClusterList(cluster.into()),
                 None => Self::Cluster(name.into()),
+            },
+            Topic::Gateway => match name {
+                PULL_BUDGET => Self::PullBudget,
+                REFUSED_PULLS => Self::RefusedPulls,
+                registry => Self::Registry(registry.into()),
             },
             Topic::Report
             | Topic::Disk
@@ -60,7 +73,9 @@ impl AlarmSubject {
             | Self::Registry(_)
             | Self::Channel(_)
             | Self::Cluster(_)
-            | Self::ClusterList(_) => None,
+            | Self::ClusterList(_)
+            | Self::PullBudget
+            | Self::RefusedPulls => None,
         }
     }
 }
@@ -74,6 +89,8 @@ impl fmt::Display for AlarmSubject {
             Self::Channel(name) => write!(f, "{CHANNEL}{name}"),
             Self::Cluster(name) => f.write_str(name),
             Self::ClusterList(name) => write!(f, "{LIST}{name}"),
+            Self::PullBudget => f.write_str(PULL_BUDGET),
+            Self::RefusedPulls => f.write_str(REFUSED_PULLS),
         }
     }
 }

@@ -74,6 +74,7 @@ impl Daemon {
             writer: services.writer.clone(),
             metrics: services.metrics.clone(),
             sync: services.sync.clone(),
+            pulls: services.pulls.clone(),
             health: services.health.clone(),
             orders: requests,
         };

@@ -275,7 +275,8 @@ impl Gateway {
                 self.context.board.failed(&pull.repository, now());
             }
         })?;
-        if let Some(image) = self.demand.image(pull, version, &manifest) {
+        let pulled = self.demand.image(pull, version, &manifest, outcome);
+        if let Some((image, outcome)) = pulled {
             let (board, why) = (&self.context.board, warning.as_deref());
             board.pulled(&pull.repository, &image, outcome, why, now());
             self.demand.pulled(pull, &image, outcome);

@@ -234,6 +234,15 @@ sections! {
         no_cluster(name), of_cluster(cluster, images), parts(count, state), listed(ago);
         images
     }
+    /// Pulls through the gateway.
+    pulls: PullWords {
+        title, privacy, in_flight, none_in_flight, repository, blob, followers, images, image, last,
+        last_pull, refused, reason, refusals, first_time, last_time, add, hit, coalesced, miss,
+        stale, failed, denied, not_listed, unknown_registry;
+        verdict(pulls, saved), count(count, outcome), moved(upstream, client), since(first, last),
+        refused_since(repository, reason, requests, first), saved(bytes);
+        pulls, requests
+    }
     /// The daily report, and the page that shows it.
     report: ReportWords {
         title, also, plain_text, no_format, past, comma, semicolon, late, failing, stale, never_in_sync, troubles,
@@ -241,6 +250,7 @@ sections! {
         reason, never, time, change, image, from, to;
         of_day(day), no_day(day), of_all(count, all, state), count(count, state), in_sync(mirrors),
         within(mirrors, others), damaged(tags), kind(count, kind), verdict(day, verdict),
+        pulled(verdict, refused), pulls_refused(names),
         failed_runs(runs, failed), tags_changed(kinds, named), sent(sent, saved), before(bytes, runs),
         next(mirror, time, zone), verify_found(tags), store_replaced(file);
         runs, slowed
@@ -257,7 +267,9 @@ sections! {
         outage(registry, cause, mirrors), counted(text, mirrors), error(class, message, remedy),
         raised(message), raised_many(count), recovered(message), recovered_many(count),
         over_after(duration, message), cluster_missing(cluster, images, duration, names),
-        cluster_silent(cluster, duration);
+        cluster_silent(cluster, duration),
+        pulls_upstream(registry, duration, requests, stale, why), pulls_budget(pulls, duration),
+        pulls_refused(requests, duration, rule, network, limit);
         images_not_mirrored
     }
     /// Classes of errors.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::metrics::{maker::Maker, series::count};
 
@@ -17,6 +17,8 @@ pub(crate) struct GatewayMetrics {
     first_byte: HistogramVec,
     downloads: IntGauge,
     followers: IntGauge,
+    upstream_failing: IntGaugeVec,
+    budget_spent: IntGauge,
 }
 
 impl GatewayMetrics {
@@ -28,6 +30,8 @@ impl GatewayMetrics {
             first_byte: new.histograms("gateway_first_byte_seconds", "Time from a request's start to the head of its answer, with which the first bytes are there.", &["outcome"], &SECONDS)?,
             downloads: new.gauge("gateway_downloads_in_flight", "Blobs that are being pulled through.")?,
             followers: new.gauge("gateway_followers", "Clients that read them.")?,
+            upstream_failing: new.gauges("gateway_upstream_failing", "Requests of clients for which a registry failed, since it began to fail; no series where it does not.", &["registry"])?,
+            budget_spent: new.gauge("gateway_budget_spent", "1 while the traffic budget stops pulls that need an upstream.")?,
         })
     }
 
@@ -37,6 +41,25 @@ impl GatewayMetrics {
         if let Ok(histogram) = self.first_byte.get_metric_with_label_values(&[outcome]) {
             histogram.observe(took.as_secs_f64());
         }
+    }
+
+    /// Sets the registries that fail for pulls, with the requests that met that.
+    pub(crate) fn failing(&self, upstreams: &[(&str, u64)]) {
+        self.upstream_failing.reset();
+        for (registry, requests) in upstreams {
+            let requests = i64::try_from(*requests).unwrap_or(i64::MAX);
+            if let Ok(gauge) = self
+                .upstream_failing
+                .get_metric_with_label_values(&[*registry])
+            {
+                gauge.set(requests);
+            }
+        }
+    }
+
+    /// Sets whether the traffic budget stops pulls.
+    pub(crate) fn budget_spent(&self, is_spent: bool) {
+        self.budget_spent.set(i64::from(is_spent));
     }
 
     /// Counts a request that a rule refused.

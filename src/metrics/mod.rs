@@ -189,6 +189,13 @@ impl Metrics {
         self.gateway.pulled(kind, outcome, took);
     }
 
+    /// Sets what keeps clients from their images: registries that fail, with the requests that met that,
+    /// and whether the traffic budget is spent.
+    pub fn pull_troubles(&self, upstreams: &[(&str, u64)], is_budget_spent: bool) {
+        self.gateway.failing(upstreams);
+        self.gateway.budget_spent(is_budget_spent);
+    }
+
     /// Counts a client's request that a rule refused.
     pub fn pull_refused(&self, reason: &str) {
         self.gateway.refused(reason);

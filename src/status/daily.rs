@@ -14,12 +14,14 @@ use crate::{
         document::Severity,
         mirror_status::{MirrorStatus, State, Status},
     },
-    store::{self, Change, ChangeKind, Store, Sums},
+    store::{self, Change, ChangeKind, PullSums, Store, Sums},
 };
 
 mod rendering;
 
 const DAY: i64 = 24 * 3600;
+/// Repositories whose pulls were refused that a report names.
+const REFUSED: i64 = 3;
 /// Changes that a report keeps.
 const CHANGES: i64 = 1000;
 /// Most seconds since the report of the day before.
@@ -62,6 +64,9 @@ pub struct Day {
     /// The clusters, and how it stands with their images.
     #[serde(default)]
     pub clusters: Vec<ClusterLine>,
+    /// Pulls through the gateway; none where nobody pulled.
+    #[serde(default)]
+    pub pulls: Option<PullDay>,
     /// Changes by kind: how many.
     pub counts: ChangeCounts,
     /// Changes, newest first.
@@ -108,6 +113,18 @@ pub struct ClusterLine {
     pub other_digest: usize,
     pub damaged: usize,
     pub behind: usize,
+}
+
+/// Pulls of a day through the gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PullDay {
+    /// What became of them.
+    #[serde(flatten)]
+    pub sums: PullSums,
+    /// Bytes that no upstream had to send.
+    pub saved_bytes: i64,
+    /// Repositories that were refused most.
+    pub refused: Vec<String>,
 }
 
 /// Changes by kind.
@@ -198,6 +215,7 @@ impl Day {
             damaged: status.mirrors.iter().map(MirrorStatus::damaged_tags).sum(),
             troubles: troubles(status),
             clusters: status.clusters.iter().map(cluster).collect(),
+            pulls: pulls(store, from).await?,
             alarms,
             counts: counts(&store.change_counts(from, to + 1).await?),
             changes: changes.into_iter().map(line).collect(),
@@ -293,6 +311,20 @@ fn cluster(status: &Arc<ClusterStatus>) -> ClusterLine {
         damaged: status.count(ImageState::Damaged),
         behind: status.count(ImageState::Behind),
     }
+}
+
+async fn pulls(store: &Store, from: i64) -> Result<Option<PullDay>, store::Error> {
+    let sums = store.pull_sums(from, None).await?;
+    let (refused, _) = store.refused_pulls(from, None, REFUSED).await?;
+    let is_any = sums != PullSums::default() || !refused.is_empty();
+    Ok(is_any.then(|| PullDay {
+        saved_bytes: sums.saved_bytes(),
+        refused: refused
+            .iter()
+            .map(|refused| refused.repository.to_string())
+            .collect(),
+        sums,
+    }))
 }
 
 fn counts(counted: &[(ChangeKind, u64)]) -> ChangeCounts {

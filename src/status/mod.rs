@@ -26,7 +26,7 @@ pub use crate::status::mirror_status::{
     Behind, MirrorStatus, RUNS, RunMark, RunState, State, Status, StoredStatus, TargetStatus,
 };
 pub use crate::status::pulls::{
-    BudgetStop, ImagePullFacts, LiveDownload, LivePulls, PullReport, PulledImage, RefusedClients,
-    RefusedImage, UpstreamTrouble,
+    BudgetStop, ImagePullFacts, LiveDownload, LivePulls, PullReport, PullTrouble, PullTroubleKind,
+    PulledImage, RefusedClients, RefusedImage, UpstreamTrouble, pull_troubles,
 };
 pub use crate::status::status_cache::{RejectedConfig, StatusCache};

@@ -1,10 +1,13 @@
 //! Pulls through the gateway: what is in flight, what keeps clients from their images, and what became
 //! of pulls. Who the clients are is not part of it.
 
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::{
+    locales::{Language, Localized},
     oci::{Repository, Version},
+    status::format,
     store::{
         self, ImagePulls, PullCounts, PullResult, PullSums, RefusalReason, RefusedPulls, Store,
     },
@@ -88,7 +91,72 @@ pub struct BudgetStop {
     pub pulls: u64,
 }
 
+/// Something that keeps clients from their images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullTrouble {
+    /// What it is about.
+    pub about: PullTroubleKind,
+    /// What is wrong, in one sentence.
+    pub message: Localized<String>,
+}
+
+/// What keeps clients from their images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PullTroubleKind {
+    /// An upstream fails.
+    Upstream(String),
+    /// The traffic budget is spent.
+    Budget,
+    /// Many requests are refused.
+    Refused,
+}
+
+/// What an operator is to know of pulls at `now`, in seconds since 1970.
+pub fn pull_troubles(live: &LivePulls, now: i64) -> Vec<PullTrouble> {
+    let lasting = live.upstreams.iter().filter(|known| known.is_lasting(now));
+    let upstreams = lasting.map(|upstream| PullTrouble {
+        about: PullTroubleKind::Upstream(upstream.registry.clone()),
+        message: Localized::new(|language| upstream.message(language, now)),
+    });
+    let budget = live.budget.map(|stop| PullTrouble {
+        about: PullTroubleKind::Budget,
+        message: Localized::new(|language| {
+            let words = language.words();
+            let lasting = language.duration(now - stop.since);
+            let pulls = words.pulls.pulls(stop.pulls);
+            words.alarm.pulls_budget(pulls, lasting)
+        }),
+    });
+    let refused = live.refused.filter(|refused| refused.are_many(now));
+    let refused = refused.map(|refused| PullTrouble {
+        about: PullTroubleKind::Refused,
+        message: Localized::new(|language| {
+            let words = language.words();
+            let requests = words.pulls.requests(refused.all());
+            let lasting = language.duration(now - refused.since);
+            let RefusedClients {
+                rule,
+                network,
+                limit,
+                ..
+            } = refused;
+            words
+                .alarm
+                .pulls_refused(requests, lasting, rule, network, limit)
+        }),
+    });
+    upstreams.chain(budget).chain(refused).collect()
+}
+
 impl UpstreamTrouble {
+    fn message(&self, language: Language, now: i64) -> String {
+        let words = language.words();
+        let requests = words.pulls.requests(self.pulls);
+        let lasting = language.duration(now - self.since);
+        let alarm = &words.alarm;
+        alarm.pulls_upstream(&self.registry, lasting, requests, self.stale, &self.why)
+    }
+
     /// Whether it still stands: an upstream of which nobody pulls is nobody's trouble.
     pub fn is_current(&self, now: i64) -> bool {
         now - self.last < RECENT
@@ -254,6 +322,27 @@ impl From<ImagePulls> for PulledImage {
             why: pulls.why,
             first_pull: pulls.first_pull,
             last_pull: pulls.last_pull,
+        }
+    }
+}
+
+impl RefusedImage {
+    /// The refusal in a sentence.
+    pub fn words(&self, language: Language, zone: Tz) -> String {
+        let words = &language.words().pulls;
+        let requests = words.requests(u64::try_from(self.refusals).unwrap_or_default());
+        let first = format::time(self.first_at, zone);
+        let reason = self.reason_words(language);
+        words.refused_since(&self.repository, reason, requests, first)
+    }
+
+    /// Why a rule refuses it, in words.
+    pub fn reason_words(&self, language: Language) -> &'static str {
+        let words = &language.words().pulls;
+        match self.reason {
+            RefusalReason::Denied => words.denied,
+            RefusalReason::NotListed => words.not_listed,
+            RefusalReason::UnknownRegistry => words.unknown_registry,
         }
     }
 }

@@ -25,8 +25,7 @@ use futures::{StreamExt as _, future::join_all, stream};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::sync::copy::{Activity, Moving, Transfer};
-pub use crate::sync::discover::Refused;
-pub use crate::sync::discover::on_demand::{WithDemand, with_demand};
+pub use crate::sync::discover::{Refused, WithDemand, with_demand};
 pub use crate::sync::plan::action::{Action, Reason, Unchanged};
 pub use crate::sync::plan::select::{
     Clock, Dropped, OrderedBy, OrderedTag, Selected, allows, select, undated,

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alarms::ActiveAlarms,
     config::Config,
+    gateway::PullBoard,
     metrics::Metrics,
     status::StatusCache,
     store::{Store, StoreWriter},
@@ -35,7 +36,7 @@ use crate::{
     web::{
         api::tunasync,
         metrics_page::MetricsPage,
-        pages::{action, asset, coverage, mirror, overview, report, search},
+        pages::{action, asset, coverage, mirror, overview, pulls, report, search},
         request_guard::HostGuard,
         response_budget::ResponseBudget,
     },
@@ -66,6 +67,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Runs and transfers in flight.
     pub sync: Arc<Sync>,
+    /// Pulls through the gateway.
+    pub pulls: Arc<PullBoard>,
     /// The health of the daemon.
     pub health: Arc<Health>,
     /// Where requests for runs go.
@@ -107,6 +110,7 @@ fn rendered() -> Router<App> {
         .route("/", get(overview::overview))
         .route("/mirrors/{*name}", get(mirror::mirror))
         .route("/coverage/{cluster}", get(coverage::coverage))
+        .route("/pulls", get(pulls::pulls))
         .route("/search", get(search::search))
         .route("/report/latest", get(report::latest))
         .route("/report/{day}", get(report::of_day))
@@ -128,6 +132,7 @@ fn api_router() -> Router<App> {
         .route("/v1/status", get(api::status))
         .route("/v1/runs", get(api::runs))
         .route("/v1/explain", get(search::answer))
+        .route("/v1/pulls", get(pulls::answer))
         .route("/v1/coverage", get(api::coverage::all))
         .route(
             "/v1/coverage/{cluster}",

@@ -7,7 +7,10 @@ use crate::{
     config::{Config, Counted, Period, TrafficBudget},
     inventory::{Certainty, FoundImage, Inventory},
     oci::Digest,
-    status::{ClusterStatus, Coverage, StoredStatus},
+    status::{
+        BudgetStop, ClusterStatus, Coverage, LivePulls, RefusedClients, StoredStatus,
+        UpstreamTrouble,
+    },
     store::{ClusterRecord, Store, StoreEvent, TagKey, Verdict},
 };
 
@@ -291,4 +294,56 @@ async fn cluster_that_sends_no_list_is_another_alarm() {
             alarm.subject
         );
     }
+}
+
+#[test]
+fn pulls_that_fail_for_several_clients() {
+    let found = |live: LivePulls| {
+        let inputs = AlarmInputs {
+            pulls: live,
+            ..AlarmInputs::default()
+        };
+        let found = find_alarms(&status(|_| {}), &inputs).into_iter();
+        let found = found.filter(|alarm| alarm.topic == Topic::Gateway);
+        let found = found.map(|alarm| (alarm.subject.to_string(), alarm.message.to_string()));
+        found.collect::<Vec<_>>()
+    };
+    let upstream = |pulls, last| LivePulls {
+        upstreams: vec![UpstreamTrouble {
+            registry: "quay.io".into(),
+            since: 100_000 - 600,
+            last,
+            pulls,
+            stale: 2,
+            why: "503".into(),
+        }],
+        ..LivePulls::default()
+    };
+    assert_eq!(found(upstream(2, 99_999)), []);
+    assert_eq!(found(upstream(3, 100_000 - 900)), []);
+    let message = "quay.io fails for clients that pull, for 10m: 3 requests needed it, 2 of them got \
+                   a copy; 503";
+    let expected = [("quay.io".to_owned(), message.to_owned())];
+    assert_eq!(found(upstream(3, 99_999)), expected);
+    let spent = LivePulls {
+        budget: Some(BudgetStop {
+            since: 100_000 - 60,
+            pulls: 4,
+        }),
+        ..LivePulls::default()
+    };
+    assert_eq!(found(spent)[0].0, "budget of pulls");
+    let refused = |rule, last| LivePulls {
+        refused: Some(RefusedClients {
+            since: 100_000 - 600,
+            last,
+            network: 1,
+            limit: 0,
+            rule,
+        }),
+        ..LivePulls::default()
+    };
+    assert_eq!(found(refused(98, 99_999)), []);
+    assert_eq!(found(refused(99, 100_000 - 3600)), []);
+    assert_eq!(found(refused(99, 99_999))[0].0, "refused pulls");
 }

@@ -7,7 +7,11 @@ use chrono_tz::Tz;
 
 use crate::{
     cli::{Exit, Global, Refusal, context, output, show::coverage},
-    status::{Answer, Arrival, Copy, CopyState, ExplainError, TakingEntry, explain},
+    locales::Language,
+    status::{
+        Answer, Arrival, Copy, CopyState, ExplainError, ImagePullFacts, TakingEntry, explain,
+        format,
+    },
     store::Store,
 };
 
@@ -68,8 +72,48 @@ impl ExplainArgs {
                 output::line(&format!("{image} is not mirrored; to add it:\n\n{toml}"))?;
             }
         }
+        if let Some(pulls) = &explained.pulls {
+            print_pulls(pulls, config.timezone)?;
+        }
         Ok(Exit::Ok)
     }
+}
+
+/// What became of its pulls. The first line says what of them is stored.
+fn print_pulls(pulls: &ImagePullFacts, zone: Tz) -> anyhow::Result<()> {
+    let words = Language::English.words();
+    output::line("\npulls through the gateway (who pulled is not stored):")?;
+    if let Some(pulled) = &pulls.pulled {
+        let counts = &pulled.counts;
+        let parts = [
+            words.pulls.count(counts.hits, words.pulls.hit),
+            words.pulls.count(counts.coalesced, words.pulls.coalesced),
+            words.pulls.count(counts.misses, words.pulls.miss),
+            words.pulls.count(counts.stale, words.pulls.stale),
+        ];
+        output::line(&format!("  {}", parts.join(", ")))?;
+        let (first, last) = (
+            format::time(pulled.first_pull, zone),
+            format::time(pulled.last_pull, zone),
+        );
+        output::line(&format!("  {}", words.pulls.since(first, last)))?;
+        if let Some(why) = &pulled.why {
+            output::line(&format!("  last stale copy: {why}"))?;
+        }
+    }
+    if pulls.saved_bytes > 0 {
+        let saved = format::bytes(u64::try_from(pulls.saved_bytes).unwrap_or_default());
+        output::line(&format!("  {}", words.pulls.saved(saved)))?;
+    }
+    for refused in &pulls.refused {
+        output::line(&format!("  {}", refused.words(Language::English, zone)))?;
+        if let Some(toml) = &refused.toml {
+            output::line(&format!(
+                "  to let it through, add it to `allow`:\n\n{toml}"
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn print_entry(entry: &TakingEntry, zone: Tz) -> anyhow::Result<()> {

@@ -26,6 +26,8 @@ pub enum Topic {
     Digest,
     /// A cluster uses images that no entry mirrors, or sends no list of them any more.
     Coverage,
+    /// Clients that pull through the gateway do not get what they ask for.
+    Gateway,
     /// A changed `mirror.toml` was refused.
     Config,
     /// What an alarm was about is over.
@@ -38,7 +40,7 @@ pub enum Topic {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    pub(crate) const USUAL: [Self; 13] = [
+    pub(crate) const USUAL: [Self; 14] = [
         Self::Report,
         Self::Lag,
         Self::Stale,
@@ -50,6 +52,7 @@ impl Topic {
         Self::Traffic,
         Self::Digest,
         Self::Coverage,
+        Self::Gateway,
         Self::Config,
         Self::Recovered,
     ];
@@ -82,6 +85,7 @@ impl Topic {
             Self::Traffic => "traffic",
             Self::Digest => "digest",
             Self::Coverage => "coverage",
+            Self::Gateway => "gateway",
             Self::Config => "config",
             Self::Recovered => "recovered",
             Self::Runs => "runs",

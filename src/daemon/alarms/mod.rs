@@ -14,7 +14,7 @@ use crate::{
         ActiveAlarms, Alarm, AlarmChanges, AlarmInputs, AlarmState, AlarmSubject, CheckTime,
         Silence, find_alarms,
     },
-    config::Config,
+    config::{Config, Topic},
     daemon::{
         Tasks,
         alarms::outbox::{Missed, Notification, Outbox, StatusPages},
@@ -175,6 +175,7 @@ async fn inputs(config: &Config, services: &Services) -> AlarmInputs {
         config_error: rejected.map(|rejected| rejected.summary),
         disk_available,
         traffic,
+        pulls: services.pulls.live(now()),
         zone: config.timezone,
         ..AlarmInputs::default()
     }
@@ -221,7 +222,7 @@ fn disk_available(state_path: &Path) -> Option<u64> {
     Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-/// The alarms of an earlier process that stay. Pauses of registries and failing channels belong to
+/// The alarms of an earlier process that stay. Pauses of registries, pulls and failing channels belong to
 /// one process: another one starts without them, and announces no recovery.
 pub(crate) async fn announced_before(
     services: &Services,
@@ -241,5 +242,5 @@ pub(crate) async fn announced_before(
 
 fn is_of_process(alarm: &Alarm) -> bool {
     let is_channel = matches!(alarm.subject, AlarmSubject::Channel(_));
-    is_channel || alarm.topic == crate::config::Topic::Throttled
+    is_channel || matches!(alarm.topic, Topic::Throttled | Topic::Gateway)
 }

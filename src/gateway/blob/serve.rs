@@ -28,6 +28,11 @@ const TARGET: Duration = Duration::from_secs(5);
 /// How long the first byte of a download may take: clients still have time to go elsewhere then.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
 
+/// How long a client waits for the copy that a run is sending, and how large that may be: what is larger
+/// would not come in time, and clients still have time to go elsewhere then.
+const RUN: Duration = Duration::from_secs(5);
+const RUN_BYTES: u64 = 64 << 20;
+
 type Answered = Result<(Response<Body>, PullOutcome), PullError>;
 
 impl Gateway {
@@ -60,6 +65,13 @@ impl Gateway {
         if pull.is_head || link.blob.size == 0 {
             return Ok((head(&link.blob, range), PullOutcome::Hit));
         }
+        if in_flight.is_none()
+            && self.is_sent_by_run(&link).await
+            && let Some(answer) = self.blob_at_target(&pull, &digest, Some(&link)).await
+        {
+            let response = answer.into_response(&self, pull, permit);
+            return Ok((response, PullOutcome::Coalesced));
+        }
         let (window, is_new) = self.download(&pull, &link).await?;
         let (first, length) = part(range, link.blob.size);
         let follower = window.follow(first);
@@ -76,6 +88,19 @@ impl Gateway {
             false => PullOutcome::Coalesced,
         };
         Ok((response, outcome))
+    }
+
+    /// Whether a run was sending a blob to the target, and is done with it.
+    async fn is_sent_by_run(&self, link: &BlobLink) -> bool {
+        let Some(to) = link.to.as_ref().filter(|_| link.blob.size <= RUN_BYTES) else {
+            return false;
+        };
+        let digest = &link.blob.digest;
+        let Some(upload) = self.context.sync.upload_of(to.registry(), digest) else {
+            return false;
+        };
+        tracing::info!("a pull waits for the copy of {digest} that a run is sending");
+        tokio::time::timeout(RUN, upload).await.is_ok()
     }
 
     /// A blob that the target has; `None` where it does not, or fails.

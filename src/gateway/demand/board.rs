@@ -288,3 +288,6 @@ fn count(counts: &mut PullCounts, outcome: PullOutcome) {
         PullOutcome::NotFound | PullOutcome::Refused | PullOutcome::Limited => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,8 @@ pub(crate) struct Demand {
 struct NamedDigest {
     /// Its tag; none where it is part of an index.
     tag: Option<Tag>,
+    /// Whether a look has brought it, and nobody has pulled it since.
+    is_new: bool,
     at: Instant,
 }
 
@@ -75,38 +77,50 @@ struct DemandOrder {
 }
 
 impl Demand {
-    /// The image that a request is a pull of; none where it only looks, or asks for a part.
+    /// The image that a request is a pull of, and what became of that; none where it only looks, or asks
+    /// for a part. Who looks first at a tag and pulls its digest then, as containerd does, pulls what the
+    /// look has brought.
     pub(crate) fn image(
         &self,
         pull: &Pull,
         asked: &Version,
         manifest: &Manifest,
-    ) -> Option<Version> {
-        let image = match asked {
-            Version::Tag(tag) => {
-                self.name(pull, &manifest.digest, Some(tag.clone()));
+        outcome: PullOutcome,
+    ) -> Option<(Version, PullOutcome)> {
+        let named = self.named(pull, &manifest.digest);
+        let is_new = named.as_ref().is_some_and(|named| named.is_new);
+        let outcome = match outcome {
+            PullOutcome::Hit if is_new => PullOutcome::Miss,
+            other => other,
+        };
+        let is_new = pull.is_head && is_ordered(outcome);
+        let image = match (asked, named) {
+            (Version::Tag(tag), _) => {
+                self.name(pull, &manifest.digest, Some(tag.clone()), is_new);
                 Some(asked.clone())
             }
-            Version::Digest(digest) => match self.named(pull, digest) {
-                Some(named) => named.tag.map(Version::Tag),
-                None => Some(asked.clone()),
-            },
+            (Version::Digest(digest), Some(named)) => {
+                self.name(pull, digest, named.tag.clone(), is_new);
+                named.tag.map(Version::Tag)
+            }
+            (Version::Digest(_), None) => Some(asked.clone()),
         };
         if let Ok(Content::Index(children)) = manifest.content() {
             for child in children.iter().filter(|child| child.is_manifest()) {
                 let known = self.named(pull, &child.digest);
                 if known.is_none_or(|named| named.tag.is_none()) {
-                    self.name(pull, &child.digest, None);
+                    self.name(pull, &child.digest, None, false);
                 }
             }
         }
-        image.filter(|_| !pull.is_head)
+        let image = image.filter(|_| !pull.is_head)?;
+        Some((image, outcome))
     }
 
-    fn name(&self, pull: &Pull, digest: &Digest, tag: Option<Tag>) {
+    fn name(&self, pull: &Pull, digest: &Digest, tag: Option<Tag>, is_new: bool) {
         let name = (pull.repository.clone(), digest.clone());
         let at = Instant::now();
-        self.named.insert(name, NamedDigest { tag, at }, 1);
+        self.named.insert(name, NamedDigest { tag, is_new, at }, 1);
     }
 
     fn named(&self, pull: &Pull, digest: &Digest) -> Option<NamedDigest> {
@@ -132,9 +146,7 @@ impl Demand {
             return;
         }
         let tag = kept_tag(image);
-        let Some(tag) =
-            tag.filter(|_| matches!(outcome, PullOutcome::Miss | PullOutcome::Coalesced))
-        else {
+        let Some(tag) = tag.filter(|_| is_ordered(outcome)) else {
             return;
         };
         let image = ImageDemand {
@@ -178,6 +190,11 @@ impl Demand {
     }
 }
 
+/// Whether what was pulled is to be mirrored now.
+fn is_ordered(outcome: PullOutcome) -> bool {
+    matches!(outcome, PullOutcome::Miss | PullOutcome::Coalesced)
+}
+
 impl Gateway {
     /// Orders images to be mirrored, and writes pulls down, until the gateway stops.
     pub(crate) async fn follow_demand(&self) {
@@ -185,6 +202,14 @@ impl Gateway {
         let mut ticks = tokio::time::interval(Duration::from_millis(500));
         while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.context.board.set_downloads(self.downloads.live());
+            let live = self.context.board.live(Utc::now().timestamp());
+            let failing: Vec<(&str, u64)> = live
+                .upstreams
+                .iter()
+                .map(|upstream| (upstream.registry.as_str(), upstream.pulls))
+                .collect();
+            let metrics = &self.context.metrics;
+            metrics.pull_troubles(&failing, live.budget.is_some());
             let due = self
                 .demand
                 .due(|repository| self.downloads.is_busy(repository));

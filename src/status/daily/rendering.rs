@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use crate::{
     locales::{Language, words::ReportWords},
     status::{
-        daily::{ChangeCounts, ChangeLine, Day, Detail, MirrorTrouble, Work},
+        daily::{ChangeCounts, ChangeLine, Day, Detail, MirrorTrouble, PullDay, Work},
         document::{Document, Line, Table},
         format,
         mirror_status::State,
@@ -28,6 +28,9 @@ impl Day {
         }
         section.line(self.work_line(language));
         section.line(self.next_line(zone, words));
+        if let Some(pulls) = &self.pulls {
+            section.line(pulls.words(language));
+        }
         if !self.troubles.is_empty() {
             document
                 .add_headed(words.troubles)
@@ -206,6 +209,24 @@ impl Day {
             ]);
         }
         table
+    }
+}
+
+impl PullDay {
+    fn words(&self, language: Language) -> String {
+        let words = language.words();
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let pulls = words.pulls.pulls(count(self.sums.counts.served()));
+        let saved = format::bytes(count(self.saved_bytes));
+        let verdict = words.pulls.verdict(pulls, saved);
+        let refused = match self.refused.is_empty() {
+            true => String::new(),
+            false => {
+                let names = self.refused.join(words.report.comma);
+                words.report.pulls_refused(names)
+            }
+        };
+        words.report.pulled(verdict, refused)
     }
 }
 

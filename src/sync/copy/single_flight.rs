@@ -41,6 +41,14 @@ impl<K: Clone + Eq + Hash> SingleFlight<K> {
         })
     }
 
+    /// What ends when the leader does, if there is one.
+    pub(crate) fn leader_end(&self, key: &K) -> Option<watch::Receiver<()>> {
+        let leaders = self.0.lock();
+        let (leader, wanted) = leaders.get(key)?;
+        wanted.increment();
+        Some(leader.subscribe())
+    }
+
     /// Leads, or waits until the leader is done and then returns nothing: look again whether the
     /// thing is still to be done. A leader's error is its own, not the waiters'.
     pub(crate) async fn lead_or_wait(&self, key: &K) -> Option<Leader<'_, K>> {

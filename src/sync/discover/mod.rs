@@ -1,7 +1,9 @@
 //! The routes of a mirror: those that the file names, and those that `*` in `from` stands for,
 //! which catalogs are asked for when a run or a plan starts.
 
-pub(crate) mod on_demand;
+mod on_demand;
+
+pub use on_demand::{WithDemand, with_demand};
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -171,8 +171,7 @@ impl PrunePolicy<'_> {
                 continue;
             };
             total += 1;
-            let keeper = &record.mirror;
-            let cause = source_tag.map_or(Some(Cause::Unselected), |tag| self.cause(tag, keeper));
+            let cause = self.cause(source_tag, &record.mirror);
             // One that the file names belongs to who names it, though the source has lost it.
             let heir = match source_tag.map(|tag| self.wanted.asked(tag)) {
                 Some(Asked::By(mirror)) => self.group.heir(&mirror),
@@ -231,7 +230,10 @@ impl PrunePolicy<'_> {
     }
 
     /// Why a tag is no longer mirrored; nothing where it is, or perhaps is.
-    fn cause(&self, tag: &Tag, keeper: &str) -> Option<Cause> {
+    fn cause(&self, tag: Option<&Tag>, keeper: &str) -> Option<Cause> {
+        let Some(tag) = tag else {
+            return Some(Cause::Unselected);
+        };
         match self.wanted.asked(tag) {
             Asked::Perhaps => None,
             // Whether the source still has it is no matter.

@@ -124,11 +124,6 @@ pub(crate) async fn take(view: &View<'_>) -> Result<Snapshot, Error> {
         ..
     } = listing;
     let mut settled = settled(view, &listed, &snapshots);
-    settled.extend(
-        group
-            .pins()
-            .map(|(tag, digest)| (tag.clone(), Ok(digest.clone()))),
-    );
     add_ages(view, &listing, &mut times, &mut settled).await?;
     let clock = Clock {
         now: view.now,
@@ -209,6 +204,18 @@ async fn add_ages(
 /// is believed only in that: what it shows is never copied, so that one which lies costs
 /// requests, and no more than [`VERIFY_EVERY`].
 fn settled(
+    view: &View<'_>,
+    listed: &HashMap<Tag, Option<Digest>>,
+    snapshots: &[TargetSnapshot],
+) -> Digests {
+    let pins = view.group.pins();
+    let pins = pins.map(|(tag, digest)| (tag.clone(), Ok(digest.clone())));
+    let mut settled = unmoved(view, listed, snapshots);
+    settled.extend(pins);
+    settled
+}
+
+fn unmoved(
     view: &View<'_>,
     listed: &HashMap<Tag, Option<Digest>>,
     snapshots: &[TargetSnapshot],

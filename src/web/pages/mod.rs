@@ -7,6 +7,7 @@ pub(crate) mod filter;
 pub(crate) mod mirror;
 pub(crate) mod overview;
 pub(crate) mod page_request;
+pub(crate) mod pulls;
 pub(crate) mod report;
 pub(crate) mod rows;
 pub(crate) mod search;

@@ -17,6 +17,7 @@ use crate::{
             self, Frame,
             filter::{self, FilterLink},
             page_request::{PageRequest, mirror_path},
+            pulls,
             rows::{
                 cluster::{self, ClusterRow},
                 mirror_row::{self, MirrorRow},
@@ -60,6 +61,8 @@ struct Overview<'a> {
     cluster_columns: [&'static str; 5],
     registries: Vec<RegistryRow>,
     traffic: Option<String>,
+    /// The pulls of a day, and the link to their page, where there is a gateway.
+    pulls: Option<(String, String)>,
 }
 
 /// An alarm, with a link to its mirror.
@@ -106,6 +109,7 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
         count => count + 1 - ALARM_LINES,
     };
     lines.truncate(lines.len() - more_alarms);
+    let pulls = pulls::line(&app, &config, &request, now).await;
     let verdict = verdict(&status, &request);
     let page = Overview {
         mood: mood(&status, &alarms),
@@ -124,6 +128,7 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
         clusters: cluster::rows(&status, &request, config.timezone),
         cluster_columns: cluster::columns(request.words()),
         registries: registry::rows(&app, &config, &status, &request),
+        pulls: pulls.map(|line| (line, request.link("/pulls", &[]))),
         traffic: traffic.map(|usage| registry::traffic(&usage, request.words())),
         shapes: run_strip::shapes(request.words()),
         pager,
@@ -227,11 +232,14 @@ fn alarm_rows(alarms: &[Alarm], config: &Config, request: &PageRequest, now: i64
         AlarmRow {
             message: alarm.message.get(request.language).clone(),
             since: request.words().time.since(&since.full, &since.text),
-            href: alarm
-                .subject
-                .mirror()
-                .filter(|name| is_mirror(name))
-                .map(|name| request.link(&mirror_path(name), &[])),
+            href: match alarm.topic {
+                Topic::Gateway => Some(request.link("/pulls", &[])),
+                _ => alarm
+                    .subject
+                    .mirror()
+                    .filter(|name| is_mirror(name))
+                    .map(|name| request.link(&mirror_path(name), &[])),
+            },
         }
     };
     raised.map(trouble).collect()

@@ -8,11 +8,15 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
+use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::{
     locales::words::Words,
-    status::{Answer, Arrival, Copy, CopyState, ExplainError, Explanation, TakingEntry, explain},
+    status::{
+        Answer, Arrival, Copy, CopyState, ExplainError, Explanation, ImagePullFacts, TakingEntry,
+        explain, format,
+    },
     web::{
         App, api,
         pages::{
@@ -40,6 +44,9 @@ struct SearchResult {
     entries: Vec<EntryRow>,
     help: Option<&'static str>,
     toml: Option<String>,
+    /// What became of its pulls, and what to add where a rule refuses it.
+    pulls: Vec<String>,
+    allow: Option<String>,
 }
 
 /// A mirror that takes the image, or its repository.
@@ -79,7 +86,14 @@ pub(crate) async fn search(Held(app): Held<App>, request: PageRequest) -> Respon
     let config = app.config.load_full();
     match explain(asked, &config, Some(&app.store)).await {
         Ok(explanation) => {
-            page.answer = Some(found(explanation, &app, &request));
+            let pulls = explanation.pulls.clone();
+            let mut found = found(explanation, &app, &request);
+            if let Some(pulls) = pulls {
+                let mut refused = pulls.refused.iter();
+                found.allow = refused.find_map(|refused| refused.toml.clone());
+                found.pulls = pull_lines(&pulls, &request, config.timezone);
+            }
+            page.answer = Some(found);
             pages::html(StatusCode::OK, &request, &page)
         }
         Err(ExplainError::Store(error)) => pages::unreadable(&request, &error),
@@ -129,6 +143,8 @@ fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchRe
         entries: Vec::new(),
         help: None,
         toml: None,
+        pulls: Vec::new(),
+        allow: None,
     };
     match explanation.answer {
         Answer::Mirrored { entry, others } => {
@@ -164,6 +180,7 @@ fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchRe
             entries: vec![row(words.search.repository_by, mirror, Vec::new())],
             help: Some(words.search.add_help),
             toml: Some(toml),
+            ..absent
         },
         Answer::AtTarget { .. } => absent,
         Answer::NotMirrored { toml } => SearchResult {
@@ -171,6 +188,34 @@ fn found(explanation: Explanation, app: &App, request: &PageRequest) -> SearchRe
             ..absent
         },
     }
+}
+
+/// What became of the pulls of an image.
+fn pull_lines(pulls: &ImagePullFacts, request: &PageRequest, zone: Tz) -> Vec<String> {
+    let words = &request.words().pulls;
+    let now = Utc::now().timestamp();
+    let mut lines = Vec::new();
+    if let Some(pulled) = &pulls.pulled {
+        let counts = &pulled.counts;
+        let parts = [
+            words.count(counts.hits, words.hit),
+            words.count(counts.coalesced, words.coalesced),
+            words.count(counts.misses, words.miss),
+            words.count(counts.stale, words.stale),
+        ];
+        lines.push(parts.join(" · "));
+        let moment = |at: i64| request.language.moment(at, now, zone).text;
+        lines.push(words.since(moment(pulled.first_pull), moment(pulled.last_pull)));
+        lines.extend(pulled.why.clone());
+    }
+    if pulls.saved_bytes > 0 {
+        let saved = u64::try_from(pulls.saved_bytes).unwrap_or_default();
+        lines.push(words.saved(format::bytes(saved)));
+    }
+    let refused = pulls.refused.iter();
+    lines.extend(refused.map(|refused| refused.words(request.language, zone)));
+    lines.push(words.privacy.to_owned());
+    lines
 }
 
 /// When the source was last checked.

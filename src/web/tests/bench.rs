@@ -98,6 +98,7 @@ impl WebBench {
             alarms: Arc::default(),
             config: Arc::new(ArcSwap::from_pointee(config)),
             sync: Arc::new(sync),
+            pulls: Arc::default(),
             health: Arc::new(Health::default()),
             orders: sender,
             store,

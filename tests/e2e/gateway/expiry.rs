@@ -28,7 +28,7 @@ fn pull(stage: &GatewayStage, version: &str, image: &Image) {
 /// Ends the daemon, which writes down what it knows of pulls.
 fn stop(stage: &mut GatewayStage) {
     let mut daemon = stage.daemon.take().unwrap();
-    daemon.signal("TERM");
+    daemon.signal("-TERM");
     assert!(daemon.wait().success());
 }
 

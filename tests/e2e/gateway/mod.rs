@@ -6,4 +6,5 @@ mod expiry;
 mod mirrored;
 mod outages;
 mod pulled_through;
+mod pulls;
 mod refusals;

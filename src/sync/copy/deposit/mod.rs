@@ -6,7 +6,7 @@ use chrono::Utc;
 
 use crate::{
     config::Config,
-    oci::{Descriptor, Hasher, Repository},
+    oci::{Descriptor, Digest, Hasher, RegistryName, Repository},
     registry::{
         self, BlobStream, Kind, Operation, Registry, UploadBody, UploadProgress, UploadSession,
         UploadStart,
@@ -51,6 +51,20 @@ impl Sync {
         self.transfer.release(to).await;
         self.transfer.budget().write(config).await;
         stored.map(|()| true)
+    }
+
+    /// The end of the upload of a blob to a registry, if one is under way.
+    pub(crate) fn upload_of(
+        &self,
+        target: &RegistryName,
+        digest: &Digest,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let key = (target.clone(), digest.clone());
+        let mut leader = self.transfer.uploads.leader_end(&key)?;
+        Some(async move {
+            // The leader never sends: its end closes the channel.
+            let _ = leader.changed().await;
+        })
     }
 
     /// Writes down what moved.
