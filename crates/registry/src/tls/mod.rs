@@ -70,7 +70,12 @@ pub(crate) fn client_config(
             .map_err(|error| format!("its ca_file cannot be used: {error}"))?,
         None => Vec::new(),
     };
-    let unusable = |error: Error| format!("its ca_file cannot be used: {error}");
+    let unusable = |error: Error| match own.is_empty() {
+        true => format!(
+            "no CA certificate of this system can be used: {error}; install ca-certificates"
+        ),
+        false => format!("its ca_file cannot be used: {error}"),
+    };
     let roots = Verifier::new_with_extra_roots(own.clone(), provider()).map_err(unusable)?;
     let verifier = Arc::new(OwnOrKnown { own, known: roots });
     let builder = ClientConfig::builder_with_provider(provider())

@@ -165,7 +165,12 @@ fn reach(findings: &Findings) -> RegistryCheck {
             "reach",
             error.class(),
             error.kind.to_string(),
-            "check its name and the way there; `proxy`, `ip` and `endpoint` name another way",
+            match error.class() {
+                ErrorClass::Protocol => "the message names what is wrong; mend that first",
+                _ => {
+                    "check its name and the way there; `proxy`, `ip` and `endpoint` name another way"
+                }
+            },
         ),
     }
 }

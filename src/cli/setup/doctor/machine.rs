@@ -1,12 +1,17 @@
 //! The machine: disk, permissions, TCP, open files.
 
-use std::{fs, path::Path};
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
     cli::{error::CommandFailure, output, setup::doctor::finding::DoctorFinding},
     config::Config,
+    daemon::Holder,
     store::{Store, folder_of},
 };
 
@@ -25,6 +30,7 @@ pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     vec![
         permissions(store).await,
         disk(store),
+        listener("http", config.http.listen, &Holder::of(store)),
         congestion_control(Path::new("/proc/sys/net")),
         buffers(Path::new("/proc/sys/net")),
         open_files(getrlimit(Resource::Nofile).current),
@@ -53,6 +59,29 @@ fn disk(store: &Path) -> DoctorFinding {
         0..LITTLE_DISK => DoctorFinding::failed("disk", message, remedy),
         LITTLE_DISK..ENOUGH_DISK => DoctorFinding::warning("disk", message, remedy),
         _ => DoctorFinding::ok("disk", message),
+    }
+}
+
+/// Whether the daemon can listen at an address, or does.
+fn listener(table: &str, address: SocketAddr, holder: &Holder) -> DoctorFinding {
+    let remedy =
+        format!("stop the program that listens there, or set another `listen` in [{table}]");
+    match (TcpListener::bind(address), holder) {
+        (Ok(_), _) => DoctorFinding::ok("listen", format!("{address} is free")),
+        (Err(error), Holder::Running { .. }) if error.kind() == io::ErrorKind::AddrInUse => {
+            DoctorFinding::ok(
+                "listen",
+                format!("{address} is in use, and the daemon runs"),
+            )
+        }
+        (Err(error), _) if error.kind() == io::ErrorKind::AddrInUse => {
+            DoctorFinding::failed("listen", format!("{address} is in use"), remedy)
+        }
+        (Err(error), _) => DoctorFinding::failed(
+            "listen",
+            format!("{address} cannot be used: {error}"),
+            format!("set an address of this machine as `listen` in [{table}]"),
+        ),
     }
 }
 
@@ -101,10 +130,20 @@ fn buffers(sysctl: &Path) -> DoctorFinding {
         false => DoctorFinding::warning(
             "buffers",
             format!("{message}: too small for a fast line with a long round trip"),
-            "printf 'net.ipv4.tcp_rmem=4096 131072 16777216\\nnet.ipv4.tcp_wmem=4096 65536 16777216\\n' > \
-             /etc/sysctl.d/90-tcp-buffers.conf && sysctl --system",
+            larger_buffers(receive, send),
         ),
     }
+}
+
+/// The command that raises what is too small, and leaves what is large.
+fn larger_buffers(receive: u64, send: u64) -> String {
+    let settings = [
+        (receive, "net.ipv4.tcp_rmem=4096 131072 16777216\\n"),
+        (send, "net.ipv4.tcp_wmem=4096 65536 16777216\\n"),
+    ];
+    let small = settings.iter().filter(|(size, _)| *size < GOOD_TCP_BUFFER);
+    let text: String = small.map(|(_, setting)| *setting).collect();
+    format!("printf '{text}' > /etc/sysctl.d/90-tcp-buffers.conf && sysctl --system")
 }
 
 fn open_files(limit: Option<u64>) -> DoctorFinding {

@@ -51,6 +51,7 @@ pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     let proxies = proxies_of_environment();
     let direct = direct(config, !proxies.is_empty());
     let mut findings = vec![proxy(&proxies)];
+    findings.extend(silent_proxies(&proxies).await);
     let looked_up = stream::iter(&direct).map(look_up).buffered(AT_A_TIME);
     findings.extend(looked_up.collect::<Vec<_>>().await.into_iter().flatten());
     if direct.is_empty() {
@@ -113,6 +114,38 @@ fn proxy(variables: &[&str]) -> DoctorFinding {
     }
 }
 
+/// The proxies of the environment that do not answer. Only host and port are printed: the rest may be a password.
+async fn silent_proxies(variables: &[&str]) -> Vec<DoctorFinding> {
+    let mut findings = Vec::new();
+    for variable in variables {
+        let value = env::var(variable).unwrap_or_default();
+        if let Some((place, error)) = silent_proxy(&value).await {
+            findings.push(DoctorFinding::failed(
+                "proxy",
+                format!("{variable} names {place}, which does not answer: {error}"),
+                "repair the address, start the proxy, or unset the variable",
+            ));
+        }
+    }
+    findings
+}
+
+/// Where a proxy is and why it does not answer; none if it does.
+async fn silent_proxy(value: &str) -> Option<(String, io::Error)> {
+    let value = match value.contains("://") {
+        true => value.to_owned(),
+        false => format!("http://{value}"),
+    };
+    let url = url::Url::parse(&value).ok()?;
+    let port = url.port_or_known_default().unwrap_or(1080);
+    let place = format!("{}:{port}", url.host_str()?);
+    let connected = match timeout(PATIENCE, TcpStream::connect(&place)).await {
+        Ok(connected) => connected.map(drop),
+        Err(_) => Err(io::Error::other("no answer within 5s")),
+    };
+    connected.err().map(|error| (place, error))
+}
+
 /// Whether a name leads to addresses, and each family of them to the registry.
 async fn look_up(registry: &Direct) -> Vec<DoctorFinding> {
     let name = &registry.name;
@@ -145,10 +178,7 @@ async fn look_up(registry: &Direct) -> Vec<DoctorFinding> {
 fn unknown(registry: &Direct, cause: &str) -> DoctorFinding {
     DoctorFinding::failed(
         "dns",
-        format!(
-            "{}: {} has no address: {cause}",
-            registry.name, registry.host
-        ),
+        format!("{} has no address: {cause}", registry.host),
         "check the name, and /etc/resolv.conf; `proxy` or `endpoint` in [registries.\"HOST\"] name \
          another way",
     )

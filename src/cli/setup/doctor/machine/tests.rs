@@ -46,6 +46,19 @@ fn small_buffers_are_a_warning() {
 }
 
 #[test]
+fn remedy_lowers_no_buffer() {
+    let net = sysctl(&[
+        ("tcp_rmem", "4096 131072 33554432\n"),
+        ("tcp_wmem", "4096 16384 4194304\n"),
+    ]);
+    let remedy = buffers(net.path()).remedy.unwrap();
+    assert!(
+        remedy.contains("tcp_wmem") && !remedy.contains("tcp_rmem"),
+        "{remedy}"
+    );
+}
+
+#[test]
 fn few_open_files_are_a_warning() {
     assert_eq!(open_files(Some(1024)).verdict, DoctorVerdict::Warning);
     assert_eq!(open_files(Some(65_536)).verdict, DoctorVerdict::Ok);
@@ -57,4 +70,30 @@ async fn missing_folder_of_the_store_fails_with_a_remedy() {
     let finding = permissions(Path::new("/nonexistent/state.db")).await;
     assert_eq!(finding.verdict, DoctorVerdict::Failed);
     assert!(finding.remedy.unwrap().contains("mkdir"));
+}
+
+#[test]
+fn port_in_use_fails_unless_the_daemon_runs() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let taken = listener("http", address, &Holder::None);
+    assert_eq!(taken.verdict, DoctorVerdict::Failed);
+    let daemon = Holder::Running {
+        process: "1".into(),
+        address: Some(address),
+    };
+    assert_eq!(
+        listener("http", address, &daemon).verdict,
+        DoctorVerdict::Ok
+    );
+    drop(other);
+    let free = listener("http", address, &Holder::None);
+    assert_eq!(free.verdict, DoctorVerdict::Ok);
+}
+
+#[test]
+fn address_of_another_machine_fails() {
+    let foreign = "192.0.2.1:9618".parse().unwrap();
+    let finding = listener("http", foreign, &Holder::None);
+    assert_eq!(finding.verdict, DoctorVerdict::Failed);
 }

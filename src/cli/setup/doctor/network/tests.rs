@@ -38,3 +38,14 @@ async fn unknown_name_fails() {
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].verdict, DoctorVerdict::Failed);
 }
+
+#[tokio::test]
+async fn silent_proxy_is_named_without_its_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let proxy = format!("http://user:secret@{address}");
+    assert!(silent_proxy(&proxy).await.is_none());
+    drop(listener);
+    let (place, _) = silent_proxy(&proxy).await.unwrap();
+    assert_eq!(place, address.to_string());
+}
