@@ -13,7 +13,7 @@ mod services;
 mod startup;
 mod systemd;
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::Signal as UnixSignal,
@@ -46,6 +46,11 @@ pub use lock::{Holder, Lock, LockError};
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 const FREE_ADDRESS: &str = "stop what listens there, or change [http] listen";
+const FREE_GATEWAY: &str = "stop what listens there, or change `listen` of [gateway]";
+const OWN_ADDRESS: &str = "set `listen` of [gateway] to an address of this machine";
+const HIGH_PORT: &str = "set `listen` of [gateway] to a port above 1023, or give the service \
+                         CAP_NET_BIND_SERVICE";
+const CERTIFICATE: &str = "check `listen` and `tls` of [gateway]";
 
 /// Why the daemon cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +73,10 @@ pub enum Error {
         error: std::io::Error,
     },
     /// The gateway cannot listen.
-    #[error("listen for pulls on {address}: {error}")]
+    #[error(
+        "listen for pulls on {address}: {error}\n  help: {}",
+        gateway_remedy(error)
+    )]
     Gateway {
         /// The address.
         address: SocketAddr,
@@ -88,11 +96,19 @@ impl Error {
             Self::Lock(error) => Some(error.remedy().into()),
             Self::Store(error) => Some(error.remedy()),
             Self::Listen { .. } => Some(FREE_ADDRESS.into()),
-            Self::Gateway { .. } => {
-                Some("stop what listens there, or change [gateway] listen and tls".into())
-            }
+            Self::Gateway { error, .. } => Some(gateway_remedy(error).into()),
             Self::Start(_) => None,
         }
+    }
+}
+
+/// What to do about a gateway that cannot listen.
+fn gateway_remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => FREE_GATEWAY,
+        ErrorKind::AddrNotAvailable => OWN_ADDRESS,
+        ErrorKind::PermissionDenied => HIGH_PORT,
+        _ => CERTIFICATE,
     }
 }
 
