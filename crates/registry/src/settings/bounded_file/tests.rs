@@ -56,9 +56,11 @@ fn requires_own_unnamed_file() {
     }
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let metadata = fs::metadata(&path).unwrap();
-    assert!(check_owner(&metadata, user).is_ok());
+    assert!(check_owner(&metadata, user, "").is_ok());
     if user != 0 {
-        let text = check_owner(&metadata, user + 1).unwrap_err().to_string();
+        let text = check_owner(&metadata, user + 1, ", or name it with --config")
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("--config"), "{text}");
     }
 }
