@@ -45,8 +45,8 @@ pub use crate::config::schedule::Schedule;
 pub use crate::config::schedule::cron::BadSchedule;
 pub use daemon::HttpConfig;
 pub use gateway::{
-    AllowList, BlobDelivery, ClientLimits, ClientNetwork, GatewayConfig, ImagePatterns, ON_DEMAND,
-    OnDemand, PulledImages, TlsFiles, kept_tag,
+    AllowList, BlobDelivery, ClientLimits, ClientNetwork, GatewayConfig, GatewayUsers,
+    ImagePatterns, ON_DEMAND, OnDemand, PulledImages, TlsFiles, UserTable, kept_tag,
 };
 pub use limits::{Counted, Limits, Period, TrafficBudget};
 

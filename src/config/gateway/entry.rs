@@ -18,6 +18,10 @@ use super::{
 };
 use crate::{
     config::{
+        gateway::{
+            exposure,
+            users::{self, UsersEntry},
+        },
         mirror::{entry, placement::Placement, platforms, prune},
         parse::{
             bounded_file::{self, MAX_FILE_BYTES},
@@ -60,6 +64,8 @@ pub(crate) struct GatewayEntry {
     max_image: Option<Spanned<String>>,
     client_limits: Option<ClientLimitsEntry>,
     trusted_proxies: Option<Strings>,
+    users: Option<UsersEntry>,
+    public: Option<Strings>,
 }
 
 #[derive(Debug)]
@@ -132,6 +138,8 @@ pub(crate) fn read(mut section: TableReader<'_, '_>) -> GatewayEntry {
             entry
         }),
         trusted_proxies: section.strings("trusted_proxies"),
+        users: section.section("users").map(users::read),
+        public: section.strings("public"),
     };
     section.finish();
     entry
@@ -145,7 +153,7 @@ pub(crate) fn validate(
 ) -> GatewayConfig {
     let listen = listen(entry.listen.as_ref(), problems);
     let clients = entry.clients.as_ref();
-    GatewayConfig {
+    let gateway = GatewayConfig {
         listen,
         tls: entry.tls.as_ref().and_then(|tls| tls_files(tls, problems)),
         clients: clients.map_or_else(ClientNetwork::private, |list| networks(list, problems)),
@@ -156,6 +164,15 @@ pub(crate) fn validate(
             .deny
             .as_ref()
             .map(|list| patterns(list, "deny", problems))
+            .unwrap_or_default(),
+        users: entry
+            .users
+            .as_ref()
+            .and_then(|entry| users::validate(entry, problems)),
+        public: entry
+            .public
+            .as_ref()
+            .map(|list| patterns(list, "public", problems))
             .unwrap_or_default(),
         on_demand: on_demand(entry, defaults, problems),
         keep: duration(entry.keep.as_ref(), KEEP, problems),
@@ -176,7 +193,14 @@ pub(crate) fn validate(
             .as_ref()
             .map(|list| networks(list, problems))
             .unwrap_or_default(),
-    }
+    };
+    let listen = entry
+        .listen
+        .as_ref()
+        .map_or(entry.span.clone(), Spanned::span);
+    let clients = clients.map_or(entry.span.clone(), Spanned::span);
+    exposure::warn(&gateway, (listen, clients), problems);
+    gateway
 }
 
 fn listen(written: Option<&Spanned<String>>, problems: &mut Problems) -> SocketAddr {
@@ -212,7 +236,7 @@ fn tls_files(entry: &TlsEntry, problems: &mut Problems) -> Option<TlsFiles> {
     })
 }
 
-fn networks(list: &Strings, problems: &mut Problems) -> Vec<ClientNetwork> {
+pub(crate) fn networks(list: &Strings, problems: &mut Problems) -> Vec<ClientNetwork> {
     let mut networks = Vec::new();
     for text in list.get_ref() {
         match text.get_ref().parse() {

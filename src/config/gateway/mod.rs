@@ -1,13 +1,16 @@
 //! `[gateway]`: who may pull through the mirror, what, and where it is kept.
 
 pub(crate) mod entry;
+mod exposure;
 mod network;
 mod patterns;
+mod users;
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use network::ClientNetwork;
 pub use patterns::ImagePatterns;
+pub use users::{GatewayUsers, UserTable};
 
 use crate::{
     config::{
@@ -37,6 +40,10 @@ pub struct GatewayConfig {
     pub allow: AllowList,
     /// Repositories that may not be pulled.
     pub deny: ImagePatterns,
+    /// Who logs in; `None` asks nobody.
+    pub users: Option<GatewayUsers>,
+    /// Repositories that every client may pull, though their registry asks for a login.
+    pub public: ImagePatterns,
     /// Where what is pulled through is kept, and how it is refreshed; `None` keeps nothing.
     pub on_demand: Option<OnDemand>,
     /// How long an image stays mirrored after its last pull.

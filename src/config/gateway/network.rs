@@ -30,6 +30,11 @@ impl ClientNetwork {
             .collect()
     }
 
+    /// Whether every address lies in it.
+    pub fn is_everything(&self) -> bool {
+        self.bits == 0
+    }
+
     /// Whether an address lies in the network. An IPv4 address in IPv6 form is an IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
