@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{
         HeaderName, HeaderValue, Response, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WARNING},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WARNING, WWW_AUTHENTICATE},
     },
 };
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(crate) enum PullOutcome {
     NotFound,
     /// A rule refused it.
     Refused,
+    /// A login is needed first: the first request of most clients.
+    Unauthorized,
     /// The client is over a limit.
     Limited,
     /// The upstream failed, and there is no copy.
@@ -53,6 +55,7 @@ impl PullOutcome {
             Self::Stale => "stale",
             Self::NotFound => "not_found",
             Self::Refused => "refused",
+            Self::Unauthorized => "unauthorized",
             Self::Limited => "limited",
             Self::Failed => "failed",
         }
@@ -66,6 +69,8 @@ pub(crate) struct PullError {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) outcome: PullOutcome,
+    /// Where a client logs in.
+    pub(crate) challenge: Option<HeaderValue>,
 }
 
 impl PullError {
@@ -80,6 +85,7 @@ impl PullError {
             code,
             message: message.into(),
             outcome,
+            challenge: None,
         }
     }
 
@@ -127,6 +133,11 @@ impl PullError {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Some(challenge) = &self.challenge {
+            let headers = response.headers_mut();
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+            headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         }
         response
     }

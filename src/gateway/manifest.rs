@@ -12,7 +12,7 @@ use crate::{
         resolution::is_outage,
         small_cache,
     },
-    oci::{Content, Descriptor, Digest, Manifest, Repository},
+    oci::{Content, Descriptor, Digest, Manifest, Platform, Repository},
     store::{PulledContent, StoreEvent},
     sync::copy::single_flight::SingleFlight,
 };
@@ -135,7 +135,7 @@ impl Gateway {
             let text = format!("neither the target nor the upstream has {reference}");
             return Err(PullError::not_found("MANIFEST_UNKNOWN", text));
         };
-        check_size(pull, &manifest)?;
+        self.check_size(pull, &manifest).await?;
         if pull.copy.is_some() {
             let pulled = PulledContent::Manifest {
                 repository: pull.repository.clone(),
@@ -145,6 +145,42 @@ impl Gateway {
             self.context.writer.note(StoreEvent::Pulled(pulled));
         }
         Ok(manifest)
+    }
+
+    /// Refuses an image that is larger than the operator allows, before its first byte. The size is that
+    /// of one platform; of an index, one child is looked at, so that clients can still go elsewhere.
+    async fn check_size(&self, pull: &Pull, manifest: &Manifest) -> Result<(), PullError> {
+        let has_limit = pull
+            .gateway()
+            .is_some_and(|gateway| gateway.max_image.is_some());
+        let is_mirrored = pull.mirror.is_some() && !pull.is_on_demand();
+        if !has_limit || is_mirrored {
+            return Ok(());
+        }
+        let too_large = match manifest.content() {
+            Ok(Content::Index(children)) => match typical(children) {
+                Some(child) => match Box::pin(self.manifest(pull, &child.digest)).await {
+                    Ok((child, _)) => too_large(pull, &child),
+                    Err(refused) if refused.outcome == PullOutcome::Refused => return Err(refused),
+                    // The client finds out itself.
+                    Err(_) => None,
+                },
+                None => None,
+            },
+            _ => too_large(pull, manifest),
+        };
+        let Some((size, most)) = too_large else {
+            return Ok(());
+        };
+        let text = format!(
+            "{} has {}, more than `max_image` of [gateway] allows ({})",
+            pull.repository,
+            bytesize::ByteSize(size),
+            bytesize::ByteSize(most)
+        );
+        let status = axum::http::StatusCode::NOT_FOUND;
+        let outcome = PullOutcome::Refused;
+        Err(PullError::new(status, "NAME_UNKNOWN", text, outcome))
     }
 
     fn remember(&self, pull: &Pull, manifest: Manifest) -> Arc<Manifest> {
@@ -191,28 +227,31 @@ impl Gateway {
     }
 }
 
-/// Refuses an image that is larger than the operator allows, before its first byte.
-fn check_size(pull: &Pull, manifest: &Manifest) -> Result<(), PullError> {
-    let Some(most) = pull.gateway().and_then(|gateway| gateway.max_image) else {
-        return Ok(());
-    };
+/// The size that is too large for `max_image`, and that limit. What an entry mirrors has none.
+fn too_large(pull: &Pull, manifest: &Manifest) -> Option<(u64, u64)> {
+    let most = pull.gateway()?.max_image?;
     let Ok(Content::Image(blobs)) = manifest.content() else {
-        return Ok(());
+        return None;
     };
     let size: u64 = blobs.iter().map(|blob| blob.size).sum();
-    if size <= most {
-        return Ok(());
-    }
-    let (size, most) = (bytesize::ByteSize(size), bytesize::ByteSize(most));
-    let text = format!(
-        "{} has {size}, more than `max_image` of [gateway] allows ({most})",
-        pull.repository
-    );
-    let status = axum::http::StatusCode::NOT_FOUND;
-    Err(PullError::new(
-        status,
-        "NAME_UNKNOWN",
-        text,
-        PullOutcome::Refused,
-    ))
+    (size > most).then_some((size, most))
+}
+
+/// The image of an index that stands for all: clients pull one, and linux/amd64 most of all. An index
+/// in an index is not looked into.
+fn typical(children: Vec<Descriptor>) -> Option<Descriptor> {
+    let is_image = |child: &Descriptor| {
+        let platform = child.platform.as_ref();
+        let is_unknown = platform.is_some_and(Platform::is_unknown);
+        child.is_manifest() && !child.may_be_index() && !is_unknown
+    };
+    let mut images: Vec<_> = children.into_iter().filter(is_image).collect();
+    let usual: Option<Platform> = "linux/amd64".parse().ok();
+    let usual = images.iter().position(|child| {
+        let (usual, platform) = (usual.as_ref(), child.platform.as_ref());
+        usual
+            .zip(platform)
+            .is_some_and(|(usual, platform)| usual.selects(platform))
+    });
+    (!images.is_empty()).then(|| images.swap_remove(usual.unwrap_or_default()))
 }

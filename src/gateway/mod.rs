@@ -2,6 +2,7 @@
 //! the target, with a known age. Others that are allowed come through from the upstream, once for all
 //! who ask, and are mirrored from then on.
 
+mod access;
 mod answer;
 mod blob;
 mod cache;
@@ -19,7 +20,7 @@ use arc_swap::ArcSwap;
 use axum::{
     body::Body,
     http::{
-        HeaderName, Method, Response, StatusCode,
+        HeaderName, Method, Request, Response, StatusCode,
         header::{HOST, RANGE},
         request::Parts,
     },
@@ -30,11 +31,20 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use demand::{ImageDemand, board::PullBoard};
+use server::HeldPermit;
 pub use server::{bind, serve};
 
 use crate::{
     config::{AllowList, BlobDelivery, Config, GatewayConfig, ImagePatterns, ON_DEMAND},
     gateway::{
+        access::{
+            challenge::Visit,
+            endpoint::TOKEN_PATH,
+            token::TokenKey,
+            users::Users,
+            visibility::{VisibilityTable, apart, is_tag, private_text},
+            visitor::Visitor,
+        },
         answer::{PullError, PullOutcome, of_repository, ping},
         blob::download::Downloads,
         cache::GenerationCache,
@@ -87,6 +97,9 @@ pub(crate) struct Gateway {
     manifests: ManifestCache,
     downloads: Downloads,
     demand: Demand,
+    tokens: TokenKey,
+    users: Users,
+    visibility: VisibilityTable,
     /// The patterns of an allow list that is a file.
     allowed: ArcSwap<ImagePatterns>,
     /// Targets that failed, and until when they are left alone.
@@ -144,6 +157,9 @@ impl Gateway {
             manifests: ManifestCache::default(),
             downloads: Downloads::default(),
             demand: Demand::default(),
+            tokens: TokenKey::new(),
+            users: Users::default(),
+            visibility: VisibilityTable::default(),
             allowed: ArcSwap::from_pointee(ImagePatterns::default()),
             paused_targets: Mutex::default(),
             budget: Mutex::default(),
@@ -154,11 +170,15 @@ impl Gateway {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Parts, peer: IpAddr) -> Response<Body> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Body>,
+        visit: Visit,
+    ) -> Response<Body> {
         let started = Instant::now();
-        let kind = kind_of(request.uri.path());
-        let is_head = request.method == Method::HEAD;
-        let served = self.clone().serve(request, peer).await;
+        let kind = kind_of(request.uri().path());
+        let is_head = request.method() == Method::HEAD;
+        let served = self.clone().serve(request, visit).await;
         let (mut response, outcome) = match served {
             Ok(served) => served,
             Err(error) => {
@@ -176,17 +196,24 @@ impl Gateway {
         response
     }
 
-    async fn serve(self: Arc<Self>, request: Parts, peer: IpAddr) -> Served {
+    async fn serve(self: Arc<Self>, request: Request<Body>, visit: Visit) -> Served {
+        let (request, body) = request.into_parts();
         let config = self.context.config.load_full();
         let Some(gateway) = &config.gateway else {
             let text = "mirror.toml has no [gateway] any more";
             return Err(PullError::unavailable(text));
         };
-        let client = admitted(gateway, &request, peer).inspect_err(|error| {
+        let client = admitted(gateway, &request, visit.peer).inspect_err(|error| {
             if error.status == StatusCode::FORBIDDEN {
                 self.refuse_client(ClientRefusal::Network);
             }
         })?;
+        if request.uri.path() == TOKEN_PATH {
+            let permit = self.clients.admit(client, gateway.client_limits);
+            let _permit =
+                permit.map_err(|limit| PullError::over_limit(limit, AddressForm::Named))?;
+            return self.give_token(gateway, (&request, body), client).await;
+        }
         let allow = self.allow_list(gateway);
         let policy = Policy {
             config: &config,
@@ -203,6 +230,7 @@ impl Gateway {
             self.refuse_client(ClientRefusal::Limit);
             PullError::over_limit(limit, form)
         })?;
+        let visitor = self.visitor(gateway, &request, (visit, client)).await?;
         let Address::Content {
             repository, wanted, ..
         } = address
@@ -219,7 +247,14 @@ impl Gateway {
             query: request.uri.query().unwrap_or_default().to_owned(),
             config: config.clone(),
         };
-        self.pull(pull, wanted, permit).await
+        self.check_refused(&pull.repository)
+            .or_else(|error| if is_tag(&wanted) { Ok(()) } else { Err(error) })?;
+        if visitor == Visitor::Anonymous && !self.is_public(&pull, &wanted).await? {
+            let text = private_text(&pull.repository);
+            return Err(self.refuse_private(gateway, &request, visit, text));
+        }
+        self.pull(apart(policy, pull, &wanted), wanted, permit)
+            .await
     }
 
     /// Where the copy is, and the mirror that has it; an error where it may not be pulled.
@@ -254,13 +289,20 @@ impl Gateway {
         permit: ClientPermit,
     ) -> Served {
         let repository = pull.repository.clone();
-        let (response, outcome) = match wanted {
-            WantedContent::Manifest(version) => return self.serve_manifest(&pull, &version).await,
-            WantedContent::Blob(digest) => self.serve_blob(pull, digest, permit).await?,
+        let (mut response, outcome) = match wanted {
+            WantedContent::Blob(digest) => {
+                let (response, outcome) = self.serve_blob(pull, digest, permit).await?;
+                return Ok((of_repository(response, &repository, None), outcome));
+            }
+            WantedContent::Manifest(version) => self.serve_manifest(&pull, &version).await?,
             WantedContent::Tags => self.serve_tags(&pull).await?,
             WantedContent::Referrers(digest) => self.serve_referrers(&pull, &digest).await?,
         };
-        Ok((of_repository(response, &repository, None), outcome))
+        response = of_repository(response, &repository, None);
+        response
+            .extensions_mut()
+            .insert(HeldPermit(Arc::new(permit)));
+        Ok((response, outcome))
     }
 
     fn refuse_client(&self, refusal: ClientRefusal) {
@@ -379,7 +421,8 @@ impl Gateway {
 fn admitted(gateway: &GatewayConfig, request: &Parts, peer: IpAddr) -> Result<IpAddr, PullError> {
     let refused =
         |status, code, text: &str| Err(PullError::new(status, code, text, PullOutcome::Refused));
-    if request.method != Method::GET && request.method != Method::HEAD {
+    let asks_for_token = request.uri.path() == TOKEN_PATH && request.method == Method::POST;
+    if request.method != Method::GET && request.method != Method::HEAD && !asks_for_token {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         return refused(status, "UNSUPPORTED", "the gateway is read-only");
     }
@@ -421,6 +464,9 @@ fn now() -> i64 {
 
 /// What is asked for, as the label in metrics.
 fn kind_of(path: &str) -> &'static str {
+    if path == TOKEN_PATH {
+        return "token";
+    }
     match path.rsplit('/').nth(1) {
         Some("manifests") => "manifest",
         Some("blobs") => "blob",

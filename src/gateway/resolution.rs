@@ -8,6 +8,7 @@ use chrono::Utc;
 use crate::{
     gateway::{
         Gateway, Pull,
+        access::visibility::is_refusal,
         answer::{PullError, PullOutcome},
         cache::GenerationCache,
         small_cache,
@@ -157,9 +158,13 @@ impl Gateway {
             Ok(Err(error)) if is_outage(&error) => {
                 return HeadOutcome::Failed(error.to_string().into());
             }
-            Ok(Err(error)) => return HeadOutcome::Forbidden(error),
+            Ok(Err(error)) => {
+                self.visibility.note_refusal(repository, is_refusal(&error));
+                return HeadOutcome::Forbidden(error);
+            }
         };
         self.context.board.upstream_answered(repository.registry());
+        self.visibility.note_refusal(repository, false);
         let answer = HeadAnswer {
             digest: digest.clone(),
             at: Utc::now().timestamp(),

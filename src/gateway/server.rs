@@ -1,32 +1,26 @@
-//! The listener: connections, their number, and what becomes of clients that do not read.
+//! The listener: connections and their number, and the files that are read again when they change.
+
+mod connection;
 
 use std::{
-    convert::Infallible,
     io,
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
+    net::SocketAddr,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
-use axum::{body::Body, http::Request};
-use http_body::{Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
+pub(crate) use connection::HeldPermit;
+use connection::HttpVersion;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{AllowList, GatewayConfig, ImagePatterns},
-    gateway::{Gateway, GatewayContext, tls::ListenerCertificate},
+    gateway::{Gateway, GatewayContext, access::challenge::Visit, tls::ListenerCertificate},
     peers::PeerConnections,
 };
 
@@ -34,13 +28,7 @@ use crate::{
 const CONNECTIONS: usize = 4096;
 /// Most connections of one address, so that it leaves room for others.
 const PEER_CONNECTIONS: usize = 256;
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 64 << 10;
-/// How long a connection may be idle before a request's head arrives.
-const HEAD: Duration = Duration::from_secs(75);
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may leave an answer unread.
-const UNREAD: Duration = Duration::from_secs(300);
 /// Pause after a failed accept, such as for too many open files.
 const BREATH: Duration = Duration::from_millis(100);
 /// How long answers in flight get on shutdown.
@@ -81,12 +69,14 @@ pub async fn serve(
 ) {
     let gateway = Gateway::new(context, stop.clone());
     gateway.refresh_allow_list(&mut None);
+    gateway.refresh_users();
     let accept = accept(&listener, tls.clone(), &gateway, &stop);
     let refresh = async {
         let mut list = None;
         let mut ticks = tokio::time::interval(REFRESH);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             gateway.refresh_allow_list(&mut list);
+            gateway.refresh_users();
             let (downloads, followers) = gateway.downloads.count();
             gateway
                 .context
@@ -147,51 +137,34 @@ async fn connect(
 ) {
     // Small answers are not held back for more to come.
     let _ = stream.set_nodelay(true);
+    let visit = Visit {
+        peer: address.ip(),
+        is_tls: tls.is_some(),
+    };
     match tls {
-        None => serve_connection(stream, gateway, address.ip(), stop).await,
+        None => connection::serve(stream, HttpVersion::One, gateway, visit, stop).await,
         Some(tls) => {
             let shaken = tokio::time::timeout(HANDSHAKE, tls.acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = shaken {
-                serve_connection(stream, gateway, address.ip(), stop).await;
+                let version = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => HttpVersion::Two,
+                    _ => HttpVersion::One,
+                };
+                connection::serve(stream, version, gateway, visit, stop).await;
             }
         }
     }
 }
 
-async fn serve_connection<S>(
-    stream: S,
-    gateway: Arc<Gateway>,
-    peer: IpAddr,
-    stop: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let watch = ReadWatch::default();
-    let service = service_fn(|request: Request<Incoming>| {
-        let (gateway, watch) = (gateway.clone(), watch.clone());
-        async move {
-            let (parts, _) = request.into_parts();
-            let answer = gateway.answer(parts, peer).await;
-            Ok::<_, Infallible>(answer.map(|body| WatchedBody::new(body, watch)))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // Errors of the client are of no interest.
-        _ = connection.as_mut() => return,
-        () = watch.unread() => return,
-        () = stop.cancelled() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(FAREWELL, connection).await;
-}
-
 impl Gateway {
+    /// Reads the file of `users` again if it is another one.
+    fn refresh_users(&self) {
+        let config = self.context.config.load();
+        let gateway = config.gateway.as_ref();
+        self.users
+            .refresh(gateway.and_then(|gateway| gateway.users.as_ref()));
+    }
+
     /// Reads the file of `allow` again if it is another one.
     fn refresh_allow_list(&self, read: &mut Option<(std::path::PathBuf, Option<SystemTime>)>) {
         let config = self.context.config.load();
@@ -221,69 +194,5 @@ impl Gateway {
             }
             Err(error) => tracing::error!("{}: the old list stays: {error}", path.display()),
         }
-    }
-}
-
-/// Whether a client reads its answer.
-#[derive(Clone, Debug, Default)]
-struct ReadWatch(Arc<Mutex<Option<Instant>>>);
-
-impl ReadWatch {
-    /// Ends once an answer was left unread for too long.
-    async fn unread(&self) {
-        loop {
-            tokio::time::sleep(UNREAD / 10).await;
-            let asked = *self.0.lock();
-            if asked.is_some_and(|asked| asked.elapsed() >= UNREAD) {
-                return;
-            }
-        }
-    }
-
-    fn set(&self, asked: Option<Instant>) {
-        *self.0.lock() = asked;
-    }
-}
-
-/// A body that notes when the connection last took something of it.
-struct WatchedBody {
-    body: Body,
-    watch: ReadWatch,
-}
-
-impl WatchedBody {
-    fn new(body: Body, watch: ReadWatch) -> Self {
-        watch.set(Some(Instant::now()));
-        Self { body, watch }
-    }
-}
-
-impl http_body::Body for WatchedBody {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        // A wait for bytes to send is not the client's.
-        let asked = polled.is_ready().then(Instant::now);
-        self.watch.set(asked);
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for WatchedBody {
-    fn drop(&mut self) {
-        self.watch.set(None);
     }
 }

@@ -51,7 +51,7 @@ impl ListenerCertificate {
         }
     }
 
-    /// What connections are accepted with. Clients get HTTP/1.1.
+    /// What connections are accepted with. Clients that speak HTTP/2 get it.
     pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -59,7 +59,7 @@ impl ListenerCertificate {
             .map_err(|error| error.to_string())?
             .with_no_client_auth();
         let mut config = config.with_cert_resolver(self.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 }

@@ -265,6 +265,7 @@ fn result(outcome: PullOutcome) -> Option<PullResult> {
         PullOutcome::Stale => PullResult::Stale,
         PullOutcome::NotFound
         | PullOutcome::Refused
+        | PullOutcome::Unauthorized
         | PullOutcome::Limited
         | PullOutcome::Failed => return None,
     })
@@ -285,7 +286,10 @@ fn count(counts: &mut PullCounts, outcome: PullOutcome) {
         PullOutcome::Miss => counts.misses += 1,
         PullOutcome::Stale => counts.stale += 1,
         PullOutcome::Failed => counts.failed += 1,
-        PullOutcome::NotFound | PullOutcome::Refused | PullOutcome::Limited => {}
+        PullOutcome::NotFound
+        | PullOutcome::Refused
+        | PullOutcome::Unauthorized
+        | PullOutcome::Limited => {}
     }
 }
 

@@ -112,6 +112,13 @@ impl Address {
     }
 }
 
+/// The repository in a path, as the client wrote it after `/v2/`: what its tokens are for.
+pub(crate) fn written_name(path: &str) -> Option<String> {
+    let path = path.replace("%3A", ":").replace("%3a", ":");
+    let (_, rest) = path.split_once("/v2/")?;
+    Some(split(rest).ok()?.0.to_owned())
+}
+
 /// The name in a path, and what of it is wanted.
 fn split(rest: &str) -> Result<(&str, WantedContent), AddressError> {
     if let Some(name) = rest.strip_suffix("/tags/list") {

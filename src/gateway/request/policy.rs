@@ -140,6 +140,37 @@ impl<'a> Policy<'a> {
         })
     }
 
+    /// Other repositories whose images are kept in the same target repository, or may be.
+    pub(crate) fn neighbours(self, repository: &Repository, place: &Repository) -> Vec<Repository> {
+        let routes = self.config.mirrors.iter().flat_map(|mirror| &mirror.routes);
+        let mirrored = routes.filter(|route| route.targets.contains(place));
+        let mirrored = mirrored.map(|route| route.source.clone());
+        let on_demand = self.gateway.on_demand.as_ref();
+        let elsewhere = self.registries().into_iter().filter_map(|registry| {
+            let other: Repository = format!("{registry}/{}", repository.path()).parse().ok()?;
+            let found = self
+                .config
+                .mirrors
+                .iter()
+                .flat_map(|mirror| &mirror.discoveries);
+            let mut found = found.filter(|found| found.matches(&other));
+            let is_found = found.any(|found| {
+                found
+                    .route(&other)
+                    .is_ok_and(|route| route.targets.contains(place))
+            });
+            let is_kept = || {
+                on_demand?
+                    .target(&other)
+                    .filter(|_| self.allow.matches(&other))
+            };
+            (is_found || is_kept().as_ref() == Some(place)).then_some(other)
+        });
+        let mut all: Vec<_> = mirrored.chain(elsewhere).collect();
+        all.retain(|other| other != repository);
+        all
+    }
+
     /// The registries that the configuration names: no other is ever contacted.
     pub(crate) fn registries(self) -> HashSet<RegistryName> {
         let mirrors = self.config.mirrors.iter();

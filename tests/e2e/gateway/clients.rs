@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::programs::gateway::{GatewayStage, OPEN};
 use crate::support::programs::skopeo::skopeo;
-use crate::support::registries::corpus::Image;
+use crate::support::registries::corpus::{Image, layer};
 
 fn copy(stage: &GatewayStage, reference: &str, options: &[&str]) -> String {
     let folder = TempDir::new().unwrap();
@@ -107,4 +107,50 @@ fn new_certificate_is_used_without_a_restart() {
         .daemon()
         .until_true("the new certificate", |_| answers(stage.address(), &second));
     assert!(!answers(stage.address(), &first));
+}
+
+/// What curl says of a request: the version of HTTP, the status, and the body.
+fn curl(stage: &GatewayStage, folder: &TempDir, options: &[&str], path: &str) -> (String, Vec<u8>) {
+    let body = folder.path().join("body");
+    let mut command = std::process::Command::new("curl");
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--cacert"]);
+    command
+        .arg(folder.path().join("gw.pem"))
+        .args(options)
+        .arg("--output")
+        .arg(&body);
+    command.args(["--write-out", "%{http_version} %{http_code}"]);
+    let url = format!("https://{}{path}", stage.address());
+    let output = command.arg(url).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    (told, fs::read(body).unwrap())
+}
+
+#[test]
+fn clients_over_tls_choose_the_version_of_http() {
+    let folder = TempDir::new().unwrap();
+    certificate(&folder);
+    let path = folder.path().display();
+    let keys =
+        format!("{OPEN}\ntls = {{ cert_file = \"{path}/gw.pem\", key_file = \"{path}/gw.key\" }}");
+    let image = Image::oci_with("large", vec![layer("large", 3 << 20)]);
+    let stage = GatewayStage::start(&keys, |source| source.client().push("large", "v1", &image));
+    let manifest = "/v2/large/manifests/v1";
+    let (told, body) = curl(&stage, &folder, &["--http2"], manifest);
+    assert_eq!((told.as_str(), body), ("2 200", image.bytes.to_vec()));
+    // A blob is larger than the windows of a stream and of its connection.
+    let blob = format!("/v2/large/blobs/{}", image.blobs[1].digest());
+    let (told, body) = curl(&stage, &folder, &["--http2"], &blob);
+    assert_eq!((told.as_str(), body.len()), ("2 200", 3 << 20));
+    assert_eq!(body, image.blobs[1].bytes);
+    let (told, body) = curl(&stage, &folder, &["--http1.1"], manifest);
+    assert_eq!((told.as_str(), body), ("1.1 200", image.bytes.to_vec()));
+    let (told, body) = curl(&stage, &folder, &["--http2", "--head"], manifest);
+    assert_eq!(told, "2 200");
+    assert!(!body.ends_with(&image.bytes));
 }

@@ -321,3 +321,22 @@ fn image_above_the_limit_is_refused_before_its_first_byte() {
     let other = stage.client.get(&blob_path(&image, 2));
     assert_eq!(other.status, 404);
 }
+
+#[test]
+fn index_of_images_above_the_limit_is_refused_at_once() {
+    let keys = format!("{OPEN}\nmax_image = \"1 MiB\"");
+    let small = Image::two_platforms("small");
+    let stage = GatewayStage::start(&keys, |source| {
+        let index = Image::index(vec![
+            large().on("linux/amd64"),
+            Image::oci("s").on("linux/arm64"),
+        ]);
+        source.client().push("tool", "v1", &index);
+        source.client().push("tool", "v2", &small);
+    });
+    let reply = stage.client.get("/v2/tool/manifests/v1");
+    assert_eq!(reply.status, 404);
+    assert!(reply.error().1.contains("max_image"), "{:?}", reply.error());
+    // Two platforms together are no image.
+    assert_eq!(stage.client.get("/v2/tool/manifests/v2").body, small.bytes);
+}

@@ -47,12 +47,32 @@ impl GatewayStage {
         Self::with(keys, "", fill)
     }
 
+    /// The same with keys for the source.
+    pub fn with_source(keys: &str, source_keys: &str) -> Self {
+        let stall = "stall = \"5s\"";
+        Self::of(
+            keys,
+            "",
+            |_| {},
+            |text| text.replace(stall, &format!("{stall}\n{source_keys}")),
+        )
+    }
+
     /// The same with keys for the target.
     pub fn with(keys: &str, target_keys: &str, fill: impl FnOnce(&Fake)) -> Self {
+        Self::of(keys, target_keys, fill, |text| text)
+    }
+
+    fn of(
+        keys: &str,
+        target_keys: &str,
+        fill: impl FnOnce(&Fake),
+        edit: impl FnOnce(String) -> String,
+    ) -> Self {
         let (source, target) = (Fake::start(), Registry::start());
         source.client().push("app", "v1", &Image::oci("app"));
         fill(&source);
-        let text = gateway_toml(keys, target_keys);
+        let text = edit(gateway_toml(keys, target_keys));
         let text = text.replace("SOURCE", source.host());
         let transship = Transship::new(&text.replace("TARGET", target.host()));
         let mut stage = Self {
@@ -185,6 +205,12 @@ impl PullClient {
     pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> PullReply {
         self.runtime
             .block_on(answered(self.request(method, path, headers)))
+    }
+
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> PullReply {
+        let request = self.request(Method::POST, path, headers);
+        self.runtime
+            .block_on(answered(request.body(body.to_owned())))
     }
 
     /// Asks for the same this many times at once.
