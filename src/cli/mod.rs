@@ -92,7 +92,7 @@ enum Command {
     Import(import::Import),
     /// Try the channels that reports and alarms go to
     Notify(notify::NotifyArgs),
-    /// Print the files that make a client pull from the mirror
+    /// Print the files that make a client pull from the mirror, or check that it can
     ClientConfig(client_config::ClientConfigArgs),
     /// Look for what keeps transship from its work on this machine: disk, network, clock, unit
     Doctor(doctor::DoctorArgs),
@@ -171,7 +171,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Explain(explain) => explain.run(&global).await,
         Command::Import(import) => import.run(&global),
         Command::Notify(notify) => notify.run(&global).await,
-        Command::ClientConfig(client_config) => client_config.run(&global),
+        Command::ClientConfig(client_config) => client_config.run(&global).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Healthcheck(healthcheck) => healthcheck.run(&global).await,
         Command::Backup(backup) => backup.run(&global).await,

@@ -1,6 +1,7 @@
-//! `transship client-config KIND`: the files that make a client pull from the mirror.
+//! `transship client-config KIND`: the files that make a client pull from the mirror, and whether it can.
 
 mod files;
+mod probe;
 mod upstream;
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::{
         Exit, Global, Refusal, context, output,
         setup::client_config::{
             files::{Client, ClientFile},
+            probe::{ProbeArgs, ProbeResult},
             upstream::Upstream,
         },
     },
@@ -32,12 +34,22 @@ pub(crate) struct ClientConfigArgs {
     /// Pull from the target itself, without a gateway, where the layout allows it
     #[arg(long, conflicts_with = "gateway")]
     direct: bool,
+    #[command(flatten)]
+    probe: ProbeArgs,
 }
 
 impl ClientConfigArgs {
-    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) async fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let config = context::config_without_secrets(global)?;
         let (upstreams, reasons) = self.upstreams(&config)?;
+        if self.probe.is_wanted() {
+            let client = (self.client, &config);
+            let results = self.probe.ask(client, &upstreams).await?;
+            if results.is_empty() {
+                return Err(self.nothing(&reasons));
+            }
+            return report(global, &results, &reasons);
+        }
         let files = files::files(self.client, &upstreams);
         if global.json {
             output::json(&json!({ "files": files, "left_out": reasons }))?;
@@ -81,6 +93,43 @@ impl ClientConfigArgs {
         };
         Refusal::mistake("nothing to write for this client".into(), help).into()
     }
+}
+
+/// Shows what answered.
+fn report(global: &Global, results: &[ProbeResult], reasons: &[String]) -> anyhow::Result<Exit> {
+    if global.json {
+        output::json(&json!({ "checks": results, "left_out": reasons }))?;
+    } else {
+        for result in results {
+            match (&result.error, &result.remedy) {
+                (None, _) => {
+                    let image = result.image.as_deref().unwrap_or_default();
+                    let digest = result.digest.as_deref().unwrap_or_default();
+                    output::line(&format!("{}: ok, {image} is {digest}", result.registry))?;
+                }
+                (Some(error), remedy) => {
+                    output::line(&format!("{}: failed, {error}", result.registry))?;
+                    let remedy = remedy.as_deref().unwrap_or_default();
+                    output::line(&format!("  help: {remedy}"))?;
+                }
+            }
+            if let Some(warning) = &result.warning {
+                output::line(&format!("  warning: {warning}"))?;
+            }
+        }
+        for reason in reasons {
+            eprintln!("left out: {reason}");
+        }
+    }
+    let failed = results
+        .iter()
+        .filter(|result| result.error.is_some())
+        .count();
+    Ok(match failed {
+        0 if reasons.is_empty() => Exit::Ok,
+        failed if failed == results.len() => Exit::AllFailed,
+        _ => Exit::SomeFailed,
+    })
 }
 
 fn print(files: &[ClientFile], reasons: &[String]) -> anyhow::Result<()> {
