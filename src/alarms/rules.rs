@@ -10,7 +10,8 @@ use crate::{
     config::{Period, Topic},
     locales::{Language, Localized},
     status::{
-        ClusterStatus, LivePulls, MirrorStatus, PullTroubleKind, Status, format, pull_troubles,
+        ClusterImage, ClusterStatus, LivePulls, MirrorStatus, PullTroubleKind, Status, format,
+        pull_troubles,
     },
     sync::Usage,
 };
@@ -142,15 +143,13 @@ fn of_pulls(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
     found.collect()
 }
 
-/// The images that no entry mirrors, and a list that is old.
+/// The images that no entry mirrors or that run as another digest, and a list that is old.
 fn of_cluster(cluster: &ClusterStatus, now: i64) -> Vec<FoundAlarm> {
     let mut found = Vec::new();
     let name = &cluster.cluster;
-    let since = cluster
-        .not_mirrored()
-        .filter_map(|image| image.missing_since);
-    if let Some(since) = since.min() {
-        let message = |language: Language| not_mirrored(cluster, now - since, language);
+    let is_missing = cluster.not_mirrored().next().is_some();
+    if is_missing || cluster.other_digest().next().is_some() {
+        let message = |language: Language| uncovered(cluster, now, language);
         let subject = AlarmSubject::Cluster(name.clone());
         found.push((Topic::Coverage, subject, Localized::new(message)));
     }
@@ -165,19 +164,34 @@ fn of_cluster(cluster: &ClusterStatus, now: i64) -> Vec<FoundAlarm> {
     found
 }
 
-fn not_mirrored(cluster: &ClusterStatus, lasting: i64, language: Language) -> String {
+fn uncovered(cluster: &ClusterStatus, now: i64, language: Language) -> String {
     let words = &language.words().alarm;
-    let mut names: Vec<&str> = cluster
-        .not_mirrored()
-        .map(|image| image.covered.found.image.as_str())
-        .collect();
-    let images = words.images_not_mirrored(names.len() as u64);
+    let name = &cluster.cluster;
+    let mut parts = Vec::new();
+    let since = cluster.not_mirrored().filter_map(|it| it.missing_since);
+    if let Some(since) = since.min() {
+        let (count, names) = named(cluster.not_mirrored());
+        let images = words.images_not_mirrored(count);
+        let duration = language.duration(now - since);
+        parts.push(words.cluster_missing(name, images, duration, names));
+    }
+    let (count, names) = named(cluster.other_digest());
+    if count > 0 {
+        let images = words.images_other_digest(count);
+        parts.push(words.cluster_other_digest(name, images, names));
+    }
+    parts.join("; ")
+}
+
+/// How many images there are, and the names of the first.
+fn named<'c>(images: impl Iterator<Item = &'c ClusterImage>) -> (u64, String) {
+    let mut names: Vec<&str> = images.map(|it| it.covered.found.image.as_str()).collect();
+    let count = names.len() as u64;
     if names.len() > NAMED {
         names.truncate(NAMED);
         names.push("…");
     }
-    let duration = language.duration(lasting);
-    words.cluster_missing(&cluster.cluster, images, duration, names.join(", "))
+    (count, names.join(", "))
 }
 
 fn traffic(usage: &Usage, language: Language) -> String {

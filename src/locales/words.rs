@@ -267,10 +267,10 @@ sections! {
         outage(registry, cause, mirrors), counted(text, mirrors), error(class, message, remedy),
         raised(message), raised_many(count), recovered(message), recovered_many(count),
         over_after(duration, message), cluster_missing(cluster, images, duration, names),
-        cluster_silent(cluster, duration),
+        cluster_other_digest(cluster, images, names), cluster_silent(cluster, duration),
         pulls_upstream(registry, duration, requests, stale, why), pulls_budget(pulls, duration),
         pulls_refused(requests, duration, rule, network, limit);
-        images_not_mirrored
+        images_not_mirrored, images_other_digest
     }
     /// Classes of errors.
     class: ErrorClassWords {

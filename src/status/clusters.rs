@@ -99,8 +99,17 @@ impl ClusterStatus {
 
     /// The images that no entry mirrors.
     pub fn not_mirrored(&self) -> impl Iterator<Item = &ClusterImage> {
+        self.of_state(ImageState::NotMirrored)
+    }
+
+    /// The images that run as a digest which the mirror does not hold.
+    pub fn other_digest(&self) -> impl Iterator<Item = &ClusterImage> {
+        self.of_state(ImageState::OtherDigest)
+    }
+
+    fn of_state(&self, state: ImageState) -> impl Iterator<Item = &ClusterImage> {
         let images = self.not_current.iter();
-        images.filter(|image| image.covered.state == ImageState::NotMirrored)
+        images.filter(move |image| image.covered.state == state)
     }
 
     /// Whether its list is so old that it no longer sends any.

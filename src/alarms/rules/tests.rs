@@ -8,7 +8,7 @@ use crate::{
     inventory::{Certainty, FoundImage, Inventory},
     oci::Digest,
     status::{
-        BudgetStop, ClusterStatus, Coverage, LivePulls, RefusedClients, StoredStatus,
+        BudgetStop, ClusterStatus, Coverage, ImageState, LivePulls, RefusedClients, StoredStatus,
         UpstreamTrouble,
     },
     store::{ClusterRecord, Store, StoreEvent, TagKey, Verdict},
@@ -272,6 +272,32 @@ async fn cluster_uses_what_no_entry_mirrors() {
     );
     let chinese = alarm.message.get(Language::Chinese);
     assert!(chinese.contains("1 个镜像没有同步项负责"), "{chinese}");
+}
+
+#[tokio::test]
+async fn cluster_runs_what_the_mirror_does_not_have() {
+    let mut status = status(|_| {});
+    let mut cluster = cluster(60).await;
+    let mut other = cluster.not_current[0].clone();
+    other.covered.state = ImageState::OtherDigest;
+    other.covered.found.image = "app:1".into();
+    cluster.not_current.push(other);
+    status.clusters = vec![cluster.clone().into()];
+    let found = find_alarms(&status, &AlarmInputs::default());
+    assert_eq!(
+        found[0].message,
+        "prod uses 1 image that no entry mirrors, since 2h: quay.io/a/b:1; prod runs 1 image in another digest than \
+         the mirror has: app:1"
+    );
+    cluster.not_current.remove(0);
+    status.clusters = vec![cluster.into()];
+    let found = find_alarms(&status, &AlarmInputs::default());
+    assert_eq!(
+        found[0].message,
+        "prod runs 1 image in another digest than the mirror has: app:1"
+    );
+    let chinese = found[0].message.get(Language::Chinese);
+    assert!(chinese.contains("1 个镜像的摘要"), "{chinese}");
 }
 
 #[tokio::test]
