@@ -286,10 +286,12 @@ impl Transfer {
         })?;
         if is_mirrored(lane, &name).await? {
             let (image, name) = (lane.to.tag(tag), lane.to.tag(&name));
-            tracing::warn!(
-                "the image before {image} is not kept: {name} is mirrored itself; give `backup_tag` \
-                 another template"
-            );
+            if lane.tally.failure_log.has_line() {
+                tracing::warn!(
+                    "the image before {image} is not kept: {name} is mirrored itself; give \
+                     `backup_tag` another template"
+                );
+            }
             return Ok(());
         }
         let Some(old) = lane.target.get_manifest(&lane.to.tag(tag)).await? else {
@@ -301,7 +303,9 @@ impl Transfer {
         match lane.target.put_manifest(&lane.to.tag(&name), &old).await {
             // What it leads to is lost already.
             Err(error) if error.is_missing_content() => {
-                tracing::warn!(%error, "the image before {} is not kept", lane.to.tag(tag));
+                if lane.tally.failure_log.has_line() {
+                    tracing::warn!(%error, "the image before {} is not kept", lane.to.tag(tag));
+                }
                 Ok(())
             }
             other => Ok(other?),

@@ -78,7 +78,9 @@ impl Transfer {
             },
             other => return other,
         };
-        tracing::warn!(%error, "it is copied if its digest is right");
+        if lane.tally.failure_log.has_line() {
+            tracing::warn!(%error, "it is copied if its digest is right");
+        }
         match Box::pin(self.upload_sized(lane, &served, None, wanted)).await {
             Err(Error::Registry(second)) if second.is_mismatch() => {
                 let remedy = "nor is it what its digest says; `exclude` leaves its tag out";
@@ -169,7 +171,9 @@ impl Transfer {
             SessionRetry::Same | SessionRetry::Different => tries.retries.pause_after(&error),
         };
         if pause.is_some() {
-            tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            if lane.tally.failure_log.has_line() {
+                tracing::warn!(%error, attempt, "a blob transfer broke; it is tried again");
+            }
             return Ok(pause);
         }
         // What the store keeps of it stays until a new one has got somewhere: if none can be begun,
@@ -182,11 +186,13 @@ impl Transfer {
                 ..Tries::new(target, 0)
             };
             let (name, digest) = (target.name(), &blob.digest);
-            tracing::warn!(
-                %error,
-                "{name} resumes no upload of {digest}; a new one is begun, and {bytes} bytes \
-                 are sent again"
-            );
+            if lane.tally.failure_log.has_line() {
+                tracing::warn!(
+                    %error,
+                    "{name} resumes no upload of {digest}; a new one is begun, and {bytes} bytes \
+                     are sent again"
+                );
+            }
             return Ok(None);
         }
         Err(error.into())
@@ -238,7 +244,7 @@ impl Transfer {
             self.note(lane, blob, None).await;
         }
         let prospect = target.session_retry(error, &upload, is_again);
-        if prospect == SessionRetry::Different {
+        if prospect == SessionRetry::Different && lane.tally.failure_log.has_line() {
             tracing::info!(%error, "{} takes large blobs in another way", target.name());
         }
         prospect
@@ -325,7 +331,9 @@ impl Transfer {
         if bytes == blob.size && lane.target.has_blob(lane.to, digest).await? {
             return Ok(true);
         }
-        tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+        if lane.tally.failure_log.has_line() {
+            tracing::warn!("{target} lost the upload of {digest}: {bytes} bytes are sent again");
+        }
         Ok(false)
     }
 
