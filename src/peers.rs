@@ -1,4 +1,6 @@
-//! How many connections each address has at a listener.
+//! What clients may use of a listener: connections of each address, bytes of unread answers.
+
+pub(crate) mod unread;
 
 use std::{
     collections::HashMap,
