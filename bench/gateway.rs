@@ -122,7 +122,7 @@ fn zot_json(upstream: &str, port: u16) -> String {
 }
 
 /// A running proxy before an upstream; both end with the value.
-struct Stage {
+struct ProxyStage {
     proxy: Proxy,
     source: Registry,
     _target: Registry,
@@ -133,7 +133,7 @@ struct Stage {
     runtime: Runtime,
 }
 
-impl Drop for Stage {
+impl Drop for ProxyStage {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -152,7 +152,7 @@ impl Pushed {
     }
 }
 
-impl Stage {
+impl ProxyStage {
     fn start(proxy: Proxy, program: PathBuf, quality: LinkQuality) -> Self {
         let (source, target, folder) = (
             Registry::start(),
@@ -373,10 +373,10 @@ pub fn gateway(options: &Options, report: &mut Report) {
         .iter()
         .filter_map(|(proxy, program)| Some((*proxy, program.clone()?)))
     {
-        let stage = Stage::start(proxy, program.clone(), quality);
+        let stage = ProxyStage::start(proxy, program.clone(), quality);
         let herd = stage.herd("cold herd", clients, &stage.push("herd", LAYERS, layer));
         drop(stage);
-        let stage = Stage::start(proxy, program, LinkQuality::default());
+        let stage = ProxyStage::start(proxy, program, LinkQuality::default());
         let followers = stage.herd("followers", clients, &stage.push("large", 1, large));
         for (row, is_once) in [herd, followers] {
             report.say(&row);
@@ -396,7 +396,7 @@ fn warm(installed: [(Proxy, Option<PathBuf>); 4], size: u64, report: &mut Report
     ));
     for (proxy, program) in installed {
         let Some(program) = program else { continue };
-        let stage = Stage::start(proxy, program, LinkQuality::default());
+        let stage = ProxyStage::start(proxy, program, LinkQuality::default());
         let image = stage.push("warm", 1, size);
         report.say(&stage.warm(&image));
         if proxy == Proxy::Transship {
