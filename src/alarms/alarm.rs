@@ -42,7 +42,7 @@ impl Alarm {
             topic,
             subject: AlarmSubject::parse(topic, &record.subject),
             since: record.since,
-            message: record.message.clone().into(),
+            message: Localized::from_lines(&record.message),
             mirrors: Vec::new(),
         })
     }
@@ -53,7 +53,7 @@ impl Alarm {
             topic: self.topic.as_str().into(),
             subject: self.subject.to_string(),
             since: self.since,
-            message: self.message.to_string(),
+            message: self.message.to_lines(),
         }
     }
 }

@@ -31,6 +31,25 @@ impl<T> Localized<T> {
     }
 }
 
+impl Localized<String> {
+    /// One text a line, as the store keeps them. What is the same in every language is one line.
+    pub fn to_lines(&self) -> String {
+        match self.english == self.chinese {
+            true => self.english.clone(),
+            false => format!("{}\n{}", self.english, self.chinese),
+        }
+    }
+
+    /// The texts of these lines. An older version kept the English one only.
+    pub fn from_lines(lines: &str) -> Self {
+        let (english, chinese) = lines.split_once('\n').unwrap_or((lines, lines));
+        Self {
+            english: english.into(),
+            chinese: chinese.into(),
+        }
+    }
+}
+
 impl<T: Clone> From<T> for Localized<T> {
     /// The same in every language.
     fn from(one: T) -> Self {

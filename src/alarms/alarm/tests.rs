@@ -1,4 +1,4 @@
-use crate::alarms::alarm::*;
+use crate::{alarms::alarm::*, locales::Language};
 
 fn record(topic: &str, subject: &str) -> AlarmRecord {
     AlarmRecord {
@@ -38,4 +38,16 @@ fn keeps_stored_subjects() {
         let stored = record(topic, subject);
         assert_eq!(Alarm::from_record(&stored).unwrap().record(), stored);
     }
+}
+
+#[test]
+fn stored_alarm_keeps_every_language() {
+    let mut alarm = Alarm::from_record(&record("lag", "app")).unwrap();
+    alarm.message = Localized::new(|language| language.words().alarm.rate_limited.to_owned());
+    let stored = Alarm::from_record(&alarm.record()).unwrap();
+    assert_eq!(stored, alarm);
+    assert_ne!(
+        stored.message.get(Language::English),
+        stored.message.get(Language::Chinese)
+    );
 }
