@@ -90,7 +90,9 @@ impl LagWatch {
         for mirror in compared {
             let is_behind = mirror.behind_tags() > 0;
             let lagging_since = is_behind.then_some(status.now - mirror.lag_seconds);
-            let is_known = mirror.is_compared(status.now);
+            // Nothing differs where no run has come far enough to see a difference: that is no sync.
+            let is_known =
+                mirror.is_compared(status.now) && (is_behind || mirror.last_success.is_some());
             let state = (lagging_since, is_known);
             if self.0.insert(mirror.name.clone(), state) != Some(state) {
                 changes.push(LagChange {

@@ -1,4 +1,9 @@
-use crate::status::lag_history::*;
+use std::path::Path;
+
+use crate::{
+    config::Config,
+    status::{StoredStatus, lag_history::*},
+};
 
 fn change(at: i64, lagging_since: Option<i64>, is_known: bool) -> LagChange {
     LagChange {
@@ -46,4 +51,23 @@ fn span_starts_with_what_holds_then() {
     let changes = [change(1000, Some(900), true), change(1010, None, true)];
     let span = LagSpan::new(&changes, (1000, 1100), 1);
     assert_eq!(span.columns, [Some(110)]);
+}
+
+#[test]
+fn mirror_that_was_never_in_sync_has_unknown_lag() {
+    let text = "[[mirror]]\nname = \"app\"\nfrom = \"s.example/app:1\"\ntarget = \"t.example/m\"";
+    let config = Config::parse(Path::new("mirror.toml"), text).unwrap();
+    let mut mirror = StoredStatus::default().at(&config, &config.mirrors[0], 100_000);
+    mirror.last_checked = Some(100_000);
+    let mut status = Status {
+        now: 100_000,
+        mirrors: vec![mirror],
+        clusters: Vec::new(),
+    };
+    let mut watch = LagWatch::default();
+    let first = watch.changes(&status);
+    assert_eq!(first, [change(100_000, None, false)]);
+    status.mirrors[0].last_success = Some(100_000);
+    let second = watch.changes(&status);
+    assert_eq!(second, [change(100_000, None, true)]);
 }
