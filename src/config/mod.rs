@@ -348,8 +348,7 @@ pub(crate) struct FileContext<'a> {
     pub(crate) options: LoadOptions,
 }
 
-const NAME_FILE: &str =
-    "name one with --config FILE; `mirror.toml` in the source tree is a commented example";
+const NAME_FILE: &str = "`transship init` writes a first one; or name a file with --config FILE";
 
 /// Why there is no config.
 #[derive(Debug, thiserror::Error)]

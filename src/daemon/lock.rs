@@ -16,7 +16,8 @@ const LOOK: Duration = Duration::from_millis(10);
 use crate::store::private_file;
 
 const STOP_HOLDER: &str = "stop that one, or name another [state] path";
-const MAKE_FOLDER: &str = "make the folder of [state] path, writable for this user";
+const MAKE_FOLDER: &str =
+    "make the folder of [state] path writable for this user, or run as its owner";
 
 /// Held while the daemon runs. The system releases it however the process ends.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{Exit, Global, Refusal, context, output},
-    config::Config,
+    config::{Config, closest},
     daemon::Holder,
 };
 
@@ -108,7 +108,10 @@ fn refusal(config: &Config, name: &str, status: u16, answer: &Value) -> Refusal 
         403 => "set `[http] token` in the file that the daemon reads, and reload it".to_owned(),
         _ => {
             let names: Vec<&str> = config.mirrors.iter().map(|mirror| &*mirror.name).collect();
-            format!("the mirrors are: {}", names.join(", "))
+            match closest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the mirrors are: {}", names.join(", ")),
+            }
         }
     };
     Refusal::mistake(format!("{name}: {said}"), help)

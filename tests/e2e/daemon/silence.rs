@@ -121,6 +121,8 @@ fn trigger_runs_mirror_and_image() {
     let said = service.pair.transship.run(&["trigger", "nothing:1"]);
     said.expect_code(64)
         .expect_stderr(&["no entry of mirror.toml allows", "the mirrors are: app"]);
+    let said = service.pair.transship.run(&["trigger", "ap"]);
+    said.expect_code(64).expect_stderr(&["did you mean `app`?"]);
 }
 
 #[test]
