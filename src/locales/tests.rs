@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use crate::locales::*;
 
 #[test]
@@ -103,4 +105,71 @@ fn templates_have_no_text_of_their_own() {
         );
     }
     assert_eq!(found, [""; 0]);
+}
+
+/// Modules that make what people read: pages, reports, alarms and trial messages.
+const TEXTS: [&str; 8] = [
+    "src/alarms",
+    "src/cli/setup/notify.rs",
+    "src/notify/chat.rs",
+    "src/status/daily",
+    "src/status/daily.rs",
+    "src/status/document",
+    "src/status/lag_history.rs",
+    "src/web/pages",
+];
+
+/// Literals that are no texts of a page or a message: names in the store, commands, answers of the API.
+const NO_TEXTS: [&str; 5] = [
+    "list of ",
+    "budget of pulls",
+    "refused pulls",
+    "transship notify test",
+    "name an image: ",
+];
+
+fn sources(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_file() {
+        found.push(path.to_owned());
+    } else if !path.ends_with("tests") {
+        let entries = std::fs::read_dir(path).unwrap();
+        for entry in entries {
+            sources(&entry.unwrap().path(), found);
+        }
+    }
+}
+
+/// Whether two words stand beside each other in a literal.
+fn has_words(literal: &str) -> bool {
+    let text = without(literal, "{", "}");
+    let is_word = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_alphabetic());
+    let words: Vec<&str> = text.split(' ').collect();
+    words.windows(2).any(|two| {
+        two.iter()
+            .all(|word| is_word(word.trim_end_matches([',', '.', ';', ':'])))
+    })
+}
+
+#[test]
+fn code_of_messages_has_no_text_of_its_own() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for path in TEXTS {
+        sources(&top.join(path), &mut files);
+    }
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+        let source = std::fs::read_to_string(file).unwrap();
+        let lines = source.lines().map(str::trim_start);
+        // Comments, and what goes into the log.
+        let lines = lines.filter(|line| !line.starts_with("//") && !line.contains("tracing::"));
+        for line in lines {
+            let literals = line.split('"').skip(1).step_by(2);
+            let literals = literals.filter(|text| !NO_TEXTS.iter().any(|no| text.starts_with(no)));
+            let texts = literals.filter(|text| !text.contains('<') && has_words(text));
+            found.extend(texts.map(|text| format!("{}: {text}", file.display())));
+        }
+    }
+    assert_eq!(found, [""; 0]);
+    assert!(has_words("{ELLIPSIS} and {lines} more lines") && has_words("a trial, sent"));
 }

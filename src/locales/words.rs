@@ -272,6 +272,11 @@ sections! {
         pulls_refused(requests, duration, rule, network, limit);
         images_not_mirrored, images_other_digest
     }
+    /// What messages of channels say beside reports and alarms.
+    notify: NotifyWords {
+        trial, trial_reads, trial_table, trial_made_up;;
+        more_lines
+    }
     /// Classes of errors.
     class: ErrorClassWords {
         auth, blocked, budget, certificate, denied, digest_mismatch, disk_full, interrupted, kept, limit, manifest, network, not_found, protocol, quota, read_only, refused, rejected, server, stalled, storage_quota, store, throttled, truncated;;

@@ -1,7 +1,10 @@
 //! A document as messages of a chat: lines, no tables, and as many messages as the limit of the
 //! service asks for.
 
-use crate::status::{Block, Document, Line, Section, Severity, Style, Table};
+use crate::{
+    locales::Language,
+    status::{Block, Document, Line, Section, Severity, Style, Table},
+};
 
 /// Most messages that one document becomes: robots that write more in a minute are silenced.
 const MOST_PARTS: usize = 10;
@@ -43,7 +46,7 @@ pub(crate) fn subject(document: &Document) -> String {
 }
 
 /// The messages that a document becomes.
-pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<ChatPart> {
+pub(crate) fn parts(document: &Document, dialect: &Dialect, language: Language) -> Vec<ChatPart> {
     let sign = match document.mood() {
         Severity::Good => "✅",
         Severity::Warning => "⚠️",
@@ -59,11 +62,12 @@ pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<ChatPart> {
         lines.push(Line::default().bold(&subject));
     }
     lines.extend(self::lines(document));
+    let left_out = |count| format!("{ELLIPSIS} {}", language.words().notify.more_lines(count));
     let size = |text: &str| (dialect.size)(text) + (dialect.size)(dialect.line_end);
     let reserved = size(&(dialect.span)(
         Style::Bold,
         &numbered(&title, MOST_PARTS, MOST_PARTS),
-    )) + size(&left_out(usize::MAX));
+    )) + size(&left_out(u64::MAX));
     let limit = dialect.limit.saturating_sub(reserved);
     let line_limit = limit.min(dialect.line_limit);
     let lines = lines.iter().map(|line| dialect.line(line, line_limit));
@@ -71,7 +75,7 @@ pub(crate) fn parts(document: &Document, dialect: &Dialect) -> Vec<ChatPart> {
     if groups.len() > MOST_PARTS {
         let rest = groups.split_off(MOST_PARTS);
         let lost = rest.iter().flatten().filter(|line| !line.is_empty());
-        let lost = left_out(lost.count());
+        let lost = left_out(lost.count() as u64);
         if let Some(last) = groups.last_mut() {
             last.push(lost);
         }
@@ -91,10 +95,6 @@ fn numbered(title: &str, number: usize, count: usize) -> String {
         1 => title.to_owned(),
         _ => format!("{title} ({number}/{count})"),
     }
-}
-
-fn left_out(lines: usize) -> String {
-    format!("{ELLIPSIS} and {lines} more lines")
 }
 
 impl Dialect {

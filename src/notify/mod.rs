@@ -181,18 +181,23 @@ impl Notifier {
 
     /// Brings a message to a channel, in its language.
     async fn bring(&self, channel: &Channel, message: &Message) -> Result<(), Error> {
-        let (document, now) = (message.document.get(channel.language), Utc::now());
+        let (language, now) = (channel.language, Utc::now());
+        let document = message.document.get(language);
         let deadline = self.patience.deadline();
         let posts = match &channel.service {
-            Service::Wecom { url } => wecom::posts(url, document),
+            Service::Wecom { url } => wecom::posts(url, document, language),
             Service::Dingtalk { url, secret } => {
-                dingtalk::posts(url, secret.as_deref(), document, now.timestamp_millis())
+                let millis = now.timestamp_millis();
+                dingtalk::posts(url, secret.as_deref(), document, language, millis)
             }
             Service::Feishu { url, secret } => {
-                feishu::posts(url, secret.as_deref(), document, now.timestamp())
+                let seconds = now.timestamp();
+                feishu::posts(url, secret.as_deref(), document, language, seconds)
             }
-            Service::Slack { url } => slack::posts(url, document),
-            Service::Telegram { api, token, chat } => telegram::posts(api, token, chat, document)?,
+            Service::Slack { url } => slack::posts(url, document, language),
+            Service::Telegram { api, token, chat } => {
+                telegram::posts(api, token, chat, document, language)?
+            }
             Service::Email(email) => {
                 return email::send(email, document, self.patience, deadline).await;
             }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     cli::{Exit, Global, context, output},
     config::{Config, Topic},
+    locales::{Language, Localized},
     metrics::Metrics,
     notify::{Audience, Delivery, Message, Notifier},
     status::{Document, Line, Severity, Table},
@@ -50,28 +51,30 @@ impl NotifyArgs {
 
 /// A message with what reports have: a verdict, a table, code, and text that is not ASCII.
 fn trial() -> Message {
-    let mut document = Document::new("transship: a trial message", Severity::Good);
-    document
-        .add_section()
-        .line("Whoever reads this will read reports and alarms, too.")
-        .line("看到这条消息，说明报告和告警也能送达这里。");
-    let mut table = Table::new(["mirror", "state", "lag"]);
-    table
-        .row(["kubernetes", "in sync", "0s"])
-        .row(["监控", "behind", "1h 12m"]);
-    let from = Line::default()
-        .plain("Sent by ")
-        .code("transship notify test");
-    document
-        .add_headed("This is how a table looks")
-        .table(table)
-        .line(from.plain("; the mirrors in it are made up."));
+    let document = Localized::new(trial_document);
     Message {
         topic: Topic::Test,
         audience: Audience::Everyone,
         json: json!({ "title": document.title(), "mood": document.mood() }),
-        document: document.into(),
+        document,
     }
+}
+
+fn trial_document(language: Language) -> Document {
+    let words = language.words();
+    let mut document = Document::new(words.notify.trial, Severity::Good);
+    document.add_section().line(words.notify.trial_reads);
+    let mut table = Table::new([words.report.mirror, words.report.state, words.report.lag]);
+    let (equal, late) = (language.duration(0), language.duration(4320));
+    table
+        .row(["kubernetes", words.state.in_sync, &equal])
+        .row(["监控", words.state.behind, &late]);
+    let from = Line::default().plain(words.notify.trial_made_up).plain(" ");
+    document
+        .add_headed(words.notify.trial_table)
+        .table(table)
+        .line(from.code("transship notify test"));
+    document
 }
 
 fn print(deliveries: &[Delivery]) -> anyhow::Result<()> {

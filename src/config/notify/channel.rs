@@ -39,7 +39,7 @@ struct ChannelKind {
 }
 
 /// The keys of every kind, beside `kind`.
-const COMMON: [&str; 3] = ["on", "mirrors", "messages_per_minute"];
+const COMMON: [&str; 4] = ["on", "mirrors", "messages_per_minute", "language"];
 
 const KINDS: [ChannelKind; 8] = [
     ChannelKind {

@@ -447,3 +447,21 @@ fn templates_are_for_webhooks_and_are_tried() {
         );
     }
 }
+
+#[test]
+fn unknown_language_is_named_with_place_and_values() {
+    let slack = "[notify.a]\nkind = \"slack\"\nurl = \"https://h.example/a\"\n";
+    for (file, line) in [
+        (format!("{slack}language = \"cn\""), "4: "),
+        ("[report]\nlanguage = \"cn\"".to_owned(), "2: "),
+    ] {
+        let mistakes = mistakes(&file);
+        let [mistake] = &mistakes[..] else {
+            panic!("{mistakes:?}");
+        };
+        assert!(mistake.starts_with(line), "{mistake}");
+        for part in ["there is no language `cn`", "\"en\"", "\"zh\""] {
+            assert!(mistake.contains(part), "{part}: {mistake}");
+        }
+    }
+}

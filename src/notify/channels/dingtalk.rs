@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     config::SecretUrl,
+    locales::Language,
     notify::{
         Error,
         channels::wecom::{check_errcode, defuse},
@@ -35,6 +36,7 @@ pub(crate) fn posts(
     url: &SecretUrl,
     secret: Option<&SecretString>,
     document: &Document,
+    language: Language,
     milliseconds: i64,
 ) -> Vec<Post> {
     let mut url = url.expose().clone();
@@ -43,7 +45,7 @@ pub(crate) fn posts(
             .append_pair("timestamp", &milliseconds.to_string())
             .append_pair("sign", &sign::dingtalk(secret, milliseconds));
     }
-    let parts = chat::parts(document, &DIALECT).into_iter();
+    let parts = chat::parts(document, &DIALECT, language).into_iter();
     parts
         .map(|part| {
             let mut lines = vec![span(Style::Bold, &part.title)];

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     config::SecretUrl,
+    locales::Language,
     notify::{
         Error,
         chat::{self, Dialect},
@@ -33,6 +34,7 @@ pub(crate) fn posts(
     url: &SecretUrl,
     secret: Option<&SecretString>,
     document: &Document,
+    language: Language,
     seconds: i64,
 ) -> Vec<Post> {
     let template = match document.mood() {
@@ -40,7 +42,7 @@ pub(crate) fn posts(
         Severity::Warning => "orange",
         Severity::Bad => "red",
     };
-    let parts = chat::parts(document, &DIALECT).into_iter();
+    let parts = chat::parts(document, &DIALECT, language).into_iter();
     parts
         .map(|part| {
             let title = json!({ "tag": "plain_text", "content": part.title });

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     config::SecretUrl,
+    locales::Language,
     notify::{
         Error,
         chat::{self, Dialect},
@@ -25,8 +26,8 @@ const DIALECT: Dialect = Dialect {
 };
 
 /// The requests that send a document.
-pub(crate) fn posts(url: &SecretUrl, document: &Document) -> Vec<Post> {
-    let parts = chat::parts(document, &DIALECT).into_iter();
+pub(crate) fn posts(url: &SecretUrl, document: &Document, language: Language) -> Vec<Post> {
+    let parts = chat::parts(document, &DIALECT, language).into_iter();
     parts
         .map(|part| {
             let title = json!({ "type": "plain_text", "text": part.title });

@@ -7,6 +7,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::{
+    locales::Language,
     notify::{
         Error,
         chat::{self, Dialect},
@@ -30,12 +31,13 @@ pub(crate) fn posts(
     token: &SecretString,
     chat: &str,
     document: &Document,
+    language: Language,
 ) -> Result<Vec<Post>, Error> {
     let base = api.as_str().trim_end_matches('/');
     let url = format!("{base}/bot{}/sendMessage", token.expose_secret());
     // The error does not contain the URL, which is a secret.
     let url = Url::parse(&url).map_err(|error| Error::Unusable(error.to_string()))?;
-    let parts = chat::parts(document, &DIALECT).into_iter();
+    let parts = chat::parts(document, &DIALECT, language).into_iter();
     let posts = parts.map(|part| {
         let mut lines = vec![span(Style::Bold, &part.title)];
         lines.extend(part.lines);

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     config::SecretUrl,
+    locales::Language,
     notify::{
         Error,
         chat::{self, Dialect},
@@ -23,8 +24,8 @@ const DIALECT: Dialect = Dialect {
 const TOO_OFTEN: i64 = 45009;
 
 /// The requests that send a document.
-pub(crate) fn posts(url: &SecretUrl, document: &Document) -> Vec<Post> {
-    let parts = chat::parts(document, &DIALECT).into_iter();
+pub(crate) fn posts(url: &SecretUrl, document: &Document, language: Language) -> Vec<Post> {
+    let parts = chat::parts(document, &DIALECT, language).into_iter();
     let contents = parts.map(|part| {
         let mut lines = vec![span(Style::Bold, &part.title)];
         lines.extend(part.lines);

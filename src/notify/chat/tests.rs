@@ -37,7 +37,7 @@ fn sizes(parts: &[ChatPart]) -> Vec<usize> {
 
 #[test]
 fn short_document_is_one_message() {
-    let parts = parts(&long(2), &HTML);
+    let parts = parts(&long(2), &HTML, Language::English);
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].title, "✅ transship: all is well");
     let expected = ["<b>Lines</b>", "line 0 of many", "line 1 of many"];
@@ -46,7 +46,11 @@ fn short_document_is_one_message() {
 
 #[test]
 fn title_without_lines_is_a_message() {
-    let parts = parts(&Document::new("all is well", Severity::Bad), &HTML);
+    let parts = parts(
+        &Document::new("all is well", Severity::Bad),
+        &HTML,
+        Language::English,
+    );
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].title, "❌ transship: all is well");
     assert!(parts[0].lines.is_empty());
@@ -54,7 +58,7 @@ fn title_without_lines_is_a_message() {
 
 #[test]
 fn long_document_is_split_at_line_ends() {
-    let parts = parts(&long(60), &HTML);
+    let parts = parts(&long(60), &HTML, Language::English);
     assert!(parts.len() > 2, "{parts:#?}");
     for (at, part) in parts.iter().enumerate() {
         let number = format!(" ({}/{})", at + 1, parts.len());
@@ -68,7 +72,7 @@ fn long_document_is_split_at_line_ends() {
 
 #[test]
 fn sends_at_most_ten_messages() {
-    let parts = parts(&long(2_000), &HTML);
+    let parts = parts(&long(2_000), &HTML, Language::English);
     assert_eq!(parts.len(), MOST_PARTS);
     assert!(sizes(&parts).iter().all(|size| *size <= HTML.limit));
     let shown: usize = parts.iter().map(|part| part.lines.len() - 1).sum();
@@ -76,6 +80,12 @@ fn sends_at_most_ten_messages() {
     // One line more is the heading, and nine parts have no line about what is left out.
     let left_out = 2_001 - (shown + 9);
     assert_eq!(*last, format!("… and {left_out} more lines"));
+    let chinese = self::parts(&long(2_000), &HTML, Language::Chinese);
+    let last = chinese[9].lines.last().unwrap();
+    assert!(
+        last.starts_with("… 另有 ") && last.ends_with(" 行"),
+        "{last}"
+    );
 }
 
 #[test]
@@ -83,7 +93,7 @@ fn long_line_is_cut_outside_of_markup() {
     let mut document = Document::new("transship", Severity::Bad);
     let line = Line::default().plain("reason: ").code("&镜像".repeat(200));
     document.add_section().line(line).line("after it");
-    let parts = parts(&document, &HTML);
+    let parts = parts(&document, &HTML, Language::English);
     assert!(sizes(&parts).iter().all(|size| *size <= HTML.limit));
     let lines: Vec<_> = parts.into_iter().flat_map(|part| part.lines).collect();
     assert_eq!(lines.len(), 2);
@@ -98,7 +108,11 @@ fn long_line_is_cut_outside_of_markup() {
 #[test]
 fn long_title_is_repeated_below() {
     let title = "transship: 转运 ".repeat(20);
-    let parts = parts(&Document::new(&title, Severity::Warning), &HTML);
+    let parts = parts(
+        &Document::new(&title, Severity::Warning),
+        &HTML,
+        Language::English,
+    );
     assert!(parts[0].title.ends_with('…'));
     assert!(parts[0].title.chars().count() < 150);
     assert!(parts[0].lines[0].starts_with("<b>transship: 转运"));
@@ -113,7 +127,7 @@ fn table_row_is_a_line() {
         .row(["镜像", "", "none"]);
     document.add_headed("Behind").table(table);
     document.add_section().line("last");
-    let parts = parts(&document, &HTML);
+    let parts = parts(&document, &HTML, Language::English);
     let expected = [
         "<b>Behind</b>",
         "• <b>kubernetes</b> · lag 1h · reason 429",
@@ -168,7 +182,7 @@ proptest! {
         let section = document.add_section();
         lines.into_iter().for_each(|line| { section.line(line); });
         let tight = Dialect { limit: 1_500, line_limit: 120, ..HTML };
-        let parts = parts(&document, &tight);
+        let parts = parts(&document, &tight, Language::English);
         prop_assert!(!parts.is_empty() && parts.len() <= MOST_PARTS);
         for (size, part) in sizes(&parts).iter().zip(&parts) {
             prop_assert!(*size <= 1_500, "{size}");

@@ -185,13 +185,25 @@ async fn dingtalk_gets_signed_markdown_in_limit() {
 fn dingtalk_signature_matches_vector() {
     let secret = "SECtest".to_owned().into();
     let url = url("https://oapi.dingtalk.com/robot/send?access_token=T");
-    let posts = dingtalk::posts(&url, Some(&secret), &document(), 1_700_000_000_000);
+    let posts = dingtalk::posts(
+        &url,
+        Some(&secret),
+        &document(),
+        Language::English,
+        1_700_000_000_000,
+    );
     assert_eq!(
         posts[0].url.as_str(),
         "https://oapi.dingtalk.com/robot/send?access_token=T&timestamp=1700000000000\
          &sign=aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g%3D"
     );
-    let posts = dingtalk::posts(&url, None, &document(), 1_700_000_000_000);
+    let posts = dingtalk::posts(
+        &url,
+        None,
+        &document(),
+        Language::English,
+        1_700_000_000_000,
+    );
     assert_eq!(posts[0].url.query(), Some("access_token=T"));
 }
 
@@ -247,7 +259,13 @@ async fn feishu_gets_at_most_20000_bytes() {
 fn feishu_signature_matches_vector() {
     let secret = "SECtest".to_owned().into();
     let url = url("https://open.feishu.cn/open-apis/bot/v2/hook/ID");
-    let posts = feishu::posts(&url, Some(&secret), &document(), 1_700_000_000);
+    let posts = feishu::posts(
+        &url,
+        Some(&secret),
+        &document(),
+        Language::English,
+        1_700_000_000,
+    );
     let body: Value = serde_json::from_str(&posts[0].body).unwrap();
     assert_eq!(body["timestamp"], "1700000000");
     assert_eq!(body["sign"], "G7XpBpG8NgG02fJOAhX6FRAObIljmFoxVReo8I62pEk=");
