@@ -36,8 +36,8 @@ pub use crate::config::mirror::patterns::{Expressions, Globs};
 pub use crate::config::mirror::prune::Prune;
 pub use crate::config::mirror::rename::Rename;
 pub use crate::config::notify::{
-    BodyTemplate, Channel, Email, QuietHours, Relay, ReportConfig, SecretText, SecretUrl, Security,
-    Service, Topic,
+    BodyTemplate, Channel, Email, Grouping, QuietHours, Relay, ReportConfig, SecretText, SecretUrl,
+    Security, Service, Topic, Webhook,
 };
 pub use crate::config::parse::diagnostics::{ProblemRecord, ProblemReport};
 pub use crate::config::parse::table_reader::closest;

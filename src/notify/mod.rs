@@ -204,15 +204,7 @@ impl Notifier {
             Service::Healthchecks { url } => {
                 vec![healthchecks::message(url, message.topic, document)]
             }
-            Service::Webhook {
-                url,
-                secret,
-                template,
-            } => {
-                let body = webhook::body(template.as_ref(), message, document, now)?;
-                let signer = secret.as_deref();
-                vec![webhook::post(url, signer, message.topic, body, now)]
-            }
+            Service::Webhook(webhook) => webhook::posts(webhook, message, document, now)?,
         };
         self.post(&posts, deadline, Some((channel, message.topic)))
             .await

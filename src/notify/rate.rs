@@ -81,7 +81,7 @@ pub(crate) fn limits(channel: &Channel) -> Vec<Limit> {
         Service::Feishu { .. } => &[(5, SECOND), (100, MINUTE)],
         Service::Slack { .. } => &[(1, SECOND)],
         Service::Telegram { .. } => &[(1, SECOND), (20, MINUTE)],
-        Service::Email(_) | Service::Healthchecks { .. } | Service::Webhook { .. } => &[],
+        Service::Email(_) | Service::Healthchecks { .. } | Service::Webhook(_) => &[],
     };
     let limits = limits.iter();
     limits

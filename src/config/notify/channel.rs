@@ -9,7 +9,10 @@ use url::Url;
 
 use crate::config::{
     FileContext, closest,
-    notify::{BodyTemplate, ChannelEntry, Email, Relay, SecretText, SecretUrl, Security, Service},
+    notify::{
+        BodyTemplate, ChannelEntry, Email, Grouping, Relay, SecretText, SecretUrl, Security,
+        Service, Webhook,
+    },
     parse::diagnostics::Problems,
     registry::secret::{self, SecretSource},
 };
@@ -88,7 +91,7 @@ const KINDS: [ChannelKind; 8] = [
         service: ServiceName::Webhook,
         name: "webhook",
         needed: &["url"],
-        allowed: &["secret", "template"],
+        allowed: &["secret", "template", "per_alarm"],
     },
 ];
 
@@ -103,7 +106,7 @@ impl Service {
             Self::Telegram { .. } => "telegram",
             Self::Email(_) => "email",
             Self::Healthchecks { .. } => "healthchecks",
-            Self::Webhook { .. } => "webhook",
+            Self::Webhook(_) => "webhook",
         }
     }
 }
@@ -143,10 +146,17 @@ pub(crate) fn validate(
         ServiceName::Webhook => {
             let signed = read.signed(entry);
             let template = read.template(entry.template.as_ref());
-            signed.map(|(url, secret)| Service::Webhook {
-                url,
-                secret,
-                template,
+            let grouping = match entry.per_alarm.as_ref().map(Spanned::get_ref) {
+                Some(true) => Grouping::Alarm,
+                _ => Grouping::Message,
+            };
+            signed.map(|(url, secret)| {
+                Service::Webhook(Webhook {
+                    url,
+                    secret,
+                    template,
+                    grouping,
+                })
             })
         }
     };
@@ -218,6 +228,7 @@ fn written_keys(entry: &ChannelEntry) -> impl Iterator<Item = (&'static str, Ran
         ("from", text(&entry.from)),
         ("to", entry.to.as_ref().map(Spanned::span)),
         ("template", text(&entry.template)),
+        ("per_alarm", entry.per_alarm.as_ref().map(Spanned::span)),
     ]
     .into_iter()
     .filter_map(|(key, span)| Some((key, span?)))
@@ -276,7 +287,7 @@ impl Reader<'_> {
                 let message = format!("`template` cannot be used: {reason}");
                 let help = "write JSON with values such as {{ title }}, without quotes around \
                             them: they are added; the values are event, topic, severity, title, \
-                            text, markdown, url, time and alarms";
+                            text, markdown, url, time, secret and alarms";
                 self.problems.error(written.span(), message, help);
                 None
             }

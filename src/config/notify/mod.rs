@@ -93,14 +93,30 @@ pub enum Service {
         url: SecretUrl,
     },
     /// Anything that takes JSON.
-    Webhook {
-        /// Its address.
-        url: SecretUrl,
-        /// What bodies are signed with.
-        secret: Option<SecretText>,
-        /// What shapes the body; without one it is the report or the alarms as they are.
-        template: Option<BodyTemplate>,
-    },
+    Webhook(Webhook),
+}
+
+/// A receiver of JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhook {
+    /// Its address.
+    pub url: SecretUrl,
+    /// What bodies are signed with, and what the template may put into them.
+    pub secret: Option<SecretText>,
+    /// What shapes the body; without one it is the report or the alarms as they are.
+    pub template: Option<BodyTemplate>,
+    /// What one request is about.
+    pub grouping: Grouping,
+}
+
+/// What one request to a receiver of JSON is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// All alarms of a message.
+    #[default]
+    Message,
+    /// One alarm.
+    Alarm,
 }
 
 /// Mail: through what, from whom, to whom.
@@ -198,8 +214,8 @@ impl Service {
             | Self::Dingtalk { url, .. }
             | Self::Feishu { url, .. }
             | Self::Slack { url }
-            | Self::Healthchecks { url }
-            | Self::Webhook { url, .. } => Some(url),
+            | Self::Healthchecks { url } => Some(url),
+            Self::Webhook(webhook) => Some(&webhook.url),
             Self::Telegram { .. } | Self::Email(_) => None,
         }
     }
@@ -209,7 +225,9 @@ impl Service {
         match self {
             Self::Dingtalk { secret, .. }
             | Self::Feishu { secret, .. }
-            | Self::Webhook { secret, .. } => secret.iter().map(|secret| &secret.0).collect(),
+            | Self::Webhook(Webhook { secret, .. }) => {
+                secret.iter().map(|secret| &secret.0).collect()
+            }
             Self::Telegram { token, .. } => vec![&token.0],
             Self::Email(email) => email
                 .login
@@ -237,6 +255,7 @@ pub(crate) struct ChannelEntry {
     pub(crate) from: Option<Spanned<String>>,
     pub(crate) to: Option<Strings>,
     pub(crate) template: Option<Spanned<String>>,
+    pub(crate) per_alarm: Option<Spanned<bool>>,
     messages_per_minute: Option<Spanned<NonZeroU32>>,
     on: Option<Strings>,
     mirrors: Option<Strings>,
@@ -261,6 +280,7 @@ pub(crate) fn read_channel(
         from: section.take("from", "a mail address as a string"),
         to: section.strings("to"),
         template: section.take("template", "a template as a string"),
+        per_alarm: section.take("per_alarm", "true or false"),
         messages_per_minute: section.take("messages_per_minute", "a number above 0"),
         on: section.strings("on"),
         mirrors: section.strings("mirrors"),

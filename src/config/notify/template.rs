@@ -92,6 +92,7 @@ fn samples() -> Vec<Value> {
             "markdown": "**two**\nlines",
             "url": "https://mirrors.example.com/",
             "time": "1970-01-01T00:00:00Z",
+            "secret": "\"s3cret\"",
             "alarms": alarms,
         })
     };

@@ -422,10 +422,11 @@ fn templates_are_for_webhooks_and_are_tried() {
     let fine = with(&hook(
         "kind = \"webhook\"\ntemplate = '{\"text\": {{ text }}}'",
     ));
-    let Service::Webhook { template, .. } = &fine.channels[0].service else {
+    let Service::Webhook(webhook) = &fine.channels[0].service else {
         panic!("{fine:?}");
     };
-    assert!(template.is_some());
+    assert!(webhook.template.is_some());
+    assert_eq!(webhook.grouping, Grouping::Message);
     for (keys, message) in [
         (
             "kind = \"webhook\"\ntemplate = '{\"text\": {{ txet }}}'",
@@ -434,6 +435,10 @@ fn templates_are_for_webhooks_and_are_tried() {
         (
             "kind = \"slack\"\ntemplate = '{}'",
             "`template` is no key of kind \"slack\"",
+        ),
+        (
+            "kind = \"slack\"\nper_alarm = true",
+            "`per_alarm` is no key of kind \"slack\"",
         ),
         (
             "kind = \"slack\"\nmessages_per_minute = 0",

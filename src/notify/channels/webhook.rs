@@ -11,11 +11,11 @@
 //! old, so that a recorded message cannot be replayed later.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use secrecy::SecretString;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{BodyTemplate, SecretUrl, Topic},
+    config::{Grouping, Topic, Webhook},
     notify::{
         Error, Message,
         http::{JSON, Post, ServiceResponse},
@@ -24,25 +24,59 @@ use crate::{
     status::{Document, Severity},
 };
 
-/// The body of a message: its JSON, or what the template makes of it.
-pub(crate) fn body(
-    template: Option<&BodyTemplate>,
+/// The requests that send a message: one, or one for each of its alarms.
+pub(crate) fn posts(
+    webhook: &Webhook,
     message: &Message,
     document: &Document,
     now: DateTime<Utc>,
-) -> Result<String, Error> {
-    let Some(template) = template else {
-        return Ok(message.json.to_string());
-    };
-    let failed = |reason| Error::Unusable(format!("its template: {reason}"));
-    template
-        .render(&values(message, document, now))
-        .map_err(failed)
+) -> Result<Vec<Post>, Error> {
+    let bodies = parts(webhook.grouping, &message.json).into_iter();
+    bodies
+        .map(|json| {
+            let body = body(webhook, (message.topic, &json), document, now)?;
+            Ok(post(webhook, message.topic, body, now))
+        })
+        .collect()
 }
 
-/// What a template can name.
-fn values(message: &Message, document: &Document, now: DateTime<Utc>) -> Value {
-    let event = match message.topic {
+/// The JSON of each request. What has no alarms, such as a report, is one request.
+fn parts(grouping: Grouping, json: &Value) -> Vec<Value> {
+    let alarms = json["alarms"].as_array();
+    let alarms = alarms.filter(|alarms| alarms.iter().all(Value::is_object));
+    match (grouping, alarms) {
+        (Grouping::Alarm, Some(alarms)) if !alarms.is_empty() => alarms
+            .iter()
+            .map(|alarm| {
+                let mut json = json.clone();
+                json["alarms"] = json!([alarm]);
+                json
+            })
+            .collect(),
+        _ => vec![json.clone()],
+    }
+}
+
+/// The body of a request: its JSON, or what the template makes of it.
+fn body(
+    webhook: &Webhook,
+    (topic, json): (Topic, &Value),
+    document: &Document,
+    now: DateTime<Utc>,
+) -> Result<String, Error> {
+    let Some(template) = &webhook.template else {
+        return Ok(json.to_string());
+    };
+    let failed = |reason| Error::Unusable(format!("its template: {reason}"));
+    let mut values = values((topic, json), document, now);
+    let secret = webhook.secret.as_ref();
+    values["secret"] = secret.map_or("", |secret| secret.expose_secret()).into();
+    template.render(&values).map_err(failed)
+}
+
+/// What a template can name, without the secret.
+fn values((topic, json): (Topic, &Value), document: &Document, now: DateTime<Utc>) -> Value {
+    let event = match topic {
         Topic::Report => "report",
         Topic::Recovered => "recovered",
         Topic::Test => "test",
@@ -54,16 +88,16 @@ fn values(message: &Message, document: &Document, now: DateTime<Utc>) -> Value {
         Severity::Bad => "bad",
     };
     // A report lists its alarms as texts.
-    let alarms = message.json["alarms"].as_array();
+    let alarms = json["alarms"].as_array();
     let alarms = alarms.filter(|_| event != "report").into_iter().flatten();
     json!({
         "event": event,
-        "topic": message.topic.as_str(),
+        "topic": topic.as_str(),
         "severity": severity,
         "title": document.title(),
         "text": document.to_text().trim_end(),
         "markdown": document.to_markdown().trim_end(),
-        "url": message.json["url"].as_str().unwrap_or_default(),
+        "url": json["url"].as_str().unwrap_or_default(),
         "time": now.to_rfc3339_opts(SecondsFormat::Secs, true),
         "alarms": alarms.map(alarm_values).collect::<Vec<_>>(),
     })
@@ -82,19 +116,13 @@ fn alarm_values(alarm: &Value) -> Value {
 }
 
 /// The request that brings a body.
-pub(crate) fn post(
-    url: &SecretUrl,
-    secret: Option<&SecretString>,
-    topic: Topic,
-    body: String,
-    now: DateTime<Utc>,
-) -> Post {
+fn post(webhook: &Webhook, topic: Topic, body: String, now: DateTime<Utc>) -> Post {
     let (topic, seconds) = (topic.as_str(), now.timestamp());
     let mut headers = vec![
         ("x-transship-topic", topic.to_owned()),
         ("x-transship-timestamp", seconds.to_string()),
     ];
-    if let Some(secret) = secret {
+    if let Some(secret) = &webhook.secret {
         let old = sign::webhook(secret, seconds, &body);
         let new = sign::webhook_with_topic(secret, seconds, topic, &body);
         headers.extend([
@@ -103,7 +131,7 @@ pub(crate) fn post(
         ]);
     }
     Post {
-        url: url.expose().clone(),
+        url: webhook.url.expose().clone(),
         headers,
         content_type: JSON,
         body,

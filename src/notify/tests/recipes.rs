@@ -20,13 +20,21 @@ fn alarms(topic: Topic) -> Message {
 
 /// What each kind of message becomes by the recipe of a channel.
 async fn bodies(name: &str) -> [Value; 4] {
+    all_bodies(name).await.try_into().unwrap()
+}
+
+/// The body of each request.
+async fn all_bodies(name: &str) -> Vec<Value> {
     let server = Server::answering("{}").await;
     let (_, rest) = RECIPES.split_once(&format!("[notify.{name}]")).unwrap();
     let (table, _) = rest.split_once("```").unwrap();
-    let start = table.find("{ credential").unwrap();
-    let end = start + table[start..].find('}').unwrap() + 1;
-    let url = format!("\"{}\"", server.url("/hook"));
-    let table = format!("{}{url}{}", &table[..start], &table[end..]);
+    let url = format!("url = \"{}\"", server.url("/hook"));
+    let lines = table.lines().map(|line| match line.split_once(" = ") {
+        Some(("url", _)) => &url,
+        Some(("secret", _)) => "secret = \"0123456789abcdef0123456789abcdef\"",
+        _ => line,
+    });
+    let table = lines.collect::<Vec<_>>().join("\n");
     let notifier = notifier(&format!("[notify.{name}]{table}"));
     let names = [name.into()];
     for message in [
@@ -37,8 +45,7 @@ async fn bodies(name: &str) -> [Value; 4] {
     ] {
         assert_eq!(only(notifier.deliver_to(&names, &message).await), Ok(()));
     }
-    let seen: Vec<Value> = server.seen().iter().map(|seen| seen.json()).collect();
-    seen.try_into().unwrap()
+    server.seen().iter().map(|seen| seen.json()).collect()
 }
 
 #[track_caller]
@@ -53,7 +60,8 @@ async fn ntfy_recipe() {
     assert_eq!(alarm["title"], document().title());
     assert_eq!(alarm["click"], "https://mirrors.example.com/");
     assert_eq!(recovered["priority"], 3);
-    assert!(length(&report["message"]) <= 4000);
+    // A longer one becomes an attachment.
+    assert!(report["message"].as_str().unwrap().len() <= 4096);
     assert_eq!(report["click"], Value::Null);
 }
 
@@ -74,6 +82,7 @@ async fn teams_recipe() {
     assert_eq!(card["body"][0]["text"], document().title());
     assert_eq!(card["actions"][0]["url"], "https://mirrors.example.com/");
     assert_eq!(report["attachments"][0]["content"]["actions"], Value::Null);
+    assert!(report.to_string().len() <= 28 << 10);
 }
 
 #[tokio::test]
@@ -101,4 +110,44 @@ async fn alertmanager_recipe() {
     assert!(ends(&alarm) > Utc::now());
     assert!(ends(&recovered) <= Utc::now());
     assert_eq!(test, json!([]));
+}
+
+/// Checks an event against the parameters of the Events API v2.
+fn assert_event(event: &Value) {
+    assert_eq!(length(&event["routing_key"]), 32);
+    assert!(length(&event["dedup_key"]) <= 255);
+    assert!((1..=1024).contains(&length(&event["payload"]["summary"])));
+    assert!(length(&event["payload"]["source"]) > 0);
+    let severity = event["payload"]["severity"].as_str().unwrap();
+    assert!(["critical", "error", "warning", "info"].contains(&severity));
+    let known = [
+        "routing_key",
+        "event_action",
+        "dedup_key",
+        "payload",
+        "client",
+        "client_url",
+    ];
+    let keys = event.as_object().unwrap().keys();
+    assert_eq!(keys.filter(|key| !known.contains(&key.as_str())).count(), 0);
+}
+
+#[tokio::test]
+async fn pagerduty_recipe() {
+    let events = all_bodies("pagerduty").await;
+    events.iter().for_each(assert_event);
+    // Two alarms, their recoveries, a report and a trial message.
+    let actions = events.iter().map(|event| event["event_action"].as_str());
+    let actions: Vec<_> = actions.flatten().collect();
+    let trigger = "trigger";
+    assert_eq!(
+        actions,
+        [trigger, trigger, "resolve", "resolve", trigger, trigger]
+    );
+    assert_eq!(events[0]["dedup_key"], "transship/lag/nginx");
+    assert_eq!(events[0]["dedup_key"], events[2]["dedup_key"]);
+    assert_eq!(events[1]["dedup_key"], events[3]["dedup_key"]);
+    assert_eq!(events[0]["payload"]["summary"], "a \"b\"\n\\c");
+    assert_eq!(events[0]["payload"]["timestamp"], "2023-11-14T22:13:20Z");
+    assert_eq!(events[5]["dedup_key"], "transship/test/transship");
 }

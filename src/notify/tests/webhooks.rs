@@ -58,3 +58,22 @@ async fn webhook_signature_has_time_and_body() {
         format!("sha256={hex}")
     );
 }
+
+#[tokio::test]
+async fn each_alarm_is_a_request_of_its_own() {
+    let server = Server::answering("").await;
+    let template =
+        r#"{"key": {{ secret }}, "alarms": {{ alarms | map(attribute="subject") | list }}}"#;
+    let keys = format!("secret = \"s3cret\"\nper_alarm = true\ntemplate = '{template}'");
+    let notifier = notifier_for(&server, &keys);
+    let mut lag = alarm();
+    lag.json = json!({ "alarms": [{ "subject": "nginx" }, { "subject": "redis" }] });
+    assert_eq!(only(notifier.deliver(&lag).await), Ok(()));
+    let seen: Vec<_> = server.seen().iter().map(|seen| seen.json()).collect();
+    let of = |alarms: &[&str]| json!({ "key": "s3cret", "alarms": alarms });
+    assert_eq!(seen, [of(&["nginx"]), of(&["redis"])]);
+    let report = message(Topic::Report, document());
+    let names = ["own".into()];
+    assert_eq!(only(notifier.deliver_to(&names, &report).await), Ok(()));
+    assert_eq!(server.seen().last().unwrap().json(), of(&[]));
+}
