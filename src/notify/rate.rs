@@ -63,13 +63,17 @@ struct Waiting<'a> {
 /// What services document.
 ///
 /// - DingTalk: 20 messages a minute for each robot, otherwise ten minutes of silence
-///   (<https://open.dingtalk.com/document/orgapp/custom-robot-access>).
-/// - WeCom: 20 messages a minute for each robot (<https://developer.work.weixin.qq.com/document/path/91770>).
-/// - Feishu: 100 a minute and 5 a second for each robot
-///   (<https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>).
-/// - Slack: one a second for each webhook (<https://docs.slack.dev/apis/web-api/rate-limits>).
+///   (<https://open.dingtalk.com/document/group/custom-robot-access>, "消息发送频率限制").
+/// - WeCom: 20 messages a minute for each robot
+///   (<https://developer.work.weixin.qq.com/document/path/91770>, "消息发送频率限制").
+/// - Feishu: 100 a minute and 5 a second for each robot of a tenant, and none at full and half hours
+///   (<https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>, "Precautions").
+/// - Slack: one a second for each webhook, with short bursts
+///   (<https://docs.slack.dev/apis/web-api/rate-limits>, "Incoming webhooks").
 /// - Telegram: one a second for each chat, and 20 a minute for a group
 ///   (<https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this>).
+///
+/// The recipes of `docs/webhook-recipes.md` set `messages_per_minute` themselves.
 pub(crate) fn limits(channel: &Channel) -> Vec<Limit> {
     if let Some(messages) = channel.messages_per_minute {
         let messages = usize::try_from(messages.get()).unwrap_or(usize::MAX);
