@@ -8,7 +8,7 @@ use crate::{
     alarms::{Alarm, AlarmSubject},
     config::{Config, QuietHours},
     oci::RegistryName,
-    status::Status,
+    status::{MirrorStatus, Status},
     store::{Mute, MuteKind},
 };
 
@@ -17,11 +17,16 @@ pub fn find_muted(config: &Config, name: &str) -> Option<(MuteKind, String)> {
     if config.mirrors.iter().any(|mirror| *mirror.name == *name) {
         return Some((MuteKind::Mirror, name.into()));
     }
+    find_muted_registry(config, name).map(|name| (MuteKind::Registry, name))
+}
+
+/// The registry of this name that a mirror reads or writes.
+pub fn find_muted_registry(config: &Config, name: &str) -> Option<String> {
     // docker.io has several names.
     let registry = name.parse::<RegistryName>().ok()?;
     let mut used = config.mirrors.iter().flat_map(|mirror| mirror.registries());
     used.any(|used| used == registry.as_str())
-        .then(|| (MuteKind::Registry, registry.as_str().into()))
+        .then(|| registry.as_str().into())
 }
 
 /// What keeps alarms from being sent at the time of a status.
@@ -71,16 +76,28 @@ impl Silence<'_> {
 
     fn mutes_mirror(&self, name: &str) -> bool {
         let mut mirrors = self.status.mirrors.iter();
-        let mirror = mirrors.find(|mirror| *mirror.name == *name);
-        let failed_at = mirror.and_then(|mirror| mirror.last_error_registry.as_deref());
-        self.has(MuteKind::Mirror, name)
-            || failed_at.is_some_and(|registry| self.has(MuteKind::Registry, registry))
+        match mirrors.find(|mirror| *mirror.name == *name) {
+            Some(mirror) => is_muted(mirror, self.mutes),
+            None => self.has(MuteKind::Mirror, name),
+        }
     }
 
     fn has(&self, kind: MuteKind, name: &str) -> bool {
-        let mut mutes = self.mutes.iter();
-        mutes.any(|mute| mute.kind == kind && mute.name == name)
+        has(self.mutes, kind, name)
     }
+}
+
+/// Whether the alarms of a mirror are muted: its own, or those of the registry that its last run
+/// failed at.
+pub fn is_muted(mirror: &MirrorStatus, mutes: &[Mute]) -> bool {
+    let failed_at = mirror.last_error_registry.as_deref();
+    has(mutes, MuteKind::Mirror, &mirror.name)
+        || failed_at.is_some_and(|registry| has(mutes, MuteKind::Registry, registry))
+}
+
+fn has(mutes: &[Mute], kind: MuteKind, name: &str) -> bool {
+    let mut mutes = mutes.iter();
+    mutes.any(|mute| mute.kind == kind && mute.name == name)
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ sections! {
     }
     /// How a mirror stands.
     state: StateWords {
-        in_sync, behind, damaged, failing, unfinished, never_synced, running, stale, paused, late;;
+        in_sync, behind, damaged, failing, unfinished, never_synced, running, stale, paused, muted, late;;
     }
     /// The page of all mirrors.
     overview: OverviewWords {
@@ -183,8 +183,8 @@ sections! {
     /// Buttons, and what they answer.
     action: ActionWords {
         sync, token, sign_out, started, running, refused, other_site, no_token, wrong_token, muted,
-        unmute, unmuted, no_duration;
-        mute(duration), muted_until(time);
+        muted_registry, unmute, unmuted, no_duration;
+        mute(duration), muted_until(time), registry_muted_until(registry, time), no_registry(name);
     }
     /// One mirror and its targets.
     mirror: MirrorWords {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     alarms::find_muted,
-    store::{self, Mute, StoreEvent, Upkeep},
+    store::{self, Mute, MuteKind, StoreEvent, Upkeep},
     web::{App, api},
 };
 
@@ -38,25 +38,22 @@ pub(crate) async fn mute(State(app): State<App>, headers: HeaderMap, body: Bytes
     let Ok(lasts) = humantime::parse_duration(&asked.lasts) else {
         return bad("`for` is no duration such as \"2h\"");
     };
-    match set(&app, &asked.name, lasts).await {
-        Ok(Some(mute)) => Json(mute).into_response(),
-        Ok(None) => {
-            let text = format!("there is no mirror and no registry `{}`", asked.name);
-            api::refuse(StatusCode::NOT_FOUND, &text)
-        }
+    let Some(muted) = find_muted(&app.config.load(), &asked.name) else {
+        let text = format!("there is no mirror and no registry `{}`", asked.name);
+        return api::refuse(StatusCode::NOT_FOUND, &text);
+    };
+    match set(&app, muted, lasts).await {
+        Ok(mute) => Json(mute).into_response(),
         Err(error) => api::refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
-/// Mutes a mirror or a registry from now on. Returns none if there is none of this name.
+/// Mutes a mirror or a registry from now on.
 pub(crate) async fn set(
     app: &App,
-    name: &str,
+    (kind, name): (MuteKind, String),
     lasts: std::time::Duration,
-) -> Result<Option<Mute>, store::Error> {
-    let Some((kind, name)) = find_muted(&app.config.load(), name) else {
-        return Ok(None);
-    };
+) -> Result<Mute, store::Error> {
     let now = Utc::now().timestamp();
     let lasts = i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX);
     let until = now.saturating_add(lasts);
@@ -69,5 +66,5 @@ pub(crate) async fn set(
     app.writer.flush().await;
     // The page shows it at once; the daemon reads it at its next check.
     app.alarms.set_mutes(app.store.mutes(now).await?);
-    Ok(Some(mute))
+    Ok(mute)
 }

@@ -13,8 +13,10 @@ use chrono::Utc;
 use url::form_urlencoded;
 
 use crate::{
+    alarms::find_muted_registry,
     config::Config,
     locales::words::Words,
+    store::MuteKind,
     sync::Scope,
     web::{
         App, SyncReply, api,
@@ -39,7 +41,14 @@ pub(crate) enum Access {
 }
 
 /// The results of an action, as `?done=` names them.
-const RESULTS: [&str; 5] = ["started", "running", "refused", "muted", "unmuted"];
+const RESULTS: [&str; 6] = [
+    "started",
+    "running",
+    "refused",
+    "muted",
+    "muted-registry",
+    "unmuted",
+];
 
 /// Parses `?done=`.
 pub(crate) fn known_result(name: &str) -> Option<&'static str> {
@@ -53,6 +62,7 @@ pub(crate) fn notice(request: &PageRequest) -> Option<&'static str> {
         "started" => words.started,
         "running" => words.running,
         "muted" => words.muted,
+        "muted-registry" => words.muted_registry,
         "unmuted" => words.unmuted,
         _ => words.refused,
     })
@@ -75,6 +85,8 @@ impl Access {
 #[derive(Debug, Default)]
 struct SentForm {
     mirror: String,
+    /// What is muted in place of a mirror.
+    registry: String,
     token: String,
     /// How long a mute lasts.
     lasts: String,
@@ -86,12 +98,34 @@ impl SentForm {
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "mirror" => form.mirror = value.into_owned(),
+                "registry" => form.registry = value.into_owned(),
                 "for" => form.lasts = value.into_owned(),
                 "token" => form.token = value.into_owned(),
                 _ => {}
             }
         }
         form
+    }
+
+    /// What is muted, and the page that shows it.
+    fn muted(
+        &self,
+        config: &Config,
+        words: &'static Words,
+    ) -> Result<((MuteKind, String), String), String> {
+        if !self.registry.is_empty() {
+            let name = find_muted_registry(config, &self.registry);
+            let name = name.ok_or_else(|| words.action.no_registry(&self.registry))?;
+            return Ok(((MuteKind::Registry, name), "/".into()));
+        }
+        let mut mirrors = config.mirrors.iter();
+        match mirrors.find(|mirror| *mirror.name == *self.mirror) {
+            Some(mirror) => {
+                let muted = (MuteKind::Mirror, mirror.name.to_string());
+                Ok((muted, mirror_path(&mirror.name)))
+            }
+            None => Err(words.frame.no_mirror(&self.mirror)),
+        }
     }
 }
 
@@ -124,7 +158,7 @@ pub(crate) async fn sync(
     )
 }
 
-/// Mutes a mirror for a time, or ends its mute after no time.
+/// Mutes a mirror or a registry for a time, or ends its mute after no time.
 pub(crate) async fn mute(
     Held(app): Held<App>,
     request: PageRequest,
@@ -140,16 +174,17 @@ pub(crate) async fn mute(
     let Ok(lasts) = humantime::parse_duration(&form.lasts) else {
         return refuse(StatusCode::BAD_REQUEST, &request, words.action.no_duration);
     };
-    let path = mirror_path(&form.mirror);
-    match api::mute::set(&app, &form.mirror, lasts).await {
-        Ok(Some(_)) => {
-            let result = if lasts.is_zero() { "unmuted" } else { "muted" };
-            see_other(&request.link(&path, &[("done", result)]), cookie)
-        }
-        Ok(None) => {
-            let text = words.frame.no_mirror(&form.mirror);
-            refuse(StatusCode::NOT_FOUND, &request, text)
-        }
+    let (muted, path) = match form.muted(&app.config.load(), words) {
+        Ok(muted) => muted,
+        Err(text) => return refuse(StatusCode::NOT_FOUND, &request, text),
+    };
+    let result = match muted.0 {
+        _ if lasts.is_zero() => "unmuted",
+        MuteKind::Mirror => "muted",
+        MuteKind::Registry => "muted-registry",
+    };
+    match api::mute::set(&app, muted, lasts).await {
+        Ok(_) => see_other(&request.link(&path, &[("done", result)]), cookie),
         Err(error) => pages::unreadable(&request, &error),
     }
 }

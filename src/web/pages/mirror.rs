@@ -1,6 +1,6 @@
 //! `/mirrors/NAME`: one mirror, with its targets, tags, runs and changes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use askama::Template;
 use axum::{
@@ -13,6 +13,7 @@ use futures::try_join;
 
 use crate::{
     config::{Config, Mirror},
+    locales::{Moment, words::Words},
     status::{Behind, MirrorStatus, TargetStatus, format::bytes},
     store::{self, Mute, MuteKind},
     web::{
@@ -27,6 +28,7 @@ use crate::{
                 entry::EntryFacts,
                 lag_chart::{self, LagChart},
                 mirror_row::{LagText, MirrorRow},
+                registry,
                 run_strip::{self, RunShape},
                 table::{ChangeRow, RunRow, TagRow, class_word},
                 transfer::{self, TransferRow},
@@ -53,6 +55,8 @@ struct MirrorPage<'a> {
     notice: Option<&'static str>,
     /// Until when its alarms are not sent.
     muted: Option<String>,
+    /// Which of its registries are muted, and until when.
+    muted_registries: Vec<String>,
     shapes: Vec<RunShape>,
     entry: EntryFacts,
     more_routes: Option<String>,
@@ -138,12 +142,11 @@ async fn read<'a>(
     entry.routes.truncate(SOURCES);
     let moving = app.sync.activity().moving();
     let moving = moving.values().filter(|blob| blob.mirror == mirror.name);
-    let row = MirrorRow::new(stands, request, now, zone);
+    let mutes = app.alarms.mutes(now);
+    let row = MirrorRow::new((stands, &mutes), request, now, zone);
     // An error has one place on the page, however many tags and runs it concerns.
     let mut shown = HashSet::new();
-    if row.reason.is_some() {
-        shown.extend(stands.last_error.clone());
-    }
+    shown.extend(stands.last_error.clone().filter(|_| row.reason.is_some()));
     let hidden = |all: u64, shown: usize| {
         let rest = all.saturating_sub(shown as u64);
         (rest > 0).then(|| words.frame.more(rest))
@@ -151,7 +154,8 @@ async fn read<'a>(
     Ok(MirrorPage {
         access,
         notice: action::notice(request),
-        muted: muted_until(app, name, now).map(|until| words.action.muted_until(at(until).full)),
+        muted_registries: muted_registries(mirror, &mutes, words, at),
+        muted: muted_until(name, &mutes).map(|until| words.action.muted_until(at(until).full)),
         row,
         transfers: transfer::rows(moving, request),
         charts: lag_chart::charts(&lag, stands.max_lag_seconds, now, request.language),
@@ -192,10 +196,24 @@ fn target_rows(stands: &MirrorStatus, request: &PageRequest) -> Vec<TargetRow> {
 }
 
 /// Until when a mirror is muted, if it is.
-fn muted_until(app: &App, name: &str, now: i64) -> Option<i64> {
-    let mutes = app.alarms.mutes(now);
+fn muted_until(name: &str, mutes: &[Mute]) -> Option<i64> {
     let is_own = |mute: &&Mute| mute.kind == MuteKind::Mirror && mute.name == name;
     mutes.iter().find(is_own).map(|mute| mute.until)
+}
+
+/// Which registries of a mirror are muted, and until when.
+fn muted_registries(
+    mirror: &Mirror,
+    mutes: &[Mute],
+    words: &'static Words,
+    at: impl Fn(i64) -> Moment,
+) -> Vec<String> {
+    let names: BTreeSet<String> = mirror.registries().collect();
+    let muted = names.iter().filter_map(|name| {
+        let until = registry::muted_until(name, mutes)?;
+        Some(words.action.registry_muted_until(name, at(until).full))
+    });
+    muted.collect()
 }
 
 /// The page for an unknown mirror, with similar names.

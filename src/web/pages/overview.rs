@@ -1,7 +1,11 @@
 //! `/`: the status of every mirror, worst first.
 
 use askama::Template;
-use axum::{extract::State as Held, http::StatusCode, response::Response};
+use axum::{
+    extract::State as Held,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use chrono::Utc;
 use chrono_tz::Tz;
 
@@ -15,6 +19,7 @@ use crate::{
         App,
         pages::{
             self, Frame,
+            action::{self, Access},
             filter::{self, FilterLink},
             page_request::{PageRequest, mirror_path},
             pulls,
@@ -42,6 +47,8 @@ const ALARM_LINES: usize = 5;
 struct Overview<'a> {
     frame: Frame<'a>,
     mood: &'static str,
+    access: Access,
+    notice: Option<&'static str>,
     sums: String,
     alarms: Vec<AlarmRow>,
     more_alarms: Option<String>,
@@ -60,6 +67,7 @@ struct Overview<'a> {
     clusters: Vec<ClusterRow>,
     cluster_columns: [&'static str; 5],
     registries: Vec<RegistryRow>,
+    is_any_muted: bool,
     traffic: Option<String>,
     /// The pulls of a day, and the link to their page, where there is a gateway.
     pulls: Option<(String, String)>,
@@ -85,7 +93,11 @@ pub(crate) struct Pager {
 }
 
 /// The status page.
-pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> Response {
+pub(crate) async fn overview(
+    Held(app): Held<App>,
+    mut request: PageRequest,
+    headers: HeaderMap,
+) -> Response {
     let now = Utc::now().timestamp();
     let config = app.config.load_full();
     let status = app.board.status(&config, now);
@@ -97,7 +109,8 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
     sort::sort(&mut found, request.get("sort"));
     let pager = Pager::new(&request, found.len(), ROWS);
     let rows = found.iter().skip(pager.start).take(ROWS);
-    let rows = rows.map(|mirror| MirrorRow::new(mirror, &request, now, config.timezone));
+    let mutes = app.alarms.mutes(now);
+    let rows = rows.map(|mirror| MirrorRow::new((mirror, &mutes), &request, now, config.timezone));
     let mut transfers = transfer::rows(moving.values(), &request);
     let hidden = transfers.len().saturating_sub(TRANSFERS) as u64;
     transfers.truncate(TRANSFERS);
@@ -111,12 +124,15 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
     lines.truncate(lines.len() - more_alarms);
     let pulls = pulls::line(&app, &config, &request, now).await;
     let verdict = verdict(&status, &request);
+    let registries = registry::rows(&app, &config, &status, &request);
     let page = Overview {
         mood: mood(&status, &alarms),
+        access: Access::of(&config, &headers),
+        notice: action::notice(&request),
         sums: sums(&status, app.board.total_size(), request.words()),
         config_error: app.board.rejected_config().map(|rejected| rejected.report),
         restart: app.board.waiting_for_restart().join(", "),
-        mutes: mute_texts(&app.alarms.mutes(now), &request, now, config.timezone),
+        mutes: mute_texts(&mutes, &request, now, config.timezone),
         more_alarms: (more_alarms > 0).then(|| request.words().frame.more(more_alarms as u64)),
         alarms: lines,
         transfers,
@@ -127,7 +143,8 @@ pub(crate) async fn overview(Held(app): Held<App>, mut request: PageRequest) -> 
         rows: rows.collect(),
         clusters: cluster::rows(&status, &request, config.timezone),
         cluster_columns: cluster::columns(request.words()),
-        registries: registry::rows(&app, &config, &status, &request),
+        is_any_muted: registries.iter().any(|row| row.muted_until.is_some()),
+        registries,
         pulls: pulls.map(|line| (line, request.link("/pulls", &[]))),
         traffic: traffic.map(|usage| registry::traffic(&usage, request.words())),
         shapes: run_strip::shapes(request.words()),

@@ -162,6 +162,17 @@ impl WebBench {
 
     /// A run of a minute that began so many seconds ago.
     pub(crate) async fn ran(&self, mirror: &str, ago: i64, result: RunResult, error: &str) {
+        self.ran_at("", (mirror, ago), result, error).await;
+    }
+
+    /// The same, with an error that a registry gave.
+    pub(crate) async fn ran_at(
+        &self,
+        registry: &str,
+        (mirror, ago): (&str, i64),
+        result: RunResult,
+        error: &str,
+    ) {
         let run = self.began(mirror, ago).await;
         let failed = u64::from(result != RunResult::Ok);
         let counts = RunCounts {
@@ -187,7 +198,7 @@ impl WebBench {
                 class: "timeout".into(),
                 message: error.into(),
                 reference: String::new(),
-                registry: String::new(),
+                registry: registry.into(),
             }),
         });
         self.record([ended]).await;

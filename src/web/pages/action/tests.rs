@@ -6,9 +6,12 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use crate::web::{
-    SyncReply,
-    tests::bench::{PageAnswer, WebBench},
+use crate::{
+    store::RunResult,
+    web::{
+        SyncReply,
+        tests::bench::{PageAnswer, WebBench},
+    },
 };
 
 const TOKEN: &str = "open-sesame-0123456789";
@@ -100,6 +103,68 @@ async fn mute_button_mutes_and_ends() {
     assert_eq!(answer.header("location"), "/mirrors/nginx?done=unmuted");
     let page = bench.get("/mirrors/nginx").await.text();
     assert!(page.contains("Mute for 2h"), "{page}");
+}
+
+#[tokio::test]
+async fn registry_button_mutes_it_and_mirrors_behind_it_show_it() {
+    let bench = bench().await;
+    bench
+        .ran_at("docker.io", ("nginx", 60), RunResult::Failed, "no answer")
+        .await;
+    bench.settle().await;
+    let press = async |form: &str, header: (&'static str, &'static str)| {
+        let request = Request::post("/actions/mute").header("host", "127.0.0.1:9618");
+        let request = request.header(header.0, header.1);
+        let body = Body::from(form.to_owned());
+        bench.send(request.body(body).unwrap()).await
+    };
+    let own = ("origin", "http://127.0.0.1:9618");
+    let form = |registry: &str, lasts: &str, token: &str| {
+        format!("registry={registry}&for={lasts}&token={token}")
+    };
+    let mute = form("docker.io", "2h", TOKEN);
+    for (form, header, status) in [
+        (
+            mute.clone(),
+            ("origin", "http://evil.example"),
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            form("docker.io", "2h", "wrong"),
+            own,
+            StatusCode::UNAUTHORIZED,
+        ),
+        (form("ghcr.io", "2h", TOKEN), own, StatusCode::NOT_FOUND),
+        // The name of a mirror is no registry.
+        (form("nginx", "2h", TOKEN), own, StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(press(&form, header).await.status, status, "{form}");
+    }
+    let page = bench.get("/").await.text();
+    assert!(
+        !page.contains("are sent until") && !page.contains("End the mute"),
+        "{page}"
+    );
+
+    let answer = press(&mute, own).await;
+    assert_eq!(answer.header("location"), "/?done=muted-registry");
+    let page = bench.get("/?done=muted-registry").await.text();
+    for text in [
+        "The registry is muted.",
+        "No alarms of docker.io are sent until",
+        "End the mute",
+        "failing muted",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let page = bench.get("/mirrors/nginx").await.text();
+    for text in ["docker.io is muted until", "muted", "Mute for 2h"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let answer = press(&form("docker.io", "0s", TOKEN), own).await;
+    assert_eq!(answer.header("location"), "/?done=unmuted");
+    let page = bench.get("/mirrors/nginx").await.text();
+    assert!(!page.contains("docker.io is muted"), "{page}");
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use chrono_tz::Tz;
 
 use crate::{
+    alarms::is_muted,
     locales::{Language, Moment, words::Words},
     status::{MirrorStatus, RunState, State, format::bytes},
-    store::RunResult,
+    store::{Mute, RunResult},
     web::pages::{
         page_request::{PageRequest, mirror_path},
         rows::run_strip::{self, RunStrip},
@@ -51,7 +52,12 @@ pub(crate) struct MirrorRow {
 
 impl MirrorRow {
     /// A mirror as it stands at `now`.
-    pub(crate) fn new(mirror: &MirrorStatus, request: &PageRequest, now: i64, zone: Tz) -> Self {
+    pub(crate) fn new(
+        (mirror, mutes): (&MirrorStatus, &[Mute]),
+        request: &PageRequest,
+        now: i64,
+        zone: Tz,
+    ) -> Self {
         let (language, words) = (request.language, request.words());
         let moment = |at: i64| language.moment(at, now, zone);
         Self {
@@ -59,7 +65,8 @@ impl MirrorRow {
             href: request.link(&mirror_path(&mirror.name), &[]),
             state: badge(mirror.state, words),
             flags: flags(mirror, now)
-                .iter()
+                .into_iter()
+                .chain(is_muted(mirror, mutes).then_some(Flag::Muted))
                 .map(|flag| flag.word(words))
                 .collect(),
             lag: LagText::of(mirror, language),
@@ -120,6 +127,7 @@ pub(crate) enum Flag {
     Running,
     Stale,
     Paused,
+    Muted,
 }
 
 impl Flag {
@@ -130,6 +138,7 @@ impl Flag {
             Self::Running => words.state.running,
             Self::Stale => words.state.stale,
             Self::Paused => words.state.paused,
+            Self::Muted => words.state.muted,
         }
     }
 }

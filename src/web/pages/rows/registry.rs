@@ -11,6 +11,7 @@ use crate::{
         settings::{Credential, Login, LoginSource},
     },
     status::{MirrorStatus, Status},
+    store::{Mute, MuteKind},
     sync::Usage,
     web::{
         App,
@@ -29,6 +30,8 @@ pub(crate) struct RegistryRow {
     pub(crate) paused_until: Option<Moment>,
     /// Bytes per second in flight; none if nothing moves.
     pub(crate) rate: Option<String>,
+    /// Until when its alarms are not sent.
+    pub(crate) muted_until: Option<Moment>,
     /// The last error that stands, and how many mirrors it concerns.
     pub(crate) error: Option<(String, String)>,
 }
@@ -40,19 +43,19 @@ pub(crate) fn rows(
     status: &Status,
     request: &PageRequest,
 ) -> Vec<RegistryRow> {
+    let mutes = app.alarms.mutes(status.now);
     let names = config.mirrors.iter().flat_map(|mirror| mirror.registries());
     let names: BTreeSet<String> = names.collect();
     let parsed = names.iter().filter_map(|name| name.parse().ok());
     parsed
-        .map(|name: RegistryName| row(&name, app, config, status, request))
+        .map(|name: RegistryName| row(&name, (app, config), (status, &mutes), request))
         .collect()
 }
 
 fn row(
     name: &RegistryName,
-    app: &App,
-    config: &Config,
-    status: &Status,
+    (app, config): (&App, &Config),
+    (status, mutes): (&Status, &[Mute]),
     request: &PageRequest,
 ) -> RegistryRow {
     let words = request.words();
@@ -75,12 +78,19 @@ fn row(
             None => quota.remaining.to_string(),
         }),
         paused_until: health.paused_until.map(|until| moment(until.timestamp())),
+        muted_until: muted_until(name.as_str(), mutes).map(moment),
         rate: (bytes_per_second >= 1.0).then(|| rate(bytes_per_second)),
         error: failing.first().and_then(|mirror| {
             let count = words.overview.mirrors(failing.len() as u64);
             Some((mirror.error(request.language)?, count))
         }),
     }
+}
+
+/// Until when a registry is muted, if it is.
+pub(crate) fn muted_until(name: &str, mutes: &[Mute]) -> Option<i64> {
+    let is_it = |mute: &&Mute| mute.kind == MuteKind::Registry && mute.name == name;
+    mutes.iter().find(is_it).map(|mute| mute.until)
 }
 
 /// The mirrors whose last run failed at a registry, the latest first.
