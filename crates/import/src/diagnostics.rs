@@ -22,6 +22,18 @@ pub struct Remark {
     pub is_loss: bool,
 }
 
+impl Remark {
+    pub(crate) fn loss(place: Place, text: impl AsRef<str>) -> Self {
+        let text = transship_text::one_line(text.as_ref());
+        let is_loss = true;
+        Self {
+            place,
+            text,
+            is_loss,
+        }
+    }
+}
+
 /// Why a file cannot be imported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

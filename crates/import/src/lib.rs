@@ -7,6 +7,7 @@
 mod diagnostics;
 mod formats;
 mod model;
+mod reader;
 mod reference;
 mod schedule;
 mod tags;
@@ -22,13 +23,11 @@ pub use self::{
 use serde_json::Value;
 
 use self::{
-    formats::{
-        Reader, dregsy, image_syncer, regsync,
-        skopeo::{self, Destination},
-    },
-    model::{Entry, Import, Item, Setting},
+    formats::{dregsy, image_syncer, regsync, skopeo},
+    model::{Entry, Import, Toml},
+    reader::Reader,
     reference::Repository,
-    template::Variables,
+    template::Syntax,
 };
 
 /// Whose file it is.
@@ -72,7 +71,6 @@ pub struct Options<'a> {
 #[derive(Debug)]
 pub struct Imported {
     tool: Tool,
-    title: String,
     import: Import,
 }
 
@@ -86,6 +84,13 @@ impl Tool {
             Self::Dregsy => "dregsy",
         }
     }
+
+    fn refuse(self, option: &str, tools: &str) -> Error {
+        let name = self.name();
+        Error::Usage(format!(
+            "{option} is for {tools}, and this is a file of {name}"
+        ))
+    }
 }
 
 /// Reads a file. Without a `tool` the keys of the file show whose it is.
@@ -94,75 +99,69 @@ pub fn import(
     tool: Option<Tool>,
     options: &Options<'_>,
 ) -> Result<Imported, Error> {
-    let variables = &Variables::new(options.variables.unwrap_or(&|_| None));
-    let reader = &Reader::new(file.name, variables);
-    let shape: Value = yaml::parse(file.text, reader)?;
+    let reader = Reader::new(file.name, options.variables.unwrap_or(&|_| None));
+    let (mut import, tool) = read(file.text, tool, options, &reader)?;
+    note_schedules(&mut import, &reader);
+    import.title = format!(
+        "Made by `transship import` of {}, a file of {}. `transship check` validates it, \
+         `transship plan` shows what it does.",
+        reader.file,
+        tool.name()
+    );
+    import.file = reader.file.clone();
+    import.remarks = reader.remarks.into_inner();
+    Ok(Imported { tool, import })
+}
+
+fn read(
+    text: &str,
+    tool: Option<Tool>,
+    options: &Options<'_>,
+    reader: &Reader<'_>,
+) -> Result<(Import, Tool), Error> {
+    let shape: Value = yaml::parse(text, reader)?;
     if shape.is_null() {
         let help = "name the file that lists the images";
         return Err(reader.error(1, "the file is empty", help));
     }
     let tool = tool.map_or_else(|| tool_of(&shape, reader), Ok)?;
     let target = target(tool, options)?;
-    let mut import = match tool {
-        Tool::Regsync => regsync::read(file.text, reader)?,
-        Tool::Dregsy => dregsy::read(file.text, reader)?,
+    let import = match tool {
+        Tool::Regsync => regsync::read(text, reader)?,
+        Tool::Dregsy => dregsy::read(text, reader)?,
         Tool::ImageSyncer => {
             let has_logins = shape.get("images").is_some_and(Value::is_object);
-            image_syncer::read(file.text, has_logins, target.as_ref(), reader)?
+            image_syncer::read(text, has_logins, target.as_ref(), reader)?
         }
         Tool::Skopeo => {
             let missing = "skopeo's file does not say where to copy to: pass the destination of \
                            its command line as --target HOST/PATH, and --scoped if it has that";
             let target = target.ok_or_else(|| Error::Usage(missing.into()))?;
-            let is_scoped = options.is_scoped;
-            skopeo::read(file.text, &Destination { target, is_scoped }, reader)?
+            skopeo::read(text, &target, options, reader)?
         }
     };
-    let missing = variables.remark(reader);
-    if import.items.is_empty() && missing.is_none() {
+    if import.count == 0 {
         let help = "name the file that lists the images, and whose it is with --from";
         return Err(reader.error(1, "the file mirrors nothing", help));
     }
-    import.file = reader.file.clone();
-    add_notes(&mut import, tool, reader);
-    import.remarks.extend(missing);
-    let title = format!(
-        "Made by `transship import` of {}, a file of {}. `transship check` validates it, \
-         `transship plan` shows what it does.",
-        reader.file,
-        tool.name()
-    );
-    Ok(Imported {
-        tool,
-        title,
-        import,
-    })
+    Ok((import, tool))
 }
 
-/// Notes what the tool does and its file does not say. Where some entries have a schedule, the
-/// others run by a command only.
-fn add_notes(import: &mut Import, tool: Tool, reader: &Reader<'_>) {
-    let mut note = |text: &str| import.remarks.push(reader.note(0, text));
-    if matches!(tool, Tool::Skopeo | Tool::Dregsy) {
-        note("the original copies one platform by default: here all are copied, or `platforms`");
-    }
-    if matches!(tool, Tool::Skopeo | Tool::Regsync) && !import.skips_docker_config {
-        note(
-            "the original also uses the logins of `docker login`: for a registry that needs one, \
-             set `login = \"docker-config\"`",
-        );
-    }
+/// Notes when the entries run. Where some have a schedule, the others run by a command only.
+fn note_schedules(import: &mut Import, reader: &Reader<'_>) {
     let has = |entry: &Entry, name| entry.keys.iter().any(|(key, _)| *key == name);
-    let entries = || import.items.iter().filter_map(Item::entry);
-    if entries().any(|entry| has(entry, "schedule")) {
-        note("schedules use `timezone`, UTC by default: other tools use their machine's");
-    } else if !entries().any(|entry| has(entry, "every")) {
-        note("no entry has a schedule: set one in [defaults], or run `transship sync` by a timer");
-        return;
+    let has_any = |name| import.entries.iter().any(|entry| has(entry, name));
+    if has_any("schedule") {
+        let text = "schedules use `timezone`, UTC by default: other tools use their machine's";
+        reader.note(0, text);
+    } else if !has_any("every") {
+        let text = "no entry has a schedule: set one in [defaults], or run `transship sync` by a \
+                    timer";
+        return reader.note(0, text);
     }
-    for entry in import.entries_mut() {
+    for entry in &mut import.entries {
         if !has(entry, "every") && !has(entry, "schedule") {
-            entry.keys.push(("paused", Setting::True));
+            entry.keys.push(("paused", Toml::yes()));
         }
     }
 }
@@ -176,39 +175,33 @@ impl Imported {
     /// Adds the logins of image-syncer's second file.
     pub fn add_logins(&mut self, file: Input<'_>) -> Result<(), Error> {
         if self.tool != Tool::ImageSyncer {
-            let name = self.tool.name();
-            let text = format!("--auth is for image-syncer, and this is a file of {name}");
-            return Err(Error::Usage(text));
+            return Err(self.tool.refuse("--auth", "image-syncer"));
         }
-        let variables = &Variables::new(&|_| None);
-        let reader = &Reader::new(file.name, variables);
-        image_syncer::read_logins(file.text, reader, &mut self.import)
+        let reader = Reader::new(file.name, &|_| None);
+        let logins = yaml::parse(file.text, &reader)?;
+        image_syncer::add_logins(logins, Syntax::Shell, &reader, &mut self.import);
+        self.import.remarks.extend(reader.remarks.into_inner());
+        Ok(())
     }
 
     /// Writes the `mirror.toml`. `check` returns the lines of a text that are not accepted: what
     /// they belong to is written as a comment.
     pub fn render(self, check: &dyn Fn(&str) -> Vec<Refusal>) -> Rendered {
-        writer::write(self.import, &self.title, check)
+        writer::write(self.import, check)
     }
 }
 
 /// The target, if there is one and the tool uses it.
 fn target(tool: Tool, options: &Options<'_>) -> Result<Option<Repository>, Error> {
-    let name = tool.name();
-    let is_scoped = options.is_scoped && tool != Tool::Skopeo;
-    let has_target = options.target.is_some() && !matches!(tool, Tool::Skopeo | Tool::ImageSyncer);
-    for (is_wrong, option, tools) in [
-        (is_scoped, "--scoped", "skopeo"),
-        (has_target, "--target", "skopeo and image-syncer"),
-    ] {
-        if is_wrong {
-            let text = format!("{option} is for {tools}, and this is a file of {name}");
-            return Err(Error::Usage(text));
-        }
+    if options.is_scoped && tool != Tool::Skopeo {
+        return Err(tool.refuse("--scoped", "skopeo"));
     }
     let Some(text) = options.target else {
         return Ok(None);
     };
+    if !matches!(tool, Tool::Skopeo | Tool::ImageSyncer) {
+        return Err(tool.refuse("--target", "skopeo and image-syncer"));
+    }
     let text = text.strip_prefix("docker://").unwrap_or(text);
     let (registry, path) = text.split_once('/').unwrap_or((text, ""));
     let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
@@ -222,24 +215,22 @@ fn target(tool: Tool, options: &Options<'_>) -> Result<Option<Repository>, Error
 
 /// Whose file it is, by its keys.
 fn tool_of(shape: &Value, reader: &Reader<'_>) -> Result<Tool, Error> {
-    let has_list = |key: &str| shape.get(key).is_some_and(Value::is_array);
-    let empty = serde_json::Map::new();
-    let values = || shape.as_object().unwrap_or(&empty).values();
-    let is_registry = |value: &Value| {
-        let keys = ["images", "images-by-tag-regex", "images-by-semver"];
-        keys.iter().any(|key| value.get(key).is_some())
-    };
-    let are_rules = values().len() > 0 && !values().any(Value::is_object);
-    if has_list("sync") {
+    let has = |key: &str, is: fn(&Value) -> bool| shape.get(key).is_some_and(is);
+    let values = shape.as_object().into_iter().flat_map(|map| map.values());
+    let values: Vec<&Value> = values.collect();
+    let any_has = |key: &str| values.iter().any(|value| value.get(key).is_some());
+    let lists = ["images", "images-by-tag-regex", "images-by-semver"];
+    let are_rules = !values.is_empty() && !values.iter().any(|value| value.is_object());
+    if has("sync", Value::is_array) {
         Ok(Tool::Regsync)
-    } else if has_list("tasks") {
+    } else if has("tasks", Value::is_array) {
         Ok(Tool::Dregsy)
-    } else if values().any(is_registry) {
+    } else if lists.into_iter().any(any_has) {
         Ok(Tool::Skopeo)
-    } else if are_rules || shape.get("images").is_some_and(Value::is_object) {
+    } else if are_rules || has("images", Value::is_object) {
         Ok(Tool::ImageSyncer)
     } else {
-        let help = match values().any(|value| value.get("password").is_some()) {
+        let help = match any_has("password") {
             true => "these are logins: name the file with the images, and this one with --auth",
             false => "name the tool with --from",
         };

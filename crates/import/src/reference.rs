@@ -21,9 +21,6 @@ pub(crate) struct Repository {
     pub(crate) path: String,
 }
 
-/// A repository, and the tag if one was named.
-pub(crate) type Image = (Repository, Option<String>);
-
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.as_str() {
@@ -57,13 +54,13 @@ impl Repository {
 }
 
 /// Reads a name with a tag or without one, or returns why it cannot be mirrored.
-pub(crate) fn parse(text: &str) -> Result<Image, String> {
+pub(crate) fn parse(text: &str) -> Result<(Repository, Option<String>), String> {
     let text = text.trim();
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("`{scheme}://` is not a registry"));
     }
     if text.contains('@') {
-        return Err(of_digest());
+        return Err(OF_DIGEST.into());
     }
     let (name, tag) = match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
@@ -85,9 +82,8 @@ pub(crate) fn parse(text: &str) -> Result<Image, String> {
 }
 
 /// Why an image named by its digest is left out.
-pub(crate) fn of_digest() -> String {
-    "a digest never moves, so there is nothing to mirror: copy it once, or name its tag".into()
-}
+pub(crate) const OF_DIGEST: &str =
+    "a digest never moves, so there is nothing to mirror: copy it once, or name its tag";
 
 /// The usual name of a registry, without a scheme or an API path around it.
 pub(crate) fn host(text: &str) -> String {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::model::Setting;
+use regex::Regex;
+
+use crate::model::Toml;
 
 /// The key and its value.
-pub(crate) type When = (&'static str, Setting);
+pub(crate) type When = (&'static str, Toml);
 
 /// The schedule of an interval, in whole seconds.
 pub(crate) fn every(interval: Duration) -> When {
@@ -17,7 +19,7 @@ pub(crate) fn every(interval: Duration) -> When {
             count => text.push_str(&format!("{count}{unit}")),
         }
     }
-    ("every", Setting::Text(text))
+    ("every", Toml::text(text))
 }
 
 /// The schedule of an expression of robfig/cron, and the time zone if the expression names one.
@@ -38,7 +40,7 @@ pub(crate) fn cron(text: &str) -> Result<(When, Option<&str>), String> {
     if !fields.starts_with('@') && fields.split_whitespace().count() != 5 {
         return Err(format!("`{fields}` does not have five fields"));
     }
-    Ok((("schedule", Setting::Text(fields.into())), zone))
+    Ok((("schedule", Toml::text(fields)), zone))
 }
 
 /// A duration as Go writes it, such as `1h15m`. A bare number is nanoseconds.
@@ -47,30 +49,21 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(nanoseconds) = text.parse() {
         return Ok(Duration::from_nanos(nanoseconds));
     }
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let part = Regex::new(r"^([0-9.]+)(h|ms|m|us|s)").map_err(|error| error.to_string())?;
     let (mut seconds, mut rest) = (0.0, text);
-    while let Some(unit_at) = rest.find(|c| !is_number(c)) {
-        let (number, after) = rest.split_at(unit_at);
-        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
-        let units = [
-            ("h", 3600.0),
-            ("m", 60.0),
-            ("s", 1.0),
-            ("ms", 1e-3),
-            ("us", 1e-6),
-        ];
-        let unit = units
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(wrong)?;
-        seconds += number.parse::<f64>().map_err(|_| wrong())? * unit.1;
-        rest = next;
+    while let Some(found) = part.captures(rest) {
+        rest = &rest[found[0].len()..];
+        let length = match &found[2] {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            _ => 1e-6,
+        };
+        seconds += found[1].parse::<f64>().map_err(|_| wrong())? * length;
     }
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if rest.is_empty() => Ok(duration),
+        Ok(duration) if rest.is_empty() && !text.is_empty() => Ok(duration),
         _ => Err(wrong()),
     }
 }
-
-#[cfg(test)]
-mod tests;

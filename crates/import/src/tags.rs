@@ -4,7 +4,10 @@ pub(crate) mod pattern;
 pub(crate) mod range;
 
 use self::range::Range;
-use crate::model::{self, Keys, Setting};
+use crate::{
+    model::{self, Keys, Toml},
+    reference,
+};
 
 /// What a tag has to pass to be one of a set.
 #[derive(Clone, Debug, Default)]
@@ -22,33 +25,16 @@ pub(crate) struct Filter {
 /// Named tags, or the selectors for tags of a listing.
 pub(crate) type TagSet = (Vec<String>, Keys);
 
-/// The sets of tags that a list selects together.
+/// Names, and whatever passes one of several filters. Every tag where there is neither.
 #[derive(Debug, Default)]
-pub(crate) struct TagSets {
-    pub(crate) sets: Vec<TagSet>,
-    /// What the original selects and the sets do not.
-    pub(crate) lost: Option<String>,
-    /// What cannot be said, so that the entry is written as a comment.
-    pub(crate) refused: Option<String>,
+pub(crate) struct Tags {
+    pub(crate) names: Vec<String>,
+    /// Names that become others at the target.
+    pub(crate) renamed: Vec<(String, String)>,
+    pub(crate) filters: Vec<Filter>,
 }
 
 impl Filter {
-    /// A filter for one expression.
-    pub(crate) fn matching(whole: String) -> Self {
-        Self {
-            allow: vec![whole],
-            ..Self::default()
-        }
-    }
-
-    /// A filter for versions.
-    pub(crate) fn in_ranges(ranges: Vec<Range>) -> Self {
-        Self {
-            ranges,
-            ..Self::default()
-        }
-    }
-
     /// Selectors of which each takes tags. Together they take what the filter takes, or less.
     fn selectors(&self) -> Result<Vec<Keys>, String> {
         let (tags, regex) = self.by_name()?;
@@ -66,15 +52,14 @@ impl Filter {
                 (true, false) => vec!["*".to_owned()],
                 (false, _) => tags.clone(),
             };
-            let semver = range.map(|range| Setting::Text(range.text.clone()));
             let excluded = range.iter().flat_map(|range| &range.exclude);
-            let exclude_regex = exclude_regex.iter().chain(excluded).cloned();
+            let exclude_regex: Vec<_> = exclude_regex.iter().chain(excluded).cloned().collect();
             model::keys([
-                ("tags", Setting::texts(tags)),
-                ("regex", regex.clone().map(Setting::Text)),
-                ("semver", semver),
-                ("exclude", Setting::texts(exclude.clone())),
-                ("exclude_regex", Setting::texts(exclude_regex.collect())),
+                ("tags", Toml::texts(&tags)),
+                ("regex", regex.as_ref().map(Toml::text)),
+                ("semver", range.map(|range| Toml::text(&range.text))),
+                ("exclude", Toml::texts(&exclude)),
+                ("exclude_regex", Toml::texts(&exclude_regex)),
             ])
         };
         Ok(match self.ranges.as_slice() {
@@ -106,7 +91,11 @@ impl Filter {
         let (mut tags, mut regex) = (Vec::new(), None);
         let allow = Some(self.allow.as_slice()).filter(|allow| !allow.is_empty());
         for set in allow.into_iter().chain(self.also.chunks(1)) {
-            let globs = set.iter().map(|text| pattern::allowed_globs(text));
+            // In an expression that is a tag itself, such as `v1.2`, a dot is taken as a dot.
+            let globs = set.iter().map(|text| match reference::is_tag(text) {
+                true => Some(vec![text.clone()]),
+                false => pattern::globs(text),
+            });
             match globs.collect::<Option<Vec<_>>>() {
                 Some(globs) if tags.is_empty() => tags = globs.concat(),
                 _ if regex.is_none() => regex = Some(pattern::any_of(set)),
@@ -120,35 +109,57 @@ impl Filter {
     }
 }
 
-impl TagSets {
-    /// Names, and whatever passes one of several filters. Every tag where there is neither.
-    pub(crate) fn new(names: Vec<String>, mut filters: Vec<Result<Filter, String>>) -> Self {
-        let mut made = Self::default();
-        if !names.is_empty() {
-            made.sets.push((names, Keys::new()));
-        } else if filters.is_empty() {
-            filters.push(Ok(Filter::default()));
-        }
+impl Tags {
+    pub(crate) fn named(names: Vec<String>) -> Self {
+        let others = Self::default();
+        Self { names, ..others }
+    }
+
+    pub(crate) fn passing(filters: Vec<Filter>) -> Self {
+        let others = Self::default();
+        Self { filters, ..others }
+    }
+
+    /// Tags that an expression for the whole of them matches.
+    pub(crate) fn matching(whole: String) -> Self {
+        let (allow, others) = (vec![whole], Filter::default());
+        Self::passing(vec![Filter { allow, ..others }])
+    }
+
+    /// Versions in any of several ranges.
+    pub(crate) fn in_ranges(ranges: Vec<Range>) -> Self {
+        let others = Filter::default();
+        Self::passing(vec![Filter { ranges, ..others }])
+    }
+
+    /// The sets that together are the tags, or less. What they lack is told to `lose`.
+    pub(crate) fn sets(&self, lose: impl Fn(String)) -> Result<Vec<TagSet>, String> {
+        let mut sets = Vec::new();
+        let every = [Filter::default()];
+        let has_names = !self.names.is_empty() || !self.renamed.is_empty();
+        let filters = match self.filters.as_slice() {
+            [] if !has_names => &every,
+            filters => filters,
+        };
         for filter in filters {
-            match filter.and_then(|filter| Ok((filter.selectors()?, filter.lost_suffixes()))) {
-                Ok((selectors, lost)) => {
-                    made.lost = made.lost.or(lost);
-                    let sets = selectors.into_iter().map(|keys| (Vec::new(), keys));
-                    made.sets.extend(sets);
-                }
-                Err(reason) => {
-                    made.sets = vec![(Vec::new(), Keys::new())];
-                    made.refused = Some(reason);
-                    return made;
-                }
-            }
+            let selectors = filter.selectors()?.into_iter();
+            sets.extend(selectors.map(|keys| (Vec::new(), keys)));
         }
-        if made.sets.len() > 1 {
+        if sets.len() + usize::from(has_names) > 1 {
             // One of several may select nothing.
-            for (_, keys) in made.sets.iter_mut().filter(|(names, _)| names.is_empty()) {
-                keys.push(("min_tags", Setting::Number("0".into())));
+            for (_, keys) in &mut sets {
+                keys.push(("min_tags", Toml::number(0.0)));
             }
         }
-        made
+        if !self.names.is_empty() {
+            sets.insert(0, (self.names.clone(), Keys::new()));
+        }
+        for (old, new) in &self.renamed {
+            let tag = reference::rename(old, new).map(Toml::text);
+            sets.push((vec![old.clone()], model::keys([("tag", tag)])));
+        }
+        let lost = filters.iter().find_map(Filter::lost_suffixes);
+        lost.into_iter().for_each(lose);
+        Ok(sets)
     }
 }

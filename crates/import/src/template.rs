@@ -1,14 +1,8 @@
 //! Variables in files: Go templates of regsync, and `${NAME}` of a shell.
 
-use std::{cell::RefCell, collections::BTreeMap};
-
 use regex::Regex;
 
-use crate::{
-    diagnostics::Remark,
-    formats::Reader,
-    model::{Sensitive, Setting},
-};
+use crate::model::Toml;
 
 /// `{{ env "NAME" }}`, `{{ file "/path" }}` or another expression.
 const GO_VARIABLE: &str =
@@ -26,7 +20,7 @@ pub(crate) enum Syntax {
 }
 
 /// What stands in a text.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Text(&'a str),
     Env(&'a str),
     File(&'a str),
@@ -34,87 +28,12 @@ enum Part<'a> {
     Expression(&'a str),
 }
 
-/// The values of variables in names, and the variables that have none.
-pub(crate) struct Variables<'a> {
-    lookup: crate::Lookup<'a>,
-    /// The first line of each, and the number of places that need it.
-    missing: RefCell<BTreeMap<String, (usize, usize)>>,
-}
-
-/// Why a text is not filled.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unfilled {
-    /// A variable has no value. It is reported once for all places.
-    Missing,
-    Wrong(String),
-}
-
-impl From<String> for Unfilled {
-    fn from(reason: String) -> Self {
-        Self::Wrong(reason)
-    }
-}
-
-impl<'a> Variables<'a> {
-    pub(crate) fn new(lookup: crate::Lookup<'a>) -> Self {
-        let missing = RefCell::default();
-        Self { lookup, missing }
-    }
-
-    /// A text with its variables filled in. `fields` are the expressions that have values.
-    pub(crate) fn fill(
-        &self,
-        text: &str,
-        syntax: Syntax,
-        line: usize,
-        fields: &[(&str, &str)],
-    ) -> Result<String, Unfilled> {
-        let mut filled = String::new();
-        for part in parts(text, syntax) {
-            match part {
-                Part::Text(text) => filled.push_str(text),
-                Part::Env(name) => match (self.lookup)(name) {
-                    Some(value) => filled.push_str(&value),
-                    None => {
-                        let mut missing = self.missing.borrow_mut();
-                        missing.entry(name.to_owned()).or_insert((line, 0)).1 += 1;
-                        return Err(Unfilled::Missing);
-                    }
-                },
-                Part::File(text) | Part::Expression(text) => {
-                    let known = fields.iter().find(|(name, _)| *name == text);
-                    let wrong = || format!("`{text}` has no value here: write it out");
-                    filled.push_str(known.ok_or_else(wrong)?.1);
-                }
-            }
-        }
-        Ok(filled)
-    }
-
-    /// One remark for all variables without a value.
-    pub(crate) fn remark(&self, reader: &Reader<'_>) -> Option<Remark> {
-        let missing = self.missing.borrow();
-        let first = missing.values().map(|(line, _)| *line).min()?;
-        let uses: usize = missing.values().map(|(_, count)| count).sum();
-        let sets = missing.keys().take(3).map(|name| format!("--set {name}=…"));
-        let mut sets = sets.collect::<Vec<_>>().join(" ");
-        if let Some(more) = missing.len().checked_sub(4) {
-            sets.push_str(&format!(" and {} more", more + 1));
-        }
-        let text = format!(
-            "{uses} names hold a variable without a value: import again with {sets}, or with these \
-             variables in the environment"
-        );
-        Some(reader.loss(first, text))
-    }
-}
-
-/// A user name or a password, or where it is. None if it is computed.
-pub(crate) fn credential(text: &str, syntax: Syntax) -> Option<Setting> {
+/// Where a user name or a password is: `Some(None)` if the file holds it, and None if it is computed.
+pub(crate) fn elsewhere(text: &str, syntax: Syntax) -> Option<Option<Toml>> {
     match parts(text.trim(), syntax).as_slice() {
-        [Part::Env(name)] => Some(Setting::Elsewhere("env", (*name).into())),
-        [Part::File(path)] => Some(Setting::Elsewhere("file", (*path).into())),
-        [Part::Text(_)] => Some(Setting::Password(Sensitive(text.into()))),
+        [Part::Env(name)] => Some(Some(Toml::elsewhere("env", name))),
+        [Part::File(path)] => Some(Some(Toml::elsewhere("file", path))),
+        [Part::Text(_)] => Some(None),
         _ => None,
     }
 }
@@ -133,7 +52,8 @@ pub(crate) fn tag(text: &str, field: &str) -> Option<String> {
     tag.contains('{').then_some(tag)
 }
 
-fn parts(text: &str, syntax: Syntax) -> Vec<Part<'_>> {
+/// The parts of a text.
+pub(crate) fn parts(text: &str, syntax: Syntax) -> Vec<Part<'_>> {
     let (mark, variable) = match syntax {
         Syntax::Go => ("{{", GO_VARIABLE),
         Syntax::Shell => ("$", r"\$\{(\w+)\}()()|\$(\w+)|\$"),
@@ -165,6 +85,3 @@ fn parts(text: &str, syntax: Syntax) -> Vec<Part<'_>> {
     }
     parts
 }
-
-#[cfg(test)]
-mod tests;

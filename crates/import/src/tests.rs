@@ -1,141 +1,93 @@
 //! Files of each tool, and what is made of them.
 
-mod losses;
-mod secrets;
+use std::{fs, path::Path};
 
-use super::*;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// Imports a file. `more` is a target, or the logins of image-syncer.
-#[track_caller]
-fn rendered(tool: Tool, text: &str, more: &str, host: Option<&str>) -> Rendered {
-    let options = Options {
-        target: (tool == Tool::Skopeo).then_some(more),
-        variables: Some(&|_| host.map(String::from)),
-        ..Options::default()
-    };
-    let named = |name, text| Input { name, text };
-    let imported = import(named("in.yml", text), None, &options);
-    let mut imported = imported.unwrap_or_else(|error| panic!("{error}"));
-    if tool == Tool::ImageSyncer && !more.is_empty() {
-        imported.add_logins(named("auth.yml", more)).unwrap();
-    }
-    assert_eq!(imported.tool(), tool);
-    imported.render(&|_| Vec::new())
-}
+use super::{Tool::*, *};
 
-/// Fails unless these lines and no others are reported as left out, in these words.
-#[track_caller]
-fn assert_losses(rendered: &Rendered, expected: &[(usize, &str)]) {
-    let losses = rendered.remarks.iter().filter(|remark| remark.is_loss);
-    let losses: Vec<_> = losses.map(|loss| (loss.place.line, &loss.text)).collect();
-    assert_eq!(losses.len(), expected.len(), "{losses:#?}");
-    for ((line, text), (wanted, words)) in losses.iter().zip(expected) {
-        let is_expected = line == wanted && text.contains(words);
-        assert!(is_expected, "{line} {text}, not {wanted} {words}");
-        let words: Vec<&str> = text.split(' ').collect();
-        let comments = rendered.toml.replace("\n# ", " ");
-        assert!(comments.contains(&words.join(" ")), "{text}\n{comments}");
-    }
-}
+/// The password of the files in `tests/files`, at each place where one may stand, or is put by
+/// mistake.
+const SECRET: &str = "correct-horse-77";
 
-/// A company's file, with most of what regsync offers.
-const COMPANY: &str = r#"
-x-keep: &keep "before-{{ .Ref.Tag }}"
-version: 1
-creds:
-  - {registry: harbor.example, user: robot$mirror, pass: literal, reqPerSec: 12.5, blobChunk: 8388608}
-  - {registry: docker.io, user: '{{env "HUB_USER"}}', pass: '{{ file "/run/hub" }}'}
-  - {registry: "old.example:5000", tls: disabled, hostname: "10.0.0.1:5000", reqConcurrent: 6}
-defaults: {interval: 45m, backup: *keep}
-sync:
-  - {source: "busybox:1.36", target: "harbor.example/hub/library/busybox:1.36", type: image}
-  - {source: "nginx:1.27", target: "harbor.example/hub/library/nginx:1.27-mirror", type: image}
-  - {source: "redis:8", target: "harbor.example/hub/library/redis:stable", type: image}
-  - source: alpine
-    target: harbor.example/hub/library/alpine
-    type: repository
-    tags: {allow: ["edge", "3", '3\.\d+'], deny: ['3\.0', '3\.1\d']}
-  - source: quay.io/prometheus/prometheus
-    target: harbor.example/monitoring/prometheus
-    type: repository
-    platforms: [linux/amd64, linux/arm64]
-    referrers: true
-    tagSets:
-      - allow: [latest]
-      - {semverRange: [">=2.50 <3.0"], allow: ['v\d+\.\d+\.\d+']}
-  - source: old.example:5000
-    target: harbor.example/old
-    type: registry
-    repos: {allow: ["team/.*"], deny: ["team/secret.*"]}
-"#;
-
+/// A file in `tests/files`, and the name of what is made of it there. What cannot be carried over is
+/// reported with its line, and stands in the output. No password does.
 #[test]
-fn output_reads_as_if_a_person_had_written_it() {
-    let rendered = rendered(Tool::Regsync, COMPANY, "", None);
-    assert_losses(&rendered, &[]);
-    let (_, body) = rendered.toml.split_once("\n\n[").unwrap();
-    insta::assert_snapshot!(format!("[{body}"));
-}
-
-#[test]
-fn hosts_come_from_variables() {
-    let text = r#"
-creds: [{registry: '{{ env "REG" }}', user: '{{ env "USER" }}', pass: '{{ env "PASSWORD" }}'}]
-defaults:
-  interval: 1h
-  mediaTypes:
-    - application/vnd.docker.distribution.manifest.v2+json
-    - application/vnd.docker.distribution.manifest.list.v2+json
-    - application/vnd.oci.image.manifest.v1+json
-    - application/vnd.oci.image.index.v1+json
-sync:
-  - {source: a/b, target: '{{ env "REG" }}/a/b', type: repository, tags: {allow: [v1.0, ~, 3.6.0]}}
-  - {source: a/c, target: '{{ env "REG" }}/a/c', type: repository, tags: {allow: [~]}}
-"#;
-    let without = rendered(Tool::Regsync, text, "", None);
-    assert_losses(&without, &[(2, "3 names hold a variable without a value")]);
-    let with = rendered(Tool::Regsync, text, "", Some("r.example"));
-    assert_losses(&with, &[(12, "`allow` selects no tag")]);
-    for line in [
-        "[registries.\"r.example\"]\nusername = { env = \"USER\" }\npassword = { env = \"PASSWORD\" }",
-        "target = \"r.example\"\npath = \"{repository}\"\nevery = \"1h\"",
-        "from = \"docker.io/a/b\"\ntags = [\"v1.0\", \"3.6.0\"]",
-    ] {
-        assert!(with.toml.contains(line), "{}", with.toml);
+fn files_become_mirror_toml() {
+    let table = [
+        ("company", Regsync, "company.yml"),
+        ("regsync", Regsync, "regsync.yml"),
+        ("schedules", Regsync, "schedules.yml"),
+        ("logins", Regsync, "logins.yml"),
+        ("odd", Regsync, "odd.yml"),
+        ("variables", Regsync, "variables.yml"),
+        ("without_variables", Regsync, "variables.yml"),
+        ("expressions", Regsync, "expressions.yml"),
+        ("ranges_regsync", Regsync, "ranges_regsync.yml"),
+        ("without_registry", ImageSyncer, "image_syncer.yml"),
+        ("one_file", ImageSyncer, "one_file.yml"),
+        ("tabs", ImageSyncer, "tabs.json"),
+        ("many_tags", ImageSyncer, "many_tags.yml"),
+        ("skopeo", Skopeo, "skopeo.yml"),
+        ("searches", Skopeo, "searches.yml"),
+        ("ranges_skopeo", Skopeo, "ranges_skopeo.yml"),
+        ("dregsy", Dregsy, "dregsy.yml"),
+        ("ranges_dregsy", Dregsy, "ranges_dregsy.yml"),
+    ];
+    for (name, tool, file) in table {
+        let host = (!name.starts_with("without")).then_some("r.example");
+        assert_shown(name, &imported(tool, file, host).render(&|_| Vec::new()));
     }
 }
 
 #[test]
 fn refused_lines_become_comments_with_the_reason() {
-    let text = "q.io/a/a: r.io/a/a\nq.io/a/b: r.io/a/b\n";
-    let input = Input { name: "in", text };
-    let imported = import(input, None, &Options::default()).unwrap();
-    let rendered = imported.render(&|toml| {
-        let lines = toml.lines().enumerate();
-        let wrong = lines.filter(|(_, line)| !line.starts_with('#') && line.contains("a/b"));
-        let refusal = |(at, _)| Refusal {
-            line: at + 1,
-            reason: "b is bad".into(),
-        };
-        wrong.map(refusal).collect()
+    let rendered = imported(ImageSyncer, "refused.yml", None).render(&|toml| {
+        let lines = toml.lines().zip(1..);
+        let wrong = lines.filter(|(text, _)| !text.starts_with('#') && text.contains("a/b"));
+        let reason = "b is bad".to_owned();
+        let refusals = wrong.map(|(_, line)| (line, reason.clone()));
+        let refusals = refusals.map(|(line, reason)| Refusal { line, reason });
+        refusals.collect()
     });
-    assert_losses(&rendered, &[(2, "b is bad")]);
-    let [kept, comment] = [
-        "\n[[mirror]]\nfrom = \"q.io/a/a\"\n",
-        "# [[mirror]]\n# from = \"q.io/a/b\"\n",
-    ];
-    assert!(
-        rendered.toml.contains(kept) && rendered.toml.contains(comment),
-        "{}",
-        rendered.toml
-    );
+    assert_shown("refused", &rendered);
 }
 
-#[test]
-fn many_tags_are_several_lines_of_from() {
-    let tags: Vec<String> = (1..=13).map(|tag| tag.to_string()).collect();
-    let text = format!("q.io/a/b:{}: r.io/a/b\n", tags.join(","));
-    let toml = rendered(Tool::ImageSyncer, &text, "", None).toml;
-    let from = "\"q.io/a/b:{1,2,3,4,5,6,7,8,9,10,11,12}\",\n    \"q.io/a/b:13\",\n";
-    assert!(toml.contains(from), "{toml}");
+/// Compares what is left out, the variables for passwords and the output with the stored ones.
+#[track_caller]
+fn assert_shown(name: &str, rendered: &Rendered) {
+    let debug = format!("{rendered:?}");
+    for form in [SECRET.to_owned(), STANDARD.encode(SECRET)] {
+        assert!(!debug.contains(&form), "{debug}");
+    }
+    let losses = rendered.remarks.iter().filter(|remark| remark.is_loss);
+    let losses = losses.map(|loss| format!("{}: {}\n", loss.place, loss.text));
+    let variables = rendered.variables.iter();
+    let variables = variables.map(|it| format!("{} for {}\n", it.name, it.registry));
+    let shown: String = losses.chain(variables).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("tests/files");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!(name, format!("{shown}\n{}", rendered.toml)));
+}
+
+/// A file in `tests/files`, read with this value for each variable.
+#[track_caller]
+fn imported(tool: Tool, file: &str, host: Option<&str>) -> Imported {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/files");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let options = Options {
+        target: (tool == Skopeo).then_some("r.io"),
+        variables: Some(&|_| host.map(String::from)),
+        ..Options::default()
+    };
+    let (name, text) = ("in.yml", &read(file));
+    let imported = import(Input { name, text }, None, &options);
+    let mut imported = imported.unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(imported.tool(), tool);
+    if file == "image_syncer.yml" {
+        let (name, text) = ("auth.yml", &read("image_syncer_auth.yml"));
+        imported.add_logins(Input { name, text }).unwrap();
+    }
+    imported
 }

@@ -5,15 +5,13 @@
 
 mod page;
 mod placement;
-mod settle;
-mod table;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use self::page::Page;
+use self::page::{Form, Owner, Page};
 use crate::{
-    diagnostics::{Place, Remark},
-    model::{Import, Item, Setting},
+    diagnostics::Remark,
+    model::{Entry, Import, Registry, Toml},
 };
 
 /// What was made of a file.
@@ -45,121 +43,112 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// Returns what is wrong with the text of a `mirror.toml`.
-pub(crate) type Check<'a> = &'a dyn Fn(&str) -> Vec<Refusal>;
-
-/// Writes the file. `title` is its first line.
-pub(crate) fn write(mut import: Import, title: &str, check: Check<'_>) -> Rendered {
-    import.items = settle::settle(import.items);
-    let variables = variables(&import);
-    loop {
-        let page = Page::of(&import, title, &variables);
-        let refusals = check(&page.text);
-        if !refuse(&mut import, &page, &refusals, check) {
-            return Rendered {
-                toml: page.text,
-                remarks: remarks(&import),
-                variables,
-            };
+/// Writes the file. `check` returns what is wrong with a text.
+pub(crate) fn write(mut import: Import, check: &dyn Fn(&str) -> Vec<Refusal>) -> Rendered {
+    import.entries = settle(import.entries);
+    import.remarks = in_order(import.remarks);
+    let variables = name_variables(&mut import.registries);
+    let toml = loop {
+        let page = Page::of(&import, Form::Shared);
+        if check(&page.text).is_empty() {
+            break page.text;
         }
-    }
-}
-
-/// Refuses what a line belongs to. Where that may be several, each is checked by itself, and then
-/// written by itself. Returns whether anything is new.
-fn refuse(import: &mut Import, page: &Page, refusals: &[Refusal], check: Check<'_>) -> bool {
-    let (mut is_new, mut suspects) = (false, BTreeSet::new());
-    for Refusal { line, reason } in refusals {
-        match page.block_at(*line) {
-            [] => suspects.extend(0..import.items.len()),
-            [at] => {
-                if let Item::Entry(entry) = &mut import.items[*at] {
-                    is_new |= mark(&mut entry.refused, Some(reason.clone()));
-                }
-            }
-            several => suspects.extend(several),
+        // A table of its own for each entry shows which are refused.
+        let single = Page::of(&import, Form::Single);
+        let refusals = check(&single.text);
+        if !refuse(&mut import, &single, refusals) {
+            break page.text;
         }
-    }
-    if is_new {
-        import.rejoin();
-        return true;
-    }
-    let reason = |import: Import| {
-        let refusals = check(&Page::of(&import, "", &[]).text).into_iter();
-        // The first line is about the whole file.
-        let mut refusals = refusals.filter(|refusal| refusal.line > 1);
-        refusals.next().map(|refusal| refusal.reason)
     };
-    if suspects.len() == import.items.len() {
-        for registry in &mut import.registries {
-            let mut single = Import::default();
-            single.registries.push(registry.clone());
-            is_new |= mark(&mut registry.refused, reason(single));
-        }
+    let registries = import.registries.into_iter();
+    let mut remarks = import.remarks;
+    remarks.extend(registries.filter_map(|registry| registry.refused));
+    let entries = import.entries.into_iter();
+    remarks.extend(entries.filter_map(|entry| entry.refused));
+    Rendered {
+        toml,
+        remarks: in_order(remarks),
+        variables,
     }
-    let mut are_parted = false;
-    for at in suspects {
-        if let Item::Entry(entry) = &mut import.items[at] {
-            let mut single = Import::default();
-            single.items.push(Item::Entry(entry.clone()));
-            is_new |= entry.refused.is_none() && mark(&mut entry.refused, reason(single));
-            are_parted |= !std::mem::replace(&mut entry.is_alone, true);
-        }
-    }
-    if is_new {
-        import.rejoin();
-    }
-    is_new || are_parted
 }
 
-fn mark(refused: &mut Option<String>, reason: Option<String>) -> bool {
-    let is_new = refused.is_none() && reason.is_some();
-    *refused = refused.take().or(reason);
+/// Remarks in the order of the file, each once.
+fn in_order(mut remarks: Vec<Remark>) -> Vec<Remark> {
+    remarks.sort_by(|a, b| a.place.cmp(&b.place));
+    remarks.dedup();
+    remarks
+}
+
+/// Marks what the refused lines belong to. Returns whether anything is new.
+fn refuse(import: &mut Import, page: &Page, refusals: Vec<Refusal>) -> bool {
+    let mut is_new = false;
+    for Refusal { line, reason } in refusals {
+        let (refused, place) = match page.owner(line) {
+            Some(Owner::Entry(at)) => {
+                let entry = &mut import.entries[at];
+                (&mut entry.refused, &entry.place)
+            }
+            Some(Owner::Registry(at)) => {
+                let registry = &mut import.registries[at];
+                (&mut registry.refused, &registry.place)
+            }
+            None => continue,
+        };
+        if refused.is_none() {
+            *refused = Some(Remark::loss(place.clone(), reason));
+            is_new = true;
+        }
+    }
     is_new
 }
 
-/// All remarks, and what was refused.
-fn remarks(import: &Import) -> Vec<Remark> {
-    let mut all = import.remarks.clone();
-    let mut refused = |place: &Place, name: &str, reason: &Option<String>| {
-        let text = reason.as_ref().map(|reason| format!("{name}{reason}"));
-        all.extend(text.map(|text| Remark {
-            place: place.clone(),
-            text: transship_text::one_line(&text),
-            is_loss: true,
-        }));
-    };
-    for registry in &import.registries {
-        let name = format!("{}: ", registry.name);
-        refused(&registry.place, &name, &registry.refused);
+/// Leaves out what an earlier entry selects already, and pulls once for several targets.
+fn settle(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut settled: Vec<Entry> = Vec::new();
+    let mut known = HashSet::new();
+    for mut entry in entries {
+        let (source, targets) = (entry.source.clone(), entry.targets.clone());
+        let base = (source, targets, entry.keys.clone());
+        let mut is_new = |tag: &str| known.insert((base.clone(), tag.to_owned()));
+        let is_listed = entry.tags.is_empty() && is_new("");
+        entry.tags.retain(|tag| is_new(tag));
+        match settled.last_mut() {
+            _ if entry.refused.is_none() && !is_listed && entry.tags.is_empty() => {}
+            Some(last) if joins(last, &entry) => last.targets.append(&mut entry.targets),
+            _ => settled.push(entry),
+        }
     }
-    for entry in import.items.iter().filter_map(Item::entry) {
-        refused(&entry.place, "", &entry.refused);
-    }
-    let registries = import.registries.iter();
-    all.extend(registries.flat_map(|registry| registry.remarks.clone()));
-    all.extend(import.items.iter().flat_map(Item::remarks).cloned());
-    all.sort_by(|a, b| a.place.cmp(&b.place));
-    all.dedup();
-    all
+    settled
 }
 
-/// A variable for each password that was in the file.
-fn variables(import: &Import) -> Vec<Variable> {
+/// Whether an entry says the same as the one before it for another target, and one `path` fits.
+fn joins(last: &Entry, next: &Entry) -> bool {
+    let targets = [&last.targets[..], &next.targets].concat();
+    last.source == next.source
+        && (&last.place, &last.refused) == (&next.place, &next.refused)
+        && (&last.tags, &last.keys) == (&next.tags, &next.keys)
+        && !placement::fitting(&last.source, &targets).is_empty()
+}
+
+/// Names a variable for each password that was in the file.
+fn name_variables(registries: &mut [Registry]) -> Vec<Variable> {
     let mut taken = HashSet::new();
-    let is_password = |(_, setting): &(_, Setting)| matches!(setting, Setting::Password(_));
-    let registries = import.registries.iter();
-    let with_password = registries.filter(|registry| registry.login.iter().any(is_password));
-    let named = with_password.map(|registry| {
-        let upper = registry.name.to_ascii_uppercase();
-        let word = upper.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let starts_with_digit = word.starts_with(|c: char| c.is_ascii_digit());
-        let prefix = if starts_with_digit { "REGISTRY_" } else { "" };
-        let name = unique(format!("{prefix}{word}_PASSWORD"), "_", &mut taken);
-        let registry = registry.name.clone();
-        Variable { name, registry }
-    });
-    named.collect()
+    let mut variables = Vec::new();
+    for known in registries {
+        if known.password.is_some() {
+            let registry = known.name.clone();
+            let upper = registry.to_ascii_uppercase();
+            let word = upper.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            let starts_with_digit = word.starts_with(|c: char| c.is_ascii_digit());
+            let prefix = if starts_with_digit { "REGISTRY_" } else { "" };
+            let name = unique(format!("{prefix}{word}_PASSWORD"), "_", &mut taken);
+            known
+                .login
+                .push(("password", Toml::elsewhere("env", &name)));
+            variables.push(Variable { name, registry });
+        }
+    }
+    variables
 }
 
 /// A name that was not taken, with a number behind it if need be.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_saphyr::{Spanned, options::AliasLimits};
 
-use crate::{diagnostics::Error, formats::Reader};
+use crate::{diagnostics::Error, reader::Reader};
 
 /// Most values that a file stands for, aliases expanded. Ten thousand images need fewer.
 const MAX_VALUES: usize = 250_000;
@@ -71,10 +71,10 @@ pub(crate) fn texts(list: &[Option<Text>]) -> impl Iterator<Item = &str> {
 /// Declares a struct that reads the named keys of a map. A null is the default of its type, and
 /// the keys that are not named are kept in `other` with their lines.
 macro_rules! record {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty = $key:literal,)* }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
-        struct $name {
+        $vis struct $name {
             $($field: $type,)*
             other: Vec<$crate::yaml::Text>,
         }
@@ -150,6 +150,3 @@ impl OneOrMany {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,10 +8,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use regex::Regex;
 use serde_saphyr::Spanned;
 
-use super::{Mirrored, Reader, Routes, discovered};
+use super::{Mirrored, ONE_PLATFORM, Routes, discovered, platform};
 use crate::{
     diagnostics::Error,
-    model::{Import, Item, Keys, Registry, Setting},
+    model::{Import, Registry, Toml},
+    reader::Reader,
     reference::{self, Repository},
     schedule,
     template::Syntax,
@@ -19,18 +20,8 @@ use crate::{
 };
 
 /// Keys without which the same is mirrored.
-const NEEDLESS: [&str; 10] = [
-    "relay",
-    "docker",
-    "dockerhost",
-    "api-version",
-    "skopeo",
-    "lister",
-    "watch",
-    "verbose",
-    "auth-refresh",
-    "preserve-digests",
-];
+const NEEDLESS: &str = "relay docker dockerhost api-version skopeo lister watch verbose \
+                         auth-refresh preserve-digests";
 
 const EXPRESSION: &str = "regex:";
 
@@ -44,8 +35,8 @@ yaml::record! {
     struct Task {
         name: Option<Text> = "name",
         interval: Option<f64> = "interval",
-        source: Option<Spanned<Location>> = "source",
-        target: Option<Spanned<Location>> = "target",
+        source: Location = "source",
+        target: Location = "target",
         mappings: Vec<Spanned<Mapping>> = "mappings",
     }
 }
@@ -71,46 +62,37 @@ yaml::record! {
 /// Reads the file.
 pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
     let file: DregsyFile = yaml::parse(text, reader)?;
-    let mut import = Import {
-        remarks: reader.unread(&file.other, &NEEDLESS),
-        ..Import::default()
-    };
+    let mut import = Import::default();
+    reader.note(0, ONE_PLATFORM);
+    reader.unread(&file.other, NEEDLESS);
     for task in &file.tasks {
         let (at, task) = (line(task), &task.value);
         let name = reader.needed(given(&task.name), at, "a task has no `name`")?;
-        let mut host_of = |key: &str, location: &Option<Spanned<Location>>| {
+        let mut host_of = |key: &str, location: &Location| {
             let what = format!("the task `{name}` has no `registry` in its `{key}`");
-            let place = location.as_ref();
-            let host = place.and_then(|place| given(&place.value.registry));
-            let host = reader.needed(host, at, &what)?;
+            let host = reader.needed(given(&location.registry), at, &what)?;
             // An account may stand before the name of the public ECR.
             let host = reference::host(host.rsplit('@').next().unwrap_or(host));
-            if let Some(location) = location {
-                import.merge(
-                    location.value.registry(&host, line(location), reader),
-                    &host,
-                    reader,
-                );
-            }
+            let at = location.registry.as_ref().map_or(at, line);
+            import.merge(location.registry(&host, at, reader), &host, reader);
             Ok(host)
         };
         let source = host_of("source", &task.source)?;
         let target = host_of("target", &task.target)?;
         let seconds = task.interval.filter(|seconds| *seconds >= 1.0);
         let every = seconds.map(|n| schedule::every(Duration::from_secs(n as u64)));
-        let lost = reader.unread(&task.other, &NEEDLESS).into_iter();
-        import.items.extend(lost.map(Item::Lost));
+        reader.unread(&task.other, NEEDLESS);
         for mapping in &task.mappings {
             let (at, mapping) = (line(mapping), &mapping.value);
             let from = reader.needed(given(&mapping.from), at, "a mapping has no `from`")?;
-            let mirrored = mapping.mirrored(from, &source, &target, at, reader);
+            let mirrored = mapping.mirrored(from, [&source, &target], at, reader);
             let mirrored = mirrored.map(|mut mirrored| {
                 mirrored.name = Some(name.into());
                 mirrored.keys.extend(every.clone());
                 mirrored
             });
             let what = format!("{source}/{from}");
-            reader.add(&mut import, at, &what, mirrored.map_err(Into::into));
+            import.add(at, &what, mirrored.map_err(Into::into), reader);
         }
     }
     Ok(import)
@@ -120,30 +102,23 @@ impl Mapping {
     fn mirrored(
         &self,
         from: &str,
-        source: &str,
-        target: &str,
+        [source, target]: [&str; 2],
         at: usize,
         reader: &Reader<'_>,
     ) -> Result<Mirrored, String> {
-        let mut remarks = reader.unread(&self.other, &NEEDLESS);
-        let digest = reference::of_digest();
+        reader.unread(&self.other, NEEDLESS);
+        let digest = reference::OF_DIGEST;
         match (self.digests.is_empty(), self.tags.is_empty()) {
             (true, _) => {}
-            (false, true) => return Err(digest),
-            (false, false) => remarks.push(reader.loss(at, format!("`digests`: {digest}"))),
+            (false, true) => return Err(digest.into()),
+            (false, false) => reader.lose(at, format!("`digests`: {digest}")),
         }
-        let mut keys = Keys::new();
-        if let Some((platform, note)) = reader.platform(&self.platform) {
-            keys.push(("platforms", Setting::List(vec![platform])));
-            remarks.push(note);
-        }
-        Ok(Mirrored {
-            tags: tags::read(texts(&self.tags))?,
-            routes: self.routes(from, source, target)?,
-            keys,
-            remarks,
-            ..Mirrored::default()
-        })
+        let routes = self.routes(from, source, target)?;
+        let mut mirrored = Mirrored::new(routes, tags::read(texts(&self.tags)));
+        let platforms = platform(&self.platform, reader).and_then(|one| Toml::list(&[one]));
+        let platforms = platforms.map(|platforms| ("platforms", platforms));
+        mirrored.keys.extend(platforms);
+        Ok(mirrored)
     }
 
     /// What is copied, and where each of it goes.
@@ -151,14 +126,11 @@ impl Mapping {
         let to = given(&self.to).unwrap_or_default();
         let rule = to.strip_prefix(EXPRESSION);
         if let Some(expression) = from.strip_prefix(EXPRESSION) {
-            return match rule {
-                Some(_) => Err("`path` has no replacements such as the one in `to`".into()),
-                None => discovered(
-                    source,
-                    &tags::bound(expression)?,
-                    &Repository::new(target, to),
-                ),
-            };
+            if rule.is_some() {
+                return Err("`path` has no replacements such as the one in `to`".into());
+            }
+            let below = Repository::new(target, to);
+            return discovered(source, &tags::bound(expression)?, &below);
         }
         let path = from.trim_start_matches('/');
         let (source, tag) = reference::parse(&format!("{source}/{path}"))?;
@@ -177,7 +149,7 @@ impl Mapping {
             (None, "") => Repository::new(target, path),
             (None, to) => Repository::new(target, to),
         };
-        Ok(vec![(source, vec![target])])
+        Ok(vec![(source, target)])
     }
 }
 
@@ -185,30 +157,28 @@ impl Location {
     fn registry(&self, name: &str, at: usize, reader: &Reader<'_>) -> Registry {
         let mut read = reader.registry(name, at);
         let is_ecr = name.contains(".dkr.ecr.") || name == "public.ecr.aws";
-        match given(&self.auth) {
-            Some("none") => {}
-            Some(auth) => match decode(auth) {
-                Some([user, password]) => {
-                    let login = [Some(user.as_str()), Some(password.as_str())];
-                    read.read_login(login, Syntax::Literal, reader);
-                }
-                None => {
-                    let text = "`auth` is not {\"username\": …, \"password\": …} in base64";
-                    read.remarks.push(reader.loss(at, text));
-                }
-            },
-            None if is_ecr => {
-                read.login = vec![("login", Setting::Elsewhere("helper", "ecr-login".into()))];
-                let text = "dregsy asks AWS for the login: install docker-credential-ecr-login";
-                read.remarks.push(reader.note(at, text));
+        match (given(&self.auth), given(&self.auth).and_then(decode)) {
+            (Some("none"), _) => {}
+            (Some(_), Some([user, password])) => {
+                let login = [Some(user.as_str()), Some(password.as_str())];
+                read.read_login(login, Syntax::Literal, reader);
             }
-            None => {}
+            (Some(_), None) => {
+                let text = "`auth` is not {\"username\": …, \"password\": …} in base64";
+                reader.lose(at, text);
+            }
+            (None, _) if is_ecr => {
+                read.login = vec![("login", Toml::elsewhere("helper", "ecr-login"))];
+                let text = "dregsy asks AWS for the login: install docker-credential-ecr-login";
+                reader.note(at, text);
+            }
+            (None, _) => {}
         }
         let switch = self.skips_verification.as_ref();
         if let Some(switch) = switch.filter(|switch| switch.value) {
             read.skip_verification("skip-tls-verify", line(switch), reader);
         }
-        read.remarks.extend(reader.unread(&self.other, &NEEDLESS));
+        reader.unread(&self.other, NEEDLESS);
         read
     }
 }

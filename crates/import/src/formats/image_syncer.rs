@@ -3,13 +3,14 @@
 
 use serde_saphyr::Spanned;
 
-use super::{Mirrored, Reader};
+use super::Mirrored;
 use crate::{
     diagnostics::Error,
-    model::{self, Import, Keys, Setting},
+    model::Import,
+    reader::{Reader, Unread},
     reference::{self, Repository},
-    tags::{Filter, TagSets, pattern},
-    template::{Syntax, Unfilled},
+    tags::{Tags, pattern},
+    template::Syntax,
     yaml::{self, OneOrMany, Pairs, Text, given, line},
 };
 
@@ -22,7 +23,7 @@ yaml::record! {
 }
 
 yaml::record! {
-    struct LoginKeys {
+    pub(crate) struct LoginKeys {
         username: Option<Text> = "username",
         password: Option<Text> = "password",
         insecure: Option<Spanned<bool>> = "insecure",
@@ -41,7 +42,7 @@ pub(crate) fn read(
         let file: WholeFile = yaml::parse(text, reader)?;
         // In this file a `$` is no variable.
         add_logins(file.auth, Syntax::Literal, reader, &mut import);
-        import.remarks = reader.unread(&file.other, &[]);
+        reader.unread(&file.other, "");
         file.images
     } else {
         yaml::parse(text, reader)?
@@ -50,32 +51,20 @@ pub(crate) fn read(
         let (line, source) = (line(&source), source.value);
         for target in targets.into_texts() {
             let what = format!("{source} to {target}");
-            match read_rule(&source, &target, line, default_target, reader) {
-                Err(reason) => reader.add(&mut import, line, &what, Err(reason)),
-                Ok(mirrored) => {
-                    for mirrored in mirrored {
-                        reader.add(&mut import, line, &what, Ok(mirrored));
-                    }
-                }
-            }
+            let read = read_rule([&source, &target], line, default_target, reader);
+            import.add(line, &what, read, reader);
         }
     }
     Ok(import)
 }
 
-/// Reads the file of logins.
-pub(crate) fn read_logins(
-    text: &str,
+/// Adds logins: of a registry, or of a namespace on one.
+pub(crate) fn add_logins(
+    logins: Pairs<LoginKeys>,
+    syntax: Syntax,
     reader: &Reader<'_>,
     import: &mut Import,
-) -> Result<(), Error> {
-    let logins = yaml::parse(text, reader)?;
-    add_logins(logins, Syntax::Shell, reader, import);
-    Ok(())
-}
-
-/// Adds logins: of a registry, or of a namespace on one.
-fn add_logins(logins: Pairs<LoginKeys>, syntax: Syntax, reader: &Reader<'_>, import: &mut Import) {
+) {
     let logins = logins.into_sorted().into_iter();
     let logins = logins.map(|(key, keys)| (reference::host(&key.value), line(&key), keys));
     // The login of a whole registry counts before the login of a part.
@@ -87,67 +76,50 @@ fn add_logins(logins: Pairs<LoginKeys>, syntax: Syntax, reader: &Reader<'_>, imp
         if let Some(switch) = keys.insecure.as_ref().filter(|switch| switch.value) {
             read.skip_verification("insecure", line(switch), reader);
         }
-        read.remarks.extend(reader.unread(&keys.other, &[]));
+        reader.unread(&keys.other, "");
         let is_known = import.registries.iter().any(|known| known.name == host);
         if name.contains('/') && !is_known {
             let text = format!("the login of {name} is used for all of {host}");
-            read.remarks.push(reader.note(at, text));
+            reader.note(at, text);
         }
         import.merge(read, &name, reader);
     }
 }
 
-/// Reads one rule: several if tags get new names.
 fn read_rule(
-    source: &str,
-    target: &str,
+    [source, target]: [&str; 2],
     line: usize,
     default_target: Option<&Repository>,
     reader: &Reader<'_>,
-) -> Result<Vec<Mirrored>, Unfilled> {
-    let (source, tags, filters) = split(source, line, reader)?;
-    let (target, new, _) = match target.trim() {
-        "" => {
+) -> Result<Mirrored, Unread> {
+    let (source, mut tags) = split(source, line, reader)?;
+    let (target, new) = match (target.trim(), default_target) {
+        ("", Some(default)) => (default.below(source.name()), Tags::default()),
+        ("", None) => {
             let missing = "it has no target: image-syncer's --registry and --namespace name one, \
                            so pass them as --target REGISTRY/NAMESPACE";
-            let default = default_target.ok_or_else(|| missing.to_owned())?;
-            (default.below(source.name()), Vec::new(), Vec::new())
+            return Err(missing.to_owned().into());
         }
-        text => split(text, line, reader)?,
+        (text, _) => split(text, line, reader)?,
     };
-    let mirrored = |tags, keys| Mirrored {
-        routes: vec![(source.clone(), vec![target.clone()])],
-        tags,
-        keys,
-        ..Mirrored::default()
-    };
-    if new.is_empty() {
-        return Ok(vec![mirrored(TagSets::new(tags, filters), Keys::new())]);
+    if !new.names.is_empty() {
+        if new.names.len() != tags.names.len() {
+            let reason = "the target has tags, and the source does not have as many";
+            return Err(reason.to_owned().into());
+        }
+        let old = std::mem::take(&mut tags.names).into_iter();
+        tags.renamed = old.zip(new.names).collect();
     }
-    if new.len() != tags.len() {
-        let reason = "the target has tags, and the source does not have as many";
-        return Err(reason.to_owned().into());
-    }
-    let pairs = tags.into_iter().zip(new).map(|(old, new)| {
-        let tag = reference::rename(&old, &new).map(Setting::Text);
-        mirrored(
-            TagSets::new(vec![old], Vec::new()),
-            model::keys([("tag", tag)]),
-        )
-    });
-    Ok(pairs.collect())
+    Ok(Mirrored::new(vec![(source, target)], Ok(tags)))
 }
 
 /// A repository, and the tags behind it as `1,2` or the filter behind it as `/an expression/`.
-type Selection = (Repository, Vec<String>, Vec<Result<Filter, String>>);
-
-fn split(text: &str, line: usize, reader: &Reader<'_>) -> Result<Selection, Unfilled> {
-    let fill = |text| reader.fill(text, Syntax::Shell, line);
+fn split(text: &str, line: usize, reader: &Reader<'_>) -> Result<(Repository, Tags), Unread> {
+    let fill = |text| reader.fill(text, Syntax::Shell, line, &[]);
     let bare = text.strip_suffix('/');
     if let Some((name, search)) = bare.and_then(|text| text.split_once(":/")) {
         let (repository, _) = reference::parse(&fill(name)?)?;
-        let filter = Filter::matching(pattern::whole(search)?);
-        return Ok((repository, Vec::new(), vec![Ok(filter)]));
+        return Ok((repository, Tags::matching(pattern::whole(search)?)));
     }
     let text = fill(text)?;
     let (name, tags) = match text.rsplit_once(':') {
@@ -159,6 +131,6 @@ fn split(text: &str, line: usize, reader: &Reader<'_>) -> Result<Selection, Unfi
     let tags: Vec<String> = tags.filter(|tag| !tag.is_empty()).collect();
     match tags.iter().find(|tag| !reference::is_tag(tag)) {
         Some(wrong) => Err(format!("`{wrong}` is not a tag").into()),
-        None => Ok((repository, tags, Vec::new())),
+        None => Ok((repository, Tags::named(tags))),
     }
 }

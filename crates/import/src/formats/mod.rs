@@ -5,168 +5,104 @@ pub(crate) mod image_syncer;
 pub(crate) mod regsync;
 pub(crate) mod skopeo;
 
-use std::sync::Arc;
-
 use crate::{
-    diagnostics::{Error, Place, Remark},
-    model::{Entry, Import, Item, Keys, Registry, Setting},
+    diagnostics::Remark,
+    model::{Entry, Import, Keys, Toml},
+    reader::{Reader, Unread},
     reference::{self, Repository},
-    tags::{TagSets, pattern},
-    template::{Syntax, Unfilled, Variables},
+    tags::{Tags, pattern},
     yaml::{Text, line},
 };
 
-/// Keys without an equivalent that have one of another kind.
-const HINTS: [(&str, &str); 9] = [
-    ("regcert", "save it as a file for `ca_file`"),
-    ("clientCert", "save it as a file for `client_cert`"),
-    ("clientKey", "save it as a file for `client_key`"),
-    ("cert-dir", "name its files with `ca_file`, `client_cert`"),
-    ("scheme", "set `plain_http = true` if it is http"),
-    ("mirrors", "set `endpoint` to send requests elsewhere"),
-    ("hooks", "[notify] reports runs"),
-    ("pathPrefix", "write it into each `from`"),
-    ("mappings_file", "copy its mappings into this file first"),
-];
+/// What skopeo's and dregsy's files do not say.
+const ONE_PLATFORM: &str =
+    "the original copies one platform by default: here all are copied, or `platforms`";
 
-/// Reads one file: makes remarks and errors, and fills in variables.
-pub(crate) struct Reader<'a> {
-    pub(crate) file: Arc<str>,
-    variables: &'a Variables<'a>,
-}
+/// What regsync's and skopeo's files do not say.
+const DOCKER_LOGINS: &str = "the original also uses the logins of `docker login`: for a registry \
+                             that needs one, set `login = \"docker-config\"`";
 
-/// Sources with their targets.
-type Routes = Vec<(Repository, Vec<Repository>)>;
+/// Sources, and where each goes.
+type Routes = Vec<(Repository, Repository)>;
 
 /// What one thing of a file mirrors.
-#[derive(Default)]
 struct Mirrored {
     name: Option<String>,
     routes: Routes,
-    tags: TagSets,
-    exclude_repositories: Option<Setting>,
+    /// The tags, or why they cannot be expressed: the entry is written as a comment then.
+    tags: Result<Tags, String>,
     keys: Keys,
-    remarks: Vec<Remark>,
+    /// The pattern of repositories that are left out of those that are found.
+    exclude_repositories: Option<Toml>,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(file: &str, variables: &'a Variables<'a>) -> Self {
-        let file = transship_text::one_line(file).into();
-        Self { file, variables }
-    }
-
-    pub(crate) fn place(&self, line: usize) -> Place {
-        let file = self.file.clone();
-        Place { file, line }
-    }
-
-    /// Something that the output does not do.
-    pub(crate) fn loss(&self, line: usize, text: impl AsRef<str>) -> Remark {
-        let is_loss = true;
-        let note = self.note(line, text);
-        Remark { is_loss, ..note }
-    }
-
-    /// Something to know, or to do.
-    pub(crate) fn note(&self, line: usize, text: impl AsRef<str>) -> Remark {
-        let (place, text) = (self.place(line), transship_text::one_line(text.as_ref()));
-        let is_loss = false;
-        Remark {
-            place,
-            text,
-            is_loss,
+impl Mirrored {
+    fn new(routes: Routes, tags: Result<Tags, String>) -> Self {
+        Self {
+            name: None,
+            routes,
+            tags,
+            keys: Keys::new(),
+            exclude_repositories: None,
         }
     }
+}
 
-    pub(crate) fn error(&self, line: usize, message: impl AsRef<str>, help: &'static str) -> Error {
-        let message = transship_text::one_line(message.as_ref());
-        let place = self.place(line.max(1));
-        Error::File {
-            place,
-            message,
-            help,
-        }
-    }
-
-    pub(crate) fn registry(&self, name: &str, line: usize) -> Registry {
-        Registry {
-            name: name.into(),
-            place: self.place(line),
-            ..Registry::default()
-        }
-    }
-
-    /// A loss for each key that was not read and is not `needless`.
-    fn unread(&self, other: &[Text], needless: &[&str]) -> Vec<Remark> {
-        let mut losses = Vec::new();
-        for key in other {
-            let name = key.value.as_str();
-            let hint = HINTS.iter().find(|(known, _)| *known == name);
-            let hint = hint.map_or(String::new(), |(_, hint)| format!(": {hint}"));
-            if !name.starts_with("x-") && !needless.contains(&name) {
-                let text = format!("`{name}` has no equivalent{hint}");
-                losses.push(self.loss(line(key), text));
-            }
-        }
-        losses
-    }
-
-    /// A text that has to be there.
-    fn needed<'t>(&self, text: Option<&'t str>, line: usize, what: &str) -> Result<&'t str, Error> {
-        let help = "add it, or remove the entry";
-        text.ok_or_else(|| self.error(line, what, help))
-    }
-
-    /// A text with its variables filled in.
-    fn fill(&self, text: &str, syntax: Syntax, line: usize) -> Result<String, Unfilled> {
-        self.variables.fill(text, syntax, line, &[])
-    }
-
-    /// Adds an entry for each route and set of tags, or the reason why there is none. A variable
+impl Import {
+    /// Adds an entry for each route and set of tags, or reports why there is none. A variable
     /// without a value is reported once, at the end.
-    fn add(&self, to: &mut Import, line: usize, what: &str, read: Result<Mirrored, Unfilled>) {
+    fn add(
+        &mut self,
+        line: usize,
+        what: &str,
+        read: Result<Mirrored, Unread>,
+        reader: &Reader<'_>,
+    ) {
+        self.count += 1;
         let mirrored = match read {
             Ok(mirrored) => mirrored,
-            Err(Unfilled::Missing) => return,
-            Err(Unfilled::Wrong(reason)) => {
-                let loss = self.loss(line, format!("{what}: {reason}"));
-                to.items.push(Item::Lost(loss));
-                return;
-            }
+            Err(None) => return,
+            Err(Some(reason)) => return reader.lose(line, format!("{what}: {reason}")),
         };
-        let mut remarks = mirrored.remarks;
-        let lost = mirrored.tags.lost.iter();
-        remarks.extend(lost.map(|lost| self.loss(line, lost)));
-        for (source, targets) in mirrored.routes {
-            for (tags, selectors) in &mirrored.tags.sets {
-                let mut keys = Keys::new();
-                if let (true, Some(globs)) = (source.is_pattern(), &mirrored.exclude_repositories) {
-                    keys.push(("exclude_repositories", globs.clone()));
-                }
-                keys.extend(selectors.iter().chain(&mirrored.keys).cloned());
-                to.items.push(Item::Entry(Box::new(Entry {
-                    place: self.place(line),
+        let tags = mirrored.tags;
+        let sets = tags.and_then(|tags| tags.sets(|lost| reader.lose(line, lost)));
+        let (sets, refused) = match sets {
+            Ok(sets) => (sets, None),
+            Err(reason) => (
+                vec![(Vec::new(), Keys::new())],
+                Some(Remark::loss(
+                    reader.place(line),
+                    format!("{what}: {reason}"),
+                )),
+            ),
+        };
+        for (source, target) in mirrored.routes {
+            let excluded = mirrored.exclude_repositories.iter();
+            let excluded = excluded.filter(|_| source.is_pattern());
+            let excluded = excluded.map(|globs| ("exclude_repositories", globs.clone()));
+            for (tags, selectors) in &sets {
+                let selectors = selectors.iter().chain(&mirrored.keys).cloned();
+                self.entries.push(Entry {
+                    place: reader.place(line),
                     name: mirrored.name.clone(),
                     source: source.clone(),
-                    targets: targets.clone(),
+                    targets: vec![target.clone()],
                     tags: tags.clone(),
-                    keys,
-                    remarks: std::mem::take(&mut remarks),
-                    is_alone: false,
-                    refused: mirrored.tags.refused.clone(),
-                })));
+                    keys: excluded.clone().chain(selectors).collect(),
+                    refused: refused.clone(),
+                });
             }
         }
-        to.items.extend(remarks.into_iter().map(Item::Lost));
     }
+}
 
-    /// The one platform of an entry, and a note about it.
-    fn platform(&self, text: &Option<Text>) -> Option<(String, Remark)> {
-        let text = text.as_ref().filter(|text| text.value != "all")?;
-        let note = "`platform`: an index stays an index of the platforms that are named, where the \
-                    original puts the image itself in its place";
-        Some((text.value.clone(), self.note(line(text), note)))
-    }
+/// The one platform of an entry, with a note about it.
+fn platform(text: &Option<Text>, reader: &Reader<'_>) -> Option<String> {
+    let text = text.as_ref().filter(|text| text.value != "all")?;
+    let note = "`platform`: an index stays an index of the platforms that are named, where the \
+                original puts the image itself in its place";
+    reader.note(line(text), note);
+    Some(text.value.clone())
 }
 
 /// The sources on a registry whose paths an expression matches, and where each goes below a place.
@@ -175,11 +111,11 @@ fn discovered(host: &str, whole: &str, below: &Repository) -> Result<Routes, Str
     let patterns = patterns.ok_or_else(|| format!("no pattern of `from` says `{whole}`"))?;
     let route = |path: &String| {
         if path.contains('*') {
-            return Ok((Repository::new(host, path), vec![below.clone()]));
+            return Ok((Repository::new(host, path), below.clone()));
         }
         let (source, _) = reference::parse(&format!("{host}/{path}"))?;
         let target = below.below(&source.path);
-        Ok((source, vec![target]))
+        Ok((source, target))
     };
     patterns.iter().map(route).collect()
 }

@@ -6,41 +6,27 @@ mod creds;
 use serde_saphyr::Spanned;
 
 use self::creds::Cred;
-use super::{Mirrored, Reader, discovered};
+use super::{DOCKER_LOGINS, Mirrored, discovered, platform};
 use crate::{
-    diagnostics::{Error, Remark},
-    model::{self, Import, Setting},
+    diagnostics::Error,
+    model::{self, Import, Toml},
+    reader::{Reader, Unread},
     reference::{self, Repository},
     schedule,
     tags::{
-        Filter, TagSets, pattern,
+        Filter, Tags, pattern,
         range::{self, Dialect},
     },
-    template::{self, Syntax, Unfilled},
+    template::{self, Syntax},
     yaml::{self, Text, given, line, record, texts},
 };
 
 /// Keys without which the same is mirrored.
-const NEEDLESS: [&str; 10] = [
-    "version",
-    "parallel",
-    "cacheCount",
-    "cacheTime",
-    "userAgent",
-    "blobLimit",
-    "fastCheck",
-    "fastCopy",
-    "forceRecursive",
-    "referrerSlow",
-];
+const NEEDLESS: &str = "version parallel cacheCount cacheTime userAgent blobLimit fastCheck \
+                         fastCopy forceRecursive referrerSlow";
 
 /// The types without which images are left out. More of them change nothing.
-const USUAL_MEDIA_TYPES: [&str; 4] = [
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-];
+const USUAL_MEDIA_TYPES: [&str; 4] = ["manifest.v2", "list.v2", "manifest.v1", "index.v1"];
 
 record! {
     struct RegsyncFile {
@@ -91,7 +77,9 @@ record! {
 pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
     let file: RegsyncFile = yaml::parse(text, reader)?;
     let (mut import, defaults) = (Import::default(), &file.defaults);
-    import.skips_docker_config = defaults.skips_docker_config;
+    if !defaults.skips_docker_config {
+        reader.note(0, DOCKER_LOGINS);
+    }
     for cred in &file.creds {
         // Of two entries for one registry the later counts.
         if let Some(registry) = cred.value.registry(line(cred), reader)? {
@@ -100,53 +88,23 @@ pub(crate) fn read(text: &str, reader: &Reader<'_>) -> Result<Import, Error> {
             registries.push(registry);
         }
     }
-    import.remarks = remarks(defaults, reader);
-    import.remarks.extend(reader.unread(&file.other, &NEEDLESS));
+    defaults.report_losses(reader);
+    reader.unread(&file.other, NEEDLESS);
     for step in &file.sync {
         let (line, step) = (line(step), &step.value);
         let needed = |key: &str, text| {
             let what = format!("an entry of `sync` has no `{key}`");
             reader.needed(given(text), line, &what)
         };
-        let sync = Sync {
-            line,
-            kind: needed("type", &step.kind)?,
-            source: needed("source", &step.source)?,
-            target: needed("target", &step.target)?,
-            step,
-            defaults,
-            reader,
-        };
-        let what = format!("{} to {}", sync.source, sync.target);
-        reader.add(&mut import, line, &what, sync.mirrored());
+        let kind = needed("type", &step.kind)?;
+        let (source, target) = (
+            needed("source", &step.source)?,
+            needed("target", &step.target)?,
+        );
+        let read = step.mirrored([kind, source, target], defaults, line, reader);
+        import.add(line, &format!("{source} to {target}"), read, reader);
     }
     Ok(import)
-}
-
-/// What is lost of a step, or of the defaults.
-fn remarks(step: &Step, reader: &Reader<'_>) -> Vec<Remark> {
-    let mut remarks = reader.unread(&step.other, &NEEDLESS);
-    let mut lose = |line, text: &str| remarks.push(reader.loss(line, text));
-    let backup = step.backup.as_ref();
-    if let Some(text) = backup.filter(|text| backup_tag(text).is_none()) {
-        let reason = "`backup`: `backup_tag` is a name in the same repository with one \
-                      {{.Ref.Tag}}, and nothing else that is computed";
-        lose(line(text), reason);
-    }
-    for filter in step.referrer_filters.iter().flatten() {
-        if artifact_type(filter).is_none() {
-            let text = "`referrerFilters`: types of artifacts select referrers, and nothing else: \
-                        what this filter takes is not mirrored";
-            lose(line(filter), text);
-        }
-    }
-    if let Some(list) = &step.media_types {
-        let has = |usual: &&str| list.value.iter().any(|given| given == usual);
-        if !USUAL_MEDIA_TYPES.iter().all(has) {
-            lose(line(list), "`mediaTypes`: images of every type are copied");
-        }
-    }
-    remarks
 }
 
 fn backup_tag(text: &Text) -> Option<String> {
@@ -158,117 +116,93 @@ fn artifact_type(filter: &Spanned<ReferrerFilter>) -> Option<&str> {
     given(&filter.value.artifact_type).filter(|_| is_plain)
 }
 
-/// A step, and the defaults for what it does not set.
-struct Sync<'a> {
-    line: usize,
-    kind: &'a str,
-    source: &'a str,
-    target: &'a str,
-    step: &'a Step,
-    defaults: &'a Step,
-    reader: &'a Reader<'a>,
-}
-
-impl<'a> Sync<'a> {
-    /// A value of the step, or of the defaults.
-    fn pick<T>(&self, of: impl Fn(&'a Step) -> Option<T>) -> Option<T> {
-        of(self.step).or_else(|| of(self.defaults))
-    }
-
-    fn mirrored(&self) -> Result<Mirrored, Unfilled> {
-        let (step, line) = (self.step, self.line);
-        let source = self.reader.fill(self.source, Syntax::Go, line)?;
-        let fields = [(".Sync.Source", source.as_str()), (".Sync.Type", self.kind)];
-        let variables = self.reader.variables;
-        let target = variables.fill(self.target, Syntax::Go, line, &fields)?;
-        let mut mirrored = Mirrored {
-            remarks: remarks(step, self.reader),
-            ..Mirrored::default()
-        };
-        let mut tag = given(&step.target_tag).map(|text| {
+impl Step {
+    /// What the step mirrors, by the defaults for what it does not set.
+    fn mirrored(
+        &self,
+        [kind, source, target]: [&str; 3],
+        defaults: &Self,
+        line: usize,
+        reader: &Reader<'_>,
+    ) -> Result<Mirrored, Unread> {
+        self.report_losses(reader);
+        let source = reader.fill(source, Syntax::Go, line, &[])?;
+        let fields = [(".Sync.Source", source.as_str()), (".Sync.Type", kind)];
+        let target = reader.fill(target, Syntax::Go, line, &fields)?;
+        let mut tag = None;
+        if let Some(text) = given(&self.target_tag) {
             let wrong = "`targetTag`: `tag` is a name with one {{.Source.Tag}}, and nothing else \
                          that is computed";
-            template::tag(text, ".Source.Tag").ok_or(wrong.to_owned())
-        });
-        if self.kind == "registry" {
-            self.read_registry(&source, &target, &mut mirrored)?;
-            mirrored.tags = self.tag_sets();
+            tag = Some(template::tag(text, ".Source.Tag").ok_or(wrong.to_owned())?);
+        }
+        let mut mirrored = if kind == "registry" {
+            self.read_registry(&source, &target)?
         } else {
             let (from, old) = reference::parse(&source)?;
             let (to, new) = reference::parse(&target)?;
-            mirrored.routes.push((from, vec![to]));
-            mirrored.tags = match self.kind {
-                "repository" => self.tag_sets(),
+            let tags = match kind {
+                "repository" => self.tags(),
                 "image" => {
                     let [old, new] = [old, new].map(|tag| tag.unwrap_or("latest".into()));
-                    tag = reference::rename(&old, &new).map(Ok);
-                    TagSets::new(vec![old], Vec::new())
+                    tag = reference::rename(&old, &new);
+                    Ok(Tags::named(vec![old]))
                 }
                 other => return Err(format!("unknown type `{other}`").into()),
             };
-        }
-        let (platform, note) = self.reader.platform(&step.platform).unzip();
-        mirrored.remarks.extend(note);
-        let platforms = step.platforms.iter().cloned().chain(platform);
-        let backup = self.pick(|step| step.backup.as_ref().and_then(backup_tag));
-        mirrored.keys = model::keys([
-            ("tag", tag.transpose()?.map(Setting::Text)),
-            ("platforms", Setting::list(platforms.collect())),
-            ("referrers", self.referrers()),
-            ("backup_tag", backup.map(Setting::Text)),
-        ]);
-        let schedule = self.pick(|step| given(&step.schedule));
-        let when = match (schedule, self.pick(|step| given(&step.interval))) {
-            (Some(text), _) => Some(schedule::cron(text)?),
-            (None, Some(text)) => Some((schedule::every(schedule::duration(text)?), None)),
-            (None, None) => None,
+            Mirrored::new(vec![(from, to)], tags)
         };
-        if let Some((when, zone)) = when {
-            mirrored.keys.push(when);
-            let loss = zone.map(|zone| format!("the schedule uses the time of {zone}"));
-            mirrored
-                .remarks
-                .extend(loss.map(|text| self.reader.loss(line, text)));
-        }
+        let platform = platform(&self.platform, reader);
+        let platforms: Vec<_> = self.platforms.iter().cloned().chain(platform).collect();
+        let steps = [self, defaults];
+        let backup = |step: &Self| step.backup.as_ref().and_then(backup_tag);
+        let backup = steps.into_iter().find_map(backup);
+        mirrored.keys = model::keys([
+            ("tag", tag.map(Toml::text)),
+            ("platforms", Toml::list(&platforms)),
+            ("referrers", referrers(steps)),
+            ("backup_tag", backup.map(Toml::text)),
+        ]);
+        mirrored.keys.extend(schedule(steps, line, reader)?);
         Ok(mirrored)
     }
 
-    /// Signatures by tags of digests, artifacts by the API, or both.
-    fn referrers(&self) -> Option<Setting> {
-        let is_wanted = self.pick(|step| step.referrers).unwrap_or_default();
-        let filters = self.pick(|step| step.referrer_filters.as_ref());
-        let filters = match (is_wanted, filters) {
-            (true, None) => return Some(Setting::True),
-            (true, Some(filters)) => filters.as_slice(),
-            (false, _) => &[],
-        };
-        let types = filters.iter().filter_map(artifact_type);
-        let mut types: Vec<String> = types.map(String::from).collect();
-        if self.pick(|step| step.digest_tags) == Some(true) {
-            types.extend([".sig", ".att", ".sbom"].map(String::from));
+    /// Reports what is lost of a step, or of the defaults.
+    fn report_losses(&self, reader: &Reader<'_>) {
+        reader.unread(&self.other, NEEDLESS);
+        let backup = self.backup.as_ref();
+        if let Some(text) = backup.filter(|text| backup_tag(text).is_none()) {
+            let reason = "`backup`: `backup_tag` is a name in the same repository with one \
+                          {{.Ref.Tag}}, and nothing else that is computed";
+            reader.lose(line(text), reason);
         }
-        Setting::list(types)
+        for filter in self.referrer_filters.iter().flatten() {
+            if artifact_type(filter).is_none() {
+                let text = "`referrerFilters`: types of artifacts select referrers, and nothing else: \
+                            what this filter takes is not mirrored";
+                reader.lose(line(filter), text);
+            }
+        }
+        if let Some(list) = &self.media_types {
+            let has = |usual: &&str| list.value.iter().any(|given| given.contains(usual));
+            if !USUAL_MEDIA_TYPES.iter().all(has) {
+                let text = "`mediaTypes`: images of every type are copied";
+                reader.lose(line(list), text);
+            }
+        }
     }
 
-    fn tag_sets(&self) -> TagSets {
-        let filters = self.step.tag_sets.iter().chain(&self.step.tags);
-        TagSets::new(Vec::new(), filters.filter_map(TagFilter::filter).collect())
+    fn tags(&self) -> Result<Tags, String> {
+        let filters = self.tag_sets.iter().chain(&self.tags);
+        let filters = filters.filter_map(|filter| filter.read().transpose());
+        Ok(Tags::passing(filters.collect::<Result<_, _>>()?))
     }
 
-    fn read_registry(
-        &self,
-        source: &str,
-        target: &str,
-        mirrored: &mut Mirrored,
-    ) -> Result<(), String> {
+    fn read_registry(&self, source: &str, target: &str) -> Result<Mirrored, String> {
         let (registry, path) = target.split_once('/').unwrap_or((target, ""));
         let below = Repository::new(registry, path);
-        let bound = |list: &[Option<Text>]| texts(list).map(bound).collect::<Result<Vec<_>, _>>();
-        let (mut allow, deny) = (
-            bound(&self.step.repos.allow)?,
-            bound(&self.step.repos.deny)?,
-        );
-        if self.step.repos.allow.is_empty() {
+        let repos = &self.repos;
+        let (mut allow, deny) = (bound_all(&repos.allow)?, bound_all(&repos.deny)?);
+        if repos.allow.is_empty() {
             allow.push(".*".into());
         }
         let mut excluded = Vec::new();
@@ -276,42 +210,82 @@ impl<'a> Sync<'a> {
             let globs = pattern::repositories(denied);
             excluded.extend(globs.ok_or_else(|| format!("`repos.deny`: no glob says `{denied}`"))?);
         }
+        let mut routes = Vec::new();
         for allowed in &allow {
-            let routes = discovered(&reference::host(source), allowed, &below)?;
-            mirrored.routes.extend(routes);
+            routes.extend(discovered(&reference::host(source), allowed, &below)?);
         }
         let is_denied = |path: &str| deny.iter().any(|denied| pattern::matches(denied, path));
-        mirrored
-            .routes
-            .retain(|(source, _)| source.is_pattern() || !is_denied(&source.path));
-        mirrored.exclude_repositories = Setting::texts(excluded);
-        Ok(())
+        routes.retain(|(source, _)| source.is_pattern() || !is_denied(&source.path));
+        Ok(Mirrored {
+            exclude_repositories: Toml::texts(&excluded),
+            ..Mirrored::new(routes, self.tags())
+        })
     }
 }
 
-impl TagFilter {
-    /// The filter, or what is wrong with it. None if no key is set.
-    fn filter(&self) -> Option<Result<Filter, String>> {
-        let is_set = [&self.allow, &self.deny, &self.ranges]
-            .iter()
-            .any(|list| !list.is_empty());
-        is_set.then(|| {
-            let ranges = texts(&self.ranges).filter(|range| !range.is_empty());
-            let ranges = ranges.map(|range| range::parse(range, Dialect::Regsync));
-            // A null is the empty text to regsync, which is no tag.
-            let allow = texts(&self.allow).filter(|text| !text.is_empty());
-            let allow: Vec<String> = allow.map(bound).collect::<Result<_, _>>()?;
-            if allow.is_empty() && !self.allow.is_empty() {
-                return Err("`allow` selects no tag".into());
-            }
-            Ok(Filter {
-                allow,
-                deny: texts(&self.deny).map(bound).collect::<Result<_, _>>()?,
-                ranges: ranges.collect::<Result<Vec<_>, _>>()?.concat(),
-                ..Filter::default()
-            })
-        })
+/// When the step runs, if it has a schedule.
+fn schedule(
+    steps: [&Step; 2],
+    line: usize,
+    reader: &Reader<'_>,
+) -> Result<Option<schedule::When>, String> {
+    if let Some(text) = steps.into_iter().find_map(|step| given(&step.schedule)) {
+        let (when, zone) = schedule::cron(text)?;
+        if let Some(zone) = zone {
+            reader.lose(line, format!("the schedule uses the time of {zone}"));
+        }
+        return Ok(Some(when));
     }
+    let mut intervals = steps.into_iter().filter_map(|step| given(&step.interval));
+    let interval = intervals.next().map(schedule::duration).transpose()?;
+    Ok(interval.map(schedule::every))
+}
+
+/// Signatures by tags of digests, artifacts by the API, or both.
+fn referrers(steps: [&Step; 2]) -> Option<Toml> {
+    let steps = || steps.into_iter();
+    let mut types = Vec::new();
+    if steps().find_map(|step| step.referrers) == Some(true) {
+        let filters = steps().find_map(|step| step.referrer_filters.as_ref());
+        let Some(filters) = filters else {
+            return Some(Toml::yes());
+        };
+        types.extend(filters.iter().filter_map(artifact_type).map(String::from));
+    }
+    if steps().find_map(|step| step.digest_tags) == Some(true) {
+        types.extend([".sig", ".att", ".sbom"].map(String::from));
+    }
+    Toml::list(&types)
+}
+
+impl TagFilter {
+    /// The filter. None if no key is set.
+    fn read(&self) -> Result<Option<Filter>, String> {
+        let lists = [&self.allow, &self.deny, &self.ranges];
+        if lists.iter().all(|list| list.is_empty()) {
+            return Ok(None);
+        }
+        let ranges = texts(&self.ranges).filter(|range| !range.is_empty());
+        let ranges = ranges.map(|range| range::parse(range, Dialect::Regsync));
+        let ranges = ranges.collect::<Result<Vec<_>, _>>()?.concat();
+        let deny = bound_all(&self.deny)?;
+        // A null is the empty text to regsync, which is no tag.
+        let allow = texts(&self.allow).filter(|text| !text.is_empty());
+        let allow: Vec<String> = allow.map(bound).collect::<Result<_, _>>()?;
+        if allow.is_empty() && !self.allow.is_empty() {
+            return Err("`allow` selects no tag".into());
+        }
+        Ok(Some(Filter {
+            allow,
+            deny,
+            ranges,
+            ..Filter::default()
+        }))
+    }
+}
+
+fn bound_all(patterns: &[Option<Text>]) -> Result<Vec<String>, String> {
+    texts(patterns).map(bound).collect()
 }
 
 /// regsync puts `^` before a pattern and `$` after it, without a group around it.

@@ -3,8 +3,6 @@
 use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::reference;
-
 /// The characters of tags and of paths. Others never match.
 const CHARACTERS: &str = "-./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
@@ -106,15 +104,6 @@ pub(crate) fn globs(whole: &str) -> Option<Vec<String>> {
     is_exact.then(|| of_tags.collect())
 }
 
-/// The globs for tags that an expression allows. In an expression that is a tag itself, such as
-/// `v1.2`, a dot is taken as a dot.
-pub(crate) fn allowed_globs(whole: &str) -> Option<Vec<String>> {
-    match reference::is_tag(whole) {
-        true => Some(vec![whole.into()]),
-        false => globs(whole),
-    }
-}
-
 /// The patterns of `from` that together match the paths that an expression for the whole does.
 pub(crate) fn repositories(whole: &str) -> Option<Vec<String>> {
     let found = wildcards(&regex_syntax::parse(whole).ok()?)?;
@@ -123,12 +112,9 @@ pub(crate) fn repositories(whole: &str) -> Option<Vec<String>> {
         let count = glob.split('/').count();
         for (at, part) in glob.split('/').enumerate() {
             let is_last = at + 1 == count;
-            let any_begins = part
-                .strip_prefix("**")
-                .filter(|rest| !rest.contains(['*', '?']));
-            let any_ends = part
-                .strip_suffix("**")
-                .filter(|rest| !rest.contains(['*', '?']));
+            let is_plain = |rest: &&str| !rest.contains(['*', '?']);
+            let any_begins = part.strip_prefix("**").filter(is_plain);
+            let any_ends = part.strip_suffix("**").filter(is_plain);
             let endings = match (any_begins, any_ends) {
                 (Some(""), _) if is_last => vec!["**".to_owned()],
                 (Some(""), _) => vec!["*/**".to_owned()],
@@ -140,11 +126,8 @@ pub(crate) fn repositories(whole: &str) -> Option<Vec<String>> {
                 _ => vec![part.to_owned()],
             };
             let slash = if at == 0 { "" } else { "/" };
-            let longer = patterns.iter().flat_map(|before| {
-                let endings = endings.iter();
-                endings.map(move |end| format!("{before}{slash}{end}"))
-            });
-            patterns = longer.collect();
+            let endings = endings.into_iter().map(|end| format!("{slash}{end}"));
+            patterns = product(patterns, endings.collect())?;
         }
         Some(patterns)
     });

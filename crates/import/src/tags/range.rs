@@ -133,21 +133,17 @@ impl Version {
 
     /// An expression for the tags of this version, or of all that begin with it.
     fn expression(&self) -> String {
-        let zeros = self.numbers.iter().skip(1).rev().take_while(|n| **n == 0);
-        let zeros = match self.numbers.len() {
-            3 if self.suffix.is_empty() => zeros.count(),
-            _ => 0,
-        };
-        // 1.2.0 may be tagged 1.2.
-        let (written, optional) = self.numbers.split_at(self.numbers.len() - zeros);
-        let more = if self.numbers.len() < 3 {
-            r"(\..*)?"
-        } else {
-            ""
-        };
-        let optional = r"(\.0)?".repeat(optional.len());
-        let suffix = regex::escape(&self.suffix);
-        format!("v?{}{optional}{more}{suffix}", joined(written, r"\."))
+        let (mut written, mut more) = (joined(&self.numbers, r"\."), String::new());
+        if self.numbers.len() < 3 {
+            more.push_str(r"(\..*)?");
+        } else if self.suffix.is_empty() {
+            // 1.2.0 may be tagged 1.2.
+            while let Some(before) = written.strip_suffix(r"\.0") {
+                written.truncate(before.len());
+                more.push_str(r"(\.0)?");
+            }
+        }
+        format!("v?{written}{more}{}", regex::escape(&self.suffix))
     }
 }
 

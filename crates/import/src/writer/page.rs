@@ -5,15 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Variable,
-    placement::{self, Placement},
-    table,
-};
+use toml_edit::Key;
+
+use super::placement;
 use crate::{
     diagnostics::Remark,
-    model::{Entry, Import, Item, Keys, Registry, Setting},
-    reference::Repository,
+    model::{self, Entry, Import, Keys, Toml, WIDTH},
 };
 
 /// Most bytes of a comment.
@@ -24,80 +21,88 @@ const MAX_IN_BRACES: usize = 12;
 /// Keys that stand in `[defaults]` where all entries have them.
 const SHARED: [&str; 4] = ["tag", "platforms", "referrers", "backup_tag"];
 
+/// How entries are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// What they share stands once.
+    Shared,
+    /// Each by itself.
+    Single,
+}
+
+/// Whose table it is, by the index.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    Registry(usize),
+    Entry(usize),
+}
+
 /// The text of the file.
 pub(super) struct Page {
     pub(super) text: String,
-    /// The entries of each `[[mirror]]`, by their indices.
-    blocks: Vec<Vec<usize>>,
+    /// Where each table begins in the text.
+    tables: Vec<(usize, Owner)>,
     /// The file with the images. Remarks about another name it.
     file: Arc<str>,
 }
 
 /// Entries that stand in one `[[mirror]]`: they differ only in their sources.
 struct Block<'a> {
-    placement: Placement,
-    members: Vec<(usize, &'a Entry)>,
+    at: usize,
+    keys: Keys,
+    members: Vec<&'a Entry>,
 }
 
 impl Page {
-    pub(super) fn of(import: &Import, title: &str, variables: &[Variable]) -> Self {
+    pub(super) fn of(import: &Import, form: Form) -> Self {
         let mut page = Self {
             text: String::new(),
-            blocks: Vec::new(),
+            tables: Vec::new(),
             file: import.file.clone(),
         };
-        page.comment(title);
+        page.comment(&import.title);
         for remark in &import.remarks {
             page.text.push('\n');
             page.remark(remark);
         }
-        for registry in &import.registries {
-            let mut variables = variables.iter();
-            let variable = variables.find(|variable| variable.registry == registry.name);
-            page.registry(registry, variable);
+        for (at, registry) in import.registries.iter().enumerate() {
+            let keys = registry.login.iter().chain(&registry.keys);
+            let header = format!("[registries.{}]", Key::new(&registry.name));
+            page.tables.push((page.text.len(), Owner::Registry(at)));
+            page.table(&header, keys, registry.refused.as_ref());
         }
-        let all = import.items.iter().filter_map(Item::entry);
-        let all: Vec<&Entry> = all.collect();
-        let live = all.iter().copied().filter(|entry| entry.refused.is_none());
-        let live: Vec<&Entry> = live.collect();
-        let default = placement::default_of(&live).or_else(|| placement::default_of(&all));
-        let shared = shared(&live);
-        if let Some(default) = &default {
-            page.text.push('\n');
-            page.table(&table::defaults(default, &shared), None);
+        let implied = ("path", Toml::text(placement::DEFAULT_PATH));
+        let (mut place, mut shared) = (Keys::new(), vec![implied.clone()]);
+        if form == Form::Shared {
+            let entries = import.entries.iter();
+            let live: Vec<&Entry> = entries.filter(|entry| entry.refused.is_none()).collect();
+            place = placement::most_common(&live);
+            let common = [place.clone(), shared_keys(&live)].concat();
+            let written = common.iter().filter(|key| **key != implied);
+            page.table("[defaults]", written, None);
+            if !place.is_empty() {
+                shared.clear();
+            }
+            shared.extend(common);
         }
         let mut names = HashSet::new();
-        let default = default.unwrap_or_default();
-        for block in blocks(import, &default) {
-            page.text.push('\n');
-            match block {
-                Err(remark) => page.remark(remark),
-                Ok(block) => {
-                    let remarks = block.members.iter().flat_map(|(_, entry)| &entry.remarks);
-                    remarks.for_each(|remark| page.remark(remark));
-                    let first = block.members[0].1;
-                    let (name, from) = (block.name(&mut names), block.from());
-                    let placement = &block.placement;
-                    let text =
-                        table::mirror(name, &from, placement, &first.keys, &default, &shared);
-                    let refused = first.refused.as_ref();
-                    page.table(&text, refused.map(|reason| (first.place.line, reason)));
-                    if refused.is_none() {
-                        let members = block.members.iter();
-                        page.blocks.push(members.map(|(at, _)| *at).collect());
-                    }
-                }
-            }
+        for block in blocks(&import.entries, &place, form) {
+            let (name, from) = (block.name(&mut names), Some(block.from()));
+            let mut keys = model::keys([("name", name.map(Toml::text)), ("from", from)]);
+            let own = block.keys.into_iter().filter(|key| !shared.contains(key));
+            keys.extend(own);
+            page.tables.push((page.text.len(), Owner::Entry(block.at)));
+            page.table("[[mirror]]", &keys, block.members[0].refused.as_ref());
         }
         page
     }
 
-    /// The entries of the `[[mirror]]` at a line, counted from 1.
-    pub(super) fn block_at(&self, line: usize) -> &[usize] {
-        let before = self.text.lines().take(line);
-        let count = before.filter(|line| *line == "[[mirror]]").count();
-        let block = count.checked_sub(1).and_then(|at| self.blocks.get(at));
-        block.map_or(&[], Vec::as_slice)
+    /// Whose table a line is in, counted from 1.
+    pub(super) fn owner(&self, line: usize) -> Option<Owner> {
+        let lines = self.text.split_inclusive('\n').take(line);
+        let end: usize = lines.map(str::len).sum();
+        let before = self.tables.partition_point(|(start, _)| *start < end);
+        self.tables[..before].last().map(|(_, owner)| *owner)
     }
 
     /// A comment in as many lines as it needs. Nothing that it quotes can end it.
@@ -106,7 +111,7 @@ impl Page {
         self.text.push('#');
         for word in transship_text::one_line_of(text, COMMENT).split_whitespace() {
             column += 1 + word.chars().count();
-            if column > table::WIDTH {
+            if column > WIDTH {
                 self.text.push_str("\n#");
                 column = 2 + word.chars().count();
             }
@@ -117,128 +122,88 @@ impl Page {
 
     fn remark(&mut self, remark: &Remark) {
         let kind = if remark.is_loss { "left out, " } else { "" };
-        let file = match &self.file {
-            file if *file != remark.place.file => format!("{} ", remark.place.file),
-            _ => String::new(),
-        };
-        let place = match remark.place.line {
-            0 => String::new(),
-            line => format!("{file}line {line}: "),
+        let place = match (&remark.place.file, remark.place.line) {
+            (_, 0) => String::new(),
+            (file, line) if *file == self.file => format!("line {line}: "),
+            (file, line) => format!("{file} line {line}: "),
         };
         self.comment(&format!("{kind}{place}{}", remark.text));
     }
 
-    /// Adds a table, as a comment where there is a reason.
-    fn table(&mut self, text: &str, refused: Option<(usize, &String)>) {
-        if let Some((line, reason)) = refused {
-            self.comment(&format!("left out, line {line}: {reason}"));
-        }
-        for line in text.lines() {
-            self.text
-                .push_str(if refused.is_some() { "# " } else { "" });
-            self.text.extend([line, "\n"]);
-        }
-    }
-
-    fn registry(&mut self, registry: &Registry, variable: Option<&Variable>) {
-        let table = table::registry(registry, variable.map(|variable| variable.name.as_str()));
-        if table.is_empty() && registry.remarks.is_empty() {
+    /// Adds a table that has keys, as a comment where there is a reason.
+    fn table<'k>(
+        &mut self,
+        header: &str,
+        keys: impl IntoIterator<Item = &'k (&'static str, Toml)>,
+        refused: Option<&Remark>,
+    ) {
+        let keys = keys.into_iter();
+        let keys: String = keys
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        if keys.is_empty() {
             return;
         }
         self.text.push('\n');
-        registry
-            .remarks
-            .iter()
-            .for_each(|remark| self.remark(remark));
-        let refused = registry.refused.as_ref().filter(|_| !table.is_empty());
-        self.table(&table, refused.map(|reason| (registry.place.line, reason)));
+        refused.into_iter().for_each(|reason| self.remark(reason));
+        let mark = if refused.is_some() { "# " } else { "" };
+        for line in [header].into_iter().chain(keys.lines()) {
+            self.text.extend([mark, line, "\n"]);
+        }
     }
 }
 
-/// The blocks, and what was lost between them. A comment with its reason stands by itself, and so
-/// does one tag with another name.
-fn blocks<'a>(import: &'a Import, default: &Placement) -> Vec<Result<Block<'a>, &'a Remark>> {
-    let mut blocks: Vec<Result<Block<'_>, &Remark>> = Vec::new();
+/// The entries by what they have in common. A comment with its reason stands by itself, and so does
+/// one tag with another name.
+fn blocks<'a>(entries: &'a [Entry], place: &Keys, form: Form) -> Vec<Block<'a>> {
+    let mut blocks: Vec<Block<'_>> = Vec::new();
     let mut known = HashMap::new();
-    for (at, item) in import.items.iter().enumerate() {
-        let entry = match item {
-            Item::Entry(entry) => &**entry,
-            Item::Lost(remark) => {
-                blocks.push(Err(remark));
-                continue;
-            }
-        };
-        let placement = placement::place(entry, default);
-        let is_own = entry.is_alone || entry.refused.is_some() || entry.keys.iter().any(is_fixed);
+    for (at, entry) in entries.iter().enumerate() {
+        let keys = [placement::place(entry, place), entry.keys.clone()].concat();
+        let is_own = form == Form::Single || entry.refused.is_some() || keys.iter().any(is_fixed);
         let group = entry.name.as_ref().unwrap_or(&entry.source.registry);
         let own = is_own.then_some(at);
-        let likeness = (
-            placement.clone(),
-            &entry.keys,
-            group,
-            entry.tags.is_empty(),
-            own,
-        );
+        let likeness = (keys.clone(), group, entry.tags.is_empty(), own);
         let index = *known.entry(likeness).or_insert(blocks.len());
-        if let Some(Ok(block)) = blocks.get_mut(index) {
-            block.members.push((at, entry));
-        } else {
-            let members = vec![(at, entry)];
-            blocks.push(Ok(Block { placement, members }));
+        match blocks.get_mut(index) {
+            Some(block) => block.members.push(entry),
+            None => blocks.push(Block {
+                at,
+                keys,
+                members: vec![entry],
+            }),
         }
     }
     blocks
 }
 
 /// Whether a key is a `tag` that is one name, and not a template.
-fn is_fixed((key, setting): &(&'static str, Setting)) -> bool {
-    *key == "tag" && !matches!(setting, Setting::Text(text) if text.contains('{'))
+fn is_fixed((key, value): &(&'static str, Toml)) -> bool {
+    *key == "tag" && !value.is_template()
 }
 
-/// The keys that every entry has alike, and the schedule that most have. Paused entries need none.
-fn shared(entries: &[&Entry]) -> Keys {
-    let Some(first) = entries.first() else {
-        return Keys::new();
-    };
-    let is_shared = |key: &&(&'static str, Setting)| {
-        let has = |entry: &&Entry| entry.keys.contains(key);
-        SHARED.contains(&key.0) && !is_fixed(key) && entries.iter().all(has)
-    };
-    let mut shared: Keys = first.keys.iter().filter(is_shared).cloned().collect();
-    let is_schedule = |key: &&(&'static str, Setting)| matches!(key.0, "every" | "schedule");
-    let is_paused = |entry: &Entry| entry.keys.iter().any(|(key, _)| *key == "paused");
-    let running = entries.iter().filter(|entry| !is_paused(entry));
-    let schedules = running.map(|entry| entry.keys.iter().find(is_schedule));
-    let schedules: Vec<_> = schedules.collect::<Option<_>>().unwrap_or_default();
-    let count = |schedule| schedules.iter().filter(|other| **other == schedule).count();
-    let most = schedules
-        .iter()
-        .rev()
-        .max_by_key(|schedule| count(**schedule));
-    shared.extend(most.map(|schedule| (*schedule).clone()));
-    shared
+/// The keys that every entry has alike, and the schedule that most have.
+fn shared_keys(entries: &[&Entry]) -> Keys {
+    let first = entries.first().into_iter().flat_map(|entry| &entry.keys);
+    let alike = first.filter(|key| SHARED.contains(&key.0) && !is_fixed(key));
+    let alike = alike.filter(|key| entries.iter().all(|entry| entry.keys.contains(key)));
+    let all = entries.iter().flat_map(|entry| &entry.keys);
+    let schedules = all.filter(|(key, _)| matches!(*key, "every" | "schedule"));
+    alike.chain(placement::most(schedules)).cloned().collect()
 }
 
 impl Block<'_> {
     /// The name, where the sources do not give one.
     fn name(&self, taken: &mut HashSet<String>) -> Option<String> {
-        let first = self.members[0].1;
+        let first = self.members[0];
         let of_several = (self.members.len() > 1).then(|| first.source.registry.clone());
         let base = first.name.clone().or(of_several)?;
         Some(super::unique(base, " ", taken))
     }
 
-    fn from(&self) -> Vec<String> {
-        let mut sources: Vec<(&Repository, Vec<&str>)> = Vec::new();
-        for (_, Entry { source, tags, .. }) in &self.members {
-            let tags = tags.iter().map(String::as_str);
-            match sources.last_mut() {
-                Some((last, known)) if *last == source => known.extend(tags),
-                _ => sources.push((source, tags.collect())),
-            }
-        }
+    fn from(&self) -> Toml {
         let mut names = Vec::new();
-        for (source, tags) in sources {
+        for Entry { source, tags, .. } in &self.members {
             if tags.is_empty() {
                 names.push(source.to_string());
             }
@@ -247,6 +212,9 @@ impl Block<'_> {
                 tags => format!("{source}:{{{}}}", tags.join(",")),
             }));
         }
-        names
+        match names.as_slice() {
+            [name] => Toml::text(name),
+            names => Toml::lines(names, 0),
+        }
     }
 }

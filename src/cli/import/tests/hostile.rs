@@ -40,11 +40,39 @@ fn unknown_files_are_refused_with_line_and_help() {
             b"sync:\n- source: q.io/a\n",
             ":2: an entry of `sync` has no `type`",
         ),
-        (b"sync:\n- {source: [1]}", ":2: wrong kind of value"),
+        (b"sync:\n- {source: [hunter2]}", ":2: wrong kind of value"),
+        (b"a: 1\nb: [1\n", ":2: not YAML"),
+        (b"a: 1\na: 2\n", ":2: a key is given twice"),
+        (b"a: 1\n---\nb: 1\n", "a second document begins"),
+        (b"a: &a [*a]\n", ":1: "),
+        (b"a: *b\n", ":1: not YAML: an alias"),
+        (b"a: \"\0\"\n", ":1: not YAML"),
     ] {
         let said = refused(bytes);
         assert!(said.contains(words) && said.contains("help: "), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
     }
+}
+
+/// Ten to the power of twenty values in half a kilobyte.
+#[test]
+fn alias_bombs_and_depth_are_refused() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for at in 1..20 {
+        let aliases = vec![format!("*a{}", at - 1); 10].join(", ");
+        bomb.push_str(&format!("a{at}: &a{at} [{aliases}]\n"));
+    }
+    let mut entries = format!("x: &x [{}]\nsync:\n", "a, ".repeat(100));
+    entries.push_str(&"- {tags: {allow: *x}}\n".repeat(10_000));
+    let deep: String = (0..200)
+        .map(|at| format!("{}a:\n", " ".repeat(at)))
+        .collect();
+    for text in [bomb, entries, deep] {
+        let said = refused(text.as_bytes());
+        assert!(said.contains("too large"), "{said}");
+    }
+    let said = refused("[".repeat(100_000).as_bytes());
+    assert!(said.contains("recursion limit"), "{said}");
 }
 
 #[test]
