@@ -14,7 +14,7 @@ mod validate;
 
 use std::{
     collections::HashMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -213,6 +213,20 @@ impl Mirror {
         named.cloned().chain(found)
     }
 
+    /// A hash of which tags go where: what a run went by, and what the next one goes by.
+    pub fn selection_mark(&self) -> String {
+        let routes = self.routes.iter().map(|route| {
+            let targets: Vec<String> = route.targets.iter().map(ToString::to_string).collect();
+            let taken: Vec<String> = route.taken.iter().map(ToString::to_string).collect();
+            let (source, selection) = (&route.source, &route.selection);
+            format!("{source} {targets:?} {selection} {taken:?}\n")
+        });
+        let found = self.discoveries.iter().map(Discovery::written);
+        let rename = format!("{:?}", self.rename);
+        let all: String = routes.chain(found).chain([rename]).collect();
+        Digest::of(all.as_bytes()).to_string()
+    }
+
     /// Every registry that the mirror speaks to.
     pub fn registries(&self) -> impl Iterator<Item = String> {
         let sources = self.routes.iter().map(|route| route.source.registry());
@@ -266,6 +280,16 @@ pub enum Selection {
     Nothing,
     /// Those that pass every selector.
     Matching(Arc<Selectors>),
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Matching(selectors) => selectors.fmt(f),
+            Self::Nothing => f.write_str("nothing"),
+        }
+    }
 }
 
 /// The selectors of one entry; a tag passes all of them, in this order.

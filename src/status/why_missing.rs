@@ -1,20 +1,16 @@
 //! Why an image that an entry would take is not at its target, as far as the store knows.
 
-use std::{collections::HashMap, fs, time::UNIX_EPOCH};
+use std::collections::HashMap;
 
-use chrono::Utc;
 use chrono_tz::Tz;
 
 use crate::{
     config::{Config, Mirror, Route, Selection},
     oci::{Repository, Tag},
     status::{CopyState, format},
-    store::{Error, Standing, Store},
+    store::{Error, LastLook, Store},
     sync::{Clock, select},
 };
-
-/// Runs that are looked through for the last one that ended.
-const RUNS: i64 = 5;
 
 /// What is known of a tag that no run has copied to a target: a state, and the reason in a
 /// sentence where there is one.
@@ -26,23 +22,37 @@ pub(crate) async fn absence(
     tag: &Tag,
     target: &Repository,
 ) -> Result<(CopyState, Option<String>), Error> {
-    let now = Utc::now().timestamp();
-    let standing = store.standing(&mirror.name, RUNS, now).await?;
-    let Some(checked) = last_look(&standing, config, route) else {
+    let Some(look) = store.last_look(&mirror.name).await? else {
         return Ok((CopyState::NotYet, None));
     };
-    Ok(match checked {
-        Look::Partial(error) => {
-            let reason = format!("the last run could not read all of the source: {error}");
+    let name = &mirror.name;
+    Ok(match judge(look, mirror, route) {
+        Look::Unmarked => {
+            let reason = format!(
+                "an earlier version ran `{name}` last and did not store its selection, so it is \
+                 not known whether that run looked for it: the next run does"
+            );
             (CopyState::NotYet, Some(reason))
+        }
+        Look::Edited => {
+            let reason = format!(
+                "`{name}` selects other tags or targets since its last run: the next run looks for \
+                 it"
+            );
+            (CopyState::NotYet, Some(reason))
+        }
+        Look::Partial(error) => {
+            let reason = error
+                .map(|error| format!("the last run could not read all of the source: {error}"));
+            (CopyState::NotYet, reason)
         }
         Look::Whole(_) if is_left_out(store, mirror, route, tag, target).await? => {
             (CopyState::LeftOut, None)
         }
-        Look::Whole(at) => (
-            CopyState::Absent,
-            Some(not_there(mirror, route, at, config.timezone)),
-        ),
+        Look::Whole(at) => {
+            let reason = not_there(mirror, route, at, config.timezone);
+            (CopyState::Absent, Some(reason))
+        }
     })
 }
 
@@ -78,30 +88,27 @@ pub(crate) async fn is_left_out(
     Ok(selected.is_ok_and(|selected| !selected.tags.contains(tag)))
 }
 
-/// The last look at a source.
+/// What the last look at a source says of the entry of now.
 enum Look {
-    /// All of it was compared, at this time in seconds since 1970.
+    /// It is not known what the run selected.
+    Unmarked,
+    /// It was by another selection.
+    Edited,
+    /// It was not of all of the source, because of this.
+    Partial(Option<String>),
+    /// All of the source was compared, at this time in seconds since 1970.
     Whole(i64),
-    /// It was not, because of this.
-    Partial(String),
 }
 
-/// The last look at the source that an ended run had, if it went by the config of now.
-fn last_look(standing: &Standing, config: &Config, route: &Route) -> Option<Look> {
-    let ended = standing.runs.iter().find(|run| run.result.is_some())?;
-    let whole = standing.last_checked.filter(|at| *at >= ended.started_at);
-    let written = fs::metadata(&config.path).and_then(|file| file.modified());
-    let written = written.ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    if i64::try_from(written).is_ok_and(|written| written > ended.started_at) {
-        return None;
-    }
-    let error = ended.error_message.as_ref();
+fn judge(look: LastLook, mirror: &Mirror, route: &Route) -> Look {
     // A run that finds no such repository has compared all of the source, and its error explains it.
     let source = route.source.to_string();
-    let is_about_source = ended.error_reference.as_ref() == Some(&source);
-    match whole {
-        Some(at) if !is_about_source => Some(Look::Whole(at)),
-        _ => error.cloned().map(Look::Partial),
+    let is_about_source = look.error_reference.is_some_and(|about| about == source);
+    match look.selection {
+        None => Look::Unmarked,
+        Some(mark) if mark != mirror.selection_mark() => Look::Edited,
+        Some(_) if look.is_checked && !is_about_source => Look::Whole(look.started_at),
+        Some(_) => Look::Partial(look.error),
     }
 }
 
@@ -116,3 +123,6 @@ fn not_there(mirror: &Mirror, route: &Route, at: i64, zone: Tz) -> String {
          ({at}){age}"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::{
         gateway::PulledContent,
         prune::Pruning,
         release::{Release, detached},
-        run::{EndedRun, run_checked},
+        run::{EndedRun, run_checked, run_selects},
         traffic::{self, Moved},
         upload::{self, UploadState},
         verification::Check,
@@ -107,6 +107,8 @@ pub enum StoreEvent {
     Taught(RegistryName, LearnedCapabilities),
     /// Bytes were moved on a day.
     Moved(NaiveDate, Moved),
+    /// What a run, by its id, selects: the mark of its entry.
+    Selects(i64, String),
     /// A run, by its id, has compared all of the source.
     Checked(i64),
     /// A run ended.
@@ -201,6 +203,7 @@ impl StoreEvent {
             Self::Upload(state) => state.write(db).await,
             Self::Taught(registry, dialect) => upload::taught(db, registry, *dialect).await,
             Self::Moved(day, moved) => traffic::add(db, *day, *moved).await,
+            Self::Selects(run, mark) => run_selects(db, *run, mark).await,
             Self::Checked(run) => run_checked(db, *run).await,
             Self::RunEnded(run) => run.write(db).await,
             Self::Pulled(pulled) => pulled.write(db).await,

@@ -43,7 +43,7 @@ pub use crate::store::queries::gateway::{
     DemandRecord, HourOfPulls, ImagePulls, PullCounts, PullResult, PullSums, PulledContent,
     RefusalReason, RefusedPulls, TagCheck,
 };
-pub use crate::store::queries::mirror_summary::{RunRecord, Standing, TargetStanding};
+pub use crate::store::queries::mirror_summary::{LastLook, RunRecord, Standing, TargetStanding};
 pub use crate::store::queries::pages::MirrorTag;
 pub use crate::store::queries::prune::Pruning;
 pub use crate::store::queries::release::Release;
@@ -470,5 +470,5 @@ fn digest(text: Option<String>) -> Option<crate::oci::Digest> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod writer;

@@ -240,10 +240,7 @@ impl Sync {
     ) -> MirrorReport {
         let _turn = self.queues.turn(mirror).await;
         let started = Instant::now();
-        let id = self
-            .recorder
-            .begin_run(&mirror.name, scope.image(), Utc::now().timestamp())
-            .await;
+        let id = record::run_begun(&self.recorder, mirror, scope).await;
         let tally = RunCounters::default();
         let routes = self.routes(config, mirror, catalogs, &tally.source);
         let routes = self.stop.run_until_cancelled(routes).await;

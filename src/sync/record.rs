@@ -26,6 +26,7 @@ use crate::{
             action::{Action, Reason},
         },
         prune::decide::{Leave, Pruned},
+        scope::Scope,
     },
 };
 
@@ -420,6 +421,19 @@ pub(crate) fn run_counted(metrics: &Metrics, report: &MirrorReport) {
     }
     let took = Duration::from_secs_f64(report.duration_seconds.max(0.0));
     metrics.sync_took(report.result.label(), took);
+}
+
+/// The begin of a run, and what it selects. Returns its id.
+pub(crate) async fn run_begun(
+    recorder: &StoreWriter,
+    mirror: &Mirror,
+    scope: &Scope,
+) -> Option<i64> {
+    let now = Utc::now().timestamp();
+    let run = recorder.begin_run(&mirror.name, scope.image(), now).await?;
+    let selects = StoreEvent::Selects(run, mirror.selection_mark());
+    recorder.record(selects).await;
+    Some(run)
 }
 
 /// The end of a run.

@@ -90,6 +90,19 @@ impl Discovery {
         &self.selection
     }
 
+    /// All that decides what it finds and where that goes, for [`Mirror::selection_mark`].
+    ///
+    /// [`Mirror::selection_mark`]: crate::config::Mirror::selection_mark
+    pub(crate) fn written(&self) -> String {
+        let excluded = self
+            .excluded
+            .iter()
+            .map(|RepositoryGlob(glob)| glob.glob().glob());
+        let excluded: Vec<&str> = excluded.collect();
+        let (placement, selection) = (&self.placement, &self.selection);
+        format!("{self} {placement:?} {selection} {excluded:?}\n")
+    }
+
     /// The registries that it goes to.
     pub fn target_registries(&self) -> impl Iterator<Item = String> {
         self.placement

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use regex::Regex;
 use semver::VersionReq;
@@ -176,5 +176,37 @@ fn version_range(range: &Spanned<String>, problems: &mut Problems) -> Option<Ver
             );
             None
         }
+    }
+}
+
+impl fmt::Display for Selectors {
+    /// Selectors as `mirror.toml` has them, in the order in which they apply.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |key: &str, values: &[String]| format!("{key} = {values:?}");
+        let duration = |age| humantime::format_duration(age).to_string();
+        let parts = [
+            self.tags
+                .as_ref()
+                .map(|globs| list("tags", globs.written())),
+            self.regex
+                .as_ref()
+                .map(|regex| list("regex", regex.written())),
+            self.semver
+                .as_ref()
+                .map(|range| format!("semver = \"{range}\"")),
+            self.exclude
+                .as_ref()
+                .map(|globs| list("exclude", globs.written())),
+            self.exclude_regex
+                .as_ref()
+                .map(|regex| list("exclude_regex", regex.written())),
+            self.max_age
+                .map(|age| format!("max_age = \"{}\"", duration(age))),
+            self.latest.map(|count| format!("latest = {count}")),
+            self.min_tags.map(|count| format!("min_tags = {count}")),
+            self.max_tags.map(|count| format!("max_tags = {count}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join("  "))
     }
 }

@@ -1,6 +1,6 @@
 //! How a mirror stands: at each target registry, and by its last runs.
 
-use sqlx::query;
+use sqlx::{query, query_as};
 
 use crate::store::{Error, RunResult, Store, locks::process, queries::view::unsigned};
 
@@ -75,7 +75,37 @@ impl RunRecord {
     }
 }
 
+/// The last look of a mirror at its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastLook {
+    /// When the run began, in seconds since 1970.
+    pub started_at: i64,
+    /// Whether all of the source was compared.
+    pub is_checked: bool,
+    /// The run's first error.
+    pub error: Option<String>,
+    /// The source repository or tag that it is about.
+    pub error_reference: Option<String>,
+    /// The mark of what the run selected. None if an earlier version ran it, which kept none.
+    pub selection: Option<String>,
+}
+
 impl Store {
+    /// The last run of a whole mirror that has compared all of the source, or ended.
+    pub async fn last_look(&self, mirror: &str) -> Result<Option<LastLook>, Error> {
+        query_as!(
+            LastLook,
+            r#"SELECT started_at, is_checked AS "is_checked: bool", error_message AS error,
+                      error_reference, selection
+               FROM runs WHERE mirror = ? AND image IS NULL AND (is_checked OR result IS NOT NULL)
+               ORDER BY id DESC LIMIT 1"#,
+            mirror
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))
+    }
+
     /// How a mirror stands at `now`, with its last `runs` runs. Runs are in the order in which they
     /// began, whatever the clock said.
     pub async fn standing(&self, mirror: &str, runs: i64, now: i64) -> Result<Standing, Error> {

@@ -140,6 +140,18 @@ pub(crate) async fn begin_run(
     Ok(made.last_insert_rowid())
 }
 
+/// Writes down what a run selects.
+pub(crate) async fn run_selects(
+    db: &mut SqliteConnection,
+    run: i64,
+    mark: &str,
+) -> Result<(), sqlx::Error> {
+    query!("UPDATE runs SET selection = ? WHERE id = ?", mark, run)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Writes down that a run has compared all of the source.
 pub(crate) async fn run_checked(db: &mut SqliteConnection, run: i64) -> Result<(), sqlx::Error> {
     query!("UPDATE runs SET is_checked = 1 WHERE id = ?", run)

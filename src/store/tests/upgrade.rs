@@ -65,6 +65,8 @@ async fn upgrade_keeps_rows() {
     );
     assert_eq!(standing.runs.len(), 1);
     assert_eq!(standing.targets.len(), 1);
+    let look = store.last_look("m").await.unwrap().unwrap();
+    assert!(look.is_checked && look.selection.is_none());
     let alarms = store.alarms().await.unwrap();
     assert_eq!(alarms[0].message, "m lags");
     assert_eq!(store.dialects().await.unwrap().len(), 1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    config::{Discovery, Mirror, Selection, Selectors},
+    config::{Discovery, Mirror, Selection},
     locales::Language,
     web::pages::rows::schedule,
 };
@@ -91,47 +91,8 @@ fn selectors(mirror: &Mirror) -> Vec<String> {
     let of_found = mirror.discoveries.iter().map(Discovery::selection);
     for selection in of_routes.chain(of_found) {
         if let Selection::Matching(selectors) = selection {
-            texts.insert(written(selectors));
+            texts.insert(selectors.to_string());
         }
     }
     texts.into_iter().collect()
-}
-
-/// Selectors as `mirror.toml` has them, in the order in which they apply.
-fn written(selectors: &Selectors) -> String {
-    let list = |key: &str, values: &[String]| format!("{key} = {values:?}");
-    let duration = |age| humantime::format_duration(age).to_string();
-    let parts = [
-        selectors
-            .tags
-            .as_ref()
-            .map(|globs| list("tags", globs.written())),
-        selectors
-            .regex
-            .as_ref()
-            .map(|regex| list("regex", regex.written())),
-        selectors
-            .semver
-            .as_ref()
-            .map(|range| format!("semver = \"{range}\"")),
-        selectors
-            .exclude
-            .as_ref()
-            .map(|globs| list("exclude", globs.written())),
-        selectors
-            .exclude_regex
-            .as_ref()
-            .map(|regex| list("exclude_regex", regex.written())),
-        selectors
-            .max_age
-            .map(|age| format!("max_age = \"{}\"", duration(age))),
-        selectors.latest.map(|count| format!("latest = {count}")),
-        selectors
-            .min_tags
-            .map(|count| format!("min_tags = {count}")),
-        selectors
-            .max_tags
-            .map(|count| format!("max_tags = {count}")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
