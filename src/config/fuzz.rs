@@ -10,7 +10,7 @@ use crate::oci::Repository;
 use transship_fuzz::fuzz;
 
 #[test]
-fn a_file_is_accepted_or_told_what_is_wrong_whatever_it_holds() {
+fn any_file_is_accepted_or_explained() {
     fuzz("mirror_toml", |text| {
         // Secrets stay where they are: nothing is run, and no file is read.
         let options = LoadOptions::WITHOUT_SECRETS;
@@ -34,7 +34,7 @@ fn a_file_is_accepted_or_told_what_is_wrong_whatever_it_holds() {
 }
 
 #[test]
-fn a_schedule_that_is_accepted_ticks_forwards_and_backwards() {
+fn accepted_schedule_ticks_both_ways() {
     let moment: DateTime<Utc> = "2026-03-29T00:59:59Z".parse().unwrap();
     let zones = [Tz::UTC, Tz::Europe__Berlin, Tz::Asia__Shanghai];
     let mut turn = 0;

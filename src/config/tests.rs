@@ -44,7 +44,7 @@ fn the_example_at_the_top_is_valid() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_line_caret_and_remedy() {
+fn all_mistakes_have_line_caret_and_remedy() {
     let text = r#"timezone = "Asia/Shangai"
 
 [defaults]
@@ -229,7 +229,7 @@ fn a_pattern_that_no_registry_can_answer_is_refused() {
 }
 
 #[test]
-fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
+fn ages_and_guards_are_validated() {
     let config = mirrors(
         "[[mirror]]\nfrom = \"quay.io/a/b\"\nmax_age = \"180d\"\nmin_tags = 1\nmax_tags = 9\nimmutable = \"v*\"\n",
     );
@@ -265,7 +265,7 @@ fn ages_and_guards_are_read_and_what_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn a_name_too_deep_or_too_shallow_for_a_known_target_is_refused() {
+fn target_depth_is_checked() {
     let entry = |target: &str, path: &str| {
         format!(
             "[[mirror]]\nfrom = \"quay.io/coreos/clair:1\"\ntarget = \"{target}\"\npath = \"{path}\"\n"

@@ -117,7 +117,7 @@ fn mirrored(content: &str, at: i64) -> StoreEvent {
 }
 
 #[tokio::test]
-async fn lag_begins_with_the_first_difference_and_ends_only_when_equal() {
+async fn lag_lasts_from_difference_to_equality() {
     let bench = bench().await;
     bench.record([seen("x", 100)]).await;
     assert_eq!(bench.tag("1").await.lagging_since, Some(100));
@@ -132,7 +132,7 @@ async fn lag_begins_with_the_first_difference_and_ends_only_when_equal() {
 }
 
 #[tokio::test]
-async fn a_target_that_cannot_be_asked_neither_ends_lag_nor_begins_it_anew() {
+async fn unreachable_target_keeps_lag() {
     let bench = bench().await;
     bench
         .record([mirrored("x", 100), check("x", Verdict::Unknown, 200)])
@@ -295,7 +295,7 @@ async fn a_run_that_never_ended_is_no_success() {
 }
 
 #[tokio::test]
-async fn each_target_was_in_sync_when_its_own_part_of_a_run_had_no_failure() {
+async fn targets_are_in_sync_each_by_itself() {
     let bench = bench().await;
     let mirror: Arc<str> = "m".into();
     let registry = target().registry().to_string();
@@ -414,7 +414,7 @@ async fn what_an_image_says_of_its_age_is_kept_by_digest() {
 }
 
 #[tokio::test]
-async fn history_ends_where_nobody_looks_any_more_and_the_last_of_each_kind_stays() {
+async fn history_is_thinned_and_keeps_the_last() {
     let bench = bench().await;
     let day = 24 * 3600;
     let now = 200 * day;

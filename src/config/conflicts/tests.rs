@@ -24,7 +24,7 @@ fn a_repository_stands_once_in_an_entry() {
 }
 
 #[test]
-fn no_backup_is_written_over_a_tag_that_is_mirrored_by_name() {
+fn backup_spares_mirrored_tags() {
     let with = |from: &str, keys: &str| complaint(&format!("{from}\n{keys}"));
     let both = r#"["s.example/z", "s.example/a:1", "s.example/a:1.prev"]"#;
     let backup = "backup_tag = \"{tag}.prev\"";

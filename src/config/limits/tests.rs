@@ -118,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_a_limit_is_told_with_its_line_and_a_remedy() {
+fn limit_mistakes_have_line_and_remedy() {
     let registry = "[registries.\"quay.io\"]\n";
     for (keys, expected) in MISTAKES {
         let found = problem(&format!("{registry}{keys}"));

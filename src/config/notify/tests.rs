@@ -121,7 +121,7 @@ fn a_channel_for_reports_alone_that_gets_none_is_a_warning() {
 }
 
 #[test]
-fn the_report_goes_where_it_is_sent_or_else_to_all_that_take_it() {
+fn report_goes_to_its_channels_or_all() {
     let channels = "[notify.a]\nkind = \"slack\"\nurl = \"https://h/a\"\n\
                     [notify.b]\nkind = \"slack\"\nurl = \"https://h/b\"\non = \"lag\"\n\
                     [notify.c]\nkind = \"slack\"\nurl = \"https://h/c\"\n";
@@ -338,7 +338,7 @@ fn no_secret_of_a_channel_is_printed() {
 }
 
 #[test]
-fn an_inline_secret_in_an_open_file_is_a_warning_and_an_inline_mail_server_is_not() {
+fn inline_secret_in_open_file_warns() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
         "[notify.x]\nkind = \"slack\"\nurl = \"https://h/hunter2\"\n\

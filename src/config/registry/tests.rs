@@ -57,7 +57,7 @@ fn registry_problem(keys: &str) -> (String, String) {
 }
 
 #[test]
-fn what_is_wrong_with_the_way_to_a_registry_is_told_with_its_line() {
+fn connection_mistakes_have_lines() {
     for (keys, expected) in [
         (
             "proxy = \"socks4://h:1\"",
@@ -213,7 +213,7 @@ fn warnings(tables: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_registry_that_no_mirror_names_and_that_is_nearly_one_is_a_warning() {
+fn misspelled_registry_warns() {
     for (wrong, right) in [
         ("m.exmaple.com", "m.example.com"),
         ("quai.io", "quay.io"),
@@ -226,7 +226,7 @@ fn a_registry_that_no_mirror_names_and_that_is_nearly_one_is_a_warning() {
 }
 
 #[test]
-fn a_registry_that_is_named_or_far_from_all_that_are_is_no_warning() {
+fn named_or_distant_registry_is_no_warning() {
     for tables in [
         "[registries.\"m.example.com\"]\nconnections = 4",
         "[registries.\"ghcr.io\"]\nconnections = 4",
@@ -255,7 +255,7 @@ fn whoever_talks_to_nobody_needs_no_secret() {
 }
 
 #[test]
-fn what_may_be_a_secret_is_hidden_in_a_file_that_is_no_toml() {
+fn broken_toml_hides_secrets() {
     for keys in [
         "password = hunter2",
         "pasword = \"hunter2\" oops",

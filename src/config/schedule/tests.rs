@@ -49,7 +49,7 @@ fn walk(schedule: &Schedule, zone: Tz, time: Range<DateTime<Utc>>) -> Vec<DateTi
 }
 
 #[test]
-fn a_daily_tick_in_a_skipped_hour_comes_once_and_right_after_it() {
+fn skipped_hour_ticks_once_after_it() {
     for hour in ["30 2 * * *", "0 2 * * *", "0 0,30 2 * * *", "*/10 2 * * *"] {
         let found = ticks(hour, NEW_YORK, "2026-03-08", 1);
         assert_eq!(found, ["08 03:00-0400"], "{hour}");
@@ -95,7 +95,7 @@ fn an_hourly_tick_comes_once_in_every_hour_that_passes() {
 }
 
 #[test]
-fn an_hourly_tick_is_never_lost_where_the_clock_moves_by_half_an_hour() {
+fn half_hour_shift_keeps_hourly_ticks() {
     assert_eq!(
         ticks("0 * * * *", LORD_HOWE, "2026-10-04", 1)[1..4],
         ["04 01:00+1030", "04 02:30+1100", "04 03:00+1100"]

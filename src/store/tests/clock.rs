@@ -77,7 +77,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_run_of_a_clock_that_was_ahead_says_nothing_of_when_all_was_compared() {
+async fn future_run_sets_no_check_time() {
     let bench = bench().await;
     bench.run(NOW - 3600, RunResult::Ok).await;
     bench.run(NOW + AHEAD, RunResult::Ok).await;
@@ -89,7 +89,7 @@ async fn a_run_of_a_clock_that_was_ahead_says_nothing_of_when_all_was_compared()
 }
 
 #[tokio::test]
-async fn failures_after_a_run_of_a_clock_that_was_ahead_are_counted() {
+async fn failures_after_future_run_count() {
     let bench = bench().await;
     bench.run(NOW + AHEAD, RunResult::Ok).await;
     for minutes in 1..=3 {
@@ -100,7 +100,7 @@ async fn failures_after_a_run_of_a_clock_that_was_ahead_are_counted() {
 }
 
 #[tokio::test]
-async fn the_last_runs_are_those_that_began_last_whatever_the_clock_said() {
+async fn runs_are_ordered_by_start_not_clock() {
     let bench = bench().await;
     let ahead = bench.run(NOW + AHEAD, RunResult::Ok).await;
     let last = bench.run(NOW, RunResult::Ok).await;
@@ -115,7 +115,7 @@ async fn the_last_runs_are_those_that_began_last_whatever_the_clock_said() {
 }
 
 #[tokio::test]
-async fn a_difference_that_a_clock_was_ahead_for_lags_from_the_next_check_on() {
+async fn future_difference_lags_from_next_check() {
     let bench = bench().await;
     bench.seen(Verdict::Differs, NOW + AHEAD).await;
     bench.seen(Verdict::Differs, NOW + 60).await;

@@ -49,7 +49,7 @@ async fn a_store_that_is_closed_leaves_no_log_behind() {
 }
 
 #[tokio::test]
-async fn what_is_learned_while_another_process_holds_the_store_is_written_once_it_lets_go() {
+async fn held_store_delays_writes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let stop = CancellationToken::new();
@@ -71,7 +71,7 @@ async fn what_is_learned_while_another_process_holds_the_store_is_written_once_i
 }
 
 #[tokio::test]
-async fn a_store_that_is_still_held_when_the_work_is_to_end_is_given_up_with_the_remedy() {
+async fn held_store_is_given_up_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let stop = CancellationToken::new();

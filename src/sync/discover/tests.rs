@@ -31,7 +31,7 @@ fn expanded(entries: &str, repositories: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_pattern_becomes_a_route_for_each_repository_that_matches_sorted() {
+fn pattern_yields_sorted_routes() {
     let found = [
         "r.io/team/b",
         "r.io/team/a",
@@ -58,7 +58,7 @@ fn a_pattern_that_matches_nothing_is_a_failure() {
 }
 
 #[test]
-fn of_two_found_repositories_that_meet_in_one_target_the_later_is_refused() {
+fn later_source_of_a_target_is_refused() {
     let entry = "[[mirror]]\nfrom = \"r.io/*/app\"\ntags = \"*\"\n";
     let routes = expanded(entry, &["r.io/b/app", "r.io/a/app"]);
     assert_eq!(routes[0], "r.io/a/app 0");
@@ -69,7 +69,7 @@ fn of_two_found_repositories_that_meet_in_one_target_the_later_is_refused() {
 }
 
 #[test]
-fn a_repository_that_the_file_names_comes_before_one_that_is_found() {
+fn named_repository_beats_found_one() {
     let found = "[[mirror]]\nfrom = \"r.io/a/*\"\ntags = \"*\"\n";
     let named = "[[mirror]]\nfrom = \"r.io/b/app:1\"\n";
     let routes = expanded(&format!("{named}{found}"), &["r.io/a/app", "r.io/a/x"]);
@@ -101,7 +101,7 @@ fn what_an_earlier_mirror_finds_is_left_to_it() {
 }
 
 #[test]
-fn a_repository_that_two_patterns_of_one_entry_find_is_mirrored_once() {
+fn overlapping_patterns_mirror_once() {
     let entry = "[[mirror]]\nfrom = [\"r.io/a/x\", \"r.io/a/*\", \"r.io/*/y\"]\ntags = \"*\"\n";
     let routes = expanded(entry, &["r.io/a/x", "r.io/a/y"]);
     assert_eq!(routes, ["r.io/a/y 0"]);
@@ -123,7 +123,7 @@ fn a_catalog_that_was_refused_is_a_failure_of_its_mirror() {
 
 proptest! {
     #[test]
-    fn whatever_catalogs_hold_and_in_whatever_order_no_target_gets_two_sources(
+    fn catalogs_give_a_target_one_source(
         mut catalog in prop::collection::vec("r\\.io/[abc](/[xy]){1,2}", 0..12),
         seed in any::<u64>(),
     ) {

@@ -1,7 +1,7 @@
 use crate::sync::failure_log::*;
 
 #[test]
-fn a_registry_that_fails_everything_is_news_once_and_the_others_are_counted() {
+fn failing_registry_is_logged_once() {
     let log = FailureLog::default();
     let mut news = (0..20).filter(|_| log.is_news("quay.io", ErrorClass::Network));
     assert_eq!((news.next(), news.next()), (Some(0), None));

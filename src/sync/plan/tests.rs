@@ -175,7 +175,7 @@ fn a_tag_that_moved_is_copied() {
 }
 
 #[test]
-fn a_tag_missing_at_the_target_is_copied_whatever_the_store_says() {
+fn tag_missing_at_target_is_copied() {
     let scene = Scene {
         source: vec![("1", "x")],
         records: vec![("1", record("x"))],
@@ -257,7 +257,7 @@ fn other_platforms_are_written_anew() {
 }
 
 #[test]
-fn referrers_are_looked_for_with_every_copy_and_then_at_their_own_pace() {
+fn referrers_follow_copies_then_their_interval() {
     let checked = |at| TagRecord {
         referrers_at: at,
         verified_at: Some(100_000),
@@ -346,7 +346,7 @@ proptest! {
 }
 
 #[test]
-fn what_verification_found_damaged_is_copied_and_lends_its_digest_to_no_other_tag() {
+fn damaged_tag_is_copied_alone() {
     let mut damaged = record("x");
     damaged.is_damaged = true;
     let plan = Scene {

@@ -14,7 +14,7 @@ fn usage(bytes: u64, used_bytes: u64) -> Usage {
 }
 
 #[test]
-fn small_images_go_from_nine_tenths_on_and_nothing_at_the_end() {
+fn budget_end_admits_small_images_then_none() {
     let at = |used| usage(1000, used).allowance();
     assert_eq!(at(0), Some(Allowance::All));
     assert_eq!(at(899), Some(Allowance::All));
@@ -25,13 +25,13 @@ fn small_images_go_from_nine_tenths_on_and_nothing_at_the_end() {
 }
 
 #[test]
-fn small_is_a_hundredth_of_the_budget_and_never_more_than_100_mb() {
+fn small_image_is_a_hundredth_of_the_budget() {
     assert_eq!(usage(5_000_000, 0).small_bytes(), 50_000);
     assert_eq!(usage(1_000_000_000_000, 0).small_bytes(), SMALL);
 }
 
 #[test]
-fn what_is_put_off_is_told_when_it_comes_and_what_to_change() {
+fn deferred_copy_names_date_and_key() {
     let usage = Usage {
         ends: "2026-12-01".parse().unwrap(),
         ..usage(1_000_000_000_000, 930_000_000_000)

@@ -53,7 +53,7 @@ fn missing_images_are_listed_with_the_entries_to_add() {
 }
 
 #[test]
-fn mirrored_images_are_current_and_a_foreign_digest_is_found() {
+fn mirrored_image_is_current_and_foreign_digest_found() {
     let image = Image::oci("first");
     let pair = Pair::holding(&image);
     pair.transship.run(&["sync"]).expect_code(0);

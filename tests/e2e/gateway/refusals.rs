@@ -35,7 +35,7 @@ fn registries_that_nothing_names_are_never_contacted() {
 }
 
 #[test]
-fn unlisted_and_denied_images_are_refused_with_the_line_to_add() {
+fn refused_images_name_the_line_to_add() {
     let keys = "allow = [\"SOURCE/*\"]\ndeny = [\"SOURCE/*miner*\"]\ntarget = \"TARGET/cache\"";
     let stage = GatewayStage::start(keys, |source| {
         source.client().push("xminer", "v1", &Image::oci("xminer"));

@@ -275,7 +275,7 @@ fn prunes_nothing_once_after_tag_order_changed() {
 }
 
 #[test]
-fn renamed_mirror_prunes_nothing_once_after_tag_order_changed() {
+fn renamed_mirror_skips_one_prune() {
     let entry = |name: &str| {
         format!(
             "\n[[mirror]]\nname = \"{name}\"\nfrom = \"SOURCE/app\"\nlatest = 1\nprune = {{ after = \"7d\" }}\n"

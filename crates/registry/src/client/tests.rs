@@ -10,7 +10,7 @@ fn refusal(status: u16, code: &str, message: &str) -> Error {
 }
 
 #[test]
-fn what_passes_by_itself_is_told_from_what_is_final_for_now() {
+fn transient_errors_differ_from_final_ones() {
     for (status, code, message, class, is_transient) in [
         (429, "TOOMANYREQUESTS", "Rate exceeded", "throttled", true),
         (

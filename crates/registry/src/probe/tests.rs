@@ -10,7 +10,7 @@ fn read(remaining: &str, limit: Option<&str>) -> Option<Quota> {
 }
 
 #[test]
-fn the_headers_of_docker_hub_are_read_and_odd_ones_are_none() {
+fn odd_quota_headers_are_none() {
     let expected = Quota {
         limit: Some(100),
         remaining: 76,

@@ -24,7 +24,7 @@ async fn a_registry_that_tells_nothing_limits_nothing() {
 }
 
 #[tokio::test]
-async fn the_last_pull_is_given_out_once_and_the_answer_is_waited_for() {
+async fn last_pull_is_given_once() {
     let quota = Arc::<PullQuota>::default();
     quota.update(docker_hub(1), Instant::now());
     let last = quota.pull().await.unwrap();
@@ -84,7 +84,7 @@ async fn a_refusal_without_a_number_ends_the_pulls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_without_a_number_holds_until_a_pull_is_given_again() {
+async fn unnumbered_refusal_holds_until_a_pull() {
     let quota = Arc::<PullQuota>::default();
     let before = Instant::now();
     tokio::time::advance(Duration::from_secs(1)).await;

@@ -138,7 +138,7 @@ fn a_name_that_resolves_to_this_machine_is_this_machine() {
 }
 
 #[test]
-fn a_registry_whose_own_name_is_of_this_machine_may_stay_there() {
+fn local_registry_may_redirect_locally() {
     let ssrf_guard = ssrf_guard("https://registry.home.example/");
     let to = url("https://127.0.0.1:9000/x");
     let own = ssrf_guard.sift("Registry.home.example", addresses(&["127.0.0.1"]));

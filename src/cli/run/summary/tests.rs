@@ -11,7 +11,7 @@ fn failure(at: usize, class: ErrorClass, registry: &str, why: &str) -> Failure {
 }
 
 #[test]
-fn a_registry_that_is_not_there_is_one_cause_and_others_stay_apart() {
+fn dead_registry_is_one_cause() {
     let gone = (0..20).map(|at| failure(at, ErrorClass::Network, "quay.io", "connection refused"));
     let other = failure(0, ErrorClass::Network, "ghcr.io", "connection refused");
     let missing = (0..2).map(|at| failure(at, ErrorClass::NotFound, "quay.io", "not found"));

@@ -11,7 +11,7 @@ fn reported(platforms: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_platform_that_no_image_can_have_is_doubted_and_the_one_that_was_meant_is_named() {
+fn impossible_platform_gets_suggestion() {
     let reported =
         reported(r#"["linux/amd46", "Linux/arm64", "linux/aarch64", "linux/armv7", "linux/z80"]"#);
     let expected = [
@@ -25,7 +25,7 @@ fn a_platform_that_no_image_can_have_is_doubted_and_the_one_that_was_meant_is_na
 }
 
 #[test]
-fn a_name_that_no_platform_has_is_refused_and_the_one_that_was_meant_is_named() {
+fn unknown_platform_is_refused_with_suggestion() {
     let entry = format!("{TARGET}[[mirror]]\nfrom = \"a/b:1\"\nplatforms = \"linux/x86_64\"\n");
     let refused = &report(&entry).records()[0];
     assert_eq!(refused.severity, "error");

@@ -202,7 +202,7 @@ fn a_bad_schedule_of_the_defaults_is_told_once() {
 }
 
 #[test]
-fn the_next_run_is_by_the_clock_of_the_file_and_none_while_paused() {
+fn next_run_uses_timezone_and_pause() {
     let shanghai = chrono_tz::Asia::Shanghai;
     let mut daily = mirror("schedule = \"7 9 * * *\"\n");
     let next = daily.next_run(shanghai, 1_767_225_600);
@@ -218,7 +218,7 @@ fn the_next_run_is_by_the_clock_of_the_file_and_none_while_paused() {
 }
 
 #[test]
-fn the_daemon_listens_on_loopback_and_takes_no_commands_unless_told() {
+fn daemon_defaults_to_loopback_read_only() {
     let config = parse(&format!("{TARGET}{MIRROR}"));
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:9618");
     assert!(config.http.token.is_none());

@@ -75,7 +75,7 @@ async fn a_store_that_is_cut_off_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_not_closed_is_looked_at_before_it_is_used() {
+async fn unclosed_store_is_checked_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = store_in(folder.path()).await;
     damage(&path, 4096 * 20);
@@ -86,7 +86,7 @@ async fn a_store_that_was_not_closed_is_looked_at_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn damage_that_is_met_at_work_ends_the_work_and_the_next_start_replaces_the_store() {
+async fn corruption_ends_work_and_replaces_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = store_in(folder.path()).await;
     let (store, recorder) = open(&path).await.unwrap();

@@ -11,7 +11,7 @@ async fn unusable(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_store_that_could_be_made_or_is_there_is_usable_and_nothing_is_made() {
+async fn preflight_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     assert_eq!(unusable(&path).await, "");
@@ -39,7 +39,7 @@ async fn old(path: &Path, run: Option<&str>) {
 }
 
 #[tokio::test]
-async fn a_store_of_an_older_version_is_told_with_what_brings_it_up_to_date() {
+async fn older_store_names_its_upgrade() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     old(&path, Some("app")).await;

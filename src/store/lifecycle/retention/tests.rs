@@ -97,7 +97,7 @@ impl RetentionBench {
 }
 
 #[tokio::test]
-async fn an_image_that_no_tag_stands_for_is_forgotten_after_months() {
+async fn untagged_image_expires() {
     let bench = bench().await;
     bench.record([bench.mirrored("m", "kept")]).await;
     for image in ["kept", "left"] {
@@ -111,7 +111,7 @@ async fn an_image_that_no_tag_stands_for_is_forgotten_after_months() {
 }
 
 #[tokio::test]
-async fn an_age_that_was_not_asked_for_since_a_month_is_to_be_noted_again() {
+async fn unused_age_expires_after_a_month() {
     let bench = bench().await;
     let (image, at) = (digest("old"), None);
     bench.record([StoreEvent::Created { image, at }]).await;
@@ -131,7 +131,7 @@ async fn an_age_that_was_not_asked_for_since_a_month_is_to_be_noted_again() {
 }
 
 #[tokio::test]
-async fn the_blobs_of_a_repository_that_no_mirror_writes_to_are_asked_for_again() {
+async fn unused_repository_forgets_its_blobs() {
     let bench = bench().await;
     for name in ["alive", "gone"] {
         let here = || repository(name);

@@ -1,7 +1,7 @@
 use crate::store::locks::process::*;
 
 #[test]
-fn a_process_lives_until_it_ends_and_another_with_its_id_is_another() {
+fn reused_process_id_is_another_process() {
     let own = own().unwrap();
     assert!(lives(&own));
     let mut child = process::Command::new("sleep").arg("60").spawn().unwrap();

@@ -11,7 +11,7 @@ fn two() -> (tempfile::TempDir, [Presence; 2]) {
 }
 
 #[tokio::test]
-async fn one_of_those_that_write_keeps_uploads_until_it_writes_no_more() {
+async fn one_writer_owns_uploads() {
     let (_folder, [one, other]) = two();
     one.enter().await;
     other.enter().await;
@@ -23,7 +23,7 @@ async fn one_of_those_that_write_keeps_uploads_until_it_writes_no_more() {
 }
 
 #[tokio::test]
-async fn nobody_is_alone_while_another_writes_and_nobody_begins_while_one_is() {
+async fn exclusive_lock_bars_writers() {
     let (_folder, [one, other]) = two();
     one.enter().await;
     assert!(other.exclusive().is_none());

@@ -78,7 +78,7 @@ fn examined(tag: &str, at: i64, is_damaged: bool) -> StoreEvent {
 }
 
 #[tokio::test]
-async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right() {
+async fn wrong_bytes_are_suspect_everywhere() {
     let elsewhere: Repository = "other.example.com/a".parse().unwrap();
     let bench = bench([
         StoreEvent::Holds(repository("a"), blob()),
@@ -107,7 +107,7 @@ async fn wrong_bytes_are_doubted_in_every_repository_until_they_are_proven_right
 }
 
 #[tokio::test]
-async fn a_tag_that_is_written_by_one_who_did_not_know_of_its_damage_stays_damaged() {
+async fn unaware_write_keeps_damage() {
     let doubt = StoreEvent::Check(Check::Suspect(repository("a"), blob()));
     let bench = bench([mirrored("1", 10), doubt, examined("1", 20, true)]).await;
     let is_damaged = async || {

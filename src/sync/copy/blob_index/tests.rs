@@ -58,7 +58,7 @@ async fn an_empty_repository_lacks_what_it_was_not_given() {
 }
 
 #[tokio::test]
-async fn what_the_store_believes_is_asked_again_where_there_is_doubt() {
+async fn doubt_asks_for_stored_blobs_again() {
     let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     holdings.learn(&here, &blob(), true).await;
@@ -102,7 +102,7 @@ async fn a_repository_that_lost_something_is_not_believed() {
 }
 
 #[tokio::test]
-async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
+async fn suspect_blob_is_neither_held_nor_mounted() {
     let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     let doubt = Check::Suspect(here.clone(), blob());
@@ -124,7 +124,7 @@ async fn what_is_doubted_is_neither_held_nor_mounted_until_it_is_proven() {
 }
 
 #[tokio::test]
-async fn nobody_begins_to_write_while_digests_are_deleted_nor_deletes_while_one_writes() {
+async fn deletion_and_writes_exclude_each_other() {
     let IndexBench { holdings, .. } = &bench().await;
     let (here, other) = (repository("a"), repository("b"));
     let clearing = holdings.clear(&here, &[]).await.unwrap();

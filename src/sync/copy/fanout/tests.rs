@@ -138,7 +138,7 @@ async fn who_has_a_flow_first_pulls_and_waits_for_nobody_elses() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_an_image_that_all_targets_are_done_with() {
+async fn finished_image_leaves_no_memory() {
     let (fanout, a, b) = two_targets();
     let (image, base) = (digest("image"), digest("base"));
     let other = digest("other");

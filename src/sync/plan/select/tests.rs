@@ -83,7 +83,7 @@ fn each_selector_keeps_what_it_says() {
 }
 
 #[test]
-fn an_entry_that_selects_nothing_is_refused_unless_that_is_allowed() {
+fn empty_selection_is_refused_unless_allowed() {
     let listing = tags(&["v1.0.0", "v1.1.0"]);
     let refused = |selectors: &str| choose_at(&route(selectors), &listing, &[]);
     let text = refused("semver = \">=2\"").unwrap_err();
@@ -192,7 +192,7 @@ fn order_of_latest_names_what_placed_each_tag() {
 }
 
 #[test]
-fn push_times_are_needed_where_there_are_fewer_versions_than_wanted() {
+fn few_versions_need_push_times() {
     let needs = |selectors: &str, names: &[&str]| needs_times(&route(selectors), &tags(names));
     let newest = "tags = \"*\"\nlatest = 2";
     assert!(needs(newest, &["a", "b", "c"]));
@@ -203,7 +203,7 @@ fn push_times_are_needed_where_there_are_fewer_versions_than_wanted() {
 }
 
 #[test]
-fn a_selection_outside_of_its_guards_is_refused_in_a_sentence() {
+fn guarded_selection_is_refused() {
     let listing = tags(&["v1", "v2", "x"]);
     let refused = |guard: &str| {
         choose_at(&route(&format!("tags = \"v*\"\n{guard}")), &listing, &[]).unwrap_err()

@@ -69,7 +69,7 @@ fn a_tag_goes_when_its_time_has_passed_and_not_before() {
 }
 
 #[test]
-fn the_check_that_notes_the_time_never_deletes_however_short_the_wait() {
+fn first_check_never_deletes() {
     let short = Prune {
         after: Duration::from_nanos(1),
         ..rule(0)

@@ -28,7 +28,7 @@ fn admits(http: &HttpClient, credential: &Credential, realm: &str) -> bool {
 }
 
 #[test]
-fn a_login_goes_to_token_servers_with_tls_and_to_the_registry_itself() {
+fn login_needs_tls_or_the_registry_itself() {
     let (secure, plain) = (http("r.example", false), http("r.example:5000", true));
     for (http, realm, is_admitted) in [
         (&secure, "https://r.example/token", true),
@@ -50,7 +50,7 @@ fn a_login_goes_to_token_servers_with_tls_and_to_the_registry_itself() {
 }
 
 #[test]
-fn who_has_no_login_may_ask_a_plain_token_server_of_a_plain_registry() {
+fn anonymous_token_over_plain_http() {
     let nobody = Credential::Anonymous;
     let (secure, plain) = (http("r.example", false), http("r.example:5000", true));
     assert!(admits(&plain, &nobody, "http://auth.example/token"));
@@ -64,7 +64,7 @@ fn life(expires_in: &str) -> u64 {
 }
 
 #[test]
-fn a_token_lives_as_long_as_makes_sense_whatever_its_answer_says() {
+fn token_lifetime_is_bounded() {
     assert_eq!(life("300"), 300);
     assert_eq!(life("299.5"), 299);
     for (odd, expected) in [("-1", 60), ("0", 60), ("-1e300", 60), ("null", 60)] {
@@ -93,7 +93,7 @@ fn a_realm_keeps_its_query_but_for_its_scope() {
 }
 
 #[test]
-fn a_scope_names_its_repository_first_and_a_deletion_only_where_one_is_meant() {
+fn scope_asks_for_deletion_only_to_delete() {
     let scope = |writes, from: Option<&str>| Scope {
         repository: "a/b".into(),
         writes,

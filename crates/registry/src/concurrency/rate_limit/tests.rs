@@ -28,7 +28,7 @@ async fn drain(bytes: BlobStream) -> usize {
 }
 
 #[test]
-fn turns_follow_one_another_and_what_was_late_is_made_up_for() {
+fn late_turns_are_made_up_for() {
     let queue = FairQueue::new(Duration::from_millis(100));
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
@@ -48,7 +48,7 @@ fn turns_follow_one_another_and_what_was_late_is_made_up_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_take_the_time_that_their_rate_says_however_many_flows_there_are() {
+async fn rate_holds_for_any_number_of_flows() {
     let rate_limiter = rate_limiter(bandwidth(1_000_000), None);
     let started = Instant::now();
     let flows =
@@ -74,7 +74,7 @@ async fn flows_share_a_rate_alike() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_directions_and_all_registries_share_the_rate_of_all() {
+async fn total_rate_is_shared() {
     let process_limits = process_limits(bandwidth(1_000_000));
     let quick = || {
         Arc::new(RateLimiter::new(
@@ -156,7 +156,7 @@ async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_waiting_holds_nobody_up_for_longer_than_a_turn() {
+async fn cancelled_waiter_frees_its_turn() {
     let rate_limiter = Arc::new(RateLimiter::new(Some(1.0), None, process_limits(None)));
     rate_limiter.request().await;
     let short = Duration::from_millis(1);

@@ -66,7 +66,7 @@ fn a_body_that_ends_early_or_never_ends_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_left_out_of_an_answer_that_sends_everything() {
+async fn full_answer_skips_known_bytes() {
     for skip in 0..=6 {
         let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
         let rest = without_first(stream::iter(parts).boxed(), skip);

@@ -57,7 +57,7 @@ fn refused(request: &Request, status: u16, said: &str) -> Error {
 }
 
 #[test]
-fn a_tag_that_a_target_does_not_let_move_is_blocked_and_never_tried_again() {
+fn immovable_tag_is_blocked_for_good() {
     for (status, said) in [
         (
             412,
@@ -87,7 +87,7 @@ fn a_tag_that_a_target_does_not_let_move_is_blocked_and_never_tried_again() {
 }
 
 #[test]
-fn what_is_no_tag_and_what_only_echoes_a_name_is_not_blocked() {
+fn echoed_names_do_not_block_tags() {
     let child = request(Method::PUT, &format!("manifests/sha256:{}", "0".repeat(64)));
     let other = tagged();
     let named = request(Method::PUT, "manifests/immutable");
@@ -197,7 +197,7 @@ fn what_has_to_be_created_first_is_named() {
 }
 
 #[test]
-fn a_refusal_for_the_kind_of_a_manifest_names_what_leaves_it_out() {
+fn refused_manifest_type_names_the_key() {
     let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json" });
     let docker = "application/vnd.docker.distribution.manifest.v2+json";
     let oci = "application/vnd.oci.image.manifest.v1+json";

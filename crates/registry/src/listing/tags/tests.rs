@@ -44,7 +44,7 @@ fn link_to_another_host_is_read_at_the_own_one() {
 }
 
 #[test]
-fn a_tag_with_two_digests_has_none_and_one_told_twice_has_it() {
+fn contradicting_digests_are_dropped() {
     let digest = |n: u8| Some(Digest::of(&[n]));
     let mut listing = TagListing::default();
     for (tag, digest) in [("a", 1), ("b", 1), ("a", 2), ("b", 1), ("a", 2)] {

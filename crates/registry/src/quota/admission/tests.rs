@@ -43,7 +43,7 @@ fn as_many_begin_as_the_pulls_that_are_left_cover() {
 }
 
 #[test]
-fn who_has_all_manifests_holds_nobody_up_while_blobs_are_copied() {
+fn admission_ends_with_manifests() {
     let (mut turns, _kept) = waiting(&[("a", 1), ("b", 1)]);
     assert_eq!(begin(&mut turns, Some(9)), [digest("a")]);
     turns.needs(&digest("a"), [].iter());

@@ -34,7 +34,7 @@ fn a_header_has_seconds_parts_of_them_a_date_or_a_duration() {
 }
 
 #[test]
-fn the_words_of_a_body_are_believed_and_short_pauses_are_made_longer() {
+fn body_names_pause_with_a_minimum() {
     let ghcr = "TOOMANYREQUESTS: retry-after: 880.092µs, allowed: 44000/minute";
     assert_eq!(words(ghcr), seconds(1.0));
     assert_eq!(words("retry-after: 880.092\u{3bc}s"), seconds(1.0));

@@ -62,7 +62,7 @@ fn a_broken_helper_is_told_without_what_it_printed() {
 }
 
 #[test]
-fn a_helper_that_hangs_or_leaves_a_child_behind_is_given_up() {
+fn hanging_helper_is_given_up() {
     for script in ["exec sleep 600", "sleep 600 & exit 0"] {
         let found = ask(script, Duration::from_millis(300));
         assert!(

@@ -58,7 +58,7 @@ fn a_body_that_was_too_large_is_halved_down_to_a_limit() {
 }
 
 #[test]
-fn a_registry_that_takes_neither_parts_nor_a_large_body_is_asked_for_parts_again() {
+fn refused_large_body_retries_chunks() {
     let dialects = dialects("r.example.com");
     assert!(dialects.learn(&refused(400), part(10)));
     assert!(dialects.learn(&refused(413), remaining(64 << 20)));
@@ -77,7 +77,7 @@ fn many_bodies_that_were_too_large_at_once_teach_one_thing() {
 }
 
 #[test]
-fn a_registry_that_refuses_the_least_that_it_takes_teaches_nothing() {
+fn refused_minimum_teaches_nothing() {
     let least = UploadAttempt {
         least: 8 << 20,
         ..part(8 << 20)
@@ -96,7 +96,7 @@ fn a_registry_that_refuses_parts_gets_blobs_whole() {
 }
 
 #[test]
-fn whoever_was_sending_parts_when_others_learned_it_tries_again_too() {
+fn concurrent_chunks_retry_after_lesson() {
     let dialects = dialects("r.example.com");
     for _ in 0..9 {
         assert!(dialects.learn(&refused(405), part(10)));

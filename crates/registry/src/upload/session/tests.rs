@@ -25,7 +25,7 @@ fn assert_surplus(mut upload: UploadSession, named: u64, expected: Option<u64>) 
 }
 
 #[test]
-fn a_session_goes_on_after_the_last_byte_that_the_registry_has() {
+fn session_resumes_at_registry_offset() {
     let upload = || upload(10, Some(false));
     assert_surplus(upload(), 9, Some(0));
     assert_surplus(upload(), 10, Some(1));
@@ -52,7 +52,7 @@ fn a_registry_may_name_the_byte_that_comes_next() {
 }
 
 #[test]
-fn a_session_of_which_nobody_knows_how_it_counts_is_begun_anew() {
+fn session_with_unknown_offset_restarts() {
     assert_surplus(upload(0, None), 0, None);
     assert_surplus(upload(0, None), 9, None);
     assert_surplus(upload(10, None), 9, None);

@@ -23,7 +23,7 @@ fn target(pushed: Result<(), Error>) -> RegistryReport {
 }
 
 #[test]
-fn a_refused_login_is_the_login_s_failure_and_not_the_push_s() {
+fn refused_login_is_no_push_failure() {
     let refused = target(Err(error(Kind::Unauthorized("no".into()))));
     let failed = |report: &RegistryReport| -> Vec<&str> {
         let checks = report.checks.iter();
