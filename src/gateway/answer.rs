@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     http::{
-        HeaderName, HeaderValue, Response, StatusCode,
+        HeaderName, HeaderValue, Response, StatusCode, Uri,
         header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WARNING, WWW_AUTHENTICATE},
     },
 };
@@ -222,4 +222,21 @@ pub(crate) fn manifest(manifest: &Manifest) -> Response<Body> {
         headers.insert(DIGEST, digest);
     }
     response
+}
+
+/// Most bytes of a path, and of a query: names and digests are shorter.
+const URI_BYTES: usize = 2 << 10;
+
+/// Refuses an address that is longer than any name.
+pub(crate) fn check_length(uri: &Uri) -> Result<(), PullError> {
+    let query = uri.query().unwrap_or_default();
+    if uri.path().len() <= URI_BYTES && query.len() <= URI_BYTES {
+        return Ok(());
+    }
+    let (status, text) = (
+        StatusCode::URI_TOO_LONG,
+        "the path or the query is longer than 2 KiB",
+    );
+    let outcome = PullOutcome::Refused;
+    Err(PullError::new(status, "NAME_INVALID", text, outcome))
 }

@@ -1,6 +1,6 @@
 //! Lists: the tags of a repository, and what refers to a manifest.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use axum::{
     body::Body,
@@ -9,6 +9,10 @@ use axum::{
         header::{CONTENT_TYPE, LINK},
     },
 };
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -16,18 +20,49 @@ use crate::{
     gateway::{
         Gateway, Pull,
         answer::{PullError, PullOutcome, json_response},
+        request::address::WantedContent,
     },
     oci::{Digest, IMAGE_INDEX_MEDIA_TYPE, Manifest, Repository, Tag},
-    registry::{Error, Referrer, Registry},
+    registry::{Error, Kind, Operation, Referrer, Registry},
 };
 
 /// How long a registry may take for a list.
 const LIST: Duration = Duration::from_secs(20);
+/// How long a list waits for its turn.
+const LIST_TURN: Duration = Duration::from_secs(10);
 /// Most referrers that are listed for one manifest.
 const REFERRERS: usize = 100;
+/// Most tags of one page. Clients ask for the next by its `Link`.
+const PAGE: usize = 50_000;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 impl Gateway {
+    /// A list, when it is its turn: lists are large while they are made.
+    pub(crate) async fn serve_list(
+        &self,
+        pull: &Pull,
+        wanted: &WantedContent,
+    ) -> Result<(Response<Body>, PullOutcome), PullError> {
+        let turn = tokio::time::timeout(LIST_TURN, self.lists.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(PullError::unavailable("too many lists are being made"));
+        };
+        let (response, outcome) = match wanted {
+            WantedContent::Referrers(digest) => self.serve_referrers(pull, digest).await?,
+            _ => self.serve_tags(pull).await?,
+        };
+        Ok((self.counted_answer(response).await?, outcome))
+    }
+
+    /// An answer that counts until it is read.
+    pub(crate) async fn counted_answer(
+        &self,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, PullError> {
+        let counted = self.unread.count(response).await;
+        counted.ok_or_else(|| PullError::unavailable("too many answers are waiting to be read"))
+    }
+
     /// The tags of a repository, sorted: those of its copy, and where it has none those of the
     /// upstream.
     pub(crate) async fn serve_tags(
@@ -123,16 +158,17 @@ fn page(pull: &Pull, tags: &[Tag]) -> Response<Body> {
         .iter()
         .filter(|tag| last.as_deref().is_none_or(|last| tag.as_str() > last));
     let rest: Vec<&str> = after.map(Tag::as_str).collect();
-    let shown = &rest[..rest.len().min(count.unwrap_or(usize::MAX))];
+    let count = count.unwrap_or(PAGE).min(PAGE);
+    let shown = &rest[..rest.len().min(count)];
     let name = pull.repository.path();
     let body = json!({ "name": name, "tags": shown });
     let mut response = json_response(StatusCode::OK, body.to_string());
-    if let (true, Some(last), Some(n)) = (shown.len() < rest.len(), shown.last(), count) {
+    if let (true, Some(last)) = (shown.len() < rest.len(), shown.last()) {
         // Relative to what was asked for, which may have a registry before or in its path.
         let ns = parameter(&pull.query, "ns");
         let mut query = form_urlencoded::Serializer::new(String::new());
         query
-            .append_pair("n", &n.to_string())
+            .append_pair("n", &count.to_string())
             .append_pair("last", last);
         if let Some(ns) = ns {
             query.append_pair("ns", &ns);
@@ -148,6 +184,20 @@ fn page(pull: &Pull, tags: &[Tag]) -> Response<Body> {
 /// The entries of the list of referrers that a registry has; from the tag that stands for them where it
 /// has no API.
 async fn referrers(
+    registry: &Registry,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Vec<Value>, Error> {
+    let timeout = |_| {
+        let kind = Kind::Network("the referrers did not come in time".into());
+        let subject = repository.digest(digest).to_string();
+        Error::new(Operation::ListReferrers, subject, registry.name(), kind)
+    };
+    let asked = tokio::time::timeout(LIST, asked_referrers(registry, repository, digest));
+    asked.await.map_err(timeout)?
+}
+
+async fn asked_referrers(
     registry: &Registry,
     repository: &Repository,
     digest: &Digest,
@@ -169,9 +219,65 @@ async fn referrers(
         return Ok(Vec::new());
     };
     let index = registry.get_manifest(&repository.tag(&tag)).await?;
-    let index = index.and_then(|index| serde_json::from_slice::<Value>(&index.bytes).ok());
-    let manifests = index.and_then(|index| index.get("manifests")?.as_array().cloned());
-    Ok(manifests.unwrap_or_default())
+    Ok(index.map_or_else(Vec::new, |index| entries_of(&index)))
+}
+
+/// The first entries of an index. The rest is skipped, not kept: an index may have a million.
+fn entries_of(index: &Manifest) -> Vec<Value> {
+    let read = serde_json::from_slice::<ReferrerIndex>(&index.bytes);
+    let entries = read.map(|index| index.manifests.0).unwrap_or_default();
+    let entries = entries.iter().map(serde_json::to_value);
+    entries.filter_map(Result::ok).collect()
+}
+
+/// The index that stands for the referrers of a manifest.
+#[derive(Deserialize)]
+struct ReferrerIndex {
+    #[serde(default)]
+    manifests: FirstEntries,
+}
+
+#[derive(Default)]
+struct FirstEntries(Vec<ReferrerEntry>);
+
+/// What the specification has of an entry
+/// ([referrers](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers)).
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReferrerEntry {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl<'de> Deserialize<'de> for FirstEntries {
+    fn deserialize<D: Deserializer<'de>>(entries: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = FirstEntries;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of descriptors")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstEntries, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < REFERRERS {
+                    match list.next_element()? {
+                        Some(entry) => first.push(entry),
+                        None => return Ok(FirstEntries(first)),
+                    }
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(FirstEntries(first))
+            }
+        }
+        entries.deserialize_seq(Visit)
+    }
 }
 
 /// The entry of a manifest in a list of referrers.

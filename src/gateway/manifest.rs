@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use chrono::Utc;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     gateway::{
@@ -20,7 +22,11 @@ use crate::{
 /// Bytes of manifests that are remembered in one generation.
 const BYTES: usize = 16 << 20;
 /// Blobs of which it is remembered which manifest led to them.
-const LINKS: usize = 100_000;
+const LINKS: usize = 40_000;
+/// Repositories of which it is remembered when the store was searched for links, and how long that
+/// counts: clients may ask for blobs that nothing leads to.
+const SEARCHES: usize = 1000;
+const SEARCHED: Duration = Duration::from_secs(30);
 /// How long a target, and an upstream, may take for a manifest.
 const TARGET: Duration = Duration::from_secs(3);
 const UPSTREAM: Duration = Duration::from_secs(10);
@@ -32,6 +38,7 @@ type ManifestName = (Repository, Digest);
 pub(crate) struct ManifestCache {
     manifests: GenerationCache<ManifestName, Arc<Manifest>>,
     links: GenerationCache<ManifestName, BlobLink>,
+    searches: GenerationCache<Repository, Arc<Mutex<Option<Instant>>>>,
     flights: SingleFlight<ManifestName>,
 }
 
@@ -48,6 +55,7 @@ impl Default for ManifestCache {
         Self {
             manifests: GenerationCache::new(BYTES),
             links: small_cache(LINKS),
+            searches: small_cache(SEARCHES),
             flights: SingleFlight::default(),
         }
     }
@@ -185,7 +193,11 @@ impl Gateway {
 
     fn remember(&self, pull: &Pull, manifest: Manifest) -> Arc<Manifest> {
         self.link(pull, &manifest);
-        let manifest = Arc::new(manifest);
+        // A copy of its own: what is remembered holds no memory that runs draw from.
+        let manifest = Arc::new(Manifest {
+            bytes: Bytes::copy_from_slice(&manifest.bytes),
+            ..manifest
+        });
         let name = (pull.repository.clone(), manifest.digest.clone());
         let weight = manifest.bytes.len() + 256;
         self.manifests
@@ -206,6 +218,13 @@ impl Gateway {
             Err(_) => Vec::new(),
         };
         for blob in blobs {
+            // Types and annotations may be as long as a manifest.
+            let blob = Descriptor {
+                media_type: String::new(),
+                platform: None,
+                artifact_type: None,
+                ..blob
+            };
             let name = (pull.repository.clone(), blob.digest.clone());
             let to = pull.copy.as_ref().map(|copy| copy.repository.clone());
             self.manifests.links.insert(name, BlobLink { blob, to }, 1);
@@ -219,6 +238,15 @@ impl Gateway {
             return Some(link);
         }
         // A client may have begun before this process did.
+        let search = self
+            .manifests
+            .searches
+            .get_or_insert(&pull.repository, Arc::default);
+        let mut searched = search.lock().await;
+        if searched.is_some_and(|at| at.elapsed() < SEARCHED) {
+            return self.manifests.links.get(&name);
+        }
+        *searched = Some(Instant::now());
         let pending = self.context.store.pending_manifests(&pull.repository).await;
         for manifest in pending.unwrap_or_default() {
             self.link(pull, &manifest);

@@ -27,7 +27,10 @@ use axum::{
 };
 use chrono::Utc;
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use demand::{ImageDemand, board::PullBoard};
@@ -59,6 +62,7 @@ use crate::{
     },
     metrics::Metrics,
     oci::{Manifest, RegistryName, Repository, Version},
+    peers::unread::UnreadBudget,
     registry::{Registry, RequestCounter},
     store::{Store, StoreWriter},
     sync::Sync,
@@ -68,6 +72,10 @@ use crate::{
 const TARGET_PAUSE: Duration = Duration::from_secs(10);
 /// How long what is known of the traffic budget is believed.
 const BUDGET_AGE: Duration = Duration::from_secs(5);
+/// Most bytes of manifests and lists that clients have not read yet.
+const UNREAD_BYTES: usize = 32 << 20;
+/// Lists that are made at a time: they are large while they are.
+const LISTS: usize = 4;
 
 /// What the gateway stands on.
 #[derive(Clone, Debug)]
@@ -100,6 +108,8 @@ pub(crate) struct Gateway {
     tokens: TokenKey,
     users: Users,
     visibility: VisibilityTable,
+    unread: UnreadBudget,
+    lists: Semaphore,
     /// The patterns of an allow list that is a file.
     allowed: ArcSwap<ImagePatterns>,
     /// Targets that failed, and until when they are left alone.
@@ -160,6 +170,8 @@ impl Gateway {
             tokens: TokenKey::new(),
             users: Users::default(),
             visibility: VisibilityTable::default(),
+            unread: UnreadBudget::new(UNREAD_BYTES),
+            lists: Semaphore::new(LISTS),
             allowed: ArcSwap::from_pointee(ImagePatterns::default()),
             paused_targets: Mutex::default(),
             budget: Mutex::default(),
@@ -214,6 +226,7 @@ impl Gateway {
                 permit.map_err(|limit| PullError::over_limit(limit, AddressForm::Named))?;
             return self.give_token(gateway, (&request, body), client).await;
         }
+        answer::check_length(&request.uri)?;
         let allow = self.allow_list(gateway);
         let policy = Policy {
             config: &config,
@@ -294,9 +307,13 @@ impl Gateway {
                 let (response, outcome) = self.serve_blob(pull, digest, permit).await?;
                 return Ok((of_repository(response, &repository, None), outcome));
             }
-            WantedContent::Manifest(version) => self.serve_manifest(&pull, &version).await?,
-            WantedContent::Tags => self.serve_tags(&pull).await?,
-            WantedContent::Referrers(digest) => self.serve_referrers(&pull, &digest).await?,
+            WantedContent::Manifest(version) => {
+                let (response, outcome) = self.serve_manifest(&pull, &version).await?;
+                (self.counted_answer(response).await?, outcome)
+            }
+            WantedContent::Tags | WantedContent::Referrers(_) => {
+                self.serve_list(&pull, &wanted).await?
+            }
         };
         response = of_repository(response, &repository, None);
         response

@@ -4,6 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     gateway::{
@@ -34,6 +36,8 @@ type TagName = (Repository, Tag);
 pub(crate) struct Heads {
     known: GenerationCache<TagName, HeadAnswer>,
     flights: SingleFlight<TagName>,
+    /// When a stale copy was last logged.
+    logged: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +70,20 @@ impl Default for Heads {
         Self {
             known: small_cache(TAGS),
             flights: SingleFlight::default(),
+            logged: Mutex::default(),
         }
+    }
+}
+
+impl Heads {
+    /// Whether one more line may be logged: one each second.
+    fn has_line(&self) -> bool {
+        let mut logged = self.logged.lock();
+        let is_due = logged.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
+        if is_due {
+            *logged = Some(Instant::now());
+        }
+        is_due
     }
 }
 
@@ -224,7 +241,11 @@ impl Gateway {
             None => "last checked at an unknown time".to_owned(),
         };
         let text = format!("stale copy of {reference}, {told}: {why}");
-        tracing::info!("{text}");
+        // Clients choose how often they ask.
+        match self.heads.has_line() {
+            true => tracing::info!("{text}"),
+            false => tracing::debug!("{text}"),
+        }
         Ok(resolved(digest, Some(text), PullOutcome::Stale))
     }
 

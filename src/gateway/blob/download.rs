@@ -12,7 +12,7 @@ use crate::{
         blob::window::{BlobWindow, UploadPace},
         manifest::BlobLink,
     },
-    oci::{Digest, Hasher, Repository},
+    oci::{Digest, Hasher, RegistryName, Repository},
     registry::{BlobStream, Registry},
     status::LiveDownload,
     sync::{Error, copy::deposit::DepositStart},
@@ -20,6 +20,8 @@ use crate::{
 
 /// Downloads at a time: their windows bound the memory of all.
 const DOWNLOADS: usize = 32;
+/// Of these, most of one upstream: one that sends a byte now and then leaves room for others.
+const OF_ONE: usize = 24;
 /// How long a download waits for its turn: clients still have time to go elsewhere then.
 const TURN: Duration = Duration::from_secs(8);
 
@@ -54,6 +56,15 @@ impl Downloads {
         let known = self.lock().get(name).map(|known| known.window.clone());
         // One that failed is begun again by the next client.
         known.filter(|window| !matches!(window.ended(), Some(Err(_))))
+    }
+
+    /// Whether an upstream has as many downloads as one may have.
+    fn is_full(&self, upstream: &RegistryName) -> bool {
+        let windows = self.lock();
+        let own = windows
+            .keys()
+            .filter(|(known, _)| known.registry() == upstream);
+        own.count() >= OF_ONE
     }
 
     /// Whether anything of a repository is being downloaded.
@@ -123,6 +134,10 @@ impl Gateway {
             return Ok((window, false));
         }
         self.check_budget(&pull.config).await?;
+        if self.downloads.is_full(pull.repository.registry()) {
+            let text = "too many downloads of this upstream are in flight; this one was not begun";
+            return Err(PullError::unavailable(text));
+        }
         let turn = self.downloads.turns.clone().acquire_owned();
         let turn = tokio::time::timeout(TURN, turn).await;
         let Ok(Ok(turn)) = turn else {

@@ -17,7 +17,11 @@ use crate::{
 };
 
 /// Bytes that one window holds at the most, and one frame more.
-pub(crate) const WINDOW: u64 = 8 << 20;
+pub(crate) const WINDOW: u64 = 4 << 20;
+/// Most frames of a window: an upstream may send single bytes, and each frame has its own hash.
+const FRAMES: usize = 1024;
+/// Frames are joined up to this size where there are too many.
+const JOINED: usize = 64 << 10;
 /// How long a download waits for an upload that takes nothing, while clients wait for the download.
 const UPLOAD_STALL: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,35 @@ struct WindowFrame {
     bytes: Bytes,
     /// Has taken in every byte up to the frame's end.
     hashed: Hasher,
+}
+
+impl WindowState {
+    /// Joins frames that are small. Who reads in the middle of one goes on there.
+    fn join_small_frames(&mut self) {
+        let mut joined: VecDeque<WindowFrame> = VecDeque::new();
+        let mut bytes = Vec::new();
+        for frame in self.frames.drain(..) {
+            let is_small = frame.bytes.len() < JOINED / 2;
+            let fits = !bytes.is_empty() && bytes.len() + frame.bytes.len() <= JOINED;
+            match joined.back_mut() {
+                Some(last) if is_small && fits => {
+                    bytes.extend_from_slice(&frame.bytes);
+                    last.hashed = frame.hashed;
+                    continue;
+                }
+                Some(last) if !bytes.is_empty() => last.bytes = std::mem::take(&mut bytes).into(),
+                _ => {}
+            }
+            if is_small {
+                bytes.extend_from_slice(&frame.bytes);
+            }
+            joined.push_back(frame);
+        }
+        if let Some(last) = joined.back_mut().filter(|_| !bytes.is_empty()) {
+            last.bytes = bytes.into();
+        }
+        self.frames = joined;
+    }
 }
 
 /// How far the upload to the target is.
@@ -230,6 +263,9 @@ impl BlobWindow {
             bytes,
             hashed,
         });
+        if state.frames.len() > FRAMES {
+            state.join_small_frames();
+        }
         while state.end - state.first > WINDOW && state.frames.len() > 1 {
             state.frames.pop_front();
             state.first = state.frames.front().map_or(state.end, |frame| frame.start);

@@ -74,6 +74,24 @@ fn gateway_is_read_only_and_lists_no_repositories() {
 }
 
 #[test]
+fn long_path_and_query_are_refused() {
+    let stage = GatewayStage::start(OPEN, |_| {});
+    let long = "x".repeat(2100);
+    for path in [
+        format!("/v2/{long}/manifests/v1"),
+        format!("/v2/app/manifests/v1?ns={long}"),
+    ] {
+        let reply = stage.client.get(&path);
+        assert_eq!(
+            (reply.status.as_u16(), reply.error().0.as_str()),
+            (414, "NAME_INVALID")
+        );
+        assert!(reply.body.len() < 200);
+    }
+    assert_eq!(stage.source.new_requests(), []);
+}
+
+#[test]
 fn foreign_login_reaches_nobody() {
     let image = Image::oci("tool");
     let stage = GatewayStage::start(OPEN, |source| source.client().push("tool", "v1", &image));

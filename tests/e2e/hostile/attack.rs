@@ -26,8 +26,8 @@ const HEALTHY: Duration = Duration::from_secs(1);
 const ATTACK: Duration = Duration::from_secs(8);
 
 /// A hostile registry, and what a mirror has of it.
-struct Attacker {
-    fake: Fake,
+pub struct Attacker {
+    pub fake: Fake,
     repositories: usize,
     keys: &'static str,
 }
@@ -84,7 +84,7 @@ fn answering(
 }
 
 /// Pages of long tags, without end.
-fn long_listings() -> Attacker {
+pub fn long_listings() -> Attacker {
     let tags: Vec<String> = (0..50_000)
         .map(|number| format!("{number:0>128}"))
         .collect();
@@ -96,7 +96,7 @@ fn long_listings() -> Attacker {
 }
 
 /// Images to which pages of ever more signatures refer.
-fn many_referrers() -> Attacker {
+pub fn many_referrers() -> Attacker {
     let padding = "x".repeat(4000);
     let entries: Vec<_> = (0..900)
         .map(|number| {
@@ -150,7 +150,7 @@ fn large_indexes() -> Attacker {
 }
 
 /// A long token for each repository.
-fn long_tokens() -> Attacker {
+pub fn long_tokens() -> Attacker {
     let token = Bytes::from(json!({ "token": "t".repeat(15_000), "expires_in": 3600 }).to_string());
     let attacker = answering(64, "tags = [\"v1\"]", move |_, path, _| {
         (path == "/token").then(|| Response::new(Body::from(token.clone())))

@@ -1,6 +1,7 @@
 //! Registries that mean harm, and secrets that must not leave.
 
 pub mod attack;
+pub mod gateway;
 pub mod identity;
 pub mod listings;
 pub mod manifests;

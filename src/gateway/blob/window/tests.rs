@@ -129,3 +129,28 @@ async fn stalled_upload_is_left_behind() {
     assert!(client.await.unwrap().unwrap() == all);
     assert!(matches!(upload.next().await, NextRead::Behind));
 }
+
+#[tokio::test]
+async fn single_bytes_do_not_pile_up() {
+    let bytes: Vec<Bytes> = (0..100_000_u32)
+        .map(|at| Bytes::from(vec![u8::try_from(at % 251).unwrap()]))
+        .collect();
+    let all = bytes.concat();
+    let window = BlobWindow::new(0, UploadPace::At(0));
+    let (mut early, slow, upload) = (window.follow(0), window.follow(0), window.upload());
+    let fill = window.fill(download(&bytes), hasher());
+    let first = async { early.next().await };
+    let (NextRead::Frame(first, _), ()) = futures::join!(first, fill) else {
+        panic!("there is a frame");
+    };
+    assert!(window.lock().frames.len() <= FRAMES + 1);
+    assert!(read(upload).await.unwrap() == all);
+    assert!(read(slow).await.unwrap() == all);
+    // One that read a part of what was joined since goes on in the middle of it.
+    let mut rest = first.to_vec();
+    while let NextRead::Frame(frame, hashed) = early.next().await {
+        rest.extend_from_slice(&frame);
+        assert_eq!(hashed.length(), early.position());
+    }
+    assert!(rest == all);
+}

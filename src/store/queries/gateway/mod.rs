@@ -9,6 +9,7 @@ pub use pulls::{
 };
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use sqlx::{SqliteConnection, query};
 
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
 const PENDING: i64 = 7 * 24 * 3600;
 /// Most manifests that are searched for a blob of one repository.
 const SEARCHED: i64 = 64;
+/// Most bytes of these.
+const SEARCHED_BYTES: usize = 8 << 20;
 
 /// What a client pulled.
 #[derive(Clone, Debug)]
@@ -146,23 +149,29 @@ impl Store {
     /// The manifests of a repository that were pulled through, the latest first.
     pub async fn pending_manifests(&self, repository: &Repository) -> Result<Vec<Manifest>, Error> {
         let repository = repository.to_string();
-        let rows = query!(
+        let mut rows = query!(
             "SELECT media_type, body, digest FROM pending_manifests WHERE repository = ?
              ORDER BY pulled_at DESC LIMIT ?",
             repository,
             SEARCHED
         )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        let manifests = rows.into_iter().filter_map(|row| {
-            Some(Manifest {
+        .fetch(&self.readers);
+        let (mut manifests, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(|e| self.read_error(e))? {
+            bytes += row.body.len();
+            if bytes > SEARCHED_BYTES {
+                break;
+            }
+            let Ok(digest) = row.digest.parse() else {
+                continue;
+            };
+            manifests.push(Manifest {
                 media_type: row.media_type,
                 bytes: Bytes::from(row.body),
-                digest: row.digest.parse().ok()?,
-            })
-        });
-        Ok(manifests.collect())
+                digest,
+            });
+        }
+        Ok(manifests)
     }
 
     /// What is known of a tag at a target. A run that compared all of its mirror's source has looked

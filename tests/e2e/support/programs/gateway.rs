@@ -69,12 +69,17 @@ impl GatewayStage {
         fill: impl FnOnce(&Fake),
         edit: impl FnOnce(String) -> String,
     ) -> Self {
+        let text = edit(gateway_toml(keys, target_keys));
+        Self::configured(&text, |source, _| fill(source))
+    }
+
+    /// The same with this `mirror.toml`, once what the daemon runs in is prepared.
+    pub fn configured(text: &str, prepare: impl FnOnce(&Fake, &mut Transship)) -> Self {
         let (source, target) = (Fake::start(), Registry::start());
         source.client().push("app", "v1", &Image::oci("app"));
-        fill(&source);
-        let text = edit(gateway_toml(keys, target_keys));
         let text = text.replace("SOURCE", source.host());
-        let transship = Transship::new(&text.replace("TARGET", target.host()));
+        let mut transship = Transship::new(&text.replace("TARGET", target.host()));
+        prepare(&source, &mut transship);
         let mut stage = Self {
             source,
             target,
