@@ -107,6 +107,8 @@ pub enum Section {
     Scale,
     /// Clients that pull through the gateway, and through other proxies
     Gateway,
+    /// The images of many pods
+    Pods,
 }
 
 impl Options {
@@ -189,6 +191,14 @@ impl Options {
 
     pub fn large_bytes(&self) -> u64 {
         self.large_mib << 20
+    }
+
+    /// Sizes of the lists of pods.
+    pub fn pod_mib(&self) -> [usize; 3] {
+        match self.quick {
+            true => [1, 2, 4],
+            false => [25, 50, 100],
+        }
     }
 
     pub fn limit(&self) -> Duration {

@@ -103,6 +103,14 @@ impl Tool {
         command
     }
 
+    /// The program, to be started in a folder.
+    pub fn in_folder(self, folder: &Path) -> Command {
+        let program = self.program().expect("it is installed");
+        let mut command = Command::new(fs::canonicalize(program).unwrap());
+        command.current_dir(folder);
+        command
+    }
+
     /// The binary of this checkout, unless $TRANSSHIP names another, or a program on $PATH.
     fn program(self) -> Option<PathBuf> {
         let name = match self {

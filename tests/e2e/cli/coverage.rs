@@ -1,5 +1,8 @@
 //! Whether the images of a cluster are mirrored: inputs of files, answers, exit statuses.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -138,9 +141,115 @@ fn preset_is_printed_and_a_misspelt_one_is_named() {
 }
 
 #[test]
-fn check_warns_of_a_frozen_upstream() {
-    let frozen =
-        "[[mirror]]\nfrom = \"k8s.gcr.io/pause:3.9\"\ntarget = \"registry.example.com/m\"\n";
-    let checked = Transship::new(frozen).run(&["check"]).expect_code(0);
-    checked.expect_stdout(&["k8s.gcr.io is frozen", "registry.k8s.io"]);
+fn check_warns_of_a_frozen_or_moved_upstream() {
+    for (image, words, new) in [
+        (
+            "k8s.gcr.io/pause:3.9",
+            "k8s.gcr.io is frozen",
+            "registry.k8s.io",
+        ),
+        (
+            "gcr.io/google-containers/pause:3.2",
+            "gcr.io/google-containers",
+            "registry.k8s.io",
+        ),
+        (
+            "docker.io/bitnami/redis:7",
+            "docker.io/bitnami",
+            "bitnamilegacy",
+        ),
+        ("quay.io/coreos/etcd:v3.5", "quay.io/coreos", "quay.io"),
+    ] {
+        let frozen =
+            format!("[[mirror]]\nfrom = \"{image}\"\ntarget = \"registry.example.com/m\"\n");
+        let checked = Transship::new(&frozen).run(&["check"]).expect_code(0);
+        checked.expect_stdout(&[words, new]);
+    }
+}
+
+/// Most memory of its own while it reads what never ends, in bytes.
+const MEMORY: u64 = 64 << 20;
+
+/// The next piece of an input, by its number.
+type Piece<'p> = Box<dyn FnMut(usize) -> String + 'p>;
+
+/// Memory of a process of its own; none once it has ended.
+fn memory_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() << 10)
+}
+
+/// What `explain -` says of a piece that comes again and again after a beginning, and its most memory.
+fn refusal_of_endless(begin: &str, mut piece: impl FnMut(usize) -> String) -> (String, u64) {
+    let transship = Transship::new(MIRROR);
+    let mut command = transship.command(&["explain", "-"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut most = 0;
+    let mut written = stdin.write_all(begin.as_bytes());
+    for number in 0.. {
+        if written.is_err() {
+            break;
+        }
+        if number % 64 == 0 {
+            most = most.max(memory_of(child.id()));
+        }
+        written = stdin.write_all(piece(number).as_bytes());
+    }
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(64));
+    (String::from_utf8(ended.stderr).unwrap(), most)
+}
+
+#[test]
+fn endless_input_ends_with_an_error_and_takes_little_memory() {
+    let long = "x".repeat(32 << 10);
+    let deep = "[".repeat(4 << 10);
+    let images = |number: usize| -> String {
+        let lines = (0..1000).map(|at| format!("a{number}-{at}:1\n"));
+        lines.collect()
+    };
+    let document = format!("a: {}\n", "x".repeat(1000)).repeat(32);
+    let bomb = (1..20).fold(String::from("a0: &a0 [nginx:1]\n"), |text, at| {
+        format!("{text}a{at}: &a{at} [*a{0}, *a{0}, *a{0}]\n", at - 1)
+    });
+    let cases: [(&str, Piece<'_>, &str); 7] = [
+        ("", Box::new(|_| long.clone()), "a line of more than 4 MiB"),
+        (
+            "{\"a\": \"",
+            Box::new(|_| long.clone()),
+            "a text of more than 4 MiB",
+        ),
+        ("", Box::new(|_| deep.clone()), "more than 100 levels"),
+        ("", Box::new(images), "more than 100,000 different images"),
+        (
+            "a: 1\n",
+            Box::new(|_| document.clone()),
+            "a YAML document of more than 16 MiB",
+        ),
+        (
+            &bomb,
+            Box::new(|_| document.clone()),
+            "a YAML document of more than 16 MiB",
+        ),
+        (
+            "\u{1b}[31mred\u{202e}",
+            Box::new(|_| "\n".into()),
+            "is no image",
+        ),
+    ];
+    for (begin, piece, words) in cases {
+        let (said, most) = refusal_of_endless(begin, piece);
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+        assert!(most <= MEMORY, "{words}: {} MiB", most >> 20);
+    }
 }
