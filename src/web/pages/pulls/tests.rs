@@ -59,6 +59,7 @@ async fn bench() -> WebBench {
             refused(at, "quay.io/bad/miner", RefusalReason::Denied),
         ])
         .await;
+    bench.app.writer.flush().await;
     bench
 }
 
@@ -89,6 +90,7 @@ async fn rows_are_bounded_and_the_rest_is_counted() {
     let bench = bench().await;
     let many = (0..40).map(|n| image(bench.now, &format!("quay.io/a/n{n}:v1"), PullResult::Hit));
     bench.record(many).await;
+    bench.app.writer.flush().await;
     let answer: serde_json::Value =
         serde_json::from_str(&bench.get("/api/v1/pulls").await.body).unwrap();
     assert_eq!(answer["images"].as_array().unwrap().len(), 25);
