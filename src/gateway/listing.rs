@@ -256,8 +256,8 @@ struct ReferrerEntry {
 
 impl<'de> Deserialize<'de> for FirstEntries {
     fn deserialize<D: Deserializer<'de>>(entries: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
+        struct TagListVisitor;
+        impl<'de> Visitor<'de> for TagListVisitor {
             type Value = FirstEntries;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,7 +276,7 @@ impl<'de> Deserialize<'de> for FirstEntries {
                 Ok(FirstEntries(first))
             }
         }
-        entries.deserialize_seq(Visit)
+        entries.deserialize_seq(TagListVisitor)
     }
 }
 

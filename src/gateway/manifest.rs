@@ -91,11 +91,13 @@ impl Gateway {
 
     /// A manifest that the store or the target has.
     async fn kept_manifest(&self, pull: &Pull, digest: &Digest) -> Option<Manifest> {
+        let turn = self.reads.acquire().await;
         let pending = self
             .context
             .store
             .pending_manifest(&pull.repository, digest)
             .await;
+        drop(turn);
         if let Ok(Some(manifest)) = pending
             && digest.matches(&manifest.bytes)
         {
@@ -247,6 +249,7 @@ impl Gateway {
             return self.manifests.links.get(&name);
         }
         *searched = Some(Instant::now());
+        let _turn = self.reads.acquire().await;
         let pending = self.context.store.pending_manifests(&pull.repository).await;
         for manifest in pending.unwrap_or_default() {
             self.link(pull, &manifest);

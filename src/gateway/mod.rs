@@ -118,6 +118,8 @@ pub(crate) struct Gateway {
     budget: Mutex<Option<(bool, Instant)>>,
     /// How requests to registries are counted: nobody asks.
     counter: Arc<RequestCounter>,
+    /// One pull reads the database at a time: the other connection is left to the daemon.
+    reads: Semaphore,
     /// Downloads outlive the clients that began them.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -176,6 +178,7 @@ impl Gateway {
             paused_targets: Mutex::default(),
             budget: Mutex::default(),
             counter: Arc::default(),
+            reads: Semaphore::new(1),
             tasks: TaskTracker::new(),
             stop,
         })
@@ -221,9 +224,7 @@ impl Gateway {
             }
         })?;
         if request.uri.path() == TOKEN_PATH {
-            let permit = self.clients.admit(client, gateway.client_limits);
-            let _permit =
-                permit.map_err(|limit| PullError::over_limit(limit, AddressForm::Named))?;
+            let _permit = self.permit(gateway, client, AddressForm::Named)?;
             return self.give_token(gateway, (&request, body), client).await;
         }
         answer::check_length(&request.uri)?;
@@ -238,11 +239,7 @@ impl Gateway {
             Address::Ping => AddressForm::Mirror,
             Address::Content { form, .. } => *form,
         };
-        let permit = self.clients.admit(client, gateway.client_limits);
-        let permit = permit.map_err(|limit| {
-            self.refuse_client(ClientRefusal::Limit);
-            PullError::over_limit(limit, form)
-        })?;
+        let permit = self.permit(gateway, client, form)?;
         let visitor = self.visitor(gateway, &request, (visit, client)).await?;
         let Address::Content {
             repository, wanted, ..

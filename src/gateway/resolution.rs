@@ -128,6 +128,7 @@ impl Gateway {
     /// What the store knows of the tag at the target.
     async fn tag_check(&self, pull: &Pull) -> Option<TagCheck> {
         let copy = pull.copy.as_ref()?;
+        let _turn = self.reads.acquire().await;
         let check = self
             .context
             .store

@@ -15,7 +15,11 @@ use crate::{
             users::LoginRefusal,
         },
         answer::{PullError, PullOutcome},
-        request::address::written_name,
+        demand::board::ClientRefusal,
+        request::{
+            address::{AddressForm, written_name},
+            limits::ClientPermit,
+        },
     },
 };
 
@@ -70,6 +74,20 @@ impl GatewayUsers {
 }
 
 impl Gateway {
+    /// Counts a request of a client; an error where it has too many.
+    pub(crate) fn permit(
+        &self,
+        gateway: &GatewayConfig,
+        client: IpAddr,
+        form: AddressForm,
+    ) -> Result<ClientPermit, PullError> {
+        let permit = self.clients.admit(client, gateway.client_limits);
+        permit.map_err(|limit| {
+            self.refuse_client(ClientRefusal::Limit);
+            PullError::over_limit(limit, form)
+        })
+    }
+
     /// Who sends a request of the API. Without `users` everybody is anonymous, and what they send to
     /// log in is dropped.
     pub(crate) async fn visitor(

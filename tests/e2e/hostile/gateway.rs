@@ -350,7 +350,8 @@ fn attack_on_the_gateway_leaves_daemon_within_its_bounds() {
     let daemon = siege.stage.daemon();
     daemon.until_true("the honest sync under attack", |daemon| {
         let asked = Instant::now();
-        assert_eq!(daemon.get("/healthz").status, 200);
+        let health = daemon.get("/healthz");
+        assert_eq!(health.status, 200, "{}", health.body);
         slowest = slowest.max(asked.elapsed());
         most = most.max(Vitals::of(daemon.pid()).anonymous);
         siege.expect_pulls();
