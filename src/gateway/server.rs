@@ -181,9 +181,8 @@ impl Gateway {
         }
         let is_first = read.is_none();
         *read = now;
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let (patterns, wrong) = ImagePatterns::read(&text);
+        match ImagePatterns::read_file(path) {
+            Ok((patterns, wrong)) => {
                 for line in wrong {
                     tracing::warn!("{}: {line}", path.display());
                 }

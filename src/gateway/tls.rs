@@ -11,7 +11,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::config::TlsFiles;
+use crate::{
+    config::TlsFiles,
+    registry::settings::bounded_file::{self, MAX_FILE_BYTES},
+};
 
 /// The certificate in force.
 #[derive(Debug)]
@@ -72,13 +75,16 @@ impl ResolvesServerCert for ListenerCertificate {
 
 fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, String> {
     let wrong = |path: &Path, what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-    let chain = CertificateDer::pem_file_iter(&files.cert_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let read = |path: &Path| {
+        bounded_file::read_bytes(path, MAX_FILE_BYTES).map_err(|error| wrong(path, &error))
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(&files.cert_file)?)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| wrong(&files.cert_file, &error))?;
     if chain.is_empty() {
         return Err(wrong(&files.cert_file, &"no certificate in it"));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key_file);
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key_file)?);
     let key = key.map_err(|error| wrong(&files.key_file, &error))?;
     let provider = ring::default_provider();
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(&files.key_file, &error))

@@ -302,8 +302,8 @@ fn allow(written: Option<&ListEntry>, problems: &mut Problems) -> AllowList {
         }
         Some(ListEntry::File(Some(file), _)) => {
             let path = PathBuf::from(file.get_ref());
-            let wrong = match std::fs::read_to_string(&path) {
-                Ok(text) => ImagePatterns::read(&text).1,
+            let wrong = match ImagePatterns::read_file(&path) {
+                Ok((_, wrong)) => wrong,
                 Err(error) => vec![error.to_string()],
             };
             if let Some(first) = wrong.first() {

@@ -1,10 +1,11 @@
 //! Patterns of repositories with their registry, as in `quay.io/prometheus/*`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io, path::Path};
 
 use crate::{
     config::mirror::discovery::RepositoryGlob,
     oci::{RegistryName, Repository},
+    registry::settings::bounded_file::{self, MAX_FILE_BYTES},
 };
 
 const HELP: &str = "write a registry and a pattern of repositories, as in \"docker.io/library/*\" or \
@@ -43,6 +44,12 @@ impl ImagePatterns {
             }
         }
         (patterns, wrong)
+    }
+
+    /// Reads such a list from a file of at most 4 MiB.
+    pub fn read_file(path: &Path) -> io::Result<(Self, Vec<String>)> {
+        let text = bounded_file::read_text(path, MAX_FILE_BYTES)?;
+        Ok(Self::read(&text))
     }
 
     /// Whether any of them matches a repository.
