@@ -51,6 +51,13 @@ fn podman_names_the_registry_in_the_path() {
 }
 
 #[test]
+fn registries_of_allow_are_behind_the_gateway() {
+    let text = format!("{MIRRORS}[gateway]\nallow = [\"quay.io/**\"]\n");
+    let registries = upstream::registries(&config(&text), &[]);
+    assert_eq!(registries, ["docker.io", "quay.io", "registry.k8s.io"]);
+}
+
+#[test]
 fn docker_hub_has_its_own_key() {
     let json = text(Client::Docker, &gateway(), "/etc/docker/daemon.json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

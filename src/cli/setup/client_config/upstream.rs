@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use crate::{config::Config, registry::settings::RegistrySettings};
+use crate::{
+    config::{AllowList, Config, ImagePatterns},
+    registry::settings::RegistrySettings,
+};
 
 /// Where clients find the images of one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,8 @@ impl Upstream {
     }
 }
 
-/// The registries that mirrors read from, in order; those named by the operator only, if any are.
+/// The registries that mirrors read from and the gateway lets through, in order; those named by the
+/// operator only, if any are.
 pub(crate) fn registries(config: &Config, only: &[String]) -> Vec<String> {
     if !only.is_empty() {
         return only.to_vec();
@@ -67,8 +71,18 @@ pub(crate) fn registries(config: &Config, only: &[String]) -> Vec<String> {
     let named = named.map(|route| route.source.registry().to_string());
     let found = mirrors.flat_map(|mirror| &mirror.discoveries);
     let found = found.map(|discovery| discovery.registry().to_string());
+    let allowed = config.gateway.iter().flat_map(|gateway| {
+        let patterns = match &gateway.allow {
+            AllowList::Patterns(patterns) => patterns.clone(),
+            // `check` tells what is wrong with it.
+            AllowList::File(path) => ImagePatterns::read_file(path).unwrap_or_default().0,
+        };
+        let names = patterns.registries().into_iter().map(str::to_owned);
+        names.collect::<Vec<_>>()
+    });
     named
         .chain(found)
+        .chain(allowed)
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect()
