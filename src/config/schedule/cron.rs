@@ -154,6 +154,10 @@ fn six(text: &str) -> Result<String, BadSchedule> {
     match parts.len() {
         5 => Ok(format!("0 {}", parts.join(" "))),
         6 => Ok(parts.join(" ")),
+        _ if parts[0] == "every" && parts.len() == 2 => {
+            let help = format!("write every = \"{}\" in place of `schedule`", parts[1]);
+            Err(BadSchedule::new("it is an interval", help))
+        }
         count => {
             let plural = if count == 1 { "" } else { "s" };
             Err(BadSchedule::new(

@@ -89,6 +89,10 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("@dayly", "there is no `@dayly` | did you mean \"@daily\"?"),
     ("@every 2h", "there is no `@every 2h` | the names are"),
+    (
+        "every 2h",
+        "it is an interval | write every = \"2h\" in place of `schedule`",
+    ),
     ("hourly", "it has 1 field | write minute, hour"),
     (
         "* * * *",
