@@ -121,7 +121,7 @@ fn digest_that_was_pulled_by_no_tag_is_kept_under_one() {
     pull(&stage, &image.digest(), &image);
     let pin = format!("pinned-{}", &image.digest()["sha256:".len()..]);
     stage.until_mirrored("cache/tool", &pin);
-    assert_eq!(tags(&stage, "cache/tool"), [pin.clone()]);
+    assert_eq!(tags(&stage, "cache/tool"), std::slice::from_ref(&pin));
     stop(&mut stage);
     // The source moves on, and no longer has it.
     stage

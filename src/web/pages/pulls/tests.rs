@@ -70,7 +70,7 @@ async fn page_shows_pulls_and_the_lines_for_what_is_refused() {
     for text in [
         "4 pulls in 24 hours, 4.0 MiB saved",
         "Who pulled is not stored.",
-        "stale copy, last checked 90 s ago: &lt;503&gt;",
+        "stale copy, last checked 90 s ago: &#60;503&#62;",
         "nothing names its registry",
         "`deny` names it",
     ] {
