@@ -1,6 +1,6 @@
 //! What the daemon does at each event of its loop. Each step can be called without the loop.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -25,6 +25,8 @@ use crate::{
 const REFRESHED: usize = 8;
 /// Ticks between two checks whether the path of `mirror.toml` leads to another file.
 pub(crate) const COMPARE_TICKS: u64 = 5;
+/// How long the end of a run waits until it is on the disk.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Ticks between two checks for alarms.
 const CHECK_TICKS: u64 = 10;
 /// Ticks until failed channels get their messages again: five minutes.
@@ -138,7 +140,9 @@ impl Daemon {
     pub(crate) async fn ran(&mut self, name: &Arc<str>, report: Option<MirrorReport>) {
         self.runs
             .ended(name, report, &self.services, &mut self.work);
-        self.services.writer.flush().await;
+        // Else the next tick shows it: the scheduler stands still for no disk.
+        let flush = self.services.writer.flush();
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, flush).await;
         self.services.refresh(name).await;
         self.services.status.clusters().outdate();
         self.services.compare_clusters(&mut self.work);

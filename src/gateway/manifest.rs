@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::Utc;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     gateway::{
@@ -31,6 +34,11 @@ const SEARCHED: Duration = Duration::from_secs(30);
 const TARGET: Duration = Duration::from_secs(3);
 const UPSTREAM: Duration = Duration::from_secs(10);
 
+/// KiB of manifests that wait to be written down: of small ones, and of all larger than `SMALL` bytes.
+/// What an upstream sends fills neither memory nor the queue of the store, on which the daemon waits.
+const WRITES_KIB: usize = 4 << 10;
+const SMALL: usize = 64 << 10;
+
 type ManifestName = (Repository, Digest);
 
 /// What was served lately.
@@ -40,6 +48,8 @@ pub(crate) struct ManifestCache {
     links: GenerationCache<ManifestName, BlobLink>,
     searches: GenerationCache<Repository, Arc<Mutex<Option<Instant>>>>,
     flights: SingleFlight<ManifestName>,
+    small_writes: Arc<Semaphore>,
+    large_writes: Arc<Semaphore>,
 }
 
 /// A blob that a manifest of its repository leads to: no other is served.
@@ -57,6 +67,8 @@ impl Default for ManifestCache {
             links: small_cache(LINKS),
             searches: small_cache(SEARCHES),
             flights: SingleFlight::default(),
+            small_writes: Arc::new(Semaphore::new(WRITES_KIB)),
+            large_writes: Arc::new(Semaphore::new(WRITES_KIB)),
         }
     }
 }
@@ -152,7 +164,7 @@ impl Gateway {
                 manifest: manifest.clone(),
                 at: Utc::now().timestamp(),
             };
-            self.context.writer.note(StoreEvent::Pulled(pulled));
+            self.keep_pending(manifest.bytes.len(), pulled).await;
         }
         Ok(manifest)
     }
@@ -191,6 +203,20 @@ impl Gateway {
         let status = axum::http::StatusCode::NOT_FOUND;
         let outcome = PullOutcome::Refused;
         Err(PullError::new(status, "NAME_UNKNOWN", text, outcome))
+    }
+
+    /// Writes a manifest down. Waits while too many wait for that.
+    async fn keep_pending(&self, bytes: usize, pulled: PulledContent) {
+        let writes = match bytes <= SMALL {
+            true => &self.manifests.small_writes,
+            false => &self.manifests.large_writes,
+        };
+        let kib = bytes.div_ceil(1024).clamp(1, WRITES_KIB);
+        let place = writes.clone().acquire_many_owned(kib as u32).await;
+        if let Ok(place) = place {
+            let writer = &self.context.writer;
+            writer.note_with(StoreEvent::Pulled(pulled), place);
+        }
     }
 
     fn remember(&self, pull: &Pull, manifest: Manifest) -> Arc<Manifest> {

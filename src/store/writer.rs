@@ -93,6 +93,14 @@ impl StoreWriter {
             .send(QueuedWrite::StoreEvent(Box::new(fact), None));
     }
 
+    /// Takes a fact that keeps a place of the caller's own until it is written.
+    pub fn note_with(&self, fact: StoreEvent, place: OwnedSemaphorePermit) {
+        // As above.
+        let _ = self
+            .entries
+            .send(QueuedWrite::StoreEvent(Box::new(fact), Some(place)));
+    }
+
     /// Begins a run of a mirror, or of one image of it; its id.
     pub async fn begin_run(
         &self,
