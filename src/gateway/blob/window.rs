@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes that one window holds at the most, and one frame more.
-pub(crate) const WINDOW: u64 = 4 << 20;
+pub(crate) const WINDOW: u64 = 2 << 20;
 /// Most frames of a window: an upstream may send single bytes, and each frame has its own hash.
 const FRAMES: usize = 1024;
 /// Frames are joined up to this size where there are too many.
