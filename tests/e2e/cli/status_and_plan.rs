@@ -1,5 +1,7 @@
 //! The commands that only look: `plan`, `status`, `check` and `completions`.
 
+use serde_json::Value;
+
 use crate::support::programs::pair::Pair;
 use crate::support::programs::transship::Transship;
 use crate::support::registries::corpus::Image;
@@ -311,4 +313,24 @@ fn status_names_a_missing_store() {
     let pair = two_of_three();
     let said = pair.transship.run(&["status"]).expect_code(0);
     said.expect_stdout(&["no store at ", "transship.db: nothing ran here yet"]);
+}
+
+#[test]
+fn json_log_is_an_object_a_line() {
+    let pair = Pair::of_repositories(&["app"]);
+    pair.from.push("app", "v1", &Image::oci("app"));
+    let run = pair.transship.run(&["--log-format", "json", "sync"]);
+    let run = run.expect_code(0);
+    let lines = run.stderr.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let copied = lines.iter().find(|line| {
+        let text = line["message"].as_str();
+        text.is_some_and(|text| text.starts_with("copied "))
+    });
+    let copied = copied.unwrap_or_else(|| panic!("{run}"));
+    assert_eq!(copied["level"], "INFO");
+    assert!(copied["timestamp"].is_string() && copied["mirror"].is_string());
+    assert_eq!(copied["digest"], Image::oci("app").digest());
 }
