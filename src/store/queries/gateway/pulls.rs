@@ -2,7 +2,7 @@
 //! none of it says who pulled.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{SqliteConnection, query};
+use sqlx::{SqliteConnection, query, query_as};
 
 use super::demand::{version, version_text};
 use crate::{
@@ -277,6 +277,41 @@ impl RefusedPulls {
     }
 }
 
+/// A row of `pulled_images`.
+struct PulledImageRow {
+    repository: String,
+    version: String,
+    first_pull: i64,
+    last_pull: i64,
+    hits: i64,
+    coalesced: i64,
+    misses: i64,
+    stale: i64,
+    outcome: String,
+    why: Option<String>,
+}
+
+impl PulledImageRow {
+    /// What it says; none where a name in it cannot be read.
+    fn read(self) -> Option<ImagePulls> {
+        Some(ImagePulls {
+            repository: self.repository.parse().ok()?,
+            version: version(&self.version)?,
+            first_pull: self.first_pull,
+            last_pull: self.last_pull,
+            counts: PullCounts {
+                hits: self.hits,
+                coalesced: self.coalesced,
+                misses: self.misses,
+                stale: self.stale,
+                failed: 0,
+            },
+            outcome: PullResult::parse(&self.outcome),
+            why: self.why,
+        })
+    }
+}
+
 impl Store {
     /// What became of pulls of an image.
     pub async fn image_pulls(
@@ -285,7 +320,8 @@ impl Store {
         tag: &Version,
     ) -> Result<Option<ImagePulls>, Error> {
         let (name, tag) = (repository.to_string(), version_text(tag));
-        let row = query!(
+        let row = query_as!(
+            PulledImageRow,
             "SELECT * FROM pulled_images WHERE repository = ? AND version = ?",
             name,
             tag
@@ -293,23 +329,7 @@ impl Store {
         .fetch_optional(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
-        Ok(row.and_then(|row| {
-            Some(ImagePulls {
-                repository: repository.clone(),
-                version: version(&row.version)?,
-                first_pull: row.first_pull,
-                last_pull: row.last_pull,
-                counts: PullCounts {
-                    hits: row.hits,
-                    coalesced: row.coalesced,
-                    misses: row.misses,
-                    stale: row.stale,
-                    failed: 0,
-                },
-                outcome: PullResult::parse(&row.outcome),
-                why: row.why,
-            })
-        }))
+        Ok(row.and_then(PulledImageRow::read))
     }
 
     /// The images that were pulled most since then, and how many there are in all.
@@ -321,7 +341,8 @@ impl Store {
         .fetch_one(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
-        let rows = query!(
+        let rows = query_as!(
+            PulledImageRow,
             "SELECT * FROM pulled_images WHERE last_pull >= ?
              ORDER BY hits + coalesced + misses + stale DESC, repository, version LIMIT ?",
             since,
@@ -330,23 +351,7 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(|e| self.read_error(e))?;
-        let images = rows.into_iter().filter_map(|row| {
-            Some(ImagePulls {
-                repository: row.repository.parse().ok()?,
-                version: version(&row.version)?,
-                first_pull: row.first_pull,
-                last_pull: row.last_pull,
-                counts: PullCounts {
-                    hits: row.hits,
-                    coalesced: row.coalesced,
-                    misses: row.misses,
-                    stale: row.stale,
-                    failed: 0,
-                },
-                outcome: PullResult::parse(&row.outcome),
-                why: row.why,
-            })
-        });
+        let images = rows.into_iter().filter_map(PulledImageRow::read);
         Ok((images.collect(), all.count))
     }
 
