@@ -229,10 +229,14 @@ impl Mirror {
 
     /// Every registry that the mirror speaks to.
     pub fn registries(&self) -> impl Iterator<Item = String> {
-        let sources = self.routes.iter().map(|route| route.source.registry());
-        let sources = sources.chain(self.discoveries.iter().map(Discovery::registry));
-        let sources = sources.map(ToString::to_string);
+        let sources = self.source_registries().map(ToString::to_string);
         sources.chain(self.target_registries())
+    }
+
+    /// The registries that it reads from, some of them more than once.
+    pub fn source_registries(&self) -> impl Iterator<Item = &RegistryName> {
+        let named = self.routes.iter().map(|route| route.source.registry());
+        named.chain(self.discoveries.iter().map(Discovery::registry))
     }
 }
 

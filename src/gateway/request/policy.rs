@@ -174,19 +174,11 @@ impl<'a> Policy<'a> {
     /// The registries that the configuration names: no other is ever contacted.
     pub(crate) fn registries(self) -> HashSet<RegistryName> {
         let mirrors = self.config.mirrors.iter();
-        let routes = mirrors.clone().flat_map(|mirror| &mirror.routes);
-        let routes = routes.map(|route| route.source.registry());
-        let found = mirrors.flat_map(|mirror| &mirror.discoveries);
-        let found = found.map(|found| found.registry());
+        let sources = mirrors.flat_map(Mirror::source_registries);
         let hosts = self.gateway.hosts.values().chain([&self.gateway.registry]);
         let allowed = self.allow.registries().into_iter();
         let allowed = allowed.filter_map(|name| name.parse().ok());
-        routes
-            .chain(found)
-            .chain(hosts)
-            .cloned()
-            .chain(allowed)
-            .collect()
+        sources.chain(hosts).cloned().chain(allowed).collect()
     }
 }
 

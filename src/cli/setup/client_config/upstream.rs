@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 use crate::{
-    config::{AllowList, Config, ImagePatterns},
+    config::{AllowList, Config, ImagePatterns, Mirror},
     registry::settings::RegistrySettings,
 };
 
@@ -67,10 +67,8 @@ pub(crate) fn registries(config: &Config, only: &[String]) -> Vec<String> {
         return only.to_vec();
     }
     let mirrors = config.mirrors.iter();
-    let named = mirrors.clone().flat_map(|mirror| &mirror.routes);
-    let named = named.map(|route| route.source.registry().to_string());
-    let found = mirrors.flat_map(|mirror| &mirror.discoveries);
-    let found = found.map(|discovery| discovery.registry().to_string());
+    let sources = mirrors.flat_map(Mirror::source_registries);
+    let sources = sources.map(ToString::to_string);
     let allowed = config.gateway.iter().flat_map(|gateway| {
         let patterns = match &gateway.allow {
             AllowList::Patterns(patterns) => patterns.clone(),
@@ -80,8 +78,7 @@ pub(crate) fn registries(config: &Config, only: &[String]) -> Vec<String> {
         let names = patterns.registries().into_iter().map(str::to_owned);
         names.collect::<Vec<_>>()
     });
-    named
-        .chain(found)
+    sources
         .chain(allowed)
         .collect::<BTreeSet<_>>()
         .into_iter()
