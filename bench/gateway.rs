@@ -1,6 +1,5 @@
 //! The gateway, and the pull-through proxies that are installed, between many clients and one upstream.
 
-use std::env;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -21,6 +20,7 @@ use crate::support::net::link::{Link, LinkQuality};
 use crate::support::registries::corpus::OCI_MANIFEST;
 use crate::support::registries::registry::Registry;
 use crate::table::Report;
+use crate::tools;
 
 const MIB: f64 = 1_048_576.0;
 const LAYERS: usize = 3;
@@ -63,13 +63,10 @@ impl Proxy {
     }
 
     fn program(self) -> Option<PathBuf> {
-        if self == Self::Transship {
-            let own = env::var_os("TRANSSHIP").map(PathBuf::from);
-            return Some(own.unwrap_or_else(|| env!("CARGO_BIN_EXE_transship").into()));
+        match self {
+            Self::Transship => Some(tools::transship()),
+            Self::DockerRegistry | Self::Distribution | Self::Zot => tools::on_path(self.name()),
         }
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut programs = env::split_paths(&path).map(|folder| folder.join(self.name()));
-        programs.find(|program| program.is_file())
     }
 
     /// The file that configures it, and the arguments that start it.

@@ -113,20 +113,27 @@ impl Tool {
 
     /// The binary of this checkout, unless $TRANSSHIP names another, or a program on $PATH.
     fn program(self) -> Option<PathBuf> {
-        let name = match self {
-            Self::Transship => {
-                let own = env::var_os("TRANSSHIP").map(PathBuf::from);
-                return Some(own.unwrap_or_else(|| env!("CARGO_BIN_EXE_transship").into()));
-            }
-            Self::Skopeo => "skopeo",
-            Self::Regsync => "regsync",
-            Self::Crane => "crane",
-            Self::Ocync => "ocync",
-        };
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
-        programs.find(|program| program.is_file())
+        match self {
+            Self::Transship => Some(transship()),
+            Self::Skopeo => on_path("skopeo"),
+            Self::Regsync => on_path("regsync"),
+            Self::Crane => on_path("crane"),
+            Self::Ocync => on_path("ocync"),
+        }
     }
+}
+
+/// The binary of this checkout, unless $TRANSSHIP names another.
+pub fn transship() -> PathBuf {
+    let own = env::var_os("TRANSSHIP").map(PathBuf::from);
+    own.unwrap_or_else(|| env!("CARGO_BIN_EXE_transship").into())
+}
+
+/// A program on $PATH.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
+    programs.find(|program| program.is_file())
 }
 
 impl Errand<'_> {
