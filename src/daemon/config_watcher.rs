@@ -2,8 +2,6 @@
 //! file.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
 use crate::{
-    config::Config,
+    config::{Config, parse::fingerprint::FileFingerprint},
     daemon::{
         Tasks,
         event_loop::{Event, log_bug},
@@ -24,29 +22,6 @@ use crate::{
 
 /// How long an edit settles before it is read: editors write in steps.
 const SETTLE: Duration = Duration::from_millis(300);
-
-/// Distinguishes two states of a file without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileFingerprint {
-    device: u64,
-    inode: u64,
-    /// In seconds since 1970, and nanoseconds.
-    modified: (i64, i64),
-    size_bytes: u64,
-}
-
-impl FileFingerprint {
-    /// The fingerprint of the file that a path leads to; none if there is no file.
-    pub(crate) fn of(file: &Path) -> Option<Self> {
-        let file = fs::metadata(file).ok()?;
-        Some(Self {
-            device: file.dev(),
-            inode: file.ino(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            size_bytes: file.size(),
-        })
-    }
-}
 
 /// Watches the folder of a file, since a file that is renamed over it is another file. Watches the
 /// folder of its target, too, if it is a link.

@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     alarms::{Alarm, AlarmChanges, AlarmSubject},
-    config::Topic,
+    config::{Topic, parse::fingerprint::FileFingerprint},
     daemon::{
         alarms::outbox::{Notification, StatusPages},
-        config_watcher::{FileFingerprint, Loading},
+        config_watcher::Loading,
         event_loop::{COMPARE_TICKS, RETRY_TICKS},
         services::now,
     },

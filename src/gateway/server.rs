@@ -2,12 +2,7 @@
 
 mod connection;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use connection::HeldPermit;
 use connection::HttpVersion;
@@ -19,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{AllowList, GatewayConfig, ImagePatterns},
+    config::{AllowList, GatewayConfig, ImagePatterns, parse::fingerprint::FileFingerprint},
     gateway::{Gateway, GatewayContext, access::challenge::Visit, tls::ListenerCertificate},
     peers::PeerConnections,
 };
@@ -68,11 +63,11 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let gateway = Gateway::new(context, stop.clone());
-    gateway.refresh_allow_list(&mut None);
+    let mut list = None;
+    gateway.refresh_allow_list(&mut list);
     gateway.refresh_users();
     let accept = accept(&listener, tls.clone(), &gateway, &stop);
     let refresh = async {
-        let mut list = None;
         let mut ticks = tokio::time::interval(REFRESH);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             gateway.refresh_allow_list(&mut list);
@@ -166,16 +161,13 @@ impl Gateway {
     }
 
     /// Reads the file of `allow` again if it is another one.
-    fn refresh_allow_list(&self, read: &mut Option<(std::path::PathBuf, Option<SystemTime>)>) {
+    fn refresh_allow_list(&self, read: &mut Option<(PathBuf, Option<FileFingerprint>)>) {
         let config = self.context.config.load();
         let Some(AllowList::File(path)) = config.gateway.as_ref().map(|gateway| &gateway.allow)
         else {
             return;
         };
-        let changed_at = std::fs::metadata(path)
-            .ok()
-            .and_then(|file| file.modified().ok());
-        let now = Some((path.clone(), changed_at));
+        let now = Some((path.clone(), FileFingerprint::of(path)));
         if *read == now {
             return;
         }

@@ -1,6 +1,6 @@
 //! The certificate of the listener, read again when its files change.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use crate::{
-    config::TlsFiles,
+    config::{TlsFiles, parse::fingerprint::FileFingerprint},
     registry::settings::bounded_file::{self, MAX_FILE_BYTES},
 };
 
@@ -21,27 +21,27 @@ use crate::{
 pub(crate) struct ListenerCertificate {
     current: ArcSwap<CertifiedKey>,
     files: TlsFiles,
-    read_at: ArcSwap<[Option<SystemTime>; 2]>,
+    read: ArcSwap<[Option<FileFingerprint>; 2]>,
 }
 
 impl ListenerCertificate {
     /// Reads a certificate and its key.
     pub(crate) fn read(files: &TlsFiles) -> Result<Arc<Self>, String> {
-        let read_at = changed_at(files);
+        let read = fingerprints(files);
         Ok(Arc::new(Self {
             current: ArcSwap::from_pointee(certified_key(files)?),
             files: files.clone(),
-            read_at: ArcSwap::from_pointee(read_at),
+            read: ArcSwap::from_pointee(read),
         }))
     }
 
     /// Reads the files again if they changed. The old certificate stays if the new one is wrong.
     pub(crate) fn refresh(&self) {
-        let changed_at = changed_at(&self.files);
-        if **self.read_at.load() == changed_at {
+        let now = fingerprints(&self.files);
+        if **self.read.load() == now {
             return;
         }
-        self.read_at.store(Arc::new(changed_at));
+        self.read.store(Arc::new(now));
         match certified_key(&self.files) {
             Ok(key) => {
                 self.current.store(Arc::new(key));
@@ -90,6 +90,6 @@ fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, String> {
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(&files.key_file, &error))
 }
 
-fn changed_at(files: &TlsFiles) -> [Option<SystemTime>; 2] {
-    [&files.cert_file, &files.key_file].map(|path| std::fs::metadata(path).ok()?.modified().ok())
+fn fingerprints(files: &TlsFiles) -> [Option<FileFingerprint>; 2] {
+    [&files.cert_file, &files.key_file].map(|path| FileFingerprint::of(path))
 }

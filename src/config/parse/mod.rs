@@ -5,6 +5,7 @@ pub(crate) mod braces;
 pub(crate) mod config_file;
 pub(crate) mod diagnostics;
 pub(crate) mod file;
+pub(crate) mod fingerprint;
 pub(crate) mod redact;
 pub(crate) mod syntax;
 pub(crate) mod table_reader;

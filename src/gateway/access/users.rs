@@ -2,7 +2,6 @@
 
 use std::{
     net::IpAddr,
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -14,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{GatewayUsers, UserTable},
+    config::{GatewayUsers, UserTable, parse::fingerprint::FileFingerprint},
     gateway::{access::token::TokenKey, cache::GenerationCache},
     peers::network,
 };
@@ -33,19 +32,12 @@ const TURN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Users {
     table: ArcSwapOption<UserTable>,
-    read: Mutex<Option<ReadFile>>,
+    /// Which file was read, and what it was then.
+    read: Mutex<Option<(PathBuf, Option<FileFingerprint>)>>,
     /// Marks of logins that were right: bcrypt is slow on purpose, and clients log in for each pull.
     good: GenerationCache<String, ()>,
     attempts: GenerationCache<IpAddr, Arc<Mutex<(f64, Instant)>>>,
     turns: Arc<Semaphore>,
-}
-
-/// Which file was read, and what it was then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ReadFile {
-    path: PathBuf,
-    /// Its inode, its size, and when it last changed, in seconds and nanoseconds.
-    stamp: Option<(u64, u64, i64, i64)>,
 }
 
 /// Why a login is refused.
@@ -81,12 +73,7 @@ impl Users {
             *self.read.lock() = None;
             return;
         };
-        let stamp = std::fs::metadata(&users.file).ok();
-        let stamp = stamp.map(|file| (file.ino(), file.size(), file.ctime(), file.ctime_nsec()));
-        let now = Some(ReadFile {
-            path: users.file.clone(),
-            stamp,
-        });
+        let now = Some((users.file.clone(), FileFingerprint::of(&users.file)));
         let before = std::mem::replace(&mut *self.read.lock(), now.clone());
         if before == now {
             return;
