@@ -188,7 +188,7 @@ fn pods(options: &Options, report: &mut Report) {
         command.args(["explain", "--file", "pods.json"]);
         let log = folder.path().join("log");
         let usage = process::run(command, &log, options.limit(), || false);
-        // Its exit status tells that images are missing.
+        // Exit status 4 means: images are missing.
         assert!(matches!(usage.end, End::Well | End::Badly));
         report.say(&format!(
             "| {size} | {count} | {:.2} | {:.2} | {:.1} |\n",

@@ -213,7 +213,7 @@ impl Mirror {
         named.cloned().chain(found)
     }
 
-    /// A hash of which tags go where: what a run went by, and what the next one goes by.
+    /// A hash of which tags go where, to compare a run with the next one.
     pub fn selection_mark(&self) -> String {
         let routes = self.routes.iter().map(|route| {
             let targets: Vec<String> = route.targets.iter().map(ToString::to_string).collect();

@@ -183,7 +183,7 @@ impl FromIterator<FoundImage> for Inventory {
 
 /// Whether a text is an image with a tag or a digest. A digest alone is none.
 pub(crate) fn has_version(text: &str) -> bool {
-    // Most texts are none: they are told by what every image with a version has.
+    // Most texts lack what every image with a version has.
     text.contains(':')
         && text.parse::<Digest>().is_err()
         && matches!(parse_image(text), Ok((_, Some(_))))
