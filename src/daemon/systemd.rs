@@ -1,5 +1,8 @@
 //! Notifies the service manager ([sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)).
 
+use std::env;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono_tz::Tz;
@@ -16,6 +19,7 @@ pub(crate) struct ServiceManager {
     /// How often the watchdog was fed.
     pub(crate) fed: u64,
     status: String,
+    notifier: Option<Notifier>,
 }
 
 impl ServiceManager {
@@ -25,6 +29,7 @@ impl ServiceManager {
             fed_at: Instant::now(),
             fed: 0,
             status: String::new(),
+            notifier: env::var_os("NOTIFY_SOCKET").map(|_| Notifier::start()),
         }
     }
 
@@ -39,20 +44,23 @@ impl ServiceManager {
 
     /// Everything is open.
     pub(crate) fn ready(&self) {
-        notify(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
     /// `mirror.toml` is read again; [`Self::ready`] ends that. Both states go in one datagram.
     pub(crate) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Ok(now) => self.notify(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "the monotonic clock cannot be read"),
         }
     }
 
-    /// The daemon ends.
-    pub(crate) fn stopping(&self) {
-        notify(&[NotifyState::Stopping]);
+    /// The daemon ends. Waits until the manager has read it, [`PATIENCE`] at most.
+    pub(crate) fn stopping(&mut self) {
+        self.notify(&[NotifyState::Stopping]);
+        if let Some(notifier) = self.notifier.take() {
+            notifier.end();
+        }
     }
 
     /// The scheduler ticked: only this feeds the watchdog.
@@ -62,7 +70,7 @@ impl ServiceManager {
         {
             self.fed_at = Instant::now();
             self.fed += 1;
-            notify(&[NotifyState::Watchdog]);
+            self.notify(&[NotifyState::Watchdog]);
         }
     }
 
@@ -70,9 +78,57 @@ impl ServiceManager {
     pub(crate) fn status(&mut self, status: &Status, zone: Tz) {
         let text = line(status, zone);
         if text != self.status {
-            notify(&[NotifyState::Status(&text)]);
+            self.notify(&[NotifyState::Status(&text)]);
             self.status = text;
         }
+    }
+
+    fn notify(&self, states: &[NotifyState<'_>]) {
+        if let Some(notifier) = &self.notifier {
+            let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+            notifier.send(lines.join("\n"));
+        }
+    }
+}
+
+/// How long the end of the daemon waits for a manager that does not read.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Messages that wait for the manager to read. Later ones are dropped.
+const WAITING: usize = 16;
+
+/// A thread that notifies: a manager that does not read must stop nothing else.
+#[derive(Debug)]
+struct Notifier {
+    messages: SyncSender<String>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+}
+
+impl Notifier {
+    fn start() -> Self {
+        let (messages, waiting) = mpsc::sync_channel::<String>(WAITING);
+        let (running, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let _running = running;
+            for message in waiting {
+                if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
+                    tracing::debug!(%error, "the service manager cannot be notified");
+                }
+            }
+        });
+        Self { messages, ended }
+    }
+
+    fn send(&self, message: String) {
+        if self.messages.try_send(message).is_err() {
+            tracing::debug!("the service manager does not read its messages");
+        }
+    }
+
+    fn end(self) {
+        drop(self.messages);
+        // An error: the thread has ended, or the time is up. Both end the wait.
+        let _ = self.ended.recv_timeout(PATIENCE);
     }
 }
 
@@ -107,10 +163,4 @@ fn line(status: &Status, zone: Tz) -> String {
         parts.push(format!("next {}", format::clock(next, zone)));
     }
     parts.join(", ")
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be notified");
-    }
 }

@@ -176,3 +176,17 @@ fn feeds_the_watchdog() {
     }
     assert_eq!(daemon.get("/healthz").status, 200);
 }
+
+#[test]
+fn goes_on_beside_a_deaf_service_manager() {
+    let mut pair = Pair::configured(&app());
+    pair.from.push("app", "v1", &Image::oci("app"));
+    let _deaf = Supervisor::deaf(&mut pair.transship);
+    let mut daemon = Daemon::start(&pair.transship);
+    daemon.until_true("the image to be mirrored", |_| {
+        pair.to.tags("mirror/app") == ["v1"]
+    });
+    assert_eq!(daemon.get("/healthz").status, 200);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+}

@@ -242,6 +242,7 @@ fn attack_leaves_daemon_within_its_bounds() {
         let has_all = target.client().tags("mirror/app").len() == 20;
         has_all && began.elapsed() > ATTACK
     });
+    supervisor.pass_over();
     supervisor.expect(&daemon, "WATCHDOG=1");
     drop(streams);
     let files = transship.files();
