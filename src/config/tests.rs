@@ -346,6 +346,17 @@ fn draws_twenty_problems_and_counts_the_rest() {
 }
 
 #[test]
+fn suggests_the_key_of_same_length() {
+    let text = format!("{TARGET}[[mirror]]\nfrom = \"a/b\"\ntagz = \"*\"\n");
+    let remedies = report(&text).records().into_iter().map(|it| it.remedy);
+    let remedies: Vec<_> = remedies.collect();
+    assert!(
+        remedies.iter().any(|it| it == "did you mean `tags`?"),
+        "{remedies:?}"
+    );
+}
+
+#[test]
 fn names_the_zone_that_was_meant() {
     for (written, expected) in [
         ("CST", "write \"Asia/Shanghai\" for China, or"),

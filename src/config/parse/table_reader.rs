@@ -367,11 +367,11 @@ fn hide_value(value: &DeValue<'_>, span: Range<usize>, problems: &mut Problems) 
     }
 }
 
-/// The known word that a misspelt one was most likely meant to be.
+/// The known word that a misspelt one was most likely meant to be: the nearest, and among equally near ones that of the same length.
 pub fn closest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|word| (strsim::damerau_levenshtein(written, word), word))
         .filter(|(distance, word)| *distance <= word.len().div_ceil(3).max(1))
-        .min()
+        .min_by_key(|(distance, word)| (*distance, word.len().abs_diff(written.len()), *word))
         .map(|(_, word)| word)
 }
