@@ -10,11 +10,6 @@
     clippy::panic
 )]
 
-mod corpus;
-mod gateway;
-mod hand;
-mod keeper;
-mod link_check;
 mod options;
 mod process;
 mod sections;
@@ -28,22 +23,19 @@ mod tools;
 use std::process::ExitCode;
 
 use options::Options;
-use table::Report;
+use table::{machine, report::Report};
 
 fn main() -> ExitCode {
     let options = Options::read();
-    let mut report = Report::default();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = format!("bench/run {}", arguments.join(" "));
-    let machine = table::describe_machine(&options.tools());
-    report.say(&format!(
-        "# Measured\n\n- `{}`\n{machine}\n",
-        command.replace(" --bench", "").trim()
-    ));
+    let machine = machine::describe(&options.tools());
+    println!("{machine}");
+    let mut report = Report::new(command.replace(" --bench", "").trim().to_owned());
     sections::run(&options, &mut report);
     if options.write {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/RESULTS.md");
-        std::fs::write(path, report.text()).unwrap();
+        report.write(path, &machine);
     }
     if report.wrong().is_empty() {
         return ExitCode::SUCCESS;

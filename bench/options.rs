@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::corpus::Shape;
+use crate::stage::corpus::Shape;
 use crate::support::net::link::LinkQuality;
 use crate::tools::Tool;
 
@@ -18,13 +18,19 @@ pub struct Options {
     /// A small version of everything, in about a minute
     #[arg(long)]
     pub quick: bool,
-    /// Write the tables to bench/RESULTS.md, too
+    /// Plain HTTP instead of TLS on both sides
+    #[arg(long)]
+    pub plain: bool,
+    /// `cold`, `unchanged`, `moved`, `link` and `far`: run each case so often and report the median
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+    /// Write the tables to bench/RESULTS.md, too: each replaces the one of its section
     #[arg(long)]
     pub write: bool,
     /// These tools instead of all that are installed
     #[arg(long, value_enum, value_delimiter = ',')]
     tools: Vec<Tool>,
-    /// Every tool in every section; otherwise `lossy`, `tiny`, `large` and `scale` are transship's alone
+    /// Every tool in every section; otherwise `lossy`, `huge`, `tiny`, `large`, `scale` and most of `far` are transship's alone
     #[arg(long)]
     all_tools: bool,
     /// Repositories of the corpus
@@ -57,12 +63,15 @@ pub struct Options {
     /// `lossy`: `stall` of mirror.toml
     #[arg(long, default_value_t = 30)]
     pub stall_seconds: u64,
-    /// `tiny`: tags
+    /// `tiny` and `far`: tags; `far` fills an empty target with a tenth of them
     #[arg(long, default_value_t = 10_000)]
     tiny_tags: usize,
-    /// `tiny`: repositories
+    /// `tiny` and `far`: repositories
     #[arg(long, default_value_t = 100)]
     tiny_repositories: usize,
+    /// `huge`: size of the layer
+    #[arg(long, default_value_t = 1024)]
+    huge_mib: u64,
     /// `large`: size of the layer
     #[arg(long, default_value_t = 4096)]
     large_mib: u64,
@@ -97,8 +106,12 @@ pub enum Section {
     Moved,
     /// All of these over a long link with a limited rate
     Link,
+    /// The same link before the source
+    Far,
     /// Over the same link, which resets connections and lets them fall silent
     Lossy,
+    /// One huge layer over the same link, before the source and before the target
+    Huge,
     /// Very many tags with next to no bytes
     Tiny,
     /// One very large layer, and a process that is killed on the way
@@ -131,6 +144,7 @@ impl Options {
         self.stall_seconds = self.stall_seconds.min(2);
         self.tiny_tags = self.tiny_tags.min(200);
         self.tiny_repositories = self.tiny_repositories.min(10);
+        self.huge_mib = self.huge_mib.min(16);
         self.large_mib = self.large_mib.min(128);
         self.kills = self.kills.min(3);
         self.clients = self.clients.min(8);
@@ -187,6 +201,19 @@ impl Options {
             repository_layers: 0,
             layer_bytes: 1024,
         }
+    }
+
+    /// The same with a tenth of the tags.
+    pub fn few_tiny_shape(&self) -> Shape {
+        let shape = self.tiny_shape();
+        Shape {
+            tags: (shape.tags / 10).max(1),
+            ..shape
+        }
+    }
+
+    pub fn huge_bytes(&self) -> u64 {
+        self.huge_mib << 20
     }
 
     pub fn large_bytes(&self) -> u64 {

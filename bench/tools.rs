@@ -7,6 +7,8 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use crate::support::registries::registry::Registry;
+
 /// A tool that mirrors repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Tool {
@@ -17,10 +19,19 @@ pub enum Tool {
     Ocync,
 }
 
+/// Where a tool finds a registry.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// `127.0.0.1:PORT`.
+    pub host: String,
+    /// The file that vouches for its certificate; without one, it speaks plain HTTP.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// From where to where, and a folder that is the tool's own.
 pub struct Errand<'a> {
-    pub source: &'a str,
-    pub target: &'a str,
+    pub source: Address,
+    pub target: Address,
     /// `bench/NAME` on the source, `mirror/NAME` on the target.
     pub repositories: &'a [String],
     pub folder: &'a Path,
@@ -43,7 +54,7 @@ impl Tool {
         self.program().is_some()
     }
 
-    /// What the tool says of its version, on one line.
+    /// The tool and its version, on one line.
     pub fn version(self) -> String {
         let Some(program) = self.program() else {
             return String::new();
@@ -55,7 +66,10 @@ impl Tool {
         let output = Command::new(program).arg(verb).output();
         let text = output.map(|output| output.stdout).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
-        text.lines().next().unwrap_or_default().trim().to_owned()
+        // Some print their name before it, some a word such as `VCSTag:`, and some nothing.
+        let line = text.lines().next().unwrap_or_default();
+        let version = line.split_whitespace().next_back().unwrap_or_default();
+        format!("{} {version}", self.name())
     }
 
     /// The processes that run the errand, one after the other.
@@ -68,10 +82,11 @@ impl Tool {
             }
             Self::Skopeo => {
                 write("skopeo.yml", skopeo_yml(errand));
-                let target = format!("{}/mirror", errand.target);
-                let options =
-                    "sync --all --src yaml --dest docker --dest-tls-verify=false skopeo.yml";
-                let arguments: Vec<_> = options.split(' ').chain([target.as_str()]).collect();
+                let target = format!("{}/mirror", errand.target.host);
+                let verify = format!("--dest-tls-verify={}", errand.target.has_tls());
+                let options = "sync --all --src yaml --dest docker";
+                let ends = [verify.as_str(), "skopeo.yml", &target];
+                let arguments: Vec<_> = options.split(' ').chain(ends).collect();
                 vec![self.command(errand, &arguments)]
             }
             Self::Regsync => {
@@ -81,7 +96,9 @@ impl Tool {
             Self::Crane => errand
                 .pairs()
                 .map(|(from, to)| {
-                    self.command(errand, &["copy", "--insecure", "--all-tags", &from, &to])
+                    let plain = (!errand.target.has_tls()).then_some("--insecure");
+                    let arguments = ["copy", "--all-tags", &from, &to].into_iter();
+                    self.command(errand, &arguments.chain(plain).collect::<Vec<_>>())
                 })
                 .collect(),
             Self::Ocync => {
@@ -100,6 +117,9 @@ impl Tool {
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("HOME", errand.folder)
             .env("NO_COLOR", "1");
+        if let Some(authorities) = errand.authorities() {
+            command.env("SSL_CERT_FILE", authorities);
+        }
         command
     }
 
@@ -136,13 +156,54 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     programs.find(|program| program.is_file())
 }
 
+impl Address {
+    /// Where a registry is found behind `host`.
+    pub fn of(registry: &Registry, host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            ca_file: registry.has_tls().then(|| registry.ca_file()),
+        }
+    }
+
+    pub fn has_tls(&self) -> bool {
+        self.ca_file.is_some()
+    }
+
+    /// `https://127.0.0.1:PORT`.
+    pub fn base(&self) -> String {
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        format!("{scheme}://{}", self.host)
+    }
+
+    /// Its table in `mirror.toml`, with more lines.
+    pub fn toml(&self, more: &str) -> String {
+        let trust = match &self.ca_file {
+            Some(file) => format!("ca_file = \"{}\"", file.display()),
+            None => "plain_http = true".to_owned(),
+        };
+        format!("[registries.\"{}\"]\n{trust}\n{more}\n", self.host)
+    }
+}
+
 impl Errand<'_> {
+    /// Writes the certificates of both sides' authorities into one file, for tools that read one; none without TLS.
+    fn authorities(&self) -> Option<PathBuf> {
+        let files = [&self.source, &self.target];
+        let files = files.into_iter().filter_map(|side| side.ca_file.as_ref());
+        let pem: String = files
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        let path = self.folder.join("authorities.pem");
+        fs::write(&path, &pem).unwrap();
+        (!pem.is_empty()).then_some(path)
+    }
+
     /// Every repository at the source and at the target, with the hosts.
     fn pairs(&self) -> impl Iterator<Item = (String, String)> {
         self.repositories.iter().map(|repository| {
             let name = repository.rsplit('/').next().unwrap();
-            let from = format!("{}/{repository}", self.source);
-            (from, format!("{}/mirror/{name}", self.target))
+            let from = format!("{}/{repository}", self.source.host);
+            (from, format!("{}/mirror/{name}", self.target.host))
         })
     }
 
@@ -153,18 +214,15 @@ impl Errand<'_> {
 }
 
 fn mirror_toml(errand: &Errand) -> String {
-    let Errand {
-        source,
-        target,
-        stall,
-        ..
-    } = errand;
+    let Errand { source, target, .. } = errand;
+    let stall = format!("stall = \"{}s\"\n", errand.stall);
     let from = errand.each(|from, _| format!("    \"{from}\",\n"));
     format!(
-        "[registries.\"{source}\"]\nplain_http = true\nstall = \"{stall}s\"\n\n\
-         [registries.\"{target}\"]\nplain_http = true\nstall = \"{stall}s\"\n\n\
-         [defaults]\ntarget = \"{target}/mirror\"\npath = \"{{name}}\"\n\n\
-         [[mirror]]\nname = \"bench\"\ntags = \"*\"\nfrom = [\n{from}]\n"
+        "{}{}[defaults]\ntarget = \"{}/mirror\"\npath = \"{{name}}\"\n\n\
+         [[mirror]]\nname = \"bench\"\ntags = \"*\"\nfrom = [\n{from}]\n",
+        source.toml(&stall),
+        target.toml(&stall),
+        target.host
     )
 }
 
@@ -172,23 +230,33 @@ fn skopeo_yml(errand: &Errand) -> String {
     let images = errand.repositories.iter();
     let images: String = images.map(|name| format!("    {name}: []\n")).collect();
     format!(
-        "\"{}\":\n  tls-verify: false\n  images:\n{images}",
-        errand.source
+        "\"{}\":\n  tls-verify: {}\n  images:\n{images}",
+        errand.source.host,
+        errand.source.has_tls()
     )
 }
 
+/// Sixteen requests to a registry at a time, as many as transship has blobs in flight; its default is three.
 fn regsync_yml(errand: &Errand) -> String {
-    let Errand { source, target, .. } = errand;
+    let credentials = |side: &Address| {
+        let tls = if side.has_tls() {
+            "enabled"
+        } else {
+            "disabled"
+        };
+        let host = &side.host;
+        format!("  - registry: {host}\n    tls: {tls}\n    reqConcurrent: 16\n")
+    };
     let entries = errand
         .each(|from, to| format!("  - source: {from}\n    target: {to}\n    type: repository\n"));
     format!(
-        "version: 1\ncreds:\n  - registry: {source}\n    tls: disabled\n  - registry: {target}\n    tls: disabled\n\
-         defaults:\n  parallel: 16\nsync:\n{entries}"
+        "version: 1\ncreds:\n{}{}defaults:\n  parallel: 16\nsync:\n{entries}",
+        credentials(&errand.source),
+        credentials(&errand.target)
     )
 }
 
 fn ocync_yml(errand: &Errand) -> String {
-    let Errand { source, target, .. } = errand;
     let images = errand.repositories.iter();
     let mappings: String = images
         .map(|from| {
@@ -196,9 +264,13 @@ fn ocync_yml(errand: &Errand) -> String {
             format!("  - from: {from}\n    to: mirror/{name}\n")
         })
         .collect();
+    let registry = |name: &str, side: &Address| {
+        let base = side.base();
+        format!("  {name}:\n    url: {base}\n    auth_type: anonymous\n")
+    };
     format!(
-        "registries:\n  source:\n    url: http://{source}\n    auth_type: anonymous\n  \
-         target:\n    url: http://{target}\n    auth_type: anonymous\n\
-         defaults:\n  source: source\n  targets: target\n  tags:\n    glob: \"*\"\nmappings:\n{mappings}"
+        "registries:\n{}{}defaults:\n  source: source\n  targets: target\n  tags:\n    glob: \"*\"\nmappings:\n{mappings}",
+        registry("source", &errand.source),
+        registry("target", &errand.target)
     )
 }

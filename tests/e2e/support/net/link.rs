@@ -33,6 +33,15 @@ pub struct LinkQuality {
     pub stall_every: Option<u64>,
 }
 
+impl LinkQuality {
+    /// Most bytes of one direction of one connection that are on the way.
+    fn window(&self) -> usize {
+        let rate = self.flow_rate.or(self.total_rate);
+        let in_flight = rate.unwrap_or_default() as f64 * self.round_trip.as_secs_f64();
+        in_flight as usize + (256 << 10)
+    }
+}
+
 /// What has crossed a link since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crossed {
@@ -74,6 +83,16 @@ impl Link {
     /// `127.0.0.1:PORT`, which stands for the target.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Makes it another link for the connections that are opened from now on.
+    pub fn set_quality(&self, quality: LinkQuality) {
+        let now = Instant::now();
+        *locked(&self.shared.weather) = quality;
+        for queue in [&self.shared.up, &self.shared.down] {
+            *locked(queue) = Queue::new(quality.total_rate, now);
+        }
+        *locked(&self.shared.faults) = Faults::new(quality);
     }
 
     /// What has crossed so far.
@@ -139,7 +158,7 @@ struct Counters {
 /// What both directions of every connection share.
 struct LinkState {
     target: String,
-    weather: LinkQuality,
+    weather: Mutex<LinkQuality>,
     counters: Counters,
     up: Mutex<Queue>,
     down: Mutex<Queue>,
@@ -151,7 +170,7 @@ impl LinkState {
         let queue = || Mutex::new(Queue::new(weather.total_rate, Instant::now()));
         Self {
             target: target.to_owned(),
-            weather,
+            weather: Mutex::new(weather),
             counters: Counters::default(),
             up: queue(),
             down: queue(),
@@ -183,13 +202,6 @@ impl LinkState {
             Way::Down => &self.down,
         };
         locked(queue).pass(Instant::now(), bytes)
-    }
-
-    /// Most bytes of one direction of one connection that are on the way.
-    fn window(&self) -> usize {
-        let rate = self.weather.flow_rate.or(self.weather.total_rate);
-        let in_flight = rate.unwrap_or_default() as f64 * self.weather.round_trip.as_secs_f64();
-        in_flight as usize + (256 << 10)
     }
 }
 
@@ -270,7 +282,8 @@ async fn accept(listener: TcpListener, shared: Arc<LinkState>) {
 
 /// Carries one connection until both directions have ended, or until it breaks.
 async fn carry(mut client: TcpStream, shared: Arc<LinkState>) {
-    let opened = Instant::now() + shared.weather.round_trip;
+    let weather = *locked(&shared.weather);
+    let opened = Instant::now() + weather.round_trip;
     let Ok(mut server) = TcpStream::connect(&shared.target).await else {
         return break_off(&client);
     };
@@ -280,8 +293,9 @@ async fn carry(mut client: TcpStream, shared: Arc<LinkState>) {
     let pump = |way| Pump {
         way,
         opened,
+        weather,
         shared: &shared,
-        room: Semaphore::new(shared.window()),
+        room: Semaphore::new(weather.window()),
     };
     let (up, down) = (pump(Way::Up), pump(Way::Down));
     let ended = tokio::try_join!(
@@ -309,6 +323,7 @@ type Sent = (Instant, Vec<u8>);
 struct Pump<'a> {
     way: Way,
     opened: Instant,
+    weather: LinkQuality,
     shared: &'a LinkState,
     /// For as many bytes as may still be on the way.
     room: Semaphore,
@@ -327,7 +342,7 @@ impl Pump<'_> {
         mut from: ReadHalf<'_>,
         sender: mpsc::UnboundedSender<Sent>,
     ) -> Result<(), Fate> {
-        let mut flow = Queue::new(self.shared.weather.flow_rate, self.opened);
+        let mut flow = Queue::new(self.weather.flow_rate, self.opened);
         let mut frame = vec![0; FRAME];
         loop {
             let length = from.read(&mut frame).await.map_err(|_| Fate::Reset)?;
@@ -342,7 +357,7 @@ impl Pump<'_> {
             }
             let left = flow.pass(Instant::now(), length);
             let left = left.max(self.shared.pass(self.way, length));
-            let arrives = left + self.shared.weather.round_trip / 2;
+            let arrives = left + self.weather.round_trip / 2;
             // Who delivers fails this direction when it fails.
             drop(sender.send((arrives, frame[..length].to_vec())));
         }

@@ -111,3 +111,16 @@ fn link_resets_after_limit() {
     assert_eq!(link.crossed().resets, 1);
     assert_eq!(exchange(&link, b"small").unwrap(), b"smallsmall");
 }
+
+#[test]
+fn later_connections_get_new_quality() {
+    let link = Link::to(&doubling_server(), LinkQuality::default());
+    assert_eq!(exchange(&link, b"ab").unwrap(), b"abab");
+    link.set_quality(LinkQuality {
+        reset_every: Some(1),
+        ..LinkQuality::default()
+    });
+    assert!(exchange(&link, b"abcdefgh").is_err());
+    link.set_quality(LinkQuality::default());
+    assert_eq!(exchange(&link, b"cd").unwrap(), b"cdcd");
+}

@@ -29,6 +29,12 @@ pub enum Guard {
     MutualTls,
 }
 
+impl Guard {
+    fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::MutualTls)
+    }
+}
+
 /// A running registry; it ends with the value.
 pub struct Registry {
     directory: TempDir,
@@ -49,7 +55,7 @@ impl Registry {
         let path = directory.path();
         fs::create_dir(path.join("data")).unwrap();
         fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
-        if matches!(guard, Guard::Tls | Guard::MutualTls) {
+        if guard.has_tls() {
             write_certificates(path);
         }
         let process = run(path, guard, "127.0.0.1:0");
@@ -98,14 +104,19 @@ impl Registry {
         (path.join("client.pem"), path.join("client.key"))
     }
 
+    pub fn has_tls(&self) -> bool {
+        self.guard.has_tls()
+    }
+
+    /// Its address with the scheme, such as `https://127.0.0.1:5000`.
+    pub fn base(&self) -> String {
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        format!("{scheme}://{}", self.host)
+    }
+
     /// A client that may do everything here, unless it needs a certificate.
     pub fn client(&self) -> Client {
-        let scheme = if matches!(self.guard, Guard::Tls | Guard::MutualTls) {
-            "https"
-        } else {
-            "http"
-        };
-        let client = Client::new(&format!("{scheme}://{}", self.host));
+        let client = Client::new(&self.base());
         match self.guard {
             Guard::Login => client.with_login(USERNAME, PASSWORD),
             Guard::Open | Guard::Tls | Guard::MutualTls => client,
@@ -229,11 +240,7 @@ fn configuration(path: &Path, guard: Guard, address: &str) -> String {
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
          http:\n  addr: {address}\n  secret: tests\n{}{}{}",
         path.join("data").display(),
-        if matches!(guard, Guard::Tls | Guard::MutualTls) {
-            tls
-        } else {
-            ""
-        },
+        if guard.has_tls() { tls } else { "" },
         if guard == Guard::MutualTls {
             mutual
         } else {

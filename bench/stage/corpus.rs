@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::hand::Hand;
+use super::hand::Hand;
 use crate::support::registries::client::digest_of;
 use crate::support::registries::corpus::{OCI_INDEX, OCI_MANIFEST};
 

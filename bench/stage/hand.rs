@@ -5,14 +5,15 @@ use futures::{StreamExt, stream};
 use reqwest::{Method, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
-use crate::corpus::GZIP;
+use super::corpus::GZIP;
 use crate::support::registries::client::{USER_AGENT, digest_of};
 use crate::support::registries::corpus::{OCI_INDEX, OCI_MANIFEST};
+use crate::support::registries::registry::Registry;
 
 /// How much of a streamed blob is in memory.
 const PIECE: u64 = 8 << 20;
 
-/// A client of one registry over plain HTTP.
+/// A client of one registry; certificates are not checked.
 #[derive(Clone, Debug)]
 pub struct Hand {
     http: reqwest::Client,
@@ -20,16 +21,22 @@ pub struct Hand {
 }
 
 impl Hand {
-    /// A hand in the registry at `host`, such as `127.0.0.1:5000`.
-    pub fn in_registry(host: &str) -> Self {
+    /// A hand in a registry.
+    pub fn of(registry: &Registry) -> Self {
+        Self::at(&registry.base())
+    }
+
+    /// A hand in the registry at `base`, such as `https://127.0.0.1:5000`.
+    pub fn at(base: &str) -> Self {
         // A second call finds the provider installed, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .no_proxy()
+            .tls_danger_accept_invalid_certs(true)
             .build()
             .unwrap();
-        let base = Url::parse(&format!("http://{host}")).unwrap();
+        let base = Url::parse(base).unwrap();
         Self { http, base }
     }
 

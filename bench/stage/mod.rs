@@ -1,4 +1,9 @@
-//! A source, a target behind a link, and one tool between them.
+//! A source and a target, links before them, and one tool between them.
+
+pub mod corpus;
+pub mod hand;
+mod keeper;
+pub mod link_check;
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,23 +12,57 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::corpus::{Corpus, Shape, push_large};
-use crate::hand::Hand;
-use crate::keeper::Keeper;
+use self::corpus::{Corpus, Shape, push_large};
+use self::hand::Hand;
+use self::keeper::Keeper;
 use crate::options::Options;
 use crate::process::{self, End, Usage};
 use crate::support::net::link::{Crossed, Link, LinkQuality};
-use crate::support::registries::registry::Registry;
+use crate::support::registries::registry::{Guard, Registry};
 use crate::table::Row;
-use crate::tools::{Errand, Tool};
+use crate::tools::{Address, Errand, Tool};
+
+/// The links of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines {
+    /// The link before the source, if there is one.
+    pub source: Option<LinkQuality>,
+    /// The link before the target. Without a limit it still counts.
+    pub target: LinkQuality,
+}
+
+impl Lines {
+    /// A link before the target only.
+    pub fn before_target(target: LinkQuality) -> Self {
+        Self {
+            source: None,
+            target,
+        }
+    }
+
+    /// A link before the source only.
+    pub fn before_source(source: LinkQuality) -> Self {
+        Self {
+            source: Some(source),
+            target: LinkQuality::default(),
+        }
+    }
+
+    /// Bytes per second of the narrowest link.
+    fn rate(self) -> Option<u64> {
+        let source = self.source.and_then(|quality| quality.total_rate);
+        source.into_iter().chain(self.target.total_rate).min()
+    }
+}
 
 /// A filled source and an empty target.
 pub struct Stage {
     tool: Tool,
     source: Registry,
+    source_link: Option<Link>,
     target: Target,
     link: Link,
-    weather: LinkQuality,
+    lines: Lines,
     folder: TempDir,
     runtime: Runtime,
     contents: Contents,
@@ -47,6 +86,24 @@ impl Target {
         }
     }
 
+    /// Where it is found behind `host`.
+    fn address(&self, host: &str) -> Address {
+        match self {
+            Self::Real(registry) => Address::of(registry, host),
+            Self::Keeping(_) => Address {
+                host: host.to_owned(),
+                ca_file: None,
+            },
+        }
+    }
+
+    fn hand(&self) -> Hand {
+        match self {
+            Self::Real(registry) => Hand::of(registry),
+            Self::Keeping(keeper) => Hand::at(&format!("http://{}", keeper.host())),
+        }
+    }
+
     /// Requests since the last call.
     fn new_requests(&self) -> usize {
         match self {
@@ -63,9 +120,9 @@ enum Contents {
 
 impl Stage {
     /// A source that holds a corpus.
-    pub fn with(shape: Shape, tool: Tool, weather: LinkQuality, options: &Options) -> Self {
-        let mut stage = Self::empty(tool, weather, options);
-        let hand = Hand::in_registry(stage.source.host());
+    pub fn with(shape: Shape, tool: Tool, lines: Lines, options: &Options) -> Self {
+        let mut stage = Self::empty(tool, lines, options);
+        let hand = Hand::of(&stage.source);
         let (corpus, bytes) = stage.runtime.block_on(Corpus::fill(shape, hand));
         stage.contents = Contents::Corpus(Box::new(corpus));
         stage.new_bytes = bytes;
@@ -73,39 +130,50 @@ impl Stage {
     }
 
     /// A source that holds an image with one layer of this size.
-    pub fn with_a_large_layer(size: u64, tool: Tool, options: &Options) -> Self {
-        let mut stage = Self::empty(tool, LinkQuality::default(), options);
-        let hand = Hand::in_registry(stage.source.host());
+    pub fn with_a_large_layer(size: u64, tool: Tool, lines: Lines, options: &Options) -> Self {
+        let mut stage = Self::empty(tool, lines, options);
+        let hand = Hand::of(&stage.source);
         let tags = stage.runtime.block_on(push_large(&hand, size));
         stage.contents = Contents::Large(tags);
         stage.new_bytes = size;
         stage
     }
 
-    /// Its target becomes one that keeps what arrives of a request that breaks.
+    /// Its target becomes one that keeps what arrives of a request that breaks, over plain HTTP.
     pub fn keeping(self) -> Self {
         let target = Target::Keeping(Keeper::start());
         Self {
-            link: Link::to(target.host(), self.weather),
+            link: Link::to(target.host(), self.lines.target),
             target,
             ..self
         }
     }
 
-    fn empty(tool: Tool, weather: LinkQuality, options: &Options) -> Self {
-        let target = Target::Real(Registry::start());
+    fn empty(tool: Tool, lines: Lines, options: &Options) -> Self {
+        let guard = guard(options);
+        let (source, target) = (Registry::guarded(guard), Registry::guarded(guard));
+        let source_link = lines.source.map(|quality| Link::to(source.host(), quality));
         Self {
             tool,
-            link: Link::to(target.host(), weather),
-            source: Registry::start(),
-            target,
-            weather,
+            source_link,
+            link: Link::to(target.host(), lines.target),
+            source,
+            target: Target::Real(target),
+            lines,
             folder: TempDir::new().unwrap(),
             runtime: Runtime::new().unwrap(),
             contents: Contents::Large(Vec::new()),
             limit: options.limit(),
             stall: options.stall_seconds,
             new_bytes: 0,
+        }
+    }
+
+    /// Gives the link before the source another quality.
+    pub fn set_source_link(&mut self, quality: LinkQuality) {
+        self.lines.source = Some(quality);
+        if let Some(link) = &self.source_link {
+            link.set_quality(quality);
         }
     }
 
@@ -170,9 +238,7 @@ impl Stage {
         let crossed = since(before, self.link.crossed());
         let (asked, sent) = (self.source.new_requests(), self.target.new_requests());
         let tags = self.tags();
-        let (from, to) = [self.source.host(), self.target.host()]
-            .map(Hand::in_registry)
-            .into();
+        let (from, to) = (Hand::of(&self.source), self.target.hand());
         let row = Row {
             case: case.to_owned(),
             tool: self.tool,
@@ -182,7 +248,7 @@ impl Stage {
             source_bytes: asked.iter().map(|request| request.answered_bytes).sum(),
             crossed,
             new_bytes: std::mem::take(&mut self.new_bytes),
-            link_rate: self.weather.total_rate,
+            link_rate: self.lines.rate(),
             right_tags: self.runtime.block_on(to.count_same(&from, &tags)),
             tags: tags.len(),
         };
@@ -195,9 +261,10 @@ impl Stage {
     /// Runs the tool's commands one after the other.
     fn work(&self, mut is_time_to_kill: impl FnMut() -> bool) -> Usage {
         let repositories = self.repositories();
+        let (source, target) = self.addresses();
         let errand = Errand {
-            source: self.source.host(),
-            target: self.link.host(),
+            source,
+            target,
             repositories: &repositories,
             folder: self.folder.path(),
             stall: self.stall,
@@ -214,6 +281,16 @@ impl Stage {
             }
         }
         usage
+    }
+
+    /// Where the tool finds both sides.
+    fn addresses(&self) -> (Address, Address) {
+        let source_host = self
+            .source_link
+            .as_ref()
+            .map_or(self.source.host(), Link::host);
+        let source = Address::of(&self.source, source_host);
+        (source, self.target.address(self.link.host()))
     }
 
     fn tags(&self) -> Vec<(String, String)> {
@@ -240,6 +317,14 @@ impl Stage {
         for line in &lines[lines.len().saturating_sub(12)..] {
             eprintln!("  {}: {line}", self.tool.name());
         }
+    }
+}
+
+/// How clients reach the registries.
+pub fn guard(options: &Options) -> Guard {
+    match options.plain {
+        true => Guard::Open,
+        false => Guard::Tls,
     }
 }
 

@@ -1,7 +1,8 @@
-//! What was measured, as tables in Markdown, and the machine that it was measured on.
+//! What was measured, as rows of tables in Markdown.
 
-use std::fs;
-use std::process::Command;
+pub mod machine;
+pub mod report;
+mod results;
 
 use crate::process::{End, Usage};
 use crate::support::net::link::Crossed;
@@ -38,6 +39,13 @@ impl Row {
     pub fn is_wrong(&self) -> bool {
         let is_done = self.usage.end == End::Well && self.right_tags == self.tags;
         self.tool == Tool::Transship && !is_done
+    }
+
+    /// The row in the middle of several of one case, by seconds; one that is wrong comes before all others.
+    pub fn median(mut rows: Vec<Self>) -> Self {
+        rows.sort_by(|a, b| a.usage.seconds.total_cmp(&b.usage.seconds));
+        let wrong = rows.iter().position(Self::is_wrong);
+        rows.swap_remove(wrong.unwrap_or(rows.len() / 2))
     }
 
     fn markdown(&self) -> String {
@@ -79,79 +87,4 @@ impl Row {
         ];
         format!("| {} |\n", cells.join(" | "))
     }
-}
-
-/// The tables of a run of the benchmark; each row is also printed as soon as it is there.
-#[derive(Default)]
-pub struct Report {
-    text: String,
-    wrong: Vec<String>,
-}
-
-impl Report {
-    /// Begins a section with a table.
-    pub fn section(&mut self, title: &str, words: &str) {
-        self.say(&format!("\n## {title}\n\n{words}\n\n{HEAD}"));
-    }
-
-    pub fn row(&mut self, row: &Row) {
-        self.say(&row.markdown());
-        if row.is_wrong() {
-            self.wrong.push(row.case.clone());
-        }
-    }
-
-    /// Takes note of what must not be.
-    pub fn fail(&mut self, what: &str) {
-        self.wrong.push(what.to_owned());
-    }
-
-    pub fn say(&mut self, text: &str) {
-        print!("{text}");
-        self.text.push_str(text);
-    }
-
-    /// The cases in which transship failed or a tag of its target is not the source's.
-    pub fn wrong(&self) -> &[String] {
-        &self.wrong
-    }
-
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-/// The machine, the day and the tools.
-pub fn describe_machine(tools: &[Tool]) -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let value = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key));
-        let value = line.and_then(|line| line.split_once(':'));
-        value.map_or_else(|| "?".to_owned(), |(_, value)| value.trim().to_owned())
-    };
-    let (processor, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
-    let kib: f64 = value(&memory, "MemTotal")
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let mut lines = vec![
-        format!("- {}", chrono::Local::now().format("%Y-%m-%d %H:%M %Z")),
-        format!(
-            "- {cores} cores, {}; {:.0} GiB of memory; Linux {}",
-            value(&processor, "model name"),
-            kib / MIB,
-            read("/proc/sys/kernel/osrelease").trim()
-        ),
-        format!("- source and target: {}", registry_version()),
-    ];
-    let versions = tools.iter().map(|tool| format!("- {}", tool.version()));
-    lines.extend(versions);
-    lines.join("\n")
-}
-
-fn registry_version() -> String {
-    let output = Command::new("docker-registry").arg("--version").output();
-    let text = output.map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&text).trim().to_owned()
 }

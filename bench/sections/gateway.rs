@@ -12,15 +12,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::hand::Hand;
-use crate::link_check;
 use crate::options::Options;
 use crate::process;
+use crate::stage::{guard, hand::Hand, link_check};
 use crate::support::net::link::{Link, LinkQuality};
 use crate::support::registries::corpus::OCI_MANIFEST;
 use crate::support::registries::registry::Registry;
-use crate::table::Report;
-use crate::tools;
+use crate::table::report::Report;
+use crate::tools::{self, Address};
 
 const MIB: f64 = 1_048_576.0;
 const LAYERS: usize = 3;
@@ -72,8 +71,8 @@ impl Proxy {
     /// The file that configures it, and the arguments that start it.
     fn configured(
         self,
-        upstream: &str,
-        target: &str,
+        upstream: &Address,
+        target: &Address,
         port: u16,
     ) -> (String, &'static [&'static str]) {
         match self {
@@ -85,7 +84,8 @@ impl Proxy {
                 let text = format!(
                     "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
                      storage: {{filesystem: {{rootdirectory: data}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n\
-                     proxy: {{remoteurl: \"http://{upstream}\"}}\n"
+                     proxy: {{remoteurl: \"{}\"}}\n",
+                    upstream.base()
                 );
                 (text, &["serve", "proxy.conf"])
             }
@@ -94,19 +94,23 @@ impl Proxy {
     }
 }
 
-fn transship_toml(upstream: &str, target: &str, port: u16) -> String {
+fn transship_toml(upstream: &Address, target: &Address, port: u16) -> String {
+    let (upstream, target) = (
+        (upstream.toml(""), &upstream.host),
+        (target.toml(""), &target.host),
+    );
+    let ((upstream_table, upstream), (target_table, target)) = (upstream, target);
     format!(
-        "[state]\npath = \"state.db\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [registries.\"{upstream}\"]\nplain_http = true\n[registries.\"{target}\"]\nplain_http = true\n\
+        "[state]\npath = \"state.db\"\n[http]\nlisten = \"127.0.0.1:0\"\n{upstream_table}{target_table}\
          [defaults]\ntarget = \"{target}/mirror\"\n\
          [gateway]\nlisten = \"127.0.0.1:{port}\"\nregistry = \"{upstream}\"\nallow = [\"{upstream}/**\"]\n\
          target = \"{target}/cache\"\n[[mirror]]\nfrom = \"{upstream}/bench/listed\"\ntags = \"*\"\n"
     )
 }
 
-fn zot_json(upstream: &str, port: u16) -> String {
+fn zot_json(upstream: &Address, port: u16) -> String {
     let registry = json!({
-        "urls": [format!("http://{upstream}")], "onDemand": true, "tlsVerify": false,
+        "urls": [upstream.base()], "onDemand": true, "tlsVerify": upstream.has_tls(),
         "content": [{"prefix": "**"}],
     });
     let config = json!({
@@ -150,26 +154,29 @@ impl Pushed {
 }
 
 impl ProxyStage {
-    fn start(proxy: Proxy, program: PathBuf, quality: LinkQuality) -> Self {
-        let (source, target, folder) = (
-            Registry::start(),
-            Registry::start(),
-            TempDir::new().unwrap(),
-        );
+    fn start(proxy: Proxy, program: PathBuf, quality: LinkQuality, options: &Options) -> Self {
+        let guard = guard(options);
+        let (source, target) = (Registry::guarded(guard), Registry::guarded(guard));
+        let folder = TempDir::new().unwrap();
         let link = Link::to(source.host(), quality);
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let (text, arguments) = proxy.configured(link.host(), target.host(), port);
+        let upstream = Address::of(&source, link.host());
+        let (text, arguments) =
+            proxy.configured(&upstream, &Address::of(&target, target.host()), port);
         fs::write(folder.path().join("proxy.conf"), text).unwrap();
         let runtime = Runtime::new().unwrap();
-        runtime.block_on(push(source.host(), "bench/listed", 1, 1 << 20));
+        runtime.block_on(push(&source, "bench/listed", 1, 1 << 20));
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(folder.path())
             .stdin(Stdio::null());
+        if upstream.has_tls() {
+            command.env("SSL_CERT_FILE", source.ca_file());
+        }
         let child = command
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -206,7 +213,7 @@ impl ProxyStage {
     fn push(&self, name: &str, layers: usize, size: u64) -> Pushed {
         let repository = format!("bench/{name}");
         self.runtime
-            .block_on(push(self.source.host(), &repository, layers, size))
+            .block_on(push(&self.source, &repository, layers, size))
     }
 
     /// So many clients pull an image at once: a row of the table, and whether each blob crossed once.
@@ -261,8 +268,8 @@ fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
 }
 
 /// Pushes an image of random layers.
-async fn push(host: &str, repository: &str, layers: usize, size: u64) -> Pushed {
-    let hand = Hand::in_registry(host);
+async fn push(registry: &Registry, repository: &str, layers: usize, size: u64) -> Pushed {
+    let hand = Hand::of(registry);
     let config = Bytes::from_static(b"{\"os\":\"linux\",\"architecture\":\"amd64\"}");
     hand.put_blob(repository, config.clone()).await;
     let mut pushed = Vec::new();
@@ -291,7 +298,11 @@ async fn push(host: &str, repository: &str, layers: usize, size: u64) -> Pushed 
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    let builder = reqwest::Client::builder().no_proxy();
+    builder
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .unwrap()
 }
 
 /// Pulls an image as a client does; the seconds to the first byte of its first layer.
@@ -356,24 +367,25 @@ async fn read_again(base: &str, image: &Pushed) -> (Vec<f64>, f64) {
 pub fn gateway(options: &Options, report: &mut Report) {
     let (quality, clients) = (options.long_link(), options.clients);
     let (layer, large) = (options.pulled_mib << 20, options.followed_mib << 20);
-    report.say(&format!(
-        "\n## The gateway\n\nAn image of {LAYERS} layers of {} MiB, pulled by {clients} clients at once that the proxy has not seen before; \
-         the upstream is behind a link of {}. {} Then {clients} clients of one blob of {} MiB, on loopback. Lengths are checked here, digests in \
+    let words = format!(
+        "An image of {LAYERS} layers of {} MiB, pulled by {clients} clients at once that the proxy has not seen before; \
+         the upstream is behind a link of {}. {} Then {clients} clients of one blob of {} MiB, on loopback. Clients speak plain HTTP. Lengths are checked here, digests in \
          tests.\n\n{HEAD}",
         options.pulled_mib,
         options.describe_link(),
         link_check::describe(quality),
         options.followed_mib,
-    ));
+    );
+    report.open("The gateway", &words);
     let installed = PROXIES.map(|proxy| (proxy, proxy.program()));
     for (proxy, program) in installed
         .iter()
         .filter_map(|(proxy, program)| Some((*proxy, program.clone()?)))
     {
-        let stage = ProxyStage::start(proxy, program.clone(), quality);
+        let stage = ProxyStage::start(proxy, program.clone(), quality, options);
         let herd = stage.herd("cold herd", clients, &stage.push("herd", LAYERS, layer));
         drop(stage);
-        let stage = ProxyStage::start(proxy, program, LinkQuality::default());
+        let stage = ProxyStage::start(proxy, program, LinkQuality::default(), options);
         let followers = stage.herd("followers", clients, &stage.push("large", 1, large));
         for (row, is_once) in [herd, followers] {
             report.say(&row);
@@ -382,10 +394,11 @@ pub fn gateway(options: &Options, report: &mut Report) {
             }
         }
     }
-    warm(installed, large.min(256 << 20), report);
+    warm(installed, options, report);
 }
 
-fn warm(installed: [(Proxy, Option<PathBuf>); 4], size: u64, report: &mut Report) {
+fn warm(installed: [(Proxy, Option<PathBuf>); 4], options: &Options, report: &mut Report) {
+    let size = (options.followed_mib << 20).min(256 << 20);
     report.say(&format!(
         "\nWarm: {MANIFESTS} GETs of a manifest by its tag, and a blob of {} MiB (median of three). `direct` is docker-registry itself.\n\n\
          {WARM_HEAD}",
@@ -393,11 +406,11 @@ fn warm(installed: [(Proxy, Option<PathBuf>); 4], size: u64, report: &mut Report
     ));
     for (proxy, program) in installed {
         let Some(program) = program else { continue };
-        let stage = ProxyStage::start(proxy, program, LinkQuality::default());
+        let stage = ProxyStage::start(proxy, program, LinkQuality::default(), options);
         let image = stage.push("warm", 1, size);
         report.say(&stage.warm(&image));
         if proxy == Proxy::Transship {
-            let base = format!("http://{}", stage.source.host());
+            let base = stage.source.base();
             let (times, rate) = stage.runtime.block_on(read_again(&base, &image));
             report.say(&warm_row("direct", times, rate, "-"));
         }
