@@ -89,6 +89,16 @@ impl Metrics {
         self.registries.request(registry, method, code, took);
     }
 
+    /// Counts a second request beside a silent one; `outcome` is `won` or `lost`.
+    pub fn hedge(&self, registry: &str, outcome: &str) {
+        self.registries.hedge(registry, outcome);
+    }
+
+    /// Counts a silent connection that was given up early.
+    pub fn early_stall(&self, registry: &str) {
+        self.registries.early_stall(registry);
+    }
+
     /// Sets what is left of a registry's quota.
     pub fn quota(&self, registry: &str, limit: Option<u64>, remaining: u64) {
         self.registries.quota(registry, limit, remaining);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     metrics::Metrics,
     oci::RegistryName,
-    registry::{Direction, Observer, Quota},
+    registry::{Direction, HedgeOutcome, Observer, Quota},
 };
 
 impl Observer for Metrics {
@@ -31,6 +31,18 @@ impl Observer for Metrics {
 
     fn on_login(&self, registry: &RegistryName, is_accepted: bool) {
         self.auth(registry.as_str(), is_accepted);
+    }
+
+    fn on_hedge(&self, registry: &RegistryName, outcome: HedgeOutcome) {
+        let outcome = match outcome {
+            HedgeOutcome::Won => "won",
+            HedgeOutcome::Lost => "lost",
+        };
+        self.hedge(registry.as_str(), outcome);
+    }
+
+    fn on_early_stall(&self, registry: &RegistryName) {
+        self.early_stall(registry.as_str());
     }
 
     fn on_transfer(&self, registry: &RegistryName, direction: Direction, bytes: u64) {

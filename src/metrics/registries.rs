@@ -19,6 +19,8 @@ pub(crate) struct RegistryMetrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     throttled: IntCounterVec,
+    hedges: IntCounterVec,
+    early_stalls: IntCounterVec,
     quota_limit: IntGaugeVec,
     quota_remaining: IntGaugeVec,
     backoff_until: IntGaugeVec,
@@ -36,6 +38,8 @@ impl RegistryMetrics {
             requests: new.counters("registry_requests_total", "Requests by their answer's status code; `none` where none came.", &["registry", "method", "code"])?,
             request_seconds: new.histograms("registry_request_duration_seconds", "Time from a request's start to its answer's head.", &["registry", "method"], &REQUEST_SECONDS)?,
             throttled: new.counters("registry_throttled_total", "Answers that asked to slow down.", &["registry"])?,
+            hedges: new.counters("registry_hedges_total", "Second requests beside silent ones: `won` if the second was answered first, else `lost`.", &["registry", "outcome"])?,
+            early_stalls: new.counters("registry_early_stalls_total", "Silent connections that were given up before `stall`, because others moved.", &["registry"])?,
             quota_limit: new.gauges("registry_ratelimit_limit", "Pulls that the registry gives out in a window, as it last reported.", &["registry"])?,
             quota_remaining: new.gauges("registry_ratelimit_remaining", "Pulls left of them, as the registry last reported.", &["registry"])?,
             backoff_until: new.gauges("registry_backoff_until_timestamp_seconds", "Until when no requests are sent, because the registry asked for a pause; 0 if it never did.", &["registry"])?,
@@ -67,6 +71,16 @@ impl RegistryMetrics {
         if code == "429" {
             count(&self.throttled, &[registry], 1);
         }
+    }
+
+    /// Counts a second request beside a silent one; `outcome` is `won` or `lost`.
+    pub(crate) fn hedge(&self, registry: &str, outcome: &str) {
+        count(&self.hedges, &[registry, outcome], 1);
+    }
+
+    /// Counts a silent connection that was given up early.
+    pub(crate) fn early_stall(&self, registry: &str) {
+        count(&self.early_stalls, &[registry], 1);
     }
 
     /// Sets what is left of a registry's quota.
@@ -118,6 +132,8 @@ impl RegistryMetrics {
         for vec in [
             &self.requests,
             &self.throttled,
+            &self.hedges,
+            &self.early_stalls,
             &self.errors,
             &self.transferred_bytes,
             &self.blobs,
@@ -142,6 +158,10 @@ impl RegistryMetrics {
             // Creates the series at 0. One that exists keeps its value.
             let _ = self.backoff_until.get_metric_with_label_values(&[registry]);
             count(&self.throttled, &[registry], 0);
+            count(&self.early_stalls, &[registry], 0);
+            for outcome in ["won", "lost"] {
+                count(&self.hedges, &[registry, outcome], 0);
+            }
             for class in ErrorClass::ALL
                 .into_iter()
                 .filter(|class| class.is_of_registry())

@@ -332,6 +332,8 @@ impl RegistryClient {
             }
             // Requests that cost no pull continue.
             Kind::Quota(_) => self.http.quota.pull_refused(),
+            // One dead connection among others is no congestion.
+            _ if kind.is_early_stall(self.http.stall) => {}
             Kind::Stalled(_) => self.limits.on_congestion(),
             Kind::Server { status, .. } if [408, 503, 504].contains(status) => {
                 self.limits.on_congestion();

@@ -25,6 +25,10 @@ use crate::{
         rate_limit::RateLimiter,
     },
     error::{Error, Kind},
+    hedge::{
+        LineMonitor, WaitKind,
+        race::{OnSilence, given_up, hedged},
+    },
     http::origin_clients::{OriginClients, TlsConfigs},
     observer::Observer,
     oci::RegistryName,
@@ -39,6 +43,8 @@ use crate::{
 const ANSWER_LIMIT: usize = 1 << 20;
 /// Bytes of a failed response that are read: codes and messages are at its beginning.
 const WORDS_LIMIT: usize = 64 << 10;
+/// Idle connections that are kept, for each flow: as many as small requests may have had.
+const IDLE: usize = 5;
 /// Total timeout of a small response: one that comes byte by byte never stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
 /// Redirects of one request that are followed at the own host in the place of another.
@@ -84,6 +90,8 @@ pub(crate) struct HttpClient {
     write_clients: OriginClients,
     /// For blob downloads: their connections keep a large buffer.
     blob_clients: OriginClients,
+    /// For second requests beside silent ones: each opens a connection, as an idle one may be dead, too.
+    hedge_clients: OriginClients,
     pub(crate) base: Arc<Url>,
     /// The address with TLS, once the registry redirected a plain request to it.
     pub(crate) upgraded: Arc<OnceLock<Url>>,
@@ -91,6 +99,7 @@ pub(crate) struct HttpClient {
     pub(crate) proxy_display: Option<Arc<str>>,
     pub(crate) ssrf_guard: Arc<SsrfGuard>,
     pub(crate) stall: Duration,
+    pub(crate) line: Arc<LineMonitor>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) memory: Arc<MemoryBudgets>,
     pub(crate) quota: Arc<PullQuota>,
@@ -112,19 +121,24 @@ impl HttpClient {
         let proxy_display = proxy_display(config, &environment, &base);
         let tls = TlsConfigs::of(config).map_err(fail)?;
         let guards = (&ssrf_guard, &environment);
-        let clients = || OriginClients::new(config, &base, &tls, guards).map_err(fail);
-        let (read_clients, write_clients, blob_clients) = (clients()?, clients()?, clients()?);
+        let clients = |idle| OriginClients::new(config, &base, &tls, guards, idle).map_err(fail);
+        let idle = IDLE * config.connections;
+        let (read_clients, write_clients, blob_clients) =
+            (clients(idle)?, clients(idle)?, clients(idle)?);
+        let hedge_clients = clients(0)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {
             name,
             read_clients,
             write_clients,
             blob_clients,
+            hedge_clients,
             base,
             upgraded: Arc::default(),
             proxy_display,
             ssrf_guard,
             stall: config.stall,
+            line: Arc::new(LineMonitor::new(config.stall)),
             memory: rate_limiter.memory(),
             rate_limiter,
             quota: Arc::default(),
@@ -200,25 +214,69 @@ impl HttpClient {
         }
     }
 
-    /// Sends one request and waits for the headers of the response.
+    /// Sends one request and waits for the headers of the response. With a timeout, the time without
+    /// an answer is watched: a silent request is hedged, or fails before the timeout.
     pub(crate) async fn head(
         &self,
         request: RequestBuilder,
         timeout: Option<Duration>,
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
-        let method = request.method().clone();
+        let clients = self.clients(request.method());
         self.rate_limiter.request().await;
-        let started = Instant::now();
-        self.counter.requests.fetch_add(1, Ordering::Relaxed);
-        let send = self.follow(request);
-        let result = match timeout {
-            None => send.await,
-            Some(timeout) => match tokio::time::timeout(timeout, send).await {
-                Ok(result) => result,
-                Err(_) => Err(Kind::Stalled(timeout)),
-            },
+        let Some(timeout) = timeout else {
+            return self.send(request, clients).await;
         };
+        let (method, started) = (request.method().clone(), Instant::now());
+        let (spare, name) = (request.try_clone(), &self.name);
+        let (on_silence, kind) = (self.on_silence(&request), WaitKind::Answer);
+        let first = Box::pin(self.send(request, clients));
+        let result = match (on_silence, spare) {
+            (OnSilence::Hedge, Some(spare)) => {
+                let second = || async {
+                    self.rate_limiter.request().await;
+                    self.send(spare, &self.hedge_clients).await
+                };
+                let on_outcome = |outcome| self.observer.on_hedge(name, outcome);
+                hedged(&self.line, kind, first, second, on_outcome).await
+            }
+            (OnSilence::GiveUp, _) => {
+                let on_early_stall = || self.observer.on_early_stall(name);
+                given_up(&self.line, kind, first, on_early_stall).await
+            }
+            _ => {
+                let sent = tokio::time::timeout(timeout, first).await;
+                sent.unwrap_or(Err(Kind::Stalled(timeout)))
+            }
+        };
+        if matches!(result, Err(Kind::Stalled(_))) {
+            let took = started.elapsed();
+            self.observer.on_request(name, method.as_str(), None, took);
+        }
+        result
+    }
+
+    /// What is done about a request without an answer. What changes nothing when it is repeated is
+    /// hedged, unless the registry counts it as a pull: fewer may be left than images that wait.
+    fn on_silence(&self, request: &reqwest::Request) -> OnSilence {
+        let is_pull = request.method() == Method::GET && request.url().path().contains(MANIFESTS);
+        match *request.method() {
+            _ if is_pull && self.quota.reported().is_some() => OnSilence::Wait,
+            Method::GET | Method::HEAD | Method::PUT => OnSilence::Hedge,
+            _ => OnSilence::GiveUp,
+        }
+    }
+
+    /// Sends one request by these clients, and counts it.
+    async fn send(
+        &self,
+        request: reqwest::Request,
+        clients: &OriginClients,
+    ) -> Result<Response, Kind> {
+        let (method, started) = (request.method().clone(), Instant::now());
+        self.counter.requests.fetch_add(1, Ordering::Relaxed);
+        self.line.on_request();
+        let result = self.follow(request, clients).await;
         let code = result
             .as_ref()
             .ok()
@@ -235,10 +293,27 @@ impl HttpClient {
         result
     }
 
+    /// Whether the registry answers at all, on a connection of its own.
+    pub(crate) async fn probe(&self) -> bool {
+        let mut url = Url::clone(&self.base);
+        url.set_path("/v2/");
+        let request = reqwest::Request::new(Method::GET, url);
+        let started = Instant::now();
+        let sent = tokio::time::timeout(self.stall, self.send(request, &self.hedge_clients));
+        let is_alive = matches!(sent.await, Ok(Ok(_)));
+        if is_alive {
+            self.line.on_movement(WaitKind::Answer, started.elapsed());
+        }
+        is_alive
+    }
+
     /// Sends a request, and follows redirects if it only reads. Each host gets the client for its
     /// origin: what identifies us to the registry is shown to no other host.
-    async fn follow(&self, mut request: reqwest::Request) -> Result<Response, Kind> {
-        let clients = self.clients(request.method());
+    async fn follow(
+        &self,
+        mut request: reqwest::Request,
+        clients: &OriginClients,
+    ) -> Result<Response, Kind> {
         let mut hops = 0;
         let mut own: Option<reqwest::Request> = None;
         loop {
@@ -277,7 +352,7 @@ impl HttpClient {
     /// a proxy, registries redirect to the host or scheme that they believe to be theirs.
     fn at_home(&self, request: &reqwest::Request, to: &Url) -> Option<reqwest::Request> {
         let asked = request.url();
-        let is_listed = ["/tags/list", "/_catalog", "/referrers/", "/manifests/"]
+        let is_listed = ["/tags/list", "/_catalog", "/referrers/", MANIFESTS]
             .iter()
             .any(|kind| asked.path().contains(kind));
         if !is_listed || asked.host() != self.base.host() {
@@ -327,14 +402,12 @@ impl HttpClient {
             let drawn = self.memory.answers.reserve();
             let mut bytes = Vec::new();
             loop {
-                match tokio::time::timeout(self.stall, response.chunk()).await {
-                    Err(_) => return Err(Kind::Stalled(self.stall)),
-                    Ok(Err(error)) => return Err(Kind::from(&error)),
-                    Ok(Ok(None)) => return Ok(DrawnBytes { bytes, drawn }.freeze()),
-                    Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > max_bytes => {
+                match self.chunk(&mut response).await? {
+                    None => return Ok(DrawnBytes { bytes, drawn }.freeze()),
+                    Some(chunk) if bytes.len() + chunk.len() > max_bytes => {
                         return Err(too_large());
                     }
-                    Ok(Ok(Some(chunk))) => {
+                    Some(chunk) => {
                         drawn.cover(bytes.len() + chunk.len()).await?;
                         append(&mut bytes, &chunk);
                     }
@@ -343,6 +416,13 @@ impl HttpClient {
         };
         let ended = tokio::time::timeout(ANSWER_TIMEOUT, read).await;
         ended.unwrap_or(Err(Kind::Stalled(ANSWER_TIMEOUT)))
+    }
+
+    /// The next bytes of a small response.
+    async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Kind> {
+        let chunk = async { response.chunk().await.map_err(|e| Kind::from(&e)) };
+        let on_early_stall = || self.observer.on_early_stall(&self.name);
+        given_up(&self.line, WaitKind::Received, chunk, on_early_stall).await
     }
 
     /// The beginning of the body of a failed response; empty if it cannot be read.
@@ -366,6 +446,9 @@ fn append(bytes: &mut Vec<u8>, chunk: &[u8]) {
     }
     bytes.extend_from_slice(chunk);
 }
+
+/// What the path of a manifest holds.
+const MANIFESTS: &str = "/manifests/";
 
 /// Headers with a login.
 const LOGINS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];

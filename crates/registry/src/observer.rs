@@ -4,7 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{Direction, oci::RegistryName, probe::Quota};
+use crate::{Direction, HedgeOutcome, oci::RegistryName, probe::Quota};
 
 /// Receives what happens at registries. Each method does nothing unless it is implemented. Methods
 /// are called from async code and must not block.
@@ -28,6 +28,12 @@ pub trait Observer: Debug + Send + Sync {
 
     /// The registry accepted or refused the login.
     fn on_login(&self, _registry: &RegistryName, _is_accepted: bool) {}
+
+    /// A second request was sent beside a silent one, and the race is over.
+    fn on_hedge(&self, _registry: &RegistryName, _outcome: HedgeOutcome) {}
+
+    /// A silent connection was given up before `stall`, because others moved.
+    fn on_early_stall(&self, _registry: &RegistryName) {}
 
     /// Blob bytes moved.
     fn on_transfer(&self, _registry: &RegistryName, _direction: Direction, _bytes: u64) {}

@@ -38,6 +38,8 @@ struct Tries {
     is_again: bool,
     /// Whether a session was left that the registry did not go on with.
     is_anew: bool,
+    /// How often its connection fell silent.
+    silences: u32,
 }
 
 impl Tries {
@@ -48,6 +50,7 @@ impl Tries {
             lessons: 0,
             is_again: false,
             is_anew: false,
+            silences: 0,
         }
     }
 }
@@ -110,7 +113,8 @@ impl Transfer {
             let turn = lane.target.session_permit(blob.size, wanted.clone()).await;
             lane.tally.refusing.check(lane.target.name())?;
             let company = company.take();
-            let work = Box::pin(self.upload_once(lane, blob, &mut session, company));
+            let work =
+                Box::pin(self.upload_once(lane, blob, &mut session, company, tries.silences));
             let done = work.await;
             drop(turn);
             let Err(error) = done else {
@@ -123,6 +127,7 @@ impl Transfer {
             let Error::Registry(error) = error else {
                 return Err(error);
             };
+            tries.silences += u32::from(matches!(*error.kind, Kind::Stalled(_)));
             let is_all_sent = session.as_ref().is_some_and(UploadSession::is_all_sent);
             let pause = Box::pin(self.pause(lane, blob, &mut session, error, &mut tries));
             let Some(pause) = pause.await? else {
@@ -183,6 +188,7 @@ impl Transfer {
             *tries = Tries {
                 is_anew: true,
                 lessons: tries.lessons,
+                silences: tries.silences,
                 ..Tries::new(target, 0)
             };
             let (name, digest) = (target.name(), &blob.digest);
@@ -268,6 +274,7 @@ impl Transfer {
         blob: &Descriptor,
         session: &mut Option<UploadSession>,
         company: Option<Company<'_>>,
+        silences: u32,
     ) -> Result<(), Error> {
         if Box::pin(self.find_again(lane, blob, session)).await? {
             return Ok(());
@@ -301,6 +308,7 @@ impl Transfer {
             return Ok(());
         };
         let upload = session.insert(upload);
+        upload.fail_early(silences);
         let (bytes, _from) = pulled?;
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane);

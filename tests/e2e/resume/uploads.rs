@@ -156,6 +156,23 @@ fn resumes_download_with_range() {
 }
 
 #[test]
+fn silent_download_is_hedged_from_its_byte() {
+    let (_gate, closed) = watch::channel(false);
+    let stage = UploadStage::reading(move |request, bytes| {
+        request.range.is_none().then(|| held(bytes, closed.clone()))
+    });
+    // Nobody waits for this.
+    let keys = "plain_http = true\nstall = \"1h\"";
+    let text = config(stage.source.host(), stage.target.host());
+    let text = text.replace("plain_http = true", keys);
+    stage.transship.write("mirror.toml", &text);
+    stage.assert_synced();
+    let half = format!("bytes={}-", SIZE / 2);
+    assert_eq!(stage.reads(), [None, Some(half)]);
+    assert_eq!(stage.sent(), SIZE, "the upload never noticed");
+}
+
+#[test]
 fn skips_known_bytes_without_range_support() {
     let stage = UploadStage::reading(|request, bytes| match request.range {
         None => Some(truncated(bytes)),

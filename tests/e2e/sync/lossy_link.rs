@@ -57,3 +57,33 @@ fn arrives_over_resets_and_stalls() {
         assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));
     }
 }
+
+#[test]
+fn silent_connections_cost_no_stall() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let images = images();
+    for (number, image) in images.iter().enumerate() {
+        source.client().push("app", &format!("v{number}"), image);
+    }
+    let silent = LinkQuality {
+        round_trip: Duration::from_millis(10),
+        flow_rate: Some(50 << 20),
+        total_rate: Some(100 << 20),
+        reset_every: None,
+        stall_every: Some(2_500_000),
+    };
+    let (down, up) = (
+        Link::to(source.host(), silent),
+        Link::to(target.host(), silent),
+    );
+    // Nobody waits for this: what is silent is hedged, or begun anew.
+    let keys = "plain_http = true\nstall = \"1h\"";
+    let text = mirror_toml_with(keys, keys, &all_tags_of("app"));
+    Transship::new(&fill_in(&text, down.host(), up.host())).sync();
+    assert!(down.crossed().stalls > 0, "{:?}", down.crossed());
+    assert!(up.crossed().stalls > 0, "{:?}", up.crossed());
+    let (from, to) = (source.client(), target.client());
+    for number in 0..images.len() {
+        assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));
+    }
+}

@@ -1,22 +1,18 @@
 //! Blob downloads: streamed, counted, verified, and resumed after a break.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use reqwest::{
-    Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE},
-};
+use reqwest::{Method, header::CONTENT_LENGTH};
 
 use crate::{
     Direction, Error, Kind, Operation, Registry,
-    client::Request,
     concurrency::request_limits::is_large,
+    content::blob_source::BlobSource,
     found, header,
+    hedge::race::Frames,
     oci::{Descriptor, Digest, Hasher, Repository},
     retry::Retries,
 };
@@ -28,7 +24,6 @@ const PROGRESS: u64 = 1 << 20;
 /// reader that expects the announced length never completes a wrong blob.
 pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
-type Frames = BoxStream<'static, Result<Bytes, Kind>>;
 /// The size of a blob in bytes, if the registry reports it.
 pub type BlobSize = Option<u64>;
 
@@ -164,22 +159,13 @@ struct BlobDownload {
     retries: Retries,
 }
 
-/// Where a blob can be fetched from, starting at any byte.
-struct BlobSource {
-    registry: Registry,
-    request: Request,
-    digest: Digest,
-    size: u64,
-}
-
 impl BlobDownload {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let stall = self.source.registry.http.stall;
-            let kind = match tokio::time::timeout(stall, self.frames.next()).await {
-                Err(_) => self.source.stalled(stall),
-                Ok(Some(Err(kind))) => kind,
-                Ok(Some(Ok(frame))) => match self.guard.take(frame) {
+            let received = self.guard.received();
+            let kind = match self.source.frame(&mut self.frames, received).await {
+                Err(kind) => kind,
+                Ok(Some(frame)) => match self.guard.take(frame) {
                     Ok(None) => continue,
                     passed => return passed.map_err(|kind| self.source.fail(kind)),
                 },
@@ -208,96 +194,6 @@ impl BlobDownload {
         self.frames = self.retries.resume(error, may_retry, open).await?;
         Ok(())
     }
-}
-
-impl BlobSource {
-    /// The bytes from an offset on. If a registry ignores the range, or answers with another one, the
-    /// whole blob is read and the known bytes are skipped.
-    async fn open(&self, offset: u64) -> Result<Frames, Error> {
-        // Registries answer in odd ways for the blob of no bytes, which everybody knows.
-        let is_nothing = self.size == 0 && self.digest.matches(&[]);
-        if offset == self.size && (offset > 0 || is_nothing) {
-            return Ok(stream::empty().boxed());
-        }
-        let mut response = self.ask(offset).await?;
-        let mut skip = offset;
-        if response.status() == StatusCode::PARTIAL_CONTENT {
-            match offset > 0 && starts_at(&response) == Some(offset) {
-                true => skip = 0,
-                false => response = self.ask(0).await?,
-            }
-        }
-        let expected = self.size - (offset - skip);
-        if let Some(found) = response.content_length().filter(|found| *found != expected) {
-            let is_whole = offset == 0 && response.status() == StatusCode::OK;
-            return Err(self.fail(match is_whole {
-                true => Kind::Size {
-                    said: expected,
-                    served: found,
-                },
-                false => Kind::Length { expected, found },
-            }));
-        }
-        let http = &self.registry.http;
-        let (counter, observer) = (http.counter.clone(), http.observer.clone());
-        let name = http.name.clone();
-        let count = move |frame: &Bytes| {
-            counter.add_bytes(frame.len() as u64);
-            observer.on_transfer(&name, Direction::Received, frame.len() as u64);
-        };
-        let frames = response.bytes_stream().map_err(|e| Kind::from(&e));
-        Ok(without_first(frames.inspect_ok(count).boxed(), skip))
-    }
-
-    async fn ask(&self, offset: u64) -> Result<Response, Error> {
-        let mut request = self.request.clone();
-        if offset > 0 {
-            let range = HeaderValue::try_from(format!("bytes={offset}-"));
-            request
-                .headers
-                .extend(range.ok().map(|range| (RANGE, range)));
-        }
-        let http = &self.registry.http;
-        let body = || Some(Bytes::new().into());
-        let client = &self.registry.client;
-        client.execute(http, &request, Some(http.stall), body).await
-    }
-
-    fn stalled(&self, stall: Duration) -> Kind {
-        let kind = Kind::Stalled(stall);
-        self.registry.client.record_failure(&kind);
-        kind
-    }
-
-    fn fail(&self, kind: Kind) -> Error {
-        let subject = self.request.subject.clone();
-        self.registry
-            .http
-            .error(self.request.operation, subject, kind)
-    }
-}
-
-/// The byte that a partial answer begins with
-/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#field.content-range)).
-fn starts_at(response: &Response) -> Option<u64> {
-    let range = header(response.headers(), CONTENT_RANGE.as_str())?;
-    let (first, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
-    first.trim().parse().ok()
-}
-
-/// The frames without the first `skip` bytes.
-fn without_first(frames: Frames, mut skip: u64) -> Frames {
-    if skip == 0 {
-        return frames;
-    }
-    // Empty frames are kept: each one shows that the connection is alive.
-    let rest = frames.map_ok(move |mut frame| {
-        let gone = skip.min(frame.len() as u64);
-        skip -= gone;
-        // `gone` is at most the frame's length.
-        frame.split_off(usize::try_from(gone).unwrap_or(frame.len()))
-    });
-    rest.boxed()
 }
 
 /// Withholds the last frame until size and digest are known to be right.

@@ -335,6 +335,11 @@ impl Error {
 }
 
 impl Kind {
+    /// Whether a silent connection was given up before `stall`: it was dead, and others moved.
+    pub(crate) fn is_early_stall(&self, stall: Duration) -> bool {
+        matches!(self, Self::Stalled(lasted) if *lasted < stall)
+    }
+
     /// The same with texts of others cut to a screen and without control characters: errors end in
     /// logs, terminals and web pages.
     fn bounded(self) -> Self {

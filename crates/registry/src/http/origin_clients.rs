@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Method, Request, RequestBuilder, Response, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Method, Request, RequestBuilder, Response, redirect::Policy};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret as _;
 use url::{Host, Origin, Url};
@@ -23,8 +23,6 @@ use crate::{
     tls,
 };
 
-/// Idle connections that are kept, for each flow: as many as small requests may have had.
-const IDLE: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A client for each degree of trust. Where two would be the same, they are one.
@@ -61,13 +59,19 @@ impl TlsConfigs {
 }
 
 impl OriginClients {
+    /// Clients that keep so many idle connections.
     pub(crate) fn new(
         config: &RegistrySettings,
         base: &Url,
         tls: &TlsConfigs,
         (ssrf_guard, environment): (&Arc<SsrfGuard>, &ProxyEnvironment),
+        idle: usize,
     ) -> Result<Self, String> {
-        let client = |tls: &ClientConfig| client(config, ssrf_guard, tls, environment);
+        let client = |tls: &ClientConfig| {
+            let builder = builder(config, ssrf_guard, tls, environment)?;
+            let client = builder.pool_max_idle_per_host(idle).build();
+            client.map_err(|e| Kind::from(&e).to_string())
+        };
         let own = client(&tls.own)?;
         let same_host = match &tls.same_host {
             Some(tls) => client(tls)?,
@@ -117,12 +121,12 @@ impl OriginClients {
     }
 }
 
-fn client(
+fn builder(
     config: &RegistrySettings,
     ssrf_guard: &Arc<SsrfGuard>,
     tls: &ClientConfig,
     environment: &ProxyEnvironment,
-) -> Result<Client, String> {
+) -> Result<ClientBuilder, String> {
     let mut builder = Client::builder()
         .user_agent(concat!("transship/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -130,7 +134,6 @@ fn client(
         .redirect(Policy::none())
         .tls_backend_preconfigured(tls.clone())
         .dns_resolver(GuardedResolver(ssrf_guard.clone()))
-        .pool_max_idle_per_host(IDLE * config.connections)
         .tcp_keepalive(Duration::from_secs(30))
         // What nobody acknowledges is not waited for, even where all of it fits into buffers.
         .tcp_user_timeout(config.stall);
@@ -149,10 +152,9 @@ fn client(
         }
     };
     // A socket bound to one family's own address reaches addresses of that family alone.
-    builder = match config.ip {
+    Ok(match config.ip {
         IpFamily::Any => builder,
         IpFamily::V4 => builder.local_address(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
         IpFamily::V6 => builder.local_address(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
-    };
-    builder.build().map_err(|e| Kind::from(&e).to_string())
+    })
 }

@@ -16,7 +16,7 @@ use crate::{
     oci::Descriptor,
     upload::{
         capabilities::UploadAttempt,
-        stall_watchdog::{StallWatchdog, observe_body},
+        stall_watchdog::{StallWatchdog, UploadLength, observe_body},
     },
 };
 
@@ -179,9 +179,13 @@ impl Registry {
         request
             .headers
             .extend(range.ok().map(|range| (CONTENT_RANGE, range)));
-        let (status, headers) = self
-            .put(&request, bytes.part(length), [length; 2], &Arc::default())
-            .await?;
+        let lengths = UploadLength {
+            sent: length,
+            stored: length,
+        };
+        let (body, watchdog) = (bytes.part(length), Arc::default());
+        let sent = self.put(&request, body, lengths, &watchdog, upload.patience);
+        let (status, headers) = sent.await?;
         if headers.contains_key(LOCATION) {
             upload.location = self.location(&request, &headers, status)?;
         }
@@ -213,10 +217,12 @@ impl Registry {
             .query_pairs_mut()
             .append_pair("digest", blob.digest.as_str());
         let bytes = bytes.unwrap_or_else(|| stream::empty().boxed());
-        let sent = self
-            .put(&request, bytes, [length, blob.size], watchdog)
-            .await;
-        sent.map(|_| ())
+        let lengths = UploadLength {
+            sent: length,
+            stored: blob.size,
+        };
+        let sent = self.put(&request, bytes, lengths, watchdog, upload.patience);
+        sent.await.map(|_| ())
     }
 
     fn upload_request(
@@ -241,14 +247,15 @@ impl Registry {
         request
     }
 
-    /// Sends a body of `length` bytes without a total timeout. The registry has to store `stored` bytes
-    /// after it.
+    /// Sends a body without a total timeout. With `patience`, a dead connection is given up before
+    /// `stall`.
     async fn put(
         &self,
         request: &Request,
         bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
-        [length, stored]: [u64; 2],
+        lengths: UploadLength,
         watchdog: &Arc<StallWatchdog>,
+        patience: Option<u32>,
     ) -> Result<(StatusCode, HeaderMap), Error> {
         let fail = |kind| {
             self.http
@@ -265,15 +272,20 @@ impl Registry {
         let send = self
             .client
             .execute(&self.http, request, None, || body.take());
-        let silence = watchdog.silence(length, stored, self.http.stall);
+        let (line, probe) = (&self.http.line, || self.http.probe());
+        let silence = watchdog.silence(lengths, line, patience, probe);
         futures::pin_mut!(send, silence);
         let response = match future::select(send, silence).await {
             future::Either::Left((result, _)) => result?,
             future::Either::Right((stalled, _)) => {
+                if stalled.is_early_stall(self.http.stall) {
+                    self.http.observer.on_early_stall(&self.http.name);
+                }
                 self.client.record_failure(&stalled);
                 return Err(fail(stalled));
             }
         };
+        watchdog.on_response(lengths, line);
         let (status, headers) = (response.status(), response.headers().clone());
         let _ = self.http.body(response).await.map_err(fail)?;
         let is_taken = match request.method {

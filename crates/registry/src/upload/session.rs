@@ -41,6 +41,8 @@ pub struct UploadSession {
     pub(crate) is_all_sent: bool,
     /// The last attempt to send bytes.
     pub(crate) last_attempt: Option<UploadAttempt>,
+    /// By what factor limits of silence are longer; `None` if only `stall` ends a silence.
+    pub(crate) patience: Option<u32>,
 }
 
 /// What another process needs to resume an upload.
@@ -69,6 +71,7 @@ impl UploadSession {
             has_broken: false,
             is_all_sent: false,
             last_attempt: None,
+            patience: None,
         }
     }
 
@@ -80,6 +83,12 @@ impl UploadSession {
     /// Whether all bytes of the blob were sent in one request, whose response may be lost.
     pub fn is_all_sent(&self) -> bool {
         self.is_all_sent
+    }
+
+    /// Lets requests fail before `stall` if their connection is dead while others move. `earlier` is
+    /// how often that happened to this blob: each time, it takes twice as long.
+    pub fn fail_early(&mut self, earlier: u32) {
+        self.patience = Some(2_u32.saturating_pow(earlier));
     }
 
     /// Whether [`Registry::resume`] has to ask for the offset.
