@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::Utc;
+use parking_lot::Mutex;
 use reqwest::{
     Method, Response, StatusCode,
     header::{HeaderMap, LOCATION, RETRY_AFTER},
@@ -14,7 +15,7 @@ use crate::{
     Operation,
     auth::{Auth, Authorization, Scope, challenge::Challenge},
     concurrency::request_limits::RequestLimits,
-    content::referrers::ReferrersApi,
+    content::{range_count::RangeMemory, referrers::ReferrersApi},
     error::{
         Error, Kind,
         remedy::{reclassify, remedy},
@@ -40,6 +41,8 @@ pub(crate) struct RegistryClient {
     pub(crate) limits: RequestLimits,
     pub(crate) referrers_api: ReferrersApi,
     pub(crate) bulk_api: BulkApi,
+    /// What parallel ranges brought.
+    pub(crate) range_memory: Mutex<RangeMemory>,
     pub(crate) retry: RetryPolicy,
     /// Outlives the client: it stays true under other settings.
     pub(crate) health: Arc<HealthState>,

@@ -90,6 +90,7 @@ impl Registries {
             limits: RequestLimits::new(settings.connections),
             referrers_api: ReferrersApi::default(),
             bulk_api: BulkApi::default(),
+            range_memory: Mutex::default(),
             retry: self.retry,
             health: self.health.get(name),
             upload_capabilities: self.upload_capabilities.get_or_create(name, new),

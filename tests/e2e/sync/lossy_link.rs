@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Response;
+
 use crate::support::net::link::{Link, LinkQuality};
 use crate::support::programs::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::programs::transship::Transship;
 use crate::support::registries::client::assert_mirrored;
 use crate::support::registries::corpus::{Image, layer};
+use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::registry::Registry;
+use crate::support::registries::requests::count;
 
 /// A download that is silent for so long is begun anew.
 const KEYS: &str = "plain_http = true\nstall = \"1s\"";
@@ -86,4 +91,74 @@ fn silent_connections_cost_no_stall() {
     for number in 0..images.len() {
         assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));
     }
+}
+
+/// A line of which one connection gets a tenth.
+const NARROW: LinkQuality = LinkQuality {
+    round_trip: Duration::from_millis(20),
+    flow_rate: Some(3_000_000),
+    total_rate: Some(30_000_000),
+    reset_every: None,
+    stall_every: None,
+};
+
+#[test]
+fn large_blob_is_pulled_in_parallel_ranges() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let image = Image::oci_with("large", vec![layer("large", 24 << 20)]);
+    source.client().push("app", "v1", &image);
+    let broken = LinkQuality {
+        reset_every: Some(6 << 20),
+        ..NARROW
+    };
+    let down = Link::to(source.host(), broken);
+    let text = mirror_toml_with(KEYS, KEYS, &all_tags_of("app"));
+    let transship = Transship::new(&fill_in(&text, down.host(), target.host()));
+    source.new_requests();
+    transship.sync();
+    assert_mirrored(
+        &source.client(),
+        "app",
+        &target.client(),
+        "mirror/app",
+        "v1",
+    );
+    let requests = source.new_requests();
+    let digest = image.blobs.iter().max_by_key(|blob| blob.bytes.len());
+    let digest = digest.unwrap().digest();
+    let ranges = count(&requests, |r| {
+        r.method == "GET" && r.path.ends_with(&digest)
+    });
+    assert!(ranges > 6, "{ranges} requests for the layer");
+    let down = down.crossed();
+    assert!(down.resets > 0, "{down:?}");
+    assert!(down.down < 30 << 20, "little is sent twice: {down:?}");
+}
+
+#[test]
+fn large_blob_needs_no_ranges() {
+    let (source, target) = (Fake::start(), Registry::start());
+    let image = Image::oci_with("large", vec![layer("large", 21 << 20)]);
+    source.client().push("app", "v1", &image);
+    // It answers ranges with all of the blob.
+    source.rule(|request| match request.range {
+        Some(_) => Verdict::Answer(Response::new(Body::from("all of it"))),
+        None => Verdict::Serve,
+    });
+    let down = Link::to(source.host(), NARROW);
+    let text = mirror_toml_with(KEYS, KEYS, &all_tags_of("app"));
+    Transship::new(&fill_in(&text, down.host(), target.host())).sync();
+    assert_mirrored(
+        &source.client(),
+        "app",
+        &target.client(),
+        "mirror/app",
+        "v1",
+    );
+    let requests = source.requests();
+    assert_eq!(
+        count(&requests, |r| r.range.is_some()),
+        1,
+        "it is asked once"
+    );
 }

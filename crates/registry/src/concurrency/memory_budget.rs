@@ -27,6 +27,8 @@ const STEP: usize = 64 << 10;
 const ANSWERS: usize = 40 << 20;
 /// What listings come to: tags, digests, push times, referrers.
 const LISTINGS: usize = 56 << 20;
+/// Ranges of large blobs, from their request until their bytes are handed on.
+pub(crate) const RANGES: usize = 32 << 20;
 /// Tokens that are kept for later requests.
 const TOKENS: usize = 8 << 20;
 
@@ -41,6 +43,7 @@ const PARSERS: usize = 2;
 pub(crate) struct MemoryBudgets {
     pub(crate) answers: MemoryBudget,
     pub(crate) listings: MemoryBudget,
+    pub(crate) ranges: MemoryBudget,
     tokens: MemoryBudget,
     /// Who may parse a large body.
     parsers: Semaphore,
@@ -66,6 +69,7 @@ impl Default for MemoryBudgets {
         Self {
             answers: MemoryBudget::new("answers of registries", ANSWERS),
             listings: MemoryBudget::new("listings", LISTINGS),
+            ranges: MemoryBudget::new("ranges of blobs", RANGES),
             tokens: MemoryBudget::new("tokens", TOKENS),
             parsers: Semaphore::new(PARSERS),
         }
@@ -85,12 +89,7 @@ impl MemoryBudgets {
 
     /// Memory to keep a token; nothing while others use all of it.
     pub(crate) fn keep_token(&self, bytes: usize) -> Option<Reservation> {
-        let steps = self.tokens.steps.clone();
-        let steps = steps.try_acquire_many_owned(u32::try_from(bytes.div_ceil(1 << 10)).ok()?);
-        Some(Reservation {
-            budget: self.tokens.clone(),
-            drawn: Mutex::new(Some(steps.ok()?)),
-        })
+        self.tokens.try_reserve(bytes)
     }
 }
 
@@ -101,6 +100,16 @@ impl MemoryBudget {
             bytes,
             steps: Arc::new(Semaphore::new(bytes >> 10)),
         }
+    }
+
+    /// So many bytes, rounded up to KiB, if they are free now.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let steps = u32::try_from(bytes.div_ceil(1 << 10)).ok()?;
+        let drawn = self.steps.clone().try_acquire_many_owned(steps).ok()?;
+        Some(Reservation {
+            budget: self.clone(),
+            drawn: Mutex::new(Some(drawn)),
+        })
     }
 
     /// Nothing yet.

@@ -89,6 +89,20 @@ impl PrioritySemaphore {
         granted.await.ok()
     }
 
+    /// A permit for a transfer of this size, in bytes, if one is free and nobody waits for it.
+    pub(crate) fn try_acquire(&self, size: u64) -> Option<Permit> {
+        let mut state = self.lock();
+        if !state.waiting.is_empty() || state.in_use >= state.limit.current() {
+            return None;
+        }
+        state.in_use += 1;
+        state.huge_in_use += usize::from(size >= HUGE);
+        Some(Permit {
+            semaphore: self.clone(),
+            size,
+        })
+    }
+
     /// Reduces the limit: the registry asked to slow down, or a connection stalled.
     pub(crate) fn on_congestion(&self) {
         self.lock().limit.on_congestion(Instant::now());

@@ -30,6 +30,8 @@ const SMALL_BLOB_BYTES: u64 = 64 << 10;
 /// otherwise wait for each other.
 #[derive(Debug)]
 pub(crate) struct RequestLimits {
+    /// Transfers at a time, in each direction.
+    pub(crate) connections: usize,
     pulls: TransferLimits,
     pushes: TransferLimits,
     sessions: TransferLimits,
@@ -47,6 +49,7 @@ pub struct TransferPermit {
 impl RequestLimits {
     pub(crate) fn new(connections: usize) -> Self {
         Self {
+            connections,
             pulls: TransferLimits::new(connections),
             pushes: TransferLimits::new(connections),
             sessions: TransferLimits::new(SESSIONS * connections),
@@ -58,6 +61,14 @@ impl RequestLimits {
     /// Waits for a permit to fetch a blob of this size. The semaphores are never closed.
     pub(crate) async fn pull(&self, size: u64) -> TransferPermit {
         self.pulls.acquire(size, WaiterCount::default()).await
+    }
+
+    /// A permit to fetch one more range of this size, if nobody else waits for one.
+    pub(crate) fn try_pull_range(&self, size: u64) -> Option<TransferPermit> {
+        Some(TransferPermit {
+            _large: Some(self.pulls.large.try_acquire(size)?),
+            ..TransferPermit::default()
+        })
     }
 
     /// Waits for a permit to send a blob of this size.

@@ -1,16 +1,20 @@
 //! Blob downloads: streamed, counted, verified, and resumed after a break.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{
     StreamExt as _, TryStreamExt as _,
+    future::{Either, select},
     stream::{self, BoxStream},
 };
 use reqwest::{Method, header::CONTENT_LENGTH};
+use tokio::time::Instant;
 
 use crate::{
     Direction, Error, Kind, Operation, Registry,
     concurrency::request_limits::is_large,
-    content::blob_source::BlobSource,
+    content::{blob_source::BlobSource, range_count::FlowMeter, ranges::Ranges},
     found, header,
     hedge::race::Frames,
     oci::{Descriptor, Digest, Hasher, Repository},
@@ -124,18 +128,20 @@ impl Registry {
         if is_large(blob.size) {
             registry.http = registry.http.for_blobs();
         }
-        let source = BlobSource {
+        let source = Arc::new(BlobSource {
             registry,
             request: self.request(Operation::PullBlob, subject, Method::GET, repository, &path),
             digest: blob.digest.clone(),
             size: blob.size,
-        };
+        });
         let download = BlobDownload {
             frames: Box::pin(source.open(guard.received())).await?,
             source,
             received_at_break: guard.received(),
             retries: self.retry().start(),
             guard,
+            meter: FlowMeter::default(),
+            ranges: None,
         };
         let frames = stream::try_unfold(download, |mut download| async move {
             let frame = download.next().await?;
@@ -150,20 +156,22 @@ impl Registry {
 
 /// A download in flight.
 struct BlobDownload {
-    source: BlobSource,
+    source: Arc<BlobSource>,
+    /// The body that is read; before the first range, if there are ranges.
     frames: Frames,
     guard: DigestGuard,
     /// Bytes received when the last connection broke.
     received_at_break: u64,
     /// Breaks without progress between them.
     retries: Retries,
+    meter: FlowMeter,
+    ranges: Option<Box<Ranges>>,
 }
 
 impl BlobDownload {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let received = self.guard.received();
-            let kind = match self.source.frame(&mut self.frames, received).await {
+            let kind = match self.frame().await {
                 Err(kind) => kind,
                 Ok(Some(frame)) => match self.guard.take(frame) {
                     Ok(None) => continue,
@@ -179,6 +187,97 @@ impl BlobDownload {
         }
     }
 
+    /// The next frame: of the one connection, or of the ranges.
+    async fn frame(&mut self) -> Result<Option<Bytes>, Kind> {
+        let received = self.guard.received();
+        loop {
+            match self.ranges.as_deref().map(Ranges::first) {
+                None => return self.frame_of_one(received).await,
+                Some(first) if received < first => {
+                    if let Some(frame) = Box::pin(self.frame_before_ranges(received)).await {
+                        return frame;
+                    }
+                }
+                Some(_) => {
+                    if let Some(frame) = Box::pin(self.frame_of_ranges(received)).await? {
+                        return Ok(Some(frame));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn frame_of_one(&mut self, received: u64) -> Result<Option<Bytes>, Kind> {
+        let asked = Instant::now();
+        let open = || self.source.open(received);
+        let frame = self.source.frame(&mut self.frames, open).await?;
+        let bytes = frame.as_ref().map_or(0, |frame| frame.len() as u64);
+        if let Some(rate) = self.meter.on_frame(bytes, asked) {
+            self.ranges = self.source.ranges(received + bytes, rate).map(Box::new);
+        }
+        Ok(frame)
+    }
+
+    /// A frame of the connection that was first, up to the first range. `None` if a range failed:
+    /// then this connection is read to the end.
+    async fn frame_before_ranges(&mut self, received: u64) -> Option<Result<Option<Bytes>, Kind>> {
+        let ranges = self.ranges.as_mut()?;
+        let open = || self.source.open(received);
+        let frame = self.source.frame(&mut self.frames, open);
+        let raced = {
+            let pull = ranges.pull();
+            futures::pin_mut!(frame, pull);
+            match select(frame, pull).await {
+                Either::Left((frame, _)) => Ok(frame),
+                Either::Right((error, _)) => Err(error),
+            }
+        };
+        let mut frame = match raced {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.end_ranges(Some(&error));
+                return None;
+            }
+        };
+        if let Ok(Some(frame)) = &mut frame {
+            let missing = ranges.first() - received;
+            frame.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
+            ranges.add_received(frame.len() as u64);
+            if frame.len() as u64 == missing {
+                ranges.close_first();
+                self.frames = stream::empty().boxed();
+            }
+        }
+        Some(frame)
+    }
+
+    /// A frame of the ranges. `None` if they ended: then one connection goes on.
+    async fn frame_of_ranges(&mut self, received: u64) -> Result<Option<Bytes>, Kind> {
+        let Some(ranges) = &mut self.ranges else {
+            return Ok(None);
+        };
+        match ranges.next().await {
+            Ok(Some(frame)) => {
+                if received + frame.len() as u64 == self.source.size {
+                    self.end_ranges(None);
+                }
+                return Ok(Some(frame));
+            }
+            Ok(None) => self.end_ranges(None),
+            Err(error) => self.end_ranges(Some(&error)),
+        }
+        let opened = self.source.open(received).await;
+        self.frames = opened.map_err(|error| *error.kind)?;
+        Ok(None)
+    }
+
+    fn end_ranges(&mut self, error: Option<&Error>) {
+        if let Some(ranges) = self.ranges.take() {
+            self.source.learn(&ranges, error);
+        }
+        self.meter = FlowMeter::default();
+    }
+
     /// Opens another connection after one that broke. Returns the error if it is no break, or if
     /// too many breaks came without progress between them.
     async fn reconnect(&mut self, error: Error) -> Result<(), Error> {
@@ -192,6 +291,7 @@ impl BlobDownload {
         let source = &self.source;
         let open = || source.open(received);
         self.frames = self.retries.resume(error, may_retry, open).await?;
+        self.meter = FlowMeter::default();
         Ok(())
     }
 }
