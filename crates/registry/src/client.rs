@@ -141,13 +141,14 @@ impl RegistryClient {
         http: &HttpClient,
         request: &Request,
     ) -> Result<BufferedResponse, Error> {
-        let _permit = self.limits.request().await;
+        let permit = self.limits.request().await;
         let body = || Some(request.body.clone().into());
         // Hundreds of requests wait: only those in flight hold the state of a connection.
         let response = Box::pin(self.execute(http, request, Some(http.stall), body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
         let body = http.read(response, request.max_bytes).await.map_err(fail)?;
+        permit.answered();
         Ok(BufferedResponse {
             status,
             headers,
@@ -162,7 +163,7 @@ impl RegistryClient {
         request: &Request,
         scheme: AuthScheme,
     ) -> Result<BufferedResponse, Error> {
-        let _permit = self.limits.request().await;
+        let permit = self.limits.request().await;
         let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
         self.wait_for_backoff().await.map_err(fail)?;
         let mut headers = request.headers.clone();
@@ -180,6 +181,7 @@ impl RegistryClient {
             return Err(fail(reclassify(request, kind)));
         }
         let body = http.read(response, request.max_bytes).await.map_err(fail)?;
+        permit.answered();
         Ok(BufferedResponse {
             status,
             headers,
@@ -331,7 +333,7 @@ impl RegistryClient {
                 let until = Utc::now() + pause;
                 self.http.observer.on_backoff(&self.http.name, until);
                 self.health.pause_until(until);
-                self.limits.on_congestion();
+                self.limits.on_refusal();
             }
             // Requests that cost no pull continue.
             Kind::Quota(_) => self.http.quota.pull_refused(),

@@ -21,6 +21,7 @@ use url::Url;
 use crate::{
     Operation,
     concurrency::{
+        latency_limit::LatencyLimit,
         memory_budget::{DrawnBytes, MemoryBudgets},
         rate_limit::RateLimiter,
     },
@@ -123,8 +124,10 @@ impl HttpClient {
         let guards = (&ssrf_guard, &environment);
         let clients = |idle| OriginClients::new(config, &base, &tls, guards, idle).map_err(fail);
         let idle = IDLE * config.connections;
+        // A round of answers over a far line comes at once, and all connections are idle for a moment.
+        let read_idle = idle.max(LatencyLimit::most(config.connections));
         let (read_clients, write_clients, blob_clients) =
-            (clients(idle)?, clients(idle)?, clients(idle)?);
+            (clients(read_idle)?, clients(idle)?, clients(idle)?);
         let hedge_clients = clients(0)?;
         let (name, base) = (name.clone(), Arc::new(base));
         Ok(Self {

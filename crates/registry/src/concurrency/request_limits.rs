@@ -10,15 +10,16 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    concurrency::priority_semaphore::{Permit, PrioritySemaphore, WaiterCount},
+    concurrency::{
+        priority_semaphore::{Permit, PrioritySemaphore, WaiterCount},
+        request_permits::{RequestPermit, RequestPermits},
+    },
     retry::MAX_RETRY_AFTER,
 };
 
 /// Upload sessions per transfer: the next ones are started while bytes move, which hides their round
 /// trip.
 const SESSIONS: usize = 2;
-/// Small requests per transfer: they wait for round trips and move few bytes.
-const REQUESTS: usize = 4;
 /// Small blobs per transfer: they wait for round trips, too, but each holds two connections with
 /// buffers.
 const SMALL_BLOBS: usize = 2;
@@ -35,11 +36,11 @@ pub(crate) struct RequestLimits {
     pulls: TransferLimits,
     pushes: TransferLimits,
     sessions: TransferLimits,
-    requests: Arc<Semaphore>,
+    requests: RequestPermits,
     paused_until: Mutex<Option<Instant>>,
 }
 
-/// A permit to move one blob or to send one request, given back when dropped.
+/// A permit to move one blob, given back when dropped.
 #[derive(Debug, Default)]
 pub struct TransferPermit {
     _large: Option<Permit>,
@@ -53,7 +54,7 @@ impl RequestLimits {
             pulls: TransferLimits::new(connections),
             pushes: TransferLimits::new(connections),
             sessions: TransferLimits::new(SESSIONS * connections),
-            requests: Arc::new(Semaphore::new(REQUESTS * connections)),
+            requests: RequestPermits::new(connections),
             paused_until: Mutex::new(None),
         }
     }
@@ -82,12 +83,17 @@ impl RequestLimits {
     }
 
     /// Waits for a permit for a small request.
-    pub(crate) async fn request(&self) -> TransferPermit {
-        acquire(&self.requests).await
+    pub(crate) async fn request(&self) -> RequestPermit<'_> {
+        self.requests.acquire().await
     }
 
-    /// Reduces concurrent transfers for a while: the registry asked to slow down, or a connection
-    /// stalled.
+    /// Reduces concurrent requests and transfers for a while: the registry asked to slow down.
+    pub(crate) fn on_refusal(&self) {
+        self.requests.on_refusal();
+        self.on_congestion();
+    }
+
+    /// Reduces concurrent transfers for a while: a connection stalled, or the registry is overloaded.
     pub(crate) fn on_congestion(&self) {
         self.pulls.large.on_congestion();
         self.pushes.large.on_congestion();

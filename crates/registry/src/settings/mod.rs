@@ -46,7 +46,7 @@ pub struct RegistrySettings {
     /// How to log in.
     pub login: Login,
     /// Maximum concurrent blob transfers, in each direction. Small requests have four permits for
-    /// each.
+    /// each, and on a far line up to sixteen, 256 at most.
     pub connections: usize,
     /// A connection that moves no byte for this long is broken. Default: 30 seconds.
     pub stall: Duration,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::fs;
 
-/// Descriptors of a process that keeps as many idle connections to two registries as it ever does:
-/// a hundred to each, and what it has open beside them.
-const POOLED: u64 = 2 * 100 + 56;
+/// Descriptors of a process that keeps as many idle connections to two registries as it ever does: 256 to each where
+/// answers take long, and what it has open beside them.
+const POOLED: u64 = 2 * 256 + 56;
 
 /// Bytes that the last runs of a mirror may take.
 const HISTORY: u64 = 16 << 10;
