@@ -78,6 +78,12 @@ pub struct Options {
     /// `large`: how often the process is killed
     #[arg(long, default_value_t = 10)]
     pub kills: usize,
+    /// `growth`: the most tags
+    #[arg(long, default_value_t = 100_000)]
+    growth_tags: usize,
+    /// `growth`: how long a daemon is measured
+    #[arg(long, default_value_t = 120)]
+    daemon_seconds: u64,
     /// `gateway`: clients at once
     #[arg(long, default_value_t = 50)]
     pub clients: usize,
@@ -118,6 +124,8 @@ pub enum Section {
     Large,
     /// N tags and ten times as many
     Scale,
+    /// 200 to 100,000 tags, and 500 mirrors in a daemon
+    Growth,
     /// Clients that pull through the gateway, and through other proxies
     Gateway,
     /// The images of many pods
@@ -147,6 +155,8 @@ impl Options {
         self.huge_mib = self.huge_mib.min(16);
         self.large_mib = self.large_mib.min(128);
         self.kills = self.kills.min(3);
+        self.growth_tags = self.growth_tags.min(2000);
+        self.daemon_seconds = self.daemon_seconds.min(5);
         self.clients = self.clients.min(8);
         self.pulled_mib = self.pulled_mib.min(2);
         self.followed_mib = self.followed_mib.min(64);
@@ -218,6 +228,23 @@ impl Options {
 
     pub fn large_bytes(&self) -> u64 {
         self.large_mib << 20
+    }
+
+    /// Numbers of tags, each larger than the one before.
+    pub fn growth_tags(&self) -> Vec<usize> {
+        let sizes = [200, 2000, 20_000, 100_000];
+        sizes
+            .into_iter()
+            .filter(|size| *size <= self.growth_tags)
+            .collect()
+    }
+
+    pub fn daemon_mirrors(&self) -> usize {
+        if self.quick { 20 } else { 500 }
+    }
+
+    pub fn daemon_time(&self) -> Duration {
+        Duration::from_secs(self.daemon_seconds)
     }
 
     /// Sizes of the lists of pods.

@@ -2,6 +2,7 @@
 
 mod distance;
 mod gateway;
+mod growth;
 mod many_tags;
 mod plain_copies;
 mod pods;
@@ -16,7 +17,7 @@ type Part = fn(&Options, &mut Report);
 /// Measures what the options name.
 pub fn run(options: &Options, report: &mut Report) {
     plain_copies::loopback(options, report);
-    let parts: [(Section, Part); 9] = [
+    let parts: [(Section, Part); 10] = [
         (Section::Link, distance::link),
         (Section::Far, distance::far),
         (Section::Lossy, distance::lossy),
@@ -24,6 +25,7 @@ pub fn run(options: &Options, report: &mut Report) {
         (Section::Tiny, many_tags::tiny),
         (Section::Large, plain_copies::large),
         (Section::Scale, many_tags::scale),
+        (Section::Growth, growth::growth),
         (Section::Gateway, gateway::gateway),
         (Section::Pods, pods::pods),
     ];

@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod hand;
 mod keeper;
 pub mod link_check;
+pub mod synthetic;
 
 use std::fs;
 use std::path::PathBuf;
