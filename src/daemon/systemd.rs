@@ -19,7 +19,7 @@ pub(crate) struct ServiceManager {
     /// How often the watchdog was fed.
     pub(crate) fed: u64,
     status: String,
-    notifier: Option<Notifier>,
+    notifier: Option<ServiceNotifier>,
 }
 
 impl ServiceManager {
@@ -29,7 +29,7 @@ impl ServiceManager {
             fed_at: Instant::now(),
             fed: 0,
             status: String::new(),
-            notifier: env::var_os("NOTIFY_SOCKET").map(|_| Notifier::start()),
+            notifier: env::var_os("NOTIFY_SOCKET").map(|_| ServiceNotifier::start()),
         }
     }
 
@@ -98,13 +98,13 @@ const WAITING: usize = 16;
 
 /// A thread that notifies: a manager that does not read must stop nothing else.
 #[derive(Debug)]
-struct Notifier {
+struct ServiceNotifier {
     messages: SyncSender<String>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
 }
 
-impl Notifier {
+impl ServiceNotifier {
     fn start() -> Self {
         let (messages, waiting) = mpsc::sync_channel::<String>(WAITING);
         let (running, ended) = mpsc::channel();
