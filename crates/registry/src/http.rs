@@ -245,7 +245,7 @@ impl HttpClient {
             }
             (OnSilence::GiveUp, _) => {
                 let on_early_stall = || self.observer.on_early_stall(name);
-                given_up(&self.line, kind, first, on_early_stall).await
+                given_up(&self.line, kind, first, || self.probe(), on_early_stall).await
             }
             _ => {
                 let sent = tokio::time::timeout(timeout, first).await;
@@ -425,7 +425,8 @@ impl HttpClient {
     async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Kind> {
         let chunk = async { response.chunk().await.map_err(|e| Kind::from(&e)) };
         let on_early_stall = || self.observer.on_early_stall(&self.name);
-        given_up(&self.line, WaitKind::Received, chunk, on_early_stall).await
+        let (line, kind, probe) = (&self.line, WaitKind::Received, || self.probe());
+        given_up(line, kind, chunk, probe, on_early_stall).await
     }
 
     /// The beginning of the body of a failed response; empty if it cannot be read.

@@ -134,7 +134,7 @@ pub(crate) struct RangeMemory {
 /// The number of ranges to begin with, if nothing is known.
 const FIRST: usize = 4;
 /// How long ranges are not tried after they brought nothing.
-const REST: Duration = Duration::from_secs(300);
+const REST: Duration = Duration::from_secs(60);
 
 impl RangeMemory {
     /// The number of ranges to begin with; `None` if they are not tried now.

@@ -84,23 +84,39 @@ where
     result
 }
 
-/// Waits for a result, and fails as soon as it is sure that the connection is dead.
-pub(crate) async fn given_up<T>(
+/// Waits for a result, and fails as soon as it is sure that the connection is dead. `probe` is whether
+/// the registry answers on another one.
+pub(crate) async fn given_up<T, P>(
     line: &LineMonitor,
     kind: WaitKind,
     work: impl Future<Output = Result<T, Kind>>,
+    probe: impl FnOnce() -> P,
     on_early_stall: impl FnOnce(),
-) -> Result<T, Kind> {
+) -> Result<T, Kind>
+where
+    P: Future<Output = bool>,
+{
     let watch = line.watch(kind);
     pin_mut!(work);
-    let work = match until_silent(&watch, work).await {
+    let (silence, work) = match until_silent(&watch, work).await {
         Ended::Result(result) => return result,
-        Ended::Silent(Silence::Stalled(limit), _) => return Err(Kind::Stalled(limit)),
-        Ended::Silent(Silence::Dead, _) => {
+        Ended::Silent(silence, work) => (silence, work),
+    };
+    let is_dead = async {
+        match silence {
+            Silence::Stalled(_) | Silence::Dead => true,
+            Silence::Unknown => Box::pin(probe()).await,
+        }
+    };
+    pin_mut!(is_dead);
+    let work = match select(work, is_dead).await {
+        Either::Left((result, _)) => return result,
+        Either::Right((false, work)) => work,
+        Either::Right((true, _)) if watch.lasted() < watch.most() => {
             on_early_stall();
             return Err(watch.given_up());
         }
-        Ended::Silent(Silence::Unknown, work) => work,
+        Either::Right((true, _)) => return Err(Kind::Stalled(watch.most())),
     };
     let stall = watch.stall();
     pin_mut!(stall);

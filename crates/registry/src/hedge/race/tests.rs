@@ -132,7 +132,8 @@ async fn dead_request_is_given_up() {
         }
     };
     let early = Cell::new(0);
-    let work = given_up(&line, WaitKind::Answer, after(100, Ok(())), || {
+    let (work, probe) = (after(100, Ok(())), || async { unreachable!("others move") });
+    let work = given_up(&line, WaitKind::Answer, work, probe, || {
         early.set(early.get() + 1);
     });
     pin_mut!(work, others);
@@ -144,8 +145,21 @@ async fn dead_request_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lonely_request_is_not_given_up() {
+async fn lonely_request_is_given_up_if_the_line_answers() {
+    let began = tokio::time::Instant::now();
+    let (line, work, early) = (line(), after(100, Ok(())), Cell::new(0));
+    let probe = || after(1, true);
+    let result = given_up(&line, WaitKind::Answer, work, probe, || early.set(1));
+    assert!(matches!(result.await, Err(Kind::Stalled(lasted)) if lasted < STALL));
+    assert_eq!((early.get(), began.elapsed().as_secs()), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_over_a_dead_line_has_all_of_stall() {
     let (line, work) = (line(), after(20, Ok("late")));
-    let result = given_up(&line, WaitKind::Answer, work, || panic!("it is the line"));
+    let probe = || after(5, false);
+    let result = given_up(&line, WaitKind::Answer, work, probe, || {
+        panic!("it is the line")
+    });
     assert_eq!(result.await.unwrap(), "late");
 }
