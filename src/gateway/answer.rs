@@ -10,10 +10,13 @@ use axum::{
 use serde_json::json;
 
 use crate::{
-    gateway::request::{
-        address::{AddressError, AddressForm},
-        limits::OverLimit,
-        policy::PullRefusal,
+    gateway::{
+        access::endpoint::TOKEN_PATH,
+        request::{
+            address::{AddressError, AddressForm},
+            limits::OverLimit,
+            policy::PullRefusal,
+        },
     },
     oci::{Manifest, Repository},
     registry::{Error, Kind},
@@ -47,6 +50,19 @@ pub(crate) enum PullOutcome {
 }
 
 impl PullOutcome {
+    /// Every outcome.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Hit,
+        Self::Coalesced,
+        Self::Miss,
+        Self::Stale,
+        Self::NotFound,
+        Self::Refused,
+        Self::Unauthorized,
+        Self::Limited,
+        Self::Failed,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -222,6 +238,20 @@ pub(crate) fn manifest(manifest: &Manifest) -> Response<Body> {
         headers.insert(DIGEST, digest);
     }
     response
+}
+
+/// What is asked for, as the label in metrics.
+pub(crate) fn kind_of(path: &str) -> &'static str {
+    if path == TOKEN_PATH {
+        return "token";
+    }
+    match path.rsplit('/').nth(1) {
+        Some("manifests") => "manifest",
+        Some("blobs") => "blob",
+        Some("tags") => "tags",
+        Some("referrers") => "referrers",
+        _ => "other",
+    }
 }
 
 /// Most bytes of a path, and of a query: names and digests are shorter.

@@ -48,7 +48,7 @@ use crate::{
             visibility::{VisibilityTable, apart, is_tag, private_text},
             visitor::Visitor,
         },
-        answer::{PullError, PullOutcome, of_repository, ping},
+        answer::{PullError, PullOutcome, kind_of, of_repository, ping},
         blob::download::Downloads,
         cache::GenerationCache,
         demand::{Demand, board::ClientRefusal},
@@ -63,7 +63,7 @@ use crate::{
     metrics::Metrics,
     oci::{Manifest, RegistryName, Repository, Version},
     peers::unread::UnreadBudget,
-    registry::{Registry, RequestCounter},
+    registry::{PullCause, Registry, RequestCounter},
     store::{Store, StoreWriter},
     sync::Sync,
 };
@@ -76,6 +76,9 @@ const BUDGET_AGE: Duration = Duration::from_secs(5);
 const UNREAD_BYTES: usize = 32 << 20;
 /// Lists that are made at a time: they are large while they are.
 const LISTS: usize = 4;
+/// Blobs that a target is asked for at a time, until it begins each. More would wait for each other there, and
+/// the target would look as if it were down.
+const OPENS: usize = 32;
 
 /// What the gateway stands on.
 #[derive(Clone, Debug)]
@@ -110,13 +113,14 @@ pub(crate) struct Gateway {
     visibility: VisibilityTable,
     unread: UnreadBudget,
     lists: Semaphore,
+    opens: Semaphore,
     /// The patterns of an allow list that is a file.
     allowed: ArcSwap<ImagePatterns>,
     /// Targets that failed, and until when they are left alone.
     paused_targets: Mutex<HashMap<RegistryName, Instant>>,
     /// Whether the traffic budget is spent, and when that was looked at.
     budget: Mutex<Option<(bool, Instant)>>,
-    /// How requests to registries are counted: nobody asks.
+    /// Requests to registries count as those of clients.
     counter: Arc<RequestCounter>,
     /// One pull reads the database at a time: the other connection is left to the daemon.
     reads: Semaphore,
@@ -174,10 +178,11 @@ impl Gateway {
             visibility: VisibilityTable::default(),
             unread: UnreadBudget::new(UNREAD_BYTES),
             lists: Semaphore::new(LISTS),
+            opens: Semaphore::new(OPENS),
             allowed: ArcSwap::from_pointee(ImagePatterns::default()),
             paused_targets: Mutex::default(),
             budget: Mutex::default(),
-            counter: Arc::default(),
+            counter: Arc::new(RequestCounter::caused_by(PullCause::Pull)),
             reads: Semaphore::new(1),
             tasks: TaskTracker::new(),
             stop,
@@ -286,7 +291,9 @@ impl Gateway {
             }
             PullDecision::Refused(refusal) => {
                 self.context.metrics.pull_refused(refusal.as_str());
-                self.context.board.refused(repository, refusal, now());
+                self.context
+                    .board
+                    .refused(repository, refusal, Utc::now().timestamp());
                 Err(PullError::refused(refusal, repository))
             }
         }
@@ -321,20 +328,30 @@ impl Gateway {
 
     fn refuse_client(&self, refusal: ClientRefusal) {
         self.context.metrics.pull_refused(refusal.as_str());
-        self.context.board.client_refused(refusal, now());
+        self.context
+            .board
+            .client_refused(refusal, Utc::now().timestamp());
     }
 
     async fn serve_manifest(&self, pull: &Pull, version: &Version) -> Served {
         let served = self.find_manifest(pull, version).await;
         let (manifest, warning, outcome) = served.inspect_err(|error| {
             if error.outcome == PullOutcome::Failed {
-                self.context.board.failed(&pull.repository, now());
+                self.context
+                    .board
+                    .failed(&pull.repository, Utc::now().timestamp());
             }
         })?;
         let pulled = self.demand.image(pull, version, &manifest, outcome);
         if let Some((image, outcome)) = pulled {
             let (board, why) = (&self.context.board, warning.as_deref());
-            board.pulled(&pull.repository, &image, outcome, why, now());
+            board.pulled(
+                &pull.repository,
+                &image,
+                outcome,
+                why,
+                Utc::now().timestamp(),
+            );
             self.demand.pulled(pull, &image, outcome);
         }
         let response = answer::manifest(&manifest);
@@ -420,7 +437,7 @@ impl Gateway {
                 is_spent
             }
         };
-        self.context.board.budget(is_spent, now());
+        self.context.board.budget(is_spent, Utc::now().timestamp());
         match is_spent {
             false => Ok(()),
             true => Err(PullError::unavailable(
@@ -469,25 +486,6 @@ fn address(policy: Policy<'_>, request: &Parts) -> Result<Address, PullError> {
 /// A header's text.
 fn header(request: &Parts, name: HeaderName) -> Option<&str> {
     request.headers.get(name)?.to_str().ok()
-}
-
-/// The time, in seconds since 1970.
-fn now() -> i64 {
-    Utc::now().timestamp()
-}
-
-/// What is asked for, as the label in metrics.
-fn kind_of(path: &str) -> &'static str {
-    if path == TOKEN_PATH {
-        return "token";
-    }
-    match path.rsplit('/').nth(1) {
-        Some("manifests") => "manifest",
-        Some("blobs") => "blob",
-        Some("tags") => "tags",
-        Some("referrers") => "referrers",
-        _ => "other",
-    }
 }
 
 /// A cache of what weighs the same.

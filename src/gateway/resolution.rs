@@ -95,7 +95,8 @@ impl Gateway {
         let now = Utc::now().timestamp();
         let fresh = pull.gateway().map_or(0, |gateway| seconds(gateway.fresh));
         let heard = self.heads.known.get(&name);
-        if let Some(digest) = known_digest(check.as_ref(), heard.as_ref(), now - fresh) {
+        if let Some((digest, at)) = known_digest(check.as_ref(), heard.as_ref(), now - fresh) {
+            self.answered(PullOutcome::Hit, now - at);
             return Ok(resolved(
                 written(check.as_ref(), digest),
                 None,
@@ -109,6 +110,7 @@ impl Gateway {
         }
         match self.ask(&name, check.is_some()).await {
             HeadOutcome::Found(digest) => {
+                self.answered(PullOutcome::Hit, 0);
                 let digest = written(check.as_ref(), digest);
                 Ok(resolved(digest, None, PullOutcome::Hit))
             }
@@ -123,6 +125,12 @@ impl Gateway {
                 stale.inspect(|_| board.served_stale(registry))
             }
         }
+    }
+
+    /// Takes note of the age, in seconds, of what a tag was answered from.
+    fn answered(&self, outcome: PullOutcome, age: i64) {
+        let age = Duration::from_secs(age.try_into().unwrap_or_default());
+        self.context.metrics.tag_answered(outcome.as_str(), age);
     }
 
     /// What the store knows of the tag at the target.
@@ -238,7 +246,10 @@ impl Gateway {
             return Err(PullError::unavailable(format!("{reference}: {why}")));
         };
         let told = match age {
-            Some(age) => format!("last checked {age} s ago"),
+            Some(age) => {
+                self.answered(PullOutcome::Stale, age);
+                format!("last checked {age} s ago")
+            }
             None => "last checked at an unknown time".to_owned(),
         };
         let text = format!("stale copy of {reference}, {told}: {why}");
@@ -259,21 +270,23 @@ impl Gateway {
     }
 }
 
-/// The source's digest, if a check is younger than `since`.
+/// The source's digest and when that was seen, if a check is younger than `since`.
 fn known_digest(
     check: Option<&TagCheck>,
     heard: Option<&HeadAnswer>,
     since: i64,
-) -> Option<Digest> {
+) -> Option<(Digest, i64)> {
     let heard_at = heard.map_or(0, |heard| heard.at);
     let checked_at = check.map_or(0, |check| check.checked_at);
-    if heard_at.max(checked_at) <= since {
+    let at = heard_at.max(checked_at);
+    if at <= since {
         return None;
     }
-    match heard.filter(|_| heard_at >= checked_at) {
+    let digest = match heard.filter(|_| heard_at >= checked_at) {
         Some(heard) => heard.digest.clone(),
         None => check?.seen.clone(),
-    }
+    };
+    Some((digest?, at))
 }
 
 /// What is served for a digest of the source: what was written for it, where a part was left out.

@@ -15,7 +15,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{AllowList, GatewayConfig, ImagePatterns, parse::fingerprint::FileFingerprint},
-    gateway::{Gateway, GatewayContext, access::challenge::Visit, tls::ListenerCertificate},
+    gateway::{
+        Gateway, GatewayContext, access::challenge::Visit, answer::PullOutcome,
+        demand::board::ClientRefusal, request::policy::PullRefusal, tls::ListenerCertificate,
+    },
     peers::PeerConnections,
 };
 
@@ -63,6 +66,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let gateway = Gateway::new(context, stop.clone());
+    gateway.start_metrics();
     let mut list = None;
     gateway.refresh_allow_list(&mut list);
     gateway.refresh_users();
@@ -152,6 +156,15 @@ async fn connect(
 }
 
 impl Gateway {
+    /// Lets counters begin at 0, so that their first increase is seen.
+    fn start_metrics(&self) {
+        let reasons = PullRefusal::ALL.map(PullRefusal::as_str).into_iter();
+        let of_clients = ClientRefusal::ALL.map(ClientRefusal::as_str);
+        let reasons: Vec<_> = reasons.chain(of_clients).collect();
+        let outcomes = PullOutcome::ALL.map(PullOutcome::as_str);
+        self.context.metrics.start_gateway(&outcomes, &reasons);
+    }
+
     /// Reads the file of `users` again if it is another one.
     fn refresh_users(&self) {
         let config = self.context.config.load();

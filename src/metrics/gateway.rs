@@ -7,6 +7,13 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use crate::metrics::{maker::Maker, series::count};
 
 const SECONDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// From a second to a week, which is the default of `stale`.
+const AGES: [f64; 9] = [
+    1.0, 10.0, 60.0, 300.0, 600.0, 3600.0, 21_600.0, 86_400.0, 604_800.0,
+];
+/// What may be asked for that has bytes.
+const KINDS: [&str; 2] = ["manifest", "blob"];
+const SIDES: [&str; 2] = ["upstream", "client"];
 
 /// Metrics of the gateway.
 #[derive(Debug)]
@@ -15,6 +22,7 @@ pub(crate) struct GatewayMetrics {
     refused: IntCounterVec,
     bytes: IntCounterVec,
     first_byte: HistogramVec,
+    tag_age: HistogramVec,
     downloads: IntGauge,
     followers: IntGauge,
     upstream_failing: IntGaugeVec,
@@ -28,11 +36,34 @@ impl GatewayMetrics {
             refused: new.counters("gateway_refused_total", "Requests that a rule refused, by the rule.", &["reason"])?,
             bytes: new.counters("gateway_bytes_total", "Blob bytes received from upstreams for pulls (`upstream`) and sent to clients (`client`); the difference was saved.", &["side"])?,
             first_byte: new.histograms("gateway_first_byte_seconds", "Time from a request's start to the head of its answer, with which the first bytes are there.", &["outcome"], &SECONDS)?,
+            tag_age: new.histograms("gateway_tag_age_seconds", "Age of what a tag was answered from: time since the upstream was last asked for it.", &["outcome"], &AGES)?,
             downloads: new.gauge("gateway_downloads_in_flight", "Blobs that are being pulled through.")?,
             followers: new.gauge("gateway_followers", "Clients that read them.")?,
             upstream_failing: new.gauges("gateway_upstream_failing", "Requests of clients for which a registry failed, since it began to fail; no series where it does not.", &["registry"])?,
             budget_spent: new.gauge("gateway_budget_spent", "1 while the traffic budget stops pulls that need an upstream.")?,
         })
+    }
+
+    /// Creates the counters at 0: of pulls with these outcomes, and of refusals for these reasons.
+    pub(crate) fn start(&self, outcomes: &[&str], reasons: &[&str]) {
+        for kind in KINDS {
+            for outcome in outcomes {
+                count(&self.requests, &[kind, outcome], 0);
+            }
+        }
+        for reason in reasons {
+            count(&self.refused, &[reason], 0);
+        }
+        for side in SIDES {
+            count(&self.bytes, &[side], 0);
+        }
+    }
+
+    /// Takes note of the age of what a tag was answered from.
+    pub(crate) fn tag_answered(&self, outcome: &str, age: Duration) {
+        if let Ok(histogram) = self.tag_age.get_metric_with_label_values(&[outcome]) {
+            histogram.observe(age.as_secs_f64());
+        }
     }
 
     /// Counts a request.
@@ -78,3 +109,6 @@ impl GatewayMetrics {
         self.followers.set(followers.try_into().unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests;

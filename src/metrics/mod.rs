@@ -99,6 +99,11 @@ impl Metrics {
         self.registries.early_stall(registry);
     }
 
+    /// Counts a manifest that was pulled from a registry.
+    pub fn manifest_pulled(&self, registry: &str, cause: crate::registry::PullCause) {
+        self.registries.manifest_pulled(registry, cause);
+    }
+
     /// Sets what is left of a registry's quota.
     pub fn quota(&self, registry: &str, limit: Option<u64>, remaining: u64) {
         self.registries.quota(registry, limit, remaining);
@@ -192,6 +197,16 @@ impl Metrics {
     /// Counts a message that was delivered to a channel (`ok`) or could not be (`failed`).
     pub fn notification(&self, channel: &str, result: &str) {
         self.daemon.notification(channel, result);
+    }
+
+    /// Creates the counters of the gateway at 0, for pulls with these outcomes and refusals for these reasons.
+    pub fn start_gateway(&self, outcomes: &[&str], reasons: &[&str]) {
+        self.gateway.start(outcomes, reasons);
+    }
+
+    /// Takes note of the time since an upstream was asked for a tag that a client was answered.
+    pub fn tag_answered(&self, outcome: &str, age: Duration) {
+        self.gateway.tag_answered(outcome, age);
     }
 
     /// Counts a client's request, and how long the head of its answer took.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     metrics::Metrics,
     oci::RegistryName,
-    registry::{Direction, HedgeOutcome, Observer, Quota},
+    registry::{Direction, HedgeOutcome, Observer, PullCause, Quota},
 };
 
 impl Observer for Metrics {
@@ -23,6 +23,10 @@ impl Observer for Metrics {
 
     fn on_quota(&self, registry: &RegistryName, quota: Quota) {
         self.quota(registry.as_str(), quota.limit, quota.remaining);
+    }
+
+    fn on_manifest_pull(&self, registry: &RegistryName, cause: PullCause) {
+        self.manifest_pulled(registry.as_str(), cause);
     }
 
     fn on_backoff(&self, registry: &RegistryName, until: DateTime<Utc>) {

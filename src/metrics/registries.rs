@@ -1,6 +1,6 @@
 //! Metrics of registries: requests, limits, logins, traffic.
 
-use crate::registry::ErrorClass;
+use crate::registry::{ErrorClass, PullCause};
 use std::{collections::HashSet, time::Duration};
 
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ pub(crate) struct RegistryMetrics {
     throttled: IntCounterVec,
     hedges: IntCounterVec,
     early_stalls: IntCounterVec,
+    manifest_pulls: IntCounterVec,
     quota_limit: IntGaugeVec,
     quota_remaining: IntGaugeVec,
     backoff_until: IntGaugeVec,
@@ -40,6 +41,7 @@ impl RegistryMetrics {
             throttled: new.counters("registry_throttled_total", "Answers that asked to slow down.", &["registry"])?,
             hedges: new.counters("registry_hedges_total", "Second requests beside silent ones: `won` if the second was answered first, else `lost`.", &["registry", "outcome"])?,
             early_stalls: new.counters("registry_early_stalls_total", "Silent connections that were given up before `stall`, because others moved.", &["registry"])?,
+            manifest_pulls: new.counters("registry_manifest_pulls_total", "Manifests pulled, which is what pull quotas count: for runs and commands (`sync`), or for clients of the gateway (`pull`).", &["registry", "cause"])?,
             quota_limit: new.gauges("registry_ratelimit_limit", "Pulls that the registry gives out in a window, as it last reported.", &["registry"])?,
             quota_remaining: new.gauges("registry_ratelimit_remaining", "Pulls left of them, as the registry last reported.", &["registry"])?,
             backoff_until: new.gauges("registry_backoff_until_timestamp_seconds", "Until when no requests are sent, because the registry asked for a pause; 0 if it never did.", &["registry"])?,
@@ -81,6 +83,11 @@ impl RegistryMetrics {
     /// Counts a silent connection that was given up early.
     pub(crate) fn early_stall(&self, registry: &str) {
         count(&self.early_stalls, &[registry], 1);
+    }
+
+    /// Counts a manifest that was pulled.
+    pub(crate) fn manifest_pulled(&self, registry: &str, cause: PullCause) {
+        count(&self.manifest_pulls, &[registry, cause_label(cause)], 1);
     }
 
     /// Sets what is left of a registry's quota.
@@ -134,6 +141,7 @@ impl RegistryMetrics {
             &self.throttled,
             &self.hedges,
             &self.early_stalls,
+            &self.manifest_pulls,
             &self.errors,
             &self.transferred_bytes,
             &self.blobs,
@@ -162,6 +170,9 @@ impl RegistryMetrics {
             for outcome in ["won", "lost"] {
                 count(&self.hedges, &[registry, outcome], 0);
             }
+            for cause in [PullCause::Sync, PullCause::Pull] {
+                count(&self.manifest_pulls, &[registry, cause_label(cause)], 0);
+            }
             for class in ErrorClass::ALL
                 .into_iter()
                 .filter(|class| class.is_of_registry())
@@ -175,5 +186,12 @@ impl RegistryMetrics {
                 count(&self.blobs, &[registry, outcome], 0);
             }
         }
+    }
+}
+
+fn cause_label(cause: PullCause) -> &'static str {
+    match cause {
+        PullCause::Sync => "sync",
+        PullCause::Pull => "pull",
     }
 }

@@ -53,15 +53,37 @@ const HOME_REDIRECTS: usize = 5;
 /// Maximum bytes by which the buffer of a body grows at a time.
 const GROWTH: usize = 64 << 10;
 
+/// For whom manifests are pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullCause {
+    /// A run or a command.
+    #[default]
+    Sync,
+    /// A client that waits for an image.
+    Pull,
+}
+
 /// Counts the requests and blob bytes of one or more handles.
 #[derive(Debug, Default)]
 pub struct RequestCounter {
+    cause: PullCause,
     requests: AtomicU64,
     throttled: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl RequestCounter {
+    /// A counter of handles that pull for this cause.
+    pub fn caused_by(cause: PullCause) -> Self {
+        let none = Self::default();
+        Self { cause, ..none }
+    }
+
+    /// For whom its handles pull.
+    pub(crate) fn cause(&self) -> PullCause {
+        self.cause
+    }
+
     /// Requests sent so far, including those for tokens and retries.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

@@ -4,7 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{Direction, HedgeOutcome, oci::RegistryName, probe::Quota};
+use crate::{Direction, HedgeOutcome, PullCause, oci::RegistryName, probe::Quota};
 
 /// Receives what happens at registries. Each method does nothing unless it is implemented. Methods
 /// are called from async code and must not block.
@@ -22,6 +22,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// The registry reported its pull quota.
     fn on_quota(&self, _registry: &RegistryName, _quota: Quota) {}
+
+    /// A manifest was pulled: what pull quotas count.
+    fn on_manifest_pull(&self, _registry: &RegistryName, _cause: PullCause) {}
 
     /// The registry asked for a pause, which ends at this time.
     fn on_backoff(&self, _registry: &RegistryName, _until: DateTime<Utc>) {}

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::Utc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -254,7 +255,7 @@ impl Gateway {
             Err(error) => {
                 let (board, registry) = (&self.context.board, pull.repository.registry());
                 if crate::gateway::resolution::is_outage(&error) {
-                    board.upstream_failed(registry, &error.to_string(), crate::gateway::now());
+                    board.upstream_failed(registry, &error.to_string(), Utc::now().timestamp());
                 }
                 download.window.finish(Err(error));
             }
@@ -269,7 +270,7 @@ impl Gateway {
         let count = move |frame: &Result<bytes::Bytes, crate::registry::Error>| {
             let length = frame.as_ref().map_or(0, |frame| frame.len() as u64);
             metrics.pulled_bytes("upstream", length);
-            board.moved(&from, length, 0, crate::gateway::now());
+            board.moved(&from, length, 0, Utc::now().timestamp());
         };
         bytes.inspect(count).boxed()
     }

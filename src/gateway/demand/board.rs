@@ -46,6 +46,9 @@ pub(crate) enum ClientRefusal {
 }
 
 impl ClientRefusal {
+    /// Every refusal.
+    pub(crate) const ALL: [Self; 2] = [Self::Network, Self::Limit];
+
     /// The label in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -48,6 +48,9 @@ pub(crate) enum PullRefusal {
 }
 
 impl PullRefusal {
+    /// Every refusal.
+    pub(crate) const ALL: [Self; 3] = [Self::Denied, Self::UnknownRegistry, Self::NotListed];
+
     /// The label in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

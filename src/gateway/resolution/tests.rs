@@ -22,20 +22,16 @@ fn heard(text: &str, at: i64) -> HeadAnswer {
 
 #[test]
 fn younger_of_two_checks_counts() {
-    let source = Some(digest("source"));
-    let moved = Some(digest("moved"));
-    assert_eq!(known_digest(Some(&check(100)), None, 50), source);
+    let source = |at| Some((digest("source"), at));
+    let moved = |at| Some((digest("moved"), at));
+    let heard = heard("moved", 120);
+    assert_eq!(known_digest(Some(&check(100)), None, 50), source(100));
     assert_eq!(known_digest(Some(&check(100)), None, 100), None);
-    assert_eq!(
-        known_digest(Some(&check(100)), Some(&heard("moved", 120)), 50),
-        moved
-    );
-    assert_eq!(
-        known_digest(Some(&check(130)), Some(&heard("moved", 120)), 50),
-        source
-    );
-    assert_eq!(known_digest(None, Some(&heard("moved", 120)), 50), moved);
-    assert_eq!(known_digest(None, Some(&heard("moved", 120)), 120), None);
+    let both = |checked| known_digest(Some(&check(checked)), Some(&heard), 50);
+    assert_eq!(both(100), moved(120));
+    assert_eq!(both(130), source(130));
+    assert_eq!(known_digest(None, Some(&heard), 50), moved(120));
+    assert_eq!(known_digest(None, Some(&heard), 120), None);
     assert_eq!(known_digest(None, None, 0), None);
 }
 

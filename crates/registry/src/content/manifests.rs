@@ -70,10 +70,12 @@ impl Registry {
         let pull = self.http.quota.pull().await.map_err(fail)?;
         let asked_at = Instant::now();
         let answer = found(self.client.send(&self.http, &request).await);
-        if let Ok(Some(answer)) = &answer
-            && quota(&answer.headers).is_none()
-        {
-            self.http.quota.pull_granted(asked_at);
+        if let Ok(Some(answer)) = &answer {
+            let cause = self.http.counter.cause();
+            self.http.observer.on_manifest_pull(&self.http.name, cause);
+            if quota(&answer.headers).is_none() {
+                self.http.quota.pull_granted(asked_at);
+            }
         }
         drop(pull);
         let Some(answer) = answer? else {
