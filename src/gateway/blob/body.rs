@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chrono::Utc;
 use futures::{StreamExt as _, stream::BoxStream};
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// How long a client that fell behind waits until the target has the blob.
 const STORED: Duration = Duration::from_secs(60);
+
+/// Bytes after which they are counted: a target behind TLS gives them in pieces of 16 KiB.
+const COUNTED: u64 = 256 << 10;
 
 /// Where the bytes of one answer come from.
 enum BodySource {
@@ -36,6 +40,8 @@ pub(crate) struct BlobBody {
     hashed: Option<Hasher>,
     /// Bytes that are still to come.
     missing: u64,
+    /// Bytes that were sent and are not counted yet.
+    uncounted: u64,
     permit: ClientPermit,
 }
 
@@ -56,6 +62,7 @@ impl BlobBody {
             from: BodySource::Window(follower),
             hashed,
             missing: length,
+            uncounted: 0,
             permit,
         }
     }
@@ -75,6 +82,7 @@ impl BlobBody {
             from: BodySource::Elsewhere(bytes),
             hashed: None,
             missing: length,
+            uncounted: 0,
             permit,
         }
     }
@@ -118,13 +126,22 @@ impl BlobBody {
             let length = usize::try_from(self.missing).unwrap_or(usize::MAX);
             frame.truncate(length);
             self.missing -= frame.len() as u64;
-            self.permit.count(frame.len() as u64);
-            let (context, length) = (&self.gateway.context, frame.len() as u64);
-            context.metrics.pulled_bytes("client", length);
-            let from = &self.pull.repository;
-            context.board.moved(from, 0, length, crate::gateway::now());
+            self.uncounted += frame.len() as u64;
+            if self.uncounted >= COUNTED {
+                self.count();
+            }
             return Ok(Some(frame));
         }
+    }
+
+    /// Counts what was sent.
+    fn count(&mut self) {
+        let bytes = std::mem::take(&mut self.uncounted);
+        self.permit.count(bytes);
+        let context = &self.gateway.context;
+        context.metrics.pulled_bytes("client", bytes);
+        let (from, now) = (&self.pull.repository, Utc::now().timestamp());
+        context.board.moved(from, 0, bytes, now);
     }
 
     /// The bytes that follow, for a client that is slower than the download: from the target once
@@ -164,5 +181,12 @@ impl BlobBody {
             registry,
             Kind::Protocol(text.into()),
         )
+    }
+}
+
+impl Drop for BlobBody {
+    /// A client may leave at any byte.
+    fn drop(&mut self) {
+        self.count();
     }
 }

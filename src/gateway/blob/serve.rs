@@ -114,6 +114,8 @@ impl Gateway {
         let to = link.and_then(|link| link.to.as_ref()).or(copy);
         let (registry, to) = self.target(to)?;
         let opened = open(pull, &registry, &to, digest, link);
+        // A wait for other clients is no wait for the target.
+        let _turn = self.opens.acquire().await;
         match tokio::time::timeout(TARGET, opened).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
