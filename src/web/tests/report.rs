@@ -14,7 +14,10 @@ async fn report_page_has_frame() {
         "{}",
         page.body
     );
-    assert!(page.text().contains("transship Mirrors Search Report"));
+    assert!(
+        page.text()
+            .contains("transship Mirrors Pulls Search Report")
+    );
     assert!(
         page.text().contains("Behind, damaged, failing or stale"),
         "{}",
