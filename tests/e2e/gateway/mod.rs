@@ -1,9 +1,9 @@
 //! Pulls through the gateway.
 
+mod alarms;
 mod check;
 mod clients;
 mod demand;
-mod expiry;
 mod mirrored;
 mod outages;
 mod private;

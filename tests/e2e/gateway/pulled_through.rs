@@ -152,6 +152,17 @@ fn wrong_body_is_never_complete() {
         assert!(reply.body.len() < image.blobs[1].bytes.len());
     }
     assert!(!stage.target.has_blob(&digest));
+    let is_cancelled = |request: &Request| {
+        request.method == "DELETE" && request.path.contains("/cache/tool/blobs/uploads/")
+    };
+    wait_for("the upload to be cancelled", || {
+        stage
+            .target
+            .new_requests()
+            .iter()
+            .any(is_cancelled)
+            .then_some(())
+    });
     // Once the upstream is right, so is the pull.
     stage.source.rot_blob("tool", &digest);
     let healed = stage.client.get(&blob_path(&image, 1));

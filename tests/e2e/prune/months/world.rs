@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::entries::{Place, Repositories, Tags};
+use crate::support::programs::store_clock;
 use crate::support::programs::transship::{Finished, Transship};
 use crate::support::registries::client::Client;
 use crate::support::registries::corpus::Image;
@@ -16,30 +17,6 @@ use crate::support::registries::fake_answers::{answer, refusal};
 
 /// The target that deletes only digests; the other one deletes tags.
 pub const DIGESTS_ONLY: usize = 1;
-
-/// The columns of the store that hold instants.
-const INSTANTS: [(&str, &[&str]); 8] = [
-    (
-        "tags",
-        &[
-            "lagging_since",
-            "mirrored_at",
-            "checked_at",
-            "verified_at",
-            "referrers_at",
-            "examined_at",
-            "damaged_at",
-            "prunable_since",
-        ],
-    ),
-    ("runs", &["started_at", "finished_at"]),
-    ("changes", &["at"]),
-    ("repositories", &["named_at"]),
-    ("images", &["named_at"]),
-    ("thinnings", &["at"]),
-    ("suspect_content", &["refused_at"]),
-    ("alarms", &["since"]),
-];
 
 /// What is wrong with the registries. It lasts until it is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,15 +196,7 @@ impl World {
         if !self.store().exists() {
             return;
         }
-        let mut sql = "BEGIN;".to_owned();
-        for (table, columns) in INSTANTS {
-            for column in columns {
-                sql += &format!(
-                    "UPDATE {table} SET {column} = {column} - {seconds} WHERE {column} > 1000000000;"
-                );
-            }
-        }
-        self.transship.ask_store(&(sql + "COMMIT;"));
+        store_clock::shift(&self.transship, seconds);
     }
 
     fn store(&self) -> std::path::PathBuf {

@@ -7,5 +7,6 @@ pub mod pair;
 pub mod process_stats;
 pub mod prometheus;
 pub mod skopeo;
+pub mod store_clock;
 pub mod supervisor;
 pub mod transship;
