@@ -1,12 +1,10 @@
 //! The HTTP client of one registry: connection pools, timeouts, bounds and counters.
 
 mod origin_clients;
+pub(crate) mod request_counter;
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -30,7 +28,10 @@ use crate::{
         LineMonitor, WaitKind,
         race::{OnSilence, given_up, hedged},
     },
-    http::origin_clients::{OriginClients, TlsConfigs},
+    http::{
+        origin_clients::{OriginClients, TlsConfigs},
+        request_counter::RequestCounter,
+    },
     observer::Observer,
     oci::RegistryName,
     probe::quota,
@@ -52,57 +53,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
 const HOME_REDIRECTS: usize = 5;
 /// Maximum bytes by which the buffer of a body grows at a time.
 const GROWTH: usize = 64 << 10;
-
-/// For whom manifests are pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PullCause {
-    /// A run or a command.
-    #[default]
-    Sync,
-    /// A client that waits for an image.
-    Pull,
-}
-
-/// Counts the requests and blob bytes of one or more handles.
-#[derive(Debug, Default)]
-pub struct RequestCounter {
-    cause: PullCause,
-    requests: AtomicU64,
-    throttled: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl RequestCounter {
-    /// A counter of handles that pull for this cause.
-    pub fn caused_by(cause: PullCause) -> Self {
-        let none = Self::default();
-        Self { cause, ..none }
-    }
-
-    /// For whom its handles pull.
-    pub(crate) fn cause(&self) -> PullCause {
-        self.cause
-    }
-
-    /// Requests sent so far, including those for tokens and retries.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Responses with status 429 so far.
-    pub fn throttled(&self) -> u64 {
-        self.throttled.load(Ordering::Relaxed)
-    }
-
-    /// Blob bytes moved so far, including those that were sent in vain.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
 
 /// The connection pools of one registry, its name, and the counter of its requests.
 #[derive(Clone, Debug)]

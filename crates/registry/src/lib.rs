@@ -93,7 +93,7 @@ pub use crate::content::referrers::{Referrer, ReferrerList};
 pub use crate::error::{Error, ErrorClass, Kind, Operation, UnknownClass};
 pub use crate::health::RegistryHealth;
 pub use crate::hedge::race::HedgeOutcome;
-pub use crate::http::{PullCause, RequestCounter};
+pub use crate::http::request_counter::{PullCause, RequestCounter};
 pub use crate::listing::tags::TagListing;
 pub use crate::observer::Observer;
 pub use crate::probe::{Identity, ManifestProbe, Quota, Reachability};
