@@ -10,8 +10,8 @@ use axum::http::{Response, header};
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::hostile::health_watch::HealthWatch;
 use crate::support::programs::daemon::Daemon;
-use crate::support::programs::process_stats::Vitals;
 use crate::support::programs::supervisor::Supervisor;
 use crate::support::programs::transship::Transship;
 use crate::support::registries::corpus::Image;
@@ -20,8 +20,6 @@ use crate::support::registries::fake_answers::{answer, parameter};
 
 /// Most memory of its own. The pages of the program come on top: about 15 MiB in a release build.
 const MEMORY: u64 = 200 << 20;
-/// Longest answer to `/healthz`.
-const HEALTHY: Duration = Duration::from_secs(1);
 /// How long the attack lasts at least.
 const ATTACK: Duration = Duration::from_secs(8);
 
@@ -233,12 +231,9 @@ fn attack_leaves_daemon_within_its_bounds() {
     let daemon = Daemon::start(&transship);
     let streams = visitors(daemon.address());
     let began = Instant::now();
-    let (mut most, mut slowest) = (0, Duration::ZERO);
+    let mut health = HealthWatch::default();
     daemon.until_true("the honest sync under attack", |daemon| {
-        let asked = Instant::now();
-        assert_eq!(daemon.get("/healthz").status, 200);
-        slowest = slowest.max(asked.elapsed());
-        most = most.max(Vitals::of(daemon.pid()).anonymous);
+        health.look(daemon);
         let has_all = target.client().tags("mirror/app").len() == 20;
         has_all && began.elapsed() > ATTACK
     });
@@ -252,8 +247,7 @@ fn attack_leaves_daemon_within_its_bounds() {
     let sizes = store.map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
     let (store, log) = (sizes.sum::<u64>(), daemon.log().len());
     assert!(store > 0);
-    assert!(most <= MEMORY, "{} MiB", most >> 20);
-    assert!(slowest <= HEALTHY, "{slowest:?}");
+    health.assert_within(MEMORY);
     assert!(store < 40 << 20, "{store}");
     assert!(log < 40 << 20, "{log}");
     assert!(!daemon.log().contains('\u{61c}'));

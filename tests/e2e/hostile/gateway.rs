@@ -17,9 +17,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::hostile::attack;
+use crate::hostile::health_watch::HealthWatch;
 use crate::support::programs::daemon::Daemon;
 use crate::support::programs::gateway::{GatewayStage, OPEN, gateway_toml};
-use crate::support::programs::process_stats::Vitals;
 use crate::support::programs::supervisor::Supervisor;
 use crate::support::registries::client::digest_of;
 use crate::support::registries::corpus::Image;
@@ -29,8 +29,6 @@ use crate::support::wait_until;
 /// Most memory of its own: that of the other attack, and the windows, manifests and lists of the gateway. The
 /// units allow 512 MiB.
 const MEMORY: u64 = 320 << 20;
-/// Longest answer to `/healthz`.
-const HEALTHY: Duration = Duration::from_secs(1);
 /// How long the attack lasts at least.
 const ATTACK: Duration = Duration::from_secs(8);
 /// Requests for names that are not there.
@@ -349,15 +347,11 @@ fn attack_on_the_gateway_leaves_daemon_within_its_bounds() {
         honest.push("app", &format!("n{number}"), &image);
     }
     let began = Instant::now();
-    let (mut most, mut slowest) = (0, Duration::ZERO);
+    let mut health = HealthWatch::default();
     let target = siege.stage.target.client();
     let daemon = siege.stage.daemon();
     let mut watch = |daemon: &Daemon| {
-        let asked = Instant::now();
-        let health = daemon.get("/healthz");
-        assert_eq!(health.status, 200, "{}", health.body);
-        slowest = slowest.max(asked.elapsed());
-        most = most.max(Vitals::of(daemon.pid()).anonymous);
+        health.look(daemon);
         siege.expect_pulls();
     };
     daemon.until_true("the honest sync under attack", |daemon| {
@@ -374,10 +368,9 @@ fn attack_on_the_gateway_leaves_daemon_within_its_bounds() {
     siege.supervisor.pass_over();
     siege.supervisor.expect(daemon, "WATCHDOG=1");
     attackers.abort_all();
-    eprintln!("{} MiB, {slowest:?}, {:?}", most >> 20, began.elapsed());
+    eprintln!("{health}, {:?}", began.elapsed());
     let log = daemon.log();
-    assert!(most <= MEMORY, "{} MiB", most >> 20);
-    assert!(slowest <= HEALTHY, "{slowest:?}");
+    health.assert_within(MEMORY);
     assert!(log.len() < 1 << 20, "{}", log.len());
     assert!(!log.contains("secretsecret"));
     let asked = siege.stage.source.requests();

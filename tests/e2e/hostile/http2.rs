@@ -19,14 +19,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::hostile::health_watch::HealthWatch;
 use crate::support::programs::gateway::{GatewayStage, OPEN};
-use crate::support::programs::process_stats::Vitals;
 use crate::support::registries::corpus::{Image, layer};
 
 /// Most memory of its own.
 const MEMORY: u64 = 160 << 20;
-/// Longest answer to `/healthz`.
-const HEALTHY: Duration = Duration::from_secs(1);
 /// How long the attack lasts at least.
 const ATTACK: Duration = Duration::from_secs(4);
 /// Requests of one connection at a time, as the gateway announces.
@@ -394,25 +392,20 @@ fn attack_by_http2_leaves_daemon_within_its_bounds() {
         attackers.spawn_on(unread_pings(gateway, 8), handle);
     }
     let began = Instant::now();
-    let (mut most, mut slowest) = (0, Duration::ZERO);
+    let mut health = HealthWatch::default();
     let daemon = siege.stage.daemon();
     // The streams whose windows are closed are open, and the honest client is served.
     let is_open =
         |connections: u32| siege.stage.pulls("blob", "hit") >= f64::from(connections * STREAMS);
     daemon.until_true("the end of the attack", |daemon| {
-        let asked = Instant::now();
-        let health = daemon.get("/healthz");
-        assert_eq!(health.status, 200, "{}", health.body);
-        slowest = slowest.max(asked.elapsed());
-        most = most.max(Vitals::of(daemon.pid()).anonymous);
+        health.look(daemon);
         siege.expect_pulls();
         began.elapsed() > ATTACK && is_open(4) && floods.lock().unwrap().len() == 3
     });
     attackers.abort_all();
     let floods = floods.lock().unwrap();
-    eprintln!("{} MiB, {slowest:?}, {floods:?}", most >> 20);
-    assert!(most <= MEMORY, "{} MiB", most >> 20);
-    assert!(slowest <= HEALTHY, "{slowest:?}");
+    eprintln!("{health}, {floods:?}");
+    health.assert_within(MEMORY);
     for (flood, (frames, _)) in floods.iter() {
         assert!(*frames < CUT_OFF, "{flood}: {frames}");
     }

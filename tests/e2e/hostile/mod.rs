@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod gateway;
+pub mod health_watch;
 pub mod http2;
 pub mod identity;
 pub mod listings;
