@@ -8,13 +8,13 @@ use axum::http::Response;
 use crate::support::net::link::{Link, LinkQuality};
 use crate::support::programs::pair::{all_tags_of, fill_in, mirror_toml_with};
 use crate::support::programs::transship::Transship;
-use crate::support::registries::client::assert_mirrored;
+use crate::support::registries::client::{Client, assert_mirrored};
 use crate::support::registries::corpus::{Image, layer};
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::registry::Registry;
 use crate::support::registries::requests::count;
 
-/// A download that is silent for so long is begun anew.
+/// A download that is silent for so long starts again.
 const KEYS: &str = "plain_http = true\nstall = \"1s\"";
 
 /// Images with a layer that they share and one of their own, together more than the links let pass without a fault.
@@ -29,19 +29,42 @@ fn images() -> Vec<Image> {
     (0..15).map(image).collect()
 }
 
-#[test]
-fn arrives_over_resets_and_stalls() {
+/// A source with these images as tags of `app`, and an empty target.
+fn filled() -> (Registry, Registry) {
     let (source, target) = (Registry::start(), Registry::start());
-    let images = images();
-    for (number, image) in images.iter().enumerate() {
+    for (number, image) in images().iter().enumerate() {
         source.client().push("app", &format!("v{number}"), image);
     }
+    (source, target)
+}
+
+#[track_caller]
+fn assert_all_mirrored(source: &Registry, target: &Registry) {
+    for number in 0..images().len() {
+        assert_app_mirrored(&source.client(), target, &format!("v{number}"));
+    }
+}
+
+#[track_caller]
+fn assert_app_mirrored(source: &Client, target: &Registry, tag: &str) {
+    assert_mirrored(source, "app", &target.client(), "mirror/app", tag);
+}
+
+/// A short line that breaks nothing by itself.
+const WIDE: LinkQuality = LinkQuality {
+    round_trip: Duration::from_millis(10),
+    flow_rate: Some(50 << 20),
+    total_rate: Some(100 << 20),
+    reset_every: None,
+    stall_every: None,
+};
+
+#[test]
+fn arrives_over_resets_and_stalls() {
+    let (source, target) = filled();
     let lossy = LinkQuality {
-        round_trip: Duration::from_millis(10),
-        flow_rate: Some(50 << 20),
-        total_rate: Some(100 << 20),
         reset_every: Some(2_000_000),
-        stall_every: None,
+        ..WIDE
     };
     let silent = LinkQuality {
         stall_every: Some(2_500_000),
@@ -57,40 +80,27 @@ fn arrives_over_resets_and_stalls() {
     let (down, up) = (down.crossed(), up.crossed());
     assert!(down.stalls > 0 && down.resets > 0, "{down:?}");
     assert!(up.resets > 0, "{up:?}");
-    let (from, to) = (source.client(), target.client());
-    for number in 0..images.len() {
-        assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));
-    }
+    assert_all_mirrored(&source, &target);
 }
 
 #[test]
 fn silent_connections_cost_no_stall() {
-    let (source, target) = (Registry::start(), Registry::start());
-    let images = images();
-    for (number, image) in images.iter().enumerate() {
-        source.client().push("app", &format!("v{number}"), image);
-    }
+    let (source, target) = filled();
     let silent = LinkQuality {
-        round_trip: Duration::from_millis(10),
-        flow_rate: Some(50 << 20),
-        total_rate: Some(100 << 20),
-        reset_every: None,
         stall_every: Some(2_500_000),
+        ..WIDE
     };
     let (down, up) = (
         Link::to(source.host(), silent),
         Link::to(target.host(), silent),
     );
-    // Nobody waits for this: what is silent is hedged, or begun anew.
+    // Nobody waits for this: what is silent is hedged, or starts again.
     let keys = "plain_http = true\nstall = \"1h\"";
     let text = mirror_toml_with(keys, keys, &all_tags_of("app"));
     Transship::new(&fill_in(&text, down.host(), up.host())).sync();
     assert!(down.crossed().stalls > 0, "{:?}", down.crossed());
     assert!(up.crossed().stalls > 0, "{:?}", up.crossed());
-    let (from, to) = (source.client(), target.client());
-    for number in 0..images.len() {
-        assert_mirrored(&from, "app", &to, "mirror/app", &format!("v{number}"));
-    }
+    assert_all_mirrored(&source, &target);
 }
 
 /// A line of which one connection gets a tenth.
@@ -116,13 +126,7 @@ fn large_blob_is_pulled_in_parallel_ranges() {
     let transship = Transship::new(&fill_in(&text, down.host(), target.host()));
     source.new_requests();
     transship.sync();
-    assert_mirrored(
-        &source.client(),
-        "app",
-        &target.client(),
-        "mirror/app",
-        "v1",
-    );
+    assert_app_mirrored(&source.client(), &target, "v1");
     let requests = source.new_requests();
     let digest = image.blobs.iter().max_by_key(|blob| blob.bytes.len());
     let digest = digest.unwrap().digest();
@@ -148,13 +152,7 @@ fn large_blob_needs_no_ranges() {
     let down = Link::to(source.host(), NARROW);
     let text = mirror_toml_with(KEYS, KEYS, &all_tags_of("app"));
     Transship::new(&fill_in(&text, down.host(), target.host())).sync();
-    assert_mirrored(
-        &source.client(),
-        "app",
-        &target.client(),
-        "mirror/app",
-        "v1",
-    );
+    assert_app_mirrored(&source.client(), &target, "v1");
     // The first ranges are asked for together, and none after the first answer: a blob of 21 MiB has ten.
     let ranges = count(&source.requests(), |r| r.range.is_some());
     assert!((1..=5).contains(&ranges), "{ranges} requests for ranges");
