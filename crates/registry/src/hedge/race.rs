@@ -58,19 +58,17 @@ where
     let second = Box::pin(second());
     let stall = watch.stall();
     pin_mut!(stall);
-    let (outcome, result) = match select(select(first, second), stall).await {
-        Either::Left((Either::Left((Err(_), second)), stall)) => {
-            match select(second, stall).await {
-                Either::Left((result, _)) => (HedgeOutcome::Won, result),
-                Either::Right(_) => (HedgeOutcome::Lost, Err(Kind::Stalled(watch.most()))),
-            }
-        }
-        Either::Left((Either::Right((Err(_), first)), stall)) => match select(first, stall).await {
+    let race = async {
+        match select(first, second).await {
+            Either::Left((Err(_), second)) => (HedgeOutcome::Won, second.await),
+            Either::Right((Err(_), first)) => (HedgeOutcome::Lost, first.await),
             Either::Left((result, _)) => (HedgeOutcome::Lost, result),
-            Either::Right(_) => (HedgeOutcome::Lost, Err(Kind::Stalled(watch.most()))),
-        },
-        Either::Left((Either::Left((result, _)), _)) => (HedgeOutcome::Lost, result),
-        Either::Left((Either::Right((result, _)), _)) => (HedgeOutcome::Won, result),
+            Either::Right((result, _)) => (HedgeOutcome::Won, result),
+        }
+    };
+    pin_mut!(race);
+    let (outcome, result) = match select(race, stall).await {
+        Either::Left((ended, _)) => ended,
         Either::Right(_) => (HedgeOutcome::Lost, Err(Kind::Stalled(watch.most()))),
     };
     if result.is_ok() {
