@@ -89,8 +89,8 @@ impl Metrics {
         self.registries.request(registry, method, code, took);
     }
 
-    /// Counts a second request beside a silent one; `outcome` is `won` or `lost`.
-    pub fn hedge(&self, registry: &str, outcome: &str) {
+    /// Counts a second request beside a silent one.
+    pub fn hedge(&self, registry: &str, outcome: crate::registry::HedgeOutcome) {
         self.registries.hedge(registry, outcome);
     }
 

@@ -38,10 +38,6 @@ impl Observer for Metrics {
     }
 
     fn on_hedge(&self, registry: &RegistryName, outcome: HedgeOutcome) {
-        let outcome = match outcome {
-            HedgeOutcome::Won => "won",
-            HedgeOutcome::Lost => "lost",
-        };
         self.hedge(registry.as_str(), outcome);
     }
 

@@ -1,6 +1,6 @@
 //! Metrics of registries: requests, limits, logins, traffic.
 
-use crate::registry::{ErrorClass, PullCause};
+use crate::registry::{ErrorClass, HedgeOutcome, PullCause};
 use std::{collections::HashSet, time::Duration};
 
 use parking_lot::Mutex;
@@ -75,9 +75,9 @@ impl RegistryMetrics {
         }
     }
 
-    /// Counts a second request beside a silent one; `outcome` is `won` or `lost`.
-    pub(crate) fn hedge(&self, registry: &str, outcome: &str) {
-        count(&self.hedges, &[registry, outcome], 1);
+    /// Counts a second request beside a silent one.
+    pub(crate) fn hedge(&self, registry: &str, outcome: HedgeOutcome) {
+        count(&self.hedges, &[registry, outcome_label(outcome)], 1);
     }
 
     /// Counts a silent connection that was given up early.
@@ -167,8 +167,8 @@ impl RegistryMetrics {
             let _ = self.backoff_until.get_metric_with_label_values(&[registry]);
             count(&self.throttled, &[registry], 0);
             count(&self.early_stalls, &[registry], 0);
-            for outcome in ["won", "lost"] {
-                count(&self.hedges, &[registry, outcome], 0);
+            for outcome in [HedgeOutcome::Won, HedgeOutcome::Lost] {
+                count(&self.hedges, &[registry, outcome_label(outcome)], 0);
             }
             for cause in [PullCause::Sync, PullCause::Pull] {
                 count(&self.manifest_pulls, &[registry, cause_label(cause)], 0);
@@ -186,6 +186,13 @@ impl RegistryMetrics {
                 count(&self.blobs, &[registry, outcome], 0);
             }
         }
+    }
+}
+
+fn outcome_label(outcome: HedgeOutcome) -> &'static str {
+    match outcome {
+        HedgeOutcome::Won => "won",
+        HedgeOutcome::Lost => "lost",
     }
 }
 
