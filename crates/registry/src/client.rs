@@ -22,7 +22,7 @@ use crate::{
         words,
     },
     health::HealthState,
-    http::HttpClient,
+    http::{HeadWait, HttpClient},
     probe::quota,
     quota::retry_after::requested_pause,
     retry::RetryPolicy,
@@ -144,7 +144,7 @@ impl RegistryClient {
         let permit = self.limits.request().await;
         let body = || Some(request.body.clone().into());
         // Hundreds of requests wait: only those in flight hold the state of a connection.
-        let response = Box::pin(self.execute(http, request, Some(http.stall), body)).await?;
+        let response = Box::pin(self.execute(http, request, HeadWait::Watched, body)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
         let body = http.read(response, request.max_bytes).await.map_err(fail)?;
@@ -172,7 +172,7 @@ impl RegistryClient {
             self.auth.basic().apply(&mut headers);
         }
         let builder = http.request(&request.method, request.url.clone());
-        let sent = http.head(builder.headers(headers), Some(http.stall)).await;
+        let sent = http.head(builder.headers(headers), HeadWait::Watched).await;
         let response = sent.map_err(fail)?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status.as_u16() >= 400 {
@@ -195,7 +195,7 @@ impl RegistryClient {
         &self,
         http: &HttpClient,
         request: &Request,
-        timeout: Option<Duration>,
+        wait: HeadWait,
         mut body: impl FnMut() -> Option<reqwest::Body>,
     ) -> Result<Response, Error> {
         let fail = |kind| http.error(request.operation, request.subject.clone(), kind);
@@ -217,7 +217,7 @@ impl RegistryClient {
             authorization.apply(&mut headers);
             let builder = http.request(&request.method, url.clone());
             let builder = builder.headers(headers).body(body);
-            let response = Box::pin(http.head(builder, timeout)).await;
+            let response = Box::pin(http.head(builder, wait)).await;
             let response = response
                 .inspect_err(|kind| self.record_failure(kind))
                 .map_err(fail)?;
@@ -273,12 +273,9 @@ impl RegistryClient {
 
     /// The challenge of `/v2/`, for a 401 without one: gcr.io sends such.
     async fn challenge_of_base(&self, http: &HttpClient) -> HeaderMap {
-        let mut url = Url::clone(&http.base);
-        url.set_path("/v2/");
-        match http
-            .head(http.request(&Method::GET, url.clone()), Some(http.stall))
-            .await
-        {
+        let url = http.api_root();
+        let request = http.request(&Method::GET, url.clone());
+        match http.head(request, HeadWait::Watched).await {
             Ok(response) if elsewhere(&url, &response).is_none() => response.headers().clone(),
             _ => HeaderMap::new(),
         }
@@ -311,12 +308,8 @@ impl RegistryClient {
         }
         let mut headers = HeaderMap::new();
         used.apply(&mut headers);
-        let mut url = Url::clone(&http.base);
-        url.set_path("/v2/");
-        match http
-            .exchange(http.request(&Method::GET, url).headers(headers))
-            .await
-        {
+        let request = http.request(&Method::GET, http.api_root());
+        match http.exchange(request.headers(headers)).await {
             Ok((status, _, _)) if status != StatusCode::UNAUTHORIZED => {
                 Kind::Denied("401 for this repository, while the login is good".into())
             }

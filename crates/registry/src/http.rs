@@ -45,7 +45,7 @@ use crate::{
 const ANSWER_LIMIT: usize = 1 << 20;
 /// Bytes of a failed response that are read: codes and messages are at its beginning.
 const WORDS_LIMIT: usize = 64 << 10;
-/// Idle connections that are kept, for each flow: as many as small requests may have had.
+/// Idle connections that are kept for writes and for blobs, for each flow.
 const IDLE: usize = 5;
 /// Total timeout of a small response: one that comes byte by byte never stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
@@ -53,6 +53,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
 const HOME_REDIRECTS: usize = 5;
 /// Maximum bytes by which the buffer of a body grows at a time.
 const GROWTH: usize = 64 << 10;
+
+/// Who ends the wait for the headers of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadWait {
+    /// The client: a silent request is hedged, or fails after `stall` at the latest.
+    Watched,
+    /// The caller, who knows how much is to be sent.
+    ByCaller,
+}
 
 /// The connection pools of one registry, its name, and the counter of its requests.
 #[derive(Clone, Debug)]
@@ -189,19 +198,18 @@ impl HttpClient {
         }
     }
 
-    /// Sends one request and waits for the headers of the response. With a timeout, the time without
-    /// an answer is watched: a silent request is hedged, or fails before the timeout.
+    /// Sends one request and waits for the headers of the response.
     pub(crate) async fn head(
         &self,
         request: RequestBuilder,
-        timeout: Option<Duration>,
+        wait: HeadWait,
     ) -> Result<Response, Kind> {
         let request = request.build().map_err(|e| Kind::from(&e))?;
         let clients = self.clients(request.method());
         self.rate_limiter.request().await;
-        let Some(timeout) = timeout else {
+        if wait == HeadWait::ByCaller {
             return self.send(request, clients).await;
-        };
+        }
         let (method, started) = (request.method().clone(), Instant::now());
         let (spare, name) = (request.try_clone(), &self.name);
         let (on_silence, kind) = (self.on_silence(&request), WaitKind::Answer);
@@ -220,8 +228,8 @@ impl HttpClient {
                 given_up(&self.line, kind, first, || self.probe(), on_early_stall).await
             }
             _ => {
-                let sent = tokio::time::timeout(timeout, first).await;
-                sent.unwrap_or(Err(Kind::Stalled(timeout)))
+                let sent = tokio::time::timeout(self.stall, first).await;
+                sent.unwrap_or(Err(Kind::Stalled(self.stall)))
             }
         };
         if matches!(result, Err(Kind::Stalled(_))) {
@@ -268,11 +276,16 @@ impl HttpClient {
         result
     }
 
-    /// Whether the registry answers at all, on a connection of its own.
-    pub(crate) async fn probe(&self) -> bool {
+    /// The address of the API itself: it needs a login where the registry does.
+    pub(crate) fn api_root(&self) -> Url {
         let mut url = Url::clone(&self.base);
         url.set_path("/v2/");
-        let request = reqwest::Request::new(Method::GET, url);
+        url
+    }
+
+    /// Whether the registry answers at all, on a connection of its own.
+    pub(crate) async fn probe(&self) -> bool {
+        let request = reqwest::Request::new(Method::GET, self.api_root());
         let started = Instant::now();
         let sent = tokio::time::timeout(self.stall, self.send(request, &self.hedge_clients));
         let is_alive = matches!(sent.await, Ok(Ok(_)));
@@ -346,7 +359,7 @@ impl HttpClient {
         &self,
         request: RequestBuilder,
     ) -> Result<(StatusCode, HeaderMap, Bytes), Kind> {
-        let response = self.head(request, Some(self.stall)).await?;
+        let response = self.head(request, HeadWait::Watched).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok((status, headers, self.body(response).await?))
     }

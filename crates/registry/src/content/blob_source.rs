@@ -28,6 +28,7 @@ use crate::{
     },
     header,
     hedge::race::{Frames, hedged_frame},
+    http::HeadWait,
     oci::Digest,
 };
 
@@ -154,7 +155,9 @@ impl BlobSource {
         let http = &self.registry.http;
         let body = || Some(Bytes::new().into());
         let client = &self.registry.client;
-        client.execute(http, &request, Some(http.stall), body).await
+        client
+            .execute(http, &request, HeadWait::Watched, body)
+            .await
     }
 
     /// The next frame of a body. If the connection falls silent while others move, `open` opens one

@@ -13,6 +13,7 @@ use crate::{
     BlobStream, Direction, Error, Kind, LearnedCapabilities, Operation, Registry, UploadBody,
     UploadSession,
     client::Request,
+    http::HeadWait,
     oci::Descriptor,
     upload::{
         capabilities::UploadAttempt,
@@ -271,7 +272,7 @@ impl Registry {
         let mut body = Some(observe_body(bytes, &self.http, watchdog.clone()));
         let send = self
             .client
-            .execute(&self.http, request, None, || body.take());
+            .execute(&self.http, request, HeadWait::ByCaller, || body.take());
         let (line, probe) = (&self.http.line, || self.http.probe());
         let silence = watchdog.silence(lengths, line, patience, probe);
         futures::pin_mut!(send, silence);

@@ -12,6 +12,7 @@ use crate::{
     Error, Kind, Operation, Registry,
     client::{Request, keep_to_origin},
     header,
+    http::HeadWait,
     oci::{Descriptor, Digest, Hasher, Repository},
     upload::capabilities::UploadAttempt,
 };
@@ -297,7 +298,9 @@ impl Registry {
         // A token of its own, so that a refusal does not invalidate the token of uploads.
         request.scope.deletes = true;
         let body = || Some(bytes::Bytes::new().into());
-        let work = self.client.execute(&self.http, &request, None, body);
+        let work = self
+            .client
+            .execute(&self.http, &request, HeadWait::ByCaller, body);
         if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, work).await, Ok(Ok(_))) {
             tracing::debug!(url = %request.url.path(), "the upload session is left behind");
         }
