@@ -49,7 +49,7 @@ fn parse(text: &str) -> Vec<ReportSection> {
             text: text.to_owned(),
         })
     };
-    // What stands before the first title is written anew.
+    // What stands before the first title is replaced.
     text.split("\n## ").skip(1).filter_map(section).collect()
 }
 

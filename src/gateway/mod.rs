@@ -76,7 +76,7 @@ const BUDGET_AGE: Duration = Duration::from_secs(5);
 const UNREAD_BYTES: usize = 32 << 20;
 /// Lists that are made at a time: they are large while they are.
 const LISTS: usize = 4;
-/// Blobs that a target is asked for at a time, until it begins each. More would wait for each other there, and
+/// Blobs that targets are asked for at a time, until they begin each. More would wait for each other there, and
 /// the target would look as if it were down.
 const OPENS: usize = 32;
 

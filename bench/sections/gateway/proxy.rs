@@ -1,4 +1,4 @@
-//! The proxies that are measured, and how each is told what to pull from where.
+//! The proxies that are measured, and how each is set up to pull from the source.
 
 use std::path::PathBuf;
 

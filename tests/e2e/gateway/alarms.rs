@@ -1,4 +1,4 @@
-//! What operators are told of pulls.
+//! Alarms about pulls.
 
 use crate::daemon::faults::Ops;
 use crate::support::programs::gateway::{GatewayStage, OPEN, gateway_toml};
@@ -6,7 +6,7 @@ use crate::support::registries::corpus::{Image, layer};
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::refusal;
 
-/// A stage with a channel that is told of everything at once.
+/// A stage with a channel that gets every alarm at once.
 fn alarming(ops: &Ops, keys: &str, more: &str, fill: impl FnOnce(&Fake)) -> GatewayStage {
     let channel = ops.channel();
     let text = gateway_toml(keys, "");
