@@ -21,7 +21,7 @@ pub struct Options {
     /// Plain HTTP instead of TLS on both sides
     #[arg(long)]
     pub plain: bool,
-    /// `cold`, `unchanged`, `moved`, `link` and `far`: run each case so often and report the median
+    /// `cold`, `unchanged`, `moved`, `link`, `far`, `lossy` and `huge`: run each case so often and report the median
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
     /// Write the tables to bench/RESULTS.md, too: each replaces the one of its section

@@ -69,22 +69,24 @@ pub fn far(options: &Options, report: &mut Report) {
 /// The usual corpus over a link before the target, with faults.
 pub fn lossy(options: &Options, report: &mut Report) {
     let words = format!(
-        "{} The target is behind a link of {}, with {}. A run that fails is followed by another, ten at most.",
+        "{} The target is behind a link of {}, with {}. A run that fails is followed by another, ten at most.{}",
         describe(options.shape()),
         options.describe_link(),
-        options.describe_faults()
+        options.describe_faults(),
+        describe_runs(options)
     );
     report.section("A long and lossy link", &words);
     for tool in options.tools_of_hard_sections() {
-        let lines = Lines::before_target(options.lossy_link());
-        let mut stage = Stage::with(options.shape(), tool, lines, options);
-        let cold = stage.run_until_well("cold");
-        let is_well = cold.usage.end == End::Well;
-        report.rows(&[cold]);
-        // Otherwise it would only go on.
-        if is_well {
-            report.rows(&[stage.run_until_well("unchanged")]);
-        }
+        report_medians(options, report, || {
+            let lines = Lines::before_target(options.lossy_link());
+            let mut stage = Stage::with(options.shape(), tool, lines, options);
+            let mut rows = vec![stage.run_until_well("cold")];
+            // Otherwise it would only go on.
+            if rows[0].usage.end == End::Well {
+                rows.push(stage.run_until_well("unchanged"));
+            }
+            rows
+        });
     }
 }
 
@@ -92,26 +94,22 @@ pub fn lossy(options: &Options, report: &mut Report) {
 pub fn huge(options: &Options, report: &mut Report) {
     let (size, weather) = (options.huge_bytes(), options.long_link());
     let words = format!(
-        "One image with a layer of {} MiB. The source, then the target, is behind a link of {}.",
+        "One image with a layer of {} MiB. The source, then the target, is behind a link of {}.{}",
         size >> 20,
-        options.describe_link()
+        options.describe_link(),
+        describe_runs(options)
     );
     report.section("A huge layer", &words);
     let run = |tool: Tool, lines: Lines, case: &str| {
         Stage::with_a_large_layer(size, tool, lines, options).run(case)
     };
     for tool in options.tools_of_hard_sections() {
-        let far = run(
-            tool,
-            Lines::before_source(weather),
-            "link before the source",
-        );
-        report.rows(&[far]);
-        let long = run(
-            tool,
-            Lines::before_target(weather),
-            "link before the target",
-        );
-        report.rows(&[long]);
+        let (source, target) = (Lines::before_source(weather), Lines::before_target(weather));
+        report_medians(options, report, || {
+            vec![
+                run(tool, source, "link before the source"),
+                run(tool, target, "link before the target"),
+            ]
+        });
     }
 }
