@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Bytes that have to be left for parallel ranges to be worth their requests.
-const LEAST_BYTES: u64 = 16 << 20;
+const LEAST_BYTES: u64 = 32 << 20;
 /// Seconds that one connection has to need for them.
 const LEAST_SECONDS: f64 = 4.0;
 
