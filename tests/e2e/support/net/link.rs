@@ -4,6 +4,7 @@
 //! and arrives half a round trip later. What is on the way is bounded by a window, as a TCP flow's is, not by one read.
 //! A connection's first byte waits for the round trip of a handshake. Slow start is not imitated.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -262,10 +263,15 @@ impl Faults {
     }
 }
 
-fn listen() -> TcpListener {
+/// A socket whose kernel does not swallow megabytes before the link has seen them.
+fn small_socket() -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
-    // Otherwise the kernel swallows megabytes before the link has seen them.
     socket.set_recv_buffer_size(128 << 10).unwrap();
+    socket
+}
+
+fn listen() -> TcpListener {
+    let socket = small_socket();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     socket.listen(1024).unwrap()
 }
@@ -284,7 +290,8 @@ async fn accept(listener: TcpListener, shared: Arc<LinkState>) {
 async fn carry(mut client: TcpStream, shared: Arc<LinkState>) {
     let weather = *locked(&shared.weather);
     let opened = Instant::now() + weather.round_trip;
-    let Ok(mut server) = TcpStream::connect(&shared.target).await else {
+    let target: SocketAddr = shared.target.parse().expect("an address of this machine");
+    let Ok(mut server) = small_socket().connect(target).await else {
         return break_off(&client);
     };
     drop((client.set_nodelay(true), server.set_nodelay(true)));
