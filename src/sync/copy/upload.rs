@@ -303,13 +303,16 @@ impl Transfer {
             let pulled = Box::pin(pull(lane, blob, hashed.clone(), seats)).await;
             (to, pulled)
         };
-        let (started, (_to, pulled)) = futures::join!(begin, pull);
+        let (started, (to, pulled)) = futures::join!(begin, pull);
         let UploadStart::Session(upload) = started? else {
             return Ok(());
         };
         let upload = session.insert(upload);
         upload.fail_early(silences);
-        let (bytes, _from) = pulled?;
+        let (bytes, from) = pulled?;
+        let missing = blob.size.saturating_sub(hashed.length());
+        let bytes = from.unwrap_or_default().until_read(missing, bytes);
+        let bytes = to.until_read(missing, bytes);
         let gauge = self.metrics.transfers_in_flight();
         let entry = self.activity.enter(gauge, blob, lane);
         let bytes = UploadBody::new(entry.count(bytes), hashed);

@@ -2,14 +2,15 @@
 //! it asked for.
 
 use std::{
-    sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    BlobStream,
     concurrency::{
         priority_semaphore::{Permit, PrioritySemaphore, WaiterCount},
         request_permits::{RequestPermit, RequestPermits},
@@ -20,10 +21,8 @@ use crate::{
 /// Upload sessions per transfer: the next ones are started while bytes move, which hides their round
 /// trip.
 const SESSIONS: usize = 2;
-/// Small blobs per transfer: they wait for round trips, too, but each holds two connections with
-/// buffers.
-const SMALL_BLOBS: usize = 2;
-/// Blobs up to this size count as small: they mostly wait for round trips.
+/// Blobs up to this size, in bytes, count as small: they mostly wait for round trips, as small
+/// requests do.
 const SMALL_BLOB_BYTES: u64 = 64 << 10;
 
 /// The permits of one registry. Small requests have permits of their own, so that they never queue
@@ -44,7 +43,31 @@ pub(crate) struct RequestLimits {
 #[derive(Debug, Default)]
 pub struct TransferPermit {
     _large: Option<Permit>,
-    _permit: Option<OwnedSemaphorePermit>,
+    small: Option<RequestPermit>,
+}
+
+impl TransferPermit {
+    /// Gives the permit back as soon as `length` bytes of a stream were read, or the stream ended or
+    /// was dropped: what follows waits for round trips, not for bandwidth.
+    pub fn until_read(self, length: u64, mut bytes: BlobStream) -> BlobStream {
+        let (mut permit, mut left) = (Some(self), length);
+        let next = move |context: &mut Context<'_>| {
+            let frame = ready!(bytes.poll_next_unpin(context));
+            match &frame {
+                Some(Ok(frame)) => {
+                    left = left.saturating_sub(frame.len() as u64);
+                    if left == 0
+                        && let Some(small) = permit.take().and_then(|permit| permit.small)
+                    {
+                        small.answered();
+                    }
+                }
+                Some(Err(_)) | None => permit = None,
+            }
+            Poll::Ready(frame)
+        };
+        stream::poll_fn(next).boxed()
+    }
 }
 
 impl RequestLimits {
@@ -83,13 +106,16 @@ impl RequestLimits {
     }
 
     /// Waits for a permit for a small request.
-    pub(crate) async fn request(&self) -> RequestPermit<'_> {
+    pub(crate) async fn request(&self) -> RequestPermit {
         self.requests.acquire().await
     }
 
     /// Reduces concurrent requests and transfers for a while: the registry asked to slow down.
     pub(crate) fn on_refusal(&self) {
         self.requests.on_refusal();
+        for transfers in [&self.pulls, &self.pushes, &self.sessions] {
+            transfers.small.on_refusal();
+        }
         self.on_congestion();
     }
 
@@ -126,14 +152,14 @@ impl RequestLimits {
 #[derive(Debug)]
 struct TransferLimits {
     large: PrioritySemaphore,
-    small: Arc<Semaphore>,
+    small: RequestPermits,
 }
 
 impl TransferLimits {
     fn new(connections: usize) -> Self {
         Self {
             large: PrioritySemaphore::new(connections),
-            small: Arc::new(Semaphore::new(SMALL_BLOBS * connections)),
+            small: RequestPermits::new(connections),
         }
     }
 
@@ -143,7 +169,10 @@ impl TransferLimits {
                 _large: self.large.acquire(size, waiters).await,
                 ..TransferPermit::default()
             },
-            false => acquire(&self.small).await,
+            false => TransferPermit {
+                small: Some(self.small.acquire().await),
+                ..TransferPermit::default()
+            },
         }
     }
 }
@@ -153,9 +182,5 @@ pub(crate) fn is_large(size: u64) -> bool {
     size > SMALL_BLOB_BYTES
 }
 
-async fn acquire(permits: &Arc<Semaphore>) -> TransferPermit {
-    TransferPermit {
-        _permit: permits.clone().acquire_owned().await.ok(),
-        ..TransferPermit::default()
-    }
-}
+#[cfg(test)]
+mod tests;

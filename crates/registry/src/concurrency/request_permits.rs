@@ -1,17 +1,17 @@
 //! The permits of small requests, whose number follows the latency of the answers.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::concurrency::latency_limit::LatencyLimit;
 
-/// The permits of one registry for small requests.
-#[derive(Debug)]
+/// The permits of one registry for small requests. Clones share them.
+#[derive(Clone, Debug)]
 pub(crate) struct RequestPermits {
-    permits: Semaphore,
-    state: Mutex<PermitState>,
+    permits: Arc<Semaphore>,
+    state: Arc<Mutex<PermitState>>,
 }
 
 #[derive(Debug)]
@@ -23,9 +23,9 @@ struct PermitState {
 
 /// A permit to send one small request, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct RequestPermit<'a> {
-    permits: &'a RequestPermits,
-    permit: Option<SemaphorePermit<'a>>,
+pub(crate) struct RequestPermit {
+    permits: RequestPermits,
+    permit: Option<OwnedSemaphorePermit>,
     since: Instant,
 }
 
@@ -34,17 +34,17 @@ impl RequestPermits {
         let limit = LatencyLimit::new(connections);
         let issued = limit.current();
         Self {
-            permits: Semaphore::new(issued),
-            state: Mutex::new(PermitState { limit, issued }),
+            permits: Arc::new(Semaphore::new(issued)),
+            state: Arc::new(Mutex::new(PermitState { limit, issued })),
         }
     }
 
     /// Waits for a permit.
-    pub(crate) async fn acquire(&self) -> RequestPermit<'_> {
+    pub(crate) async fn acquire(&self) -> RequestPermit {
         // The semaphore is never closed.
-        let permit = self.permits.acquire().await.ok();
+        let permit = self.permits.clone().acquire_owned().await.ok();
         RequestPermit {
-            permits: self,
+            permits: self.clone(),
             permit,
             since: Instant::now(),
         }
@@ -59,7 +59,7 @@ impl RequestPermits {
     }
 }
 
-impl RequestPermit<'_> {
+impl RequestPermit {
     /// The request was answered.
     pub(crate) fn answered(&self) {
         // Where permits are free, more of them would change nothing.
@@ -74,7 +74,7 @@ impl RequestPermit<'_> {
     }
 }
 
-impl Drop for RequestPermit<'_> {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         let mut state = self.permits.state.lock();
         if state.issued > state.limit.current()
