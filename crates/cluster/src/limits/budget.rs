@@ -1,0 +1,106 @@
+//! Budgets of traffic: drawn in grants before they are used.
+
+use sqlx::query;
+
+use crate::{
+    Error, SharedLimits,
+    database::values::{signed, unsigned},
+};
+
+/// The largest grant, in bytes.
+const LARGEST_GRANT: u64 = 64 << 20;
+
+/// How many bytes to draw at a time: 64 MiB, or one percent of the budget if that is less. A crash
+/// loses one grant.
+pub fn grant_bytes(limit_bytes: u64) -> u64 {
+    LARGEST_GRANT.min(limit_bytes / 100).max(1)
+}
+
+/// A budget in one period.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BudgetKey {
+    /// The egress that it counts for.
+    pub egress: String,
+    /// The period, as in `2026-12`.
+    pub period: String,
+}
+
+/// What a draw brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Bytes that may be moved. 0: the budget is spent.
+    pub granted_bytes: u64,
+    /// Bytes that all workers have drawn in the period, these included.
+    pub drawn_bytes: u64,
+}
+
+impl SharedLimits {
+    /// Draws bytes of a budget, as many as are wanted and left.
+    pub async fn draw_budget(
+        &self,
+        budget: &BudgetKey,
+        limit_bytes: u64,
+        want_bytes: u64,
+    ) -> Result<Draw, Error> {
+        // RETURNING sees the row as it is after the change: the grant has a column of its own.
+        let query = query!(
+            "INSERT INTO transship.budgets AS b (egress, period, drawn, last_grant, drawn_at)
+             VALUES ($1, $2, least($3::bigint, $4::bigint), least($3::bigint, $4::bigint),
+                 transship.clock())
+             ON CONFLICT (egress, period) DO UPDATE
+             SET drawn = b.drawn + greatest(least($3::bigint - b.drawn, $4::bigint), 0),
+                 last_grant = greatest(least($3::bigint - b.drawn, $4::bigint), 0),
+                 drawn_at = excluded.drawn_at
+             RETURNING drawn, last_grant",
+            budget.egress,
+            budget.period,
+            signed(limit_bytes),
+            signed(want_bytes)
+        );
+        let row = self
+            .worker
+            .cluster
+            .database
+            .one("draw on a budget", query)
+            .await?;
+        Ok(Draw {
+            granted_bytes: unsigned(row.last_grant),
+            drawn_bytes: unsigned(row.drawn),
+        })
+    }
+
+    /// Gives back what was drawn and not used.
+    pub async fn return_budget(&self, budget: &BudgetKey, unused_bytes: u64) -> Result<(), Error> {
+        let query = query!(
+            "UPDATE transship.budgets SET drawn = greatest(drawn - $3::bigint, 0)
+             WHERE egress = $1 AND period = $2",
+            budget.egress,
+            budget.period,
+            signed(unused_bytes)
+        );
+        let database = &self.worker.cluster.database;
+        let returned = database
+            .execute("give back what a budget granted", query)
+            .await;
+        returned.map(|_| ())
+    }
+
+    /// Bytes that all workers have drawn of a budget.
+    pub async fn budget_drawn(&self, budget: &BudgetKey) -> Result<u64, Error> {
+        let query = query!(
+            "SELECT drawn FROM transship.budgets WHERE egress = $1 AND period = $2",
+            budget.egress,
+            budget.period
+        );
+        let row = self
+            .worker
+            .cluster
+            .database
+            .optional("read a budget", query)
+            .await?;
+        Ok(row.map_or(0, |row| unsigned(row.drawn)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Traffic and pulls that count for several workers.
+
+use std::time::Duration;
+
+use transship_cluster::{BudgetKey, QuotaKey, QuotaReport};
+
+use crate::support::{HOUR, TOO_LONG, TestDatabase, publish, units, worker};
+
+fn budget() -> BudgetKey {
+    BudgetKey {
+        egress: "hk".into(),
+        period: "2026-12".into(),
+    }
+}
+
+fn quota() -> QuotaKey {
+    QuotaKey {
+        registry: "docker.io".into(),
+        account: "hk".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_are_not_overdrawn() {
+    let database = TestDatabase::new().await;
+    publish(&database.cluster().await, units(1)).await;
+    let mut tasks = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let cluster = database.cluster().await;
+        let worker = worker(&cluster, name).await;
+        tasks.push(tokio::spawn(async move {
+            let mut granted = 0;
+            loop {
+                let draw = worker
+                    .limits()
+                    .draw_budget(&budget(), 1000, 70)
+                    .await
+                    .unwrap();
+                if draw.granted_bytes == 0 {
+                    return granted;
+                }
+                granted += draw.granted_bytes;
+            }
+        }));
+    }
+    let mut granted = 0;
+    for task in tasks {
+        granted += task.await.unwrap();
+    }
+    assert_eq!(granted, 1000);
+}
+
+#[tokio::test]
+async fn crashes_lose_one_grant() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    let draw = a.limits().draw_budget(&budget(), 100, 10).await.unwrap();
+    assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 10));
+    // It dies and returns nothing.
+    let draw = b.limits().draw_budget(&budget(), 100, 10).await.unwrap();
+    assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 20));
+    b.limits().return_budget(&budget(), 4).await.unwrap();
+    assert_eq!(b.limits().budget_drawn(&budget()).await.unwrap(), 16);
+    let draw = b.limits().draw_budget(&budget(), 100, 1000).await.unwrap();
+    assert_eq!((draw.granted_bytes, draw.drawn_bytes), (84, 100));
+    // A larger budget, and a smaller one.
+    let draw = b.limits().draw_budget(&budget(), 110, 1000).await.unwrap();
+    assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 110));
+    let draw = b.limits().draw_budget(&budget(), 50, 10).await.unwrap();
+    assert_eq!((draw.granted_bytes, draw.drawn_bytes), (0, 110));
+}
+
+#[tokio::test]
+async fn periods_and_egresses_are_apart() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let a = worker(&cluster, "a").await;
+    a.limits().draw_budget(&budget(), 10, 10).await.unwrap();
+    let mut next = budget();
+    next.period = "2027-01".into();
+    assert_eq!(a.limits().budget_drawn(&next).await.unwrap(), 0);
+    assert_eq!(
+        a.limits()
+            .draw_budget(&next, 10, 10)
+            .await
+            .unwrap()
+            .granted_bytes,
+        10
+    );
+    let mut elsewhere = budget();
+    elsewhere.egress = "sg".into();
+    assert_eq!(
+        a.limits()
+            .draw_budget(&elsewhere, 10, 10)
+            .await
+            .unwrap()
+            .granted_bytes,
+        10
+    );
+    assert_eq!(
+        a.limits()
+            .draw_budget(&elsewhere, 10, 10)
+            .await
+            .unwrap()
+            .granted_bytes,
+        0
+    );
+}
+
+fn report(remaining: u64) -> QuotaReport {
+    QuotaReport {
+        limit: 100,
+        remaining,
+        window: 6 * HOUR,
+    }
+}
+
+#[tokio::test]
+async fn quotas_are_drawn_by_all() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    assert_eq!(a.limits().draw_quota(&quota(), 5).await.unwrap(), None);
+    a.limits().report_quota(&quota(), report(12)).await.unwrap();
+    assert_eq!(a.limits().draw_quota(&quota(), 5).await.unwrap(), Some(5));
+    assert_eq!(b.limits().draw_quota(&quota(), 10).await.unwrap(), Some(7));
+    assert_eq!(b.limits().draw_quota(&quota(), 1).await.unwrap(), Some(0));
+    // Two of five were pulled, as the registry reports; the others are given back.
+    a.limits().report_quota(&quota(), report(10)).await.unwrap();
+    a.limits().return_quota(&quota(), 5).await.unwrap();
+    assert_eq!(b.limits().draw_quota(&quota(), 10).await.unwrap(), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_draws_share_a_quota() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let first = worker(&cluster, "first").await;
+    first
+        .limits()
+        .report_quota(&quota(), report(20))
+        .await
+        .unwrap();
+    let mut tasks = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let worker = worker(&database.cluster().await, name).await;
+        tasks.push(tokio::spawn(async move {
+            let mut pulls = 0;
+            while let Some(granted @ 1..) = worker.limits().draw_quota(&quota(), 3).await.unwrap() {
+                pulls += granted;
+            }
+            pulls
+        }));
+    }
+    let mut pulls = 0;
+    for task in tasks {
+        pulls += task.await.unwrap();
+    }
+    assert_eq!(pulls, 20);
+}
+
+#[tokio::test]
+async fn draws_of_dead_workers_come_back() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let a = worker(&cluster, "a").await;
+    a.limits().report_quota(&quota(), report(10)).await.unwrap();
+    assert_eq!(a.limits().draw_quota(&quota(), 10).await.unwrap(), Some(10));
+    database.pass(TOO_LONG).await;
+    let b = worker(&cluster, "b").await;
+    assert_eq!(b.limits().draw_quota(&quota(), 4).await.unwrap(), Some(4));
+    cluster.sweep(HOUR).await.unwrap();
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM transship.quota_draws")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn quotas_are_full_after_a_silent_window() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let a = worker(&cluster, "a").await;
+    a.limits().report_quota(&quota(), report(0)).await.unwrap();
+    assert_eq!(a.limits().draw_quota(&quota(), 4).await.unwrap(), Some(0));
+    database.pass(6 * HOUR + Duration::from_secs(1)).await;
+    let b = worker(&cluster, "b").await;
+    assert_eq!(
+        b.limits().draw_quota(&quota(), 200).await.unwrap(),
+        Some(100)
+    );
+}

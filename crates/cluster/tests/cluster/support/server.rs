@@ -1,0 +1,205 @@
+//! A PostgreSQL in a temporary folder, which ends with the test run, however that ends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+pub const USER: &str = "transship";
+pub const PASSWORD: &str = "right-password";
+
+/// Starts a server and waits for the end of its input, which comes when nobody holds the other end.
+const SCRIPT: &str = r#"
+bin=$1 port=$2 password=$3 options=$4
+trap '' INT
+folder=$(mktemp -d /tmp/transship-postgres.XXXXXX) && cd "$folder" || exit 1
+printf %s "$password" >password
+if "$bin/initdb" -D data -U transship -A scram-sha-256 --pwfile=password -E UTF8 --no-sync >log 2>&1 &&
+    printf '%s\n' "port = $port" "unix_socket_directories = '$folder'" 'fsync = off' \
+        'synchronous_commit = off' 'full_page_writes = off' 'max_connections = 200' \
+        'shared_preload_libraries = pg_stat_statements' >>data/postgresql.conf &&
+    eval "$options" &&
+    "$bin/pg_ctl" -D "$folder/data" -w -l log start >>log 2>&1
+then echo "$folder"
+else cat log >&2
+fi
+cat >/dev/null
+"$bin/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1
+rm -rf "$folder"
+"#;
+
+#[derive(Debug)]
+pub struct Server {
+    pub port: u16,
+    folder: PathBuf,
+    bin: PathBuf,
+    script: Child,
+    /// Its end ends the server.
+    input: Option<ChildStdin>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with("true")
+    }
+
+    /// With a line of shell that sees `data/`, before the server starts.
+    pub fn start_with(options: &str) -> Self {
+        let bin = binaries();
+        let port = free_port();
+        let mut script = as_server(Command::new("sh"))
+            .args(["-c", SCRIPT, "postgres"])
+            .arg(&bin)
+            .args([&port.to_string(), PASSWORD, options])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // An interrupt of the test run is not its own.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut folder = String::new();
+        let mut output = BufReader::new(script.stdout.take().unwrap());
+        output.read_line(&mut folder).unwrap();
+        assert!(!folder.is_empty(), "PostgreSQL does not start");
+        let input = script.stdin.take();
+        Self {
+            port,
+            folder: folder.trim().into(),
+            bin,
+            script,
+            input,
+        }
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        self.url_as(USER, PASSWORD, database)
+    }
+
+    pub fn url_as(&self, user: &str, password: &str, database: &str) -> String {
+        let port = self.port;
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    pub fn control(&self, action: &str) {
+        let data = self.folder.join("data");
+        let done = as_server(Command::new(self.bin.join("pg_ctl")))
+            .current_dir("/")
+            .arg("-D")
+            .arg(data)
+            .args(["-w", "-m", "fast", "-l"])
+            .arg(self.folder.join("log"))
+            .arg(action)
+            .stdout(Stdio::null())
+            .status();
+        assert!(done.unwrap().success(), "pg_ctl {action}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// PgBouncer in transaction mode, with two connections to the server.
+#[derive(Debug)]
+pub struct Pooler {
+    pub port: u16,
+    script: Child,
+    input: Option<ChildStdin>,
+}
+
+const POOLER_SCRIPT: &str = r#"
+port=$1 server=$2 password=$3
+trap '' INT
+folder=$(mktemp -d /tmp/transship-pgbouncer.XXXXXX) && cd "$folder" || exit 1
+printf '"transship" "%s"\n' "$password" >users
+printf '%s\n' '[databases]' "* = host=127.0.0.1 port=$server" '[pgbouncer]' 'listen_addr = 127.0.0.1' \
+    "listen_port = $port" 'unix_socket_dir =' 'auth_type = trust' "auth_file = $folder/users" \
+    'pool_mode = transaction' 'default_pool_size = 2' >pgbouncer.ini
+PATH=$PATH:/usr/sbin
+pgbouncer pgbouncer.ini >log 2>&1 &
+pid=$!
+until grep -q 'process up' log || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done
+if kill -0 $pid; then echo up; else cat log >&2; fi
+cat >/dev/null
+kill $pid
+rm -rf "$folder"
+"#;
+
+impl Pooler {
+    pub fn start(server: &Server) -> Self {
+        let port = free_port();
+        let mut script = as_server(Command::new("sh"))
+            .args(["-c", POOLER_SCRIPT, "pgbouncer"])
+            .args([&port.to_string(), &server.port.to_string(), PASSWORD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut up = [0; 2];
+        let output = script.stdout.as_mut().unwrap();
+        assert!(
+            output.read_exact(&mut up).is_ok(),
+            "pgbouncer does not start"
+        );
+        let input = script.stdin.take();
+        Self {
+            port,
+            script,
+            input,
+        }
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        let port = self.port;
+        format!("postgres://{USER}:any@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.script.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The newest that Debian installed, or the one on the PATH.
+fn binaries() -> PathBuf {
+    let version = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| name.parse::<u32>().ok())
+    };
+    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let newest = installed
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .max_by_key(|path| version(path));
+    newest
+        .expect("PostgreSQL is missing: run scripts/deps")
+        .join("bin")
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_server(mut command: Command) -> Command {
+    command.env("LC_ALL", "C").current_dir("/tmp");
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        let users = fs::read_to_string("/etc/passwd").unwrap();
+        let user = users.lines().find(|line| line.starts_with("postgres:"));
+        let fields: Vec<&str> = user.unwrap().split(':').collect();
+        command.uid(fields[2].parse().unwrap());
+        command.gid(fields[3].parse().unwrap());
+    }
+    command
+}
