@@ -196,18 +196,16 @@ impl Month {
 
 #[test]
 fn month_of_pulls_agrees_with_the_model() {
-    for seed in [1, 2] {
-        let mut month = Month::start(seed);
-        for day in 0..DAYS {
-            month.day = day;
-            month.pass_morning();
-            month.run();
-            store_clock::shift(&month.stage.transship, DAY);
-        }
-        let app = Image::oci("app").digest();
-        let target = month.stage.target.client();
-        let found = target.manifest("mirror/app", "v1").unwrap();
-        assert_eq!(found.digest, app);
-        assert!(month.left >= 3, "seed {seed}: {} left", month.left);
+    let mut month = Month::start(1);
+    for day in 0..DAYS {
+        month.day = day;
+        month.pass_morning();
+        month.run();
+        store_clock::shift(&month.stage.transship, DAY);
     }
+    let app = Image::oci("app").digest();
+    let target = month.stage.target.client();
+    let found = target.manifest("mirror/app", "v1").unwrap();
+    assert_eq!(found.digest, app);
+    assert!(month.left >= 3, "{} left", month.left);
 }
