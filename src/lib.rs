@@ -17,6 +17,8 @@ pub mod telemetry;
 
 pub mod store;
 
+pub mod coordination;
+
 pub mod sync;
 
 pub mod inventory;

@@ -12,12 +12,13 @@ use std::{
 
 /// From the ground up: a module of the package `transship` names only those before it. The crates below it cannot name
 /// it at all.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "locales",
     "config",
     "metrics",
     "telemetry",
     "store",
+    "coordination",
     "sync",
     "inventory",
     "status",

@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 
 use crate::{
     config::{Config, Mirror, Schedule},
+    coordination::Lease,
     daemon::{
         Tasks,
         event_loop::Event,
@@ -181,6 +182,7 @@ impl RunQueue {
         self.running.insert(name.clone(), scope.clone());
         let (name, stop) = (name.clone(), services.stop.clone());
         let (active, sync) = (services.active.clone(), services.sync.clone());
+        let lease = services.coordination.lease();
         let notifier = services.notifier.clone();
         let wait = jitter.mul_f64(fastrand::f64());
         work.spawn(async move {
@@ -188,7 +190,7 @@ impl RunQueue {
             let config = active.load_full();
             let report = match (waited, find_mirror(&config, &name)) {
                 (Some(()), Some(mirror)) => {
-                    let run = run(&config, mirror, &scope, &sync, &notifier);
+                    let run = run(&config, mirror, (&scope, &lease), &sync, &notifier);
                     // Whatever happens, the mirror is free again afterwards.
                     let ended = AssertUnwindSafe(run).catch_unwind().await;
                     ended
@@ -260,18 +262,19 @@ fn is_complete(status: &MirrorStatus) -> bool {
 async fn run(
     config: &Config,
     mirror: &Mirror,
-    scope: &Scope,
+    (scope, lease): (&Scope, &Lease),
     sync: &Sync,
     notifier: &Notifier,
 ) -> MirrorReport {
     if *scope != Scope::Whole {
-        return sync.run_one(config, mirror, scope).await;
+        return sync.run_one(config, mirror, scope, lease).await;
     }
     // Healthchecks match start and end by this.
     let id = Utc::now().timestamp_micros();
     // A channel that hangs must not hold up the run.
     let started = notifier.run_started(&mirror.name, id);
-    let (_, report) = tokio::join!(started, sync.run_one(config, mirror, scope));
+    let running = sync.run_one(config, mirror, scope, lease);
+    let (_, report) = tokio::join!(started, running);
     if !report.is_cut() {
         let (ending, text) = ending(&report);
         notifier.run_ended(&mirror.name, id, ending, &text).await;

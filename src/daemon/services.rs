@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Mirror},
+    coordination::Coordination,
     daemon::{Tasks, event_loop::Event},
     gateway::PullBoard,
     metrics::Metrics,
@@ -26,6 +27,8 @@ pub(crate) struct Services {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) status: Arc<StatusCache>,
     pub(crate) sync: Arc<Sync>,
+    /// With whom the targets are shared.
+    pub(crate) coordination: Arc<Coordination>,
     pub(crate) health: Arc<Health>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) pulls: Arc<PullBoard>,

@@ -202,6 +202,7 @@ async fn services(
         notifier: Arc::new(notifier(&config, &metrics)?),
         active: Arc::new(ArcSwap::from_pointee(config)),
         sync: Arc::new(sync),
+        coordination: Arc::default(),
         health: Arc::new(Health::default()),
         pulls: Arc::default(),
         stop: stop.clone(),

@@ -15,6 +15,7 @@ mod record;
 pub(crate) mod route_group;
 mod scope;
 mod snapshot;
+mod steps;
 pub(crate) mod traffic_budget;
 mod verify;
 
@@ -43,9 +44,10 @@ pub use outcome::{
 };
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
-use self::{outcome::Progress, record::Record, snapshot::View};
+use self::{outcome::Progress, snapshot::View};
 use crate::{
     config::{Config, Mirror},
+    coordination::Lease,
     metrics::Metrics,
     oci::Repository,
     registry::{Registries, Registry, RequestCounter},
@@ -63,8 +65,6 @@ use crate::{
 /// Mirrors of one source registry that run at a time, and routes of one mirror.
 const MIRRORS: usize = 16;
 const ROUTES: usize = 16;
-/// Steps of one target repository under way at a time; images in flight are limited over all.
-const STEPS: usize = 64;
 
 /// Everything that runs need, and share. Each call has its own config: one that is
 /// read again holds for the runs that start then.
@@ -102,6 +102,7 @@ pub(crate) enum Depth {
 struct Run<'a> {
     config: &'a Config,
     mirror: &'a Mirror,
+    lease: &'a Lease,
     tally: &'a RunCounters,
     depth: Depth,
     check: SourceComparison<'a>,
@@ -217,17 +218,23 @@ impl Sync {
     pub async fn run(&self, config: &Config, mirrors: &[&Mirror]) -> RunReport {
         let started = Instant::now();
         let begun = Utc::now().with_timezone(&config.timezone).to_rfc3339();
-        let catalogs = Catalogs::default();
+        let (catalogs, lease) = (Catalogs::default(), Lease::unlimited());
         let runs = mirrors
             .iter()
-            .map(|mirror| self.run_mirror(config, mirror, &Scope::Whole, &catalogs));
+            .map(|mirror| self.run_mirror(config, mirror, (&Scope::Whole, &lease), &catalogs));
         let reports = join_all(runs).await;
         RunReport::new(begun, reports, started.elapsed())
     }
 
-    /// Runs one mirror, or a part of it.
-    pub async fn run_one(&self, config: &Config, mirror: &Mirror, scope: &Scope) -> MirrorReport {
-        self.run_mirror(config, mirror, scope, &Catalogs::default())
+    /// Runs one mirror, or a part of it, as long as the lease holds.
+    pub async fn run_one(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        scope: &Scope,
+        lease: &Lease,
+    ) -> MirrorReport {
+        self.run_mirror(config, mirror, (scope, lease), &Catalogs::default())
             .await
     }
 
@@ -235,7 +242,7 @@ impl Sync {
         &self,
         config: &Config,
         mirror: &Mirror,
-        scope: &Scope,
+        (scope, lease): (&Scope, &Lease),
         catalogs: &Catalogs,
     ) -> MirrorReport {
         let _turn = self.queues.turn(mirror).await;
@@ -257,6 +264,7 @@ impl Sync {
         let run = Run {
             config,
             mirror,
+            lease,
             tally: &tally,
             depth,
             check: SourceComparison::new(&self.recorder, id, groups.len() + refused.len()),
@@ -403,6 +411,7 @@ impl Sync {
                 to: &plan.repository,
                 config: run.config,
                 mirror: run.mirror,
+                lease: run.lease,
                 group,
                 listing,
                 fanout,
@@ -417,81 +426,5 @@ impl Sync {
         progress.tags.absent = plan.absent.len() as u64;
         let parts = join_all(runs).await.into_iter();
         parts.fold(progress, Progress::add)
-    }
-
-    async fn run_target(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
-        let record = Record::new(&self.recorder, &self.metrics, lane);
-        record.seen(plan).await;
-        let (to, name) = (lane.to, &lane.mirror.name);
-        self.transfer.holdings.drop_deferred(to, name);
-        self.transfer
-            .hold(lane.to, plan.knowledge, plan.steps.len())
-            .await;
-        let mut progress = Progress::default();
-        progress.tags.orphaned = plan.orphaned.len() as u64;
-        let steps = stream::iter(0..plan.steps.len())
-            .map(|at| self.run_step(lane, &plan.steps[at], &record));
-        let steps = steps.buffer_unordered(STEPS);
-        let progress = steps.fold(progress, |sum, part| async { sum.add(part) });
-        let progress = progress.await;
-        self.transfer.release(lane.to).await;
-        let pruned = self.prune_after(lane, plan).await;
-        progress.add(pruned).at([lane.target.name()])
-    }
-
-    async fn run_step(&self, lane: CopyContext<'_>, step: &Step, record: &Record<'_>) -> Progress {
-        let work = async {
-            let turn = self.transfer.pulls(lane, step);
-            let turn = self.stop.run_until_cancelled(turn).await.flatten();
-            let turn = turn.as_ref();
-            self.unless_stopped(|| self.transfer.perform(CopyContext { turn, ..lane }, step))
-                .await
-        };
-        let result = match (&step.action, work) {
-            (Action::Skip { .. } | Action::Fail { .. }, _) => Ok(None),
-            (_, work) => work.await,
-        };
-        self.transfer.activity().finish_tag();
-        if let Err(error) = &result {
-            lane.tally.refusing.note(error);
-        }
-        let written = match (&result, &step.action) {
-            (Ok(written), Action::Copy { .. } | Action::Retag { .. }) => written.clone(),
-            (Ok(_), _) => step.written.clone().or_else(|| step.digest.clone()),
-            (Err(_), _) => None,
-        };
-        let progress = record.outcome(step, result).await;
-        match (&lane.mirror.referrers, &step.digest, written) {
-            (Some(wanted), Some(digest), Some(written)) if step.referrers => {
-                let work = || {
-                    self.transfer
-                        .bring_referrers(lane, wanted, digest, &written)
-                };
-                let brought = self.unless_stopped(work).await;
-                progress.add(record.referrers(step, brought).await)
-            }
-            _ => progress,
-        }
-    }
-
-    /// Begins work unless nothing more is to be begun, and continues with it unless it is cut off.
-    async fn unless_stopped<T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        work: impl FnOnce() -> F,
-    ) -> Result<T, Error> {
-        let turn = self.stop.run_until_cancelled(self.transfer.turn()).await;
-        if turn.is_none() {
-            return Err(self.stopped());
-        }
-        // Steps wait by the thousand: only those under way have room for what they do.
-        let done = self.abort.run_until_cancelled(Box::pin(work())).await;
-        done.unwrap_or_else(|| Err(self.stopped()))
-    }
-
-    /// Why nothing more is done.
-    fn stopped(&self) -> Error {
-        self.recorder
-            .failure()
-            .map_or(Error::Interrupted, Error::Store)
     }
 }

@@ -159,6 +159,7 @@ impl Transfer {
         let Some(manifest) = held else {
             return self.copy_image(lane, tag, digest).await;
         };
+        lane.admit_tag().await?;
         match lane.target.put_manifest(&lane.to.tag(tag), &manifest).await {
             Ok(()) => Ok(manifest.digest),
             Err(error) if error.is_missing_content() => {
@@ -182,6 +183,7 @@ impl Transfer {
         // Whoever knew the doubt before the parts were looked for brought those in doubt, too.
         let doubt = self.holdings.doubt(lane.to, &manifest.digest);
         let size = self.bring_parts(lane, manifest, to, descent).await?;
+        lane.admit_write(to).await?;
         match Box::pin(lane.target.put_manifest(to, manifest)).await {
             Err(error) if error.is_missing_content() => {
                 if lane.tally.failure_log.has_line() {
@@ -193,6 +195,7 @@ impl Transfer {
                     self.holdings.learn(lane.to, &part.digest, false).await;
                 }
                 Box::pin(self.bring_parts(lane, manifest, to, descent)).await?;
+                lane.admit_write(to).await?;
                 Box::pin(lane.target.put_manifest(to, manifest)).await?;
             }
             other => other?,

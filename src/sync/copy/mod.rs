@@ -30,8 +30,9 @@ pub(crate) use crate::sync::copy::referrers::ReferringTag;
 pub(crate) use crate::sync::prune::delete::{DeleteOutcome, Deletion};
 use crate::{
     config::{Config, Mirror},
+    coordination::Lease,
     metrics::Metrics,
-    oci::{Digest, RegistryName, Repository, Tag},
+    oci::{Digest, Reference, RegistryName, Repository, Tag, Version},
     registry::{self, ImagePermit, Kind, Registry, RequestCounter},
     store::{Presence, Store, StoreWriter},
     sync::{
@@ -116,6 +117,8 @@ pub struct CopyContext<'a> {
     pub config: &'a Config,
     /// The mirror, which says what of an image is kept.
     pub mirror: &'a Mirror,
+    /// How long the run may write.
+    pub(crate) lease: &'a Lease,
     /// All routes that write to the target repository.
     pub(crate) group: &'a RouteGroup<'a>,
     /// Every tag that the source lists, where it was listed.
@@ -140,6 +143,21 @@ impl CopyContext<'_> {
             Some(tag) => self.from.tag(&tag).to_string(),
             None => self.from.to_string(),
         }
+    }
+
+    /// Waits until a reference of the target may be written. What a digest names never changes; a tag
+    /// moves only while the lease covers the request.
+    async fn admit_write(&self, to: &Reference) -> Result<(), Error> {
+        match to.version {
+            Version::Digest(_) => Ok(()),
+            Version::Tag(_) => self.admit_tag().await,
+        }
+    }
+
+    /// The same for any tag.
+    pub(crate) async fn admit_tag(&self) -> Result<(), Error> {
+        let is_admitted = self.lease.admits_tag().await;
+        is_admitted.then_some(()).ok_or(Error::Interrupted)
     }
 }
 
@@ -300,6 +318,7 @@ impl Transfer {
         if Some(&old.digest) == step.digest.as_ref() {
             return Ok(());
         }
+        lane.admit_tag().await?;
         match lane.target.put_manifest(&lane.to.tag(&name), &old).await {
             // What it leads to is lost already.
             Err(error) if error.is_missing_content() => {

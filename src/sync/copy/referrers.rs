@@ -263,6 +263,7 @@ impl Transfer {
             Some(index) => index,
             None => fallback_index(&entries).map_err(|kind| fail(lane, subject, kind))?,
         };
+        lane.admit_write(&reference).await?;
         lane.target.put_manifest(&reference, &index).await?;
         Ok(())
     }

@@ -358,7 +358,7 @@ impl Transfer {
         while lane.target.send(upload, blob, bytes).await? == UploadProgress::Chunk {
             self.note(lane, blob, Some(upload)).await;
             // Here it can be gone on with, whatever the registry makes of broken requests.
-            if self.stop.is_cancelled() {
+            if self.stop.is_cancelled() || !lane.lease.covers_request() {
                 return Err(Error::Interrupted);
             }
         }

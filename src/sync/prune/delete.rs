@@ -74,6 +74,10 @@ impl Transfer {
             if theirs.contains(&at) && by_digest.is_empty() && own > 0 {
                 continue;
             }
+            if let Err(error) = lane.admit_tag().await {
+                done.push((deletion, Err(error)));
+                continue;
+            }
             match delete_tag(lane, &deletion).await {
                 Ok(Some(gone)) => done.push((deletion, Ok(gone))),
                 Ok(None) => by_digest.push(deletion),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, Mirror, Prune},
+    coordination::Lease,
     oci::{Repository, Tag},
     registry::{self, Registry},
     sync::{
@@ -156,6 +157,7 @@ impl Sync {
             Err(error) => return (Vec::new(), fail(&group.source.to_string(), &error)),
         };
         let (mut targets, mut errors) = (Vec::new(), Vec::new());
+        let lease = Lease::unlimited();
         for refused in &plan.refused {
             errors.extend(fail(&refused.source, &refused.error));
         }
@@ -167,6 +169,7 @@ impl Sync {
                 target: registry,
                 to: &target.repository,
                 mirror,
+                lease: &lease,
                 config,
                 group,
                 listing: plan.listing.as_deref(),
@@ -214,7 +217,7 @@ impl Sync {
     /// Prunes after a run of a mirror.
     pub(crate) async fn prune_after(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let mut progress = Progress::default();
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || !lane.lease.covers_request() {
             return progress;
         }
         let (pruning, failures) = self.prune_target(lane, plan, Apply::Run).await;

@@ -12,6 +12,7 @@ use futures::{StreamExt as _, stream};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
 use crate::{
+    coordination::Lease,
     sync::Scope,
     web::tests::bench::{WebBench, digest},
 };
@@ -102,7 +103,7 @@ async fn overview_shows_transfer_in_flight() {
     };
     let page = tokio::select! {
         page = timeout(Duration::from_secs(30), looked) => page.unwrap(),
-        report = bench.app.sync.run_one(&config, &config.mirrors[0], &Scope::Whole) => panic!("{report:?}"),
+        report = bench.app.sync.run_one(&config, &config.mirrors[0], &Scope::Whole, &Lease::unlimited()) => panic!("{report:?}"),
         _ = async { tokio::join!(source, target) } => unreachable!(),
     };
     let text = page.text();
