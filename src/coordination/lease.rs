@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::{Duration, SystemTime},
 };
@@ -26,6 +29,7 @@ struct LimitedLease {
     revoked: CancellationToken,
     /// Before this, no tag is written.
     tags_from: Instant,
+    is_compared: AtomicBool,
 }
 
 /// Until when this process may write. Every lease of a registration shares it.
@@ -88,6 +92,7 @@ impl Lease {
             clock,
             revoked,
             tags_from: Instant::now() + tags_wait,
+            is_compared: AtomicBool::new(false),
         })))
     }
 
@@ -103,6 +108,19 @@ impl Lease {
             tokio::time::sleep_until(held.tags_from).await;
         }
         self.covers_request()
+    }
+
+    /// Notes that the run has compared all of its source, and recorded what it saw.
+    pub fn note_compared(&self) {
+        if let Some(held) = &self.0 {
+            held.is_compared.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the run noted that. Always false for a lease without an end.
+    pub fn is_compared(&self) -> bool {
+        let held = self.0.as_ref();
+        held.is_some_and(|held| held.is_compared.load(Ordering::Acquire))
     }
 
     /// Runs some work until its end, or until the lease is lost. `None` if it was lost.

@@ -165,7 +165,7 @@ impl RunQueue {
             Some(Scope::Image(..)) => {
                 self.queued.insert(mirror.name.clone());
             }
-            Some(Scope::Whole) => return false,
+            Some(Scope::Whole | Scope::Source(_)) => return false,
         }
         true
     }

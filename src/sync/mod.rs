@@ -44,7 +44,7 @@ pub use outcome::{
 };
 pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
-use self::{outcome::Progress, snapshot::View};
+use self::{outcome::Progress, record::Record, snapshot::View};
 use crate::{
     config::{Config, Mirror},
     coordination::Lease,
@@ -257,7 +257,9 @@ impl Sync {
         });
         let routes = scope.narrow(routes);
         let (depth, prune) = match scope {
-            Scope::Whole => (Depth::Whole, self.prune_rule(config, mirror).await),
+            Scope::Whole | Scope::Source(_) => {
+                (Depth::Whole, self.prune_rule(config, mirror).await)
+            }
             Scope::Image(..) => (Depth::Image, None),
         };
         let (groups, refused) = RouteGroup::all(config, mirror, routes, prune);
@@ -267,9 +269,9 @@ impl Sync {
             lease,
             tally: &tally,
             depth,
-            check: SourceComparison::new(&self.recorder, id, groups.len() + refused.len()),
+            check: SourceComparison::new((&self.recorder, id), lease, groups.len() + refused.len()),
         };
-        if depth == Depth::Whole && refused.is_empty() {
+        if *scope == Scope::Whole && refused.is_empty() {
             self.detach(mirror, &groups).await;
         }
         let mut progress = Progress::default();
@@ -288,13 +290,13 @@ impl Sync {
                 progress.targets.entry(registry).or_default();
             }
         }
-        if *scope == Scope::Whole {
+        if depth == Depth::Whole {
             self.order_seen(mirror).await;
         }
         self.transfer.budget().write(config).await;
         tally.failure_log.end(&mirror.name);
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
-        if *scope == Scope::Whole && !report.is_cut() {
+        if depth == Depth::Whole && !report.is_cut() {
             record::run_counted(&self.metrics, &report);
         }
         if let Some(id) = id {
@@ -346,8 +348,8 @@ impl Sync {
                     let failed = self.refused(run, refused).await;
                     progress = progress.add(failed.at(registries()));
                 }
-                run.check.looked(plan.is_whole()).await;
-                progress.add(self.run_plan(run, group, plan, &sides).await)
+                let lanes = Self::lanes(run, group, &plan, &sides);
+                progress.add(self.run_plan(run, &plan, &lanes).await)
             }
             Err(error) => {
                 let source = group.source.to_string();
@@ -392,35 +394,46 @@ impl Sync {
         Ok(plan)
     }
 
-    async fn run_plan(
-        &self,
-        run: &Run<'_>,
-        group: &RouteGroup<'_>,
-        plan: Plan,
-        sides: &Sides,
-    ) -> Progress {
-        let (from, listing) = (&plan.source, plan.listing.as_deref());
-        let sharing = self.transfer.share(&plan);
-        let fanout = sharing.as_ref().map(Sharing::fanout);
+    /// Where each target of a plan gets its images from.
+    fn lanes<'a>(
+        run: &Run<'a>,
+        group: &'a RouteGroup<'a>,
+        plan: &'a Plan,
+        sides: &'a Sides,
+    ) -> Vec<CopyContext<'a>> {
         let targets = plan.targets.iter().zip(&sides.targets);
-        let runs = targets.map(|(plan, target)| {
-            let lane = CopyContext {
-                source: &sides.source,
-                from,
-                target,
-                to: &plan.repository,
-                config: run.config,
-                mirror: run.mirror,
-                lease: run.lease,
-                group,
-                listing,
-                fanout,
-                image: None,
-                tag: None,
-                turn: None,
-                tally: run.tally,
-            };
-            self.run_target(lane, plan)
+        let lanes = targets.map(|(target, registry)| CopyContext {
+            source: &sides.source,
+            from: &plan.source,
+            target: registry,
+            to: &target.repository,
+            config: run.config,
+            mirror: run.mirror,
+            lease: run.lease,
+            group,
+            listing: plan.listing.as_deref(),
+            fanout: None,
+            image: None,
+            tag: None,
+            turn: None,
+            tally: run.tally,
+        });
+        lanes.collect()
+    }
+
+    /// Performs a plan: at each target by the context of the same place.
+    async fn run_plan(&self, run: &Run<'_>, plan: &Plan, lanes: &[CopyContext<'_>]) -> Progress {
+        let targets = || plan.targets.iter().zip(lanes);
+        for (target, lane) in targets() {
+            let record = Record::new(&self.recorder, &self.metrics, *lane);
+            record.seen(target).await;
+        }
+        run.check.looked(plan.is_whole()).await;
+        let sharing = self.transfer.share(plan);
+        let fanout = sharing.as_ref().map(Sharing::fanout);
+        let runs = targets().map(|(target, lane)| {
+            let lane = CopyContext { fanout, ..*lane };
+            self.run_target(lane, target)
         });
         let mut progress = Progress::default();
         progress.tags.absent = plan.absent.len() as u64;

@@ -11,6 +11,8 @@ use crate::{
 pub enum Scope {
     /// All of it.
     Whole,
+    /// What it brings from one source repository.
+    Source(Repository),
     /// One tag of a source repository.
     Image(Repository, Tag),
 }
@@ -22,8 +24,10 @@ impl Scope {
         &self,
         routes: Vec<Result<Route, Refused>>,
     ) -> Vec<Result<Route, Refused>> {
-        let Self::Image(source, tag) = self else {
-            return routes;
+        let (source, tag) = match self {
+            Self::Whole => return routes,
+            Self::Source(source) => return of_source(routes, source),
+            Self::Image(source, tag) => (source, tag),
         };
         let found = routes.into_iter().flatten();
         let found = found.filter(|route| route.source == *source && select::allows(route, tag));
@@ -45,10 +49,28 @@ impl Scope {
     /// The image, where the run is about one.
     pub(crate) fn image(&self) -> Option<String> {
         match self {
-            Self::Whole => None,
+            Self::Whole | Self::Source(_) => None,
             Self::Image(source, tag) => Some(source.tag(tag).to_string()),
         }
     }
+}
+
+/// The routes from a source repository.
+fn of_source(
+    routes: Vec<Result<Route, Refused>>,
+    source: &Repository,
+) -> Vec<Result<Route, Refused>> {
+    let found = routes.into_iter().flatten();
+    let found: Vec<_> = found
+        .filter(|route| route.source == *source)
+        .map(Ok)
+        .collect();
+    if found.is_empty() {
+        let error = Error::Refused("the mirror does not have it".into());
+        let source = source.to_string();
+        return vec![Err(Refused { source, error })];
+    }
+    found
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ impl Sync {
     /// Performs the plan of one target, then prunes it.
     pub(crate) async fn run_target(&self, lane: CopyContext<'_>, plan: &TargetPlan) -> Progress {
         let record = Record::new(&self.recorder, &self.metrics, lane);
-        record.seen(plan).await;
         let (to, name) = (lane.to, &lane.mirror.name);
         self.transfer.holdings.drop_deferred(to, name);
         self.transfer

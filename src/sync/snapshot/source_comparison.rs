@@ -2,23 +2,32 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::store::{StoreEvent, StoreWriter};
+use crate::{
+    coordination::Lease,
+    store::{StoreEvent, StoreWriter},
+};
 
 /// What the routes of one run have compared so far.
 #[derive(Debug)]
 pub(crate) struct SourceComparison<'a> {
     recorder: &'a StoreWriter,
     run: Option<i64>,
+    lease: &'a Lease,
     left: AtomicUsize,
     is_whole: AtomicBool,
 }
 
 impl<'a> SourceComparison<'a> {
     /// The check of a run of so many routes.
-    pub(crate) fn new(recorder: &'a StoreWriter, run: Option<i64>, routes: usize) -> Self {
+    pub(crate) fn new(
+        (recorder, run): (&'a StoreWriter, Option<i64>),
+        lease: &'a Lease,
+        routes: usize,
+    ) -> Self {
         Self {
             recorder,
             run,
+            lease,
             left: AtomicUsize::new(routes),
             is_whole: AtomicBool::new(true),
         }
@@ -34,11 +43,12 @@ impl<'a> SourceComparison<'a> {
     pub(crate) async fn looked(&self, is_whole: bool) {
         self.is_whole.fetch_and(is_whole, Ordering::AcqRel);
         let is_last = self.left.fetch_sub(1, Ordering::AcqRel) == 1;
-        if let Some(run) = self.run
-            && is_last
-            && self.is_whole.load(Ordering::Acquire)
-        {
+        if !is_last || !self.is_whole.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(run) = self.run {
             self.recorder.record(StoreEvent::Checked(run)).await;
         }
+        self.lease.note_compared();
     }
 }
