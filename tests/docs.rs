@@ -117,9 +117,17 @@ fn check(text: &str) -> Output {
         .env("PATH", path)
         .env("CREDENTIALS_DIRECTORY", folder.path())
         .env("STATE_DIRECTORY", folder.path())
-        .envs(variables.map(|name| (name, "https://chat.example.com/hook")))
+        .envs(variables.map(|name| (name, value_of(name))))
         .output()
         .unwrap()
+}
+
+/// What a variable of this name may hold.
+fn value_of(name: &str) -> &'static str {
+    match name.ends_with("DATABASE_URL") {
+        true => "postgres://transship@db.example.com/transship",
+        false => "https://chat.example.com/hook",
+    }
 }
 
 /// What `check` finds wrong with a file: every mistake, and every warning.

@@ -70,7 +70,9 @@ impl Silence<'_> {
             | AlarmSubject::Cluster(_)
             | AlarmSubject::ClusterList(_)
             | AlarmSubject::PullBudget
-            | AlarmSubject::RefusedPulls => false,
+            | AlarmSubject::RefusedPulls
+            | AlarmSubject::WorkersDatabase
+            | AlarmSubject::Worker(_) => false,
         }
     }
 

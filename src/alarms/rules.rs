@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use crate::{
     alarms::{Alarm, AlarmSubject, outage},
     config::{Period, Topic},
+    coordination::DatabaseOutage,
     locales::{Language, Localized},
     status::{
         ClusterImage, ClusterStatus, LivePulls, MirrorStatus, PullTroubleKind, Status, format,
@@ -47,6 +48,10 @@ pub struct AlarmInputs {
     pub traffic: Option<Usage>,
     /// Pulls through the gateway, as they are now.
     pub pulls: LivePulls,
+    /// Why the database of the workers does not answer, and since when.
+    pub outage: Option<DatabaseOutage>,
+    /// Workers that are gone, and since when, in seconds since 1970.
+    pub gone_workers: Vec<(Arc<str>, i64)>,
     /// Mirrors whose missed runs are made up for, and since when.
     pub catching_up: HashMap<Arc<str>, i64>,
     /// Alarms that were announced and are not over.
@@ -64,6 +69,7 @@ pub fn find_alarms(status: &Status, inputs: &AlarmInputs) -> Vec<Alarm> {
     let clusters = status.clusters.iter();
     let of_clusters = clusters.flat_map(|cluster| of_cluster(cluster, now));
     let found = found
+        .chain(of_workers(inputs, now))
         .chain(of_registries(inputs, now))
         .chain(of_mirrors)
         .chain(of_clusters)
@@ -108,6 +114,27 @@ fn of_daemon(inputs: &AlarmInputs) -> Vec<FoundAlarm> {
         found.push((Topic::Failing, subject, Localized::new(message)));
     }
     found
+}
+
+fn of_workers(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {
+    let outage = inputs.outage.iter().map(|outage| {
+        let message = |language: Language| {
+            let duration = language.duration(now - outage.since);
+            let words = &language.words().alarm;
+            words.workers_database(duration, &outage.error)
+        };
+        let subject = AlarmSubject::WorkersDatabase;
+        (Topic::Cluster, subject, Localized::new(message))
+    });
+    let gone = inputs.gone_workers.iter().map(|(name, since)| {
+        let message = |language: Language| {
+            let duration = language.duration(now - since);
+            language.words().alarm.worker_gone(name, duration)
+        };
+        let subject = AlarmSubject::Worker(name.clone());
+        (Topic::Cluster, subject, Localized::new(message))
+    });
+    outage.chain(gone).collect()
 }
 
 fn of_registries(inputs: &AlarmInputs, now: i64) -> Vec<FoundAlarm> {

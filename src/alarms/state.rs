@@ -59,6 +59,13 @@ pub struct Joined {
     pub known: Vec<std::sync::Arc<str>>,
 }
 
+impl AlarmChanges {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl AlarmState {
     /// The state of an earlier process.
     pub fn new(announced: Vec<Alarm>) -> Self {

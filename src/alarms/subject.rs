@@ -14,6 +14,8 @@ const LIST: &str = "list of ";
 /// The stored names of what is about all pulls: no registry has a space in its name.
 const PULL_BUDGET: &str = "budget of pulls";
 const REFUSED_PULLS: &str = "refused pulls";
+/// The stored name of what workers share: no worker has a space in its name.
+const WORKERS_DATABASE: &str = "database of the workers";
 
 /// What an alarm is about. Displays as the name that the store, the API and webhooks have for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,10 @@ pub enum AlarmSubject {
     PullBudget,
     /// Pulls that are refused.
     RefusedPulls,
+    /// The database that workers share.
+    WorkersDatabase,
+    /// A worker.
+    Worker(Arc<str>),
 }
 
 impl AlarmSubject {
@@ -55,6 +61,10 @@ impl AlarmSubject {
                 REFUSED_PULLS => Self::RefusedPulls,
                 registry => Self::Registry(registry.into()),
             },
+            Topic::Cluster => match name {
+                WORKERS_DATABASE => Self::WorkersDatabase,
+                worker => Self::Worker(worker.into()),
+            },
             Topic::Report
             | Topic::Disk
             | Topic::Traffic
@@ -75,7 +85,9 @@ impl AlarmSubject {
             | Self::Cluster(_)
             | Self::ClusterList(_)
             | Self::PullBudget
-            | Self::RefusedPulls => None,
+            | Self::RefusedPulls
+            | Self::WorkersDatabase
+            | Self::Worker(_) => None,
         }
     }
 }
@@ -91,6 +103,8 @@ impl fmt::Display for AlarmSubject {
             Self::ClusterList(name) => write!(f, "{LIST}{name}"),
             Self::PullBudget => f.write_str(PULL_BUDGET),
             Self::RefusedPulls => f.write_str(REFUSED_PULLS),
+            Self::WorkersDatabase => f.write_str(WORKERS_DATABASE),
+            Self::Worker(name) => f.write_str(name),
         }
     }
 }

@@ -87,8 +87,8 @@ pub(crate) async fn pipeline(config: &Arc<Config>) -> anyhow::Result<Pipeline> {
         store,
         recorder.clone(),
         metrics,
-        stop.clone(),
-        stop.clone(),
+        Arc::default(),
+        [stop.clone(), stop.clone()],
     );
     Ok(Pipeline {
         sync,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::{Exit, import::Unreadable, output, setup::backup::NoCopy},
     config::{self, ProblemRecord},
+    coordination::database,
     daemon, store,
 };
 
@@ -113,6 +114,8 @@ fn remedy(error: &anyhow::Error) -> Option<Cow<'_, str>> {
     if let Some(error) = error.downcast_ref::<daemon::Error>() {
         error.remedy()
     } else if let Some(error) = error.downcast_ref::<store::Error>() {
+        Some(error.remedy())
+    } else if let Some(error) = error.downcast_ref::<database::Error>() {
         Some(error.remedy())
     } else if let Some(error) = error.downcast_ref::<daemon::LockError>() {
         Some(error.remedy().into())

@@ -1,5 +1,6 @@
 //! The commands; one file each.
 
+mod cluster;
 pub(crate) mod context;
 pub(crate) mod error;
 mod import;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     cli::{
+        cluster::ClusterArgs,
         error::Refusal,
         run::{mute, plan, prune, serve, sync, trigger, verify},
         setup::{
@@ -80,6 +82,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Ask the running daemon for a run of a mirror, or of one image
     Trigger(trigger::TriggerArgs),
+    /// Show and control the workers that share their work over a database
+    Cluster(ClusterArgs),
     /// Send no alarms of a mirror or a registry for a time
     Mute(mute::MuteArgs),
     /// Send the alarms of a mirror or a registry again
@@ -165,6 +169,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Status(status) => status.run(&global).await,
         Command::Serve(serve) => serve.run(&global).await,
         Command::Trigger(trigger) => trigger.run(&global).await,
+        Command::Cluster(cluster) => cluster.run(&global).await,
         Command::Mute(mute) => mute.run(&global).await,
         Command::Unmute(unmute) => unmute.run(&global).await,
         Command::Report(report) => report.run(&global).await,

@@ -1,9 +1,11 @@
 //! `mirror.toml`, parsed and validated: what the rest of the program does.
 
+mod cluster;
 pub(crate) mod conflicts;
 mod daemon;
 pub(crate) mod gateway;
 mod limits;
+mod load;
 pub(crate) mod mirror;
 mod moved;
 pub(crate) mod notify;
@@ -25,9 +27,9 @@ use secrecy::SecretString;
 use semver::VersionReq;
 
 use crate::{
-    config::parse::{config_file::FileOrigin, diagnostics, file},
+    config::parse::config_file::FileOrigin,
     oci::{Digest, NameError, Platform, RegistryName, Repository, Tag},
-    registry::settings::{RegistrySettings, Settings},
+    registry::settings::RegistrySettings,
 };
 
 pub use crate::config::conflicts::{Claim, Clash};
@@ -43,6 +45,7 @@ pub use crate::config::parse::diagnostics::{ProblemRecord, ProblemReport};
 pub use crate::config::parse::table_reader::closest;
 pub use crate::config::schedule::Schedule;
 pub use crate::config::schedule::cron::BadSchedule;
+pub use cluster::WorkerConfig;
 pub use daemon::HttpConfig;
 pub use gateway::{
     AllowList, BlobDelivery, ClientLimits, ClientNetwork, GatewayConfig, GatewayUsers,
@@ -72,6 +75,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where images are pulled through; `None` where nobody may.
     pub gateway: Option<GatewayConfig>,
+    /// What this worker shares with others; `None` on a machine that shares nothing.
+    pub cluster: Option<WorkerConfig>,
     /// What all registries together may move.
     pub limits: Limits,
     /// The registries that differ from the default.
@@ -420,66 +425,6 @@ impl Error {
             Self::Invalid(_) => None,
         }
     }
-}
-
-impl Config {
-    /// Reads the named file, or the first of [`DEFAULT_PATHS`] that exists.
-    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        Self::load_with(path, LoadOptions::default())
-    }
-
-    /// The same with other options than the default.
-    pub fn load_with(path: Option<&Path>, options: LoadOptions) -> Result<Self, Error> {
-        let (origin, path, text) = read(path)?;
-        Self::parse_with(&path, &text, options).map(|config| Self { origin, ..config })
-    }
-
-    /// Parses and validates a text that was read from `path`, or is to be written there.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        Self::parse_with(path, text, LoadOptions::default())
-    }
-
-    /// The same for a text whose secrets stay where they are.
-    pub fn parse_without_secrets(path: &Path, text: &str) -> Result<Self, Error> {
-        Self::parse_with(path, text, LoadOptions::WITHOUT_SECRETS)
-    }
-
-    /// The same with other options than the default.
-    pub fn parse_with(path: &Path, text: &str, options: LoadOptions) -> Result<Self, Error> {
-        let mut problems = diagnostics::Problems::default();
-        let file = file::read(text, &mut problems);
-        let validated = validate::validate(file, FileContext { path, options }, &mut problems);
-        let has_errors = problems.has_errors();
-        let report = problems.into_report(path, text);
-        if has_errors {
-            return Err(Error::Invalid(report));
-        }
-        Ok(Self {
-            text: text.into(),
-            warnings: report,
-            ..validated
-        })
-    }
-
-    /// The settings of a registry, the defaults where the file has none.
-    pub fn registry(&self, name: &RegistryName) -> RegistrySettings {
-        self.registries.get(name).cloned().unwrap_or_default()
-    }
-
-    /// What the file says of registries, for their client.
-    pub fn registry_settings(&self) -> Settings {
-        Settings {
-            registries: self.registries.clone(),
-            bandwidth: self.limits.bandwidth.clone(),
-        }
-    }
-}
-
-/// The file that is meant, and its text.
-fn read(path: Option<&Path>) -> Result<(FileOrigin, PathBuf, String), Error> {
-    let (origin, path) = FileOrigin::find(path)?;
-    let text = origin.read(&path)?;
-    Ok((origin, path, text))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::{
     Config, FileContext, GatewayConfig, HelperFailure, LoadOptions, ON_DEMAND, SecretLoading,
-    closest, daemon, gateway, limits,
+    closest, cluster, daemon, gateway, limits,
 };
 use crate::{
     config::{
@@ -54,7 +54,8 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
             problems,
         ));
     }
-    if file.mirrors.is_empty() && !problems.has_errors() {
+    // A worker runs mirrors that are published.
+    if file.mirrors.is_empty() && file.cluster.is_none() && !problems.has_errors() {
         let help = "add a [[mirror]] with `from` and `target`";
         problems.error(0..0, "this file mirrors nothing", help);
     }
@@ -66,6 +67,8 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
     let registries = registries(&file.registries, timezone, context, problems);
     warn_of_slips(&file.registries, &validated, problems);
     let gateway = gateway(&file, problems);
+    let cluster = file.cluster.as_ref();
+    let cluster = cluster.map(|entry| cluster::validate(entry, context, problems));
     Config {
         path: context.path.into(),
         origin: FileOrigin::default(),
@@ -75,6 +78,7 @@ pub(crate) fn validate(file: File, context: FileContext<'_>, problems: &mut Prob
         drain: daemon::drain(file.drain.as_ref(), problems),
         http: daemon::http(&file.http, context, problems),
         gateway,
+        cluster,
         limits: limits::validate(&file.limits, timezone, problems),
         registries,
         mirrors: validated.into_iter().map(|v| v.mirror).collect(),

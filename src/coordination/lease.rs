@@ -13,6 +13,8 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::coordination::UnitOwner;
+
 /// How long before the end of a lease all work under it is cut off. A request that was sent by then may still be on its
 /// way. No request begins that has less than twice as long.
 pub const REQUEST_RESERVE: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ struct LimitedLease {
     /// Before this, no tag is written.
     tags_from: Instant,
     is_compared: AtomicBool,
+    owner: Option<UnitOwner>,
 }
 
 /// Until when this process may write. Every lease of a registration shares it.
@@ -82,17 +85,33 @@ impl Lease {
         Self::default()
     }
 
-    /// A lease that ends with the clock, or when it is revoked. No tag is written before `tags_wait` is over.
-    pub fn limited(
+    /// A lease that ends with the clock, or when it is revoked.
+    pub fn limited(clock: Arc<LeaseClock>, revoked: CancellationToken) -> Self {
+        Self::new(clock, revoked, Duration::ZERO, None)
+    }
+
+    /// The lease of a claimed unit. No tag is written before `tags_wait` is over.
+    pub(crate) fn of_unit(
         clock: Arc<LeaseClock>,
         revoked: CancellationToken,
         tags_wait: Duration,
+        owner: UnitOwner,
+    ) -> Self {
+        Self::new(clock, revoked, tags_wait, Some(owner))
+    }
+
+    fn new(
+        clock: Arc<LeaseClock>,
+        revoked: CancellationToken,
+        tags_wait: Duration,
+        owner: Option<UnitOwner>,
     ) -> Self {
         Self(Some(Arc::new(LimitedLease {
             clock,
             revoked,
             tags_from: Instant::now() + tags_wait,
             is_compared: AtomicBool::new(false),
+            owner,
         })))
     }
 
@@ -108,6 +127,11 @@ impl Lease {
             tokio::time::sleep_until(held.tags_from).await;
         }
         self.covers_request()
+    }
+
+    /// The owner of the unit that is run, where it is one.
+    pub(crate) fn owner(&self) -> Option<&UnitOwner> {
+        self.0.as_ref()?.owner.as_ref()
     }
 
     /// Notes that the run has compared all of its source, and recorded what it saw.
@@ -128,7 +152,8 @@ impl Lease {
         let Some(held) = &self.0 else {
             return Some(work.await);
         };
-        let (mut work, mut lost) = (pin!(work), pin!(held.lost()));
+        let mut work = pin!(work);
+        let mut lost = pin!(held.lost());
         std::future::poll_fn(|context| {
             // A stopped process that continues may poll its work before its timers.
             if held.is_lost() || lost.as_mut().poll(context).is_ready() {

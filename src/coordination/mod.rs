@@ -1,8 +1,17 @@
 //! How a process shares the writing to its targets with others: who may write, and how long.
 
 mod lease;
+mod membership;
+mod traffic;
+mod unit;
+
+use std::sync::Arc;
 
 pub use lease::{Lease, LeaseClock, REQUEST_RESERVE};
+pub use membership::{DatabaseOutage, LEVEL, Membership, PublishedConfig};
+pub use traffic::PeriodBudget;
+pub use transship_cluster as database;
+pub use unit::{OwnedUnit, UnitOwner, units_of, units_of_routes};
 
 /// With whom a process shares its targets.
 #[derive(Debug, Default)]
@@ -10,13 +19,24 @@ pub enum Coordination {
     /// With nobody beside the processes of this machine, which the locks of the store keep apart.
     #[default]
     Alone,
+    /// With the other workers of a cluster.
+    Cluster(Arc<Membership>),
 }
 
 impl Coordination {
-    /// The right to write for work that no other process may have taken.
+    /// The right to write for work that no other process may have claimed.
     pub fn lease(&self) -> Lease {
         match self {
             Self::Alone => Lease::unlimited(),
+            Self::Cluster(membership) => membership.lease(),
+        }
+    }
+
+    /// This process among the workers, where there are several.
+    pub fn membership(&self) -> Option<&Arc<Membership>> {
+        match self {
+            Self::Alone => None,
+            Self::Cluster(membership) => Some(membership),
         }
     }
 }

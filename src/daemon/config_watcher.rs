@@ -3,6 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,11 +12,15 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
 use crate::{
-    config::{Config, parse::fingerprint::FileFingerprint},
+    config::{
+        Config,
+        parse::{config_file::FileOrigin, fingerprint::FileFingerprint},
+    },
+    coordination::{Membership, database::ConfigVersion},
     daemon::{
         Tasks,
         event_loop::{Event, log_bug},
-        reload,
+        reload::{self, MirrorSource},
     },
     store::folder_of,
 };
@@ -62,6 +67,8 @@ impl FileWatch {
 pub(crate) struct ConfigWatcher {
     /// The text of the file when it was last read.
     pub(crate) text: String,
+    /// The published mirrors that were last read with it, where workers share them.
+    pub(crate) published: Option<ConfigVersion>,
     /// The fingerprint of the file when it was last checked.
     pub(crate) fingerprint: Option<FileFingerprint>,
     /// Whether the file is being read, and whether it is to be read again then.
@@ -78,6 +85,28 @@ pub(crate) enum Loading {
     Running,
     /// It is being read, and is to be read again for this reason.
     Again(LoadReason),
+}
+
+/// What a configuration is read from.
+#[derive(Debug)]
+pub(crate) struct ConfigSource {
+    path: PathBuf,
+    origin: FileOrigin,
+    mirrors: MirrorSource,
+}
+
+impl ConfigSource {
+    /// The file of the configuration in force, and for a worker the mirrors that were published last.
+    pub(crate) fn new(config: &Config, membership: Option<&Arc<Membership>>) -> Self {
+        Self {
+            path: config.path.clone(),
+            origin: config.origin,
+            mirrors: match membership {
+                None => MirrorSource::File,
+                Some(membership) => MirrorSource::Published(membership.published()),
+            },
+        }
+    }
 }
 
 /// Why `mirror.toml` is read.
@@ -97,6 +126,7 @@ impl ConfigWatcher {
         });
         Self {
             text: config.text.expose_secret().to_owned(),
+            published: None,
             fingerprint: FileFingerprint::of(&config.path),
             loading: Loading::Idle,
             _watch: watch.ok(),
@@ -114,7 +144,12 @@ impl ConfigWatcher {
 
     /// Starts to read the file of the configuration, beside everything else. Returns whether it does so now: not if it is
     /// being read already.
-    pub(crate) fn load(&mut self, reason: LoadReason, config: &Config, work: &mut Tasks) -> bool {
+    pub(crate) fn load(
+        &mut self,
+        reason: LoadReason,
+        source: ConfigSource,
+        work: &mut Tasks,
+    ) -> bool {
         match self.loading {
             Loading::Idle => {}
             Loading::Again(LoadReason::Requested) => return false,
@@ -124,14 +159,20 @@ impl ConfigWatcher {
             }
         }
         self.loading = Loading::Running;
-        let (path, origin, text) = (config.path.clone(), config.origin, self.text.clone());
+        let ConfigSource {
+            path,
+            origin,
+            mirrors,
+        } = source;
+        let text = self.text.clone();
+        let is_known = mirrors.version() == self.published;
         work.spawn(async move {
             if reason == LoadReason::Changed {
                 tokio::time::sleep(SETTLE).await;
             }
             let load = move || match origin.read(&path) {
-                Ok(current) if reason == LoadReason::Changed && current == text => None,
-                read => Some(reload::load(&path, origin, read)),
+                Ok(current) if reason == LoadReason::Changed && current == text && is_known => None,
+                read => Some(reload::load(&path, origin, read, &mirrors)),
             };
             let loaded = tokio::task::spawn_blocking(load).await;
             Event::Loaded(reason, loaded.inspect_err(log_bug).ok().flatten())

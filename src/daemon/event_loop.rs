@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinError;
 
 use crate::{
+    alarms::AlarmChanges,
     config::Config,
+    coordination::OwnedUnit,
     daemon::{
         Daemon,
         alarms::outbox::Notification,
         alarms::{self, CheckContext, has_channel},
-        config_watcher::LoadReason,
+        config_watcher::{ConfigSource, LoadReason},
         reload::{self, Loaded},
         scheduler::{Job, Signal},
         services::now,
@@ -44,6 +46,16 @@ pub(crate) enum Event {
     Loaded(LoadReason, Option<Loaded>),
     /// The lists of clusters are compared.
     Compared,
+    /// What of the alarms this worker is to announce.
+    Announced(AlarmChanges),
+    /// Units of a cluster are claimed.
+    Claimed(Vec<OwnedUnit>),
+    /// The run of a unit of this mirror, and its return.
+    UnitRan(Arc<str>, Option<MirrorReport>),
+    /// Content of a mirror is verified.
+    Verified(Arc<str>),
+    /// A mirror was made due for all workers.
+    Asked,
     /// The delivery of a notification.
     Delivered(Notification, Vec<Delivery>),
 }
@@ -74,6 +86,15 @@ impl Daemon {
                     .delivered(&notification, deliveries, services, work);
             }
             Ok(Event::Compared) => self.check_alarms().await,
+            Ok(Event::Announced(changes)) => {
+                alarms::announce(&changes, &self.services, &mut self.work);
+            }
+            Ok(Event::Claimed(units)) => {
+                self.units.claimed(units, &self.services, &mut self.work);
+            }
+            Ok(Event::UnitRan(name, report)) => self.unit_ran(&name, report).await,
+            Ok(Event::Verified(name)) => self.units.verified(&name),
+            Ok(Event::Asked) => self.units.poll(&self.services, &mut self.work),
             Err(error) => log_bug(&error),
         }
     }
@@ -91,6 +112,8 @@ impl Daemon {
         for name in in_turn.chain(running) {
             self.services.refresh(&name).await;
         }
+        self.services.show_shared();
+        self.units.poll(&self.services, &mut self.work);
         self.services.compare_clusters(&mut self.work);
         if self.ticks.is_multiple_of(COMPARE_TICKS) && self.watcher.has_new_file(&config.path) {
             self.load(LoadReason::Changed);
@@ -152,7 +175,9 @@ impl Daemon {
     /// Reads `mirror.toml`, beside everything else.
     pub(crate) fn load(&mut self, reason: LoadReason) {
         let config = self.services.config();
-        let is_begun = self.watcher.load(reason, &config, &mut self.work);
+        let membership = self.services.coordination.membership();
+        let source = ConfigSource::new(&config, membership);
+        let is_begun = self.watcher.load(reason, source, &mut self.work);
         if is_begun && reason == LoadReason::Requested {
             self.systemd.reloading();
         }
@@ -160,10 +185,19 @@ impl Daemon {
 
     async fn loaded(&mut self, reason: LoadReason, loaded: Option<Loaded>) {
         let again = self.watcher.loaded();
-        if let Some(Loaded { text, config }) = loaded {
+        if let Some(Loaded {
+            text,
+            config,
+            published,
+        }) = loaded
+        {
             self.watcher.text = text;
+            self.watcher.published = published;
             match config {
-                Ok(config) => self.adopt(config).await,
+                Ok(config) => {
+                    self.adopt(config).await;
+                    self.adopted(published);
+                }
                 Err(error) => {
                     tracing::error!(
                         "mirror.toml is invalid; the old configuration stays in force\n{error}"

@@ -1,6 +1,7 @@
 //! Wires everything for `serve`: the schedule, reloads, the shutdown, the watchdog.
 
 mod alarms;
+mod cluster;
 mod config_watcher;
 mod daily;
 mod event_loop;
@@ -24,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config},
+    coordination::database,
     daemon::{
         alarms::Alarms,
+        cluster::{LeaseKeeper, UnitRuns},
         config_watcher::{ConfigWatcher, LoadReason},
         event_loop::Event,
         reload::Begun,
@@ -83,6 +86,9 @@ pub enum Error {
         /// The error of the system, or what is wrong with the certificate.
         error: std::io::Error,
     },
+    /// The database that workers share cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] database::Error),
     /// Something that normally never fails did.
     #[error("start the daemon: {0}")]
     Start(String),
@@ -95,6 +101,7 @@ impl Error {
             Self::Config(error) => error.remedy().map(Cow::Borrowed),
             Self::Lock(error) => Some(error.remedy().into()),
             Self::Store(error) => Some(error.remedy()),
+            Self::Cluster(error) => Some(error.remedy()),
             Self::Listen { .. } => Some(FREE_ADDRESS.into()),
             Self::Gateway { error, .. } => Some(gateway_remedy(error).into()),
             Self::Start(_) => None,
@@ -116,6 +123,10 @@ fn gateway_remedy(error: &std::io::Error) -> &'static str {
 struct Daemon {
     services: Services,
     runs: RunQueue,
+    /// Units of a cluster that run here.
+    units: UnitRuns,
+    /// Keeps the lease of this worker.
+    keeper: Option<LeaseKeeper>,
     alarms: Alarms,
     /// Finds changes of lag, for its history.
     lag: LagWatch,
@@ -167,9 +178,7 @@ impl Daemon {
         loop {
             tokio::select! {
                 Some(signal) = inbox.scheduler.recv() => self.signal(signal).await,
-                Some(request) = inbox.requests.recv() => {
-                    self.runs.request(request, &self.services, &mut self.work);
-                }
+                Some(request) = inbox.requests.recv() => self.requested(request),
                 Some(image) = inbox.demand.recv() => self.demanded(image).await,
                 Some(event) = self.work.join_next(), if !self.work.is_empty() => {
                     self.joined(event).await;
@@ -207,6 +216,9 @@ impl Daemon {
             self.work.abort_all();
         }
         self.runs.shutdown().await;
+        if let Some(keeper) = self.keeper {
+            keeper.end().await;
+        }
         self.http.stop.cancel();
         let _ = self.http.task.await;
         Ok(self.services.writer.close().await?)

@@ -7,25 +7,68 @@ use std::{
 
 use secrecy::ExposeSecret as _;
 
-use crate::config::{self, Config, LoadOptions, parse::config_file::FileOrigin};
+use crate::{
+    config::{self, Config, LoadOptions, WorkerConfig, parse::config_file::FileOrigin},
+    coordination::{PublishedConfig, database::ConfigVersion},
+};
 
 /// What the file holds, and what is made of it.
 pub(crate) struct Loaded {
     pub(crate) text: String,
     pub(crate) config: Result<Config, config::Error>,
+    /// The published mirrors in it, where workers share them.
+    pub(crate) published: Option<ConfigVersion>,
+}
+
+/// Whose mirrors are loaded.
+#[derive(Clone, Debug)]
+pub(crate) enum MirrorSource {
+    /// Those of the file.
+    File,
+    /// Those that were published for all workers, if any were.
+    Published(Option<PublishedConfig>),
+}
+
+impl MirrorSource {
+    /// The version that was published.
+    pub(crate) fn version(&self) -> Option<ConfigVersion> {
+        match self {
+            Self::File => None,
+            Self::Published(published) => published.as_ref().map(|published| published.version),
+        }
+    }
+
+    fn parse(&self, path: &Path, text: &str) -> Result<Config, config::Error> {
+        match self {
+            Self::File => Config::parse_with(path, text, LoadOptions::DAEMON),
+            Self::Published(published) => {
+                let published = published.as_ref().map(|published| &*published.text);
+                Config::parse_worker(path, text, published, LoadOptions::DAEMON)
+            }
+        }
+    }
 }
 
 /// Parses what was read. May wait for credential helpers: not for a thread that others wait for.
-pub(crate) fn load(path: &Path, origin: FileOrigin, read: Result<String, config::Error>) -> Loaded {
+pub(crate) fn load(
+    path: &Path,
+    origin: FileOrigin,
+    read: Result<String, config::Error>,
+    mirrors: &MirrorSource,
+) -> Loaded {
+    let published = mirrors.version();
     match read {
         Ok(text) => Loaded {
-            config: Config::parse_with(path, &text, LoadOptions::DAEMON)
+            config: mirrors
+                .parse(path, &text)
                 .map(|config| Config { origin, ..config }),
             text,
+            published,
         },
         Err(error) => Loaded {
             text: String::new(),
             config: Err(error),
+            published,
         },
     }
 }
@@ -95,6 +138,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
 pub(crate) struct Begun {
     state_path: PathBuf,
     listen: SocketAddr,
+    cluster: Option<WorkerConfig>,
 }
 
 impl Begun {
@@ -102,6 +146,7 @@ impl Begun {
         Self {
             state_path: config.state_path.clone(),
             listen: config.http.listen,
+            cluster: config.cluster.clone(),
         }
     }
 
@@ -110,6 +155,7 @@ impl Begun {
         let keys = [
             ("[state] path", self.state_path != config.state_path),
             ("[http] listen", self.listen != config.http.listen),
+            ("[cluster]", self.cluster != config.cluster),
         ];
         let keys = keys.into_iter().filter(|(_, is_different)| *is_different);
         keys.map(|(key, _)| key).collect()

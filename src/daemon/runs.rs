@@ -59,9 +59,10 @@ impl RunQueue {
     }
 
     /// Schedules every mirror that is not paused, and the daily report.
-    pub(crate) async fn schedule(&mut self, config: &Config) {
+    pub(crate) async fn schedule(&mut self, config: &Config, services: &Services) {
         let zone = config.timezone;
-        let active = config.mirrors.iter().filter(|mirror| !mirror.is_paused);
+        let is_started = |mirror: &&Mirror| !mirror.is_paused && services.schedules(mirror);
+        let active = config.mirrors.iter().filter(is_started);
         let mirrors = active.map(|mirror| ScheduleEntry {
             job: Job::Mirror(mirror.name.clone()),
             schedule: mirror.schedule.clone(),
@@ -143,7 +144,8 @@ impl RunQueue {
     ) {
         let config = services.config();
         let now = Utc::now();
-        let mirrors = config.mirrors.iter().filter(|mirror| is_included(mirror));
+        let is_started = |mirror: &&Mirror| is_included(mirror) && services.schedules(mirror);
+        let mirrors = config.mirrors.iter().filter(is_started);
         for mirror in mirrors {
             let status = services
                 .status
@@ -285,7 +287,7 @@ async fn run(
 }
 
 /// How a run ended, and a text about it.
-fn ending(report: &MirrorReport) -> (Ending, String) {
+pub(crate) fn ending(report: &MirrorReport) -> (Ending, String) {
     let tags = &report.counts.tags;
     let mut text = format!(
         "{} copied, {} unchanged, {} failed, {} pruned",

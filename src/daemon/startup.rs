@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alarms::{AlarmState, AlarmSubject},
     config::{Config, Topic},
+    coordination::{Coordination, Membership},
     daemon::{
         Daemon, Error, HttpServer, Inbox,
         alarms::outbox::Outbox,
         alarms::{Alarms, announced_before, pauses::RegistryPauses},
+        cluster::{LeaseKeeper, UnitRuns, without_own_mirrors},
         config_watcher::{ConfigWatcher, LoadReason},
         gateway,
         lock::Lock,
@@ -48,15 +50,17 @@ impl Daemon {
     ) -> Result<(Self, Inbox), Error> {
         let lock = Lock::take(&config.state_path)?;
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let services = services(config, metrics, [&stop, &abort]).await?;
+        let (changes, changed) = mpsc::channel(1);
+        let coordination = coordination(&config, &changes);
+        let config = without_own_mirrors(config);
+        let services = services(config, metrics, coordination, [&stop, &abort]).await?;
         let (listener, address) = listen(&services.config()).await?;
         lock.note_address(address);
         let (orders, demand) = mpsc::channel(REQUESTS);
         let gateway = gateway::start(&services, orders).await?;
         let (scheduler, signals) = Scheduler::start().await.map_err(failed)?;
-        let (changes, changed) = mpsc::channel(1);
-        let begun_with = services.config();
-        let watcher = ConfigWatcher::new(&begun_with, changes);
+        let begun = Begun::of(&services.config());
+        let watcher = ConfigWatcher::new(&services.config(), changes);
         let (requests, inbox) = Inbox::open(signals, changed, demand)?;
         let alarms = Alarms {
             active: Arc::default(),
@@ -65,7 +69,6 @@ impl Daemon {
             pauses: RegistryPauses::default(),
         };
         keep_refusals(&alarms.state, &services);
-        let lag = LagWatch::new(services.store.last_lag_changes().await?);
         let app = App {
             config: services.active.clone(),
             board: services.status.clone(),
@@ -74,18 +77,21 @@ impl Daemon {
             writer: services.writer.clone(),
             metrics: services.metrics.clone(),
             sync: services.sync.clone(),
+            coordination: services.coordination.clone(),
             pulls: services.pulls.clone(),
             health: services.health.clone(),
             orders: requests,
         };
         let http_stop = CancellationToken::new();
         let daemon = Self {
+            keeper: LeaseKeeper::start(&services.coordination).await?,
+            lag: LagWatch::new(services.store.last_lag_changes().await?),
             services,
             runs: RunQueue::new(scheduler),
+            units: UnitRuns::default(),
             alarms,
-            lag,
             watcher,
-            begun: Begun::of(&begun_with),
+            begun,
             systemd: ServiceManager::new(),
             http: HttpServer {
                 address,
@@ -136,7 +142,7 @@ impl Daemon {
         self.services.keep_series(&config);
         self.services.release_left_routes(&config).await?;
         self.services.status.keep(&config, now()).await?;
-        self.runs.schedule(&config).await;
+        self.runs.schedule(&config, &self.services).await;
         Ok(())
     }
 
@@ -174,6 +180,7 @@ impl Inbox {
 async fn services(
     config: Config,
     metrics: Arc<Metrics>,
+    coordination: Arc<Coordination>,
     [stop, abort]: [&CancellationToken; 2],
 ) -> Result<Services, Error> {
     let (store, writer) = open_store(&config.state_path, stop).await?;
@@ -190,8 +197,8 @@ async fn services(
         store.clone(),
         writer.clone(),
         metrics.clone(),
-        stop.clone(),
-        abort.clone(),
+        coordination.clone(),
+        [stop.clone(), abort.clone()],
     );
     Ok(Services {
         status: Arc::new(StatusCache::new(
@@ -202,13 +209,24 @@ async fn services(
         notifier: Arc::new(notifier(&config, &metrics)?),
         active: Arc::new(ArcSwap::from_pointee(config)),
         sync: Arc::new(sync),
-        coordination: Arc::default(),
+        coordination,
         health: Arc::new(Health::default()),
         pulls: Arc::default(),
         stop: stop.clone(),
         store,
         writer,
         metrics,
+    })
+}
+
+/// With whom the targets are shared. `changes` gets a message when other mirrors were published.
+fn coordination(config: &Config, changes: &mpsc::Sender<()>) -> Arc<Coordination> {
+    Arc::new(match &config.cluster {
+        None => Coordination::Alone,
+        Some(settings) => {
+            let membership = Membership::new(settings.clone(), changes.clone());
+            Coordination::Cluster(Arc::new(membership))
+        }
     })
 }
 

@@ -120,10 +120,11 @@ const TEXTS: [&str; 8] = [
 ];
 
 /// Literals that are no texts of a page or a message: names in the store, commands, answers of the API.
-const NO_TEXTS: [&str; 5] = [
+const NO_TEXTS: [&str; 6] = [
     "list of ",
     "budget of pulls",
     "refused pulls",
+    "database of the workers",
     "transship notify test",
     "name an image: ",
 ];

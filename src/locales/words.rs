@@ -234,6 +234,10 @@ sections! {
         no_cluster(name), of_cluster(cluster, images), parts(count, state), listed(ago);
         images
     }
+    /// Workers that share the mirrors.
+    workers: WorkersWords {
+        title, worker, units, egress, version, program, live, draining, gone, ended;;
+    }
     /// Pulls through the gateway.
     pulls: PullWords {
         title, privacy, in_flight, none_in_flight, repository, blob, followers, images, image, last,
@@ -269,12 +273,14 @@ sections! {
         over_after(duration, message), cluster_missing(cluster, images, duration, names),
         cluster_other_digest(cluster, images, names), cluster_silent(cluster, duration),
         pulls_upstream(registry, duration, requests, stale, why), pulls_budget(pulls, duration),
-        pulls_refused(requests, duration, rule, network, limit);
+        pulls_refused(requests, duration, rule, network, limit),
+        workers_database(duration, error), worker_gone(worker, duration);
         images_not_mirrored, images_other_digest
     }
     /// What messages of channels say beside reports and alarms.
     notify: NotifyWords {
-        trial, trial_reads, trial_table, trial_made_up;;
+        trial, trial_reads, trial_table, trial_made_up;
+        sent_by(worker);
         more_lines
     }
     /// Classes of errors.

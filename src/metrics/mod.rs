@@ -9,8 +9,13 @@ mod observer;
 mod registries;
 mod series;
 mod syncs;
+mod workers;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use prometheus::{
     Encoder as _, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
@@ -18,6 +23,7 @@ use prometheus::{
 
 pub use labels::{FindingClass, SyncLabel};
 pub use mirrors::{MirrorSample, TargetSample};
+pub use workers::WorkersSample;
 
 use daemon::DaemonMetrics;
 use gateway::GatewayMetrics;
@@ -26,6 +32,7 @@ use mirrors::MirrorGauges;
 use registries::RegistryMetrics;
 use series::set;
 use syncs::SyncMetrics;
+use workers::WorkerMetrics;
 
 /// Every metric of the process. Labels are names from `mirror.toml` and closed sets, never tags,
 /// digests or texts, so that their number stays bounded.
@@ -37,12 +44,30 @@ pub struct Metrics {
     daemon: DaemonMetrics,
     gateway: GatewayMetrics,
     mirrors: MirrorGauges,
+    workers: Option<WorkerMetrics>,
 }
 
 impl Metrics {
     /// Makes and registers every metric.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let new = Maker(Registry::new());
+        Self::in_registry(Registry::new())
+    }
+
+    /// The same for a worker of a cluster: every series has its name and its egress.
+    pub fn of_worker(name: &str, egress: &str) -> Result<Self, prometheus::Error> {
+        let labels = [("worker", name), ("egress", egress)];
+        let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned()));
+        let registry = Registry::new_custom(None, Some(HashMap::from(labels)))?;
+        let metrics = Self::in_registry(registry)?;
+        let workers = WorkerMetrics::new(&Maker(metrics.registry.clone()))?;
+        Ok(Self {
+            workers: Some(workers),
+            ..metrics
+        })
+    }
+
+    fn in_registry(registry: Registry) -> Result<Self, prometheus::Error> {
+        let new = Maker(registry);
         let mirrors = MirrorGauges::new()?;
         new.0.register(Box::new(mirrors.clone()))?;
         new.0.register(Box::new(ProcessCollector::for_self()))?;
@@ -59,8 +84,30 @@ impl Metrics {
             daemon: DaemonMetrics::new(&new)?,
             gateway: GatewayMetrics::new(&new)?,
             mirrors,
+            workers: None,
             registry: new.0,
         })
+    }
+
+    /// Sets how long this worker may write, and whether the database answered.
+    pub fn lease(&self, left_seconds: i64, is_database_up: bool) {
+        if let Some(workers) = &self.workers {
+            workers.lease(left_seconds, is_database_up);
+        }
+    }
+
+    /// Sets how the workers of the cluster stand.
+    pub fn workers(&self, sample: WorkersSample) {
+        if let Some(workers) = &self.workers {
+            workers.sample(sample);
+        }
+    }
+
+    /// Counts a run that was cut off because the lease was lost.
+    pub fn run_lost(&self) {
+        if let Some(workers) = &self.workers {
+            workers.run_lost();
+        }
     }
 
     /// Every metric in Prometheus's text format.

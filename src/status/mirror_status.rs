@@ -124,6 +124,25 @@ pub struct TargetStatus {
     pub pending_bytes: u64,
 }
 
+impl TargetStatus {
+    /// A target of which nothing is known here.
+    pub(crate) fn empty(target: &str) -> Self {
+        Self {
+            target: target.into(),
+            tags: 0,
+            behind: 0,
+            failed: 0,
+            orphaned: 0,
+            damaged: 0,
+            lag_seconds: 0,
+            lag_upper_seconds: None,
+            consecutive_failures: 0,
+            size_bytes: 0,
+            pending_bytes: 0,
+        }
+    }
+}
+
 /// A tag that is behind, and why if that is known.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names are enough")]

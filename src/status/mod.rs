@@ -9,6 +9,7 @@ pub(crate) mod format;
 pub(crate) mod lag_history;
 pub(crate) mod mirror_status;
 pub(crate) mod pulls;
+mod shared_standing;
 pub(crate) mod status_cache;
 pub(crate) mod why_missing;
 
@@ -29,4 +30,5 @@ pub use crate::status::pulls::{
     BudgetStop, ImagePullFacts, LiveDownload, LivePulls, PullReport, PullTrouble, PullTroubleKind,
     PulledImage, RefusedClients, RefusedImage, UpstreamTrouble, pull_troubles,
 };
+pub use crate::status::shared_standing::SharedStanding;
 pub use crate::status::status_cache::{RejectedConfig, StatusCache};

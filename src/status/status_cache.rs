@@ -13,6 +13,7 @@ use crate::{
     metrics::{Metrics, MirrorSample, TargetSample},
     status::clusters::ClusterCache,
     status::mirror_status::{MirrorStatus, Status, StoredStatus},
+    status::shared_standing::SharedStanding,
     store::{self, Store, StoreWriter, TargetSize},
 };
 
@@ -45,6 +46,8 @@ struct SizeRead {
 #[derive(Debug, Default)]
 struct CacheState {
     known: HashMap<Arc<str>, StoredStatus>,
+    /// How mirrors stand over all workers; empty where there are none.
+    shared: HashMap<Arc<str>, SharedStanding>,
     size_reads: HashMap<Arc<str>, SizeRead>,
     /// Unique bytes of all mirrors, when they were read, and whether a mirror has changed since.
     total_size: u64,
@@ -83,8 +86,11 @@ impl StatusCache {
     ) -> Result<(), store::Error> {
         let known = StoredStatus::read_without_sizes(&self.store, &mirror.name, now).await?;
         let known = self.with_sizes(mirror, known).await?;
-        self.metrics
-            .mirror(&mirror.name, sample(&known, config, mirror, now));
+        let mut sample = sample(&known, config, mirror, now);
+        if let Some(shared) = self.lock().shared.get(&mirror.name) {
+            shared.apply_sample(&mut sample);
+        }
+        self.metrics.mirror(&mirror.name, sample);
         self.lock().known.insert(mirror.name.clone(), known);
         self.refresh_total(config).await
     }
@@ -153,10 +159,7 @@ impl StatusCache {
         let mirrors = config
             .mirrors
             .iter()
-            .map(|mirror| match state.known.get(&mirror.name) {
-                Some(known) => known.at(config, mirror, now),
-                None => StoredStatus::default().at(config, mirror, now),
-            });
+            .map(|mirror| state.at(config, mirror, now));
         Status {
             now,
             mirrors: mirrors.collect(),
@@ -172,8 +175,12 @@ impl StatusCache {
     /// The status of one mirror.
     pub fn mirror(&self, config: &Config, name: &str, now: i64) -> Option<MirrorStatus> {
         let mirror = config.mirrors.iter().find(|mirror| *mirror.name == *name)?;
-        let known = self.lock().known.get(name).cloned().unwrap_or_default();
-        Some(known.at(config, mirror, now))
+        Some(self.lock().at(config, mirror, now))
+    }
+
+    /// Sets how mirrors stand over all workers.
+    pub fn set_shared(&self, shared: HashMap<Arc<str>, SharedStanding>) {
+        self.lock().shared = shared;
     }
 
     /// Why the edit of `mirror.toml` is not in force, if it is not.
@@ -220,6 +227,18 @@ impl SizeRead {
 }
 
 impl CacheState {
+    /// How a mirror stands at `now`.
+    fn at(&self, config: &Config, mirror: &Mirror, now: i64) -> MirrorStatus {
+        let mut status = match self.known.get(&mirror.name) {
+            Some(known) => known.at(config, mirror, now),
+            None => StoredStatus::default().at(config, mirror, now),
+        };
+        if let Some(shared) = self.shared.get(&mirror.name) {
+            shared.apply(&mut status, &mirror.target_registries(), now);
+        }
+        status
+    }
+
     /// The sizes that are known of a mirror, unless they may have changed.
     fn sizes(&self, name: &str, run: Option<(i64, Option<i64>)>) -> Option<Vec<TargetSize>> {
         let read = self.size_reads.get(name)?;

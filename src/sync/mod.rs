@@ -26,7 +26,7 @@ use futures::{StreamExt as _, future::join_all, stream};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::sync::copy::{Activity, Moving, Transfer};
-pub use crate::sync::discover::{Refused, WithDemand, with_demand};
+pub use crate::sync::discover::{Discovered, Refused, WithDemand, with_demand};
 pub use crate::sync::plan::action::{Action, Reason, Unchanged};
 pub use crate::sync::plan::select::{
     Clock, Dropped, OrderedBy, OrderedTag, Selected, allows, select, undated,
@@ -46,15 +46,15 @@ pub use verify::{Fault, Finding, MirrorVerification, Reach};
 
 use self::{outcome::Progress, record::Record, snapshot::View};
 use crate::{
-    config::{Config, Mirror},
-    coordination::Lease,
+    config::{Config, Mirror, Route},
+    coordination::{Coordination, Lease},
     metrics::Metrics,
     oci::Repository,
     registry::{Registries, Registry, RequestCounter},
     store::{self, Store, StoreEvent, StoreWriter},
     sync::{
         copy::{CopyContext, RunCounters, Sharing},
-        discover::Catalogs,
+        discover::{Catalogs, RecentCatalogs},
         mirror_limiter::Queues,
         route_group::RouteGroup,
         snapshot::source_comparison::SourceComparison,
@@ -77,6 +77,7 @@ pub struct Sync {
     transfer: Transfer,
     /// Who may run a mirror.
     queues: Queues,
+    recent: RecentCatalogs,
     stop: CancellationToken,
     abort: CancellationToken,
 }
@@ -125,14 +126,15 @@ impl Sync {
         store: Store,
         recorder: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
-        stop: CancellationToken,
-        abort: CancellationToken,
+        coordination: Arc<Coordination>,
+        [stop, abort]: [CancellationToken; 2],
     ) -> Self {
         let budget = Budget::new(
             registries.traffic().clone(),
             store.clone(),
             recorder.clone(),
             metrics.clone(),
+            coordination,
         );
         let transfer = Transfer::new(
             store.clone(),
@@ -148,6 +150,7 @@ impl Sync {
             metrics,
             transfer,
             queues: Queues::default(),
+            recent: RecentCatalogs::default(),
             stop,
             abort,
         }
@@ -249,13 +252,8 @@ impl Sync {
         let started = Instant::now();
         let id = record::run_begun(&self.recorder, mirror, scope).await;
         let tally = RunCounters::default();
-        let routes = self.routes(config, mirror, catalogs, &tally.source);
-        let routes = self.stop.run_until_cancelled(routes).await;
-        let routes = routes.unwrap_or_else(|| {
-            let (source, error) = (mirror.name.to_string(), self.stopped());
-            vec![Err(Refused { source, error })]
-        });
-        let routes = scope.narrow(routes);
+        let routes = self.routes_in(config, mirror, scope, (catalogs, &tally.source));
+        let routes = routes.await;
         let (depth, prune) = match scope {
             Scope::Whole | Scope::Source(_) => {
                 (Depth::Whole, self.prune_rule(config, mirror).await)
@@ -304,6 +302,27 @@ impl Sync {
             record::run_ended(&self.recorder, &report, id, now).await;
         }
         report
+    }
+
+    /// The routes that a run is about, or that it was stopped before they were known.
+    async fn routes_in(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        scope: &Scope,
+        (catalogs, meter): (&Catalogs, &Arc<RequestCounter>),
+    ) -> Vec<Result<Route, Refused>> {
+        let routes = async {
+            match scope {
+                Scope::Source(source) => self.routes_of(config, mirror, source, meter).await,
+                _ => self.routes(config, mirror, catalogs, meter).await,
+            }
+        };
+        let routes = self.stop.run_until_cancelled(routes).await;
+        scope.narrow(routes.unwrap_or_else(|| {
+            let (source, error) = (mirror.name.to_string(), self.stopped());
+            vec![Err(Refused { source, error })]
+        }))
     }
 
     /// What cannot be looked at fails.

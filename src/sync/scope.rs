@@ -60,17 +60,21 @@ fn of_source(
     routes: Vec<Result<Route, Refused>>,
     source: &Repository,
 ) -> Vec<Result<Route, Refused>> {
-    let found = routes.into_iter().flatten();
-    let found: Vec<_> = found
-        .filter(|route| route.source == *source)
-        .map(Ok)
-        .collect();
-    if found.is_empty() {
-        let error = Error::Refused("the mirror does not have it".into());
-        let source = source.to_string();
-        return vec![Err(Refused { source, error })];
+    let is_own = |route: &Result<Route, Refused>| match route {
+        Ok(route) => route.source == *source,
+        Err(_) => false,
+    };
+    let (mut own, others): (Vec<_>, Vec<_>) = routes.into_iter().partition(is_own);
+    if own.is_empty() {
+        // Without the catalog nobody knows whether it is there.
+        let refused = others.into_iter().find(Result::is_err);
+        own.push(refused.unwrap_or_else(|| {
+            let error = Error::Refused("the mirror does not have it".into());
+            let source = source.to_string();
+            Err(Refused { source, error })
+        }));
     }
-    found
+    own
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use chrono::{NaiveDate, Utc};
+use futures::FutureExt as _;
 
 use crate::{
     config::{Config, Period, TrafficBudget},
+    coordination::{Coordination, Membership, PeriodBudget},
     metrics::Metrics,
     oci::RegistryName,
     registry::Traffic,
@@ -29,6 +31,7 @@ pub(crate) struct Budget {
     store: Store,
     recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
+    coordination: Arc<Coordination>,
 }
 
 /// How much of a budget is used.
@@ -86,12 +89,14 @@ impl Budget {
         store: Store,
         recorder: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
+        coordination: Arc<Coordination>,
     ) -> Self {
         Self {
             traffic,
             store,
             recorder,
             metrics,
+            coordination,
         }
     }
 
@@ -103,6 +108,28 @@ impl Budget {
             let fact = StoreEvent::Moved(today(config), moved);
             self.recorder.record(fact).await;
         }
+        if let Some((membership, budget)) = self.shared(config) {
+            let counted = config
+                .limits
+                .traffic
+                .map(|traffic| traffic.count(sent, received));
+            let used = membership.use_traffic(&budget, counted.unwrap_or_default());
+            used.boxed().await;
+        }
+    }
+
+    /// The budget that the workers of one egress share, where there is one.
+    fn shared(&self, config: &Config) -> Option<(&Membership, PeriodBudget)> {
+        let (membership, traffic) = (self.coordination.membership()?, config.limits.traffic?);
+        let budget = PeriodBudget {
+            period: format!(
+                "{} of {}",
+                traffic.per.as_str(),
+                traffic.per.start(today(config))
+            ),
+            limit_bytes: traffic.bytes,
+        };
+        Some((&**membership, budget))
     }
 
     /// How much is used; `None` without a budget.
@@ -112,6 +139,10 @@ impl Budget {
         let today = today(config);
         let moved = self.store.moved_since(per.start(today)).await?;
         let used = budget.map(|budget| (budget.bytes, budget.count(moved.sent, moved.received)));
+        let shared = self.shared(config);
+        let shared = shared.and_then(|(membership, budget)| membership.traffic_used(&budget));
+        // What the others of this egress moved counts, too.
+        let used = used.map(|(budget, own)| (budget, own.max(shared.unwrap_or_default())));
         self.metrics.traffic(moved.sent, moved.received, used);
         Ok(budget.zip(used).map(|(budget, (_, used_bytes))| Usage {
             budget,

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alarms::ActiveAlarms,
     config::Config,
+    coordination::Coordination,
     gateway::PullBoard,
     metrics::Metrics,
     status::StatusCache,
@@ -67,6 +68,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Runs and transfers in flight.
     pub sync: Arc<Sync>,
+    /// With whom the targets are shared.
+    pub coordination: Arc<Coordination>,
     /// Pulls through the gateway.
     pub pulls: Arc<PullBoard>,
     /// The health of the daemon.

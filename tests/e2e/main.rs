@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod cluster;
 mod daemon;
 mod gateway;
 mod healing;

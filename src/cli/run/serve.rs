@@ -19,7 +19,11 @@ impl ServeArgs {
         if !config.warnings.is_empty() {
             tracing::warn!("{}", config.warnings);
         }
-        daemon::serve(config, Arc::new(Metrics::new()?)).await?;
+        let metrics = match &config.cluster {
+            None => Metrics::new()?,
+            Some(worker) => Metrics::of_worker(&worker.name, &worker.egress)?,
+        };
+        daemon::serve(config, Arc::new(metrics)).await?;
         Ok(Exit::Ok)
     }
 }

@@ -95,7 +95,7 @@ fn every_kind_of_channel_is_read() {
     assert_eq!(own.topics, [Topic::Lag, Topic::Recovered]);
     assert_eq!(own.mirrors.as_deref(), Some(&["kubernetes".into()][..]));
     assert_eq!(config.channels[6].topics, [Topic::Runs]);
-    assert_eq!(config.channels[0].topics.len(), 14);
+    assert_eq!(config.channels[0].topics.len(), 15);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub enum Topic {
     Coverage,
     /// Clients that pull through the gateway do not get what they ask for.
     Gateway,
+    /// The database of the workers does not answer, or a worker is gone.
+    Cluster,
     /// A changed `mirror.toml` was refused.
     Config,
     /// What an alarm was about is over.
@@ -40,7 +42,7 @@ pub enum Topic {
 
 impl Topic {
     /// Those that a channel has unless it says otherwise.
-    pub(crate) const USUAL: [Self; 14] = [
+    pub(crate) const USUAL: [Self; 15] = [
         Self::Report,
         Self::Lag,
         Self::Stale,
@@ -53,6 +55,7 @@ impl Topic {
         Self::Digest,
         Self::Coverage,
         Self::Gateway,
+        Self::Cluster,
         Self::Config,
         Self::Recovered,
     ];
@@ -86,6 +89,7 @@ impl Topic {
             Self::Digest => "digest",
             Self::Coverage => "coverage",
             Self::Gateway => "gateway",
+            Self::Cluster => "cluster",
             Self::Config => "config",
             Self::Recovered => "recovered",
             Self::Runs => "runs",

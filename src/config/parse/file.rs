@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use toml::{Spanned, de::DeTable};
 
 use crate::config::{
+    cluster::{self, WorkerEntry},
     daemon::{self, HttpEntry},
     gateway::entry::{self as gateway, GatewayEntry},
     limits::{self, LimitsEntry, RateEntry},
@@ -31,6 +32,7 @@ pub(crate) struct File {
     pub(crate) drain: Option<Spanned<String>>,
     pub(crate) http: HttpEntry,
     pub(crate) gateway: Option<GatewayEntry>,
+    pub(crate) cluster: Option<WorkerEntry>,
     pub(crate) limits: LimitsEntry,
     pub(crate) registries: Vec<RegistryEntry>,
     pub(crate) defaults: MirrorEntry,
@@ -146,6 +148,7 @@ fn read_file(mut top: TableReader<'_, '_>) -> File {
             .map(daemon::read_http)
             .unwrap_or_default(),
         gateway: top.section("gateway").map(gateway::read),
+        cluster: top.section("cluster").map(cluster::read),
         limits: top.section("limits").map(limits::read).unwrap_or_default(),
         registries: top.each_named("registries", read_registry),
         defaults: match top.section("defaults") {

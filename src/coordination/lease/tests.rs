@@ -13,7 +13,7 @@ const TERM: Duration = Duration::from_secs(60);
 
 fn lease() -> (Arc<LeaseClock>, CancellationToken, Lease) {
     let (clock, revoked) = (Arc::new(LeaseClock::new(TERM)), CancellationToken::new());
-    let lease = Lease::limited(clock.clone(), revoked.clone(), Duration::ZERO);
+    let lease = Lease::limited(clock.clone(), revoked.clone());
     (clock, revoked, lease)
 }
 
@@ -83,7 +83,7 @@ async fn work_is_not_polled_after_the_end() {
 #[tokio::test(start_paused = true)]
 async fn successor_waits_before_its_first_tag() {
     let clock = Arc::new(LeaseClock::new(TERM * 2));
-    let lease = Lease::limited(clock, CancellationToken::new(), TERM);
+    let lease = Lease::new(clock, CancellationToken::new(), TERM, None);
     let began = Instant::now();
     assert!(lease.admits_tag().await);
     assert!(began.elapsed() >= TERM);

@@ -2,6 +2,7 @@
 
 pub(crate) mod outbox;
 pub(crate) mod pauses;
+mod shared;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,6 +20,7 @@ use crate::{
         Tasks,
         alarms::outbox::{Missed, Notification, Outbox, StatusPages},
         alarms::pauses::RegistryPauses,
+        alarms::shared::first_told,
         event_loop::Event,
         services::{Services, now},
     },
@@ -85,9 +87,14 @@ impl Alarms {
         let changes = self.state.compare(&mut found, at, group_wait, is_held);
         self.active.set(found);
         record(&changes, services);
-        let pages = StatusPages::new(&config);
-        for notification in Notification::of(&changes, context.status.now, &pages) {
-            send(notification, services, work);
+        match services.coordination.membership() {
+            None => announce(&changes, services, work),
+            // Others may have announced some of it.
+            Some(membership) if !changes.is_empty() => {
+                let membership = membership.clone();
+                work.spawn(async move { Event::Announced(first_told(changes, &membership).await) });
+            }
+            Some(_) => {}
         }
     }
 
@@ -136,6 +143,7 @@ impl Alarms {
         let notifications = missed.notifications(self.state.announced(), now(), &pages);
         let is_any = !notifications.is_empty();
         for notification in notifications {
+            let notification = signed(notification, services);
             let (notifier, channel) = (services.notifier.clone(), [channel.clone()]);
             work.spawn(async move {
                 let deliveries = notifier.deliver_to(&channel, &notification.message).await;
@@ -146,13 +154,30 @@ impl Alarms {
     }
 }
 
+/// Sends what changed.
+pub(crate) fn announce(changes: &AlarmChanges, services: &Services, work: &mut Tasks) {
+    let pages = StatusPages::new(&services.config());
+    for notification in Notification::of(changes, now(), &pages) {
+        send(notification, services, work);
+    }
+}
+
 /// Sends a notification, beside everything else.
 pub(crate) fn send(notification: Notification, services: &Services, work: &mut Tasks) {
+    let notification = signed(notification, services);
     let notifier = services.notifier.clone();
     work.spawn(async move {
         let deliveries = notifier.deliver(&notification.message).await;
         Event::Delivered(notification, deliveries)
     });
+}
+
+/// A message with the name of the worker that sends it, where there are several.
+fn signed(notification: Notification, services: &Services) -> Notification {
+    match services.coordination.membership() {
+        Some(membership) => notification.signed(&membership.settings().name),
+        None => notification,
+    }
 }
 
 /// Whether a configuration has a channel of this name.
@@ -176,6 +201,8 @@ async fn inputs(config: &Config, services: &Services) -> AlarmInputs {
         disk_available,
         traffic,
         pulls: services.pulls.live(now()),
+        outage: services.outage(),
+        gone_workers: services.gone_workers(),
         zone: config.timezone,
         ..AlarmInputs::default()
     }
@@ -242,5 +269,9 @@ pub(crate) async fn announced_before(
 
 fn is_of_process(alarm: &Alarm) -> bool {
     let is_channel = matches!(alarm.subject, AlarmSubject::Channel(_));
-    is_channel || matches!(alarm.topic, Topic::Throttled | Topic::Gateway)
+    is_channel
+        || matches!(
+            alarm.topic,
+            Topic::Throttled | Topic::Gateway | Topic::Cluster
+        )
 }

@@ -99,6 +99,20 @@ impl Notification {
         notifications
     }
 
+    /// Adds which worker sends it, where several do.
+    pub(crate) fn signed(mut self, worker: &str) -> Self {
+        let document = &self.message.document;
+        let signed = Localized::new(|language| {
+            let mut document = document.get(language).clone();
+            let sender = language.words().notify.sent_by(worker);
+            document.add_section().line(sender);
+            document
+        });
+        self.message.document = signed;
+        self.message.json["worker"] = worker.into();
+        self
+    }
+
     fn new(
         topic: Topic,
         alarms: Vec<Alarm>,

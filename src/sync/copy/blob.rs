@@ -3,6 +3,7 @@
 use chrono::Utc;
 
 use crate::{
+    coordination::UnitOwner,
     oci::{Descriptor, Repository},
     registry::{self, Kind, UploadSession, UploadStart, WaiterCount},
     sync::copy::{CopyContext, Error, Transfer, blob_index::Holding},
@@ -69,6 +70,9 @@ impl Transfer {
                     return Ok(());
                 }
                 is_refused = true;
+                if let Some(owner) = shared_owner(lane, blob) {
+                    owner.forget_held(&holder, &blob.digest).await;
+                }
             }
             let lead = self.uploads.lead_or_wait(&key).await;
             // Whoever led until now may have brought it where it can be mounted from. What was
@@ -78,9 +82,18 @@ impl Transfer {
                 _ => None,
             };
             if let Some(lead) = lead.filter(|_| elsewhere.is_none()) {
+                // Another worker may send it, or have sent it.
+                let doubt = self.holdings.doubt(lane.to, &blob.digest);
+                let owner = shared_owner(lane, blob).filter(|_| doubt.is_none() && !is_refused);
+                if let Some(owner) = owner {
+                    elsewhere = owner.begin_flight(lane.to, &blob.digest).await;
+                    if elsewhere.is_some() {
+                        continue;
+                    }
+                }
                 let wanted = lead.wanted();
-                match self.holdings.doubt(lane.to, &blob.digest) {
-                    None => Box::pin(self.upload(lane, blob, session, wanted)).await?,
+                match doubt {
+                    None => Box::pin(self.upload_shared(lane, blob, session, wanted)).await?,
                     Some(refused_at) => {
                         let session = (session, wanted);
                         Box::pin(self.replace(lane, blob, session, refused_at)).await?;
@@ -90,6 +103,22 @@ impl Transfer {
                 return Ok(());
             }
         }
+    }
+
+    /// Uploads a blob, and lets the other workers know what became of it.
+    async fn upload_shared(
+        &self,
+        lane: CopyContext<'_>,
+        blob: &Descriptor,
+        session: Option<UploadSession>,
+        wanted: &WaiterCount,
+    ) -> Result<(), Error> {
+        let uploaded = Box::pin(self.upload(lane, blob, session, wanted)).await;
+        if let Some(owner) = shared_owner(lane, blob) {
+            let is_held = uploaded.is_ok();
+            owner.end_flight(lane.to, &blob.digest, is_held).await;
+        }
+        uploaded
     }
 
     /// Uploads a blob whose bytes at the target are wrong, and looks whether they are right then:
@@ -147,6 +176,12 @@ impl Transfer {
         self.metrics.blob(lane.target.name().as_str(), outcome);
         self.holdings.learn(lane.to, &blob.digest, true).await;
     }
+}
+
+/// The owner of the unit that is run, if other workers are asked before this blob is sent.
+fn shared_owner<'a>(lane: CopyContext<'a>, blob: &Descriptor) -> Option<&'a UnitOwner> {
+    let owner = lane.lease.owner();
+    owner.filter(|_| UnitOwner::shares(blob.size))
 }
 
 /// Whether what was read is not what its digest says, in its bytes or in their number.

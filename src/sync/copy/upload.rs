@@ -215,7 +215,15 @@ impl Transfer {
         if !lane.target.sends_parts(blob.size) || !self.presence.keeps_uploads() {
             return Ok(new);
         }
-        let saved = self.store.upload(lane.to, &blob.digest).await?;
+        // What another worker sent may be more.
+        let taken = match lane.lease.owner() {
+            Some(owner) => owner.take_upload(lane.to, &blob.digest).await,
+            None => None,
+        };
+        let saved = match taken {
+            Some(taken) => Some(taken),
+            None => self.store.upload(lane.to, &blob.digest).await?,
+        };
         let saved = saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved));
         if let (Some(_), Some(new)) = (&saved, &new) {
             lane.target.cancel(new).await;
@@ -374,10 +382,16 @@ impl Transfer {
         if !self.presence.keeps_uploads() {
             return;
         }
+        let saved = upload.map(UploadSession::save);
+        if let Some(owner) = lane.lease.owner() {
+            owner
+                .note_upload(lane.to, &blob.digest, saved.as_ref())
+                .await;
+        }
         let state = UploadState {
             repository: lane.to.clone(),
             digest: blob.digest.clone(),
-            saved: upload.map(UploadSession::save),
+            saved,
             at: Utc::now().timestamp(),
         };
         self.recorder.record(StoreEvent::Upload(state)).await;

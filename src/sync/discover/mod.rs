@@ -8,9 +8,11 @@ pub use on_demand::{WithDemand, with_demand};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::{Error, Sync};
@@ -23,6 +25,8 @@ use crate::{
 
 /// Catalogs that are read at a time.
 const CATALOGS: usize = 8;
+/// How long runs of single repositories share the catalogs that were read.
+const SHARED_FOR: Duration = Duration::from_secs(300);
 
 /// The catalogs that one run or plan has read, each once, whichever mirrors want it.
 #[derive(Debug, Default)]
@@ -31,6 +35,54 @@ pub(crate) struct Catalogs(OnceMap<Key, OnceCell<Catalog>>);
 /// A registry, and the parts of the path that narrow its catalog.
 type Key = (RegistryName, String);
 type Catalog = Result<Arc<[Repository]>, registry::Error>;
+
+impl Catalogs {
+    fn has_failed(&self) -> bool {
+        let cells = self.0.values();
+        let mut cells = cells.iter();
+        cells.any(|cell| matches!(cell.get(), Some(Err(_))))
+    }
+}
+
+/// The catalogs that runs of single repositories share.
+#[derive(Debug, Default)]
+pub(crate) struct RecentCatalogs(Mutex<Option<(Instant, Arc<Catalogs>)>>);
+
+impl RecentCatalogs {
+    /// Those that were read lately.
+    fn get(&self) -> Arc<Catalogs> {
+        let recent = self.0.lock().clone();
+        let is_usable = |(at, catalogs): &(Instant, Arc<Catalogs>)| {
+            at.elapsed() < SHARED_FOR && !catalogs.has_failed()
+        };
+        let usable = recent.filter(is_usable);
+        usable.map_or_else(|| self.renew(), |(_, catalogs)| catalogs)
+    }
+
+    /// None that were read yet.
+    fn renew(&self) -> Arc<Catalogs> {
+        let new: Arc<Catalogs> = Arc::default();
+        *self.0.lock() = Some((Instant::now(), new.clone()));
+        new
+    }
+}
+
+/// What the patterns of a mirror stand for.
+#[derive(Debug)]
+pub struct Discovered {
+    /// The routes of repositories that the file does not name.
+    pub routes: Vec<Route>,
+    /// What cannot be mirrored, and why.
+    pub refused: Vec<Refused>,
+}
+
+impl Discovered {
+    /// Whether every catalog was read and had something: what it lacks is gone.
+    pub fn is_whole(&self) -> bool {
+        let mut refused = self.refused.iter();
+        refused.all(|refused| matches!(refused.error, Error::Refused(_)))
+    }
+}
 
 /// A repository, or a pattern of them, that is not mirrored.
 #[derive(Debug)]
@@ -66,6 +118,44 @@ impl Sync {
             .await;
         routes.extend(expand(config, mirror, &found));
         routes
+    }
+
+    /// What the patterns of a mirror stand for now.
+    pub async fn discover(&self, config: &Config, mirror: &Mirror) -> Discovered {
+        let (catalogs, meter) = (self.recent.renew(), Arc::default());
+        let routes = self.routes(config, mirror, &catalogs, &meter).await;
+        let mut discovered = Discovered {
+            routes: Vec::new(),
+            refused: Vec::new(),
+        };
+        let is_named = |route: &Route| mirror.routes.iter().any(|own| own.source == route.source);
+        for route in routes {
+            match route {
+                Ok(route) if is_named(&route) => {}
+                Ok(route) => discovered.routes.push(route),
+                Err(refused) => discovered.refused.push(refused),
+            }
+        }
+        discovered
+    }
+
+    /// The routes of a mirror, for a run of one source repository. Catalogs that were read lately are
+    /// not read again, unless they lack it.
+    pub(crate) async fn routes_of(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        source: &Repository,
+        meter: &Arc<RequestCounter>,
+    ) -> Vec<Result<Route, Refused>> {
+        let catalogs = self.recent.get();
+        let routes = self.routes(config, mirror, &catalogs, meter).await;
+        let mut found = routes.iter().flatten();
+        if mirror.discoveries.is_empty() || found.any(|route| route.source == *source) {
+            return routes;
+        }
+        let catalogs = self.recent.renew();
+        self.routes(config, mirror, &catalogs, meter).await
     }
 
     async fn catalog(

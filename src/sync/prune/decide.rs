@@ -110,6 +110,8 @@ pub enum Leave {
     AnotherRun,
     /// Another process writes by the same store now.
     AnotherProcess,
+    /// The other workers of a cluster may need its digest, and nothing keeps them away.
+    OtherWorkers,
     /// It cannot be asked for.
     Unreadable(String),
 }
@@ -400,6 +402,10 @@ impl fmt::Display for Leave {
             Self::AnotherProcess => f.write_str(
                 "another transship writes by the same store now, and may need its digest; prune \
                  again when its run is over",
+            ),
+            Self::OtherWorkers => f.write_str(
+                "this registry deletes no tag without its digest, and another worker of [cluster] may \
+                 need it; prune it by the registry's own rules",
             ),
             Self::NoDeletion(text) | Self::Unreadable(text) => f.write_str(text),
         }

@@ -104,6 +104,10 @@ impl Transfer {
         let Some(_clearing) = self.holdings.clear(lane.to, &deletions).await else {
             return leave(Leave::AnotherRun);
         };
+        // Nothing keeps the workers of a cluster from writing meanwhile.
+        if lane.config.cluster.is_some() {
+            return leave(Leave::OtherWorkers);
+        }
         let Some(_exclusive) = self.presence.exclusive() else {
             return leave(Leave::AnotherProcess);
         };

@@ -87,7 +87,14 @@ impl WebBench {
             Vec::new(),
         );
         let (shop, writer, counts) = (store.clone(), recorder.clone(), metrics.clone());
-        let sync = Sync::new(registries, shop, writer, counts, stop.clone(), stop);
+        let sync = Sync::new(
+            registries,
+            shop,
+            writer,
+            counts,
+            Arc::default(),
+            [stop.clone(), stop],
+        );
         let (sender, orders) = mpsc::channel(1);
         let app = App {
             board: Arc::new(StatusCache::new(
@@ -96,6 +103,7 @@ impl WebBench {
                 metrics.clone(),
             )),
             alarms: Arc::default(),
+            coordination: Arc::default(),
             config: Arc::new(ArcSwap::from_pointee(config)),
             sync: Arc::new(sync),
             pulls: Arc::default(),

@@ -101,9 +101,10 @@ async fn overview_shows_transfer_in_flight() {
         quarter.notified().await;
         bench.get("/").await
     };
+    let lease = Lease::unlimited();
     let page = tokio::select! {
         page = timeout(Duration::from_secs(30), looked) => page.unwrap(),
-        report = bench.app.sync.run_one(&config, &config.mirrors[0], &Scope::Whole, &Lease::unlimited()) => panic!("{report:?}"),
+        report = bench.app.sync.run_one(&config, &config.mirrors[0], &Scope::Whole, &lease) => panic!("{report:?}"),
         _ = async { tokio::join!(source, target) } => unreachable!(),
     };
     let text = page.text();

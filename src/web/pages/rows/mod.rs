@@ -1,4 +1,4 @@
-//! What stands in the rows of tables: mirrors, tags, runs, changes, transfers and registries.
+//! What stands in the rows of tables: mirrors, tags, runs, changes, transfers, registries and workers.
 
 pub(crate) mod cluster;
 pub(crate) mod entry;
@@ -9,3 +9,4 @@ pub(crate) mod run_strip;
 pub(crate) mod schedule;
 pub(crate) mod table;
 pub(crate) mod transfer;
+pub(crate) mod worker;

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use crate::support::programs::daemon::{Daemon, mirror_of, serving_with};
 use crate::support::programs::pair::fill_in;
 use crate::support::programs::transship::Transship;
-use crate::support::registries::corpus::{Image, layer};
+use crate::support::registries::corpus::{Blob, Image, layer};
 use crate::support::registries::fake::{Fake, Verdict};
 use crate::support::registries::fake_answers::held;
 
@@ -65,4 +65,20 @@ impl Held {
         let mut blobs = self.target.blobs().into_iter();
         blobs.any(|(_, digest)| digest == self.layer)
     }
+}
+
+/// Lets a source send only half of a layer, unless it is read from some byte on.
+pub fn half_of_each_read(source: &Fake, repository: &str, layer: &Blob) {
+    let path = format!("/v2/{repository}/blobs/{}", layer.digest());
+    let bytes = layer.bytes.clone();
+    let (gate, closed) = watch::channel(false);
+    source.rule(move |request| {
+        // As long as the gate lives, it stays closed.
+        let _ = &gate;
+        let is_whole = request.method == "GET" && request.path == path && request.range.is_none();
+        match is_whole {
+            true => Verdict::Answer(held(&bytes, closed.clone())),
+            false => Verdict::Serve,
+        }
+    });
 }

@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod gateway;
 pub mod many_mirrors;
 pub mod pair;
+pub mod postgres;
 pub mod process_stats;
 pub mod prometheus;
 pub mod skopeo;

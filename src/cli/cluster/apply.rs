@@ -1,0 +1,78 @@
+//! `transship cluster apply`: publishes the mirrors of the file, so that every worker runs them.
+
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    cli::{Exit, Global, Refusal, output},
+    config::{Config, Mirror},
+    coordination::{
+        LEVEL,
+        database::{Cluster, ConfigRecord, NewConfig},
+        units_of,
+    },
+};
+
+/// So late that units keep the earlier time at which they are due.
+const AS_BEFORE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Arguments of `cluster apply`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApplyArgs {}
+
+impl ApplyArgs {
+    pub(crate) async fn run(
+        self,
+        config: &Arc<Config>,
+        cluster: &Cluster,
+        global: &Global,
+    ) -> anyhow::Result<Exit> {
+        let file = config.path.display();
+        if config.mirrors.is_empty() {
+            // Every worker would forget what it mirrors.
+            let message = format!("{file} has no [[mirror]]: there is nothing to publish");
+            let help = "name the file with the mirrors: --config FILE";
+            return Err(Refusal::mistake(message, help).into());
+        }
+        let before = cluster.newest_config(LEVEL).await?;
+        let changed = changed(config, before.as_ref());
+        let mut units = units_of(config);
+        for unit in &mut units {
+            if !changed.contains(&*unit.mirror) {
+                unit.due_in = AS_BEFORE;
+            }
+        }
+        let count = units.len();
+        let by = config.cluster.as_ref().map(|worker| worker.name.clone());
+        let published = NewConfig {
+            body: config.shared_text()?,
+            level: LEVEL,
+            by: by.unwrap_or_default(),
+            units,
+        };
+        let version = cluster.publish(&published).await?;
+        if global.json {
+            let version = version.to_string();
+            output::json(&json!({ "version": version, "units": count }))?;
+            return Ok(Exit::Ok);
+        }
+        output::line(&format!(
+            "version {version} is published: {} mirrors, {count} units",
+            config.mirrors.len()
+        ))?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// The mirrors that are different now. Their schedule may be, too: they are due at once.
+fn changed<'a>(config: &'a Config, before: Option<&ConfigRecord>) -> HashSet<&'a str> {
+    let path = Path::new("published mirror.toml");
+    let before = before.and_then(|before| Config::parse_without_secrets(path, &before.body).ok());
+    let is_new = |mirror: &&Mirror| {
+        let mut known = before.iter().flat_map(|before| &before.mirrors);
+        !known.any(|known| known == *mirror)
+    };
+    let mirrors = config.mirrors.iter().filter(is_new);
+    mirrors.map(|mirror| &*mirror.name).collect()
+}

@@ -1,0 +1,88 @@
+//! How a mirror stands over all workers of a cluster: the store of each knows what it ran itself.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    coordination::database::{ClusterStatus as WorkersStatus, MirrorStatus as UnitsStatus},
+    metrics::{MirrorSample, TargetSample},
+    status::mirror_status::{MirrorStatus, State, TargetStatus},
+    sync::Lag,
+};
+
+/// How a mirror stands over all workers. Times are seconds since 1970, by the clock of this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedStanding {
+    lagging_since: Option<i64>,
+    last_in_sync: Option<i64>,
+    last_checked: Option<i64>,
+    behind: u64,
+}
+
+impl SharedStanding {
+    /// Every mirror of a cluster, at `now`.
+    pub fn all(status: &WorkersStatus, now: i64) -> HashMap<Arc<str>, Self> {
+        let mirrors = status.mirrors.iter();
+        mirrors
+            .map(|units| {
+                (
+                    units.mirror.as_str().into(),
+                    Self::of(units, status.now, now),
+                )
+            })
+            .collect()
+    }
+
+    /// The clocks of the database and of this machine may differ: what counts is how long ago it was.
+    fn of(units: &UnitsStatus, there: DateTime<Utc>, now: i64) -> Self {
+        let at = |at: Option<DateTime<Utc>>| at.map(|at| now - (there - at).num_seconds());
+        Self {
+            lagging_since: at(units.lagging_since),
+            last_in_sync: at(units.last_in_sync),
+            last_checked: at(units.last_checked),
+            behind: units.behind,
+        }
+    }
+
+    /// Shows it at each target of a mirror.
+    pub(crate) fn apply(&self, status: &mut MirrorStatus, registries: &[String], now: i64) {
+        for registry in registries {
+            let known = status.targets.iter().any(|known| known.target == *registry);
+            if !known {
+                status.targets.push(TargetStatus::empty(registry));
+            }
+        }
+        let lag = Lag::at(now, self.lagging_since, self.last_in_sync);
+        for target in &mut status.targets {
+            target.lag_seconds = lag.at_least;
+            target.lag_upper_seconds = lag.at_most;
+        }
+        status.lag_seconds = lag.at_least;
+        status.last_checked = self.last_checked;
+        status.last_success = self.last_in_sync;
+        status.state = match (status.state, self.last_in_sync) {
+            _ if self.behind > 0 => State::Behind,
+            (State::Failing | State::Damaged, _) => status.state,
+            (_, Some(_)) => State::InSync,
+            (_, None) if self.last_checked.is_some() => State::Unfinished,
+            (state, None) => state,
+        };
+    }
+
+    /// Sets the gauges that are the same at every worker.
+    pub(crate) fn apply_sample(&self, sample: &mut MirrorSample) {
+        sample.last_check_success = self.last_checked;
+        for target in &mut sample.targets {
+            *target = TargetSample {
+                lagging_since: self.lagging_since,
+                last_in_sync: self.last_in_sync,
+                last_success: self.last_in_sync,
+                ..std::mem::take(target)
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+
+use super::{of, rows};
+use crate::{
+    coordination::{
+        Coordination,
+        database::{ClusterStatus, WorkerStatus},
+    },
+    locales::Language,
+};
+
+fn worker(name: &str, started: i64, lease_left: u64, is_draining: bool) -> WorkerStatus {
+    WorkerStatus {
+        id: Default::default(),
+        name: name.into(),
+        egress: name.into(),
+        version: "1.0.0".into(),
+        level: 1,
+        config: None,
+        started_at: Utc::now() - TimeDelta::seconds(started),
+        lease_left: Duration::from_secs(lease_left),
+        is_draining,
+        units_held: 3,
+    }
+}
+
+#[test]
+fn one_machine_shows_no_workers() {
+    let words = Language::English.words();
+    assert!(rows(&Coordination::Alone, words).is_empty());
+}
+
+#[test]
+fn restarted_worker_is_shown_once() {
+    let status = ClusterStatus {
+        now: Utc::now(),
+        newest_config: None,
+        workers: vec![
+            worker("a", 60, 0, false),
+            worker("a", 30, 50, false),
+            worker("b", 60, 0, false),
+            worker("c", 60, 40, true),
+        ],
+        mirrors: Vec::new(),
+    };
+    let rows = of(&status, Language::English.words());
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (&*row.name, row.state.text))
+        .collect();
+    assert_eq!(shown, [("a", "works"), ("b", "gone"), ("c", "draining")]);
+}

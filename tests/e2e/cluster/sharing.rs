@@ -1,0 +1,189 @@
+//! What workers share: each unit is run once, whoever runs it.
+
+use crate::cluster::Workers;
+use crate::support::PATIENCE;
+use crate::support::programs::daemon::{Daemon, EVERY_OTHER_SECOND};
+use crate::support::programs::pair::all_tags_of;
+use crate::support::registries::client::assert_mirrored;
+use crate::support::registries::corpus::{Image, layer};
+use crate::support::registries::fake::Fake;
+use crate::support::registries::registry::Registry;
+use crate::support::registries::requests::count;
+use crate::support::wait_until;
+
+/// More units than two workers run at a time.
+const REPOSITORIES: usize = 40;
+const ONCE: &str = "schedule = \"0 0 1 1 *\"\njitter = \"0s\"\n";
+/// Late enough that every worker knows the mirrors when the last unit is due.
+const SPREAD: &str = "schedule = \"0 0 1 1 *\"\njitter = \"30s\"\n";
+
+fn names() -> Vec<String> {
+    (0..REPOSITORIES)
+        .map(|number| format!("app-{number}"))
+        .collect()
+}
+
+/// A source with two tags in each repository, and workers that mirror all of them.
+fn stage(keys: &str) -> (Fake, Fake, Workers) {
+    let (source, target) = (Fake::start(), Fake::start());
+    let mut mirrors = String::new();
+    for name in names() {
+        for tag in ["v1", "v2"] {
+            source
+                .client()
+                .push(&name, tag, &Image::oci(&format!("{name} {tag}")));
+        }
+        mirrors.push_str(&all_tags_of(&name));
+    }
+    let workers = Workers::between(source.host(), target.host(), keys, &mirrors);
+    (source, target, workers)
+}
+
+#[test]
+fn three_workers_run_each_unit_once() {
+    let (source, target, workers) = stage(SPREAD);
+    let running = ["a", "b", "c"].map(|name| workers.start(name));
+    workers.publish();
+    let runs = || workers.postgres.ask("SELECT count(*) FROM transship.runs");
+    running[0].1.until_true("every unit to be run", |_| {
+        runs() == REPOSITORIES.to_string()
+    });
+    for name in names() {
+        for tag in ["v1", "v2"] {
+            let to = format!("mirror/{name}");
+            assert_mirrored(&source.client(), &name, &target.client(), &to, tag);
+        }
+    }
+    let requests = target.requests();
+    assert_eq!(count(&requests, |r| r.is_manifest_put()), 2 * REPOSITORIES);
+    let lists = count(&source.requests(), |r| r.is_tag_list());
+    assert_eq!(lists, REPOSITORIES, "a source was compared twice");
+    let shared = "SELECT count(DISTINCT worker) FROM transship.runs";
+    assert_ne!(workers.postgres.ask(shared), "1", "one worker ran all");
+}
+
+#[test]
+fn nothing_runs_before_it_is_published() {
+    let (_source, target, workers) = stage(ONCE);
+    let (worker, daemon) = workers.start("a");
+    daemon.until_true("the worker to register", |daemon| {
+        daemon.log().contains("registered as worker a")
+    });
+    let status = worker.run(&["cluster", "status"]).expect_code(0);
+    status.expect_stdout(&["nothing is published", "cluster apply"]);
+    assert!(target.requests().is_empty());
+    workers.publish();
+    daemon.until_true("the mirrors to run", |_| !target.requests().is_empty());
+}
+
+#[test]
+fn drained_worker_takes_nothing_more() {
+    let (_source, target, workers) = stage(ONCE);
+    let (worker, daemon) = workers.start("a");
+    daemon.until_true("the worker to register", |daemon| {
+        daemon.log().contains("registered as worker a")
+    });
+    worker.run(&["cluster", "drain", "a"]).expect_code(0);
+    let wrong = worker.run(&["cluster", "drain", "aa"]).expect_code(64);
+    wrong.expect_stderr(&["did you mean `a`"]);
+    workers.publish();
+    let (_other, other) = workers.start("b");
+    let runs = || {
+        let by = "SELECT count(*), count(DISTINCT worker), max(worker) FROM transship.runs";
+        workers.postgres.ask(by)
+    };
+    let all = format!("{REPOSITORIES}|1|b");
+    other.until_true("the other worker to run all", |_| runs() == all);
+    assert!(!target.requests().is_empty());
+}
+
+#[test]
+fn worker_that_ends_gives_its_lease_back() {
+    let (_source, _target, workers) = stage(ONCE);
+    let (_worker, mut daemon) = workers.start("a");
+    let live = "SELECT count(*) FROM transship.workers WHERE lease_until > now()";
+    daemon.until_true("the worker to register", |_| {
+        workers.postgres.ask(live) == "1"
+    });
+    daemon.signal("-TERM");
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+    assert_eq!(workers.postgres.ask(live), "0", "{}", daemon.log());
+}
+
+#[test]
+fn pages_and_metrics_show_the_mirrors_of_all() {
+    let (_source, _target, workers) = stage(ONCE);
+    let (_worker, daemon) = workers.start("a");
+    workers.publish();
+    let found = wait_until(PATIENCE * 2, PATIENCE / 600, || {
+        let status = daemon.status();
+        let mirrors = status["mirrors"].as_array().unwrap().clone();
+        let is_whole = mirrors.len() == REPOSITORIES
+            && mirrors.iter().all(|mirror| mirror["state"] == "in sync");
+        is_whole.then_some(())
+    });
+    assert!(found.is_some(), "{}\n{}", daemon.status(), daemon.log());
+    let live = [("worker", "a"), ("egress", "a"), ("state", "live")];
+    daemon.until_metric("transship_workers", &live, |workers| workers == 1.0);
+    let left = daemon.metric("transship_lease_left_seconds", &[]);
+    assert!(left > 0.0, "{left}");
+}
+
+#[test]
+fn found_repositories_are_units() {
+    let (source, target) = (Registry::start(), Fake::start());
+    let push = |name: &str| source.client().push(name, "v1", &Image::oci(name));
+    push("team/one");
+    push("team/two");
+    let mirror = "\n[[mirror]]\nname = \"team\"\nfrom = \"SOURCE/team/*\"\ntags = \"*\"\n";
+    let workers = Workers::between(source.host(), target.host(), EVERY_OTHER_SECOND, mirror);
+    let (_worker, daemon) = workers.start("a");
+    workers.publish();
+    let is_mirrored = |name: &str| !target.client().tags(&format!("mirror/{name}")).is_empty();
+    daemon.until_true("both to be mirrored", |_| {
+        is_mirrored("team/one") && is_mirrored("team/two")
+    });
+    push("team/three");
+    daemon.until_true("the new one to be mirrored", |_| is_mirrored("team/three"));
+    let keys = workers
+        .postgres
+        .ask("SELECT key FROM transship.units ORDER BY key");
+    assert_eq!(keys.lines().count(), 4, "{keys}");
+}
+
+#[test]
+fn workers_of_one_egress_share_a_budget() {
+    let (source, target) = (Fake::start(), Fake::start());
+    let mut mirrors = String::new();
+    for name in ["one", "two", "three", "four"] {
+        let image = Image::oci_with(name, vec![layer(name, 95_000)]);
+        source.client().push(name, "v1", &image);
+        mirrors.push_str(&all_tags_of(name));
+    }
+    let workers = Workers::between(source.host(), target.host(), ONCE, &mirrors);
+    let limited = |name: &str| {
+        let worker = workers.worker(name);
+        let text = std::fs::read_to_string(worker.path().join("mirror.toml")).unwrap();
+        let egress = format!("name = \"{name}\"\negress = \"hk\"");
+        let text = text.replace(&format!("name = \"{name}\""), &egress);
+        let budget = "[limits]\ntraffic = { bytes = \"200 kB\", counts = \"sent\" }\n";
+        worker.write("mirror.toml", &format!("{budget}{text}"));
+        let daemon = Daemon::start(&worker);
+        (worker, daemon)
+    };
+    let (_one, first) = limited("a");
+    let (_two, _second) = limited("b");
+    workers.publish();
+    let runs = || workers.postgres.ask("SELECT count(*) FROM transship.runs");
+    first.until_true("every unit to be run", |_| runs() == "4");
+    let used = workers
+        .postgres
+        .ask("SELECT egress, drawn >= 150000 FROM transship.budgets");
+    assert_eq!(used, "hk|t");
+    first.until_true("the traffic of both to count", |first| {
+        let used = first
+            .metrics()
+            .find("transship_traffic_budget_used_bytes", &[]);
+        used.is_some_and(|used| used >= 150_000.0)
+    });
+}
