@@ -41,8 +41,7 @@ impl Notices {
         );
         let begun = self
             .worker
-            .cluster
-            .database
+            .database()
             .execute("begin a notice", query)
             .await?;
         Ok(begun > 0)
@@ -59,8 +58,7 @@ impl Notices {
         );
         let sent = self
             .worker
-            .cluster
-            .database
+            .database()
             .execute("record a notice", query)
             .await;
         sent.map(|_| ())
@@ -76,8 +74,7 @@ impl Notices {
         );
         let cleared = self
             .worker
-            .cluster
-            .database
+            .database()
             .optional("end a notice", query)
             .await?;
         Ok(cleared.is_some_and(|row| row.sent_at.is_some()))

@@ -60,12 +60,7 @@ impl SharedBlobs {
             blob.digest,
             blob.repository
         );
-        let row = self
-            .worker
-            .cluster
-            .database
-            .one("ask for a blob", query)
-            .await?;
+        let row = self.worker.database().one("ask for a blob", query).await?;
         match (row.is_owned, row.held, row.is_led) {
             (false, _, _) => Err(claim.fence_lost()),
             (true, Some(repository), _) => Ok(Flight::Held { repository }),
@@ -97,17 +92,8 @@ impl SharedBlobs {
             blob.digest,
             blob.repository
         );
-        match self
-            .worker
-            .cluster
-            .database
-            .one("report a blob", query)
-            .await?
-            .is_owned
-        {
-            true => Ok(()),
-            false => Err(claim.fence_lost()),
-        }
+        let row = self.worker.database().one("report a blob", query).await?;
+        claim.fenced(row.is_owned)
     }
 
     /// Gives up sending a blob: the next who asks sends it.
@@ -125,8 +111,7 @@ impl SharedBlobs {
         );
         let ended = self
             .worker
-            .cluster
-            .database
+            .database()
             .execute("give a blob up", query)
             .await;
         ended.map(|_| ())
@@ -142,12 +127,7 @@ impl SharedBlobs {
             blob.digest,
             blob.repository
         );
-        let forgotten = self
-            .worker
-            .cluster
-            .database
-            .execute("forget a blob", query)
-            .await;
+        let forgotten = self.worker.database().execute("forget a blob", query).await;
         forgotten.map(|_| ())
     }
 }

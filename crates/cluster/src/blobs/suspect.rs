@@ -16,8 +16,7 @@ impl SharedBlobs {
         );
         let recorded = self
             .worker
-            .cluster
-            .database
+            .database()
             .execute("record a doubt", query)
             .await;
         recorded.map(|_| ())
@@ -41,17 +40,8 @@ impl SharedBlobs {
             content.repository,
             content.digest
         );
-        match self
-            .worker
-            .cluster
-            .database
-            .one("end a doubt", query)
-            .await?
-            .is_owned
-        {
-            true => Ok(()),
-            false => Err(claim.fence_lost()),
-        }
+        let row = self.worker.database().one("end a doubt", query).await?;
+        claim.fenced(row.is_owned)
     }
 
     /// All content of a registry that may be wrong.
@@ -61,12 +51,7 @@ impl SharedBlobs {
              WHERE registry = $1 ORDER BY repository, digest",
             registry
         );
-        let rows = self
-            .worker
-            .cluster
-            .database
-            .all("read the doubts", query)
-            .await?;
+        let rows = self.worker.database().all("read the doubts", query).await?;
         let keys = rows.into_iter().map(|row| BlobKey {
             registry: row.registry,
             repository: row.repository,

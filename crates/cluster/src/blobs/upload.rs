@@ -55,11 +55,8 @@ impl SharedBlobs {
             upload.hash_kind,
             upload.names_next_byte
         );
-        let database = &self.worker.cluster.database;
-        match database.execute("save an upload", query).await? {
-            0 => Err(claim.fence_lost()),
-            _ => Ok(()),
-        }
+        let database = self.worker.database();
+        claim.fenced(database.execute("save an upload", query).await? > 0)
     }
 
     /// Takes a saved upload over. `None` if there is none, if it has another encoding of the hash,
@@ -87,7 +84,7 @@ impl SharedBlobs {
             blob.digest,
             hash_kind
         );
-        let database = &self.worker.cluster.database;
+        let database = self.worker.database();
         let row = database.optional("take an upload over", query).await?;
         Ok(row.map(|row| UploadRecord {
             location: row.location,
@@ -117,10 +114,7 @@ impl SharedBlobs {
             blob.repository,
             blob.digest
         );
-        let database = &self.worker.cluster.database;
-        match database.one("forget an upload", query).await?.is_owned {
-            true => Ok(()),
-            false => Err(claim.fence_lost()),
-        }
+        let database = self.worker.database();
+        claim.fenced(database.one("forget an upload", query).await?.is_owned)
     }
 }

@@ -59,8 +59,7 @@ impl SharedLimits {
         );
         let row = self
             .worker
-            .cluster
-            .database
+            .database()
             .one("draw on a budget", query)
             .await?;
         Ok(Draw {
@@ -78,7 +77,7 @@ impl SharedLimits {
             budget.period,
             signed(unused_bytes)
         );
-        let database = &self.worker.cluster.database;
+        let database = self.worker.database();
         let returned = database
             .execute("give back what a budget granted", query)
             .await;
@@ -94,8 +93,7 @@ impl SharedLimits {
         );
         let row = self
             .worker
-            .cluster
-            .database
+            .database()
             .optional("read a budget", query)
             .await?;
         Ok(row.map_or(0, |row| unsigned(row.drawn)))

@@ -44,14 +44,14 @@ impl SharedLimits {
             signed(report.remaining),
             seconds(report.window)
         );
-        let database = &self.worker.cluster.database;
+        let database = self.worker.database();
         database.execute("record a quota", query).await.map(|_| ())
     }
 
     /// Draws pulls of a quota, as many as are wanted, remain, and were not drawn by a living
     /// worker. `None` where nothing is known of it yet.
     pub async fn draw_quota(&self, quota: &QuotaKey, want: u64) -> Result<Option<u64>, Error> {
-        let database = &self.worker.cluster.database;
+        let database = self.worker.database();
         let work = async {
             let mut transaction = database.begin().await?;
             // Two draws at a time would both see what only one of them can have.
@@ -106,7 +106,7 @@ impl SharedLimits {
             self.worker.id,
             signed(pulls)
         );
-        let database = &self.worker.cluster.database;
+        let database = self.worker.database();
         let returned = database.execute("end a draw on a quota", query).await;
         returned.map(|_| ())
     }

@@ -57,6 +57,11 @@ impl Claim {
         (self.was_other, lag.is_none(), lag, self.due_at)
     }
 
+    /// The error of a write that found the claim over.
+    pub(crate) fn fenced(&self, is_owned: bool) -> Result<(), Error> {
+        is_owned.then_some(()).ok_or_else(|| self.fence_lost())
+    }
+
     pub(crate) fn fence_lost(&self) -> Error {
         Error::FenceLost {
             unit: self.key.clone(),
@@ -109,15 +114,7 @@ impl Worker {
             self.id,
             claim.fence
         );
-        match self
-            .cluster
-            .database
-            .one("check a claim", query)
-            .await?
-            .holds
-        {
-            true => Ok(()),
-            false => Err(claim.fence_lost()),
-        }
+        let row = self.database().one("check a claim", query).await?;
+        claim.fenced(row.holds)
     }
 }

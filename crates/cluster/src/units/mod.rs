@@ -137,12 +137,7 @@ impl Worker {
             transaction.commit().await?;
             Ok(true)
         };
-        match database
-            .bounded("write the units that were found", work)
-            .await?
-        {
-            true => Ok(()),
-            false => Err(claim.fence_lost()),
-        }
+        let is_owned = database.bounded("write the units that were found", work);
+        claim.fenced(is_owned.await?)
     }
 }

@@ -163,10 +163,8 @@ impl Worker {
             Moment::Middle => "write what lags",
             Moment::End => "release a unit",
         };
-        match self.cluster.database.execute(operation, query).await? {
-            0 => Err(claim.fence_lost()),
-            _ => Ok(()),
-        }
+        let written = self.database().execute(operation, query).await?;
+        claim.fenced(written > 0)
     }
 
     /// The tags of a unit that are behind. Read them after a claim with [`Claim::was_other`], where

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Cluster, ConfigVersion, Error, Notices, SharedBlobs, SharedLimits,
-    database::values::seconds,
+    database::{Database, values::seconds},
     worker::lease::{LEASE, Lease, RENEWABLE_UNTIL},
 };
 
@@ -113,6 +113,10 @@ impl Cluster {
 }
 
 impl Worker {
+    pub(crate) fn database(&self) -> &Database {
+        &self.cluster.database
+    }
+
     /// Its id, new at every registration.
     pub fn id(&self) -> Uuid {
         self.id
