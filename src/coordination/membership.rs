@@ -387,10 +387,10 @@ fn gone(status: &ClusterStatus, known: &BTreeMap<Arc<str>, i64>) -> BTreeMap<Arc
     let now = Utc::now().timestamp();
     let is_live = |name: &str| {
         let mut workers = status.workers.iter();
-        workers.any(|worker| worker.name == name && !worker.lease_left.is_zero())
+        workers.any(|worker| worker.name == name && worker.is_live())
     };
     let workers = status.workers.iter();
-    let ended = workers.filter(|worker| worker.lease_left.is_zero() && !worker.is_draining);
+    let ended = workers.filter(|worker| !worker.is_live() && !worker.is_draining);
     ended
         .filter(|worker| !is_live(&worker.name))
         .map(|worker| {

@@ -39,6 +39,13 @@ pub struct WorkerStatus {
     pub units_held: u64,
 }
 
+impl WorkerStatus {
+    /// Whether its lease holds. Otherwise it is gone.
+    pub fn is_live(&self) -> bool {
+        !self.lease_left.is_zero()
+    }
+}
+
 /// A mirror, summed up over its units.
 #[derive(Clone, Debug)]
 pub struct MirrorStatus {

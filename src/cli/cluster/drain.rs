@@ -40,7 +40,7 @@ impl DrainArgs {
     async fn unknown(&self, config: &Config, cluster: &Cluster) -> anyhow::Result<Refusal> {
         let status = cluster.status().await?;
         let live = status.workers.iter();
-        let live = live.filter(|worker| !worker.lease_left.is_zero());
+        let live = live.filter(|worker| worker.is_live());
         let names: Vec<&str> = live.map(|worker| &*worker.name).collect();
         let help = match closest(&self.name, names.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),

@@ -48,10 +48,10 @@ impl ClusterStatusArgs {
 }
 
 fn worker_line(worker: &WorkerStatus, status: &ClusterStatus) -> String {
-    let state = match (worker.lease_left.is_zero(), worker.is_draining) {
-        (true, _) => "gone".to_owned(),
-        (false, true) => "draining".to_owned(),
-        (false, false) => format!("lease of {} s", worker.lease_left.as_secs()),
+    let state = match (worker.is_live(), worker.is_draining) {
+        (false, _) => "gone".to_owned(),
+        (true, true) => "draining".to_owned(),
+        (true, false) => format!("lease of {} s", worker.lease_left.as_secs()),
     };
     let version = match worker.config {
         Some(version) if status.newest_config == Some(version) => String::new(),

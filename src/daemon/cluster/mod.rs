@@ -224,7 +224,7 @@ impl Daemon {
 fn workers_sample(status: &ClusterStatus) -> WorkersSample {
     let live = || {
         let workers = status.workers.iter();
-        workers.filter(|worker| !worker.lease_left.is_zero())
+        workers.filter(|worker| worker.is_live())
     };
     let units = |count: fn(&MirrorStatus) -> u64| status.mirrors.iter().map(count).sum::<u64>();
     let overdue = status

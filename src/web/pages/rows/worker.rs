@@ -29,13 +29,12 @@ pub(crate) fn rows(coordination: &Coordination, words: &'static Words) -> Vec<Wo
 
 /// The workers that live, and those that ended with no other of their name.
 fn of(status: &ClusterStatus, words: &'static Words) -> Vec<WorkerRow> {
-    let is_live = |worker: &WorkerStatus| !worker.lease_left.is_zero();
     let is_replaced = |worker: &WorkerStatus| {
         let mut others = status.workers.iter();
         others.any(|other| other.name == worker.name && other.started_at > worker.started_at)
     };
     let workers = status.workers.iter();
-    let shown = workers.filter(|worker| is_live(worker) || !is_replaced(worker));
+    let shown = workers.filter(|worker| worker.is_live() || !is_replaced(worker));
     let rows = shown.map(|worker| WorkerRow {
         name: worker.name.clone(),
         egress: worker.egress.clone(),
@@ -49,11 +48,11 @@ fn of(status: &ClusterStatus, words: &'static Words) -> Vec<WorkerRow> {
 
 fn badge(worker: &WorkerStatus, words: &'static Words) -> Badge {
     let words = &words.workers;
-    let (class, sign, text) = match (worker.lease_left.is_zero(), worker.is_draining) {
-        (true, false) => ("bad", "○", words.gone),
-        (true, true) => ("warning", "○", words.ended),
-        (false, true) => ("warning", "▲", words.draining),
-        (false, false) => ("good", "●", words.live),
+    let (class, sign, text) = match (worker.is_live(), worker.is_draining) {
+        (false, false) => ("bad", "○", words.gone),
+        (false, true) => ("warning", "○", words.ended),
+        (true, true) => ("warning", "▲", words.draining),
+        (true, false) => ("good", "●", words.live),
     };
     Badge { class, sign, text }
 }
