@@ -1,7 +1,7 @@
 //! Units: what one worker runs at a time. A unit is what a mirror brings from one source repository, or
 //! finds what the patterns of a mirror stand for.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::{sleep, timeout};
@@ -51,19 +51,19 @@ fn units_of_mirror(mirror: &Mirror) -> Vec<UnitSpec> {
 /// The units of routes of a mirror: one for each source repository.
 pub fn units_of_routes(mirror: &Mirror, routes: &[Route]) -> Vec<UnitSpec> {
     let mut units: Vec<UnitSpec> = Vec::new();
+    let mut places = HashMap::new();
     for route in routes {
-        let mut targets: Vec<String> = Vec::new();
-        let same = routes.iter().filter(|other| other.source == route.source);
-        for target in same.flat_map(|route| &route.targets) {
+        let place = *places.entry(&route.source).or_insert_with(|| {
+            let (source, registry) = (route.source.to_string(), route.source.registry());
+            units.push(unit(mirror, &source, registry.to_string(), Vec::new()));
+            units.len() - 1
+        });
+        let targets = &mut units[place].targets;
+        for target in &route.targets {
             let target = target.registry().to_string();
             if !targets.contains(&target) {
                 targets.push(target);
             }
-        }
-        let registry = route.source.registry().to_string();
-        let unit = unit(mirror, &route.source.to_string(), registry, targets);
-        if units.iter().all(|known| known.key != unit.key) {
-            units.push(unit);
         }
     }
     units
