@@ -2,10 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::Poll,
     time::{Duration, SystemTime},
 };
@@ -31,7 +28,8 @@ struct LimitedLease {
     revoked: CancellationToken,
     /// Before this, no tag is written.
     tags_from: Instant,
-    is_compared: AtomicBool,
+    /// Cancelled once the run has compared all of its source.
+    compared: CancellationToken,
     owner: Option<UnitOwner>,
 }
 
@@ -110,7 +108,7 @@ impl Lease {
             clock,
             revoked,
             tags_from: Instant::now() + tags_wait,
-            is_compared: AtomicBool::new(false),
+            compared: CancellationToken::new(),
             owner,
         })))
     }
@@ -137,14 +135,22 @@ impl Lease {
     /// Notes that the run has compared all of its source, and recorded what it saw.
     pub fn note_compared(&self) {
         if let Some(held) = &self.0 {
-            held.is_compared.store(true, Ordering::Release);
+            held.compared.cancel();
         }
     }
 
     /// Whether the run noted that. Always false for a lease without an end.
     pub fn is_compared(&self) -> bool {
         let held = self.0.as_ref();
-        held.is_some_and(|held| held.is_compared.load(Ordering::Acquire))
+        held.is_some_and(|held| held.compared.is_cancelled())
+    }
+
+    /// Waits until the run noted that. Never ends for a lease without an end.
+    pub async fn compared(&self) {
+        match &self.0 {
+            Some(held) => held.compared.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Runs some work until its end, or until the lease is lost. `None` if it was lost.

@@ -28,8 +28,6 @@ use crate::{
     sync::{MirrorReport, Refused, Scope, Sync},
 };
 
-/// How often is looked whether a run has compared its source.
-const LOOK: Duration = Duration::from_secs(1);
 /// When a unit is due again that this worker cannot run.
 const LATER: Duration = Duration::from_secs(60);
 /// When a unit is due again whose mirror has no schedule.
@@ -153,9 +151,7 @@ impl UnitContext {
         let (config, lease) = (&self.config, &unit.lease);
         let run = self.sync.run_one(config, mirror, &scope, lease).boxed();
         let record = async {
-            while !unit.lease.is_compared() {
-                tokio::time::sleep(LOOK).await;
-            }
+            unit.lease.compared().await;
             if let Some(tags) = self.behind(unit).await {
                 unit.record_lag(&tags).await;
             }
