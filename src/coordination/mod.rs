@@ -11,7 +11,7 @@ pub use lease::{Lease, LeaseClock, REQUEST_RESERVE};
 pub use membership::{DatabaseOutage, LEVEL, Membership, PublishedConfig};
 pub use traffic::PeriodBudget;
 pub use transship_cluster as database;
-pub use unit::{OwnedUnit, UnitOwner, units_of, units_of_routes};
+pub use unit::{NOT_DUE, OwnedUnit, UnitOwner, units_of, units_of_routes};
 
 /// With whom a process shares its targets.
 #[derive(Debug, Default)]

@@ -24,8 +24,9 @@ const FIND: &str = "*";
 const STEAL: u32 = 4;
 /// Or by this, if that is less: a worker without work costs more than one with a cold store.
 const MOST_STEAL: Duration = Duration::from_secs(300);
-/// How long a paused mirror waits. `transship trigger` still runs it.
-const PAUSED: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// The wait of what is not due by itself: a paused mirror, or one without a schedule. `transship trigger`
+/// still runs it.
+pub const NOT_DUE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a transfer waits for the database to take note of it: it can do without.
 const UPLOAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon a unit is given back again after that failed.
@@ -76,7 +77,7 @@ fn unit(mirror: &Mirror, what: &str, registry: String, targets: Vec<String>) -> 
         source: registry,
         targets,
         due_in: match mirror.is_paused {
-            true => PAUSED,
+            true => NOT_DUE,
             false => mirror.jitter.mul_f64(fastrand::f64()),
         },
         steal_after: (mirror.max_lag / STEAL).min(MOST_STEAL),

@@ -1,6 +1,6 @@
 //! `transship cluster apply`: publishes the mirrors of the file, so that every worker runs them.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use serde_json::json;
 
@@ -8,14 +8,11 @@ use crate::{
     cli::{Exit, Global, Refusal, output},
     config::{Config, Mirror},
     coordination::{
-        LEVEL,
+        LEVEL, NOT_DUE,
         database::{Cluster, ConfigRecord, NewConfig},
         units_of,
     },
 };
-
-/// So late that units keep the earlier time at which they are due.
-const AS_BEFORE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Arguments of `cluster apply`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +37,8 @@ impl ApplyArgs {
         let mut units = units_of(config);
         for unit in &mut units {
             if !changed.contains(&*unit.mirror) {
-                unit.due_in = AS_BEFORE;
+                // The earlier time at which it is due stays.
+                unit.due_in = NOT_DUE;
             }
         }
         let count = units.len();

@@ -1,6 +1,6 @@
 use std::{path::Path, time::Duration};
 
-use super::{PAUSED, units_of};
+use super::{NOT_DUE, units_of};
 use crate::config::Config;
 
 fn units(mirrors: &str) -> Vec<transship_cluster::UnitSpec> {
@@ -34,7 +34,7 @@ fn patterns_have_a_unit_that_finds_repositories() {
 #[test]
 fn paused_mirror_is_not_due() {
     let units = units("[[mirror]]\nfrom = \"s.example/x\"\npaused = true\n");
-    assert_eq!(units[0].due_in, PAUSED);
+    assert_eq!(units[0].due_in, NOT_DUE);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use crate::{
     config::{Config, Mirror},
     coordination::{
-        OwnedUnit,
+        NOT_DUE, OwnedUnit,
         database::{LaggingTag, RunEnd},
         units_of_routes,
     },
@@ -30,8 +30,6 @@ use crate::{
 
 /// When a unit is due again that this worker cannot run.
 const LATER: Duration = Duration::from_secs(60);
-/// When a unit is due again whose mirror has no schedule.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What the run of a unit uses.
 #[derive(Debug)]
@@ -224,7 +222,7 @@ impl UnitContext {
             true => None,
             false => wait,
         };
-        wait.unwrap_or(NEVER) + mirror.jitter.mul_f64(fastrand::f64())
+        wait.unwrap_or(NOT_DUE) + mirror.jitter.mul_f64(fastrand::f64())
     }
 }
 
