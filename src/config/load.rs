@@ -62,7 +62,7 @@ impl Config {
     ) -> Result<Self, Error> {
         if let Some(published) = published {
             // Mistakes are shown where they are. A later version may publish what this one does not know.
-            Self::parse_without_secrets(Path::new(PUBLISHED), published)?;
+            Self::parse_published(published)?;
         }
         let published = published.unwrap_or_default();
         let shared = file::read(published, &mut Problems::default());
@@ -75,6 +75,11 @@ impl Config {
             ..own
         };
         Self::validated(file, text, FileContext { path, options }, problems)
+    }
+
+    /// Parses and validates a text that was published for all workers.
+    pub fn parse_published(text: &str) -> Result<Self, Error> {
+        Self::parse_without_secrets(Path::new(PUBLISHED), text)
     }
 
     /// What workers share of the file: its time zone, its defaults and its mirrors. None of them

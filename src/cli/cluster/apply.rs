@@ -1,6 +1,6 @@
 //! `transship cluster apply`: publishes the mirrors of the file, so that every worker runs them.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::json;
 
@@ -65,8 +65,7 @@ impl ApplyArgs {
 
 /// The mirrors that are different now. Their schedule may be, too: they are due at once.
 fn changed<'a>(config: &'a Config, before: Option<&ConfigRecord>) -> HashSet<&'a str> {
-    let path = Path::new("published mirror.toml");
-    let before = before.and_then(|before| Config::parse_without_secrets(path, &before.body).ok());
+    let before = before.and_then(|before| Config::parse_published(&before.body).ok());
     let is_new = |mirror: &&Mirror| {
         let mut known = before.iter().flat_map(|before| &before.mirrors);
         !known.any(|known| known == *mirror)
