@@ -103,7 +103,7 @@ impl Membership {
         }
     }
 
-    /// What the worker is called, and by which address it goes.
+    /// The table `[cluster]` of this worker.
     pub fn settings(&self) -> &WorkerConfig {
         &self.settings
     }

@@ -97,7 +97,7 @@ async fn migrated(connection: &mut PgConnection) -> Result<State, sqlx::Error> {
 
 /// The version of the schema. `None` if there is none.
 async fn version(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    // The catalogs themselves: to_regclass() goes by a cache, which may be as old as the transaction,
+    // The catalogs themselves: to_regclass() reads a cache, which may be as old as the transaction,
     // and so older than what another process has just made.
     let table = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables \
                  WHERE schemaname = 'transship' AND tablename = 'migrations')";
