@@ -28,7 +28,7 @@ const ENOUGH_FILES: u64 = 4096;
 pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     let store = &config.state_path;
     vec![
-        permissions(store).await,
+        usable_store(store).await,
         disk(store),
         listener("http", config.http.listen, &Holder::of(store)),
         congestion_control(Path::new("/proc/sys/net")),
@@ -37,13 +37,18 @@ pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
     ]
 }
 
-async fn permissions(store: &Path) -> DoctorFinding {
-    match Store::unusable(store).await {
-        None => DoctorFinding::ok("store", format!("{} can be written", store.display())),
-        Some(error) => {
-            let failure = CommandFailure::of(&error.into());
-            DoctorFinding::failed("store", failure.error, failure.remedy.unwrap_or_default())
-        }
+/// Whether the store can be written, and read. The next run replaces a damaged one, and what that one knew is lost.
+async fn usable_store(path: &Path) -> DoctorFinding {
+    let unusable = Store::unusable(path).await;
+    let is_usable = unusable.is_none();
+    let Some(error) = unusable.or(Store::open_existing(path).await.err()) else {
+        return DoctorFinding::ok("store", format!("{} can be written", path.display()));
+    };
+    let failure = CommandFailure::of(&error.into());
+    let (message, remedy) = (failure.error, failure.remedy.unwrap_or_default());
+    match is_usable {
+        true => DoctorFinding::warning("store", message, remedy),
+        false => DoctorFinding::failed("store", message, remedy),
     }
 }
 
