@@ -14,6 +14,11 @@ const SOURCE: &str = "plain_http = true\nstall = \"1h\"";
 /// Large layers are sent in parts.
 const TARGET: &str = "plain_http = true\nchunk = \"64 KiB\"";
 
+/// The keys of mirrors that run once, as soon as they are published.
+const ONCE: &str = "schedule = \"0 0 1 1 *\"\njitter = \"0s\"\n";
+/// Makes every unit due.
+const DUE: &str = "UPDATE transship.units SET due_at = transship.clock()";
+
 /// Workers that share a database, each with a directory of its own.
 pub struct Workers {
     pub postgres: Postgres,
@@ -25,8 +30,16 @@ impl Workers {
     pub fn between(source: &str, target: &str, keys: &str, mirrors: &str) -> Self {
         let entries = mirror_toml_with(SOURCE, TARGET, &format!("{keys}{mirrors}"));
         Self {
-            postgres: Postgres::start(),
+            postgres: Postgres::shared(),
             text: fill_in(&entries, source, target),
+        }
+    }
+
+    /// The same with a database server that the test may stop.
+    pub fn with_own_server(self) -> Self {
+        Self {
+            postgres: Postgres::own(),
+            ..self
         }
     }
 
@@ -46,7 +59,7 @@ impl Workers {
         (worker, daemon)
     }
 
-    /// Publishes the mirrors.
+    /// Publishes the mirrors. A worker that runs already learns of them with its next renewal.
     pub fn publish(&self) {
         let publisher = self.worker("publisher");
         publisher.run(&["cluster", "apply"]).expect_code(0);

@@ -1,12 +1,9 @@
 //! What opening the database finds, and what it reports.
 
 use transship_cluster::{Cluster, Error, WorkerInfo};
+use transship_postgres::{PASSWORD, USER, free_port};
 
-use crate::support::{
-    TestDatabase, empty_database, number, server,
-    server::{PASSWORD, USER, free_port},
-    settings, sql,
-};
+use crate::support::{TestDatabase, empty_database, number, server, settings, sql};
 
 async fn refused(url: &str) -> Error {
     let error = Cluster::open(&settings(url)).await.unwrap_err();

@@ -3,12 +3,9 @@
 use std::{fs, pin::pin, time::Duration};
 
 use transship_cluster::{Cluster, Error};
+use transship_postgres::{PASSWORD, Server, USER};
 
-use crate::support::{
-    TestDatabase, claim_one, in_sync, publish,
-    server::{PASSWORD, Server, USER},
-    settings, units, worker,
-};
+use crate::support::{TestDatabase, claim_one, in_sync, publish, settings, units, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_reconnect_after_a_restart() {

@@ -1,10 +1,11 @@
 //! PgBouncer in transaction mode: no call may need a session.
 
 use transship_cluster::{BudgetKey, Cluster, Flight, NoticeKey};
+use transship_postgres::Pooler;
 
 use crate::support::{
-    TestDatabase, behind, blob, empty_database, in_sync, number, publish, server, server::Pooler,
-    settings, unit, units, worker,
+    TestDatabase, behind, blob, empty_database, in_sync, number, publish, server, settings, unit,
+    units, worker,
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,5 @@
 //! A database for each test, whose clock the test moves, and workers that share it.
 
-pub mod server;
-
 use std::{
     sync::{
         OnceLock,
@@ -18,8 +16,7 @@ use transship_cluster::{
     BlobKey, Claim, Cluster, ConfigVersion, LaggingTag, NewConfig, RunEnd, Settings, UnitSpec,
     Worker, WorkerInfo,
 };
-
-use server::Server;
+use transship_postgres::Server;
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,24 +1,28 @@
-//! A PostgreSQL in a temporary folder, which ends with the test run, however that ends.
+//! A PostgreSQL, Debian's, in a temporary folder. It ends with the test run, however that ends.
+
+#![allow(clippy::unwrap_used, reason = "a test without its server fails")]
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
+/// The superuser of a server.
 pub const USER: &str = "transship";
+/// The password of that user.
 pub const PASSWORD: &str = "right-password";
 
 /// Starts a server and waits for the end of its input, which comes when nobody holds the other end.
 const SCRIPT: &str = r#"
-bin=$1 port=$2 password=$3 options=$4
+bin=$1 port=$2 password=$3 make=$4 options=$5
 trap '' INT
 folder=$(mktemp -d /tmp/transship-postgres.XXXXXX) && cd "$folder" || exit 1
 printf %s "$password" >password
-if "$bin/initdb" -D data -U transship -A scram-sha-256 --pwfile=password -E UTF8 --no-sync >log 2>&1 &&
+if eval "$make" >log 2>&1 &&
     printf '%s\n' "port = $port" "unix_socket_directories = '$folder'" 'fsync = off' \
         'synchronous_commit = off' 'full_page_writes = off' 'max_connections = 200' \
         'shared_preload_libraries = pg_stat_statements' >>data/postgresql.conf &&
@@ -32,8 +36,13 @@ cat >/dev/null
 rm -rf "$folder"
 "#;
 
+const NEW: &str =
+    r#""$bin/initdb" -D data -U transship -A scram-sha-256 --pwfile=password -E UTF8 --no-sync"#;
+
+/// A running server. It ends with the value.
 #[derive(Debug)]
 pub struct Server {
+    /// Where it listens on 127.0.0.1.
     pub port: u16,
     folder: PathBuf,
     bin: PathBuf,
@@ -43,18 +52,43 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a server on a free port.
     pub fn start() -> Self {
         Self::start_with("true")
     }
 
-    /// With a line of shell that sees `data/`, before the server starts.
+    /// Starts a server after a line of shell that sees `data/`.
     pub fn start_with(options: &str) -> Self {
+        Self::made(NEW, options)
+    }
+
+    /// Starts a standby that follows a server. Its commits arrive some time after they are answered.
+    pub fn start_standby(of: &Self) -> Self {
+        let port = of.port;
+        let copy = format!(
+            r#"PGPASSWORD=$password "$bin/pg_basebackup" -h 127.0.0.1 -p {port} -U {USER} -D data -R -c fast --no-sync"#
+        );
+        Self::made(&copy, "true")
+    }
+
+    /// Lets a standby become the server that it followed, at the address of that one, which has ended.
+    pub fn take_over(&mut self, from: &Self) {
+        let settings = self.folder.join("data/postgresql.conf");
+        let port = format!("port = {}\n", from.port);
+        let file = fs::OpenOptions::new().append(true).open(settings);
+        file.unwrap().write_all(port.as_bytes()).unwrap();
+        self.port = from.port;
+        self.control("restart");
+        self.control("promote");
+    }
+
+    fn made(make: &str, options: &str) -> Self {
         let bin = binaries();
         let port = free_port();
         let mut script = as_server(Command::new("sh"))
             .args(["-c", SCRIPT, "postgres"])
             .arg(&bin)
-            .args([&port.to_string(), PASSWORD, options])
+            .args([&port.to_string(), PASSWORD, make, options])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // An interrupt of the test run is not its own.
@@ -75,28 +109,56 @@ impl Server {
         }
     }
 
-    /// The URL of a database.
+    /// The URL of a database, for its superuser.
     pub fn url(&self, database: &str) -> String {
         self.url_as(USER, PASSWORD, database)
     }
 
+    /// The URL of a database for another user.
     pub fn url_as(&self, user: &str, password: &str, database: &str) -> String {
         let port = self.port;
         format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
 
+    /// The process that starts all others of the server.
+    pub fn pid(&self) -> u32 {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
+    /// Runs an action of `pg_ctl`: `stop`, `start`, `restart`, `promote`.
     pub fn control(&self, action: &str) {
-        let data = self.folder.join("data");
+        self.pg_ctl(action, "fast");
+    }
+
+    /// Ends it as a crash does.
+    pub fn crash(&self) {
+        self.pg_ctl("stop", "immediate");
+    }
+
+    fn pg_ctl(&self, action: &str, mode: &str) {
         let done = as_server(Command::new(self.bin.join("pg_ctl")))
             .current_dir("/")
-            .arg("-D")
-            .arg(data)
-            .args(["-w", "-m", "fast", "-l"])
+            .args([action, "-w", "-m", mode, "-D"])
+            .arg(self.folder.join("data"))
+            .arg("-l")
             .arg(self.folder.join("log"))
-            .arg(action)
             .stdout(Stdio::null())
             .status();
         assert!(done.unwrap().success(), "pg_ctl {action}");
+    }
+
+    /// What `psql` prints for a statement.
+    pub fn ask(&self, database: &str, sql: &str) -> String {
+        let port = self.port.to_string();
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["--no-psqlrc", "-qAt", "-h", "127.0.0.1", "-p", &port])
+            .args(["-U", USER, "-d", database, "-c", sql])
+            .env("PGPASSWORD", PASSWORD);
+        let output = psql.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 }
 
@@ -110,7 +172,7 @@ impl Drop for Server {
 /// PgBouncer in transaction mode, with two connections to the server.
 #[derive(Debug)]
 pub struct Pooler {
-    pub port: u16,
+    port: u16,
     script: Child,
     input: Option<ChildStdin>,
 }
@@ -134,6 +196,7 @@ rm -rf "$folder"
 "#;
 
 impl Pooler {
+    /// Starts one before a server.
     pub fn start(server: &Server) -> Self {
         let port = free_port();
         let mut script = as_server(Command::new("sh"))
@@ -158,6 +221,7 @@ impl Pooler {
         }
     }
 
+    /// The URL of a database behind it.
     pub fn url(&self, database: &str) -> String {
         let port = self.port;
         format!("postgres://{USER}:any@127.0.0.1:{port}/{database}?sslmode=disable")
@@ -171,12 +235,13 @@ impl Drop for Pooler {
     }
 }
 
+/// A port on which nobody listens.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// The newest that Debian installed, or the one on the PATH.
+/// The newest that Debian installed.
 fn binaries() -> PathBuf {
     let version = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
