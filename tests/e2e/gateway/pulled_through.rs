@@ -13,16 +13,15 @@ use crate::support::registries::fake_answers::{held, truncated};
 use crate::support::registries::requests::{Request, count};
 use crate::support::wait_for;
 
-/// An image with a layer that no window holds.
+/// An image with a layer that no window holds, and neither do the buffers of a connection.
 fn large() -> Image {
-    Image::oci_with(
-        "large",
-        vec![
-            layer("small", 5000),
-            layer("large", 24 << 20),
-            layer("mid", 1 << 20),
-        ],
-    )
+    image_with(24 << 20)
+}
+
+fn image_with(large_bytes: usize) -> Image {
+    let layers = [("small", 5000), ("large", large_bytes), ("mid", 1 << 20)];
+    let layers = layers.map(|(name, bytes)| layer(name, bytes));
+    Image::oci_with("large", layers.into())
 }
 
 fn blob_path(image: &Image, at: usize) -> String {
@@ -37,7 +36,8 @@ fn gets_of(requests: &[Request], digest: &str) -> usize {
 
 #[test]
 fn fifty_clients_are_one_download() {
-    let image = large();
+    // Two windows for each of fifty.
+    let image = image_with(4 << 20);
     let stage = GatewayStage::start(OPEN, |source| source.client().push("tool", "v1", &image));
     for reply in stage.client.herd(50, "/v2/tool/manifests/v1") {
         assert_eq!((reply.status.as_u16(), &reply.body), (200, &image.bytes));
