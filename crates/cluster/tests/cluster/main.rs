@@ -10,12 +10,10 @@
 mod blobs;
 mod claims;
 mod configs;
+mod database;
 mod fences;
 mod lag;
 mod limits;
 mod notices;
-mod opening;
-mod outage;
-mod pooler;
 mod scale;
 mod support;

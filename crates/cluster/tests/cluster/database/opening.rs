@@ -70,7 +70,7 @@ async fn concurrent_workers_migrate_once() {
 async fn older_schema_is_migrated() {
     let name = empty_database("template1").await;
     let url = server().url(&name);
-    let first = include_str!("../../migrations/0001_workers_and_units.sql");
+    let first = include_str!("../../../migrations/0001_workers_and_units.sql");
     let made = format!(
         "CREATE SCHEMA transship;
          CREATE TABLE transship.migrations
