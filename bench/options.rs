@@ -93,6 +93,15 @@ pub struct Options {
     /// `gateway`: size of the blob that all clients follow
     #[arg(long, default_value_t = 1024)]
     pub followed_mib: u64,
+    /// `cluster`: repositories
+    #[arg(long, default_value_t = 300)]
+    shared_repositories: usize,
+    /// `cluster`: tags, in all repositories together
+    #[arg(long, default_value_t = 3000)]
+    shared_tags: usize,
+    /// `cluster`: rate of each worker's link to the target
+    #[arg(long, default_value_t = 20.0)]
+    uplink_mbit: f64,
     /// A tool that takes longer is stopped
     #[arg(long, default_value_t = 30)]
     limit_minutes: u64,
@@ -130,6 +139,8 @@ pub enum Section {
     Gateway,
     /// The images of many pods
     Pods,
+    /// One, two and four workers over a database, each with a link of its own
+    Cluster,
 }
 
 impl Options {
@@ -160,6 +171,8 @@ impl Options {
         self.clients = self.clients.min(8);
         self.pulled_mib = self.pulled_mib.min(2);
         self.followed_mib = self.followed_mib.min(64);
+        self.shared_repositories = self.shared_repositories.min(12);
+        self.shared_tags = self.shared_tags.min(60);
         self.limit_minutes = self.limit_minutes.min(1);
     }
 
@@ -269,6 +282,32 @@ impl Options {
             reset_every: None,
             stall_every: None,
         }
+    }
+
+    /// Many repositories with layers of their own, and one layer that all share.
+    pub fn shared_shape(&self) -> Shape {
+        Shape {
+            repositories: self.shared_repositories,
+            tags: self.shared_tags,
+            platforms: 1,
+            common_layers: 1,
+            repository_layers: 2,
+            layer_bytes: 256 << 10,
+        }
+    }
+
+    /// The link of one worker.
+    pub fn uplink(&self) -> LinkQuality {
+        LinkQuality {
+            flow_rate: None,
+            total_rate: Some((self.uplink_mbit * 125_000.0) as u64),
+            ..self.long_link()
+        }
+    }
+
+    /// The link of one worker in words.
+    pub fn describe_uplink(&self) -> String {
+        format!("{} ms and {} Mbit/s", self.rtt_ms, self.uplink_mbit)
     }
 
     /// The same link with faults.

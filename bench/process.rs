@@ -99,10 +99,14 @@ pub fn now(child: &Child) -> Usage {
     usage
 }
 
-/// Notes what the process has used so far; says whether it has ended.
-fn look(child: &Child, usage: &mut Usage) -> bool {
-    let folder = format!("/proc/{}", child.id());
-    let stat = fs::read_to_string(format!("{folder}/stat")).unwrap();
+/// User and system time of a process, with that of the children it waited for; `None` once it is gone.
+pub fn seconds_of(pid: u32) -> Option<f64> {
+    stat(pid).map(|(_, seconds)| seconds)
+}
+
+/// The state of a process, and its processor time.
+fn stat(pid: u32) -> Option<(String, f64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything.
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let fields: Vec<&str> = fields.split_whitespace().collect();
@@ -110,11 +114,18 @@ fn look(child: &Child, usage: &mut Usage) -> bool {
         .iter()
         .map(|field| field.parse::<u64>().unwrap())
         .sum();
-    usage.processor_seconds = ticks as f64 / TICKS;
+    Some((fields[0].to_owned(), ticks as f64 / TICKS))
+}
+
+/// Notes what the process has used so far; says whether it has ended.
+fn look(child: &Child, usage: &mut Usage) -> bool {
+    let folder = format!("/proc/{}", child.id());
+    let (state, seconds) = stat(child.id()).unwrap();
+    usage.processor_seconds = seconds;
     let status = fs::read_to_string(format!("{folder}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = peak.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     // What has ended holds no memory any more.
     usage.peak_bytes = usage.peak_bytes.max(kib.unwrap_or_default() << 10);
-    fields[0] == "Z"
+    state == "Z"
 }

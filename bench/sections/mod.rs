@@ -1,5 +1,6 @@
 //! The parts of the benchmark, in the order in which they are measured.
 
+mod cluster;
 mod distance;
 mod gateway;
 mod growth;
@@ -17,7 +18,7 @@ type Part = fn(&Options, &mut Report);
 /// Measures what the options name.
 pub fn run(options: &Options, report: &mut Report) {
     plain_copies::loopback(options, report);
-    let parts: [(Section, Part); 10] = [
+    let parts: [(Section, Part); 11] = [
         (Section::Link, distance::link),
         (Section::Far, distance::far),
         (Section::Lossy, distance::lossy),
@@ -28,6 +29,7 @@ pub fn run(options: &Options, report: &mut Report) {
         (Section::Growth, growth::growth),
         (Section::Gateway, gateway::gateway),
         (Section::Pods, pods::pods),
+        (Section::Cluster, cluster::cluster),
     ];
     for (section, part) in parts {
         if options.measures(section) {
