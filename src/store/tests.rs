@@ -1,3 +1,5 @@
+mod behind;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod closing;

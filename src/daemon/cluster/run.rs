@@ -79,8 +79,15 @@ impl UnitContext {
         match (mirror, unit.source()) {
             (Some(mirror), Some(source)) => {
                 let began = Instant::now();
-                let report = self.run_mirror(mirror, source, unit).await;
-                let end = self.end(mirror, unit, &report, began).await;
+                let report = self.run_mirror(mirror, &source, unit).await;
+                let lagging = match unit.lease.is_compared() {
+                    true => self.behind(mirror, &source).await,
+                    false => None,
+                };
+                let end = RunEnd {
+                    lagging,
+                    ..self.end(mirror, unit, &report, began)
+                };
                 (Some(report), end)
             }
             (Some(mirror), None) if unit.is_discovery() => {
@@ -122,7 +129,7 @@ impl UnitContext {
     async fn run_mirror(
         &self,
         mirror: &Mirror,
-        source: Repository,
+        source: &Repository,
         unit: &OwnedUnit,
     ) -> MirrorReport {
         // Healthchecks match start and end by this.
@@ -142,15 +149,15 @@ impl UnitContext {
     async fn run_recorded(
         &self,
         mirror: &Mirror,
-        source: Repository,
+        source: &Repository,
         unit: &OwnedUnit,
     ) -> MirrorReport {
-        let scope = Scope::Source(source);
+        let scope = Scope::Source(source.clone());
         let (config, lease) = (&self.config, &unit.lease);
         let run = self.sync.run_one(config, mirror, &scope, lease).boxed();
         let record = async {
             unit.lease.compared().await;
-            if let Some(tags) = self.behind(unit).await {
+            if let Some(tags) = self.behind(mirror, source).await {
                 unit.record_lag(&tags).await;
             }
             std::future::pending::<()>().await;
@@ -161,31 +168,18 @@ impl UnitContext {
         }
     }
 
-    /// What is behind of a unit, as far as it is known.
-    async fn behind(&self, unit: &OwnedUnit) -> Option<Vec<LaggingTag>> {
+    /// What is behind one source repository, as far as it is known.
+    async fn behind(&self, mirror: &Mirror, source: &Repository) -> Option<Vec<LaggingTag>> {
         self.writer.flush().await;
-        let behind = self.store.behind(unit.mirror(), i64::MAX).await;
+        let behind = self.store.behind_source(&mirror.name, source).await;
         let unread = |error: &_| tracing::warn!(%error, "what is behind is not known");
         let behind = behind.inspect_err(unread).ok()?;
-        let source = unit.source().map(|source| source.to_string());
-        let is_own = |tag: &BehindTag| {
-            let own = tag
-                .source
-                .rsplit_once(':')
-                .map(|(repository, _)| repository);
-            source.as_deref().is_none_or(|source| own == Some(source))
-        };
         let now = now();
-        Some(
-            behind
-                .into_iter()
-                .filter(is_own)
-                .map(|tag| lagging(tag, now))
-                .collect(),
-        )
+        Some(behind.into_iter().map(|tag| lagging(tag, now)).collect())
     }
 
-    async fn end(
+    /// How a run went, without what is behind.
+    fn end(
         &self,
         mirror: &Mirror,
         unit: &OwnedUnit,
@@ -200,10 +194,7 @@ impl UnitContext {
                 true => Duration::ZERO,
                 false => self.due_in(mirror),
             },
-            lagging: match is_compared {
-                true => self.behind(unit).await,
-                false => None,
-            },
+            lagging: None,
             tags: tags.unchanged + tags.copied + tags.failed,
             failed: tags.failed,
             checked_ago: is_compared.then(|| began.elapsed()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
-use sqlx::query;
+use sqlx::{query, query_as};
 
 use crate::{
     oci::{Digest, RegistryName, Repository, Tag},
@@ -203,7 +203,8 @@ impl Store {
 
     /// The tags of a mirror that are behind, longest first, `limit` at the most.
     pub async fn behind(&self, mirror: &str, limit: i64) -> Result<Vec<BehindTag>, Error> {
-        let rows = query!(
+        let rows = query_as!(
+            BehindTag,
             r#"SELECT registry || '/' || path || ':' || tag AS "reference!: String",
                       source || ':' || COALESCE(source_tag, tag) AS "source!: String",
                       lagging_since AS "lagging_since!", error_class, error_message
@@ -212,20 +213,30 @@ impl Store {
                ORDER BY lagging_since, tag LIMIT ?"#,
             mirror,
             limit
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.read_error(e))?;
-        Ok(rows
-            .into_iter()
-            .map(|row| BehindTag {
-                reference: row.reference,
-                source: row.source,
-                lagging_since: row.lagging_since,
-                error_class: row.error_class,
-                error_message: row.error_message,
-            })
-            .collect())
+        );
+        let rows = rows.fetch_all(&self.readers).await;
+        rows.map_err(|e| self.read_error(e))
+    }
+
+    /// The tags of a mirror that are behind one source repository.
+    pub async fn behind_source(
+        &self,
+        mirror: &str,
+        source: &Repository,
+    ) -> Result<Vec<BehindTag>, Error> {
+        let source = source.to_string();
+        let rows = query_as!(
+            BehindTag,
+            r#"SELECT registry || '/' || path || ':' || tag AS "reference!: String",
+                      source || ':' || COALESCE(source_tag, tag) AS "source!: String",
+                      lagging_since AS "lagging_since!", error_class, error_message
+               FROM tags JOIN repositories ON repositories.id = repository_id
+               WHERE mirror = ? AND source = ? AND lagging_since IS NOT NULL"#,
+            mirror,
+            source
+        );
+        let rows = rows.fetch_all(&self.readers).await;
+        rows.map_err(|e| self.read_error(e))
     }
 
     /// The source of a tag that is behind because its last attempt failed with a class of error: the
