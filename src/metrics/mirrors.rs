@@ -136,6 +136,13 @@ impl MirrorGauges {
         }
     }
 
+    /// Changes what is known of every mirror.
+    pub(crate) fn update(&self, change: impl Fn(&str, &mut MirrorSample)) {
+        for (mirror, sample) in self.samples.lock().iter_mut() {
+            change(mirror, sample);
+        }
+    }
+
     /// Forgets every mirror that is not named.
     pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
         let mut samples = self.samples.lock();

@@ -131,6 +131,11 @@ impl Metrics {
         self.mirrors.set(name, sample);
     }
 
+    /// Changes the gauges of every mirror.
+    pub(crate) fn update_mirrors(&self, change: impl Fn(&str, &mut MirrorSample)) {
+        self.mirrors.update(change);
+    }
+
     /// Counts an answered request, or one without an answer (`code` is `None`).
     pub fn request(&self, registry: &str, method: &str, code: Option<u16>, took: Duration) {
         self.registries.request(registry, method, code, took);

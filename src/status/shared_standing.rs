@@ -18,6 +18,16 @@ pub struct SharedStanding {
     last_in_sync: Option<i64>,
     last_checked: Option<i64>,
     behind: u64,
+    /// Where tags are behind, by registry.
+    targets: HashMap<String, SharedLag>,
+}
+
+/// What is behind at a target registry over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SharedLag {
+    lagging_since: Option<i64>,
+    behind: u64,
+    failed: u64,
 }
 
 impl SharedStanding {
@@ -37,7 +47,16 @@ impl SharedStanding {
     /// The clocks of the database and of this machine may differ: what counts is how long ago it was.
     fn of(units: &UnitsStatus, there: DateTime<Utc>, now: i64) -> Self {
         let at = |at: Option<DateTime<Utc>>| at.map(|at| now - (there - at).num_seconds());
+        let targets = units.targets.iter().map(|target| {
+            let standing = SharedLag {
+                lagging_since: at(Some(target.since)),
+                behind: target.behind,
+                failed: target.failed,
+            };
+            (target.registry.clone(), standing)
+        });
         Self {
+            targets: targets.collect(),
             lagging_since: at(units.lagging_since),
             last_in_sync: at(units.last_in_sync),
             last_checked: at(units.last_checked),
@@ -53,11 +72,15 @@ impl SharedStanding {
                 status.targets.push(TargetStatus::empty(registry));
             }
         }
-        let lag = Lag::at(now, self.lagging_since, self.last_in_sync);
         for target in &mut status.targets {
+            let shared = self.at(&target.target);
+            let lag = Lag::at(now, shared.lagging_since, self.last_in_sync);
             target.lag_seconds = lag.at_least;
             target.lag_upper_seconds = lag.at_most;
+            target.behind = shared.behind;
+            target.failed = shared.failed;
         }
+        let lag = Lag::at(now, self.lagging_since, self.last_in_sync);
         status.lag_seconds = lag.at_least;
         status.last_checked = self.last_checked;
         status.last_success = self.last_in_sync;
@@ -70,12 +93,21 @@ impl SharedStanding {
         };
     }
 
+    fn at(&self, target: &str) -> SharedLag {
+        self.targets.get(target).copied().unwrap_or_default()
+    }
+
     /// Sets the gauges that are the same at every worker.
     pub(crate) fn apply_sample(&self, sample: &mut MirrorSample) {
         sample.last_check_success = self.last_checked;
         for target in &mut sample.targets {
+            let shared = self.at(&target.target);
+            let [synced, _, _, orphaned] = target.tags;
+            let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            let (behind, failed) = (count(shared.behind), count(shared.failed));
             *target = TargetSample {
-                lagging_since: self.lagging_since,
+                lagging_since: shared.lagging_since,
+                tags: [synced, behind - failed, failed, orphaned],
                 last_in_sync: self.last_in_sync,
                 last_success: self.last_in_sync,
                 ..std::mem::take(target)

@@ -180,6 +180,12 @@ impl StatusCache {
 
     /// Sets how mirrors stand over all workers.
     pub fn set_shared(&self, shared: HashMap<Arc<str>, SharedStanding>) {
+        // This worker may run a mirror rarely, or never.
+        self.metrics.update_mirrors(|name, sample| {
+            if let Some(shared) = shared.get(name) {
+                shared.apply_sample(sample);
+            }
+        });
         self.lock().shared = shared;
     }
 

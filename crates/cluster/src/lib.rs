@@ -66,7 +66,9 @@ pub use crate::limits::SharedLimits;
 pub use crate::limits::budget::{BudgetKey, Draw, grant_bytes};
 pub use crate::limits::quota::{QuotaKey, QuotaReport};
 pub use crate::notices::{NoticeKey, Notices};
-pub use crate::status::{ClusterStatus, HeldUnit, MirrorStatus, OverdueUnit, RunRow, WorkerStatus};
+pub use crate::status::{
+    ClusterStatus, HeldUnit, MirrorStatus, OverdueUnit, RunRow, TargetLag, WorkerStatus,
+};
 pub use crate::units::claim::Claim;
 pub use crate::units::release::{LaggingRecord, LaggingTag, RunEnd};
 pub use crate::units::{UnitId, UnitSpec};

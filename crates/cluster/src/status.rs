@@ -1,6 +1,6 @@
 //! What pages, metrics and the command line show of a cluster.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::query;
@@ -71,6 +71,21 @@ pub struct MirrorStatus {
     pub last_checked: Option<DateTime<Utc>>,
     /// Since when the oldest unit that does not run is due.
     pub overdue_since: Option<DateTime<Utc>>,
+    /// The target registries where tags are behind.
+    pub targets: Vec<TargetLag>,
+}
+
+/// What is behind of a mirror at a target registry.
+#[derive(Clone, Debug)]
+pub struct TargetLag {
+    /// The registry.
+    pub registry: String,
+    /// How many tags are behind.
+    pub behind: u64,
+    /// For how many of them the last attempt failed.
+    pub failed: u64,
+    /// Since when the oldest of them is behind.
+    pub since: DateTime<Utc>,
 }
 
 /// A cluster at one moment.
@@ -193,7 +208,9 @@ impl Cluster {
              GROUP BY u.mirror ORDER BY u.mirror"#
         );
         let rows = self.database.all("read the mirrors", query).await?;
+        let mut targets = self.targets().await?;
         let mirrors = rows.into_iter().map(|row| MirrorStatus {
+            targets: targets.remove(&row.mirror).unwrap_or_default(),
             mirror: row.mirror,
             units: unsigned(row.units),
             held: unsigned(row.held),
@@ -207,6 +224,27 @@ impl Cluster {
             overdue_since: row.overdue_since,
         });
         Ok(mirrors.collect())
+    }
+
+    /// What is behind at target registries, by mirror.
+    async fn targets(&self) -> Result<HashMap<String, Vec<TargetLag>>, Error> {
+        let query = query!(
+            r#"SELECT u.mirror, split_part(l.target, '/', 1) AS "registry!", count(*) AS "behind!",
+                 count(l.class) AS "failed!", min(l.since) AS "since!"
+             FROM transship.lagging l JOIN transship.units u ON u.id = l.unit
+             GROUP BY 1, 2 ORDER BY 1, 2"#
+        );
+        let rows = self.database.all("read what is behind", query).await?;
+        let mut targets: HashMap<String, Vec<TargetLag>> = HashMap::new();
+        for row in rows {
+            targets.entry(row.mirror).or_default().push(TargetLag {
+                registry: row.registry,
+                behind: unsigned(row.behind),
+                failed: unsigned(row.failed),
+                since: row.since,
+            });
+        }
+        Ok(targets)
     }
 
     /// The units that a worker runs.

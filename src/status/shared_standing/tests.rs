@@ -3,7 +3,7 @@ use std::path::Path;
 use chrono::{TimeDelta, Utc};
 
 use super::*;
-use crate::{config::Config, status::StoredStatus};
+use crate::{config::Config, coordination::database::TargetLag, status::StoredStatus};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -23,6 +23,15 @@ fn units(lagging: Option<i64>, checked: Option<i64>) -> (UnitsStatus, DateTime<U
         last_in_sync: checked.filter(|_| lagging.is_none()).map(ago),
         last_checked: checked.map(ago),
         overdue_since: None,
+        targets: lagging
+            .map(|seconds| TargetLag {
+                registry: "t.example".into(),
+                behind: 1,
+                failed: 1,
+                since: ago(seconds),
+            })
+            .into_iter()
+            .collect(),
     };
     (units, there)
 }
@@ -47,6 +56,28 @@ fn lag_of_other_workers_is_shown() {
     assert_eq!(status.last_checked, Some(NOW - 30));
     assert_eq!(status.targets[0].target, "t.example");
     assert_eq!(status.targets[0].lag_seconds, 600);
+    assert_eq!((status.targets[0].behind, status.targets[0].failed), (1, 1));
+}
+
+#[test]
+fn lag_at_one_target_is_not_that_of_another() {
+    let (units, there) = units(Some(600), Some(30));
+    let shared = SharedStanding::of(&units, there, NOW);
+    let target = |target: &str| TargetSample {
+        target: target.into(),
+        tags: [5, 4, 0, 1],
+        ..TargetSample::default()
+    };
+    let mut sample = MirrorSample {
+        targets: vec![target("t.example"), target("u.example")],
+        ..MirrorSample::default()
+    };
+    shared.apply_sample(&mut sample);
+    let [t, u] = &sample.targets[..] else {
+        panic!("{sample:?}")
+    };
+    assert_eq!((t.lagging_since, t.tags), (Some(NOW - 600), [5, 0, 1, 1]));
+    assert_eq!((u.lagging_since, u.tags), (None, [5, 0, 0, 1]));
 }
 
 #[test]

@@ -139,3 +139,26 @@ async fn runs_are_recorded_once() {
         0
     );
 }
+
+#[tokio::test]
+async fn lag_is_known_for_each_target_registry() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let a = worker(&cluster, "a").await;
+    let claim = claim_one(&a).await;
+    let mut elsewhere = lagging_tag("1");
+    elsewhere.target = "quay.example.com/alpine".into();
+    elsewhere.class = Some("denied".into());
+    let tags = [lagging_tag("1"), lagging_tag("2"), elsewhere];
+    a.record_lag(&claim, &tags).await.unwrap();
+    let status = cluster.status().await.unwrap();
+    let targets = status.mirrors[0].targets.iter();
+    let targets: Vec<_> = targets
+        .map(|target| (&*target.registry, target.behind, target.failed))
+        .collect();
+    assert_eq!(
+        targets,
+        [("harbor.example.com", 2, 0), ("quay.example.com", 1, 1)]
+    );
+}
