@@ -382,17 +382,12 @@ impl Membership {
     }
 }
 
-/// The workers that ended undrained and that no worker of the same name replaced, each with when that was first seen.
+/// The workers that ended undrained and were not replaced, each with when that was first seen.
 fn gone(status: &ClusterStatus, known: &BTreeMap<Arc<str>, i64>) -> BTreeMap<Arc<str>, i64> {
     let now = Utc::now().timestamp();
-    let is_live = |name: &str| {
-        let mut workers = status.workers.iter();
-        workers.any(|worker| worker.name == name && worker.is_live())
-    };
-    let workers = status.workers.iter();
-    let ended = workers.filter(|worker| !worker.is_live() && !worker.is_draining);
-    ended
-        .filter(|worker| !is_live(&worker.name))
+    let workers = status.present_workers();
+    workers
+        .filter(|worker| !worker.is_live() && !worker.is_draining)
         .map(|worker| {
             let name: Arc<str> = worker.name.as_str().into();
             let since = known.get(&name).copied().unwrap_or(now);
@@ -408,3 +403,6 @@ fn notice(what: &str) -> NoticeKey {
         key: what.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

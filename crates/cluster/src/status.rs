@@ -101,6 +101,24 @@ pub struct ClusterStatus {
     pub mirrors: Vec<MirrorStatus>,
 }
 
+impl ClusterStatus {
+    /// The workers that live, and those that ended and that no other of their name replaced.
+    pub fn present_workers(&self) -> impl Iterator<Item = &WorkerStatus> {
+        let workers = self.workers.iter();
+        workers.filter(|worker| worker.is_live() || !self.is_replaced(worker))
+    }
+
+    /// Whether another worker of the same name lives, or registered later. The first counts where the
+    /// clock of the database was set back.
+    fn is_replaced(&self, worker: &WorkerStatus) -> bool {
+        let mut others = self.workers.iter();
+        others.any(|other| {
+            let is_later = other.started_at > worker.started_at;
+            other.name == worker.name && (other.is_live() || is_later)
+        })
+    }
+}
+
 /// A unit that runs.
 #[derive(Clone, Debug)]
 pub struct HeldUnit {

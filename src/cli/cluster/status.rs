@@ -29,7 +29,7 @@ impl ClusterStatusArgs {
                 cluster.server()
             ))?,
         }
-        for worker in &status.workers {
+        for worker in status.present_workers() {
             output::line(&worker_line(worker, &status))?;
             for unit in cluster.held(worker.id).await? {
                 let since = output::duration((status.now - unit.since).num_seconds());

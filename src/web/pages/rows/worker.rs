@@ -27,15 +27,8 @@ pub(crate) fn rows(coordination: &Coordination, words: &'static Words) -> Vec<Wo
     status.map_or_else(Vec::new, |status| of(&status, words))
 }
 
-/// The workers that live, and those that ended with no other of their name.
 fn of(status: &ClusterStatus, words: &'static Words) -> Vec<WorkerRow> {
-    let is_replaced = |worker: &WorkerStatus| {
-        let mut others = status.workers.iter();
-        others.any(|other| other.name == worker.name && other.started_at > worker.started_at)
-    };
-    let workers = status.workers.iter();
-    let shown = workers.filter(|worker| worker.is_live() || !is_replaced(worker));
-    let rows = shown.map(|worker| WorkerRow {
+    let rows = status.present_workers().map(|worker| WorkerRow {
         name: worker.name.clone(),
         egress: worker.egress.clone(),
         state: badge(worker, words),

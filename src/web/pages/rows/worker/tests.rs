@@ -52,3 +52,16 @@ fn restarted_worker_is_shown_once() {
         .collect();
     assert_eq!(shown, [("a", "works"), ("b", "gone"), ("c", "draining")]);
 }
+
+#[test]
+fn worker_is_replaced_though_the_clock_was_set_back() {
+    let status = ClusterStatus {
+        now: Utc::now(),
+        newest_config: None,
+        workers: vec![worker("a", 60, 0, false), worker("a", 3600, 50, false)],
+        mirrors: Vec::new(),
+    };
+    let rows = of(&status, Language::English.words());
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].state.text, "works");
+}
