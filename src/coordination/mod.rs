@@ -2,6 +2,7 @@
 
 mod lease;
 mod membership;
+mod pulls;
 mod traffic;
 mod unit;
 

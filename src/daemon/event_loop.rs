@@ -56,6 +56,8 @@ pub(crate) enum Event {
     Verified(Arc<str>),
     /// A mirror was made due for all workers.
     Asked,
+    /// Pulls of shared quotas were reported to the other workers.
+    PullsSettled,
     /// The delivery of a notification.
     Delivered(Notification, Vec<Delivery>),
 }
@@ -94,6 +96,7 @@ impl Daemon {
             }
             Ok(Event::UnitRan(name, report)) => self.unit_ran(&name, report).await,
             Ok(Event::Verified(name)) => self.units.verified(&name),
+            Ok(Event::PullsSettled) => self.units.pulls_settled(),
             Ok(Event::Asked) => self.units.poll(&self.services, &mut self.work),
             Err(error) => log_bug(&error),
         }
@@ -119,6 +122,7 @@ impl Daemon {
             self.load(LoadReason::Changed);
         }
         if self.ticks.is_multiple_of(CHECK_TICKS) {
+            self.units.settle_pulls(&self.services, &mut self.work);
             self.check_alarms().await;
         }
         if self.ticks.is_multiple_of(RETRY_TICKS) {

@@ -192,6 +192,9 @@ async fn services(
         RetryPolicy::default(),
         learned,
     );
+    if let Some(membership) = coordination.membership() {
+        registries.share_pulls(membership.clone());
+    }
     let sync = Sync::new(
         registries,
         store.clone(),

@@ -64,7 +64,7 @@ pub use crate::database::settings::Settings;
 pub use crate::error::Error;
 pub use crate::limits::SharedLimits;
 pub use crate::limits::budget::{BudgetKey, Draw, grant_bytes};
-pub use crate::limits::quota::{QuotaKey, QuotaReport};
+pub use crate::limits::quota::{QuotaDraw, QuotaGrant, QuotaKey, QuotaReport};
 pub use crate::notices::{NoticeKey, Notices};
 pub use crate::status::{
     ClusterStatus, HeldUnit, MirrorStatus, OverdueUnit, RunRow, TargetLag, WorkerStatus,

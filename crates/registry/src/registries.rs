@@ -1,12 +1,15 @@
 //! Every registry of a process.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use parking_lot::Mutex;
 
 use crate::{
     Error, LearnedCapabilities, Observer, Quota, Registry, RegistryHealth, RequestCounter,
-    RetryPolicy, Traffic,
+    RetryPolicy, SharedPulls, Traffic,
     auth::Auth,
     client::RegistryClient,
     concurrency::{
@@ -18,7 +21,8 @@ use crate::{
     health::HealthState,
     http::HttpClient,
     oci::RegistryName,
-    settings::{RegistrySettings, Settings},
+    quota::{PullQuota, shared::PullSource},
+    settings::{Credential, RegistrySettings, Settings},
     upload::capabilities::UploadCapabilities,
     vendor::BulkApi,
 };
@@ -31,6 +35,8 @@ pub struct Registries {
     observer: Arc<dyn Observer>,
     retry: RetryPolicy,
     process_limits: Arc<ProcessLimits>,
+    /// Who grants pulls, where several processes share quotas.
+    shared_pulls: OnceLock<Arc<dyn SharedPulls>>,
     clients: OnceMap<RegistryName, RegistryClient>,
     upload_capabilities: OnceMap<RegistryName, UploadCapabilities>,
     health: OnceMap<RegistryName, HealthState>,
@@ -58,9 +64,24 @@ impl Registries {
             observer,
             retry,
             process_limits: Arc::new(process_limits),
+            shared_pulls: OnceLock::new(),
             clients: OnceMap::default(),
             upload_capabilities: learned.collect(),
             health: OnceMap::default(),
+        }
+    }
+
+    /// Draws the pulls of quotas that other processes use, too. Call this before a registry is opened.
+    pub fn share_pulls(&self, pulls: Arc<dyn SharedPulls>) {
+        // The first one counts.
+        let _ = self.shared_pulls.set(pulls);
+    }
+
+    /// Reports pulls that were made, and gives back those that were drawn and that nobody uses at the
+    /// moment. Call this every few seconds where pulls are shared.
+    pub async fn settle_pulls(&self) {
+        for client in self.clients.values() {
+            client.http.quota.settle().await;
         }
     }
 
@@ -84,8 +105,11 @@ impl Registries {
             self.process_limits.clone(),
         ));
         let new = || UploadCapabilities::new(name, LearnedCapabilities::default());
+        let quota = self.pull_quota(name, &settings.login.credential);
+        let mut http = HttpClient::new(name, &settings, rate_limiter, self.observer.clone())?;
+        http.quota = Arc::new(quota);
         Ok(RegistryClient {
-            http: HttpClient::new(name, &settings, rate_limiter, self.observer.clone())?,
+            http,
             auth: Auth::new(settings.login),
             limits: RequestLimits::new(settings.connections),
             referrers_api: ReferrersApi::default(),
@@ -95,6 +119,21 @@ impl Registries {
             health: self.health.get(name),
             upload_capabilities: self.upload_capabilities.get_or_create(name, new),
             chunk_size: settings.chunk,
+        })
+    }
+
+    fn pull_quota(&self, name: &RegistryName, credential: &Credential) -> PullQuota {
+        let Some(pulls) = self.shared_pulls.get() else {
+            return PullQuota::default();
+        };
+        let user = match credential {
+            Credential::Basic { username, .. } => Some(username.as_str().into()),
+            _ => None,
+        };
+        PullQuota::shared(PullSource {
+            pulls: pulls.clone(),
+            registry: name.clone(),
+            user,
         })
     }
 

@@ -33,6 +33,7 @@ const UNITS: usize = 16;
 pub(crate) struct UnitRuns {
     running: usize,
     is_claiming: bool,
+    is_settling_pulls: bool,
     /// Mirrors of which content is verified.
     verifying: HashSet<Arc<str>>,
 }
@@ -89,6 +90,24 @@ impl UnitRuns {
                 Vec::new()
             }))
         });
+    }
+
+    /// Reports pulls of shared quotas, and gives back those that nobody uses at the moment.
+    pub(crate) fn settle_pulls(&mut self, services: &Services, work: &mut Tasks) {
+        if services.coordination.membership().is_none() || self.is_settling_pulls {
+            return;
+        }
+        self.is_settling_pulls = true;
+        let sync = services.sync.clone();
+        work.spawn(async move {
+            sync.registries().settle_pulls().await;
+            Event::PullsSettled
+        });
+    }
+
+    /// Pulls were reported.
+    pub(crate) fn pulls_settled(&mut self) {
+        self.is_settling_pulls = false;
     }
 
     /// Runs units that were claimed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use transship_cluster::{BudgetKey, QuotaKey, QuotaReport};
+use transship_cluster::{BudgetKey, QuotaDraw, QuotaGrant, QuotaKey, QuotaReport, Worker};
 
 use crate::support::{HOUR, TOO_LONG, TestDatabase, publish, units, worker};
 
@@ -115,7 +115,14 @@ fn report(remaining: u64) -> QuotaReport {
         limit: 100,
         remaining,
         window: 6 * HOUR,
+        age: Duration::ZERO,
     }
+}
+
+async fn draw(worker: &Worker, report: QuotaReport, held: u64, want: u64) -> QuotaGrant {
+    let draw = QuotaDraw { held, want };
+    let drawn = worker.limits().draw_quota(&quota(), report, draw).await;
+    drawn.unwrap()
 }
 
 #[tokio::test]
@@ -124,15 +131,27 @@ async fn quotas_are_drawn_by_all() {
     let cluster = database.cluster().await;
     publish(&cluster, units(1)).await;
     let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
-    assert_eq!(a.limits().draw_quota(&quota(), 5).await.unwrap(), None);
-    a.limits().report_quota(&quota(), report(12)).await.unwrap();
-    assert_eq!(a.limits().draw_quota(&quota(), 5).await.unwrap(), Some(5));
-    assert_eq!(b.limits().draw_quota(&quota(), 10).await.unwrap(), Some(7));
-    assert_eq!(b.limits().draw_quota(&quota(), 1).await.unwrap(), Some(0));
+    assert_eq!(draw(&a, report(12), 0, 5).await.granted, 5);
+    assert_eq!(draw(&b, report(12), 0, 10).await.granted, 7);
+    assert_eq!(draw(&b, report(12), 7, 1).await.granted, 0);
     // Two of five were pulled, as the registry reports; the others are given back.
-    a.limits().report_quota(&quota(), report(10)).await.unwrap();
-    a.limits().return_quota(&quota(), 5).await.unwrap();
-    assert_eq!(b.limits().draw_quota(&quota(), 10).await.unwrap(), Some(3));
+    assert_eq!(draw(&a, report(10), 0, 0).await.granted, 0);
+    assert_eq!(draw(&b, report(10), 7, 10).await.granted, 3);
+}
+
+#[tokio::test]
+async fn late_report_raises_no_quota() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    assert_eq!(draw(&a, report(3), 0, 0).await.remaining, 3);
+    let late = QuotaReport {
+        age: Duration::from_secs(60),
+        ..report(50)
+    };
+    assert_eq!(draw(&b, late, 0, 10).await.granted, 3);
+    assert_eq!(draw(&b, report(50), 3, 10).await.granted, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,28 +159,25 @@ async fn concurrent_draws_share_a_quota() {
     let database = TestDatabase::new().await;
     let cluster = database.cluster().await;
     publish(&cluster, units(1)).await;
-    let first = worker(&cluster, "first").await;
-    first
-        .limits()
-        .report_quota(&quota(), report(20))
-        .await
-        .unwrap();
     let mut tasks = Vec::new();
     for name in ["a", "b", "c", "d"] {
         let worker = worker(&database.cluster().await, name).await;
         tasks.push(tokio::spawn(async move {
-            let mut pulls = 0;
-            while let Some(granted @ 1..) = worker.limits().draw_quota(&quota(), 3).await.unwrap() {
-                pulls += granted;
+            let mut held = 0;
+            loop {
+                let granted = draw(&worker, report(20), held, 3).await.granted;
+                if granted == 0 {
+                    return held;
+                }
+                held += granted;
             }
-            pulls
         }));
     }
-    let mut pulls = 0;
+    let mut held = 0;
     for task in tasks {
-        pulls += task.await.unwrap();
+        held += task.await.unwrap();
     }
-    assert_eq!(pulls, 20);
+    assert_eq!(held, 20);
 }
 
 #[tokio::test]
@@ -170,32 +186,11 @@ async fn draws_of_dead_workers_come_back() {
     let cluster = database.cluster().await;
     publish(&cluster, units(1)).await;
     let a = worker(&cluster, "a").await;
-    a.limits().report_quota(&quota(), report(10)).await.unwrap();
-    assert_eq!(a.limits().draw_quota(&quota(), 10).await.unwrap(), Some(10));
+    assert_eq!(draw(&a, report(10), 0, 10).await.granted, 10);
     database.pass(TOO_LONG).await;
     let b = worker(&cluster, "b").await;
-    assert_eq!(b.limits().draw_quota(&quota(), 4).await.unwrap(), Some(4));
+    assert_eq!(draw(&b, report(10), 0, 4).await.granted, 4);
     cluster.sweep(HOUR).await.unwrap();
-    assert_eq!(
-        database
-            .number("SELECT count(*) FROM transship.quota_draws")
-            .await,
-        1
-    );
-}
-
-#[tokio::test]
-async fn quotas_are_full_after_a_silent_window() {
-    let database = TestDatabase::new().await;
-    let cluster = database.cluster().await;
-    publish(&cluster, units(1)).await;
-    let a = worker(&cluster, "a").await;
-    a.limits().report_quota(&quota(), report(0)).await.unwrap();
-    assert_eq!(a.limits().draw_quota(&quota(), 4).await.unwrap(), Some(0));
-    database.pass(6 * HOUR + Duration::from_secs(1)).await;
-    let b = worker(&cluster, "b").await;
-    assert_eq!(
-        b.limits().draw_quota(&quota(), 200).await.unwrap(),
-        Some(100)
-    );
+    let draws = "SELECT count(*) FROM transship.quota_draws";
+    assert_eq!(database.number(draws).await, 1);
 }

@@ -52,8 +52,7 @@ impl<T> ImageAdmission<T> {
         self.waiting.insert((since, self.came), waiting);
     }
 
-    /// Admits images while `left` pulls are left. `None` admits all, and so does zero: each pull then
-    /// fails with the reason.
+    /// Admits images while `left` pulls are left. `None` admits all.
     pub(crate) fn begin(&mut self, left: Option<u64>) -> Vec<Waiting<T>> {
         let mut beginning = Vec::new();
         while let Some(waiting) = self.next(left) {
@@ -75,15 +74,39 @@ impl<T> ImageAdmission<T> {
     }
 
     fn is_one_more_covered(&self, left: Option<u64>) -> bool {
-        let Some(left) = left.filter(|left| *left > 0) else {
+        let Some(left) = left else {
             return true;
         };
+        let needed = self.needed();
+        left > 0 && (needed == 0 || needed + UNKNOWN <= left)
+    }
+
+    /// Manifests that the images that were admitted still need.
+    fn needed(&self) -> u64 {
         let needs = |begun: &Begun| match &begun.needs {
             Some(needs) => needs.len() as u64,
             None => UNKNOWN,
         };
-        let needed: u64 = self.begun.values().map(needs).sum();
-        needed == 0 || needed + UNKNOWN <= left
+        self.begun.values().map(needs).sum()
+    }
+
+    /// How many pulls are lacking for one image more, if one waits.
+    pub(crate) fn lacking(&self, left: u64) -> Option<u64> {
+        let is_waiting = self
+            .waiting
+            .values()
+            .any(|waiting| !waiting.begin.is_closed());
+        let lacking = (self.needed() + UNKNOWN).saturating_sub(left);
+        (is_waiting && lacking > 0).then_some(lacking)
+    }
+
+    /// Whether no image was admitted or waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.begun.is_empty()
+            && self
+                .waiting
+                .values()
+                .all(|waiting| waiting.begin.is_closed())
     }
 
     /// Records manifests of an image that still have to be pulled.

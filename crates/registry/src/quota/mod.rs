@@ -2,17 +2,27 @@
 
 pub(crate) mod admission;
 pub(crate) mod retry_after;
+pub(crate) mod shared;
 
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
+    sync::{Notify, futures::Notified, oneshot},
+    time::{Instant, timeout},
 };
 
 use super::{Kind, probe::Quota};
-use crate::{oci::Digest, quota::admission::ImageAdmission};
+use crate::{
+    oci::Digest,
+    quota::{
+        admission::ImageAdmission,
+        shared::{Granted, Held, POLL, PullGrant, PullSource},
+    },
+};
+
+/// Pulls that are drawn at a time of a quota that is shared: those of one image.
+const GRANT: u64 = 10;
 
 /// The window slides, so that pulls come back one by one. A used-up quota is tried again when this
 /// many may have come back, because an image is several pulls.
@@ -26,6 +36,8 @@ const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 /// The pulls that are left, as the registry reports them. Without a report nothing is limited.
 #[derive(Debug, Default)]
 pub(crate) struct PullQuota {
+    /// Who grants the pulls, where several processes share them.
+    source: Option<PullSource>,
     state: Mutex<QuotaState>,
     returned: Notify,
 }
@@ -39,11 +51,19 @@ struct QuotaState {
     /// When a used-up quota is tried again.
     again_at: Option<Instant>,
     images: ImageAdmission<ImagePermit>,
+    /// What was granted, where several processes share the quota.
+    granted: Option<Granted>,
 }
 
 /// The permit to pull one manifest, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct PullPermit<'a>(&'a PullQuota);
+pub(crate) struct PullPermit<'a> {
+    quota: &'a PullQuota,
+    begun_at: Instant,
+}
+
+/// A draw that runs, until this is dropped.
+struct Drawing<'a>(&'a PullQuota);
 
 /// The permit to pull the manifests of one image, given back when dropped.
 #[derive(Debug)]
@@ -55,20 +75,69 @@ pub struct ImagePermit {
 enum Admission {
     Go,
     Wait,
+    Draw,
     Spent(Kind),
 }
 
 impl PullQuota {
+    /// A quota that this process shares with others.
+    pub(crate) fn shared(source: PullSource) -> Self {
+        let state = QuotaState {
+            granted: Some(Granted::default()),
+            ..QuotaState::default()
+        };
+        Self {
+            source: Some(source),
+            state: Mutex::new(state),
+            ..Self::default()
+        }
+    }
+
     /// Waits until a pull is certainly left, and takes it. Fails if the quota is used up.
-    pub(crate) async fn pull(&self) -> Result<PullPermit<'_>, Kind> {
+    pub(crate) async fn pull(self: &Arc<Self>) -> Result<PullPermit<'_>, Kind> {
         loop {
             let returned = self.returned.notified();
-            match self.lock().admit(Instant::now()) {
-                Admission::Go => return Ok(PullPermit(self)),
+            let begun_at = Instant::now();
+            let admission = self.lock().admit(begun_at);
+            match admission {
+                Admission::Go => {
+                    return Ok(PullPermit {
+                        quota: self,
+                        begun_at,
+                    });
+                }
                 Admission::Spent(kind) => return Err(kind),
-                Admission::Wait => {}
+                Admission::Draw => self.draw(GRANT).await,
+                Admission::Wait => self.wait(returned).await,
             }
-            returned.await;
+        }
+    }
+
+    /// Waits until something is given back, here or by another process.
+    async fn wait(&self, returned: Notified<'_>) {
+        match &self.source {
+            None => returned.await,
+            Some(_) => {
+                let _ = timeout(POLL, returned).await;
+            }
+        }
+    }
+
+    /// Reports what this process holds, and draws pulls. The draw was begun.
+    async fn draw(self: &Arc<Self>, want: u64) {
+        let drawing = Drawing(self);
+        let held = self.lock().held();
+        if let Some((source, held)) = self.source.as_ref().zip(held) {
+            let grant = source.draw(held, want).await;
+            self.change(|state| state.drawn(held.pulls, want, grant));
+        }
+        drop(drawing);
+    }
+
+    /// Reports what was used of the grants, and gives the rest back if nobody uses it at the moment.
+    pub(crate) async fn settle(self: &Arc<Self>) {
+        if self.lock().begin_settling() {
+            self.draw(0).await;
         }
     }
 
@@ -100,18 +169,32 @@ impl PullQuota {
         image: &Digest,
         since: i64,
     ) -> Option<ImagePermit> {
-        let (begin, begun) = oneshot::channel();
+        let (begin, mut begun) = oneshot::channel();
         self.change(|state| state.images.wait(image.clone(), since, begin));
         // It leaves the queue when this future is dropped.
-        begun.await.ok()
+        if self.source.is_none() {
+            return begun.await.ok();
+        }
+        loop {
+            let returned = self.returned.notified();
+            let lacking = self.lock().begin_lacking(Instant::now());
+            if let Some(want) = lacking {
+                self.draw(want).await;
+            }
+            tokio::select! {
+                biased;
+                begun = &mut begun => return begun.ok(),
+                () = self.wait(returned) => {}
+            }
+        }
     }
 
     /// Changes the state, and admits images that the quota covers now.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QuotaState)) {
         let mut state = self.lock();
         change(&mut state);
-        let left = state.reported.map(|quota| quota.remaining);
-        let beginning = state.images.begin(left);
+        let cover = state.cover(Instant::now());
+        let beginning = state.images.begin(cover);
         drop(state);
         for waiting in beginning {
             let (quota, image) = (self.clone(), waiting.image);
@@ -127,7 +210,16 @@ impl PullQuota {
 
 impl Drop for PullPermit<'_> {
     fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
+        self.quota.lock().pulled(self.begun_at);
+        self.quota.returned.notify_waiters();
+    }
+}
+
+impl Drop for Drawing<'_> {
+    fn drop(&mut self) {
+        if let Some(granted) = &mut self.0.lock().granted {
+            granted.end();
+        }
         self.0.returned.notify_waiters();
     }
 }
@@ -164,6 +256,9 @@ impl QuotaState {
         }
         self.reported = Some(quota);
         self.heard_at = Some(Instant::now());
+        if let Some(granted) = &mut self.granted {
+            granted.unreported = 0;
+        }
     }
 
     fn pull_refused(&mut self) {
@@ -191,8 +286,7 @@ impl QuotaState {
             .reported
             .filter(|quota| quota.remaining <= self.in_flight)
         else {
-            self.in_flight += 1;
-            return Admission::Go;
+            return self.take_granted(now);
         };
         // Pulls in flight may be counted already or not: their responses show it.
         if self.in_flight > 0 {
@@ -206,6 +300,87 @@ impl QuotaState {
             return Admission::Go;
         }
         Admission::Spent(Kind::Quota(words(quota, again_at - now)))
+    }
+}
+
+/// What several processes share.
+impl QuotaState {
+    /// What was granted, if pulls have to be.
+    fn granted(&mut self, now: Instant) -> Option<&mut Granted> {
+        let is_limited = self.reported.is_some_and(|quota| quota.remaining > 0);
+        let granted = self.granted.as_mut();
+        granted.filter(|granted| is_limited && granted.is_in_force(now))
+    }
+
+    fn take_granted(&mut self, now: Instant) -> Admission {
+        if let Some(granted) = self.granted(now) {
+            match granted.left.checked_sub(1) {
+                Some(left) => granted.left = left,
+                None if granted.begin(now) => return Admission::Draw,
+                None => return Admission::Wait,
+            }
+        }
+        self.in_flight += 1;
+        Admission::Go
+    }
+
+    /// How many pulls images may count on; `None` for as many as they need. Where none is left they
+    /// begin, too: each pull then fails with the reason.
+    fn cover(&mut self, now: Instant) -> Option<u64> {
+        let remaining = self.reported?.remaining;
+        let in_flight = self.in_flight;
+        match self.granted(now) {
+            Some(granted) => Some(remaining.min(granted.left + in_flight)),
+            None => Some(remaining).filter(|remaining| *remaining > 0),
+        }
+    }
+
+    /// Begins to draw what the next image that waits lacks.
+    fn begin_lacking(&mut self, now: Instant) -> Option<u64> {
+        let cover = self.cover(now);
+        let lacking = self.images.lacking(cover?)?;
+        let is_begun = self.granted(now)?.begin(now);
+        is_begun.then_some(lacking)
+    }
+
+    /// Begins to report what was used, if the others know of more. What nobody uses is given back.
+    fn begin_settling(&mut self) -> bool {
+        let is_idle = self.in_flight == 0 && self.images.is_idle();
+        let in_flight = self.in_flight;
+        let granted = self.granted.as_mut();
+        granted.is_some_and(|granted| granted.begin_settling(in_flight, is_idle))
+    }
+
+    fn held(&self) -> Option<Held> {
+        let granted = self.granted.as_ref()?;
+        Some(Held {
+            quota: self.reported?,
+            reported_at: self.heard_at?,
+            pulls: granted.held(self.in_flight),
+        })
+    }
+
+    fn drawn(&mut self, held: u64, want: u64, grant: Option<PullGrant>) {
+        let now = Instant::now();
+        if let Some(granted) = &mut self.granted {
+            granted.drawn(held, want, grant, now);
+        }
+        // Another process may have heard of fewer.
+        if let Some((quota, grant)) = self.reported.as_mut().zip(grant)
+            && grant.remaining < quota.remaining
+        {
+            quota.remaining = grant.remaining;
+            self.heard_at = Some(now);
+        }
+    }
+
+    /// A pull has ended.
+    fn pulled(&mut self, begun_at: Instant) {
+        self.in_flight -= 1;
+        let is_reported = self.heard_at.is_some_and(|heard_at| heard_at >= begun_at);
+        if let Some(granted) = self.granted.as_mut().filter(|_| !is_reported) {
+            granted.unreported += 1;
+        }
     }
 }
 

@@ -51,11 +51,18 @@ fn admission_ends_with_manifests() {
 }
 
 #[test]
-fn who_tells_nothing_and_who_has_nothing_holds_nobody_up() {
-    for left in [None, Some(0)] {
-        let (mut turns, _kept) = waiting(&[("a", 1), ("b", 1), ("c", 1)]);
-        assert_eq!(begin(&mut turns, left).len(), 3);
-    }
+fn quota_that_nobody_reports_holds_nobody_up() {
+    let (mut turns, _kept) = waiting(&[("a", 1), ("b", 1), ("c", 1)]);
+    assert_eq!(begin(&mut turns, None).len(), 3);
+}
+
+#[test]
+fn images_wait_for_the_first_grant() {
+    let (mut turns, _kept) = waiting(&[("a", 1), ("b", 1)]);
+    assert!(begin(&mut turns, Some(0)).is_empty());
+    assert_eq!(turns.lacking(0), Some(10));
+    assert_eq!(begin(&mut turns, Some(10)).len(), 1);
+    assert_eq!(turns.lacking(10), Some(10));
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! Pull quotas of registries, which the workers behind one address or of one account share.
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::time::timeout;
+use transship_cluster::{QuotaDraw, QuotaKey, QuotaReport};
+
+use crate::{
+    coordination::Membership,
+    registry::{PullDraw, PullGrant, SharedPulls},
+};
+
+/// How long a pull waits for the database. After that the worker goes by its own count.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The window of a quota whose registry reports none.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+impl SharedPulls for Membership {
+    fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>> {
+        self.draw_pulls(draw).boxed()
+    }
+}
+
+impl Membership {
+    async fn draw_pulls(&self, draw: PullDraw) -> Option<PullGrant> {
+        let limits = self.worker()?.limits();
+        let key = QuotaKey {
+            registry: draw.registry.to_string(),
+            account: account(draw.user.as_deref(), &self.settings().egress),
+        };
+        let report = QuotaReport {
+            limit: draw.quota.limit.unwrap_or(draw.quota.remaining),
+            remaining: draw.quota.remaining,
+            window: draw.quota.window.unwrap_or(WINDOW),
+            age: draw.reported_ago,
+        };
+        let wanted = QuotaDraw {
+            held: draw.held,
+            want: draw.want,
+        };
+        let drawn = timeout(PATIENCE, limits.draw_quota(&key, report, wanted)).await;
+        let drawn = drawn.ok()?.inspect_err(|error| {
+            tracing::debug!(%error, registry = key.registry, "the pull quota was not drawn on");
+        });
+        let grant = drawn.ok()?;
+        Some(PullGrant {
+            granted: grant.granted,
+            remaining: grant.remaining,
+        })
+    }
+}
+
+/// Whose pulls a registry counts: those of a user, or else those of the address.
+fn account(user: Option<&str>, egress: &str) -> String {
+    match user {
+        Some(user) => format!("user {user}"),
+        None => format!("egress {egress}"),
+    }
+}
