@@ -17,7 +17,7 @@ use transship_cluster::{
 
 use crate::{
     config::WorkerConfig,
-    coordination::{Lease, LeaseClock, OwnedUnit, traffic::TrafficGrants},
+    coordination::{Lease, LeaseClock, OwnedUnit, suspects::SuspectLog, traffic::TrafficGrants},
 };
 
 /// What this version understands of units and of published configurations.
@@ -44,6 +44,7 @@ pub struct Membership {
     registration: ArcSwapOption<Registration>,
     state: Mutex<MembershipState>,
     grants: Mutex<TrafficGrants>,
+    suspects: Mutex<SuspectLog>,
     renewed: Notify,
     /// Signals that a newer configuration was read.
     published: mpsc::Sender<()>,
@@ -98,6 +99,7 @@ impl Membership {
             registration: ArcSwapOption::empty(),
             state: Mutex::default(),
             grants: Mutex::default(),
+            suspects: Mutex::default(),
             renewed: Notify::new(),
             published,
         }
@@ -375,6 +377,10 @@ impl Membership {
 
     pub(crate) fn grants(&self) -> MutexGuard<'_, TrafficGrants> {
         self.grants.lock()
+    }
+
+    pub(crate) fn suspects(&self) -> MutexGuard<'_, SuspectLog> {
+        self.suspects.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, MembershipState> {

@@ -3,6 +3,7 @@
 mod lease;
 mod membership;
 mod pulls;
+mod suspects;
 mod traffic;
 mod unit;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use lease::{Lease, LeaseClock, REQUEST_RESERVE};
 pub use membership::{DatabaseOutage, LEVEL, Membership, PublishedConfig};
+pub use suspects::{SuspectComparison, SuspectContent, SuspectNews};
 pub use traffic::PeriodBudget;
 pub use transship_cluster as database;
 pub use unit::{NOT_DUE, OwnedUnit, UnitOwner, units_of, units_of_routes};

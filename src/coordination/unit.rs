@@ -159,6 +159,13 @@ impl OwnedUnit {
         owner.note(recorded);
     }
 
+    /// Takes note that content which may have been wrong is right.
+    pub(crate) async fn clear_suspect(&self, content: &BlobKey) -> Result<(), Error> {
+        let owner = &self.owner;
+        let blobs = owner.worker.blobs();
+        blobs.clear_suspect(&owner.claim, content).await
+    }
+
     /// Gives the unit back with what its run found. Goes on trying while the lease lasts. Returns
     /// whether it was still this worker's.
     pub async fn release(&self, end: &RunEnd) -> bool {

@@ -1,6 +1,7 @@
 //! The daemon as a worker of a cluster: it claims units that are due, runs them, and gives them back.
 
 mod run;
+mod suspects;
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use crate::{
     config::{Config, Mirror},
     coordination::{
-        NOT_DUE, OwnedUnit,
+        Coordination, NOT_DUE, OwnedUnit,
         database::{LaggingTag, RunEnd},
         units_of_routes,
     },
@@ -36,8 +36,9 @@ const LATER: Duration = Duration::from_secs(60);
 pub(crate) struct UnitContext {
     config: Arc<Config>,
     sync: Arc<Sync>,
-    store: Store,
-    writer: Arc<StoreWriter>,
+    pub(super) store: Store,
+    pub(super) writer: Arc<StoreWriter>,
+    pub(super) coordination: Arc<Coordination>,
     notifier: Arc<Notifier>,
     metrics: Arc<Metrics>,
 }
@@ -50,6 +51,7 @@ impl UnitContext {
             sync: services.sync.clone(),
             store: services.store.clone(),
             writer: services.writer.clone(),
+            coordination: services.coordination.clone(),
             notifier: services.notifier.clone(),
             metrics: services.metrics.clone(),
         }
@@ -79,7 +81,9 @@ impl UnitContext {
         match (mirror, unit.source()) {
             (Some(mirror), Some(source)) => {
                 let began = Instant::now();
+                self.share_suspects(unit).await;
                 let report = self.run_mirror(mirror, &source, unit).await;
+                self.share_suspects(unit).await;
                 let lagging = match unit.lease.is_compared() {
                     true => self.behind(mirror, &source).await,
                     false => None,

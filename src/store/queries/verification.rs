@@ -414,6 +414,21 @@ impl Store {
             .collect())
     }
 
+    /// What no repository is taken to hold until it was written again: repository and digest.
+    pub async fn suspects(&self) -> Result<Vec<(Repository, Digest)>, Error> {
+        let rows = query!(
+            r#"SELECT registry || '/' || path AS "repository!: String", digest
+               FROM suspect_content JOIN repositories ON id = repository_id"#
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.read_error(e))?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .filter_map(|row| Some((row.repository.parse().ok()?, digest(Some(row.digest))?)))
+            .collect())
+    }
+
     /// When the bytes of a blob of a registry were last read.
     pub async fn reading(
         &self,
