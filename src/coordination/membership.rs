@@ -1,6 +1,13 @@
 //! This process among the workers of a cluster: it registers, renews its lease, and reads what all share.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use chrono::Utc;
@@ -11,8 +18,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use transship_cluster::{
-    Cluster, ClusterStatus, ConfigVersion, Error, NoticeKey, RENEW_EVERY, Settings, Worker,
-    WorkerInfo,
+    Cluster, ClusterStatus, ConfigVersion, Error, NoticeKey, RENEW_EVERY, RunChange, RunSum,
+    Settings, Worker, WorkerInfo,
 };
 
 use crate::{
@@ -45,6 +52,8 @@ pub struct Membership {
     state: Mutex<MembershipState>,
     grants: Mutex<TrafficGrants>,
     suspects: Mutex<SuspectLog>,
+    /// Since when changes were not left to the others.
+    changes_from: AtomicI64,
     renewed: Notify,
     /// Signals that a newer configuration was read.
     published: mpsc::Sender<()>,
@@ -100,6 +109,7 @@ impl Membership {
             state: Mutex::default(),
             grants: Mutex::default(),
             suspects: Mutex::default(),
+            changes_from: AtomicI64::new(Utc::now().timestamp()),
             renewed: Notify::new(),
             published,
         }
@@ -342,15 +352,46 @@ impl Membership {
     /// Whether this worker is the first to announce something. Without the database each worker does:
     /// better twice than never.
     pub async fn announces(&self, what: &str) -> bool {
+        self.sends(&notice(what)).await
+    }
+
+    /// Whether this worker is the one to send the report of a day.
+    pub async fn sends_report(&self, day: &str) -> bool {
+        let key = NoticeKey {
+            kind: "report".into(),
+            key: day.into(),
+        };
+        self.sends(&key).await
+    }
+
+    async fn sends(&self, key: &NoticeKey) -> bool {
         let Some(registration) = self.registration.load_full() else {
             return true;
         };
-        let (notices, key) = (registration.worker.notices(), notice(what));
-        let is_first = notices.begin(&key).await.unwrap_or(true);
-        if is_first && let Err(error) = notices.sent(&key).await {
-            tracing::debug!(%error, what, "another worker may announce it again");
+        let notices = registration.worker.notices();
+        let is_first = notices.begin(key).await.unwrap_or(true);
+        if is_first && let Err(error) = notices.sent(key).await {
+            tracing::debug!(%error, what = key.key, "another worker may announce it again");
         }
         is_first
+    }
+
+    /// What the runs of all workers did in the last time: sums, and changes, so many at the most.
+    pub async fn work_since(
+        &self,
+        since: Duration,
+        most: u32,
+    ) -> Result<(Vec<RunSum>, Vec<RunChange>), Error> {
+        let Some(cluster) = self.cluster.get() else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let sums = cluster.sums_since(since).await?;
+        Ok((sums, cluster.changes_since(since, most).await?))
+    }
+
+    /// Since when what changed here was not left to the other workers. From now on it is.
+    pub fn take_changes_until(&self, now: i64) -> i64 {
+        self.changes_from.swap(now, Ordering::Relaxed)
     }
 
     /// Whether this worker is the first to announce that it is over.

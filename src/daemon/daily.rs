@@ -1,6 +1,9 @@
 //! The daily report: made at its time, kept, sent; made up for once if no daemon ran then.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 
 use crate::{
     alarms::{Alarm, beside_mirrors},
@@ -11,6 +14,11 @@ use crate::{
     status::{Day, Detail, Status},
     store::{self, StoreEvent, Upkeep},
 };
+
+/// Changes of other workers that a report shows.
+const SHARED_CHANGES: u32 = 1000;
+/// How long a report waits for the database of the workers.
+const SHARING: Duration = Duration::from_secs(10);
 
 impl Services {
     /// Whether a report is due that no daemon made.
@@ -32,7 +40,8 @@ impl Services {
         let status = self.status();
         let day = self.read_day(&config, &status, alarms).await;
         let day = day.inspect_err(|error| tracing::error!(%error, "no daily report was made"));
-        let day = day.ok()?;
+        let mut day = day.ok()?;
+        let is_sender = self.share_report(&mut day).await;
         let json = serde_json::to_value(&day).unwrap_or_default();
         let reported = Upkeep::Reported {
             day: day.day.to_string(),
@@ -45,12 +54,38 @@ impl Services {
         self.metrics.report_made(status.now);
         let document = Localized::new(|language| day.document(Detail::Brief, language));
         tracing::info!("{}", document.title());
+        if !is_sender {
+            tracing::info!("another worker sends the report of {}", day.day);
+            return None;
+        }
         Some(Message {
             topic: Topic::Report,
             audience: Audience::Everyone,
             document,
             json,
         })
+    }
+
+    /// Adds what the other workers of a cluster did. Returns whether this worker sends the report:
+    /// one does, and each does while the database is away.
+    async fn share_report(&self, day: &mut Day) -> bool {
+        let Some(membership) = self.coordination.membership() else {
+            return true;
+        };
+        let since = u64::try_from(day.to - day.from).unwrap_or_default();
+        let sharing = async {
+            let since = Duration::from_secs(since);
+            match membership.work_since(since, SHARED_CHANGES).await {
+                Ok((sums, changes)) => {
+                    day.add_others(&membership.settings().name, sums, &changes);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the report shows only what this worker did");
+                }
+            }
+            membership.sends_report(&day.day.to_string()).await
+        };
+        timeout(SHARING, sharing).await.unwrap_or(true)
     }
 
     /// The last report: when it was made, and its JSON.

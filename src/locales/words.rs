@@ -251,7 +251,8 @@ sections! {
     report: ReportWords {
         title, also, plain_text, no_format, past, comma, semicolon, late, failing, stale, never_in_sync, troubles,
         found, changes, no_change, found_damaged, no_next, mirror, state, lag, behind, last_success,
-        reason, never, time, change, image, from, to;
+        reason, never, time, change, image, from, to, workers, worker, worker_runs, worker_failed,
+        worker_copied, worker_sent;
         of_day(day), no_day(day), of_all(count, all, state), count(count, state), in_sync(mirrors),
         within(mirrors, others), damaged(tags), kind(count, kind), verdict(day, verdict),
         pulled(verdict, refused), pulls_refused(names),

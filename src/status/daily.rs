@@ -18,6 +18,10 @@ use crate::{
 };
 
 mod rendering;
+mod workers;
+
+pub(crate) use workers::RunNote;
+use workers::WorkerDay;
 
 const DAY: i64 = 24 * 3600;
 /// Repositories whose pulls were refused that a report names.
@@ -73,6 +77,9 @@ pub struct Day {
     pub changes: Vec<ChangeLine>,
     /// What the runs did.
     pub work: Work,
+    /// What each worker of a cluster did of that; none where one did all.
+    #[serde(default)]
+    pub workers: Vec<WorkerDay>,
     /// The work of the day before, if it is known.
     pub yesterday: Option<Work>,
     /// The next runs: mirror and time.
@@ -129,16 +136,14 @@ pub struct PullDay {
 
 /// Changes by kind.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ChangeCounts {
     pub new: u64,
     pub moved: u64,
     pub removed: u64,
     pub healed: u64,
-    #[serde(default)]
     pub damaged: u64,
-    #[serde(default)]
     pub repaired: u64,
-    #[serde(default)]
     pub pruned: u64,
 }
 
@@ -153,7 +158,8 @@ pub struct ChangeLine {
 }
 
 /// What runs did.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Work {
     pub runs: u64,
     pub failed_runs: u64,
@@ -220,6 +226,7 @@ impl Day {
             counts: counts(&store.change_counts(from, to + 1).await?),
             changes: changes.into_iter().map(line).collect(),
             work: work(&store.sums(from, to + 1).await?),
+            workers: Vec::new(),
             yesterday: before.map(|before| before.work),
             next: next(status),
         })

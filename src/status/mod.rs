@@ -18,6 +18,7 @@ pub use crate::status::clusters::{
 };
 pub use crate::status::coverage::{Coverage, CoveredImage, ImageState};
 pub use crate::status::daily::{Day, Detail};
+pub(crate) use crate::status::daily::{RunNote, Work};
 pub use crate::status::document::{Block, Document, Line, Section, Severity, Span, Style, Table};
 pub use crate::status::explain::{
     Answer, Arrival, Copy, CopyState, ExplainError, Explanation, TakingEntry, explain,

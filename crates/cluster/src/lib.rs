@@ -67,7 +67,8 @@ pub use crate::limits::budget::{BudgetKey, Draw, grant_bytes};
 pub use crate::limits::quota::{QuotaDraw, QuotaGrant, QuotaKey, QuotaReport};
 pub use crate::notices::{NoticeKey, Notices};
 pub use crate::status::{
-    ClusterStatus, HeldUnit, MirrorStatus, OverdueUnit, RunRow, TargetLag, WorkerStatus,
+    ClusterStatus, HeldUnit, MirrorStatus, OverdueUnit, RunChange, RunRow, RunSum, TargetLag,
+    WorkerStatus,
 };
 pub use crate::units::claim::Claim;
 pub use crate::units::release::{LaggingRecord, LaggingTag, RunEnd};

@@ -143,6 +143,26 @@ pub struct OverdueUnit {
     pub last_worker: Option<String>,
 }
 
+/// A number that workers add up over their runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSum {
+    /// The name of the worker.
+    pub worker: String,
+    /// What is counted.
+    pub name: String,
+    /// How much of it.
+    pub sum: u64,
+}
+
+/// A change that a run left for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunChange {
+    /// The name of the worker.
+    pub worker: String,
+    /// The change, as JSON.
+    pub text: String,
+}
+
 /// A run that ended.
 #[derive(Clone, Debug)]
 pub struct RunRow {
@@ -299,6 +319,44 @@ impl Cluster {
             last_worker: row.last_worker,
         });
         Ok(units.collect())
+    }
+
+    /// The numbers in `sums` of what runs of the last time did, added up for each worker.
+    pub async fn sums_since(&self, since: Duration) -> Result<Vec<RunSum>, Error> {
+        let query = query!(
+            r#"SELECT r.worker, s.key AS "name!", sum(s.value::bigint)::bigint AS "sum!"
+             FROM transship.runs r
+             CROSS JOIN LATERAL jsonb_each_text(nullif(r.body, '')::jsonb -> 'sums') s
+             WHERE r.ended_at >= transship.clock() - make_interval(secs => $1)
+             GROUP BY 1, 2 ORDER BY 1, 2"#,
+            seconds(since)
+        );
+        let rows = self.database.all("add up the runs", query).await?;
+        let sums = rows.into_iter().map(|row| RunSum {
+            worker: row.worker,
+            name: row.name,
+            sum: unsigned(row.sum),
+        });
+        Ok(sums.collect())
+    }
+
+    /// The entries of `changes` of what runs of the last time did, those of the last runs first.
+    pub async fn changes_since(&self, since: Duration, most: u32) -> Result<Vec<RunChange>, Error> {
+        let query = query!(
+            r#"SELECT r.worker, c.value::text AS "text!"
+             FROM transship.runs r
+             CROSS JOIN LATERAL jsonb_array_elements(nullif(r.body, '')::jsonb -> 'changes') c
+             WHERE r.ended_at >= transship.clock() - make_interval(secs => $1)
+             ORDER BY r.ended_at DESC, r.id LIMIT $2::bigint"#,
+            seconds(since),
+            i64::from(most)
+        );
+        let rows = self.database.all("read the changes", query).await?;
+        let changes = rows.into_iter().map(|row| RunChange {
+            worker: row.worker,
+            text: row.text,
+        });
+        Ok(changes.collect())
     }
 
     /// The runs of the last time, in the order in which they ended.

@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     notify::Notifier,
     oci::Repository,
+    status::{RunNote, Work},
     store::{BehindTag, RunResult, Store, StoreWriter},
     sync::{MirrorReport, Refused, Scope, Sync},
 };
@@ -90,6 +91,7 @@ impl UnitContext {
                 };
                 let end = RunEnd {
                     lagging,
+                    body: self.body(&report).await,
                     ..self.end(mirror, unit, &report, began)
                 };
                 (Some(report), end)
@@ -182,7 +184,31 @@ impl UnitContext {
         Some(behind.into_iter().map(|tag| lagging(tag, now)).collect())
     }
 
-    /// How a run went, without what is behind.
+    /// What a run did, for the report of whichever worker sends it.
+    async fn body(&self, report: &MirrorReport) -> String {
+        let Some(membership) = self.coordination.membership() else {
+            return String::new();
+        };
+        let counts = &report.counts;
+        let work = Work {
+            runs: 1,
+            failed_runs: u64::from(report.result != RunResult::Ok),
+            copied_tags: counts.tags.copied,
+            uploaded_bytes: counts.bytes.uploaded,
+            saved_bytes: counts.bytes.saved,
+            throttled: report.throttled,
+        };
+        // What changes in this second is of the next run.
+        let until = now();
+        let from = membership.take_changes_until(until);
+        let note = RunNote::read(&self.store, work, from, until).await;
+        let unread = |error: &_| tracing::warn!(%error, "reports of others lack this run");
+        let text = note.inspect_err(unread).ok();
+        let text = text.and_then(|note| serde_json::to_string(&note).ok());
+        text.unwrap_or_default()
+    }
+
+    /// How a run went, without what is behind and what it did.
     fn end(
         &self,
         mirror: &Mirror,
@@ -204,7 +230,7 @@ impl UnitContext {
             checked_ago: is_compared.then(|| began.elapsed()),
             took: began.elapsed(),
             result: report.result.as_str().into(),
-            body: serde_json::to_string(&report.counts).unwrap_or_default(),
+            body: String::new(),
         }
     }
 

@@ -31,6 +31,11 @@ impl Day {
         if let Some(pulls) = &self.pulls {
             section.line(pulls.words(language));
         }
+        if !self.workers.is_empty() {
+            document
+                .add_headed(words.workers)
+                .table(self.worker_table(language));
+        }
         if !self.troubles.is_empty() {
             document
                 .add_headed(words.troubles)
@@ -179,6 +184,27 @@ impl Day {
                 &trouble.behind.to_string(),
                 &success,
                 &trouble.reason(language),
+            ]);
+        }
+        table
+    }
+
+    fn worker_table(&self, language: Language) -> Table {
+        let words = &language.words().report;
+        let mut table = Table::new([
+            words.worker,
+            words.worker_runs,
+            words.worker_failed,
+            words.worker_copied,
+            words.worker_sent,
+        ]);
+        for line in &self.workers {
+            table.row([
+                line.worker.clone(),
+                line.work.runs.to_string(),
+                line.work.failed_runs.to_string(),
+                line.work.copied_tags.to_string(),
+                format::bytes(line.work.uploaded_bytes),
             ]);
         }
         table

@@ -3,6 +3,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    coordination::database::{RunChange, RunSum},
     locales::Language,
     oci::{Digest, Repository, Tag},
     status::{StoredStatus, daily::*},
@@ -287,4 +288,43 @@ async fn report_in_chinese() {
     }
     let words = ["failing", "run", "next", "mirror", "lag", "moved", "reason"];
     assert!(!words.iter().any(|word| text.contains(word)), "{text}");
+}
+
+#[tokio::test]
+async fn report_has_the_work_of_every_worker() {
+    let bench = bench().await;
+    bench.run(NOW - 3600, 0).await;
+    let mut day = bench.day().await;
+    let own = day.work.clone();
+    let note = RunNote::read(&bench.store, own.clone(), NOW - 7200, NOW)
+        .await
+        .unwrap();
+    let note = serde_json::to_value(note).unwrap();
+    let sums = note["sums"].as_object().unwrap().iter();
+    let sums = sums.map(|(name, sum)| RunSum {
+        worker: "sg-1".into(),
+        name: name.clone(),
+        sum: sum.as_u64().unwrap(),
+    });
+    let change = ChangeLine {
+        at: NOW - 60,
+        kind: ChangeKind::Moved,
+        reference: "t.example/m/app:v1".into(),
+        old_digest: None,
+        new_digest: None,
+    };
+    let text = serde_json::to_string(&change).unwrap();
+    let changes = ["hk-1", "sg-1"].map(|worker| RunChange {
+        worker: worker.into(),
+        text: text.clone(),
+    });
+    day.add_others("hk-1", sums.collect(), &changes);
+    assert_eq!(day.work.runs, own.runs * 2);
+    assert_eq!(day.work.uploaded_bytes, own.uploaded_bytes * 2);
+    let changed = day.changes.iter().filter(|found| found.at == change.at);
+    assert_eq!(changed.count(), 1, "its own are in its store");
+    let workers: Vec<_> = day.workers.iter().map(|line| &*line.worker).collect();
+    assert_eq!(workers, ["hk-1", "sg-1"]);
+    let text = day.document(Detail::Brief, Language::English).to_text();
+    assert!(text.contains("sg-1"), "{text}");
 }

@@ -62,7 +62,8 @@ pub struct RunEnd {
     pub took: Duration,
     /// A word for how it went.
     pub result: String,
-    /// What it did, for reports.
+    /// What it did, for reports: empty, or JSON. See [`crate::Cluster::sums_since`] and
+    /// [`crate::Cluster::changes_since`].
     pub body: String,
 }
 

@@ -162,3 +162,36 @@ async fn lag_is_known_for_each_target_registry() {
         [("harbor.example.com", 2, 0), ("quay.example.com", 1, 1)]
     );
 }
+
+#[tokio::test]
+async fn work_of_all_runs_is_added_up() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(3)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    let bodies = [
+        (&a, r#"{"sums":{"runs":1,"copied":2},"changes":[{"n":1}]}"#),
+        (&a, r#"{"sums":{"runs":1},"changes":[]}"#),
+        (&b, ""),
+    ];
+    for (worker, body) in bodies {
+        let claim = worker.claim(1).await.unwrap().remove(0);
+        let end = RunEnd {
+            body: body.into(),
+            ..RunEnd::unchecked(HOUR)
+        };
+        worker.release(&claim, &end).await.unwrap();
+    }
+    let sums = cluster.sums_since(HOUR).await.unwrap();
+    let sums = sums.iter().map(|sum| (&*sum.worker, &*sum.name, sum.sum));
+    assert_eq!(
+        sums.collect::<Vec<_>>(),
+        [("a", "copied", 2), ("a", "runs", 2)]
+    );
+    let changes = cluster.changes_since(HOUR, 10).await.unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(
+        (&*changes[0].worker, &*changes[0].text),
+        ("a", r#"{"n": 1}"#)
+    );
+}
