@@ -78,7 +78,7 @@ fn few_open_files_are_a_warning() {
 
 #[tokio::test]
 async fn missing_folder_of_the_store_fails_with_a_remedy() {
-    let finding = permissions(Path::new("/nonexistent/state.db")).await;
+    let finding = usable_store(Path::new("/nonexistent/state.db")).await;
     assert_eq!(finding.verdict, DoctorVerdict::Failed);
     assert!(finding.remedy.unwrap().contains("mkdir"));
 }
