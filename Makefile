@@ -4,7 +4,7 @@ export SQLX_OFFLINE := true
 export RUST_TEST_THREADS ?= 4
 
 .NOTPARALLEL:
-.PHONY: help dist deploy manifests demo bench interop conformance gateway-clients model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
+.PHONY: help dist dist-try deploy manifests demo bench interop conformance gateway-clients model test check lint deps fmt features deny units rules clippy sqlx-check doc fuzz sqlx package docs
 
 help: ## list the targets
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -84,3 +84,6 @@ package: ## a Debian package in target/debian/
 
 dist: ## everything of a release in target/dist/: static binaries, packages, image, chart, list of components, checksums
 	@scripts/dist/build
+
+dist-try: ## install each file of target/dist/ into an empty root and mirror there (Debian or Ubuntu, as root)
+	@scripts/dist/try
