@@ -152,7 +152,9 @@ impl<'a> ClusterStage<'a> {
             LinkedWorker::new(&upstream.mirror_toml(&cluster), &target, options)
         };
         let workers: Vec<_> = (0..workers).map(worker).collect();
-        let published = workers[0].command(&["cluster", "apply"]).status();
+        let mut publish = workers[0].command(&["cluster", "apply"]);
+        // It warns of the URL in the file.
+        let published = publish.stderr(Stdio::null()).status();
         assert!(published.unwrap().success(), "cluster apply");
         Self {
             upstream,
