@@ -1,8 +1,11 @@
--- Takes due units. $1 worker, $2 its configuration, $3 how many.
+-- Takes due units. $1 worker, $2 its configuration, $3 how many, $4 the units that it runs.
 --
 -- The candidates are read first, and locked then. A row that another worker claimed in between has another fence, and
 -- is left out when PostgreSQL checks the condition again on the locked row. Conditions on other tables are not checked
 -- again: https://www.postgresql.org/docs/15/transaction-iso.html#XACT-READ-COMMITTED
+--
+-- A unit that is the worker's own and that it does not run is free: the answer to its claim did not arrive, or a failover
+-- lost its release.
 WITH me AS (
     SELECT w.id, w.name, w.level, w.sources, w.targets FROM transship.workers w
     WHERE w.id = $1 AND transship.lives(w.lease_until) AND NOT w.is_draining
@@ -18,7 +21,8 @@ WITH me AS (
       AND u.level <= me.level AND u.config <= $2
       AND (cardinality(me.sources) = 0 OR u.source = ANY (me.sources))
       AND (cardinality(me.targets) = 0 OR u.targets <@ me.targets)
-      AND (u.worker IS NULL OR u.worker NOT IN (SELECT id FROM living))
+      AND u.id <> ALL ($4::bigint[])
+      AND (u.worker IS NULL OR u.worker = me.id OR u.worker NOT IN (SELECT id FROM living))
       AND (u.last_worker IS NULL OR u.last_worker = me.name
           OR u.due_at + u.steal_after <= transship.clock()
           OR u.last_worker NOT IN (SELECT name FROM living WHERE NOT is_draining))

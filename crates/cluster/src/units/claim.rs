@@ -80,7 +80,14 @@ impl Worker {
             return Ok(Vec::new());
         };
         let claimed_at = Instant::now();
-        let query = query_file!("queries/claim.sql", self.id, config.0, i64::from(most));
+        let running: Vec<i64> = self.running().keys().map(|unit| unit.0).collect();
+        let query = query_file!(
+            "queries/claim.sql",
+            self.id,
+            config.0,
+            i64::from(most),
+            &running[..]
+        );
         let rows = self.cluster.database.all("claim units", query).await?;
         let mut claims: Vec<Claim> = Vec::with_capacity(rows.len());
         claims.extend(rows.into_iter().map(|row| Claim {
@@ -98,6 +105,8 @@ impl Worker {
             last_checked: row.last_checked,
             claimed_at,
         }));
+        let claimed = claims.iter().map(|claim| (claim.unit, claim.fence));
+        self.running().extend(claimed);
         // The database changes rows in an order of its own.
         claims.sort_by_key(Claim::rank);
         Ok(claims)

@@ -122,7 +122,14 @@ enum Moment {
 impl Worker {
     /// Gives a unit back, with what its run found.
     pub async fn release(&self, claim: &Claim, end: &RunEnd) -> Result<(), Error> {
-        self.write_lag(claim, end, Moment::End).await
+        let released = self.write_lag(claim, end, Moment::End).await;
+        // If it failed, the unit is claimed again, and the run is repeated.
+        let mut running = self.running();
+        if running.get(&claim.unit) == Some(&claim.fence) {
+            running.remove(&claim.unit);
+        }
+        drop(running);
+        released
     }
 
     /// Writes down what is behind while the run goes on: all of it, as soon as both sides were

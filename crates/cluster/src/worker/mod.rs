@@ -3,6 +3,7 @@
 pub(crate) mod lease;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -10,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::query;
 use uuid::Uuid;
 
 use crate::{
-    Cluster, ConfigVersion, Error, Notices, SharedBlobs, SharedLimits,
+    Cluster, ConfigVersion, Error, Notices, SharedBlobs, SharedLimits, UnitId,
     database::{Database, values::seconds},
     worker::lease::{LEASE, Lease, RENEWABLE_UNTIL},
 };
@@ -77,6 +78,8 @@ struct Registration {
     info: WorkerInfo,
     lease: Mutex<Lease>,
     config: AtomicI64,
+    /// The units that were claimed and not released, with their fences.
+    running: Mutex<HashMap<UnitId, i64>>,
 }
 
 impl Cluster {
@@ -103,6 +106,7 @@ impl Cluster {
             info,
             lease: Mutex::new(lease),
             config: AtomicI64::new(NO_CONFIG),
+            running: Mutex::default(),
         };
         Ok(Worker {
             cluster: self.clone(),
@@ -115,6 +119,11 @@ impl Cluster {
 impl Worker {
     pub(crate) fn database(&self) -> &Database {
         &self.cluster.database
+    }
+
+    /// The units that were claimed and not released, with their fences.
+    pub(crate) fn running(&self) -> MutexGuard<'_, HashMap<UnitId, i64>> {
+        self.registration.running.lock()
     }
 
     /// Its id, new at every registration.

@@ -171,7 +171,10 @@ async fn what_lags_longest_comes_first() {
     database
         .sql("UPDATE transship.units SET worker = NULL")
         .await;
-    assert_eq!(a.claim(1).await.unwrap()[0].key, claims[2].key);
+    // `a` runs them, for all that it knows.
+    assert!(a.claim(1).await.unwrap().is_empty());
+    let same = worker(&cluster, "a").await;
+    assert_eq!(same.claim(1).await.unwrap()[0].key, claims[2].key);
 }
 
 #[tokio::test]
@@ -225,4 +228,20 @@ async fn units_wait_until_they_are_due() {
     assert!(a.claim(10).await.unwrap().is_empty());
     database.pass(Duration::from_secs(31)).await;
     assert_eq!(a.claim(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn claim_whose_answer_was_lost_is_made_again() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    let id = a.id();
+    let claimed = format!("UPDATE transship.units SET worker = '{id}', fence = fence + 1");
+    database.sql(&claimed).await;
+    assert!(b.claim(10).await.unwrap().is_empty());
+    let claim = claim_one(&a).await;
+    assert!(a.claim(10).await.unwrap().is_empty(), "it runs");
+    a.release(&claim, &in_sync()).await.unwrap();
+    claim_one(&a).await;
 }

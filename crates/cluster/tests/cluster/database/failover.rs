@@ -73,3 +73,21 @@ async fn lost_worker_registers_again() {
     fence_lost(lost.release(&held, &in_sync()).await);
     again.release(&claim, &in_sync()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unit_whose_release_was_lost_is_run_again() {
+    let primary = Server::start();
+    let cluster = open(&primary).await;
+    publish(&cluster, units(1)).await;
+    let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
+    let held = claim_one(&a).await;
+    let failover = Failover::with_standby_of(primary);
+    a.release(&held, &in_sync()).await.unwrap();
+    let _failover = failover.fail_over();
+    a.renew().await.unwrap();
+    b.renew().await.unwrap();
+    // The database says that it is still running.
+    assert!(b.claim(10).await.unwrap().is_empty());
+    let again = claim_one(&a).await;
+    a.release(&again, &in_sync()).await.unwrap();
+}
