@@ -160,18 +160,18 @@ impl UnitContext {
     ) -> MirrorReport {
         let scope = Scope::Source(source.clone());
         let (config, lease) = (&self.config, &unit.lease);
-        let run = self.sync.run_one(config, mirror, &scope, lease).boxed();
+        let mut run = self.sync.run_one(config, mirror, &scope, lease).boxed();
+        tokio::select! {
+            report = &mut run => return report,
+            () = unit.lease.compared() => {}
+        }
+        // A short run waits for it: a transaction that is dropped half-way costs a connection.
         let record = async {
-            unit.lease.compared().await;
             if let Some(tags) = self.behind(mirror, source).await {
                 unit.record_lag(&tags).await;
             }
-            std::future::pending::<()>().await;
         };
-        tokio::select! {
-            report = run => report,
-            () = record => unreachable!("recording never ends"),
-        }
+        tokio::join!(run, record).0
     }
 
     /// What is behind one source repository, as far as it is known.
