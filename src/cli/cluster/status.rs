@@ -69,13 +69,14 @@ fn worker_line(worker: &WorkerStatus, status: &ClusterStatus) -> String {
 }
 
 fn mirror_line(mirror: &MirrorStatus, status: &ClusterStatus) -> String {
-    let lag = mirror.lagging_since.map_or_else(
-        || "in sync".to_owned(),
-        |since| {
+    let lag = match (mirror.lagging_since, mirror.last_checked) {
+        (Some(since), _) => {
             let lag = output::duration((status.now - since).num_seconds());
             format!("{} behind for {lag}", mirror.behind)
-        },
-    );
+        }
+        (None, Some(_)) => "in sync".to_owned(),
+        (None, None) => "nothing known to be behind".to_owned(),
+    };
     let checked = mirror.last_checked.map_or_else(
         || "not all was compared yet".to_owned(),
         |at| {
