@@ -18,7 +18,7 @@ async fn damaged_store_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("state.db");
     assert_eq!(usable_store(&store).await.verdict, DoctorVerdict::Ok);
-    fs::write(&store, [7; 40_000]).unwrap();
+    fs::write(&store, [0, 7].repeat(20_000)).unwrap();
     let finding = usable_store(&store).await;
     assert_eq!(finding.verdict, DoctorVerdict::Warning);
     assert!(finding.remedy.unwrap().contains("transship sync"));
