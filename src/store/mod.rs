@@ -131,6 +131,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether whoever needs the store to write makes it usable: a damaged one is set aside, and an
+    /// old one brought up to date.
+    pub fn is_mended_by_a_run(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Old { .. })
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> Cow<'_, str> {
         match self {

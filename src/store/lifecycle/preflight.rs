@@ -11,8 +11,13 @@ use crate::store::{Error, Store, folder_of};
 
 impl Store {
     /// Why this user could not open a store here to write; `None` where that seems to be possible.
-    /// A damaged store is set aside by whoever needs it, and an old one brought up to date.
     pub async fn unusable(path: &Path) -> Option<Error> {
+        let fault = Self::fault(path).await;
+        fault.filter(|error| !error.is_mended_by_a_run())
+    }
+
+    /// The same, or why a run has to mend the store before it can be read.
+    pub async fn fault(path: &Path) -> Option<Error> {
         let folder = folder_of(path);
         let fail = |reason, help| {
             let path = path.into();
@@ -35,10 +40,7 @@ impl Store {
             };
             return fail(format!("it cannot be written: {error}"), help);
         }
-        match Self::open_existing(path).await {
-            Err(Error::Damaged { .. } | Error::Old { .. }) | Ok(_) => None,
-            Err(error) => Some(error),
-        }
+        Self::open_existing(path).await.err()
     }
 }
 

@@ -39,14 +39,13 @@ pub(crate) async fn check(config: &Config) -> Vec<DoctorFinding> {
 
 /// Whether the store can be written, and read. The next run replaces a damaged one, and what that one knew is lost.
 async fn usable_store(path: &Path) -> DoctorFinding {
-    let unusable = Store::unusable(path).await;
-    let is_usable = unusable.is_none();
-    let Some(error) = unusable.or(Store::open_existing(path).await.err()) else {
+    let Some(error) = Store::fault(path).await else {
         return DoctorFinding::ok("store", format!("{} can be written", path.display()));
     };
+    let is_mended_by_a_run = error.is_mended_by_a_run();
     let failure = CommandFailure::of(&error.into());
     let (message, remedy) = (failure.error, failure.remedy.unwrap_or_default());
-    match is_usable {
+    match is_mended_by_a_run {
         true => DoctorFinding::warning("store", message, remedy),
         false => DoctorFinding::failed("store", message, remedy),
     }
