@@ -241,14 +241,15 @@ impl Store {
         if is_foreign(&readers).await.map_err(as_open_error)? {
             return Err(foreign(path));
         }
-        // Runs are asked for first: a store that is being made just now gets its first one after its last migration.
-        let is_used = has_runs(&readers).await.map_err(as_open_error)?;
         if is_old(&readers).await.map_err(as_open_error)? {
-            return match is_used {
-                true => Err(Error::Old { path: path.into() }),
-                // It is being made, or was made and never used.
-                false => Ok(None),
-            };
+            // It is being made just now, or was made and never used.
+            if !has_runs(&readers).await.map_err(as_open_error)? {
+                return Ok(None);
+            }
+            // One that was being made a moment ago may have its first run by now.
+            if is_old(&readers).await.map_err(as_open_error)? {
+                return Err(Error::Old { path: path.into() });
+            }
         }
         Ok(Some(Self {
             path: path.into(),
