@@ -235,6 +235,14 @@ impl Drop for Pooler {
     }
 }
 
+/// The statement that lets the clock by which leases end go so many seconds ahead of PostgreSQL's, or behind it.
+pub fn clock_ahead(seconds: i64) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION transship.clock() RETURNS timestamptz LANGUAGE sql STABLE \
+         PARALLEL SAFE AS 'SELECT pg_catalog.now() + make_interval(secs => {seconds})'"
+    )
+}
+
 /// A port on which nobody listens.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

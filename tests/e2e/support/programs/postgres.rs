@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use transship_postgres::Server;
+use transship_postgres::{Server, clock_ahead};
 
 /// An empty database.
 pub struct Postgres {
@@ -64,9 +64,6 @@ impl Postgres {
 
     /// Lets the clock by which leases end go ahead.
     pub fn advance_clock(&self, seconds: u32) {
-        self.ask(&format!(
-            "CREATE OR REPLACE FUNCTION transship.clock() RETURNS timestamptz LANGUAGE sql STABLE \
-             PARALLEL SAFE AS 'SELECT pg_catalog.now() + interval ''{seconds} seconds'''"
-        ));
+        self.ask(&clock_ahead(seconds.into()));
     }
 }

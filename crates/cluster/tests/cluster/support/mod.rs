@@ -16,7 +16,7 @@ use transship_cluster::{
     BlobKey, Claim, Cluster, ConfigVersion, LaggingTag, NewConfig, RunEnd, Settings, UnitSpec,
     Worker, WorkerInfo,
 };
-use transship_postgres::Server;
+use transship_postgres::{Server, clock_ahead};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
@@ -100,12 +100,7 @@ impl TestDatabase {
 
     async fn shift(&self, secs: i64) {
         let passed = self.passed_secs.fetch_add(secs, Ordering::Relaxed) + secs;
-        let clock = format!(
-            "CREATE OR REPLACE FUNCTION transship.clock() RETURNS timestamptz
-             LANGUAGE sql STABLE PARALLEL SAFE
-             AS 'SELECT pg_catalog.now() + make_interval(secs => {passed})'"
-        );
-        self.sql(&clock).await;
+        self.sql(&clock_ahead(passed)).await;
     }
 
     pub async fn sql(&self, text: &str) {
