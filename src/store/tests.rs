@@ -1,5 +1,4 @@
 mod behind;
-#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod closing;
