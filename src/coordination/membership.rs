@@ -452,4 +452,4 @@ fn notice(what: &str) -> NoticeKey {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

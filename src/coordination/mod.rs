@@ -10,6 +10,8 @@ mod unit;
 use std::sync::Arc;
 
 pub use lease::{Lease, LeaseClock, REQUEST_RESERVE};
+#[cfg(test)]
+pub(crate) use membership::tests::worker_status;
 pub use membership::{DatabaseOutage, LEVEL, Membership, PublishedConfig};
 pub use suspects::{SuspectComparison, SuspectContent, SuspectNews};
 pub use traffic::PeriodBudget;

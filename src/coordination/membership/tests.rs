@@ -5,7 +5,13 @@ use transship_cluster::{ClusterStatus, WorkerStatus};
 
 use super::gone;
 
-fn ended(name: &str, started: i64, is_draining: bool) -> WorkerStatus {
+/// A worker that registered so many seconds ago, and whose lease has so many left.
+pub(crate) fn worker_status(
+    name: &str,
+    started: i64,
+    lease_left: u64,
+    is_draining: bool,
+) -> WorkerStatus {
     WorkerStatus {
         id: Default::default(),
         name: name.into(),
@@ -14,10 +20,14 @@ fn ended(name: &str, started: i64, is_draining: bool) -> WorkerStatus {
         level: 1,
         config: None,
         started_at: Utc::now() - TimeDelta::seconds(started),
-        lease_left: Duration::ZERO,
+        lease_left: Duration::from_secs(lease_left),
         is_draining,
-        units_held: 0,
+        units_held: 3,
     }
+}
+
+fn ended(name: &str, started: i64, is_draining: bool) -> WorkerStatus {
+    worker_status(name, started, 0, is_draining)
 }
 
 /// Those of the workers that are gone.

@@ -1,30 +1,10 @@
-use std::time::Duration;
-
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 
 use super::{of, rows};
 use crate::{
-    coordination::{
-        Coordination,
-        database::{ClusterStatus, WorkerStatus},
-    },
+    coordination::{Coordination, database::ClusterStatus, worker_status},
     locales::Language,
 };
-
-fn worker(name: &str, started: i64, lease_left: u64, is_draining: bool) -> WorkerStatus {
-    WorkerStatus {
-        id: Default::default(),
-        name: name.into(),
-        egress: name.into(),
-        version: "1.0.0".into(),
-        level: 1,
-        config: None,
-        started_at: Utc::now() - TimeDelta::seconds(started),
-        lease_left: Duration::from_secs(lease_left),
-        is_draining,
-        units_held: 3,
-    }
-}
 
 #[test]
 fn one_machine_shows_no_workers() {
@@ -38,10 +18,10 @@ fn restarted_worker_is_shown_once() {
         now: Utc::now(),
         newest_config: None,
         workers: vec![
-            worker("a", 60, 0, false),
-            worker("a", 30, 50, false),
-            worker("b", 60, 0, false),
-            worker("c", 60, 40, true),
+            worker_status("a", 60, 0, false),
+            worker_status("a", 30, 50, false),
+            worker_status("b", 60, 0, false),
+            worker_status("c", 60, 40, true),
         ],
         mirrors: Vec::new(),
     };
@@ -58,7 +38,10 @@ fn worker_is_replaced_though_the_clock_was_set_back() {
     let status = ClusterStatus {
         now: Utc::now(),
         newest_config: None,
-        workers: vec![worker("a", 60, 0, false), worker("a", 3600, 50, false)],
+        workers: vec![
+            worker_status("a", 60, 0, false),
+            worker_status("a", 3600, 50, false),
+        ],
         mirrors: Vec::new(),
     };
     let rows = of(&status, Language::English.words());
