@@ -139,7 +139,7 @@ pub enum Section {
     Gateway,
     /// The images of many pods
     Pods,
-    /// One, two and four workers over a database, each with a link of its own
+    /// One to four workers over a database, each with a link of its own
     Cluster,
 }
 
