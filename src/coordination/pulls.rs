@@ -11,7 +11,7 @@ use crate::{
     registry::{PullDraw, PullGrant, SharedPulls},
 };
 
-/// How long a pull waits for the database. After that the worker goes by its own count.
+/// How long a pull waits for the database. After that the worker relies on its own count.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The window of a quota whose registry reports none.
 const WINDOW: Duration = Duration::from_secs(3600);

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::{oci::RegistryName, probe::Quota};
 
-/// How long a process goes by its own count after nobody answered.
+/// How long a process relies on its own count after nobody answered.
 const AWAY: Duration = Duration::from_secs(30);
 /// How soon more is drawn after less was granted than asked for.
 pub(crate) const POLL: Duration = Duration::from_secs(5);
 
 /// Grants pulls of a quota to the processes that share it.
 pub trait SharedPulls: Debug + Send + Sync {
-    /// Reports what a process holds, and draws more. `None` if nobody answers: it then goes by its own count.
+    /// Reports what a process holds, and draws more. `None` if nobody answers: it then relies on its own count.
     fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>>;
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Granted {
     is_drawing: bool,
     /// When more may be drawn.
     again_at: Option<Instant>,
-    /// Until when this process goes by its own count.
+    /// Until when this process relies on its own count.
     away_until: Option<Instant>,
 }
 
