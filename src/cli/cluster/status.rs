@@ -1,5 +1,6 @@
 //! `transship cluster status`: who works, what each worker holds, and what is overdue.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::{
@@ -69,14 +70,7 @@ fn worker_line(worker: &WorkerStatus, status: &ClusterStatus) -> String {
 }
 
 fn mirror_line(mirror: &MirrorStatus, status: &ClusterStatus) -> String {
-    let lag = match (mirror.lagging_since, mirror.last_checked) {
-        (Some(since), _) => {
-            let lag = output::duration((status.now - since).num_seconds());
-            format!("{} behind for {lag}", mirror.behind)
-        }
-        (None, Some(_)) => "in sync".to_owned(),
-        (None, None) => "nothing known to be behind".to_owned(),
-    };
+    let lag = lag_words(mirror, status.now);
     let checked = mirror.last_checked.map_or_else(
         || "not all was compared yet".to_owned(),
         |at| {
@@ -92,6 +86,19 @@ fn mirror_line(mirror: &MirrorStatus, status: &ClusterStatus) -> String {
         ..
     } = mirror;
     format!("{name}  {lag}, {units} units ({held} run, {due} due), {checked}")
+}
+
+fn lag_words(mirror: &MirrorStatus, now: DateTime<Utc>) -> String {
+    match (mirror.lagging_since, mirror.last_checked) {
+        (Some(since), _) => {
+            let lag = output::duration((now - since).num_seconds());
+            format!("{} behind for {lag}", mirror.behind)
+        }
+        // A source that is not there was compared, too.
+        (None, Some(_)) if mirror.last_in_sync.is_none() => "never in sync".to_owned(),
+        (None, Some(_)) => "in sync".to_owned(),
+        (None, None) => "nothing known to be behind".to_owned(),
+    }
 }
 
 fn as_json(status: &ClusterStatus, overdue: &[OverdueUnit]) -> Value {
@@ -127,3 +134,6 @@ fn as_json(status: &ClusterStatus, overdue: &[OverdueUnit]) -> Value {
         "overdue": overdue.collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests;
