@@ -176,8 +176,9 @@ impl LimitedLease {
         !self.revoked.is_cancelled() && self.clock.left() >= time
     }
 
+    /// Nothing is left beside the reserve: whoever slept until then would sleep for no time at all.
     fn is_lost(&self) -> bool {
-        !self.has_left(REQUEST_RESERVE)
+        self.revoked.is_cancelled() || self.clock.left() <= REQUEST_RESERVE
     }
 
     /// Ends when the lease is lost.
