@@ -1,9 +1,9 @@
 //! The traffic budget of an egress, which its workers draw in grants.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use tokio::time::Instant;
-use transship_cluster::{BudgetKey, Error, grant_bytes};
+use transship_cluster::{BudgetKey, Draw, Error, grant_bytes};
 
 use crate::coordination::Membership;
 
@@ -31,28 +31,78 @@ pub(crate) struct TrafficGrants {
     spent_at: Option<Instant>,
 }
 
+/// What is to be drawn before bytes may be moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum TrafficNeed {
+    /// Nothing: they were granted.
+    Nothing,
+    /// The least and the most.
+    Draw(RangeInclusive<u64>),
+    /// Nothing is left to draw.
+    Spent,
+}
+
 impl TrafficGrants {
-    /// Uses bytes. Returns how many to draw.
-    fn use_up(&mut self, budget: &PeriodBudget, moved_bytes: u64) -> Option<u64> {
+    /// Begins with nothing where the period is another.
+    fn enter(&mut self, budget: &PeriodBudget) {
         if self.period != budget.period {
             *self = Self {
                 period: budget.period.clone(),
                 ..Self::default()
             };
         }
-        let moved = i64::try_from(moved_bytes).unwrap_or(i64::MAX);
-        self.left_bytes = self.left_bytes.saturating_sub(moved);
-        let is_spent = self.spent_at.is_some_and(|at| at.elapsed() < SPENT);
-        let lacking = self.left_bytes.min(0).unsigned_abs();
-        let grant = grant_bytes(budget.limit_bytes);
-        (self.left_bytes <= 0 && !is_spent).then(|| lacking.saturating_add(grant))
     }
 
-    fn granted(&mut self, granted_bytes: u64, drawn_bytes: u64) {
-        let granted = i64::try_from(granted_bytes).unwrap_or(i64::MAX);
+    /// Uses bytes. Returns how many to draw.
+    fn use_up(&mut self, budget: &PeriodBudget, moved_bytes: u64) -> Option<RangeInclusive<u64>> {
+        self.enter(budget);
+        let moved = i64::try_from(moved_bytes).unwrap_or(i64::MAX);
+        self.left_bytes = self.left_bytes.saturating_sub(moved);
+        let lacking = self.left_bytes.min(0).unsigned_abs();
+        let is_wanted = self.left_bytes <= 0 && !self.is_spent();
+        is_wanted.then(|| 0..=lacking.saturating_add(grant_bytes(budget.limit_bytes)))
+    }
+
+    /// What to draw before bytes may be moved.
+    fn need(&mut self, budget: &PeriodBudget, bytes: u64) -> TrafficNeed {
+        self.enter(budget);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let lacking = bytes.saturating_sub(self.left_bytes);
+        match u64::try_from(lacking) {
+            Err(_) | Ok(0) => TrafficNeed::Nothing,
+            Ok(_) if self.is_spent() => TrafficNeed::Spent,
+            Ok(lacking) => {
+                let most = lacking.saturating_add(grant_bytes(budget.limit_bytes));
+                TrafficNeed::Draw(lacking..=most)
+            }
+        }
+    }
+
+    /// Takes what is neither used nor wanted for transfers in flight, and more than a grant.
+    fn take_surplus(&mut self, budget: &PeriodBudget, in_flight_bytes: u64) -> Option<u64> {
+        let grant = grant_bytes(budget.limit_bytes);
+        let left = u64::try_from(self.left_bytes).unwrap_or_default();
+        let surplus = left.saturating_sub(in_flight_bytes).saturating_sub(grant);
+        let surplus = Some(surplus).filter(|surplus| *surplus > grant)?;
+        self.put(0 - i64::try_from(surplus).unwrap_or_default());
+        Some(surplus)
+    }
+
+    fn put(&mut self, bytes: i64) {
+        self.left_bytes = self.left_bytes.saturating_add(bytes);
+        self.drawn_bytes = self.drawn_bytes.saturating_add_signed(bytes);
+    }
+
+    fn granted(&mut self, budget: &PeriodBudget, draw: Draw) {
+        let granted = i64::try_from(draw.granted_bytes).unwrap_or(i64::MAX);
         self.left_bytes = self.left_bytes.saturating_add(granted);
-        self.drawn_bytes = drawn_bytes;
-        self.spent_at = (granted_bytes == 0).then(Instant::now);
+        self.drawn_bytes = draw.drawn_bytes;
+        let is_spent = draw.granted_bytes == 0 && draw.drawn_bytes >= budget.limit_bytes;
+        self.spent_at = is_spent.then(Instant::now);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent_at.is_some_and(|at| at.elapsed() < SPENT)
     }
 
     /// What was used of a budget by all workers: what others hold counts as used.
@@ -64,26 +114,54 @@ impl TrafficGrants {
 }
 
 impl Membership {
-    /// Takes note of bytes that moved, and draws more where the last grant is used up.
-    pub async fn use_traffic(&self, budget: &PeriodBudget, moved_bytes: u64) {
+    /// Takes note of bytes that moved. Draws more where the last grant is used up, and gives back
+    /// what is more than transfers in flight may still move.
+    pub async fn use_traffic(&self, budget: &PeriodBudget, moved_bytes: u64, in_flight_bytes: u64) {
         let wanted = self.grants().use_up(budget, moved_bytes);
-        let Some(wanted) = wanted else {
+        if let Some(wanted) = wanted {
+            self.draw_traffic(budget, wanted).await;
             return;
-        };
-        if let Err(error) = self.draw_traffic(budget, wanted).await {
-            tracing::debug!(%error, "the traffic budget was not drawn on");
+        }
+        let surplus = self.grants().take_surplus(budget, in_flight_bytes);
+        if let (Some(surplus), Some(worker)) = (surplus, self.worker()) {
+            let key = self.budget_key(&budget.period);
+            if let Err(error) = worker.limits().return_budget(&key, surplus).await {
+                tracing::debug!(%error, "a part of the traffic budget was not given back");
+                self.grants()
+                    .put(i64::try_from(surplus).unwrap_or_default());
+            }
         }
     }
 
-    async fn draw_traffic(&self, budget: &PeriodBudget, wanted: u64) -> Result<(), Error> {
-        let Some(worker) = self.worker() else {
-            return Ok(());
-        };
-        let limits = worker.limits();
+    /// Draws what transfers in flight may move, unless it was granted before. Returns whether it is
+    /// granted then; `None` if the database does not tell.
+    pub async fn grant_traffic(&self, budget: &PeriodBudget, in_flight_bytes: u64) -> Option<bool> {
+        let need = self.grants().need(budget, in_flight_bytes);
+        match need {
+            TrafficNeed::Nothing => Some(true),
+            TrafficNeed::Spent => Some(false),
+            TrafficNeed::Draw(wanted) => {
+                let granted_bytes = self.draw_traffic(budget, wanted).await?;
+                Some(granted_bytes > 0)
+            }
+        }
+    }
+
+    /// Draws bytes; how many were granted, if the database tells.
+    async fn draw_traffic(
+        &self,
+        budget: &PeriodBudget,
+        wanted: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let limits = self.worker()?.limits();
         let key = self.budget_key(&budget.period);
-        let draw = limits.draw_budget(&key, budget.limit_bytes, wanted).await?;
-        self.grants().granted(draw.granted_bytes, draw.drawn_bytes);
-        Ok(())
+        let drawn = limits.draw_budget(&key, budget.limit_bytes, wanted).await;
+        let drawn = drawn.inspect_err(|error| {
+            tracing::debug!(%error, "the traffic budget was not drawn on");
+        });
+        let draw = drawn.ok()?;
+        self.grants().granted(budget, draw);
+        Some(draw.granted_bytes)
     }
 
     /// What all workers of this egress used of a budget; `None` before it was drawn on.

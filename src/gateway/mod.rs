@@ -13,6 +13,7 @@ mod request;
 mod resolution;
 mod server;
 mod tls;
+mod traffic;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -70,8 +71,6 @@ use crate::{
 
 /// How long a target that failed is left alone: everything streams through meanwhile.
 const TARGET_PAUSE: Duration = Duration::from_secs(10);
-/// How long what is known of the traffic budget is believed.
-const BUDGET_AGE: Duration = Duration::from_secs(5);
 /// Most bytes of manifests and lists that clients have not read yet.
 const UNREAD_BYTES: usize = 32 << 20;
 /// Lists that are made at a time: they are large while they are.
@@ -418,33 +417,6 @@ impl Gateway {
         let mut paused = self.paused_targets.lock();
         paused.insert(name.clone(), Instant::now() + TARGET_PAUSE);
         tracing::warn!("pulls go past the target {name} for {TARGET_PAUSE:?}: {error}");
-    }
-
-    /// Fails where the traffic budget is spent: only what is mirrored is served then.
-    pub(crate) async fn check_budget(&self, config: &Config) -> Result<(), PullError> {
-        if config.limits.traffic.is_none() {
-            return Ok(());
-        }
-        let known = *self.budget.lock();
-        let is_spent = match known.filter(|(_, at)| at.elapsed() < BUDGET_AGE) {
-            Some((is_spent, _)) => is_spent,
-            None => {
-                self.context.sync.count_traffic(config).await;
-                let usage = self.context.sync.usage(config).await.ok().flatten();
-                let is_spent = usage.is_some_and(|usage| usage.percent() >= 100);
-                let now = Some((is_spent, Instant::now()));
-                *self.budget.lock() = now;
-                is_spent
-            }
-        };
-        self.context.board.budget(is_spent, Utc::now().timestamp());
-        match is_spent {
-            false => Ok(()),
-            true => Err(PullError::unavailable(
-                "the traffic budget is spent, so that only mirrored images are served; raise \
-                 `traffic` of [limits] in mirror.toml",
-            )),
-        }
     }
 }
 

@@ -1,20 +1,28 @@
 //! What may still be moved before the budget of traffic is spent.
 
+mod ledger;
+
 use std::{sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use chrono::{NaiveDate, Utc};
 use futures::FutureExt as _;
+use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
     config::{Config, Period, TrafficBudget},
-    coordination::{Coordination, Membership, PeriodBudget},
+    coordination::{Coordination, Lease, Membership, PeriodBudget},
     metrics::Metrics,
     oci::RegistryName,
     registry::Traffic,
     store::{self, Moved, Store, StoreEvent, StoreWriter},
-    sync::Error,
+    sync::{
+        Error,
+        traffic_budget::ledger::{BudgetPeriod, Fit, Ledger},
+    },
 };
+
+pub(crate) use crate::sync::traffic_budget::ledger::Reservation;
 
 /// Percent of the budget from which on only small images are copied.
 const TIGHT: u64 = 90;
@@ -23,6 +31,8 @@ const SMALL: u64 = 100_000_000;
 
 /// How often what moves is written down: a kill loses no more.
 pub(crate) const WRITTEN_EVERY: Duration = Duration::from_secs(5);
+/// How soon the database of a cluster is asked again.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// Counts what moves, and holds it against the budget.
 #[derive(Debug)]
@@ -32,6 +42,9 @@ pub(crate) struct Budget {
     recorder: Arc<StoreWriter>,
     metrics: Arc<Metrics>,
     coordination: Arc<Coordination>,
+    ledger: Arc<Ledger>,
+    /// One reservation is made at a time.
+    reserving: Mutex<()>,
 }
 
 /// How much of a budget is used.
@@ -97,6 +110,8 @@ impl Budget {
             recorder,
             metrics,
             coordination,
+            ledger: Arc::default(),
+            reserving: Mutex::default(),
         }
     }
 
@@ -108,12 +123,13 @@ impl Budget {
             let fact = StoreEvent::Moved(today(config), moved);
             self.recorder.record(fact).await;
         }
+        let Some(traffic) = config.limits.traffic else {
+            return;
+        };
+        let counted = traffic.count(sent, received);
+        self.ledger.add(counted);
         if let Some((membership, budget)) = self.shared(config) {
-            let counted = config
-                .limits
-                .traffic
-                .map(|traffic| traffic.count(sent, received));
-            let used = membership.use_traffic(&budget, counted.unwrap_or_default());
+            let used = membership.use_traffic(&budget, counted, self.ledger.in_flight());
             used.boxed().await;
         }
     }
@@ -138,7 +154,12 @@ impl Budget {
         let per = budget.map_or(Period::Month, |budget| budget.per);
         let today = today(config);
         let moved = self.store.moved_since(per.start(today)).await?;
-        let used = budget.map(|budget| (budget.bytes, budget.count(moved.sent, moved.received)));
+        let used = budget.map(|budget| {
+            let start = per.start(today);
+            let stored = budget.count(moved.sent, moved.received);
+            let used = self.ledger.read(BudgetPeriod { budget, start }, stored);
+            (budget.bytes, used)
+        });
         let shared = self.shared(config);
         let shared = shared.and_then(|(membership, budget)| membership.traffic_used(&budget));
         // What the others of this egress moved counts, too.
@@ -170,6 +191,85 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Waits until so many bytes of a blob may be sent to a registry: what is in flight together never
+    /// is more than the budget has left. Fails where they do not fit.
+    pub(crate) async fn reserve(
+        &self,
+        config: &Config,
+        (target, lease): (&RegistryName, &Lease),
+        missing_bytes: u64,
+    ) -> Result<Reservation, Error> {
+        let Some(traffic) = config.limits.traffic else {
+            return Ok(Reservation::none());
+        };
+        let bytes = traffic.count(missing_bytes, missing_bytes);
+        loop {
+            let freed = self.ledger.freed();
+            match self.try_reserve(config, traffic, bytes).await? {
+                Some(Fit::Reserved(reservation)) => return Ok(reservation),
+                Some(Fit::Busy) => freed.await,
+                Some(Fit::Spent) => {
+                    let usage = self.usage(config).await?;
+                    return Err(usage.map_or(Error::Interrupted, |usage| {
+                        does_not_fit(usage, bytes, target)
+                    }));
+                }
+                None if lease.covers_request() => sleep(RETRY).await,
+                None => return Err(Error::Interrupted),
+            }
+        }
+    }
+
+    /// Reserves what a client's pull of a blob moves, if that fits at once. Pulls go on while the
+    /// database of a cluster does not answer.
+    pub(crate) async fn reserve_pull(
+        &self,
+        config: &Config,
+        blob_bytes: u64,
+        is_stored: bool,
+    ) -> Result<Option<Reservation>, Error> {
+        let Some(traffic) = config.limits.traffic else {
+            return Ok(Some(Reservation::none()));
+        };
+        let sent = if is_stored { blob_bytes } else { 0 };
+        let bytes = traffic.count(sent, blob_bytes);
+        Ok(match self.try_reserve(config, traffic, bytes).await? {
+            Some(Fit::Reserved(reservation)) => Some(reservation),
+            Some(Fit::Busy | Fit::Spent) => None,
+            None => Some(Reservation::none()),
+        })
+    }
+
+    /// Reserves bytes if they fit; `None` if the database of a cluster does not tell.
+    async fn try_reserve(
+        &self,
+        config: &Config,
+        budget: TrafficBudget,
+        bytes: u64,
+    ) -> Result<Option<Fit>, Error> {
+        let _turn = self.reserving.lock().await;
+        self.write(config).await;
+        let start = budget.per.start(today(config));
+        if !self.ledger.knows(BudgetPeriod { budget, start }) {
+            self.recorder.flush().await;
+            self.usage(config).await?;
+        }
+        let others = self.ledger.in_flight();
+        let fit = self.ledger.reserve(budget.bytes, bytes);
+        let (Fit::Reserved(_), Some((membership, shared))) = (&fit, self.shared(config)) else {
+            return Ok(Some(fit));
+        };
+        let granted = membership.grant_traffic(&shared, self.ledger.in_flight());
+        Ok(match granted.boxed().await {
+            Some(true) => Some(fit),
+            Some(false) if others > 0 => Some(Fit::Busy),
+            Some(false) => Some(Fit::Spent),
+            None => None,
+        })
+    }
+}
+
 fn today(config: &Config) -> NaiveDate {
     Utc::now().with_timezone(&config.timezone).date_naive()
 }
@@ -194,6 +294,29 @@ pub(crate) fn too_large(usage: Usage, target: &RegistryName) -> Error {
         usage.words(),
         usage.ends
     );
+    let target = target.clone();
+    Error::Budget { message, target }
+}
+
+/// Why a blob that counts so much is put off.
+fn does_not_fit(usage: Usage, bytes: u64, target: &RegistryName) -> Error {
+    let said = |bytes| ByteSize(bytes).display().si();
+    let message = match bytes > usage.budget.bytes {
+        true => format!(
+            "put off: the image has a blob that counts {}, more than the whole traffic budget of {} \
+             per {}; raise `traffic` of [limits] in mirror.toml",
+            said(bytes),
+            said(usage.budget.bytes),
+            usage.budget.per.as_str()
+        ),
+        false => format!(
+            "put off: {}, and the image lacks a blob that counts {}, more than is left; it is copied \
+             from {} on, or once `traffic` of [limits] in mirror.toml is raised",
+            usage.words(),
+            said(bytes),
+            usage.ends
+        ),
+    };
     let target = target.clone();
     Error::Budget { message, target }
 }

@@ -16,7 +16,7 @@ use crate::{
     oci::{Digest, Hasher, RegistryName, Repository},
     registry::{BlobStream, Registry},
     status::LiveDownload,
-    sync::{Error, copy::deposit::DepositStart},
+    sync::{Error, copy::deposit::DepositStart, traffic_budget::Reservation},
 };
 
 /// Downloads at a time: their windows bound the memory of all.
@@ -121,6 +121,7 @@ struct Download {
     source: Registry,
     window: Arc<BlobWindow>,
     _turn: OwnedSemaphorePermit,
+    _reserved: Reservation,
 }
 
 impl Gateway {
@@ -146,11 +147,13 @@ impl Gateway {
             return Err(PullError::unavailable(text));
         };
         let source = self.registry(pull.repository.registry())?;
+        let target = self.target(link.to.as_ref());
+        let size = link.blob.size;
+        let reserved = self.reserve(&pull.config, size, target.is_some()).await?;
         // Somebody else may have begun it while this waited.
         if let Some(window) = self.downloads.find(&name) {
             return Ok((window, false));
         }
-        let target = self.target(link.to.as_ref());
         let pace = match target {
             Some(_) => UploadPace::At(0),
             None => UploadPace::None,
@@ -163,6 +166,7 @@ impl Gateway {
             source,
             window: window.clone(),
             _turn: turn,
+            _reserved: reserved,
         };
         let gateway = self.clone();
         self.tasks.spawn(async move {

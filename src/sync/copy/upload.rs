@@ -290,6 +290,10 @@ impl Transfer {
         let hashed = session
             .as_ref()
             .map_or_else(|| blob.digest.hasher(), |s| s.acknowledged().clone());
+        let missing = blob.size.saturating_sub(hashed.length());
+        let payer = (lane.target.name(), lane.lease);
+        let reserving = Box::pin(self.budget.reserve(lane.config, payer, missing));
+        let _reserved = reserving.await?;
         let begin = async {
             match session.take() {
                 Some(session) => Ok(UploadStart::Session(session)),
@@ -318,7 +322,6 @@ impl Transfer {
         let upload = session.insert(upload);
         upload.fail_early(silences);
         let (bytes, from) = pulled?;
-        let missing = blob.size.saturating_sub(hashed.length());
         let bytes = from.unwrap_or_default().until_read(missing, bytes);
         let bytes = to.until_read(missing, bytes);
         let gauge = self.metrics.transfers_in_flight();

@@ -180,8 +180,11 @@ fn workers_of_one_egress_share_a_budget() {
     first.until_true("every unit to be run", |_| runs() == "4");
     let used = workers
         .postgres
-        .ask("SELECT egress, drawn >= 150000 FROM transship.budgets");
+        .ask("SELECT egress, drawn BETWEEN 150000 AND 200000 FROM transship.budgets");
     assert_eq!(used, "hk|t");
+    let names = ["one", "two", "three", "four"];
+    let mirrored = names.map(|name| target.client().tags(&format!("mirror/{name}")).len());
+    assert_eq!(mirrored.iter().sum::<usize>(), 2, "{mirrored:?}");
     first.until_true("the traffic of both to count", |first| {
         let used = first
             .metrics()

@@ -41,23 +41,34 @@ fn upstream_that_fails_for_pulls_is_an_alarm() {
 #[test]
 fn spent_budget_of_pulls_is_an_alarm() {
     let ops = Ops::start();
-    // `app` takes 8 kB of it on its way.
-    let limits = "[limits]\ntraffic = { bytes = \"12 kB\", per = \"day\" }\n";
-    let large = Image::oci_with("large", vec![layer("large", 20_000)]);
+    // `app` takes 8 kB of it on its way, and each of the large ones 40 kB.
+    let limits = "[limits]\ntraffic = { bytes = \"70 kB\", per = \"day\" }\n";
+    let [first, second] =
+        ["one", "two"].map(|name| Image::oci_with(name, vec![layer(name, 20_000)]));
     let stage = alarming(&ops, OPEN, limits, |source| {
-        source.client().push("large", "v1", &large);
+        source.client().push("large", "v1", &first);
+        source.client().push("large", "v2", &second);
     });
-    stage.client.get("/v2/large/manifests/v1");
-    let layer = format!("/v2/large/blobs/{}", large.blobs[1].digest());
-    assert_eq!(stage.client.get(&layer).body, large.blobs[1].bytes);
-    // What is known of the budget may be some seconds old: each pull needs the upstream.
-    let mut numbers = 0..;
-    stage.daemon().until_true("the budget to be spent", |_| {
-        let number: u64 = numbers.next().unwrap();
-        let path = format!("/v2/tool/manifests/sha256:{number:064x}");
-        let reply = stage.client.get(&path);
-        reply.status == 503 && reply.error().1.contains("the traffic budget is spent")
-    });
+    let layer_of = |image: &Image| format!("/v2/large/blobs/{}", image.blobs[1].digest());
+    for tag in ["v1", "v2"] {
+        stage.client.get(&format!("/v2/large/manifests/{tag}"));
+    }
+    assert_eq!(
+        stage.client.get(&layer_of(&first)).body,
+        first.blobs[1].bytes
+    );
+    let refused = stage.client.get(&layer_of(&second));
+    assert_eq!(refused.status, 503);
+    let why = refused.error().1;
+    assert!(
+        why.contains("has less left than this blob of 20.0 kB"),
+        "{why}"
+    );
+    // Nor is a manifest served whose blobs would not be.
+    let reply = stage
+        .client
+        .get(&format!("/v2/tool/manifests/sha256:{:064x}", 1));
+    assert_eq!(reply.status, 503);
     until_told(&stage, &ops, "the traffic budget is spent");
     let spent = stage.daemon().metric("transship_gateway_budget_spent", &[]);
     assert_eq!(spent, 1.0);

@@ -80,13 +80,25 @@ fn budget_weighs_the_whole_index() {
     pair.assert_mirrored(&[("app", "one")]);
 }
 
+/// Gives a pair another budget.
+fn rebudget(pair: &Pair, bytes: &str) {
+    let text = fill_in(&with_budget(bytes), pair.source.host(), pair.target.host());
+    pair.transship.write("mirror.toml", &text);
+}
+
+fn sent(pair: &Pair) -> u64 {
+    let sent = pair
+        .transship
+        .ask_store("SELECT COALESCE(SUM(sent), 0) FROM traffic");
+    sent.parse().unwrap()
+}
+
 #[test]
 fn spent_budget_stops_copies_until_raised() {
-    let pair = budgeted("90 kB");
+    let pair = budgeted("96 kB");
     pair.transship.sync();
-    let sent = pair.transship.ask_store("SELECT SUM(sent) FROM traffic");
-    let sent: u64 = sent.parse().unwrap();
-    assert!((95_000..97_000).contains(&sent), "{sent}");
+    assert!((95_000..96_001).contains(&sent(&pair)), "{}", sent(&pair));
+    rebudget(&pair, "90 kB");
     push(&pair, "v2", 10);
     for _ in 0..2 {
         pair.ignore_requests();
@@ -104,10 +116,34 @@ fn spent_budget_stops_copies_until_raised() {
             .ask_store("SELECT COUNT(*) FROM tags WHERE lagging_since > 0"),
         "1"
     );
-    let text = fill_in(&with_budget("1 GB"), pair.source.host(), pair.target.host());
-    pair.transship.write("mirror.toml", &text);
+    rebudget(&pair, "1 GB");
     pair.transship.sync();
     pair.assert_mirrored(&[("app", "v2")]);
+}
+
+#[test]
+fn images_in_flight_stay_within_the_budget() {
+    let pair = Pair::configured(&with_budget("390 kB"));
+    for tag in 0..16 {
+        push(&pair, &format!("v{tag}"), 50_000);
+    }
+    let (report, said) = sync(&pair, 1);
+    assert_eq!(pair.to.tags("mirror/app").len(), 7);
+    assert_eq!(put_off(&report).len(), 9);
+    assert!((350_000..390_001).contains(&sent(&pair)), "{}", sent(&pair));
+    assert!(said.contains("lacks a blob that counts 50.0 kB"), "{said}");
+}
+
+#[test]
+fn blob_above_the_whole_budget_is_named() {
+    let pair = budgeted("90 kB");
+    let (report, said) = sync(&pair, 2);
+    assert_eq!(put_off(&report), ["v1 budget"]);
+    assert!(
+        said.contains("counts 95.0 kB, more than the whole traffic budget of 90.0 kB"),
+        "{said}"
+    );
+    assert!(sent(&pair) < 10_000);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Budgets of traffic: drawn in grants before they are used.
 
+use std::ops::RangeInclusive;
+
 use sqlx::query;
 
 use crate::{
@@ -35,27 +37,32 @@ pub struct Draw {
 }
 
 impl SharedLimits {
-    /// Draws bytes of a budget, as many as are wanted and left.
+    /// Draws bytes of a budget: as many as are left, up to the most that are wanted. Where fewer are
+    /// left than the least that is wanted, none.
     pub async fn draw_budget(
         &self,
         budget: &BudgetKey,
         limit_bytes: u64,
-        want_bytes: u64,
+        want_bytes: RangeInclusive<u64>,
     ) -> Result<Draw, Error> {
         // RETURNING sees the row as it is after the change: the grant has a column of its own.
         let query = query!(
             "INSERT INTO transship.budgets AS b (egress, period, drawn, last_grant, drawn_at)
-             VALUES ($1, $2, least($3::bigint, $4::bigint), least($3::bigint, $4::bigint),
-                 transship.clock())
+             SELECT $1, $2, given, given, transship.clock()
+             FROM (SELECT CASE WHEN $3::bigint >= $4::bigint THEN least($3::bigint, $5::bigint)
+                               ELSE 0 END AS given) AS first
              ON CONFLICT (egress, period) DO UPDATE
-             SET drawn = b.drawn + greatest(least($3::bigint - b.drawn, $4::bigint), 0),
-                 last_grant = greatest(least($3::bigint - b.drawn, $4::bigint), 0),
-                 drawn_at = excluded.drawn_at
+             SET (drawn, last_grant, drawn_at) = (
+                 SELECT b.drawn + given, given, excluded.drawn_at
+                 FROM (SELECT CASE WHEN $3::bigint - b.drawn >= $4::bigint
+                                   THEN greatest(least($3::bigint - b.drawn, $5::bigint), 0)
+                                   ELSE 0 END AS given) AS next)
              RETURNING drawn, last_grant",
             budget.egress,
             budget.period,
             signed(limit_bytes),
-            signed(want_bytes)
+            signed(*want_bytes.start()),
+            signed(*want_bytes.end())
         );
         let row = self
             .worker

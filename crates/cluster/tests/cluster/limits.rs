@@ -33,7 +33,7 @@ async fn budgets_are_not_overdrawn() {
             loop {
                 let draw = worker
                     .limits()
-                    .draw_budget(&budget(), 1000, 70)
+                    .draw_budget(&budget(), 1000, 0..=70)
                     .await
                     .unwrap();
                 if draw.granted_bytes == 0 {
@@ -56,20 +56,52 @@ async fn crashes_lose_one_grant() {
     let cluster = database.cluster().await;
     publish(&cluster, units(1)).await;
     let (a, b) = (worker(&cluster, "a").await, worker(&cluster, "b").await);
-    let draw = a.limits().draw_budget(&budget(), 100, 10).await.unwrap();
+    let draw = a
+        .limits()
+        .draw_budget(&budget(), 100, 0..=10)
+        .await
+        .unwrap();
     assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 10));
     // It dies and returns nothing.
-    let draw = b.limits().draw_budget(&budget(), 100, 10).await.unwrap();
+    let draw = b
+        .limits()
+        .draw_budget(&budget(), 100, 0..=10)
+        .await
+        .unwrap();
     assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 20));
     b.limits().return_budget(&budget(), 4).await.unwrap();
     assert_eq!(b.limits().budget_drawn(&budget()).await.unwrap(), 16);
-    let draw = b.limits().draw_budget(&budget(), 100, 1000).await.unwrap();
+    let draw = b
+        .limits()
+        .draw_budget(&budget(), 100, 0..=1000)
+        .await
+        .unwrap();
     assert_eq!((draw.granted_bytes, draw.drawn_bytes), (84, 100));
     // A larger budget, and a smaller one.
-    let draw = b.limits().draw_budget(&budget(), 110, 1000).await.unwrap();
+    let draw = b
+        .limits()
+        .draw_budget(&budget(), 110, 0..=1000)
+        .await
+        .unwrap();
     assert_eq!((draw.granted_bytes, draw.drawn_bytes), (10, 110));
-    let draw = b.limits().draw_budget(&budget(), 50, 10).await.unwrap();
+    let draw = b.limits().draw_budget(&budget(), 50, 0..=10).await.unwrap();
     assert_eq!((draw.granted_bytes, draw.drawn_bytes), (0, 110));
+}
+
+#[tokio::test]
+async fn draws_nothing_where_the_least_is_not_left() {
+    let database = TestDatabase::new().await;
+    let cluster = database.cluster().await;
+    publish(&cluster, units(1)).await;
+    let a = worker(&cluster, "a").await;
+    let draw = async |want| {
+        let draw = a.limits().draw_budget(&budget(), 100, want).await.unwrap();
+        (draw.granted_bytes, draw.drawn_bytes)
+    };
+    assert_eq!(draw(101..=200).await, (0, 0));
+    assert_eq!(draw(60..=70).await, (70, 70));
+    assert_eq!(draw(31..=41).await, (0, 70));
+    assert_eq!(draw(30..=40).await, (30, 100));
 }
 
 #[tokio::test]
@@ -78,13 +110,13 @@ async fn periods_and_egresses_are_apart() {
     let cluster = database.cluster().await;
     publish(&cluster, units(1)).await;
     let a = worker(&cluster, "a").await;
-    a.limits().draw_budget(&budget(), 10, 10).await.unwrap();
+    a.limits().draw_budget(&budget(), 10, 0..=10).await.unwrap();
     let mut next = budget();
     next.period = "2027-01".into();
     assert_eq!(a.limits().budget_drawn(&next).await.unwrap(), 0);
     assert_eq!(
         a.limits()
-            .draw_budget(&next, 10, 10)
+            .draw_budget(&next, 10, 0..=10)
             .await
             .unwrap()
             .granted_bytes,
@@ -94,7 +126,7 @@ async fn periods_and_egresses_are_apart() {
     elsewhere.egress = "sg".into();
     assert_eq!(
         a.limits()
-            .draw_budget(&elsewhere, 10, 10)
+            .draw_budget(&elsewhere, 10, 0..=10)
             .await
             .unwrap()
             .granted_bytes,
@@ -102,7 +134,7 @@ async fn periods_and_egresses_are_apart() {
     );
     assert_eq!(
         a.limits()
-            .draw_budget(&elsewhere, 10, 10)
+            .draw_budget(&elsewhere, 10, 0..=10)
             .await
             .unwrap()
             .granted_bytes,

@@ -16,6 +16,7 @@ use crate::{
         Error, Sync,
         copy::{Transfer, blob_index::Holding},
         plan::BlobKnowledge,
+        traffic_budget::Reservation,
     },
 };
 
@@ -65,6 +66,17 @@ impl Sync {
             // The leader never sends: its end closes the channel.
             let _ = leader.changed().await;
         })
+    }
+
+    /// Reserves what a client's pull of a blob moves; `None` where the budget of traffic has less.
+    pub(crate) async fn reserve_pull(
+        &self,
+        config: &Config,
+        blob_bytes: u64,
+        is_stored: bool,
+    ) -> Result<Option<Reservation>, Error> {
+        let budget = self.transfer.budget();
+        budget.reserve_pull(config, blob_bytes, is_stored).await
     }
 
     /// Writes down what moved.

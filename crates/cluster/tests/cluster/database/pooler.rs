@@ -59,7 +59,7 @@ async fn work(cluster: &Cluster, name: &str) -> usize {
         };
         worker
             .limits()
-            .draw_budget(&budget, 1 << 40, 1)
+            .draw_budget(&budget, 1 << 40, 0..=1)
             .await
             .unwrap();
         let notice = NoticeKey {
