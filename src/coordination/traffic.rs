@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use transship_cluster::{BudgetKey, Draw, Error, grant_bytes};
 
 use crate::coordination::Membership;
@@ -10,6 +10,10 @@ use crate::coordination::Membership;
 /// How long a budget that was found spent is not asked about again: others may give back what they
 /// did not use.
 const SPENT: Duration = Duration::from_secs(30);
+/// How long a draw waits for the database: transfers and pulls wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long nothing is drawn after the database did not answer.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// A traffic budget in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,7 @@ pub(crate) struct TrafficGrants {
     /// Bytes that all workers of the egress have drawn, as the last draw showed.
     drawn_bytes: u64,
     spent_at: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 /// What is to be drawn before bytes may be moved.
@@ -40,6 +45,8 @@ enum TrafficNeed {
     Draw(RangeInclusive<u64>),
     /// Nothing is left to draw.
     Spent,
+    /// The database did not answer just now.
+    Unknown,
 }
 
 impl TrafficGrants {
@@ -59,7 +66,7 @@ impl TrafficGrants {
         let moved = i64::try_from(moved_bytes).unwrap_or(i64::MAX);
         self.left_bytes = self.left_bytes.saturating_sub(moved);
         let lacking = self.left_bytes.min(0).unsigned_abs();
-        let is_wanted = self.left_bytes <= 0 && !self.is_spent();
+        let is_wanted = self.left_bytes <= 0 && !self.is_spent() && !self.is_failing();
         is_wanted.then(|| 0..=lacking.saturating_add(grant_bytes(budget.limit_bytes)))
     }
 
@@ -71,6 +78,7 @@ impl TrafficGrants {
         match u64::try_from(lacking) {
             Err(_) | Ok(0) => TrafficNeed::Nothing,
             Ok(_) if self.is_spent() => TrafficNeed::Spent,
+            Ok(_) if self.is_failing() => TrafficNeed::Unknown,
             Ok(lacking) => {
                 let most = lacking.saturating_add(grant_bytes(budget.limit_bytes));
                 TrafficNeed::Draw(lacking..=most)
@@ -84,13 +92,10 @@ impl TrafficGrants {
         let left = u64::try_from(self.left_bytes).unwrap_or_default();
         let surplus = left.saturating_sub(in_flight_bytes).saturating_sub(grant);
         let surplus = Some(surplus).filter(|surplus| *surplus > grant)?;
-        self.put(0 - i64::try_from(surplus).unwrap_or_default());
+        let signed = i64::try_from(surplus).unwrap_or(i64::MAX);
+        self.left_bytes = self.left_bytes.saturating_sub(signed);
+        self.drawn_bytes = self.drawn_bytes.saturating_sub(surplus);
         Some(surplus)
-    }
-
-    fn put(&mut self, bytes: i64) {
-        self.left_bytes = self.left_bytes.saturating_add(bytes);
-        self.drawn_bytes = self.drawn_bytes.saturating_add_signed(bytes);
     }
 
     fn granted(&mut self, budget: &PeriodBudget, draw: Draw) {
@@ -101,8 +106,16 @@ impl TrafficGrants {
         self.spent_at = is_spent.then(Instant::now);
     }
 
+    fn failed(&mut self) {
+        self.failed_at = Some(Instant::now());
+    }
+
     fn is_spent(&self) -> bool {
         self.spent_at.is_some_and(|at| at.elapsed() < SPENT)
+    }
+
+    fn is_failing(&self) -> bool {
+        self.failed_at.is_some_and(|at| at.elapsed() < RETRY)
     }
 
     /// What was used of a budget by all workers: what others hold counts as used.
@@ -124,11 +137,11 @@ impl Membership {
         }
         let surplus = self.grants().take_surplus(budget, in_flight_bytes);
         if let (Some(surplus), Some(worker)) = (surplus, self.worker()) {
-            let key = self.budget_key(&budget.period);
-            if let Err(error) = worker.limits().return_budget(&key, surplus).await {
-                tracing::debug!(%error, "a part of the traffic budget was not given back");
-                self.grants()
-                    .put(i64::try_from(surplus).unwrap_or_default());
+            let (limits, key) = (worker.limits(), self.budget_key(&budget.period));
+            let returned = timeout(PATIENCE, limits.return_budget(&key, surplus)).await;
+            if !matches!(returned, Ok(Ok(()))) {
+                // Nobody knows whether it arrived: it counts as used until the end of the period.
+                tracing::debug!("a part of the traffic budget was not given back");
             }
         }
     }
@@ -140,6 +153,7 @@ impl Membership {
         match need {
             TrafficNeed::Nothing => Some(true),
             TrafficNeed::Spent => Some(false),
+            TrafficNeed::Unknown => None,
             TrafficNeed::Draw(wanted) => {
                 let granted_bytes = self.draw_traffic(budget, wanted).await?;
                 Some(granted_bytes > 0)
@@ -155,11 +169,12 @@ impl Membership {
     ) -> Option<u64> {
         let limits = self.worker()?.limits();
         let key = self.budget_key(&budget.period);
-        let drawn = limits.draw_budget(&key, budget.limit_bytes, wanted).await;
-        let drawn = drawn.inspect_err(|error| {
-            tracing::debug!(%error, "the traffic budget was not drawn on");
-        });
-        let draw = drawn.ok()?;
+        let draw = limits.draw_budget(&key, budget.limit_bytes, wanted);
+        let Ok(Ok(draw)) = timeout(PATIENCE, draw).await else {
+            tracing::debug!("the traffic budget was not drawn on");
+            self.grants().failed();
+            return None;
+        };
         self.grants().granted(budget, draw);
         Some(draw.granted_bytes)
     }

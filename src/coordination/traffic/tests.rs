@@ -1,7 +1,7 @@
 use tokio::time::advance;
 use transship_cluster::Draw;
 
-use super::{PeriodBudget, SPENT, TrafficGrants, TrafficNeed};
+use super::{PeriodBudget, RETRY, SPENT, TrafficGrants, TrafficNeed};
 
 /// One percent of it is a grant.
 const LIMIT: u64 = 100_000;
@@ -72,6 +72,17 @@ async fn spent_budget_is_not_asked_for_each_image() {
     // What is left is only too little for one blob.
     grants.granted(&budget, draw(0, LIMIT - 1));
     assert_eq!(grants.need(&budget, 1), TrafficNeed::Draw(1..=1 + GRANT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn database_that_does_not_answer_is_not_asked_for_each_blob() {
+    let (mut grants, budget) = (granted(GRANT), budget("2026-12"));
+    grants.failed();
+    assert_eq!(grants.need(&budget, GRANT), TrafficNeed::Nothing);
+    assert_eq!(grants.need(&budget, 2 * GRANT), TrafficNeed::Unknown);
+    assert_eq!(grants.use_up(&budget, 2 * GRANT), None);
+    advance(RETRY).await;
+    assert_eq!(grants.use_up(&budget, 0), Some(0..=2 * GRANT));
 }
 
 #[tokio::test(start_paused = true)]
