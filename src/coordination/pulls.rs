@@ -1,14 +1,14 @@
-//! Pull quotas of registries, which the workers behind one address or of one account share.
+//! Pull quotas and request rates of registries, which the workers behind one address or of one account share.
 
 use std::time::Duration;
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::timeout;
-use transship_cluster::{QuotaDraw, QuotaKey, QuotaReport};
+use transship_cluster::{ClusterStatus, QuotaDraw, QuotaKey, QuotaReport};
 
 use crate::{
     coordination::Membership,
-    registry::{PullDraw, PullGrant, SharedPulls},
+    registry::{PullDraw, PullGrant, SharedAccounts},
 };
 
 /// How long a pull waits for the database. After that the worker relies on its own count.
@@ -16,9 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The window of a quota whose registry reports none.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-impl SharedPulls for Membership {
+impl SharedAccounts for Membership {
     fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>> {
         self.draw_pulls(draw).boxed()
+    }
+
+    fn sharers(&self, user: Option<&str>) -> u32 {
+        let status = self.status();
+        let count = status.map_or(1, |status| sharers(&status, user, &self.settings().egress));
+        count.max(1)
     }
 }
 
@@ -51,6 +57,14 @@ impl Membership {
     }
 }
 
+/// How many workers a registry may count as one. Which login the others have is not known: all are
+/// taken to have the same.
+fn sharers(status: &ClusterStatus, user: Option<&str>, egress: &str) -> u32 {
+    let workers = status.workers.iter().filter(|worker| worker.is_live());
+    let sharing = workers.filter(|worker| user.is_some() || worker.egress == egress);
+    u32::try_from(sharing.count()).unwrap_or(u32::MAX)
+}
+
 /// Whose pulls a registry counts: those of a user, or else those of the address.
 fn account(user: Option<&str>, egress: &str) -> String {
     match user {
@@ -58,3 +72,6 @@ fn account(user: Option<&str>, egress: &str) -> String {
         None => format!("egress {egress}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

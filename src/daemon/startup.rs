@@ -193,7 +193,7 @@ async fn services(
         learned,
     );
     if let Some(membership) = coordination.membership() {
-        registries.share_pulls(membership.clone());
+        registries.share_accounts(membership.clone());
     }
     let sync = Sync::new(
         registries,

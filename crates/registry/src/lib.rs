@@ -99,7 +99,7 @@ pub use crate::observer::Observer;
 pub use crate::probe::{Identity, ManifestProbe, Quota, Reachability};
 pub use crate::quota::ImagePermit;
 pub use crate::quota::retry_after::retry_after;
-pub use crate::quota::shared::{PullDraw, PullGrant, SharedPulls};
+pub use crate::quota::shared::{PullDraw, PullGrant, SharedAccounts};
 pub use crate::registries::Registries;
 pub use crate::registry::Registry;
 pub use crate::retry::{Retries, RetryPolicy};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Error, LearnedCapabilities, Observer, Quota, Registry, RegistryHealth, RequestCounter,
-    RetryPolicy, SharedPulls, Traffic,
+    RetryPolicy, SharedAccounts, Traffic,
     auth::Auth,
     client::RegistryClient,
     concurrency::{
@@ -36,7 +36,7 @@ pub struct Registries {
     retry: RetryPolicy,
     process_limits: Arc<ProcessLimits>,
     /// Who grants pulls, where several processes share quotas.
-    shared_pulls: OnceLock<Arc<dyn SharedPulls>>,
+    shared_accounts: OnceLock<Arc<dyn SharedAccounts>>,
     clients: OnceMap<RegistryName, RegistryClient>,
     upload_capabilities: OnceMap<RegistryName, UploadCapabilities>,
     health: OnceMap<RegistryName, HealthState>,
@@ -64,17 +64,17 @@ impl Registries {
             observer,
             retry,
             process_limits: Arc::new(process_limits),
-            shared_pulls: OnceLock::new(),
+            shared_accounts: OnceLock::new(),
             clients: OnceMap::default(),
             upload_capabilities: learned.collect(),
             health: OnceMap::default(),
         }
     }
 
-    /// Draws the pulls of quotas that other processes use, too. Call this before a registry is opened.
-    pub fn share_pulls(&self, pulls: Arc<dyn SharedPulls>) {
+    /// Shares pull quotas and request rates with other processes. Call this before a registry is opened.
+    pub fn share_accounts(&self, accounts: Arc<dyn SharedAccounts>) {
         // The first one counts.
-        let _ = self.shared_pulls.set(pulls);
+        let _ = self.shared_accounts.set(accounts);
     }
 
     /// Reports pulls that were made, and gives back those that were drawn and that nobody uses at the
@@ -99,13 +99,15 @@ impl Registries {
 
     fn create_client(&self, name: &RegistryName) -> Result<RegistryClient, Error> {
         let settings = self.settings.lock().get(name).cloned().unwrap_or_default();
-        let rate_limiter = Arc::new(RateLimiter::new(
+        let source = self.pull_source(name, &settings.login.credential);
+        let rate_limiter = RateLimiter::new(
             settings.requests_per_second_of(name),
             settings.bandwidth.clone(),
             self.process_limits.clone(),
-        ));
+        );
+        let rate_limiter = Arc::new(rate_limiter.shared_by(source.clone()));
         let new = || UploadCapabilities::new(name, LearnedCapabilities::default());
-        let quota = self.pull_quota(name, &settings.login.credential);
+        let quota = source.map_or_else(PullQuota::default, PullQuota::shared);
         let mut http = HttpClient::new(name, &settings, rate_limiter, self.observer.clone())?;
         http.quota = Arc::new(quota);
         Ok(RegistryClient {
@@ -122,16 +124,15 @@ impl Registries {
         })
     }
 
-    fn pull_quota(&self, name: &RegistryName, credential: &Credential) -> PullQuota {
-        let Some(pulls) = self.shared_pulls.get() else {
-            return PullQuota::default();
-        };
+    /// Who grants pulls of a registry, where several processes share its quotas and rates.
+    fn pull_source(&self, name: &RegistryName, credential: &Credential) -> Option<PullSource> {
+        let accounts = self.shared_accounts.get()?.clone();
         let user = match credential {
             Credential::Basic { username, .. } => Some(username.as_str().into()),
             _ => None,
         };
-        PullQuota::shared(PullSource {
-            pulls: pulls.clone(),
+        Some(PullSource {
+            accounts,
             registry: name.clone(),
             user,
         })

@@ -1,6 +1,7 @@
 //! Rate limiters for requests and bandwidth, and the count of bytes moved.
 
 use std::{
+    fmt::Debug,
     num::NonZeroU64,
     sync::{
         Arc,
@@ -66,10 +67,18 @@ pub(crate) struct ProcessLimits {
     pub(crate) memory: Arc<MemoryBudgets>,
 }
 
+/// Who shares the request rate of a registry that counts accounts or addresses.
+pub(crate) trait RateSharers: Debug + Send + Sync {
+    /// How many processes do, this one included. Each takes an equal part.
+    fn count(&self) -> u32;
+}
+
 /// The rate limits of one registry, within those of all.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     requests: Option<(FairQueue, Duration)>,
+    /// `None` where no other process shares the rate.
+    sharers: Option<Box<dyn RateSharers>>,
     bandwidth_limiter: BandwidthLimiter,
     process_limits: Arc<ProcessLimits>,
 }
@@ -93,16 +102,27 @@ impl RateLimiter {
         bandwidth_limiter.set(bandwidth);
         Self {
             requests,
+            sharers: None,
             bandwidth_limiter,
             process_limits,
         }
+    }
+
+    /// The same, with a request rate that other processes share.
+    pub(crate) fn shared_by(self, sharers: Option<impl RateSharers + 'static>) -> Self {
+        let sharers = sharers.map(|sharers| Box::new(sharers) as Box<dyn RateSharers>);
+        Self { sharers, ..self }
     }
 
     /// Waits until one more request may be sent.
     pub(crate) async fn request(&self) {
         if let Some((queue, apart)) = &self.requests {
             let now = Instant::now();
-            wait(now, queue.reserve(now, *apart)).await;
+            let sharers = self
+                .sharers
+                .as_ref()
+                .map_or(1, |sharers| sharers.count().max(1));
+            wait(now, queue.reserve(now, *apart * sharers)).await;
         }
     }
 

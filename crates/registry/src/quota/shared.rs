@@ -5,17 +5,21 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::{oci::RegistryName, probe::Quota};
+use crate::{concurrency::rate_limit::RateSharers, oci::RegistryName, probe::Quota};
 
 /// How long a process relies on its own count after nobody answered.
 const AWAY: Duration = Duration::from_secs(30);
 /// How soon more is drawn after less was granted than asked for.
 pub(crate) const POLL: Duration = Duration::from_secs(5);
 
-/// Grants pulls of a quota to the processes that share it.
-pub trait SharedPulls: Debug + Send + Sync {
+/// What several processes use of the same accounts and addresses, which registries count.
+pub trait SharedAccounts: Debug + Send + Sync {
     /// Reports what a process holds, and draws more. `None` if nobody answers: it then relies on its own count.
     fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>>;
+
+    /// How many processes log in as this user, or without a user share the address: this one
+    /// included.
+    fn sharers(&self, user: Option<&str>) -> u32;
 }
 
 /// What a process holds of a quota, and asks for.
@@ -47,7 +51,7 @@ pub struct PullGrant {
 /// Who grants the pulls of a registry.
 #[derive(Clone, Debug)]
 pub(crate) struct PullSource {
-    pub(crate) pulls: Arc<dyn SharedPulls>,
+    pub(crate) accounts: Arc<dyn SharedAccounts>,
     pub(crate) registry: RegistryName,
     pub(crate) user: Option<Arc<str>>,
 }
@@ -62,7 +66,13 @@ impl PullSource {
             held: held.pulls,
             want,
         };
-        self.pulls.draw(draw).await
+        self.accounts.draw(draw).await
+    }
+}
+
+impl RateSharers for PullSource {
+    fn count(&self) -> u32 {
+        self.accounts.sharers(self.user.as_deref())
     }
 }
 

@@ -155,6 +155,26 @@ async fn requests_go_out_at_their_rate_in_the_order_of_asking() {
     assert_eq!(order, [(0, 0), (1, 2), (2, 4), (3, 6)]);
 }
 
+#[derive(Debug)]
+struct Three;
+
+impl RateSharers for Three {
+    fn count(&self) -> u32 {
+        3
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shared_rate_is_divided() {
+    let rate_limiter = RateLimiter::new(Some(1.0), None, process_limits(None));
+    let rate_limiter = rate_limiter.shared_by(Some(Three));
+    let started = Instant::now();
+    for _ in 0..3 {
+        rate_limiter.request().await;
+    }
+    assert_eq!(started.elapsed().as_secs(), 6);
+}
+
 #[tokio::test(start_paused = true)]
 async fn cancelled_waiter_frees_its_turn() {
     let rate_limiter = Arc::new(RateLimiter::new(Some(1.0), None, process_limits(None)));

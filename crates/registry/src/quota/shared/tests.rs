@@ -4,7 +4,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{PullDraw, PullGrant, PullSource, SharedPulls};
+use super::{PullDraw, PullGrant, PullSource, SharedAccounts};
 use crate::{
     oci::Digest,
     probe::Quota,
@@ -30,7 +30,7 @@ struct Member {
     index: usize,
 }
 
-impl SharedPulls for Member {
+impl SharedAccounts for Member {
     fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>> {
         async move {
             let mut pool = self.pool.0.lock();
@@ -46,6 +46,10 @@ impl SharedPulls for Member {
             Some(PullGrant { granted, remaining })
         }
         .boxed()
+    }
+
+    fn sharers(&self, _user: Option<&str>) -> u32 {
+        2
     }
 }
 
@@ -67,7 +71,7 @@ fn processes(remaining: u64) -> (Arc<Pool>, [Arc<PullQuota>; 2]) {
     let quotas = [0, 1].map(|index| {
         let pool = pool.clone();
         let quota = Arc::new(PullQuota::shared(PullSource {
-            pulls: Arc::new(Member { pool, index }),
+            accounts: Arc::new(Member { pool, index }),
             registry: "docker.io".parse().unwrap(),
             user: None,
         }));
