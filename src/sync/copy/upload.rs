@@ -220,9 +220,11 @@ impl Transfer {
             Some(owner) => owner.take_upload(lane.to, &blob.digest).await,
             None => None,
         };
-        let saved = match taken {
-            Some(taken) => Some(taken),
-            None => self.store.upload(lane.to, &blob.digest).await?,
+        // This one may have gone on while the database was away.
+        let own = self.store.upload(lane.to, &blob.digest).await?;
+        let saved = match (taken, own) {
+            (Some(taken), Some(own)) if !taken.is_behind(&own) => Some(taken),
+            (taken, own) => own.or(taken),
         };
         let saved = saved.and_then(|saved| lane.target.restore(lane.to, &blob.digest, &saved));
         if let (Some(_), Some(new)) = (&saved, &new) {

@@ -59,6 +59,15 @@ pub struct SavedUpload {
     pub names_next_byte: Option<bool>,
 }
 
+impl SavedUpload {
+    /// Whether another is of the same session, and further.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        // What follows the path is a state that changes with each chunk.
+        let session = |saved: &Self| saved.location.split('?').next().map(str::to_owned);
+        session(self) == session(other) && self.offset < other.offset
+    }
+}
+
 impl UploadSession {
     fn new(repository: &Repository, digest: &Digest, location: Url) -> Self {
         Self {

@@ -218,3 +218,19 @@ proptest! {
         prop_assert_eq!(both.upload.acknowledged.finish(), both.digest);
     }
 }
+
+#[test]
+fn saved_session_is_behind_a_later_state_of_itself() {
+    let saved = |location: &str, offset| SavedUpload {
+        location: location.into(),
+        offset,
+        hash_state: Vec::new(),
+        names_next_byte: None,
+    };
+    let at = |offset| saved("http://r.example.com/v2/a/blobs/uploads/1?_state=a", offset);
+    let later = saved("http://r.example.com/v2/a/blobs/uploads/1?_state=b", 20);
+    assert!(at(10).is_behind(&later));
+    assert!(!at(20).is_behind(&later));
+    let other = saved("http://r.example.com/v2/a/blobs/uploads/2?_state=b", 20);
+    assert!(!at(10).is_behind(&other));
+}
