@@ -65,7 +65,8 @@ impl Gateway {
         if pull.is_head || link.blob.size == 0 {
             return Ok((head(&link.blob, range), PullOutcome::Hit));
         }
-        if in_flight.is_none()
+        // What the gateway stores itself is followed: its download may have begun meanwhile.
+        if self.downloads.find(&name).is_none()
             && self.is_sent_by_run(&link).await
             && let Some(answer) = self.blob_at_target(&pull, &digest, Some(&link)).await
         {

@@ -351,3 +351,53 @@ fn index_of_images_above_the_limit_is_refused_at_once() {
     // Two platforms together are no image.
     assert_eq!(stage.client.get("/v2/tool/manifests/v2").body, small.bytes);
 }
+
+#[test]
+fn download_that_began_meanwhile_is_followed() {
+    let image = image_with(1 << 20);
+    let (digest, bytes) = (image.blobs[2].digest(), image.blobs[2].bytes.clone());
+    let path = blob_path(&image, 2);
+    let kept = Fake::start();
+    let keys = format!(
+        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
+        kept.host()
+    );
+    let table = format!("[registries.\"{}\"]\nplain_http = true", kept.host());
+    let stage = GatewayStage::with(&keys, &table, |source| {
+        source.client().push("tool", "v1", &image);
+    });
+    let is_get =
+        move |request: &Request| request.method == "GET" && request.path.ends_with(&digest);
+    // The target answers the first client only once the upstream is asked for the second.
+    let (begun, is_begun) = watch::channel(false);
+    let (open, gate) = watch::channel(false);
+    let (of_source, of_target) = (is_get.clone(), is_get);
+    stage.source.rule(move |request| match of_source(request) {
+        true => {
+            begun.send_replace(true);
+            Verdict::Answer(held(&bytes, gate.clone()))
+        }
+        false => Verdict::Serve,
+    });
+    let mut looks = 0;
+    kept.rule(move |request| {
+        looks += usize::from(of_target(request));
+        match looks {
+            1 if of_target(request) => Verdict::ServeBehind(is_begun.clone()),
+            _ => Verdict::Serve,
+        }
+    });
+    stage.client.get("/v2/tool/manifests/v1");
+    std::thread::scope(|threads| {
+        let clients = threads.spawn(|| stage.client.herd(2, &path));
+        stage.daemon().until_true("both to follow", |daemon| {
+            let live = daemon.get("/api/v1/pulls").json();
+            live["live"]["downloads"][0]["followers"] == 2
+        });
+        open.send_replace(true);
+        for reply in clients.join().unwrap() {
+            assert!(!reply.is_broken && reply.body == image.blobs[2].bytes);
+        }
+    });
+    assert!(!stage.daemon().log().contains("that a run is sending"));
+}
