@@ -1,6 +1,13 @@
 //! Downloads in flight: each blob once, with its upload to the target beside the clients.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::Utc;
 use parking_lot::{Mutex, MutexGuard};
@@ -33,6 +40,7 @@ type BlobName = (Repository, Digest);
 pub(crate) struct Downloads {
     windows: Mutex<HashMap<BlobName, BlobInFlight>>,
     turns: Arc<Semaphore>,
+    ended: AtomicU64,
 }
 
 /// A blob on its way.
@@ -47,6 +55,7 @@ impl Default for Downloads {
         Self {
             windows: Mutex::default(),
             turns: Arc::new(Semaphore::new(DOWNLOADS)),
+            ended: AtomicU64::new(0),
         }
     }
 }
@@ -99,7 +108,13 @@ impl Downloads {
         self.lock().insert(name, BlobInFlight { window, size });
     }
 
+    /// How many have ended: a look at the target that began before the last end may be out of date.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
+    }
+
     fn remove(&self, name: &BlobName, window: &Arc<BlobWindow>) {
+        self.ended.fetch_add(1, Ordering::Release);
         let mut windows = self.lock();
         if windows
             .get(name)

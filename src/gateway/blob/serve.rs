@@ -45,6 +45,7 @@ impl Gateway {
     ) -> Answered {
         let link = self.linked(&pull, &digest).await;
         let name = (pull.repository.clone(), digest.clone());
+        let ended = self.downloads.ended();
         let in_flight = link.as_ref().and_then(|_| self.downloads.find(&name));
         if in_flight.is_none()
             && let Some(answer) = self.blob_at_target(&pull, &digest, link.as_ref()).await
@@ -65,9 +66,9 @@ impl Gateway {
         if pull.is_head || link.blob.size == 0 {
             return Ok((head(&link.blob, range), PullOutcome::Hit));
         }
-        // What the gateway stores itself is followed: its download may have begun meanwhile.
+        // Another client's download may have begun meanwhile, which is followed, or have ended.
         if self.downloads.find(&name).is_none()
-            && self.is_sent_by_run(&link).await
+            && (self.is_sent_by_run(&link).await || self.downloads.ended() != ended)
             && let Some(answer) = self.blob_at_target(&pull, &digest, Some(&link)).await
         {
             let response = answer.into_response(&self, pull, permit);

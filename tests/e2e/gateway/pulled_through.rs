@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 
 use crate::support::programs::gateway::{GatewayStage, OPEN};
@@ -352,26 +352,35 @@ fn index_of_images_above_the_limit_is_refused_at_once() {
     assert_eq!(stage.client.get("/v2/tool/manifests/v2").body, small.bytes);
 }
 
+/// Whether a request is for the bytes of a blob.
+fn is_get_of(digest: &str) -> impl Fn(&Request) -> bool + Send + 'static + use<> {
+    let digest = digest.to_owned();
+    move |request| request.method == "GET" && request.path.ends_with(&digest)
+}
+
+/// A gateway that keeps what comes through, `tool:v1`, at a fake.
+fn storing_at(kept: &Fake, image: &Image) -> GatewayStage {
+    let keys = format!(
+        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
+        kept.host()
+    );
+    let table = format!("[registries.\"{}\"]\nplain_http = true", kept.host());
+    GatewayStage::with(&keys, &table, |source| {
+        source.client().push("tool", "v1", image);
+    })
+}
+
 #[test]
 fn download_that_began_meanwhile_is_followed() {
     let image = image_with(1 << 20);
     let (digest, bytes) = (image.blobs[2].digest(), image.blobs[2].bytes.clone());
     let path = blob_path(&image, 2);
     let kept = Fake::start();
-    let keys = format!(
-        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
-        kept.host()
-    );
-    let table = format!("[registries.\"{}\"]\nplain_http = true", kept.host());
-    let stage = GatewayStage::with(&keys, &table, |source| {
-        source.client().push("tool", "v1", &image);
-    });
-    let is_get =
-        move |request: &Request| request.method == "GET" && request.path.ends_with(&digest);
+    let stage = storing_at(&kept, &image);
     // The target answers the first client only once the upstream is asked for the second.
     let (begun, is_begun) = watch::channel(false);
     let (open, gate) = watch::channel(false);
-    let (of_source, of_target) = (is_get.clone(), is_get);
+    let (of_source, of_target) = (is_get_of(&digest), is_get_of(&digest));
     stage.source.rule(move |request| match of_source(request) {
         true => {
             begun.send_replace(true);
@@ -400,4 +409,39 @@ fn download_that_began_meanwhile_is_followed() {
         }
     });
     assert!(!stage.daemon().log().contains("that a run is sending"));
+}
+
+#[test]
+fn download_that_ended_meanwhile_is_read_from_the_target() {
+    let image = image_with(1 << 20);
+    let (digest, path) = (image.blobs[2].digest(), blob_path(&image, 2));
+    let kept = Fake::start();
+    let stage = storing_at(&kept, &image);
+    // The target takes its time to tell the first client that it has nothing.
+    let (open, gate) = watch::channel(false);
+    let (looked, has_looked) = std::sync::mpsc::channel();
+    let is_look = is_get_of(&digest);
+    let mut is_first = true;
+    kept.rule(move |request| {
+        if !is_look(request) || !std::mem::replace(&mut is_first, false) {
+            return Verdict::Serve;
+        }
+        looked.send(()).unwrap();
+        let mut missing = held(&"{\"errors\": []}".into(), gate.clone());
+        *missing.status_mut() = StatusCode::NOT_FOUND;
+        Verdict::Answer(missing)
+    });
+    stage.client.get("/v2/tool/manifests/v1");
+    std::thread::scope(|threads| {
+        let first = threads.spawn(|| stage.client.get(&path));
+        has_looked.recv().unwrap();
+        assert_eq!(stage.client.get(&path).body, image.blobs[2].bytes);
+        stage.daemon().until_true("the download to end", |daemon| {
+            let live = daemon.get("/api/v1/pulls").json();
+            live["live"]["downloads"].as_array().unwrap().is_empty()
+        });
+        open.send_replace(true);
+        assert_eq!(first.join().unwrap().body, image.blobs[2].bytes);
+    });
+    assert_eq!(gets_of(&stage.source.requests(), &digest), 1);
 }
