@@ -69,7 +69,7 @@ pub(crate) struct ProcessLimits {
 
 /// Who shares the request rate of a registry that counts accounts or addresses.
 pub(crate) trait RateSharers: Debug + Send + Sync {
-    /// How many processes do, this one included. Each takes an equal part.
+    /// How many processes do, this one included: at least one. Each takes an equal part.
     fn count(&self) -> u32;
 }
 
@@ -118,10 +118,7 @@ impl RateLimiter {
     pub(crate) async fn request(&self) {
         if let Some((queue, apart)) = &self.requests {
             let now = Instant::now();
-            let sharers = self
-                .sharers
-                .as_ref()
-                .map_or(1, |sharers| sharers.count().max(1));
+            let sharers = self.sharers.as_ref().map_or(1, |sharers| sharers.count());
             wait(now, queue.reserve(now, *apart * sharers)).await;
         }
     }

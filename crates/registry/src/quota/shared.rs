@@ -18,7 +18,7 @@ pub trait SharedAccounts: Debug + Send + Sync {
     fn draw(&self, draw: PullDraw) -> BoxFuture<'_, Option<PullGrant>>;
 
     /// How many processes log in as this user, or without a user share the address: this one
-    /// included.
+    /// included, and so at least one.
     fn sharers(&self, user: Option<&str>) -> u32;
 }
 
