@@ -24,13 +24,13 @@ use transship_cluster::{
 
 use crate::{
     config::WorkerConfig,
-    coordination::{Lease, LeaseClock, OwnedUnit, suspects::SuspectLog, traffic::TrafficGrants},
+    coordination::{
+        DATABASE_RETRY, Lease, LeaseClock, OwnedUnit, suspects::SuspectLog, traffic::TrafficGrants,
+    },
 };
 
 /// What this version understands of units and of published configurations.
 pub const LEVEL: i32 = 1;
-/// How soon a failed call to the database is made again.
-const RETRY: Duration = Duration::from_secs(3);
 /// How long the worker may take to give everything back at its end.
 const LEAVE: Duration = Duration::from_secs(5);
 /// Readings between two sweeps: an hour.
@@ -142,7 +142,7 @@ impl Membership {
             let renewed = self.renew().await;
             let next = match renewed {
                 Ok(()) => RENEW_EVERY,
-                Err(_) => RETRY,
+                Err(_) => DATABASE_RETRY,
             };
             self.note(&renewed);
             sleep(next.saturating_sub(began.elapsed())).await;

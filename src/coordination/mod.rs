@@ -7,7 +7,7 @@ mod suspects;
 mod traffic;
 mod unit;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use lease::{Lease, LeaseClock, REQUEST_RESERVE};
 #[cfg(test)]
@@ -17,6 +17,11 @@ pub use suspects::{SuspectComparison, SuspectContent, SuspectNews};
 pub use traffic::PeriodBudget;
 pub use transship_cluster as database;
 pub use unit::{NOT_DUE, OwnedUnit, UnitOwner, units_of, units_of_routes};
+
+/// How long transfers and pulls wait for the database: they can do without.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+/// How soon the database is asked again after a call failed.
+pub(crate) const DATABASE_RETRY: Duration = Duration::from_secs(3);
 
 /// With whom a process shares its targets.
 #[derive(Debug, Default)]

@@ -7,12 +7,10 @@ use tokio::time::timeout;
 use transship_cluster::{ClusterStatus, QuotaDraw, QuotaKey, QuotaReport};
 
 use crate::{
-    coordination::Membership,
+    coordination::{DATABASE_PATIENCE, Membership},
     registry::{PullDraw, PullGrant, SharedAccounts},
 };
 
-/// How long a pull waits for the database. After that the worker relies on its own count.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The window of a quota whose registry reports none.
 const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -45,7 +43,7 @@ impl Membership {
             held: draw.held,
             want: draw.want,
         };
-        let drawn = timeout(PATIENCE, limits.draw_quota(&key, report, wanted)).await;
+        let drawn = timeout(DATABASE_PATIENCE, limits.draw_quota(&key, report, wanted)).await;
         let drawn = drawn.ok()?.inspect_err(|error| {
             tracing::debug!(%error, registry = key.registry, "the pull quota was not drawn on");
         });

@@ -5,15 +5,11 @@ use std::{ops::RangeInclusive, time::Duration};
 use tokio::time::{Instant, timeout};
 use transship_cluster::{BudgetKey, Draw, Error, grant_bytes};
 
-use crate::coordination::Membership;
+use crate::coordination::{DATABASE_PATIENCE, DATABASE_RETRY, Membership};
 
 /// How long a budget that was found spent is not asked about again: others may give back what they
 /// did not use.
 const SPENT: Duration = Duration::from_secs(30);
-/// How long a draw waits for the database: transfers and pulls wait meanwhile.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long nothing is drawn after the database did not answer.
-const RETRY: Duration = Duration::from_secs(3);
 
 /// A traffic budget in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +111,8 @@ impl TrafficGrants {
     }
 
     fn is_failing(&self) -> bool {
-        self.failed_at.is_some_and(|at| at.elapsed() < RETRY)
+        self.failed_at
+            .is_some_and(|at| at.elapsed() < DATABASE_RETRY)
     }
 
     /// What was used of a budget by all workers: what others hold counts as used.
@@ -138,10 +135,10 @@ impl Membership {
         let surplus = self.grants().take_surplus(budget, in_flight_bytes);
         if let (Some(surplus), Some(worker)) = (surplus, self.worker()) {
             let (limits, key) = (worker.limits(), self.budget_key(&budget.period));
-            let returned = timeout(PATIENCE, limits.return_budget(&key, surplus)).await;
+            let returned = timeout(DATABASE_PATIENCE, limits.return_budget(&key, surplus)).await;
             if !matches!(returned, Ok(Ok(()))) {
                 // Nobody knows whether it arrived: it counts as used until the end of the period.
-                tracing::debug!("a part of the traffic budget was not given back");
+                tracing::debug!(?returned, "a part of the traffic budget was not given back");
             }
         }
     }
@@ -170,13 +167,17 @@ impl Membership {
         let limits = self.worker()?.limits();
         let key = self.budget_key(&budget.period);
         let draw = limits.draw_budget(&key, budget.limit_bytes, wanted);
-        let Ok(Ok(draw)) = timeout(PATIENCE, draw).await else {
-            tracing::debug!("the traffic budget was not drawn on");
-            self.grants().failed();
-            return None;
-        };
-        self.grants().granted(budget, draw);
-        Some(draw.granted_bytes)
+        match timeout(DATABASE_PATIENCE, draw).await {
+            Ok(Ok(draw)) => {
+                self.grants().granted(budget, draw);
+                Some(draw.granted_bytes)
+            }
+            failed => {
+                tracing::debug!(?failed, "the traffic budget was not drawn on");
+                self.grants().failed();
+                None
+            }
+        }
     }
 
     /// What all workers of this egress used of a budget; `None` before it was drawn on.

@@ -13,7 +13,7 @@ use transship_cluster::{
 
 use crate::{
     config::{Config, Discovery, Mirror, Route},
-    coordination::{Lease, LeaseClock},
+    coordination::{DATABASE_PATIENCE, Lease, LeaseClock},
     oci::{Digest, Repository},
     registry::SavedUpload,
 };
@@ -27,8 +27,6 @@ const MOST_STEAL: Duration = Duration::from_secs(300);
 /// The wait of what is not due by itself: a paused mirror, or one without a schedule. `transship trigger`
 /// still runs it.
 pub const NOT_DUE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How long a transfer waits for the database to take note of it: it can do without.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon a unit is given back again after that failed.
 const RETRY: Duration = Duration::from_secs(2);
 /// How the state of a hash is encoded. Another version may do that otherwise.
@@ -233,7 +231,7 @@ impl UnitOwner {
                 }
             }
         };
-        if let Ok(noted) = timeout(UPLOAD_PATIENCE, noting).await {
+        if let Ok(noted) = timeout(DATABASE_PATIENCE, noting).await {
             self.note(noted);
         }
     }
@@ -251,7 +249,7 @@ impl UnitOwner {
         let key = blob_key(repository, digest);
         let blobs = self.worker.blobs();
         let taking = blobs.take_upload(&self.claim, &key, HASH_KIND);
-        let record = timeout(UPLOAD_PATIENCE, taking).await.ok()?.ok()??;
+        let record = timeout(DATABASE_PATIENCE, taking).await.ok()?.ok()??;
         Some(SavedUpload {
             location: record.location,
             offset: record.offset,
@@ -307,7 +305,7 @@ impl UnitOwner {
                     false => blobs.abort_flight(&self.claim, &key).await,
                 }
             };
-            if let Ok(ended) = timeout(UPLOAD_PATIENCE, ended).await {
+            if let Ok(ended) = timeout(DATABASE_PATIENCE, ended).await {
                 self.note(ended);
             }
         };
@@ -322,7 +320,7 @@ impl UnitOwner {
     ) -> BoxFuture<'a, ()> {
         let (key, blobs) = (blob_key(repository, digest), self.worker.blobs());
         let forgetting = async move {
-            if let Ok(forgotten) = timeout(UPLOAD_PATIENCE, blobs.forget_held(&key)).await {
+            if let Ok(forgotten) = timeout(DATABASE_PATIENCE, blobs.forget_held(&key)).await {
                 self.note(forgotten);
             }
         };

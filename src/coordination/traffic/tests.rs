@@ -1,7 +1,7 @@
 use tokio::time::advance;
 use transship_cluster::Draw;
 
-use super::{PeriodBudget, RETRY, SPENT, TrafficGrants, TrafficNeed};
+use super::{DATABASE_RETRY, PeriodBudget, SPENT, TrafficGrants, TrafficNeed};
 
 /// One percent of it is a grant.
 const LIMIT: u64 = 100_000;
@@ -81,7 +81,7 @@ async fn database_that_does_not_answer_is_not_asked_for_each_blob() {
     assert_eq!(grants.need(&budget, GRANT), TrafficNeed::Nothing);
     assert_eq!(grants.need(&budget, 2 * GRANT), TrafficNeed::Unknown);
     assert_eq!(grants.use_up(&budget, 2 * GRANT), None);
-    advance(RETRY).await;
+    advance(DATABASE_RETRY).await;
     assert_eq!(grants.use_up(&budget, 0), Some(0..=2 * GRANT));
 }
 
