@@ -25,8 +25,9 @@ impl Gateway {
         let is_spent = match known.filter(|(_, at)| at.elapsed() < BUDGET_AGE) {
             Some((is_spent, _)) => is_spent,
             None => {
-                self.context.sync.count_traffic(config).await;
-                let usage = self.context.sync.usage(config).await.ok().flatten();
+                let budget = self.context.sync.budget();
+                budget.write(config).await;
+                let usage = budget.usage(config).await.ok().flatten();
                 let is_spent = usage.is_some_and(|usage| usage.percent() >= 100);
                 let now = Some((is_spent, Instant::now()));
                 *self.budget.lock() = now;
@@ -47,11 +48,8 @@ impl Gateway {
         blob_bytes: u64,
         is_stored: bool,
     ) -> Result<Reservation, PullError> {
-        let reserved = self
-            .context
-            .sync
-            .reserve_pull(config, blob_bytes, is_stored);
-        match reserved.await {
+        let budget = self.context.sync.budget();
+        match budget.reserve_pull(config, blob_bytes, is_stored).await {
             Ok(Some(reservation)) => Ok(reservation),
             Ok(None) => {
                 // A manifest is no use to a client that gets no blob.

@@ -166,9 +166,14 @@ impl Sync {
         &self.registries
     }
 
+    /// The budget of traffic, which runs and pulls share.
+    pub(crate) fn budget(&self) -> &Budget {
+        self.transfer.budget()
+    }
+
     /// How much of the budget of traffic is used; `None` where there is none.
     pub async fn usage(&self, config: &Config) -> Result<Option<Usage>, store::Error> {
-        self.transfer.budget().usage(config).await
+        self.budget().usage(config).await
     }
 
     /// What a sync would do.
@@ -291,7 +296,7 @@ impl Sync {
         if depth == Depth::Whole {
             self.order_seen(mirror).await;
         }
-        self.transfer.budget().write(config).await;
+        self.budget().write(config).await;
         tally.failure_log.end(&mirror.name);
         let report = MirrorReport::new(&mirror.name, progress, &tally, started.elapsed());
         if depth == Depth::Whole && !report.is_cut() {

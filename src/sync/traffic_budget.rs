@@ -11,7 +11,7 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
     config::{Config, Period, TrafficBudget},
-    coordination::{Coordination, Lease, Membership, PeriodBudget},
+    coordination::{Coordination, DATABASE_RETRY, Lease, Membership, PeriodBudget},
     metrics::Metrics,
     oci::RegistryName,
     registry::Traffic,
@@ -31,8 +31,6 @@ const SMALL: u64 = 100_000_000;
 
 /// How often what moves is written down: a kill loses no more.
 pub(crate) const WRITTEN_EVERY: Duration = Duration::from_secs(5);
-/// How soon the database of a cluster is asked again.
-const RETRY: Duration = Duration::from_secs(3);
 
 /// Counts what moves, and holds it against the budget.
 #[derive(Debug)]
@@ -118,58 +116,57 @@ impl Budget {
     /// Writes down what moved since the last time.
     pub(crate) async fn write(&self, config: &Config) {
         let (sent, received) = self.traffic.take();
-        if sent + received > 0 {
-            let moved = Moved { sent, received };
-            let fact = StoreEvent::Moved(today(config), moved);
-            self.recorder.record(fact).await;
-        }
-        let Some(traffic) = config.limits.traffic else {
-            return;
-        };
-        let counted = traffic.count(sent, received);
+        let traffic = config.limits.traffic;
+        let counted = traffic.map_or(0, |traffic| traffic.count(sent, received));
         self.ledger.add(counted);
-        if let Some((membership, budget)) = self.shared(config) {
-            let used = membership.use_traffic(&budget, counted, self.ledger.in_flight());
-            used.boxed().await;
-        }
+        let recording = async {
+            if sent + received > 0 {
+                let moved = Moved { sent, received };
+                let fact = StoreEvent::Moved(today(config), moved);
+                self.recorder.record(fact).await;
+            }
+        };
+        let using = async {
+            if let Some((membership, budget)) = self.shared(config) {
+                let in_flight = self.ledger.in_flight();
+                membership.use_traffic(&budget, counted, in_flight).await;
+            }
+        };
+        // Both take note before they wait: whoever reserves meanwhile sees what was taken.
+        futures::join!(using.boxed(), recording);
     }
 
     /// The budget that the workers of one egress share, where there is one.
     fn shared(&self, config: &Config) -> Option<(&Membership, PeriodBudget)> {
-        let (membership, traffic) = (self.coordination.membership()?, config.limits.traffic?);
+        let (membership, period) = (self.coordination.membership()?, period(config)?);
         let budget = PeriodBudget {
-            period: format!(
-                "{} of {}",
-                traffic.per.as_str(),
-                traffic.per.start(today(config))
-            ),
-            limit_bytes: traffic.bytes,
+            period: format!("{} of {}", period.budget.per.as_str(), period.start),
+            limit_bytes: period.budget.bytes,
         };
         Some((&**membership, budget))
     }
 
     /// How much is used; `None` without a budget.
     pub(crate) async fn usage(&self, config: &Config) -> Result<Option<Usage>, store::Error> {
-        let budget = config.limits.traffic;
-        let per = budget.map_or(Period::Month, |budget| budget.per);
-        let today = today(config);
-        let moved = self.store.moved_since(per.start(today)).await?;
-        let used = budget.map(|budget| {
-            let start = per.start(today);
-            let stored = budget.count(moved.sent, moved.received);
-            let used = self.ledger.read(BudgetPeriod { budget, start }, stored);
-            (budget.bytes, used)
-        });
+        let (period, today) = (period(config), today(config));
+        let start = period.map_or_else(|| Period::Month.start(today), |period| period.start);
+        let moved = self.store.moved_since(start).await?;
         let shared = self.shared(config);
         let shared = shared.and_then(|(membership, budget)| membership.traffic_used(&budget));
-        // What the others of this egress moved counts, too.
-        let used = used.map(|(budget, own)| (budget, own.max(shared.unwrap_or_default())));
+        let usage = period.map(|period| {
+            let budget = period.budget;
+            let stored = budget.count(moved.sent, moved.received);
+            let own = self.ledger.read(period, stored);
+            Usage {
+                budget,
+                // What the others of this egress moved counts, too.
+                used_bytes: own.max(shared.unwrap_or_default()),
+                ends: budget.per.end(today),
+            }
+        });
+        let used = usage.map(|usage| (usage.budget.bytes, usage.used_bytes));
         self.metrics.traffic(moved.sent, moved.received, used);
-        Ok(budget.zip(used).map(|(budget, (_, used_bytes))| Usage {
-            budget,
-            used_bytes,
-            ends: per.end(today),
-        }))
+        Ok(usage)
     }
 
     /// What a copy to a registry may move now, or that it has to be put off.
@@ -189,9 +186,7 @@ impl Budget {
             Some(usage) => usage.allowance().ok_or_else(|| spent(usage, target)),
         }
     }
-}
 
-impl Budget {
     /// Waits until so many bytes of a blob may be sent to a registry: what is in flight together never
     /// is more than the budget has left. Fails where they do not fit.
     pub(crate) async fn reserve(
@@ -200,23 +195,21 @@ impl Budget {
         (target, lease): (&RegistryName, &Lease),
         missing_bytes: u64,
     ) -> Result<Reservation, Error> {
-        let Some(traffic) = config.limits.traffic else {
+        let Some(period) = period(config) else {
             return Ok(Reservation::none());
         };
-        let bytes = traffic.count(missing_bytes, missing_bytes);
+        let bytes = period.budget.count(missing_bytes, missing_bytes);
         loop {
             let freed = self.ledger.freed();
-            match self.try_reserve(config, traffic, bytes).await? {
-                Some(Fit::Reserved(reservation)) => return Ok(reservation),
-                Some(Fit::Busy) => freed.await,
-                Some(Fit::Spent) => {
-                    let usage = self.usage(config).await?;
-                    return Err(usage.map_or(Error::Interrupted, |usage| {
-                        does_not_fit(usage, bytes, target)
-                    }));
-                }
-                None if lease.covers_request() => sleep(RETRY).await,
-                None => return Err(Error::Interrupted),
+            match self.try_reserve(config, period, bytes).await? {
+                Fit::Reserved(reservation) => return Ok(reservation),
+                Fit::Busy => freed.await,
+                Fit::Spent => match self.usage(config).await? {
+                    Some(usage) => return Err(does_not_fit(usage, bytes, target)),
+                    None => return Ok(Reservation::none()),
+                },
+                Fit::Unknown if lease.covers_request() => sleep(DATABASE_RETRY).await,
+                Fit::Unknown => return Err(Error::Interrupted),
             }
         }
     }
@@ -229,45 +222,51 @@ impl Budget {
         blob_bytes: u64,
         is_stored: bool,
     ) -> Result<Option<Reservation>, Error> {
-        let Some(traffic) = config.limits.traffic else {
+        let Some(period) = period(config) else {
             return Ok(Some(Reservation::none()));
         };
         let sent = if is_stored { blob_bytes } else { 0 };
-        let bytes = traffic.count(sent, blob_bytes);
-        Ok(match self.try_reserve(config, traffic, bytes).await? {
-            Some(Fit::Reserved(reservation)) => Some(reservation),
-            Some(Fit::Busy | Fit::Spent) => None,
-            None => Some(Reservation::none()),
+        let bytes = period.budget.count(sent, blob_bytes);
+        Ok(match self.try_reserve(config, period, bytes).await? {
+            Fit::Reserved(reservation) => Some(reservation),
+            Fit::Busy | Fit::Spent => None,
+            Fit::Unknown => Some(Reservation::none()),
         })
     }
 
-    /// Reserves bytes if they fit; `None` if the database of a cluster does not tell.
+    /// Reserves bytes if they fit.
     async fn try_reserve(
         &self,
         config: &Config,
-        budget: TrafficBudget,
+        period: BudgetPeriod,
         bytes: u64,
-    ) -> Result<Option<Fit>, Error> {
+    ) -> Result<Fit, Error> {
         let _turn = self.reserving.lock().await;
         self.write(config).await;
-        let start = budget.per.start(today(config));
-        if !self.ledger.knows(BudgetPeriod { budget, start }) {
+        if !self.ledger.knows(period) {
             self.recorder.flush().await;
             self.usage(config).await?;
         }
         let others = self.ledger.in_flight();
-        let fit = self.ledger.reserve(budget.bytes, bytes);
+        let fit = self.ledger.reserve(period.budget.bytes, bytes);
         let (Fit::Reserved(_), Some((membership, shared))) = (&fit, self.shared(config)) else {
-            return Ok(Some(fit));
+            return Ok(fit);
         };
         let granted = membership.grant_traffic(&shared, self.ledger.in_flight());
         Ok(match granted.boxed().await {
-            Some(true) => Some(fit),
-            Some(false) if others > 0 => Some(Fit::Busy),
-            Some(false) => Some(Fit::Spent),
-            None => None,
+            Some(true) => fit,
+            Some(false) if others > 0 => Fit::Busy,
+            Some(false) => Fit::Spent,
+            None => Fit::Unknown,
         })
     }
+}
+
+/// The budget in its present period; `None` without one.
+fn period(config: &Config) -> Option<BudgetPeriod> {
+    let budget = config.limits.traffic?;
+    let start = budget.per.start(today(config));
+    Some(BudgetPeriod { budget, start })
 }
 
 fn today(config: &Config) -> NaiveDate {
@@ -275,48 +274,41 @@ fn today(config: &Config) -> NaiveDate {
 }
 
 fn spent(usage: Usage, target: &RegistryName) -> Error {
-    let message = format!(
-        "put off: {}; it is copied from {} on, or once `traffic` of [limits] in mirror.toml is \
-         raised",
-        usage.words(),
-        usage.ends
-    );
-    let target = target.clone();
-    Error::Budget { message, target }
+    until_next(usage, "", target)
 }
 
 /// Why an image that lacks so much is put off.
 pub(crate) fn too_large(usage: Usage, target: &RegistryName) -> Error {
     let small = ByteSize(usage.small_bytes()).display().si();
-    let message = format!(
-        "put off: {}, and the image lacks more than {small}; it is copied from {} on, or once \
-         `traffic` of [limits] in mirror.toml is raised",
-        usage.words(),
-        usage.ends
-    );
-    let target = target.clone();
-    Error::Budget { message, target }
+    let lacks = format!(", and the image lacks more than {small}");
+    until_next(usage, &lacks, target)
 }
 
 /// Why a blob that counts so much is put off.
 fn does_not_fit(usage: Usage, bytes: u64, target: &RegistryName) -> Error {
     let said = |bytes| ByteSize(bytes).display().si();
-    let message = match bytes > usage.budget.bytes {
-        true => format!(
-            "put off: the image has a blob that counts {}, more than the whole traffic budget of {} \
-             per {}; raise `traffic` of [limits] in mirror.toml",
-            said(bytes),
-            said(usage.budget.bytes),
-            usage.budget.per.as_str()
-        ),
-        false => format!(
-            "put off: {}, and the image lacks a blob that counts {}, more than is left; it is copied \
-             from {} on, or once `traffic` of [limits] in mirror.toml is raised",
-            usage.words(),
-            said(bytes),
-            usage.ends
-        ),
-    };
+    let (blob, budget) = (said(bytes), said(usage.budget.bytes));
+    if bytes <= usage.budget.bytes {
+        let lacks = format!(", and the image lacks a blob that counts {blob}, more than is left");
+        return until_next(usage, &lacks, target);
+    }
+    let message = format!(
+        "put off: the image has a blob that counts {blob}, more than the whole traffic budget of \
+         {budget} per {}; raise `traffic` of [limits] in mirror.toml",
+        usage.budget.per.as_str()
+    );
+    let target = target.clone();
+    Error::Budget { message, target }
+}
+
+/// Something is put off until the next period.
+fn until_next(usage: Usage, lacks: &str, target: &RegistryName) -> Error {
+    let message = format!(
+        "put off: {}{lacks}; it is copied from {} on, or once `traffic` of [limits] in mirror.toml \
+         is raised",
+        usage.words(),
+        usage.ends
+    );
     let target = target.clone();
     Error::Budget { message, target }
 }

@@ -233,7 +233,7 @@ impl Gateway {
         if !begun {
             self.fill(&download, link.blob.digest.hasher()).await;
         }
-        self.context.sync.count_traffic(&pull.config).await;
+        self.context.sync.budget().write(&pull.config).await;
         self.downloads.remove(&name, window);
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Fit {
     Busy,
     /// Not at all.
     Spent,
+    /// The database that the workers share does not tell.
+    Unknown,
 }
 
 /// Bytes of the budget that a transfer in flight may move, until this is dropped. What it has moved is

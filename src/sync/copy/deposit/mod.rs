@@ -16,7 +16,6 @@ use crate::{
         Error, Sync,
         copy::{Transfer, blob_index::Holding},
         plan::BlobKnowledge,
-        traffic_budget::Reservation,
     },
 };
 
@@ -50,7 +49,7 @@ impl Sync {
         self.transfer.hold(to, BlobKnowledge::Partial, 0).await;
         let stored = self.transfer.deposit(target, to, blob, begin).await;
         self.transfer.release(to).await;
-        self.transfer.budget().write(config).await;
+        self.budget().write(config).await;
         stored.map(|()| true)
     }
 
@@ -66,22 +65,6 @@ impl Sync {
             // The leader never sends: its end closes the channel.
             let _ = leader.changed().await;
         })
-    }
-
-    /// Reserves what a client's pull of a blob moves; `None` where the budget of traffic has less.
-    pub(crate) async fn reserve_pull(
-        &self,
-        config: &Config,
-        blob_bytes: u64,
-        is_stored: bool,
-    ) -> Result<Option<Reservation>, Error> {
-        let budget = self.transfer.budget();
-        budget.reserve_pull(config, blob_bytes, is_stored).await
-    }
-
-    /// Writes down what moved.
-    pub(crate) async fn count_traffic(&self, config: &Config) {
-        self.transfer.budget().write(config).await;
     }
 }
 
