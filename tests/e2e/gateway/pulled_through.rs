@@ -28,6 +28,27 @@ fn blob_path(image: &Image, at: usize) -> String {
     format!("/v2/tool/blobs/{}", image.blobs[at].digest())
 }
 
+/// Whether a request is for the bytes of a blob.
+fn is_get_of(digest: &str) -> impl Fn(&Request) -> bool + Send + 'static + use<> {
+    let digest = digest.to_owned();
+    move |request| request.method == "GET" && request.path.ends_with(&digest)
+}
+
+/// A gateway that keeps what comes through, `tool:v1`, at a fake with these keys.
+fn storing_at(kept: &Fake, target_keys: &str, image: &Image) -> GatewayStage {
+    let keys = format!(
+        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
+        kept.host()
+    );
+    let table = format!(
+        "[registries.\"{}\"]\nplain_http = true\n{target_keys}",
+        kept.host()
+    );
+    GatewayStage::with(&keys, &table, |source| {
+        source.client().push("tool", "v1", image);
+    })
+}
+
 fn gets_of(requests: &[Request], digest: &str) -> usize {
     count(requests, |request| {
         request.is_blob_get() && request.path.ends_with(digest)
@@ -220,17 +241,7 @@ fn killed_daemon_resumes_the_upload() {
     let image = Image::oci_with("tool", vec![layer("large", 2 << 20)]);
     // docker-registry refuses a session in which a request broke. This target keeps what arrived.
     let kept = Fake::start();
-    let keys = format!(
-        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
-        kept.host()
-    );
-    let table = format!(
-        "[registries.\"{}\"]\nplain_http = true\nchunk = \"256 KiB\"",
-        kept.host()
-    );
-    let mut stage = GatewayStage::with(&keys, &table, |source| {
-        source.client().push("tool", "v1", &image);
-    });
+    let mut stage = storing_at(&kept, "chunk = \"256 KiB\"", &image);
     let (open, gate) = watch::channel(false);
     let (digest, bytes) = (image.blobs[1].digest(), image.blobs[1].bytes.clone());
     let first = Arc::new(Mutex::new(true));
@@ -352,31 +363,13 @@ fn index_of_images_above_the_limit_is_refused_at_once() {
     assert_eq!(stage.client.get("/v2/tool/manifests/v2").body, small.bytes);
 }
 
-/// Whether a request is for the bytes of a blob.
-fn is_get_of(digest: &str) -> impl Fn(&Request) -> bool + Send + 'static + use<> {
-    let digest = digest.to_owned();
-    move |request| request.method == "GET" && request.path.ends_with(&digest)
-}
-
-/// A gateway that keeps what comes through, `tool:v1`, at a fake.
-fn storing_at(kept: &Fake, image: &Image) -> GatewayStage {
-    let keys = format!(
-        "allow = [\"SOURCE/**\"]\ntarget = \"{}/cache\"",
-        kept.host()
-    );
-    let table = format!("[registries.\"{}\"]\nplain_http = true", kept.host());
-    GatewayStage::with(&keys, &table, |source| {
-        source.client().push("tool", "v1", image);
-    })
-}
-
 #[test]
 fn download_that_began_meanwhile_is_followed() {
     let image = image_with(1 << 20);
     let (digest, bytes) = (image.blobs[2].digest(), image.blobs[2].bytes.clone());
     let path = blob_path(&image, 2);
     let kept = Fake::start();
-    let stage = storing_at(&kept, &image);
+    let stage = storing_at(&kept, "", &image);
     // The target answers the first client only once the upstream is asked for the second.
     let (begun, is_begun) = watch::channel(false);
     let (open, gate) = watch::channel(false);
@@ -416,7 +409,7 @@ fn download_that_ended_meanwhile_is_read_from_the_target() {
     let image = image_with(1 << 20);
     let (digest, path) = (image.blobs[2].digest(), blob_path(&image, 2));
     let kept = Fake::start();
-    let stage = storing_at(&kept, &image);
+    let stage = storing_at(&kept, "", &image);
     // The target takes its time to tell the first client that it has nothing.
     let (open, gate) = watch::channel(false);
     let (looked, has_looked) = std::sync::mpsc::channel();
